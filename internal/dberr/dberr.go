@@ -1,0 +1,23 @@
+// Package dberr names the outcomes that every store reports alike. It holds no
+// store and wraps no driver.
+package dberr
+
+import "errors"
+
+var (
+	// NotFound: the document does not exist.
+	NotFound = errors.New("not found")
+	// Conflict: the condition of an atomic operation did not hold; nothing was changed.
+	Conflict = errors.New("condition not met")
+	// DuplicateUsername: another account has that user name.
+	DuplicateUsername = errors.New("user name taken")
+	// DuplicateEmail: another account has that address.
+	DuplicateEmail = errors.New("address taken")
+	// Duplicate: a document with that id or unique key exists.
+	Duplicate = errors.New("already exists")
+	// Exhausted: a counted budget is used up; nothing was counted or compared.
+	Exhausted = errors.New("budget exhausted")
+	// Unavailable: the outcome is unknown or the store cannot be reached. Treat
+	// it as a refusal; whatever was to be counted may have been.
+	Unavailable = errors.New("store unavailable")
+)

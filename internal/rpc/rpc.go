@@ -1,0 +1,106 @@
+// Package rpc describes one call on its way from a door to a handler: what was
+// asked, by whom, and through which connection. Every door (DDP, SockJS, REST)
+// builds the same Call, so handlers and checks cannot tell doors apart unless
+// they look.
+//
+// It holds no protocol engine, no router and no rules.
+package rpc
+
+import (
+	"context"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/random"
+	"ddpserver/internal/user"
+)
+
+// Door names the way a call came in; it stands in logs, metrics and the audit stream.
+type Door string
+
+// The doors there are.
+const (
+	DDP    Door = "ddp"
+	SockJS Door = "sockjs"
+	REST   Door = "rest"
+)
+
+// Peer is what is known of the other end of a connection. It is shared by all
+// calls of the connection and never changes.
+type Peer struct {
+	// Conn identifies the connection; for REST, the request.
+	Conn string
+	Door Door
+	// Address is the client's IP address after trusted proxies, or "" when unknown.
+	Address string
+	// UserAgent may be empty: most DDP clients send none.
+	UserAgent string
+	// TwoFactorCode and TwoFactorMethod come from the headers x-2fa-code and
+	// x-2fa-method of the handshake or request.
+	TwoFactorCode, TwoFactorMethod string
+}
+
+// Login is who a connection is logged in as. The zero value is nobody.
+type Login struct {
+	UserID string
+	// Token is the hash of the login token in use (base64 SHA-256, as stored).
+	Token string
+}
+
+// Session is what a handler may do to the connection that carries its call.
+// REST gives a session of its own that lives for one request.
+type Session interface {
+	// SetLogin changes the connection's user, re-runs subscriptions and sends
+	// the difference. It must not be called after Unblock.
+	SetLogin(ctx context.Context, l Login) error
+	// Unblock lets the next message of the connection start.
+	Unblock()
+}
+
+// Call is one method call. It is used by one goroutine at a time.
+type Call struct {
+	// Method is the name under which the call is limited, logged and audited.
+	Method string
+	// Params is the raw EJSON array of parameters, or nil when absent.
+	Params []byte
+	// Seed is the client's randomSeed, or empty.
+	Seed string
+	Peer *Peer
+	// Login is the identity at the start of the call.
+	Login Login
+	// Session is never nil.
+	Session Session
+
+	// Code and Factor are the second-factor answer that came with the call
+	// (trailing parameter, callWithTwoFactorRequired or headers), if HasCode.
+	// CodeRaw keeps an answer that is not a string; it counts as wrong.
+	Code, Factor string
+	HasCode      bool
+
+	// Checked is set once a second factor was accepted for this call.
+	Checked bool
+	// User is loaded by the router for calls that need a login; nil otherwise.
+	// Handlers must treat it as read-only and as of the start of the call.
+	User *user.User
+
+	seeds *random.Streams
+}
+
+// Bind decodes the parameters into dst, in order. Parameters beyond dst are
+// refused, missing ones too unless the destination is an *ejson.Optional-style
+// pointer to pointer; a mismatch is fault.MatchFailed (see ejson.BindArray).
+// A lone null stands for no parameters at all, as several clients send it.
+func (c *Call) Bind(dst ...any) error {
+	if err := ejson.BindArray(c.Params, dst...); err != nil {
+		return fault.MatchFailed.Because(err)
+	}
+	return nil
+}
+
+// Random is the call's random stream of that name (spec meteor-ddp D9).
+func (c *Call) Random(stream string) *random.Stream {
+	if c.seeds == nil {
+		c.seeds = random.NewStreams(c.Seed)
+	}
+	return c.seeds.Stream(stream)
+}

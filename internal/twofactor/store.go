@@ -1,0 +1,121 @@
+package twofactor
+
+import (
+	"context"
+	"time"
+
+	"ddpserver/internal/user"
+)
+
+// Store is what second factors need of a store. Every method is one atomic
+// operation that checks and acts at once; failures are those of package dberr,
+// Conflict when the condition named here does not hold.
+type Store interface {
+	UserByID(ctx context.Context, id string) (*user.User, error)
+
+	// SetPendingTOTP stores a sealed secret that waits for its first code.
+	// Condition: the factor is off.
+	SetPendingTOTP(ctx context.Context, userID, sealed string, at time.Time) error
+	// CountPendingTOTP counts one answer against that pending secret before it
+	// is compared. Condition: it is still pending, set after notBefore, and
+	// fewer than max answers were counted.
+	CountPendingTOTP(ctx context.Context, userID, sealed string, notBefore time.Time, max int) error
+	// DropPendingTOTP forgets that pending secret, if it is still there.
+	DropPendingTOTP(ctx context.Context, userID, sealed string) error
+	// EnableTOTP turns the pending secret into the factor. Condition: it is
+	// still pending and the factor is off. It also clears remembered trust.
+	EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, at time.Time) error
+	// DisableTOTP removes the factor. Condition: secret (as stored) is the one in force.
+	DisableTOTP(ctx context.Context, userID, secret string, at time.Time) error
+	// UseTOTPStep spends a time step. Condition: the factor is on with that
+	// stored secret and no step >= step was spent.
+	UseTOTPStep(ctx context.Context, userID, secret string, step int64) error
+	// ResealTOTP replaces the stored text of the secret by an equal one.
+	ResealTOTP(ctx context.Context, userID, old, sealed string) error
+	// UseBackupCode removes one stored backup code. Condition: it is there and the factor is on.
+	UseBackupCode(ctx context.Context, userID, stored string) error
+	// ReplaceBackupCodes replaces the whole set. Condition: secret is the one in force.
+	ReplaceBackupCodes(ctx context.Context, userID, secret, salt string, stored []string) error
+	// SetEmail2FA switches the mail factor and clears remembered trust.
+	// Condition: it is not in that position already.
+	SetEmail2FA(ctx context.Context, userID string, on bool, at time.Time) error
+	// SetTrust remembers trust on a login token. Condition: the token exists.
+	SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error
+	// ClearTrust forgets remembered trust on every token of the account.
+	ClearTrust(ctx context.Context, userID string) error
+
+	// Guard reads the account's counters and live codes; an empty Guard when there are none.
+	Guard(ctx context.Context, userID string) (Guard, error)
+	// CountAttempt counts one answer before it is compared, in its own write,
+	// and returns the id of the count. Exhausted, and only Received grows, when
+	// MaxRecent counts are younger than Window, or MaxInRow answers in a row
+	// were wrong with this factor. With l.CodeTries > 0 the count is also made
+	// against the live set of mail codes: Conflict when no code is alive,
+	// Exhausted when CodeTries answers were counted against it.
+	CountAttempt(ctx context.Context, userID, factor string, now time.Time, l Limits) (id string, err error)
+	// Succeeded takes back the count of a right answer and sets every factor's
+	// row of wrong answers to zero.
+	Succeeded(ctx context.Context, userID, countID string) error
+	// ResetGuard forgets counters and codes (administrator's reset).
+	ResetGuard(ctx context.Context, userID string) error
+
+	// AddMailCode adds a code to the live set and counts one mail. A dead or
+	// expired set is replaced. Conflict when maxAlive codes are alive, or when
+	// onlyIfNone and one is; Exhausted when maxMails were mailed within the
+	// window before now. live is the set after the call, oldest first.
+	AddMailCode(ctx context.Context, userID string, c MailCode, now time.Time, r MailRules) (live []MailCode, err error)
+	// UseMailCode spends the set. Condition: a code with that digest is alive.
+	UseMailCode(ctx context.Context, userID, digest string, now time.Time) error
+	// KillMailCodes ends the set when at least tries answers were counted against it.
+	KillMailCodes(ctx context.Context, userID string, tries int) error
+}
+
+// Limits are the budgets of one answer.
+type Limits struct {
+	MaxRecent int
+	Window    time.Duration
+	MaxInRow  int
+	// CodeTries is the number of answers a set of mail codes survives; 0 for other factors.
+	CodeTries int
+}
+
+// MailRules are the budgets of one mailed code.
+type MailRules struct {
+	MaxAlive   int
+	OnlyIfNone bool
+	MaxMails   int
+	Window     time.Duration
+}
+
+// MailCode is one code that was mailed; only its keyed digest is kept.
+type MailCode struct {
+	Digest    string    `bson:"digest"`
+	CreatedAt time.Time `bson:"createdAt"`
+	Expire    time.Time `bson:"expire"`
+}
+
+// Guard holds an account's counters and live mail codes, apart from the user
+// document (collection "ddpserver_guards").
+type Guard struct {
+	UserID string `bson:"_id"`
+	// Recent are counted answers, oldest first, at most MaxRecent of them.
+	Recent []Count `bson:"recent,omitempty"`
+	// InRow counts wrong answers in a row for each factor.
+	InRow map[string]int `bson:"inRow,omitempty"`
+	// Received counts every answer that ever came, compared or not.
+	Received int64 `bson:"received"`
+	// Codes is the live set; CodeTries the answers counted against it.
+	Codes     []MailCode `bson:"codes,omitempty"`
+	CodeTries int        `bson:"codeTries"`
+	// Mails are the times of recent mails, oldest first.
+	Mails []time.Time `bson:"mails,omitempty"`
+	// Expire lets the store forget an idle guard; never while InRow is above zero.
+	Expire time.Time `bson:"expire,omitempty"`
+}
+
+// Count is one counted answer.
+type Count struct {
+	ID     string    `bson:"id"`
+	Factor string    `bson:"factor"`
+	At     time.Time `bson:"at"`
+}

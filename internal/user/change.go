@@ -1,0 +1,206 @@
+package user
+
+import (
+	"slices"
+	"time"
+)
+
+// Change is one atomic, conditional change of a user document: all conditions
+// hold and everything is applied, or nothing is. Nil and zero members leave
+// things as they are. Apply is its meaning; a store that does not call Apply
+// must do exactly the same (the conformance suite compares them).
+//
+// AddToken and a removal of tokens cannot be combined in one Change.
+type Change struct {
+	// Conditions.
+	IfBcrypt       *string // the password hash is still this ("" = none)
+	IfToken        string  // a login token with this hash exists
+	IfNoTokenName  string  // no personal access token has this name
+	IfUsername     *string // the user name is still this
+	IfEmails       *[]Email
+	IfResetToken   string // Services.Password.Reset or Enroll holds this stored token
+	IfVerification string // a verification token with this stored text exists
+	IfEmail2FA     *bool  // the mail factor's switch is in this position (absent = false)
+	IfActive       *bool
+
+	// Plain fields.
+	Username, Name, Status, StatusDefault, StatusText, Language, Type *string
+	Emails                                                            *[]Email
+	Roles                                                             *[]string
+	Active                                                            *bool
+	Profile                                                           *map[string]any
+	CustomFields                                                      *map[string]any
+
+	// Credentials. Bcrypt also removes pending reset and enrol tokens.
+	Bcrypt            *string
+	Reset, Enroll     *ResetToken
+	AddVerification   *VerificationToken
+	ClearVerification string // drops every verification token of this address
+	Email2FA          *Email2FA
+	ClearTOTP         bool
+
+	// Login tokens. KeepToken limits RemoveSessions and RemoveTokens.
+	AddToken       *LoginToken
+	RemoveToken    string // the token with this hash
+	RemoveSessions bool   // every session (not personal access tokens) but KeepToken
+	RemoveTokens   bool   // every token but KeepToken
+	RemoveNamed    string // the personal access token with this name
+	KeepToken      string
+	// UpgradeToken replaces the clear token of an old database by its hash.
+	UpgradeToken *TokenUpgrade
+	// ClearTrust forgets remembered trust on every token.
+	ClearTrust bool
+
+	// At is written to UpdatedAt; it is required.
+	At time.Time
+}
+
+// TokenUpgrade names a clear token and the hash that replaces it.
+type TokenUpgrade struct{ Clear, Hash string }
+
+// Holds tells whether every condition is met by u.
+func (c *Change) Holds(u *User) bool {
+	switch {
+	case c.IfBcrypt != nil && *c.IfBcrypt != u.Bcrypt(),
+		c.IfToken != "" && u.LoginToken(c.IfToken) == nil,
+		c.IfNoTokenName != "" && u.tokenNamed(c.IfNoTokenName) != nil,
+		c.IfUsername != nil && *c.IfUsername != u.Username,
+		c.IfEmails != nil && !slices.Equal(*c.IfEmails, u.Emails),
+		c.IfEmail2FA != nil && *c.IfEmail2FA != u.Email2FAEnabled(),
+		c.IfActive != nil && *c.IfActive != u.IsActive(),
+		c.IfResetToken != "" && !u.hasResetToken(c.IfResetToken),
+		c.IfVerification != "" && !u.hasVerification(c.IfVerification):
+		return false
+	}
+	return true
+}
+
+// Apply makes the change in u when the conditions hold, and reports whether they did.
+func (c *Change) Apply(u *User) bool {
+	if !c.Holds(u) {
+		return false
+	}
+	set(&u.Username, c.Username)
+	set(&u.Name, c.Name)
+	set(&u.Status, c.Status)
+	set(&u.StatusDefault, c.StatusDefault)
+	set(&u.StatusText, c.StatusText)
+	set(&u.Language, c.Language)
+	set(&u.Type, c.Type)
+	set(&u.Emails, c.Emails)
+	set(&u.Roles, c.Roles)
+	set(&u.Profile, c.Profile)
+	set(&u.CustomFields, c.CustomFields)
+	if c.Active != nil {
+		active := *c.Active
+		u.Active = &active
+	}
+	c.applyCredentials(&u.Services)
+	c.applyTokens(&u.Services)
+	u.UpdatedAt = c.At
+	u.FillKeys()
+	return true
+}
+
+func (c *Change) applyCredentials(s *Services) {
+	if s.Password == nil && (c.Bcrypt != nil || c.Reset != nil || c.Enroll != nil) {
+		s.Password = &Password{}
+	}
+	if c.Bcrypt != nil {
+		s.Password.Bcrypt, s.Password.Reset, s.Password.Enroll = *c.Bcrypt, nil, nil
+	}
+	if c.Reset != nil {
+		s.Password.Reset = c.Reset
+	}
+	if c.Enroll != nil {
+		s.Password.Enroll = c.Enroll
+	}
+	if s.Email == nil && c.AddVerification != nil {
+		s.Email = &Proofs{}
+	}
+	if c.ClearVerification != "" && s.Email != nil {
+		s.Email.VerificationTokens = slices.DeleteFunc(s.Email.VerificationTokens, func(t VerificationToken) bool { return t.Address == c.ClearVerification })
+	}
+	if c.AddVerification != nil {
+		s.Email.VerificationTokens = append(s.Email.VerificationTokens, *c.AddVerification)
+	}
+	if c.Email2FA != nil {
+		e := *c.Email2FA
+		s.Email2FA = &e
+	}
+	if c.ClearTOTP {
+		s.TOTP = nil
+	}
+}
+
+func (c *Change) applyTokens(s *Services) {
+	if s.Resume == nil {
+		if c.AddToken == nil {
+			return
+		}
+		s.Resume = &Resume{}
+	}
+	tokens := slices.DeleteFunc(s.Resume.LoginTokens, func(t LoginToken) bool {
+		switch {
+		case c.KeepToken != "" && t.HashedToken == c.KeepToken:
+			return false
+		case c.RemoveTokens, c.RemoveSessions && !t.IsPAT():
+			return true
+		case c.RemoveToken != "" && t.HashedToken == c.RemoveToken:
+			return true
+		}
+		return c.RemoveNamed != "" && t.IsPAT() && t.Name == c.RemoveNamed
+	})
+	if c.AddToken != nil {
+		tokens = append(tokens, *c.AddToken)
+	}
+	for i := range tokens {
+		if up := c.UpgradeToken; up != nil && tokens[i].Token != "" && tokens[i].Token == up.Clear {
+			tokens[i].Token, tokens[i].HashedToken = "", up.Hash
+		}
+		if c.ClearTrust {
+			tokens[i].TrustHash, tokens[i].TrustUntil = "", time.Time{}
+		}
+	}
+	s.Resume.LoginTokens = tokens
+}
+
+// FillKeys sets UsernameKey and EmailKeys from the spelled fields.
+func (u *User) FillKeys() {
+	u.UsernameKey, u.EmailKeys = "", nil
+	if u.Username != "" {
+		u.UsernameKey = Key(u.Username)
+	}
+	for _, e := range u.Emails {
+		if k := Key(e.Address); !slices.Contains(u.EmailKeys, k) {
+			u.EmailKeys = append(u.EmailKeys, k)
+		}
+	}
+}
+
+func (u *User) tokenNamed(name string) *LoginToken {
+	if u.Services.Resume == nil {
+		return nil
+	}
+	for i := range u.Services.Resume.LoginTokens {
+		if t := &u.Services.Resume.LoginTokens[i]; t.IsPAT() && t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+func (u *User) hasResetToken(stored string) bool {
+	p := u.Services.Password
+	return p != nil && (p.Reset != nil && p.Reset.Token == stored || p.Enroll != nil && p.Enroll.Token == stored)
+}
+
+func (u *User) hasVerification(stored string) bool {
+	return u.Services.Email != nil && slices.ContainsFunc(u.Services.Email.VerificationTokens, func(t VerificationToken) bool { return t.Token == stored })
+}
+
+func set[T any](dst, src *T) {
+	if src != nil {
+		*dst = *src
+	}
+}

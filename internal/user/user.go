@@ -1,0 +1,209 @@
+// Package user says what a user document is: the Meteor and Rocket.Chat shape
+// (spec rocketchat-2fa 7, meteor-ddp D8) that both stores keep and that a dump
+// of an existing database already has.
+//
+// It holds values and look-ups inside one document only; it does not store,
+// check or change anything, and imports nothing of ours.
+package user
+
+import (
+	"strings"
+	"time"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// User is one account. Values handed out by a store belong to the caller.
+type User struct {
+	ID        string    `bson:"_id"`
+	CreatedAt time.Time `bson:"createdAt"`
+	UpdatedAt time.Time `bson:"_updatedAt,omitempty"`
+	Username  string    `bson:"username,omitempty"`
+	Name      string    `bson:"name,omitempty"`
+	Emails    []Email   `bson:"emails,omitempty"`
+	Roles     []string  `bson:"roles,omitempty"`
+	Type      string    `bson:"type,omitempty"` // "user" or "bot"
+	// Active is nil in documents of plain Meteor, which means active.
+	Active *bool `bson:"active,omitempty"`
+	// Status is the presence shown to others; StatusDefault what the user chose.
+	Status        string         `bson:"status,omitempty"`
+	StatusDefault string         `bson:"statusDefault,omitempty"`
+	StatusText    string         `bson:"statusText,omitempty"`
+	Language      string         `bson:"language,omitempty"`
+	Profile       map[string]any `bson:"profile,omitempty"`
+	CustomFields  map[string]any `bson:"customFields,omitempty"`
+	Reason        string         `bson:"reason,omitempty"`
+	Services      Services       `bson:"services,omitempty"`
+
+	// UsernameKey and EmailKeys are the normalised spellings that unique
+	// indexes and look-ups use (see Key). Stores fill them at every write.
+	UsernameKey string   `bson:"ddpUsernameKey,omitempty"`
+	EmailKeys   []string `bson:"ddpEmailKeys,omitempty"`
+}
+
+// Email is one address of an account.
+type Email struct {
+	Address  string `bson:"address"`
+	Verified bool   `bson:"verified"`
+}
+
+// Services holds credentials and factors. No part of it ever leaves the server
+// except the two "enabled" flags.
+type Services struct {
+	Password *Password `bson:"password,omitempty"`
+	Resume   *Resume   `bson:"resume,omitempty"`
+	Email    *Proofs   `bson:"email,omitempty"`
+	Email2FA *Email2FA `bson:"email2fa,omitempty"`
+	TOTP     *TOTP     `bson:"totp,omitempty"`
+	// Other keeps the keys of foreign services (oauth and the like) untouched.
+	Other map[string]any `bson:",inline"`
+}
+
+// Password holds bcrypt over the lower-case hex SHA-256 of the password.
+type Password struct {
+	Bcrypt string `bson:"bcrypt,omitempty"`
+	// Reset and Enroll are pending links; their tokens are stored hashed.
+	Reset  *ResetToken `bson:"reset,omitempty"`
+	Enroll *ResetToken `bson:"enroll,omitempty"`
+}
+
+// ResetToken is a pending password link.
+type ResetToken struct {
+	// Token is base64 SHA-256 of the token, prefixed "sha256:". A value without
+	// the prefix is the clear token of an adopted Meteor database.
+	Token  string    `bson:"token"`
+	Email  string    `bson:"email"`
+	When   time.Time `bson:"when"`
+	Reason string    `bson:"reason"`
+}
+
+// Resume holds the login tokens, sessions and personal access tokens alike.
+type Resume struct {
+	LoginTokens []LoginToken `bson:"loginTokens,omitempty"`
+}
+
+// PersonalAccessToken is LoginToken.Type of a personal access token.
+const PersonalAccessToken = "personalAccessToken"
+
+// LoginToken is one session token or personal access token.
+type LoginToken struct {
+	// HashedToken is base64 SHA-256 of the token; the token itself is not kept.
+	HashedToken string `bson:"hashedToken,omitempty"`
+	// Token is the clear token of an old Meteor database; replaced at first use.
+	Token string `bson:"token,omitempty"`
+	// When is the session's start; zero for a personal access token.
+	When time.Time `bson:"when,omitempty"`
+
+	// The rest belongs to personal access tokens.
+	Type            string    `bson:"type,omitempty"`
+	CreatedAt       time.Time `bson:"createdAt,omitempty"`
+	LastTokenPart   string    `bson:"lastTokenPart,omitempty"`
+	Name            string    `bson:"name,omitempty"`
+	BypassTwoFactor bool      `bson:"bypassTwoFactor,omitempty"`
+	LastUsedAt      time.Time `bson:"lastUsedAt,omitempty"`
+
+	// Remembered trust (spec rocketchat-2fa 3).
+	TrustHash  string    `bson:"twoFactorAuthorizedHash,omitempty"`
+	TrustUntil time.Time `bson:"twoFactorAuthorizedUntil,omitempty"`
+}
+
+// IsPAT tells a personal access token from a session.
+func (t *LoginToken) IsPAT() bool { return t.Type == PersonalAccessToken }
+
+// Proofs holds pending verifications of addresses; tokens are stored hashed as
+// in ResetToken.
+type Proofs struct {
+	VerificationTokens []VerificationToken `bson:"verificationTokens,omitempty"`
+}
+
+// VerificationToken is one pending verification link.
+type VerificationToken struct {
+	Token   string    `bson:"token"`
+	Address string    `bson:"address"`
+	When    time.Time `bson:"when"`
+}
+
+// Email2FA says whether codes by mail are a factor of the account.
+type Email2FA struct {
+	Enabled   bool      `bson:"enabled"`
+	ChangedAt time.Time `bson:"changedAt,omitempty"`
+}
+
+// TOTP is the authenticator app factor. Secret and TempSecret are sealed texts
+// ("v1." prefix, see package secret); a text without the prefix is the plain
+// base32 of an adopted database.
+type TOTP struct {
+	Enabled bool   `bson:"enabled"`
+	Secret  string `bson:"secret,omitempty"`
+	// TempSecret waits for its first code since TempAt; TempTries counts wrong ones.
+	TempSecret string    `bson:"tempSecret,omitempty"`
+	TempAt     time.Time `bson:"tempAt,omitempty"`
+	TempTries  int       `bson:"tempTries,omitempty"`
+	// LastStep is the newest accepted time step; it only grows.
+	LastStep int64 `bson:"lastStep,omitempty"`
+	// HashedBackup holds backup codes, salted and keyed ("v1." prefix) or plain
+	// hex SHA-256 of an adopted database.
+	HashedBackup []string `bson:"hashedBackup,omitempty"`
+	BackupSalt   string   `bson:"backupSalt,omitempty"`
+}
+
+// IsActive tells whether the account may be used.
+func (u *User) IsActive() bool { return u.Active == nil || *u.Active }
+
+// HasRole tells whether the account has that role.
+func (u *User) HasRole(role string) bool {
+	for _, r := range u.Roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}
+
+// LoginToken finds a token by its hash, or nil.
+func (u *User) LoginToken(hash string) *LoginToken {
+	if u.Services.Resume == nil || hash == "" {
+		return nil
+	}
+	for i := range u.Services.Resume.LoginTokens {
+		if t := &u.Services.Resume.LoginTokens[i]; t.HashedToken == hash {
+			return t
+		}
+	}
+	return nil
+}
+
+// VerifiedEmails lists the verified addresses in document order.
+func (u *User) VerifiedEmails() []string {
+	var out []string
+	for _, e := range u.Emails {
+		if e.Verified {
+			out = append(out, e.Address)
+		}
+	}
+	return out
+}
+
+// TOTPEnabled tells whether the authenticator app factor is switched on.
+func (u *User) TOTPEnabled() bool { return u.Services.TOTP != nil && u.Services.TOTP.Enabled }
+
+// Email2FAEnabled tells whether the mail factor is switched on, whatever the
+// state of the addresses.
+func (u *User) Email2FAEnabled() bool {
+	return u.Services.Email2FA != nil && u.Services.Email2FA.Enabled
+}
+
+// Bcrypt is the stored password hash, or "".
+func (u *User) Bcrypt() string {
+	if u.Services.Password == nil {
+		return ""
+	}
+	return u.Services.Password.Bcrypt
+}
+
+// Key is the canonical spelling of a user name or address: NFKC, case folded,
+// surrounding space removed. Uniqueness, look-ups and limits all use it.
+func Key(s string) string {
+	return cases.Fold().String(norm.NFKC.String(strings.TrimSpace(s)))
+}
