@@ -1,0 +1,70 @@
+// Package random makes identifiers: unpredictable ones from crypto/rand, and
+// the seeded streams with which a Meteor client foretells the ids that its
+// method call will make (spec meteor-ddp D9).
+//
+// The streams are predictable by design: anybody who knows the seed knows every
+// draw, so they must never make a secret, a code or a token. The package keeps
+// no state of its own and cannot fail: crypto/rand does not return errors.
+package random
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+)
+
+const (
+	// idAlphabet has 55 characters without the look-alikes (spec meteor-ddp D9).
+	idAlphabet = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
+	// secretAlphabet has 64 characters, safe in URLs.
+	secretAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	hexAlphabet    = "0123456789abcdef"
+	digitAlphabet  = "0123456789"
+
+	idLength     = 17
+	secretLength = 43
+)
+
+// ID makes a document id: 17 characters, about 98 bits. It is unpredictable.
+func ID() string { return text(idAlphabet, idLength) }
+
+// Secret makes a token: 43 characters of an alphabet of 64, 258 bits.
+func Secret() string { return text(secretAlphabet, secretLength) }
+
+// Hex makes n lower-case hexadecimal digits, 4 bits each. It panics if n is negative.
+func Hex(n int) string { return text(hexAlphabet, n) }
+
+// Digits makes n decimal digits, all 10^n numbers equally likely, leading
+// zeros included. It panics if n is negative.
+func Digits(n int) string { return text(digitAlphabet, n) }
+
+// Uint32 makes 32 random bits.
+func Uint32() uint32 {
+	var b [4]byte
+	fill(b[:])
+	return binary.LittleEndian.Uint32(b[:])
+}
+
+// text draws n characters without bias: bytes beyond the largest multiple of
+// the alphabet's length are thrown away.
+func text(alphabet string, n int) string {
+	out := make([]byte, 0, n)
+	size := len(alphabet)
+	limit := 256 - 256%size
+	var pool [64]byte
+	for len(out) < n {
+		fill(pool[:])
+		for _, b := range pool {
+			if int(b) >= limit {
+				continue
+			}
+			if out = append(out, alphabet[int(b)%size]); len(out) == n {
+				break
+			}
+		}
+	}
+	return string(out)
+}
+
+// fill reads from the operating system; since Go 1.24 rand.Read ends the
+// program rather than return an error.
+func fill(b []byte) { _, _ = rand.Read(b) }
