@@ -1,0 +1,184 @@
+package settings
+
+// Type says what values a setting takes; it is the "type" of its document.
+type Type string
+
+// The types there are.
+const (
+	Boolean Type = "boolean"
+	Int     Type = "int"
+	Text    Type = "string"
+	Select  Type = "select"
+)
+
+// Definition is one line of the table of settings.
+type Definition struct {
+	ID   string
+	Type Type
+	// Default is a bool, int or string, as Type asks.
+	Default any
+	// Min and Max bound an Int, both included.
+	Min, Max int
+	// Values lists what a Select takes.
+	Values []string
+	// MaxLen bounds a Text in bytes; 0 means defaultMaxLen.
+	MaxLen int
+	// Lines allows line breaks in a Text.
+	Lines bool
+	// Public settings are shown to everybody, logged in or not.
+	Public bool
+	// Secret values are accepted but never shown; they read as masked.
+	Secret bool
+	// Group and Section place the setting on an administrator's page.
+	Group, Section string
+	// Check refuses a value that has the right type; nil accepts. The text of
+	// its error is shown to the administrator.
+	Check func(value any) error
+}
+
+// defaultMaxLen is enough for names, addresses and short lists.
+const defaultMaxLen = 1000
+
+const (
+	hour = 60 * 60
+	day  = 24 * hour
+	// maxInterval keeps a limiter's window below an hour: longer ones would pin memory.
+	maxInterval = hour * 1000
+	maxRequests = 100_000_000
+)
+
+// Table is the list of all settings. Chat, mail and others add their own lines
+// here, and nowhere else.
+func Table() []Definition {
+	var t []Definition
+	t = append(t, twoFactorSettings()...)
+	t = append(t, accountSettings()...)
+	t = append(t, limitSettings()...)
+	return append(t, generalSettings()...)
+}
+
+func section(group, name string, defs ...Definition) []Definition {
+	for i := range defs {
+		defs[i].Group, defs[i].Section = group, name
+	}
+	return defs
+}
+
+func flag(id string, def, public bool) Definition {
+	return Definition{ID: id, Type: Boolean, Default: def, Public: public}
+}
+
+func number(id string, def, min, max int) Definition {
+	return Definition{ID: id, Type: Int, Default: def, Min: min, Max: max}
+}
+
+func text(id, def string, public bool) Definition {
+	return Definition{ID: id, Type: Text, Default: def, Public: public}
+}
+
+func public(d Definition) Definition { d.Public = true; return d }
+
+func list(id string) Definition {
+	return Definition{ID: id, Type: Text, Default: "", Lines: true, MaxLen: 16 << 10}
+}
+
+// twoFactorSettings: section 4 of spec rocketchat-2fa with the defaults of decisions 3 and 8.
+func twoFactorSettings() []Definition {
+	return section("Accounts", "Two Factor Authentication",
+		flag(TwoFactorEnabled, true, true),
+		number(TwoFactorMaxDelta, 1, 0, 2),
+		flag(TwoFactorByTOTP, true, true),
+		flag(TwoFactorByEmail, true, true),
+		flag(TwoFactorEmailOAuth, true, true),
+		flag(TwoFactorEmailOptIn, true, false),
+		number(TwoFactorEmailExpiration, 600, 30, 600),
+		number(TwoFactorEmailAttempts, 5, 1, 10),
+		number(TwoFactorRememberFor, 300, 0, 30*day),
+		flag(TwoFactorPasswordFallback, true, true),
+		flag(TwoFactorPrivateAnswers, false, false),
+		number(TwoFactorMailsPerHour, 5, 1, 100),
+		number(TwoFactorMailsPerAddress, 20, 1, 10_000),
+		number(TwoFactorWrongPerHour, 10, 1, 100),
+		number(TwoFactorWrongInRow, 100, 1, 1000),
+		list(TwoFactorProtectedCalls),
+		list(TwoFactorMandatoryRoles),
+	)
+}
+
+func accountSettings() []Definition {
+	t := section("Accounts", "Registration",
+		Definition{ID: RegistrationForm, Type: Select, Default: "Public", Values: []string{"Public", "Disabled"}, Public: true},
+		flag(EmailVerification, false, true),
+	)
+	t = append(t, section("Accounts", "",
+		flag(AllowProfileChange, true, true),
+		flag(AllowUsernameChange, true, true),
+		flag(AllowRealNameChange, true, true),
+		flag(AllowEmailChange, true, true),
+		flag(AllowPasswordChange, true, true),
+		flag(AllowStatusChange, true, true),
+		flag(AllowDeleteOwnAccount, false, true),
+		public(number(LoginExpiration, 90, 1, 36_500)),
+		flag(AmbiguousErrors, true, false),
+	)...)
+	t = append(t, section("General", "REST API", flag(PersonalAccessTokens, true, true))...)
+	return append(t, section("Accounts", "Login Attempts",
+		flag(BlockLogins, true, false),
+		flag(BlockLoginsByUser, true, false),
+		number(BlockLoginsUserTries, 10, 1, 1000),
+		number(BlockLoginsUserTime, 5, 1, 24*60),
+		flag(BlockLoginsByAddress, true, false),
+		number(BlockLoginsAddressTries, 50, 1, 100_000),
+		number(BlockLoginsAddressTime, 5, 1, 24*60),
+	)...)
+}
+
+// limitSettings: the defaults of spec rocketchat-2fa 5.5.
+func limitSettings() []Definition {
+	ddp := section("Rate Limiter", "DDP Rate Limiter",
+		flag(LimitIPEnabled, true, false),
+		number(LimitIPRequests, 120_000, 1, maxRequests),
+		number(LimitIPInterval, 60_000, 1, maxInterval),
+		flag(LimitUserEnabled, true, false),
+		number(LimitUserRequests, 1200, 1, maxRequests),
+		number(LimitUserInterval, 60_000, 1, maxInterval),
+		flag(LimitConnectionEnabled, true, false),
+		number(LimitConnectionRequests, 600, 1, maxRequests),
+		number(LimitConnectionInterval, 60_000, 1, maxInterval),
+		flag(LimitUserByMethodEnabled, true, false),
+		number(LimitUserByMethodRequests, 20, 1, maxRequests),
+		number(LimitUserByMethodInterval, 10_000, 1, maxInterval),
+		flag(LimitConnectionMethodEnabled, true, false),
+		number(LimitConnectionMethodRequests, 10, 1, maxRequests),
+		number(LimitConnectionMethodInterval, 10_000, 1, maxInterval),
+	)
+	rest := section("Rate Limiter", "API Rate Limiter",
+		flag(LimitRESTEnabled, true, false),
+		flag(LimitRESTDevEnabled, true, false),
+		number(LimitRESTRequests, 10, 1, maxRequests),
+		number(LimitRESTInterval, 60_000, 1, maxInterval),
+	)
+	feature := section("Rate Limiter", "Feature Limiting", number(LimitRegisterUser, 1, 1, maxRequests))
+	return append(append(ddp, rest...), feature...)
+}
+
+func generalSettings() []Definition {
+	t := section("General", "",
+		text(SiteName, "ddpserver", true),
+		text(Language, "en", true),
+	)
+	t = append(t, section("Email", "",
+		text(FromEmail, "", false),
+		flag(PlainTextMail, false, false),
+	)...)
+	return append(t, section("Message", "",
+		public(number(MessageMaxSize, 5000, 1, 100_000)),
+		flag(MessageAllowEditing, true, true),
+		public(number(MessageEditMinutes, 0, 0, 365*24*60)),
+		flag(MessageAllowDeleting, true, true),
+		public(number(MessageDeleteMinutes, 0, 0, 365*24*60)),
+		flag(MessageAllowPinning, true, true),
+		flag(MessageAllowStarring, true, true),
+		flag(MessageShowDeleted, false, true),
+	)...)
+}

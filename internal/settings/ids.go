@@ -1,0 +1,116 @@
+package settings
+
+// The ids of the second-factor settings (spec rocketchat-2fa 4, decisions 3 and 8).
+const (
+	// TwoFactorEnabled switches every check of a second factor.
+	TwoFactorEnabled = "Accounts_TwoFactorAuthentication_Enabled"
+	// TwoFactorMaxDelta is how many steps of 30 s an authenticator code may be off.
+	TwoFactorMaxDelta = "Accounts_TwoFactorAuthentication_MaxDelta"
+	// TwoFactorByTOTP offers the authenticator app as a factor.
+	TwoFactorByTOTP = "Accounts_TwoFactorAuthentication_By_TOTP_Enabled"
+	// TwoFactorByEmail offers codes by mail as a factor.
+	TwoFactorByEmail = "Accounts_TwoFactorAuthentication_By_Email_Enabled"
+	// TwoFactorEmailOAuth lets accounts of foreign services use codes by mail.
+	TwoFactorEmailOAuth = "Accounts_twoFactorAuthentication_email_available_for_OAuth_users"
+	// TwoFactorEmailOptIn switches codes by mail on for new accounts.
+	TwoFactorEmailOptIn = "Accounts_TwoFactorAuthentication_By_Email_Auto_Opt_In"
+	// TwoFactorEmailExpiration is the life of a mailed code in seconds.
+	TwoFactorEmailExpiration = "Accounts_TwoFactorAuthentication_By_Email_Code_Expiration"
+	// TwoFactorEmailAttempts is how many wrong answers a set of mailed codes survives.
+	TwoFactorEmailAttempts = "Accounts_TwoFactorAuthentication_Max_Invalid_Email_Code_Attempts"
+	// TwoFactorRememberFor is how many seconds a passed check is remembered; 0 never.
+	TwoFactorRememberFor = "Accounts_TwoFactorAuthentication_RememberFor"
+	// TwoFactorPasswordFallback asks for the password where no factor is on.
+	TwoFactorPasswordFallback = "Accounts_TwoFactorAuthentication_Enforce_Password_Fallback"
+	// TwoFactorPrivateAnswers gives strangers one constant answer to sendEmailCode.
+	TwoFactorPrivateAnswers = "Accounts_TwoFactorAuthentication_Email_Private_Answers"
+	// TwoFactorMailsPerHour is how many codes are mailed to one account in an hour.
+	TwoFactorMailsPerHour = "Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour"
+	// TwoFactorMailsPerAddress is how many codes one network address may have mailed in an hour.
+	TwoFactorMailsPerAddress = "Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour_Per_Address"
+	// TwoFactorWrongPerHour is how many wrong answers an account may give in an hour, over all factors.
+	TwoFactorWrongPerHour = "Accounts_TwoFactorAuthentication_Max_Invalid_Answers_Per_Hour"
+	// TwoFactorWrongInRow is how many wrong answers in a row stop a factor for good.
+	TwoFactorWrongInRow = "Accounts_TwoFactorAuthentication_Max_Invalid_Answers_In_A_Row"
+	// TwoFactorProtectedCalls lists further calls that ask for a factor.
+	TwoFactorProtectedCalls = "Accounts_TwoFactorAuthentication_Protected_Calls"
+	// TwoFactorMandatoryRoles lists roles whose users must have a factor.
+	TwoFactorMandatoryRoles = "Accounts_TwoFactorAuthentication_Mandatory_Roles"
+)
+
+// The ids of the account settings.
+const (
+	// RegistrationForm is "Public" or "Disabled".
+	RegistrationForm = "Accounts_RegistrationForm"
+	// EmailVerification refuses password logins of accounts without a verified address.
+	EmailVerification = "Accounts_EmailVerification"
+	// AllowProfileChange and its siblings say what users may change of their own profile.
+	AllowProfileChange  = "Accounts_AllowUserProfileChange"
+	AllowUsernameChange = "Accounts_AllowUsernameChange"
+	AllowRealNameChange = "Accounts_AllowRealNameChange"
+	AllowEmailChange    = "Accounts_AllowEmailChange"
+	AllowPasswordChange = "Accounts_AllowPasswordChange"
+	AllowStatusChange   = "Accounts_AllowUserStatusMessageChange"
+	// AllowDeleteOwnAccount lets users delete their account.
+	AllowDeleteOwnAccount = "Accounts_AllowDeleteOwnAccount"
+	// LoginExpiration is the life of a session token in days.
+	LoginExpiration = "Accounts_LoginExpiration"
+	// AmbiguousErrors hides why a login failed (spec meteor-ddp D "AMB").
+	AmbiguousErrors = "Accounts_AmbiguousErrorMessages"
+	// PersonalAccessTokens lets users create personal access tokens.
+	PersonalAccessTokens = "API_Enable_Personal_Access_Tokens"
+
+	// BlockLogins switches the blocking of logins after failures (spec rocketchat-2fa 1.9.3).
+	BlockLogins          = "Block_Multiple_Failed_Logins_Enabled"
+	BlockLoginsByUser    = "Block_Multiple_Failed_Logins_By_User"
+	BlockLoginsUserTries = "Block_Multiple_Failed_Logins_Attempts_Until_Block_by_User"
+	// BlockLoginsUserTime and BlockLoginsAddressTime are in minutes.
+	BlockLoginsUserTime     = "Block_Multiple_Failed_Logins_Time_To_Unblock_By_User_In_Minutes"
+	BlockLoginsByAddress    = "Block_Multiple_Failed_Logins_By_Ip"
+	BlockLoginsAddressTries = "Block_Multiple_Failed_Logins_Attempts_Until_Block_By_Ip"
+	BlockLoginsAddressTime  = "Block_Multiple_Failed_Logins_Time_To_Unblock_By_Ip_In_Minutes"
+)
+
+// The ids of the limits (spec rocketchat-2fa 5.5). Times are milliseconds.
+const (
+	LimitIPEnabled                = "DDP_Rate_Limit_IP_Enabled"
+	LimitIPRequests               = "DDP_Rate_Limit_IP_Requests_Allowed"
+	LimitIPInterval               = "DDP_Rate_Limit_IP_Interval_Time"
+	LimitUserEnabled              = "DDP_Rate_Limit_User_Enabled"
+	LimitUserRequests             = "DDP_Rate_Limit_User_Requests_Allowed"
+	LimitUserInterval             = "DDP_Rate_Limit_User_Interval_Time"
+	LimitConnectionEnabled        = "DDP_Rate_Limit_Connection_Enabled"
+	LimitConnectionRequests       = "DDP_Rate_Limit_Connection_Requests_Allowed"
+	LimitConnectionInterval       = "DDP_Rate_Limit_Connection_Interval_Time"
+	LimitUserByMethodEnabled      = "DDP_Rate_Limit_User_By_Method_Enabled"
+	LimitUserByMethodRequests     = "DDP_Rate_Limit_User_By_Method_Requests_Allowed"
+	LimitUserByMethodInterval     = "DDP_Rate_Limit_User_By_Method_Interval_Time"
+	LimitConnectionMethodEnabled  = "DDP_Rate_Limit_Connection_By_Method_Enabled"
+	LimitConnectionMethodRequests = "DDP_Rate_Limit_Connection_By_Method_Requests_Allowed"
+	LimitConnectionMethodInterval = "DDP_Rate_Limit_Connection_By_Method_Interval_Time"
+	LimitRESTEnabled              = "API_Enable_Rate_Limiter"
+	LimitRESTDevEnabled           = "API_Enable_Rate_Limiter_Dev"
+	LimitRESTRequests             = "API_Enable_Rate_Limiter_Limit_Calls_Default"
+	LimitRESTInterval             = "API_Enable_Rate_Limiter_Limit_Time_Default"
+	LimitRegisterUser             = "Rate_Limiter_Limit_RegisterUser"
+)
+
+// The ids of general, mail and message settings.
+const (
+	SiteName  = "Site_Name"
+	Language  = "Language"
+	FromEmail = "From_Email"
+	// PlainTextMail leaves the HTML part out of every mail.
+	PlainTextMail = "email_plain_text_only"
+
+	MessageMaxSize      = "Message_MaxAllowedSize"
+	MessageAllowEditing = "Message_AllowEditing"
+	// MessageEditMinutes and MessageDeleteMinutes limit the age of messages that
+	// their author may change; 0 is no limit.
+	MessageEditMinutes   = "Message_AllowEditing_BlockEditInMinutes"
+	MessageAllowDeleting = "Message_AllowDeleting"
+	MessageDeleteMinutes = "Message_AllowDeleting_BlockDeleteInMinutes"
+	MessageAllowPinning  = "Message_AllowPinning"
+	MessageAllowStarring = "Message_AllowStarring"
+	MessageShowDeleted   = "Message_ShowDeletedStatus"
+)
