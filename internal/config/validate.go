@@ -1,0 +1,184 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"ddpserver/internal/secret"
+)
+
+// derive fills in what follows from other keys.
+func (c *Config) derive() {
+	if c.RootURL == "" {
+		c.rootFromPort = true
+		c.UsePort(c.Port)
+	}
+	c.RootURL = strings.TrimRight(c.RootURL, "/")
+	if u, err := url.Parse(c.RootURL); err == nil && c.MailFrom == "" && u.Hostname() != "" {
+		c.MailFrom = "ddpserver@" + u.Hostname()
+	}
+	if c.AuditFile == "" {
+		c.AuditFile = filepath.Join(c.DataDir, "audit.log")
+	}
+}
+
+// UsePort tells the configuration which port was taken when Port is 0; a
+// RootURL that nobody set follows it.
+func (c *Config) UsePort(port int) {
+	if c.rootFromPort {
+		c.RootURL = "http://" + net.JoinHostPort("localhost", strconv.Itoa(port))
+	}
+}
+
+// AuditOff and AuditStdout are the words that stand for no file in AuditFile.
+const (
+	AuditOff    = "off"
+	AuditStdout = "-"
+)
+
+// username is what Rocket.Chat's UTF8_User_Names_Validation allows by default.
+var username = regexp.MustCompile(`^[0-9a-zA-Z-_.]{1,64}$`)
+
+// validate checks what bounds alone cannot say. It looks at no file and no network.
+func (c *Config) validate() (p Problems) {
+	add := func(name, format string, args ...any) {
+		p = append(p, name+": "+fmt.Sprintf(format, args...))
+	}
+	if net.ParseIP(c.BindIP) == nil && c.BindIP != "localhost" {
+		add("BIND_IP", "%q is no address; write an IP address such as 127.0.0.1 or 0.0.0.0", c.BindIP)
+	}
+	if why := checkRootURL(c.RootURL); why != "" {
+		add("ROOT_URL", "%s; write http:// or https:// with a host, as https://chat.example.com/team", why)
+	}
+	if c.DataDir == "" {
+		add("DATA_DIR", "it is empty; write a directory such as ./data")
+	}
+	c.checkStorage(add)
+	c.checkMail(add)
+	c.checkAdmin(add)
+	c.checkTrust(add)
+	if c.MetricsAddr != "" {
+		if host, port, err := net.SplitHostPort(c.MetricsAddr); err != nil || !isPort(port) || host != "" && host != "localhost" && net.ParseIP(host) == nil {
+			add("METRICS_ADDR", "%q is no address; write an IP address and a port, as 127.0.0.1:9464", c.MetricsAddr)
+		}
+	}
+	if c.MaxMessageBytesLoggedOut > c.MaxMessageBytes {
+		add("MAX_MESSAGE_BYTES_LOGGED_OUT", "%v is more than MAX_MESSAGE_BYTES (%v); write less", c.MaxMessageBytesLoggedOut, c.MaxMessageBytes)
+	}
+	if c.MaxDepthLoggedOut > c.MaxDepth {
+		add("MAX_DEPTH_LOGGED_OUT", "%d is more than MAX_DEPTH (%d); write less", c.MaxDepthLoggedOut, c.MaxDepth)
+	}
+	return p
+}
+
+type adder func(name, format string, args ...any)
+
+func (c *Config) checkStorage(add adder) {
+	if u := c.MongoURL.Reveal(); u != "" {
+		if !strings.HasPrefix(u, "mongodb://") && !strings.HasPrefix(u, "mongodb+srv://") {
+			add("MONGO_URL", "it is no MongoDB connection string; write mongodb://host:27017/database, or leave it empty for the embedded store")
+		}
+		if c.EncryptionKey == "" {
+			add("ENCRYPTION_KEY", "it is missing, and with MONGO_URL there is no key of the data directory to fall back to; write 32 random bytes in base64 (openssl rand -base64 32), the same on every node, here or in the file of ENCRYPTION_KEY_FILE")
+		}
+	}
+	if k := c.EncryptionKey.Reveal(); k != "" {
+		if _, err := secret.Parse(k); err != nil {
+			add("ENCRYPTION_KEY", "%v; openssl rand -base64 32 makes one", err)
+		}
+	}
+}
+
+func (c *Config) checkMail(add adder) {
+	if raw := c.MailURL.Reveal(); raw != "" {
+		const want = "write smtp://user:password@host:587 or smtps://user:password@host:465, with %-escapes for special characters"
+		switch u, err := url.Parse(raw); {
+		case err != nil: // url's error would repeat the password
+			add("MAIL_URL", "it is no valid URL; %s", want)
+		case u.Scheme != "smtp" && u.Scheme != "smtps":
+			add("MAIL_URL", "its scheme is %q; %s", u.Scheme, want)
+		case u.Hostname() == "":
+			add("MAIL_URL", "it names no host; %s", want)
+		case u.Port() != "" && !isPort(u.Port()):
+			add("MAIL_URL", "its port %q is no port; %s", u.Port(), want)
+		}
+	}
+	if _, err := mail.ParseAddress(c.MailFrom); err != nil && c.MailFrom != "" {
+		add("MAIL_FROM", "%q is no mail address; write one such as ddpserver@example.com", c.MailFrom)
+	}
+}
+
+func (c *Config) checkAdmin(add adder) {
+	if !username.MatchString(c.AdminUsername) {
+		add("ADMIN_USERNAME", "%q is no user name; write up to 64 letters, digits, - _ or .", c.AdminUsername)
+	}
+	if a, err := mail.ParseAddress(c.AdminEmail); err != nil || a.Address != c.AdminEmail {
+		add("ADMIN_EMAIL", "%q is no mail address; write one such as admin@example.com", c.AdminEmail)
+	}
+}
+
+func (c *Config) checkTrust(add adder) {
+	for _, s := range c.TrustedProxies {
+		if _, err := netip.ParsePrefix(s); err != nil {
+			if _, err := netip.ParseAddr(s); err != nil {
+				add("TRUSTED_PROXIES", "%q is no address or network; write entries such as 10.0.0.5 or 10.0.0.0/8", s)
+			}
+		}
+	}
+	for _, s := range c.AllowedOrigins {
+		if s == "*" || s == Loopback {
+			continue
+		}
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.TrimRight(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+			add("ALLOWED_ORIGINS", "%q is no origin; write entries such as https://app.example.com, or loopback, or *", s)
+		}
+	}
+}
+
+func checkRootURL(raw string) string {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return "it is no valid URL"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Sprintf("its scheme is %q", u.Scheme)
+	case u.Hostname() == "":
+		return "it names no host"
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+		return "it has a user, query or fragment"
+	case u.Port() != "" && !isPort(u.Port()):
+		return "its port is no port"
+	case strings.ContainsAny(u.Path, "{}% ") || strings.Contains(u.Path, "//") || strings.Contains(u.Path+"/", "/../") || strings.Contains(u.Path+"/", "/./"):
+		return "its path has characters that no route can have"
+	}
+	return ""
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n <= 65535
+}
+
+// warnings are combinations that are allowed and probably not meant.
+func (c *Config) warnings() (w []string) {
+	if c.ForwardedCount > 0 && len(c.TrustedProxies) == 0 {
+		w = append(w, "HTTP_FORWARDED_COUNT is set and TRUSTED_PROXIES names nobody: forwarded headers are ignored; name the proxies")
+	}
+	if c.ForwardedCount == 0 && len(c.TrustedProxies) > 0 {
+		w = append(w, "TRUSTED_PROXIES is set and HTTP_FORWARDED_COUNT is 0: forwarded headers are ignored; write the number of proxies")
+	}
+	if c.MetricsAddr != "" {
+		if host, _, _ := net.SplitHostPort(c.MetricsAddr); host != "localhost" && !net.ParseIP(host).IsLoopback() {
+			w = append(w, "METRICS_ADDR listens beyond this machine: /metrics and /debug/pprof have no password")
+		}
+	}
+	return w
+}
