@@ -1,0 +1,167 @@
+// Package permission is the table of roles and of what they may do, with the
+// names of Rocket.Chat.
+//
+// Roles and permissions are fixed in code; users carry roles, nothing else. The
+// package loads no users and refuses no calls: routers and services ask it.
+package permission
+
+import (
+	"slices"
+
+	"ddpserver/internal/user"
+)
+
+// The roles there are.
+const (
+	Admin = "admin"
+	User  = "user"
+	Bot   = "bot"
+)
+
+// The permissions that calls ask for.
+const (
+	CreatePersonalAccessTokens = "create-personal-access-tokens"
+	ViewPrivilegedSetting      = "view-privileged-setting"
+	EditPrivilegedSetting      = "edit-privileged-setting"
+	ManageSelectedSettings     = "manage-selected-settings"
+	EditOtherUserTOTP          = "edit-other-user-totp"
+	LogoutOtherUser            = "logout-other-user"
+	ViewFullOtherUserInfo      = "view-full-other-user-info"
+	CreateUser                 = "create-user"
+	EditOtherUserInfo          = "edit-other-user-info"
+	EditOtherUserPassword      = "edit-other-user-password"
+	EditOtherUserActiveStatus  = "edit-other-user-active-status"
+	DeleteUser                 = "delete-user"
+	AssignRoles                = "assign-roles"
+	BypassRateLimit            = "api-bypass-rate-limit"
+	ViewUserAdministration     = "view-user-administration"
+	AccessPermissions          = "access-permissions"
+
+	ViewOutsideRoom = "view-outside-room"
+	ViewChannels    = "view-c-room"
+	ViewGroups      = "view-p-room"
+	ViewDirect      = "view-d-room"
+	ViewJoined      = "view-joined-room"
+	CreateChannels  = "create-c"
+	CreateGroups    = "create-p"
+	CreateDirect    = "create-d"
+	DeleteChannels  = "delete-c"
+	DeleteGroups    = "delete-p"
+	DeleteDirect    = "delete-d"
+	DeleteMessage   = "delete-message"
+	EditMessage     = "edit-message"
+	EditRoom        = "edit-room"
+	PinMessage      = "pin-message"
+	PostReadOnly    = "post-readonly"
+	SetOwner        = "set-owner"
+	SetModerator    = "set-moderator"
+	SetReadOnly     = "set-readonly"
+	ArchiveRoom     = "archive-room"
+	RemoveUser      = "remove-user"
+	AddUserToRoom   = "add-user-to-joined-room"
+	AddUserToAnyC   = "add-user-to-any-c-room"
+	AddUserToAnyP   = "add-user-to-any-p-room"
+	MentionAll      = "mention-all"
+	MentionHere     = "mention-here"
+)
+
+// Permission says which roles may do something. Roles of a room (owner,
+// moderator) count inside that room only.
+type Permission struct {
+	ID    string
+	Roles []string
+}
+
+var (
+	admins   = []string{Admin}
+	members  = []string{Admin, User}
+	everyone = []string{Admin, User, Bot}
+)
+
+// table is the only place where roles get their rights, ordered by id.
+var table = []Permission{
+	{AccessPermissions, admins},
+	{AddUserToAnyC, admins},
+	{AddUserToAnyP, admins},
+	{AddUserToRoom, []string{Admin, "owner", "moderator"}},
+	{BypassRateLimit, []string{Admin, Bot}},
+	{ArchiveRoom, []string{Admin, "owner"}},
+	{AssignRoles, admins},
+	{CreateChannels, everyone},
+	{CreateDirect, everyone},
+	{CreateGroups, everyone},
+	{CreatePersonalAccessTokens, members},
+	{CreateUser, admins},
+	{DeleteChannels, []string{Admin, "owner"}},
+	{DeleteDirect, admins},
+	{DeleteMessage, []string{Admin, "owner", "moderator"}},
+	{DeleteGroups, []string{Admin, "owner"}},
+	{DeleteUser, admins},
+	{EditMessage, []string{Admin, "owner", "moderator"}},
+	{EditOtherUserActiveStatus, admins},
+	{EditOtherUserInfo, admins},
+	{EditOtherUserPassword, admins},
+	{EditOtherUserTOTP, admins},
+	{EditPrivilegedSetting, admins},
+	{EditRoom, []string{Admin, "owner", "moderator"}},
+	{LogoutOtherUser, admins},
+	{ManageSelectedSettings, admins},
+	{MentionAll, []string{Admin, "owner", "moderator", User}},
+	{MentionHere, []string{Admin, "owner", "moderator", User}},
+	{PinMessage, []string{Admin, "owner", "moderator"}},
+	{PostReadOnly, []string{Admin, "owner", "moderator"}},
+	{RemoveUser, []string{Admin, "owner", "moderator"}},
+	{SetModerator, []string{Admin, "owner"}},
+	{SetOwner, []string{Admin, "owner"}},
+	{SetReadOnly, []string{Admin, "owner"}},
+	{ViewChannels, everyone},
+	{ViewDirect, everyone},
+	{ViewFullOtherUserInfo, admins},
+	{ViewJoined, everyone},
+	{ViewOutsideRoom, everyone},
+	{ViewGroups, everyone},
+	{ViewPrivilegedSetting, admins},
+	{ViewUserAdministration, admins},
+}
+
+var byID = func() map[string][]string {
+	m := make(map[string][]string, len(table))
+	for _, p := range table {
+		m[p.ID] = p.Roles
+	}
+	return m
+}()
+
+// All lists the permissions. The list and its elements must not be changed.
+func All() []Permission { return table }
+
+// Known tells whether there is such a permission.
+func Known(id string) bool { _, ok := byID[id]; return ok }
+
+// Has tells whether the account, if it is active, may do that. Nobody has a
+// permission that does not exist.
+func Has(u *user.User, id string) bool {
+	return u != nil && u.IsActive() && Granted(u.Roles, id)
+}
+
+// Granted tells whether one of the roles, of the server or of a room, may do that.
+func Granted(roles []string, id string) bool {
+	for _, r := range byID[id] {
+		if slices.Contains(roles, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// RoleInfo describes a role for those who list them.
+type RoleInfo struct{ ID, Description string }
+
+// Roles lists the roles of the server.
+func Roles() []RoleInfo {
+	return []RoleInfo{
+		{Admin, "Administers the server"},
+		{Bot, "A program that talks by itself"},
+		{User, "An ordinary account"},
+	}
+}
