@@ -12,6 +12,14 @@ import (
 // Conflict when the condition named here does not hold.
 type Store interface {
 	UserByID(ctx context.Context, id string) (*user.User, error)
+	// UserByUsername and UserByEmail take a key made by user.Key.
+	UserByUsername(ctx context.Context, key string) (*user.User, error)
+	UserByEmail(ctx context.Context, key string) (*user.User, error)
+	// UpdateUser applies c if all its conditions hold and returns the new
+	// document; otherwise Conflict (or NotFound) and no change. It is the same
+	// operation as in accounts.Store; here it closes sessions and switches the
+	// mail factor in one write.
+	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
 
 	// SetPendingTOTP stores a sealed secret that waits for its first code.
 	// Condition: the factor is off.
@@ -25,7 +33,7 @@ type Store interface {
 	// EnableTOTP turns the pending secret into the factor. Condition: it is
 	// still pending and the factor is off. It also clears remembered trust.
 	EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, at time.Time) error
-	// DisableTOTP removes the factor. Condition: secret (as stored) is the one in force.
+	// DisableTOTP removes the factor and clears remembered trust. Condition: secret (as stored) is the one in force.
 	DisableTOTP(ctx context.Context, userID, secret string, at time.Time) error
 	// UseTOTPStep spends a time step. Condition: the factor is on with that
 	// stored secret and no step >= step was spent.

@@ -1,0 +1,187 @@
+package twofactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/random"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// emailFactor asks for a code that was mailed to every verified address. It is
+// weaker than an authenticator app (NIST SP 800-63B does not accept it) and is
+// there because the documented protocol has it.
+type emailFactor struct{ *Service }
+
+func (emailFactor) Name() string { return Email }
+
+func (f emailFactor) Tries() int {
+	return f.positive(settings.TwoFactorEmailAttempts, defaultCodeTries)
+}
+
+// Enabled needs the switches of server and account and a verified address (spec
+// rocketchat-2fa 1.5.1).
+func (f emailFactor) Enabled(u *user.User) bool {
+	return f.config.Bool(settings.TwoFactorByEmail) && u.Email2FAEnabled() && len(u.VerifiedEmails()) > 0 &&
+		(f.config.Bool(settings.TwoFactorEmailOAuth) || !isOAuth(u))
+}
+
+// isOAuth tells accounts of a foreign service: those that hold a service which
+// is not one of the server's own.
+func isOAuth(u *user.User) bool {
+	for name, v := range u.Services.Other {
+		switch name {
+		case "emailCode", "passwordHistory", "cloud":
+		default:
+			if v != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Verify spends the whole live set when the code is one of it.
+func (f emailFactor) Verify(ctx context.Context, u *user.User, code string) (string, error) {
+	digits, ok := normalizeMailCode(code)
+	if !ok {
+		return "", nil
+	}
+	switch err := f.store.UseMailCode(ctx, u.ID, f.mailDigest(u.ID, digits), f.now()); {
+	case err == nil:
+		return Email, nil
+	case errors.Is(err, dberr.Conflict), errors.Is(err, dberr.NotFound):
+		return "", nil
+	default:
+		return "", err
+	}
+}
+
+// Prepare mails a code if none is alive and sends.
+func (f emailFactor) Prepare(ctx context.Context, u *user.User, p *rpc.Peer, d *Details, send bool) error {
+	d.EmailOrUsername = u.Username
+	if addresses := u.VerifiedEmails(); u.Username == "" && len(addresses) > 0 {
+		d.EmailOrUsername = addresses[0] // who has no user name logged in with an address
+	}
+	g, err := f.store.Guard(ctx, u.ID)
+	if err != nil {
+		return fmt.Errorf("reading mailed codes: %w", err)
+	}
+	live := f.alive(g)
+	if len(live) == 0 && send && !f.blocked(g, Email) {
+		if live, d.CodeGenerated, err = f.mailCode(ctx, u, p, g, true); err != nil {
+			return err
+		}
+	}
+	for _, c := range live {
+		d.CodeExpires = append(d.CodeExpires, c.Expire.UTC())
+	}
+	return nil
+}
+
+// alive are the codes of the live set that can still be used, oldest first.
+func (s *Service) alive(g Guard) []MailCode {
+	var live []MailCode
+	if g.CodeTries >= s.positive(settings.TwoFactorEmailAttempts, defaultCodeTries) {
+		return nil
+	}
+	now := s.now()
+	for _, c := range g.Codes {
+		if c.Expire.After(now) {
+			live = append(live, c)
+		}
+	}
+	return live
+}
+
+// mailCode adds a code to the live set and mails it. sent is false when the set
+// is full, or onlyIfNone and one was alive. Over a mail budget: too-many-requests.
+func (s *Service) mailCode(ctx context.Context, u *user.User, p *rpc.Peer, g Guard, onlyIfNone bool) (live []MailCode, sent bool, err error) {
+	if p != nil && p.Address != "" {
+		most := s.positive(settings.TwoFactorMailsPerAddress, defaultMaxMailsFrom)
+		if wait, ok := s.mailLimit.Take("code mail "+ratelimit.AddressKey(p.Address), most, budgetWindow); !ok {
+			return nil, false, ratelimit.TooMany(wait)
+		}
+	}
+	now := s.now()
+	digits := random.Digits(6)
+	code := MailCode{Digest: s.mailDigest(u.ID, digits), CreatedAt: now, Expire: now.Add(s.codeLife())}
+	rules := MailRules{
+		MaxAlive: maxAlive, OnlyIfNone: onlyIfNone,
+		MaxMails: s.positive(settings.TwoFactorMailsPerHour, defaultMaxMails), Window: budgetWindow,
+	}
+	live, err = s.store.AddMailCode(ctx, u.ID, code, now, rules)
+	switch {
+	case errors.Is(err, dberr.Conflict):
+		if g, err = s.store.Guard(ctx, u.ID); err != nil {
+			return nil, false, fmt.Errorf("reading mailed codes: %w", err)
+		}
+		return s.alive(g), false, nil
+	case errors.Is(err, dberr.Exhausted):
+		return nil, false, ratelimit.TooMany(s.nextMail(g, rules))
+	case err != nil:
+		return nil, false, fmt.Errorf("adding a mail code: %w", err)
+	}
+	mail := CodeMail{To: u.VerifiedEmails(), Language: u.Language, Name: u.Username, Code: secret.String(digits), Expire: code.Expire}
+	if err := s.mailer.SendCode(ctx, mail); err != nil {
+		if len(live) == 1 { // nobody else's code dies with it, and the next challenge mails anew
+			err = errors.Join(err, s.store.KillMailCodes(context.WithoutCancel(ctx), u.ID, 0))
+		}
+		return nil, false, fmt.Errorf("mailing a code: %w", err)
+	}
+	e := event{act: "code_sent", outcome: "ok", factor: Email, user: u.ID}
+	s.record(Request{Peer: p}, e)
+	return live, true, nil
+}
+
+// nextMail is the time until the account's mail budget has room again.
+func (s *Service) nextMail(g Guard, r MailRules) time.Duration {
+	recent := g.Mails
+	if len(recent) > r.MaxMails {
+		recent = recent[len(recent)-r.MaxMails:]
+	}
+	if len(recent) == 0 {
+		return r.Window
+	}
+	return min(max(recent[0].Add(r.Window).Sub(s.now()), time.Millisecond), r.Window)
+}
+
+// mailDigest is what is stored of a code: keyed, and bound to its owner.
+func (s *Service) mailDigest(userID, digits string) string {
+	return s.key.Digest("twofactor mail code", userID, digits)
+}
+
+// maxTyped bounds what is looked at of a typed code, bytes.
+const maxTyped = 16
+
+// normalizeMailCode reads a mailed code as people type it: six ASCII digits, with
+// blanks anywhere and at most one hyphen, as the mail shows it (decisions 8).
+func normalizeMailCode(typed string) (digits string, ok bool) {
+	if len(typed) > maxTyped {
+		return "", false
+	}
+	var out [6]byte
+	n, hyphens := 0, 0
+	for _, c := range []byte(typed) {
+		switch {
+		case c >= '0' && c <= '9':
+			if n == len(out) {
+				return "", false
+			}
+			out[n] = c
+			n++
+		case c == '-':
+			hyphens++
+		case c != ' ':
+			return "", false
+		}
+	}
+	return string(out[:]), n == len(out) && hyphens <= 1
+}

@@ -1,0 +1,39 @@
+package twofactor
+
+import "ddpserver/internal/fault"
+
+// Refusals of a check. The reasons are Rocket.Chat's, spelling included.
+var (
+	// ErrRequired asks for a code; its details say which (see Details).
+	ErrRequired = fault.New("totp-required", "TOTP Required")
+	// ErrInvalid says that the code was not accepted; same details.
+	ErrInvalid = fault.New("totp-invalid", "TOTP Invalid")
+	// ErrMaxAttempts says that a budget is used up: nothing was compared or mailed.
+	ErrMaxAttempts = fault.New("totp-max-attempts", "TOTP Maximun Failed Attempts Reached")
+	// ErrNoUser says that the account to be checked does not exist.
+	ErrNoUser = fault.New("totp-user-not-found", "TOTP User not found")
+)
+
+// Refusals of the flows.
+var (
+	// ErrAlreadyEnabled refuses enrolment while an authenticator is on.
+	ErrAlreadyEnabled = fault.New("error-2fa-already-enabled", "2FA already enabled")
+	// ErrInvalidTOTP answers a wrong code of enrolment and backup calls (sic,
+	// the words stand the other way round there).
+	ErrInvalidTOTP = fault.New("invalid-totp", "Invalid TOTP")
+	// ErrInvalidUser refuses an account that has no user name or does not exist.
+	ErrInvalidUser = fault.New("error-invalid-user", "Invalid user")
+	// ErrUnverified refuses codes by mail for an account without a verified address.
+	ErrUnverified = fault.New("error-invalid-user", "You need to verify your emails before setting up 2FA")
+	// ErrParameterRequired refuses a missing or blank emailOrUsername.
+	ErrParameterRequired = fault.New("error-parameter-required", "emailOrUsername is required")
+	// ErrTwoFactorOff refuses the reset of somebody else's factor while the
+	// factor is switched off on the whole server.
+	ErrTwoFactorOff = fault.New("error-two-factor-not-enabled", "Two factor authentication is not enabled")
+	// ErrMailFailed says that a mail that had to go out first was not accepted;
+	// nothing was changed.
+	ErrMailFailed = fault.New("error-email-send-failed", "Error trying to send email")
+)
+
+// tooMany matches the refusals that ratelimit.TooMany makes.
+var tooMany = fault.New("too-many-requests", "")

@@ -1,0 +1,108 @@
+package twofactor
+
+import (
+	"context"
+	"time"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/user"
+)
+
+// Names of the factors on the wire, and of the backup codes in the audit stream.
+const (
+	TOTP     = "totp"
+	Email    = "email"
+	Password = "password"
+	backup   = "backup"
+)
+
+// Factor is one way to prove that a call comes from the account's owner.
+type Factor interface {
+	// Name is the factor's name on the wire.
+	Name() string
+	// Enabled tells whether the account can use the factor now: it is switched
+	// on for the account and for the server.
+	Enabled(u *user.User) bool
+	// Tries is how many answers a live set of codes survives; 0 when the factor
+	// has no sets.
+	Tries() int
+	// Verify compares an answer that was counted already, and spends it. It
+	// returns what was accepted (the name, or "backup"), or "" for a wrong
+	// answer. It does not ask Enabled.
+	Verify(ctx context.Context, u *user.User, code string) (accepted string, err error)
+	// Prepare fills in the details of a challenge and, when send is set, makes
+	// sure that the owner has a code to answer with.
+	Prepare(ctx context.Context, u *user.User, p *rpc.Peer, d *Details, send bool) error
+}
+
+// Details describe a challenge to the client (decisions 2 and 8). They stand in
+// totp-required, totp-invalid and totp-max-attempts alike.
+type Details struct {
+	// Method is the factor that is asked for.
+	Method string
+	// CodeGenerated says that this very challenge mailed a code.
+	CodeGenerated bool
+	// CodeExpires are the ends of the mailed codes that are alive, oldest first,
+	// and EmailOrUsername whom to ask for another one; both for Method "email" only.
+	CodeExpires     []time.Time
+	EmailOrUsername string
+	// AvailableMethods are the account's factors; the password is never among them.
+	AvailableMethods []string
+}
+
+// doc is the wire form, in the order of the documentation.
+func (d *Details) doc() ejson.Doc {
+	doc := ejson.Doc{{Key: "method", Value: d.Method}, {Key: "codeGenerated", Value: d.CodeGenerated}}
+	if d.Method == Email {
+		expires := make([]any, len(d.CodeExpires))
+		for i, t := range d.CodeExpires {
+			expires[i] = t
+		}
+		doc = append(doc, ejson.Field{Key: "codeCount", Value: len(expires)}, ejson.Field{Key: "codeExpires", Value: expires})
+	}
+	methods := make([]any, len(d.AvailableMethods))
+	for i, m := range d.AvailableMethods {
+		methods[i] = m
+	}
+	doc = append(doc, ejson.Field{Key: "availableMethods", Value: methods})
+	if d.Method == Email {
+		doc = append(doc, ejson.Field{Key: "emailOrUsername", Value: d.EmailOrUsername})
+	}
+	return doc
+}
+
+// Available lists the account's factors that are on, strongest first, without
+// the password fallback. It is never nil.
+func (s *Service) Available(u *user.User) []string {
+	names := make([]string, 0, len(s.factors))
+	for _, f := range s.factors {
+		if f.Enabled(u) {
+			names = append(names, f.Name())
+		}
+	}
+	return names
+}
+
+// choose selects the factor for a call (spec rocketchat-2fa 1.2 and 1.3 step 6).
+// on is false for a factor that was named although it is off: no answer to it
+// can be right. A nil factor means that there is nothing to ask for.
+func (s *Service) choose(u *user.User, method string, p Policy) (f Factor, on bool) {
+	for _, f := range s.factors {
+		if f.Name() == method {
+			return f, f.Enabled(u)
+		}
+	}
+	for _, f := range s.factors {
+		if f.Enabled(u) {
+			return f, true
+		}
+	}
+	switch {
+	case p == Login:
+		return nil, false
+	case p == Required, s.fallback.Enabled(u):
+		return s.fallback, true
+	}
+	return nil, false
+}

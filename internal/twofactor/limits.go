@@ -1,0 +1,41 @@
+package twofactor
+
+import (
+	"time"
+
+	"ddpserver/internal/settings"
+)
+
+// Bounds that no setting can lift, and the defaults for values out of range.
+const (
+	maxCodeSeconds = 600 // life of a mailed code, seconds (NIST: at most ten minutes)
+	maxAlive       = 5   // codes of one account that are alive at once, as documented
+	maxDelta       = 2   // time steps before and after the present one
+	budgetWindow   = time.Hour
+
+	defaultCodeTries    = 5
+	defaultMaxRecent    = 10
+	defaultMaxInRow     = 100 // NIST SP 800-63B-4: at most 100 failures in a row
+	defaultMaxMails     = 5
+	defaultMaxMailsFrom = 20
+
+	pendingLife  = 10 * time.Minute // a secret that waits for its first code
+	pendingTries = 10
+)
+
+// limits are the budgets of an answer, without that of a set of mail codes.
+func (s *Service) limits() Limits {
+	return Limits{
+		MaxRecent: s.positive(settings.TwoFactorWrongPerHour, defaultMaxRecent),
+		Window:    budgetWindow,
+		MaxInRow:  s.positive(settings.TwoFactorWrongInRow, defaultMaxInRow),
+	}
+}
+
+// positive reads a setting that must not be 0.
+func (s *Service) positive(id string, standard int) int {
+	if n := s.config.Int(id); n > 0 {
+		return n
+	}
+	return standard
+}

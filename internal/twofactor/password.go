@@ -1,0 +1,52 @@
+package twofactor
+
+import (
+	"context"
+	"strings"
+
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// passwordFactor is the fallback of an account without another factor: the hex
+// SHA-256 digest of its password (spec rocketchat-2fa 1.7). The clear password
+// is not accepted, and the factor cannot be named.
+type passwordFactor struct{ *Service }
+
+func (passwordFactor) Name() string { return Password }
+func (passwordFactor) Tries() int   { return 0 }
+
+// Enabled leaves out accounts without a password; Policy Required asks them all
+// the same, and they cannot pass.
+func (f passwordFactor) Enabled(u *user.User) bool {
+	return f.config.Bool(settings.TwoFactorPasswordFallback) && u.Bcrypt() != ""
+}
+
+func (f passwordFactor) Verify(ctx context.Context, u *user.User, code string) (string, error) {
+	digest, ok := passwordDigest(code)
+	if !ok || u.Bcrypt() == "" {
+		return "", nil
+	}
+	if ok, err := f.passwords.VerifyPassword(ctx, u, digest); err != nil || !ok {
+		return "", err
+	}
+	return Password, nil
+}
+
+func (passwordFactor) Prepare(context.Context, *user.User, *rpc.Peer, *Details, bool) error {
+	return nil
+}
+
+// passwordDigest checks that code is 64 hex digits and writes them small.
+func passwordDigest(code string) (string, bool) {
+	if len(code) != 64 {
+		return "", false
+	}
+	for _, c := range []byte(code) {
+		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
+			return "", false
+		}
+	}
+	return strings.ToLower(code), true
+}

@@ -1,0 +1,59 @@
+package twofactor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// rememberFor is how long trust lasts; 0 or less switches it off.
+func (s *Service) rememberFor() time.Duration {
+	return time.Duration(s.config.Int(settings.TwoFactorRememberFor)) * time.Second
+}
+
+// trusted tells whether the token was given trust from the same address and user
+// agent and not longer ago than the setting says now. Trust is absolute: using
+// it does not prolong it.
+func (s *Service) trusted(t *user.LoginToken, p *rpc.Peer) bool {
+	print, known := fingerprint(p)
+	life := s.rememberFor()
+	if !known || life <= 0 || t.TrustHash == "" {
+		return false
+	}
+	left := t.TrustUntil.Sub(s.now())
+	return left > 0 && left <= life && t.TrustHash == print
+}
+
+// remember gives the login token trust after an accepted code, where the policy
+// allows. Losing it costs the user one more code, so a failure is not one of the call.
+func (s *Service) remember(ctx context.Context, r Request) {
+	print, known := fingerprint(r.Peer)
+	life := s.rememberFor()
+	if !known || life <= 0 || r.Token == "" || !r.Policy.remembers() {
+		return
+	}
+	_ = s.store.SetTrust(ctx, r.User.ID, r.Token, print, s.now().Add(life))
+}
+
+// fingerprint binds trust to a client: SHA-256 over the length-prefixed user
+// agent and address, the same for every door. A client without a known address
+// has none: it cannot be told from others.
+func fingerprint(p *rpc.Peer) (print string, known bool) {
+	if p == nil || p.Address == "" {
+		return "", false
+	}
+	h := sha256.New()
+	for _, part := range [...]string{p.UserAgent, p.Address} {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
+		h.Write(n[:])
+		h.Write([]byte(part))
+	}
+	return hex.EncodeToString(h.Sum(nil)), true
+}

@@ -1,0 +1,157 @@
+package twofactor
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"ddpserver/internal/audit"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/user"
+)
+
+// Settings is what the service reads of the runtime settings, at every use: a
+// change works at once. It must not block.
+type Settings interface {
+	Bool(id string) bool
+	Int(id string) int
+}
+
+// PasswordVerifier compares passwords behind the server's hashing gate.
+type PasswordVerifier interface {
+	// VerifyPassword tells whether digest, the lower-case hex SHA-256 of a
+	// password, is u's password. A false answer and an error both refuse.
+	VerifyPassword(ctx context.Context, u *user.User, digest string) (bool, error)
+}
+
+// MailLimiter counts code mails by the address of whoever causes them.
+type MailLimiter interface {
+	// Take counts one mail for key and reports whether it is within max per
+	// window; if not, wait is the time until the next one is.
+	Take(key string, max int, window time.Duration) (wait time.Duration, ok bool)
+}
+
+// Options configure a Service. All members but Issuer, Node and Now are required.
+type Options struct {
+	Store     Store
+	Settings  Settings
+	Key       *secret.Key
+	Mailer    Mailer
+	Passwords PasswordVerifier
+	MailLimit MailLimiter
+	Feed      feed.Publisher
+	Audit     audit.Recorder
+	// Issuer names the server in authenticator apps; empty means "ddpserver".
+	Issuer string
+	// Node names this server in events.
+	Node string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Service checks second factors and changes them. It is safe for concurrent use.
+type Service struct {
+	store     Store
+	config    Settings
+	key       *secret.Key
+	mailer    Mailer
+	passwords PasswordVerifier
+	mailLimit MailLimiter
+	feed      feed.Publisher
+	audit     audit.Recorder
+	issuer    string
+	node      string
+	clock     func() time.Time
+
+	// factors can be named and chosen, strongest first; fallback can only be
+	// fallen back on.
+	factors  []Factor
+	fallback Factor
+
+	// background runs code requests whose outcome the asker must not see.
+	background sync.WaitGroup
+	slots      chan struct{}
+}
+
+// maxBackground bounds the code requests in the background; more are dropped,
+// as a mail over the budget is.
+const maxBackground = 32
+
+// New makes a service.
+func New(o Options) (*Service, error) {
+	if o.Store == nil || o.Settings == nil || o.Key == nil || o.Mailer == nil || o.Passwords == nil ||
+		o.MailLimit == nil || o.Feed == nil || o.Audit == nil {
+		return nil, errors.New("twofactor: an option is missing")
+	}
+	s := &Service{
+		store: o.Store, config: o.Settings, key: o.Key, mailer: o.Mailer, passwords: o.Passwords,
+		mailLimit: o.MailLimit, feed: o.Feed, audit: o.Audit, issuer: o.Issuer, node: o.Node, clock: o.Now,
+		slots: make(chan struct{}, maxBackground),
+	}
+	if s.issuer == "" {
+		s.issuer = "ddpserver"
+	}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	s.factors = []Factor{totpFactor{s}, emailFactor{s}}
+	s.fallback = passwordFactor{s}
+	return s, nil
+}
+
+// Close waits for code requests that still run in the background.
+func (s *Service) Close() { s.background.Wait() }
+
+// now is the time as stores keep it.
+func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Millisecond) }
+
+// Request is one call that may need a second factor, and the answer it brought.
+type Request struct {
+	// User is the account as of the start of the call; nil is refused.
+	User *user.User
+	// Token is the hash of the login token in use; empty at login.
+	Token string
+	// Peer is the other end; nil is taken for an unknown one.
+	Peer   *rpc.Peer
+	Policy Policy
+	// Action names the method or route, for the audit stream.
+	Action string
+
+	// Code is the answer, if HasCode; Method the factor it is meant for, or
+	// empty. A Method without a code chooses the factor that is asked for.
+	Code, Method string
+	HasCode      bool
+	// NonString marks an answer that was not a text; it is counted as wrong.
+	NonString bool
+	// Checked says that a code was accepted for this very call already, so that
+	// a code need not be given (and spent) twice.
+	Checked bool
+	// Insist compares the answer even where trust, a bypass or the policy None
+	// would let the call pass (callWithTwoFactorRequired).
+	Insist bool
+}
+
+// Outcome says why a check passed.
+type Outcome struct {
+	// Factor is the factor whose code was accepted ("totp", "backup", "email",
+	// "password"), or empty when none was needed.
+	Factor string
+	// Reason is "off", "checked", "bypass", "trust" or "nothing" when no code was needed.
+	Reason string
+}
+
+// Accepted tells whether a code was compared and found right, so that further
+// checks within the same call may be skipped (Request.Checked).
+func (o Outcome) Accepted() bool { return o.Factor != "" }
+
+// Check decides whether a call may go on: nil, or ErrRequired, ErrInvalid or
+// ErrMaxAttempts with details, ErrNoUser, too-many-requests when a code would
+// have to be mailed and the budget is used up, or the store's error. Everything
+// that is not nil is a refusal.
+func (s *Service) Check(ctx context.Context, r Request) error {
+	_, err := s.Verify(ctx, r)
+	return err
+}

@@ -1,0 +1,215 @@
+package twofactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// Verify is Check, and says why the call may go on.
+func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
+	answered := r.HasCode && (r.Code != "" || r.NonString)
+	switch {
+	case r.Checked:
+		return Outcome{Reason: "checked"}, nil
+	case r.Policy == None && !(r.Insist && answered):
+		return Outcome{Reason: "nothing"}, nil
+	case !s.config.Bool(settings.TwoFactorEnabled):
+		return Outcome{Reason: "off"}, nil
+	case r.User == nil:
+		return Outcome{}, ErrNoUser
+	}
+	if !(r.Insist && answered) {
+		if reason := s.waived(r); reason != "" {
+			return Outcome{Reason: reason}, nil
+		}
+	}
+	f, on := s.choose(r.User, r.Method, r.Policy)
+	switch {
+	case f == nil:
+		return Outcome{Reason: "nothing"}, nil
+	case answered:
+		return s.answer(ctx, r, f, on)
+	}
+	return Outcome{}, s.challenge(ctx, r, f, on)
+}
+
+// waived names the reason for which an ordinary call needs no code, or "".
+func (s *Service) waived(r Request) string {
+	t := r.User.LoginToken(r.Token)
+	switch {
+	case t == nil || !r.Policy.remembers():
+		return ""
+	case t.IsPAT() && t.BypassTwoFactor:
+		return "bypass"
+	case s.trusted(t, r.Peer):
+		return "trust"
+	}
+	return ""
+}
+
+// challenge refuses a call without a code and says how to get on.
+func (s *Service) challenge(ctx context.Context, r Request, f Factor, on bool) error {
+	g, err := s.store.Guard(ctx, r.User.ID)
+	if err != nil {
+		return s.refuse(r, f.Name(), fmt.Errorf("reading the counters of a second factor: %w", err))
+	}
+	blocked := s.blocked(g, f.Name())
+	d, err := s.details(ctx, r, f, on && !blocked)
+	switch {
+	case err != nil:
+		return s.refuse(r, f.Name(), err)
+	case blocked:
+		return s.refuse(r, f.Name(), ErrMaxAttempts.With(d.doc()))
+	}
+	return s.refuse(r, f.Name(), ErrRequired.With(d.doc()))
+}
+
+// answer counts an answer, then compares it.
+func (s *Service) answer(ctx context.Context, r Request, f Factor, on bool) (Outcome, error) {
+	tries := 0
+	if on {
+		tries = f.Tries()
+	}
+	code := r.Code
+	if r.NonString || !on {
+		code = "" // no factor has an empty code
+	}
+	a, err := s.prove(ctx, r.User, f, tries, code)
+	switch {
+	case err != nil:
+		return Outcome{}, s.refuse(r, f.Name(), err)
+	case a.accepted != "":
+		s.remember(ctx, r)
+		s.record(r, event{act: "factor_check", outcome: "ok", factor: a.accepted, user: r.User.ID})
+		if a.accepted == backup {
+			s.record(r, event{act: "backup_code_used", outcome: "ok", factor: TOTP, user: r.User.ID})
+		}
+		return Outcome{Factor: a.accepted}, nil
+	}
+	d, err := s.details(ctx, r, f, on && !a.limited)
+	if err != nil && !errors.Is(err, tooMany) {
+		return Outcome{}, s.refuse(r, f.Name(), err)
+	}
+	if a.limited {
+		return Outcome{}, s.refuse(r, f.Name(), ErrMaxAttempts.With(d.doc()))
+	}
+	return Outcome{}, s.refuse(r, f.Name(), ErrInvalid.With(d.doc()))
+}
+
+// attempt is what became of an answer: accepted, limited, or simply wrong.
+type attempt struct {
+	accepted string
+	limited  bool
+}
+
+// prove counts one answer in a write of its own and only then compares it, so
+// that neither a crash nor a parallel answer gets a guess for nothing. With
+// tries > 0 the answer is counted against the live set of mail codes as well.
+func (s *Service) prove(ctx context.Context, u *user.User, f Factor, tries int, code string) (attempt, error) {
+	id, live, err := s.count(ctx, u.ID, f.Name(), tries)
+	switch {
+	case errors.Is(err, dberr.Exhausted):
+		if tries > 0 { // a crash may have left the used-up set behind
+			err = s.store.KillMailCodes(ctx, u.ID, tries)
+		} else {
+			err = nil
+		}
+		return attempt{limited: true}, err
+	case err != nil:
+		return attempt{}, fmt.Errorf("counting an answer: %w", err)
+	}
+	accepted := ""
+	if code != "" && (live || tries == 0) {
+		if accepted, err = f.Verify(ctx, u, code); err != nil {
+			return attempt{}, fmt.Errorf("comparing an answer: %w", err)
+		}
+	}
+	if accepted != "" {
+		if err := s.store.Succeeded(ctx, u.ID, id); err != nil {
+			return attempt{}, fmt.Errorf("booking a right answer: %w", err)
+		}
+		return attempt{accepted: accepted}, nil
+	}
+	if !live {
+		return attempt{}, nil
+	}
+	return s.strike(ctx, u.ID, tries)
+}
+
+// count counts one answer. live says that it was counted against a set of mail
+// codes; an answer without a live set cannot be right but is counted all the same.
+func (s *Service) count(ctx context.Context, userID, factor string, tries int) (id string, live bool, err error) {
+	l := s.limits()
+	l.CodeTries = tries
+	id, err = s.store.CountAttempt(ctx, userID, factor, s.now(), l)
+	if tries > 0 && errors.Is(err, dberr.Conflict) {
+		l.CodeTries = 0
+		id, err = s.store.CountAttempt(ctx, userID, factor, s.now(), l)
+		return id, false, err
+	}
+	return id, tries > 0, err
+}
+
+// strike ends the set of mail codes that a wrong answer used up.
+func (s *Service) strike(ctx context.Context, userID string, tries int) (attempt, error) {
+	g, err := s.store.Guard(ctx, userID)
+	if err != nil {
+		return attempt{}, err
+	}
+	if g.CodeTries < tries {
+		return attempt{}, nil
+	}
+	return attempt{limited: true}, s.store.KillMailCodes(ctx, userID, tries)
+}
+
+// details describes a challenge; send lets the factor mail a code.
+func (s *Service) details(ctx context.Context, r Request, f Factor, send bool) (*Details, error) {
+	d := &Details{Method: f.Name(), AvailableMethods: s.Available(r.User)}
+	return d, f.Prepare(ctx, r.User, r.Peer, d, send)
+}
+
+// blocked tells whether the account's budget of wrong answers is used up, in all
+// or in a row with that factor.
+func (s *Service) blocked(g Guard, factor string) bool {
+	l, since, recent := s.limits(), s.now(), 0
+	since = since.Add(-l.Window)
+	for _, c := range g.Recent {
+		if c.At.After(since) {
+			recent++
+		}
+	}
+	return recent >= l.MaxRecent || g.InRow[factor] >= l.MaxInRow
+}
+
+// refuse books a refusal in the audit stream and hands it on.
+func (s *Service) refuse(r Request, factor string, err error) error {
+	e := event{act: "factor_check", outcome: "refused", factor: factor, user: r.User.ID}
+	f, safe := fault.From(err)
+	e.reason = f.ID()
+	switch {
+	case !safe:
+		e.outcome = "error"
+	case errors.Is(err, ErrRequired):
+		e.outcome = "required"
+	case errors.Is(err, ErrMaxAttempts), errors.Is(err, tooMany):
+		e.outcome = "limited"
+	}
+	s.record(r, e)
+	return err
+}
+
+// codeLife is how long a mailed code lives.
+func (s *Service) codeLife() time.Duration {
+	n := s.config.Int(settings.TwoFactorEmailExpiration)
+	if n <= 0 || n > maxCodeSeconds {
+		n = maxCodeSeconds
+	}
+	return time.Duration(n) * time.Second
+}
