@@ -18,6 +18,10 @@ const (
 	// TokensRevoked: login tokens of user Key died. Data holds the dead hashes;
 	// empty means every token.
 	TokensRevoked Kind = "tokens-revoked"
+	// TokensKept: of the login tokens of user Key only those whose hashes are in
+	// Data were left after a change; every other one is dead. Unlike
+	// TokensRevoked it also covers a token that was made while the change ran.
+	TokensKept Kind = "tokens-kept"
 	// SettingChanged: Key is the setting id.
 	SettingChanged Kind = "setting-changed"
 	// Stream: a stream event for subscribers; Key is "collection/eventName",

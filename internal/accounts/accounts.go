@@ -1,0 +1,238 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/audit"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/random"
+	"ddpserver/internal/user"
+)
+
+// Factors is what the package tells second factors; *twofactor.Service has it.
+type Factors interface {
+	// Forget ends the account's live mail codes, after its password changed.
+	Forget(ctx context.Context, userID string) error
+}
+
+// Options are the parts a Service works with. Store, Settings, Mailer, Feed and
+// Audit are required.
+type Options struct {
+	Store    Store
+	Settings Settings
+	Mailer   Mailer
+	Feed     feed.Publisher
+	Audit    audit.Recorder
+	// Factors may be nil.
+	Factors Factors
+	// RootURL stands in front of the links in mails, without a slash at the end.
+	RootURL string
+	// Logger gets what no caller waits for; nil means none.
+	Logger *zap.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// BcryptCost is the cost of new password hashes; zero means 10. Tests lower it.
+	BcryptCost int
+}
+
+// Service has the rules of accounts. It is safe for concurrent use.
+type Service struct {
+	store   Store
+	set     Settings
+	mailer  Mailer
+	feed    feed.Publisher
+	audit   audit.Recorder
+	factors Factors
+	root    string
+	log     *zap.Logger
+	now     func() time.Time
+
+	hasher *hasher
+	blocks *blocks
+
+	// admins makes "is this the last administrator?" and the act that follows
+	// one step on this node.
+	admins sync.Mutex
+
+	// jobs bounds and counts the mails written in the background.
+	jobs    chan struct{}
+	running sync.WaitGroup
+}
+
+// backgroundJobs bounds the mails that are being written without a caller
+// waiting for them.
+const backgroundJobs = 16
+
+// New makes a Service. It hashes once, so it takes as long as one login.
+func New(o Options) (*Service, error) {
+	if o.Store == nil || o.Settings == nil || o.Mailer == nil || o.Feed == nil || o.Audit == nil {
+		return nil, errors.New("accounts: store, settings, mailer, feed and audit are required")
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	h, err := newHasher(o.BcryptCost)
+	if err != nil {
+		return nil, fmt.Errorf("accounts: %w", err)
+	}
+	return &Service{
+		store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit, factors: o.Factors,
+		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
+		hasher: h, blocks: newBlocks(), jobs: make(chan struct{}, backgroundJobs),
+	}, nil
+}
+
+// Run sweeps expired tokens every ten minutes until ctx ends. When it returns,
+// no goroutine of the Service is left and no mail is half written.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(SweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.running.Wait()
+			return nil
+		case <-tick.C:
+			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("token_sweep_failed", zap.Error(err))
+			}
+		}
+	}
+}
+
+// Sweep removes expired sessions and links, and closes what still uses them.
+func (s *Service) Sweep(ctx context.Context) error {
+	now := s.time()
+	owners, err := s.store.SweepTokens(ctx, now.Add(-s.sessionLife()), now.Add(-ResetLife), now.Add(-EnrollLife))
+	for _, id := range owners {
+		u, readErr := s.store.UserByID(ctx, id)
+		switch {
+		case readErr == nil:
+			s.revoked(u)
+		case !errors.Is(readErr, dberr.NotFound):
+			err = errors.Join(err, readErr)
+		}
+	}
+	return err
+}
+
+// User reads an account; dberr.NotFound when there is none.
+func (s *Service) User(ctx context.Context, id string) (*user.User, error) {
+	if id == "" {
+		return nil, dberr.NotFound
+	}
+	return s.store.UserByID(ctx, id)
+}
+
+// Find reads an account by address when the text holds an "@", else by user
+// name; dberr.NotFound when there is none.
+func (s *Service) Find(ctx context.Context, emailOrUsername string) (*user.User, error) {
+	key := lookupKey(emailOrUsername)
+	if key == "" {
+		return nil, dberr.NotFound
+	}
+	if strings.Contains(key, "@") {
+		return s.store.UserByEmail(ctx, key)
+	}
+	return s.store.UserByUsername(ctx, key)
+}
+
+// List pages through accounts by user name; count is at most 100.
+func (s *Service) List(ctx context.Context, offset, count int) ([]*user.User, int, error) {
+	if count <= 0 || count > maxPage {
+		count = maxPage
+	}
+	return s.store.ListUsers(ctx, max(offset, 0), count)
+}
+
+// maxPage bounds a page of accounts.
+const maxPage = 100
+
+// time is the present as the database keeps it.
+func (s *Service) time() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+// change applies c, stamped with the present, and publishes it.
+func (s *Service) change(ctx context.Context, id string, c user.Change) (*user.User, error) {
+	c.At = s.time()
+	u, err := s.store.UpdateUser(ctx, id, c)
+	if err != nil {
+		return nil, err
+	}
+	if c.RemoveToken != "" || c.RemoveNamed != "" || c.RemoveSessions || c.RemoveTokens {
+		s.revoked(u)
+	}
+	s.changed(id)
+	return u, nil
+}
+
+// changed tells subscribers that the account's document changed.
+func (s *Service) changed(id string) { s.publish(feed.UserChanged, id, nil) }
+
+// revoked tells which login tokens of the account are left. Naming the living
+// ones instead of the dead also catches a token that came and went between a
+// read and the change.
+func (s *Service) revoked(u *user.User) {
+	var alive []string
+	if u.IsActive() && u.Services.Resume != nil {
+		for _, t := range u.Services.Resume.LoginTokens {
+			if t.HashedToken != "" {
+				alive = append(alive, t.HashedToken)
+			}
+		}
+	}
+	s.publish(feed.TokensKept, u.ID, alive)
+}
+
+func (s *Service) publish(kind feed.Kind, key string, data []string) {
+	s.feed.Publish(feed.Event{ID: random.ID(), Kind: kind, Key: key, Data: data, At: s.time()})
+}
+
+// background writes mail without making the caller wait, so that the time of an
+// answer does not tell whether there was anything to write. It refuses when
+// too much is being written already.
+func (s *Service) background(ctx context.Context, job func(context.Context) error) error {
+	select {
+	case s.jobs <- struct{}{}:
+	default:
+		return tooMany(time.Second)
+	}
+	ctx = context.WithoutCancel(ctx)
+	s.running.Go(func() {
+		defer func() { <-s.jobs }()
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		if err := job(ctx); err != nil {
+			s.log.Warn("background_mail_failed", zap.Error(err))
+		}
+	})
+	return nil
+}
+
+// retry runs an optimistic change again while somebody else changes the same
+// account, a bounded number of times.
+func retry(f func() error) error {
+	var err error
+	for range 8 {
+		if err = f(); !errors.Is(err, dberr.Conflict) {
+			return err
+		}
+	}
+	return err
+}
+
+// containsFold tells whether a list holds a text in any case.
+func containsFold(list []string, s string) bool {
+	return slices.ContainsFunc(list, func(x string) bool { return strings.EqualFold(x, s) })
+}

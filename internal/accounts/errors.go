@@ -1,0 +1,104 @@
+package accounts
+
+import (
+	"fmt"
+	"time"
+
+	"ddpserver/internal/fault"
+)
+
+// ambiguous is Meteor's answer that does not tell what was wrong.
+const ambiguous = "Something went wrong. Please check your credentials."
+
+// Every refusal of this package. Codes and texts are Meteor's and Rocket.Chat's.
+var (
+	// ErrCredentials answers every wrong login alike: unknown user, wrong
+	// password, no password, deactivated account.
+	ErrCredentials = fault.Num(403, ambiguous)
+	// ErrLoggedOut answers an unknown resume token.
+	ErrLoggedOut = fault.Num(403, "You've been logged out by the server. Please log in again.")
+	// ErrSessionExpired answers an expired resume token.
+	ErrSessionExpired = fault.Num(403, "Your session has expired. Please log in again.")
+	// ErrNotLoggedIn answers Meteor's token methods without a login; it has no reason.
+	ErrNotLoggedIn = fault.New("You are not logged in.", "")
+	// ErrInvalidToken answers a token that cannot be exchanged.
+	ErrInvalidToken = fault.New("Invalid login token", "")
+	// ErrNotActivated answers a right password of an account that waits or was
+	// deactivated, when specific texts are switched on.
+	ErrNotActivated = fault.New("error-user-is-not-activated", "User is not activated")
+	// ErrBlockedAddress and ErrBlockedUser answer after too many wrong passwords.
+	ErrBlockedAddress = fault.New("error-login-blocked-for-ip", "Login has been temporarily blocked For IP")
+	ErrBlockedUser    = fault.New("error-login-blocked-for-user", "Login has been temporarily blocked For User")
+
+	// ErrNeedNameOrEmail answers createUser without either.
+	ErrNeedNameOrEmail = fault.Num(400, "Need to set a username or email")
+	// ErrSignupsForbidden answers createUser when registration is closed.
+	ErrSignupsForbidden = fault.Num(403, "Signups forbidden")
+	// ErrRegistrationDisabled and ErrRegistrationSecret answer registerUser.
+	ErrRegistrationDisabled = fault.New("error-user-registration-disabled", "User registration is disabled")
+	ErrRegistrationSecret   = fault.New("error-user-registration-secret", "User registration is only allowed via Secret URL")
+	// ErrDomain answers an address of a domain that may not register.
+	ErrDomain = fault.New("error-email-domain-not-accepted", "The email domain is not accepted")
+	// ErrUsernameExists and ErrEmailExists name what is taken, when specific
+	// texts are switched on or the asker is an administrator.
+	ErrUsernameExists = fault.Num(403, "Username already exists.")
+	ErrEmailExists    = fault.Num(403, "Email already exists.")
+
+	// ErrUsername, ErrEmail and ErrName answer values that break the rules.
+	ErrUsername = fault.New("username-invalid", "The username is not valid: use up to 64 letters, digits, dots, hyphens and underscores")
+	ErrReserved = fault.New("error-blocked-username", "This username is blocked and cannot be used")
+	ErrEmail    = fault.New("error-invalid-email", "Invalid email")
+	ErrName     = fault.New("error-invalid-name", "Invalid name: use up to 128 printable characters")
+	// ErrUnavailable answers a name or address that somebody has, in one's own profile.
+	ErrUnavailable = fault.New("error-field-unavailable", "This value is already in use")
+	// ErrPolicy answers a password that is too weak.
+	ErrPolicy = fault.New("error-password-policy-not-met", "The password does not meet the server's policy")
+	// ErrSamePassword answers a new password that is the old one.
+	ErrSamePassword = fault.New("error-password-same-as-current", "Entered password same as current password")
+	// ErrStatus answers an unknown presence.
+	ErrStatus = fault.New("error-invalid-status", "Invalid status")
+	// ErrTooLong answers a text over its limit.
+	ErrTooLong = fault.New("error-invalid-params", "A value is too long or holds forbidden characters")
+
+	// ErrMustLogin answers changePassword without a login.
+	ErrMustLogin = fault.Num(401, "Must be logged in")
+	// ErrTokenExpired answers an unknown, used or old reset link.
+	ErrTokenExpired = fault.Num(403, "Token expired")
+	// ErrTokenAddress answers a link for an address that the account no longer has.
+	ErrTokenAddress = fault.Num(403, "Token has invalid email address")
+	// ErrVerifyExpired and ErrVerifyAddress answer verification links likewise.
+	ErrVerifyExpired = fault.Num(403, "Verify email link expired")
+	ErrVerifyAddress = fault.Num(403, "Verify email link is for unknown address")
+	// ErrResetDisabled answers forgotPassword when it is switched off.
+	ErrResetDisabled = fault.New("error-password-reset-disabled", "Password reset is disabled")
+
+	// ErrTokenExists, ErrNoToken, ErrTokenName and ErrTooManyTokens are about
+	// personal access tokens.
+	ErrTokenExists   = fault.New("error-token-already-exists", "A token with this name already exists")
+	ErrNoToken       = fault.New("error-token-does-not-exists", "Token does not exist")
+	ErrTokenName     = fault.New("error-invalid-token-name", "Invalid token name: use 1 to 100 printable characters")
+	ErrTooManyTokens = fault.New("error-too-many-tokens", "This account has too many personal access tokens")
+
+	// ErrInvalidUser answers a call about an account that does not exist.
+	ErrInvalidUser = fault.New("error-invalid-user", "Invalid user")
+	// ErrLastAdmin keeps the last administrator.
+	ErrLastAdmin = fault.New("error-action-not-allowed", "Leaving the app without an active admin is not allowed")
+	// ErrAdminOnly keeps the role "admin" and its holders to administrators.
+	ErrAdminOnly = fault.New("error-action-not-allowed", "Only an administrator may change administrators")
+	// ErrRole answers an unknown role.
+	ErrRole = fault.New("error-invalid-role", "Invalid role")
+	// ErrInvalidPassword and ErrInvalidUsername answer deleteUserOwnAccount.
+	ErrInvalidPassword = fault.New("error-invalid-password", "Invalid password")
+	ErrInvalidUsername = fault.New("error-invalid-username", "Invalid username")
+	// ErrNotAllowed answers a change that settings forbid.
+	ErrNotAllowed = fault.New("error-not-allowed", "Not allowed")
+)
+
+// tooMany is the refusal of a limit, in the words of Meteor's limiter (spec
+// meteor-ddp C).
+func tooMany(wait time.Duration) *fault.Error {
+	ms := max(wait.Milliseconds(), 1)
+	return fault.New("too-many-requests",
+		fmt.Sprintf("Error, too many requests. Please slow down. You must wait %d seconds before trying again.", (ms+999)/1000)).
+		With(map[string]any{"timeToReset": ms})
+}

@@ -1,0 +1,208 @@
+package accounts
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"ddpserver/internal/fault"
+	"ddpserver/internal/random"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// Limits of a password on the wire. Meteor declares them and, by a slip, never
+// checks them (spec meteor-ddp D1).
+const (
+	maxPlain  = 256
+	digestLen = 2 * sha256.Size
+	// algorithm is the only digest there is.
+	algorithm = "sha-256"
+)
+
+// Password is a password as a client sends it, reduced to its digest: the
+// lower-case hex SHA-256 over which bcrypt is kept. The zero value is no
+// password and matches nothing. It does not print itself.
+type Password struct {
+	digest string
+	// length is the number of characters of a plain password; 0 for a digest,
+	// whose length nobody knows.
+	length int
+}
+
+// String implements fmt.Stringer without giving anything away.
+func (Password) String() string { return "[redacted]" }
+
+// GoString implements fmt.GoStringer without giving anything away.
+func (Password) GoString() string { return "[redacted]" }
+
+// IsZero tells whether there is no password.
+func (p Password) IsZero() bool { return p.digest == "" }
+
+// Plain takes a password as text: 1 to 256 characters. Anything else is
+// fault.MatchFailed.
+func Plain(text string) (Password, error) {
+	n := utf8.RuneCountInString(text)
+	if n == 0 || n > maxPlain {
+		return Password{}, fault.MatchFailed
+	}
+	sum := sha256.Sum256([]byte(text))
+	return Password{digest: hex.EncodeToString(sum[:]), length: n}, nil
+}
+
+// Digest takes a password as exactly 64 lower-case hex digits of SHA-256.
+// Anything else is fault.MatchFailed.
+func Digest(digest, algo string) (Password, error) {
+	if algo != algorithm || !isDigest(digest) {
+		return Password{}, fault.MatchFailed
+	}
+	return Password{digest: digest}, nil
+}
+
+func isDigest(s string) bool {
+	if len(s) != digestLen {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// emptyDigest is the digest of no text at all; some clients send it for a blank field.
+var emptyDigest = func() string { s := sha256.Sum256(nil); return hex.EncodeToString(s[:]) }()
+
+// acceptable applies the password policy to a new password. Of a digest only
+// emptiness can be seen.
+func (s *Service) acceptable(p Password) error {
+	if p.IsZero() || p.digest == emptyDigest || p.length > 0 && p.length < s.set.Int(settings.PasswordMinLength) {
+		return ErrPolicy
+	}
+	return nil
+}
+
+const (
+	defaultCost = 10
+	// maxCost bounds the work a stored hash may ask for: one hash of cost 15
+	// takes seconds, one of cost 31 days.
+	maxCost = 15
+	// hashQueue is how many may wait for the one core that hashes.
+	hashQueue = 50
+)
+
+// hasher runs bcrypt on at most one core with a short queue, so that a flood of
+// logins starves nobody who does not log in (decisions 6, S115).
+type hasher struct {
+	cost  int
+	dummy []byte
+	// places are the running hash and those that wait; turn is the one that runs.
+	places, turn chan struct{}
+}
+
+func newHasher(cost int) (*hasher, error) {
+	if cost == 0 {
+		cost = defaultCost
+	}
+	dummy, err := bcrypt.GenerateFromPassword([]byte(random.Secret()), cost)
+	if err != nil {
+		return nil, err
+	}
+	return &hasher{cost: cost, dummy: dummy, places: make(chan struct{}, hashQueue+1), turn: make(chan struct{}, 1)}, nil
+}
+
+// enter waits for the caller's turn; leave ends it. A full queue is refused at
+// once with too-many-requests.
+func (h *hasher) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case h.places <- struct{}{}:
+	default:
+		return nil, tooMany(2 * time.Second)
+	}
+	select {
+	case h.turn <- struct{}{}:
+		return func() { <-h.turn; <-h.places }, nil
+	case <-ctx.Done():
+		<-h.places
+		return nil, ctx.Err()
+	}
+}
+
+// hash makes the stored form of a password.
+func (h *hasher) hash(ctx context.Context, p Password) (string, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	b, err := bcrypt.GenerateFromPassword([]byte(p.digest), h.cost)
+	return string(b), err
+}
+
+// matches compares a password with a stored hash. Without a usable hash it
+// compares with a dummy, so that the answer takes the same time, and says no. A
+// fault inside is never a yes (S043).
+func (h *hasher) matches(ctx context.Context, stored string, p Password) (bool, error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	use, usable := []byte(stored), true
+	if cost, err := bcrypt.Cost(use); err != nil || cost > maxCost || p.IsZero() {
+		use, usable = h.dummy, false
+	}
+	err = bcrypt.CompareHashAndPassword(use, []byte(p.digest))
+	switch {
+	case err == nil:
+		return usable, nil
+	case errors.Is(err, bcrypt.ErrMismatchedHashAndPassword):
+		return false, nil
+	case !usable:
+		return false, err
+	}
+	// The stored text looked like a hash and is none: hostile or broken data. Spend
+	// the time of a comparison all the same.
+	_ = bcrypt.CompareHashAndPassword(h.dummy, []byte(p.digest))
+	return false, nil
+}
+
+// stale tells whether a stored hash has another cost than new ones get.
+func (h *hasher) stale(stored string) bool {
+	cost, err := bcrypt.Cost([]byte(stored))
+	return err == nil && cost != h.cost
+}
+
+// CheckPassword tells whether the hex digest is that of the account's password,
+// for the second factor's password fallback. It counts nothing.
+func (s *Service) CheckPassword(ctx context.Context, u *user.User, digest string) (bool, error) {
+	p, err := Digest(digest, algorithm)
+	if err != nil {
+		return false, nil //nolint:nilerr // a malformed answer is a wrong one
+	}
+	return s.hasher.matches(ctx, u.Bcrypt(), p)
+}
+
+// rehash replaces a stored hash of another cost after it was matched. Failing
+// to is no failure of the login: the old hash still works.
+func (s *Service) rehash(ctx context.Context, u *user.User, p Password) *user.User {
+	old := u.Bcrypt()
+	if !s.hasher.stale(old) {
+		return u
+	}
+	fresh, err := s.hasher.hash(ctx, p)
+	if err != nil {
+		return u
+	}
+	updated, err := s.store.UpdateUser(ctx, u.ID, user.Change{IfBcrypt: &old, Bcrypt: &fresh, At: s.time()})
+	if err != nil {
+		return u
+	}
+	return updated
+}

@@ -1,0 +1,181 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/user"
+)
+
+const (
+	// maxTokenName and maxTokens bound the personal access tokens of an account.
+	maxTokenName = 100
+	maxTokens    = 100
+	// lastPart is how many characters of a token its owner can recognise it by.
+	lastPart = 6
+)
+
+// TokenInfo describes a personal access token to its owner, without the token.
+type TokenInfo struct {
+	Name            string    `json:"name"`
+	CreatedAt       time.Time `json:"createdAt"`
+	LastTokenPart   string    `json:"lastTokenPart"`
+	BypassTwoFactor bool      `json:"bypassTwoFactor"`
+}
+
+// tokenName checks a token's name: 1 to 100 printable characters.
+func tokenName(name string) (string, error) {
+	name, err := cleanName(name)
+	if err != nil || name == "" || utf8.RuneCountInString(name) > maxTokenName {
+		return "", ErrTokenName
+	}
+	return name, nil
+}
+
+// GenerateToken makes a personal access token, one for each name, and gives it
+// out once. The caller has checked the permission and a fresh factor.
+//
+// Errors: ErrTokenName, ErrTokenExists, ErrTooManyTokens.
+func (s *Service) GenerateToken(ctx context.Context, p *rpc.Peer, u *user.User, name string, bypass bool) (string, error) {
+	token, err := s.generate(ctx, u, name, bypass)
+	s.record(p, "token_created", u.ID, err, target(auditName(name)))
+	if err != nil {
+		return "", err
+	}
+	text := "A personal access token named “" + strings.TrimSpace(name) + "” was created."
+	if bypass {
+		text += "\nIt is not asked for a second factor."
+	}
+	s.notice(ctx, p, u, nil, "New personal access token", text)
+	return token, nil
+}
+
+func (s *Service) generate(ctx context.Context, u *user.User, name string, bypass bool) (string, error) {
+	name, err := tokenName(name)
+	if err != nil {
+		return "", err
+	}
+	if len(s.Tokens(u)) >= maxTokens {
+		return "", ErrTooManyTokens
+	}
+	active := true
+	token, err := s.addPAT(ctx, u.ID, name, bypass, user.Change{IfNoTokenName: name, IfActive: &active})
+	if errors.Is(err, dberr.Conflict) {
+		err = ErrTokenExists
+	}
+	return token, err
+}
+
+func (s *Service) addPAT(ctx context.Context, id, name string, bypass bool, c user.Change) (string, error) {
+	t := user.LoginToken{Type: user.PersonalAccessToken, CreatedAt: s.time(), Name: name, BypassTwoFactor: bypass}
+	got, _, err := s.add(ctx, id, t, c)
+	return got.Token, err
+}
+
+// RegenerateToken replaces a personal access token by a new one with the same
+// name and the same bypass; the old one dies at once. ErrNoToken when there is none.
+func (s *Service) RegenerateToken(ctx context.Context, p *rpc.Peer, u *user.User, name string) (string, error) {
+	token, err := s.regenerate(ctx, u, name)
+	s.record(p, "token_regenerated", u.ID, err, target(auditName(name)))
+	if err != nil {
+		return "", err
+	}
+	s.notice(ctx, p, u, nil, "Personal access token replaced",
+		"The personal access token named “"+strings.TrimSpace(name)+"” was replaced by a new one.")
+	return token, nil
+}
+
+// regenerate removes the old token, then adds the new one: two at once make one
+// winner, because the removal is conditional on the very token that was read.
+func (s *Service) regenerate(ctx context.Context, u *user.User, name string) (string, error) {
+	name, err := tokenName(name)
+	if err != nil {
+		return "", ErrNoToken
+	}
+	old := named(u, name)
+	if old == nil {
+		return "", ErrNoToken
+	}
+	if err := s.removePAT(ctx, u.ID, old); err != nil {
+		return "", err
+	}
+	token, err := s.addPAT(ctx, u.ID, name, old.BypassTwoFactor, user.Change{IfNoTokenName: name})
+	if errors.Is(err, dberr.Conflict) {
+		err = ErrTokenExists
+	}
+	return token, err
+}
+
+// RemoveToken ends a personal access token and closes its connections.
+// ErrNoToken when there is none of that name.
+func (s *Service) RemoveToken(ctx context.Context, p *rpc.Peer, u *user.User, name string) error {
+	err := s.remove(ctx, u, name)
+	s.record(p, "token_removed", u.ID, err, target(auditName(name)))
+	if err != nil {
+		return err
+	}
+	s.notice(ctx, p, u, nil, "Personal access token removed",
+		"The personal access token named “"+strings.TrimSpace(name)+"” was removed.")
+	return nil
+}
+
+func (s *Service) remove(ctx context.Context, u *user.User, name string) error {
+	name, err := tokenName(name)
+	if err != nil {
+		return ErrNoToken
+	}
+	old := named(u, name)
+	if old == nil {
+		return ErrNoToken
+	}
+	return s.removePAT(ctx, u.ID, old)
+}
+
+func (s *Service) removePAT(ctx context.Context, id string, t *user.LoginToken) error {
+	_, err := s.change(ctx, id, user.Change{IfToken: t.HashedToken, RemoveToken: t.HashedToken})
+	if errors.Is(err, dberr.Conflict) || errors.Is(err, dberr.NotFound) {
+		return ErrNoToken.Because(err)
+	}
+	return err
+}
+
+// Tokens lists the account's personal access tokens by name.
+func (s *Service) Tokens(u *user.User) []TokenInfo {
+	out := []TokenInfo{}
+	if u.Services.Resume == nil {
+		return out
+	}
+	for _, t := range u.Services.Resume.LoginTokens {
+		if t.IsPAT() {
+			out = append(out, TokenInfo{t.Name, t.CreatedAt, t.LastTokenPart, t.BypassTwoFactor})
+		}
+	}
+	slices.SortFunc(out, func(a, b TokenInfo) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func named(u *user.User, name string) *user.LoginToken {
+	if u.Services.Resume == nil {
+		return nil
+	}
+	for i := range u.Services.Resume.LoginTokens {
+		if t := &u.Services.Resume.LoginTokens[i]; t.IsPAT() && t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// auditName keeps a client's text short in the audit stream.
+func auditName(name string) string {
+	if clean, err := tokenName(name); err == nil {
+		return clean
+	}
+	return ""
+}
