@@ -1,0 +1,184 @@
+// Package document turns stored BSON into the domain's values and back. Both
+// stores keep the same documents, so that a dump of one can be loaded into the
+// other and an existing Meteor or Rocket.Chat database can be adopted.
+//
+// It keeps what it does not know: Merge changes a stored document only where
+// the typed value changed. It performs no I/O and decides nothing.
+package document
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// ErrBroken wraps every failure to understand a stored document: a wrong BSON
+// type, a truncated document. The text names keys and types, never values.
+var ErrBroken = errors.New("stored document is broken")
+
+// registry is the driver's with one addition: dates that old databases keep as
+// numbers of milliseconds (spec meteor-ddp D6).
+var registry = newRegistry()
+
+func newRegistry() *bson.Registry {
+	r := bson.NewRegistry()
+	r.RegisterTypeDecoder(reflect.TypeFor[time.Time](), bson.ValueDecoderFunc(decodeTime))
+	return r
+}
+
+func decodeTime(_ bson.DecodeContext, vr bson.ValueReader, val reflect.Value) error {
+	var t time.Time
+	switch vr.Type() {
+	case bson.TypeDateTime:
+		ms, err := vr.ReadDateTime()
+		if err != nil {
+			return err
+		}
+		t = time.UnixMilli(ms).UTC()
+	case bson.TypeInt64:
+		ms, err := vr.ReadInt64()
+		if err != nil {
+			return err
+		}
+		t = time.UnixMilli(ms).UTC()
+	case bson.TypeDouble:
+		ms, err := vr.ReadDouble()
+		if err != nil {
+			return err
+		}
+		if ms != math.Trunc(ms) || math.Abs(ms) > 8.64e15 { // the range of a JavaScript date
+			return errors.New("number is not a date")
+		}
+		t = time.UnixMilli(int64(ms)).UTC()
+	case bson.TypeNull:
+		if err := vr.ReadNull(); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("cannot read %v as a date", vr.Type())
+	}
+	val.Set(reflect.ValueOf(t))
+	return nil
+}
+
+// Encode writes v as BSON. Dates lose what is finer than a millisecond.
+func Encode(v any) (bson.Raw, error) {
+	raw, err := bson.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode document: %w", err)
+	}
+	return raw, nil
+}
+
+// Decode reads raw into v, a pointer to a struct with bson tags. Any failure,
+// a panic of the decoder included, is ErrBroken.
+func Decode(raw bson.Raw, v any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrBroken, p)
+		}
+	}()
+	d := bson.NewDecoder(bson.NewDocumentReader(bytes.NewReader(raw)))
+	d.SetRegistry(registry)
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return nil
+}
+
+// DecodeUser reads a user document. Profile and CustomFields hold plain Go
+// values (see Plain).
+func DecodeUser(raw bson.Raw) (*user.User, error) {
+	u := new(user.User)
+	if err := Decode(raw, u); err != nil {
+		return nil, fmt.Errorf("user: %w", err)
+	}
+	if u.ID == "" {
+		return nil, fmt.Errorf("user: %w: no id", ErrBroken)
+	}
+	u.Profile = plainMap(u.Profile)
+	u.CustomFields = plainMap(u.CustomFields)
+	return u, nil
+}
+
+// Milli is a time as documents keep it: UTC, whole milliseconds.
+func Milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }
+
+// DecodeSetting reads a stored setting. Its value is bool, int64 or string;
+// whole numbers of any BSON type become int64, everything else what Plain makes of it.
+func DecodeSetting(raw bson.Raw) (settings.Stored, error) {
+	var s settings.Stored
+	if err := Decode(raw, &s); err != nil {
+		return s, fmt.Errorf("setting: %w", err)
+	}
+	s.Value = Plain(s.Value)
+	if f, ok := s.Value.(float64); ok && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		s.Value = int64(f)
+	}
+	return s, nil
+}
+
+// Plain turns decoded BSON into map[string]any, []any, time.Time, []byte and Go
+// scalars. Object ids become their hex text; types that neither EJSON nor
+// Go knows become their text. The result is for reading: Merge never writes it
+// back where nothing changed.
+func Plain(v any) any {
+	switch v := v.(type) {
+	case bson.D:
+		m := make(map[string]any, len(v))
+		for _, e := range v {
+			m[e.Key] = Plain(e.Value)
+		}
+		return m
+	case bson.M:
+		return plainMap(v)
+	case map[string]any:
+		return plainMap(v)
+	case bson.A:
+		return plainList(v)
+	case []any:
+		return plainList(v)
+	case bson.DateTime:
+		return v.Time().UTC()
+	case bson.Binary:
+		return v.Data
+	case bson.ObjectID:
+		return v.Hex()
+	case int32:
+		return int64(v)
+	case bson.Decimal128:
+		return v.String()
+	case bson.Symbol:
+		return string(v)
+	case nil, bool, int64, float64, string, time.Time, []byte:
+		return v
+	}
+	return fmt.Sprint(v)
+}
+
+func plainMap(m map[string]any) map[string]any {
+	if m == nil {
+		return nil
+	}
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = Plain(v)
+	}
+	return out
+}
+
+func plainList(l []any) []any {
+	out := make([]any, len(l))
+	for i, v := range l {
+		out[i] = Plain(v)
+	}
+	return out
+}

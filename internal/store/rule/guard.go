@@ -1,0 +1,122 @@
+package rule
+
+import (
+	"slices"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/document"
+	"ddpserver/internal/twofactor"
+)
+
+// guardRest is how long an idle guard is kept beyond the last moment at which
+// it says anything, so that a clock that jumps does not forget an attempt.
+const guardRest = 24 * time.Hour
+
+// CountAttempt counts one answer under id, see twofactor.Store. Received grows
+// whatever the outcome: the caller stores the guard on Exhausted and Conflict too.
+func CountAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofactor.Limits) error {
+	now = document.Milli(now)
+	g.Received++
+	recent := 0
+	for _, c := range g.Recent {
+		if c.At.After(now.Add(-l.Window)) {
+			recent++
+		}
+	}
+	switch {
+	case recent >= l.MaxRecent, g.InRow[factor] >= l.MaxInRow:
+		return dberr.Exhausted
+	case l.CodeTries > 0 && len(alive(g.Codes, now)) == 0:
+		return dberr.Conflict
+	case l.CodeTries > 0 && g.CodeTries >= l.CodeTries:
+		return dberr.Exhausted
+	}
+	g.Recent = slices.DeleteFunc(g.Recent, func(c twofactor.Count) bool { return !c.At.After(now.Add(-l.Window)) })
+	g.Recent = append(g.Recent, twofactor.Count{ID: id, Factor: factor, At: now})
+	if g.InRow == nil {
+		g.InRow = make(map[string]int)
+	}
+	g.InRow[factor]++
+	if l.CodeTries > 0 {
+		g.CodeTries++
+	}
+	keepUntil(g, now.Add(l.Window))
+	return nil
+}
+
+// Succeeded takes the count back and ends every row of wrong answers.
+func Succeeded(g *twofactor.Guard, countID string) {
+	g.Recent = slices.DeleteFunc(g.Recent, func(c twofactor.Count) bool { return c.ID == countID })
+	g.InRow = nil
+}
+
+// AddMailCode adds a code to the live set, see twofactor.Store. The set is
+// returned whatever the outcome.
+func AddMailCode(g *twofactor.Guard, c twofactor.MailCode, now time.Time, r twofactor.MailRules) ([]twofactor.MailCode, error) {
+	now, c.CreatedAt, c.Expire = document.Milli(now), document.Milli(c.CreatedAt), document.Milli(c.Expire)
+	live := alive(g.Codes, now)
+	if len(live) >= r.MaxAlive || r.OnlyIfNone && len(live) > 0 {
+		return live, dberr.Conflict
+	}
+	mails := slices.DeleteFunc(slices.Clone(g.Mails), func(t time.Time) bool { return !t.After(now.Add(-r.Window)) })
+	if len(mails) >= r.MaxMails {
+		return live, dberr.Exhausted
+	}
+	if len(live) == 0 {
+		g.CodeTries = 0
+	}
+	g.Codes = append(live, c)
+	g.Mails = append(mails, now)
+	keepUntil(g, now.Add(r.Window))
+	keepUntil(g, c.Expire)
+	return slices.Clone(g.Codes), nil
+}
+
+// UseMailCode spends the whole set when a living code has this digest.
+func UseMailCode(g *twofactor.Guard, digest string, now time.Time) error {
+	for _, c := range alive(g.Codes, now) {
+		if c.Digest == digest {
+			g.Codes, g.CodeTries = nil, 0
+			return nil
+		}
+	}
+	return dberr.Conflict
+}
+
+// KillMailCodes ends the set when at least tries answers were counted against it.
+func KillMailCodes(g *twofactor.Guard, tries int) error {
+	if len(g.Codes) == 0 || g.CodeTries < tries {
+		return dberr.Conflict
+	}
+	g.Codes, g.CodeTries = nil, 0
+	return nil
+}
+
+// ForgetAt is the time after which the guard says nothing any more; zero while
+// a row of wrong answers is remembered, which never ages.
+func ForgetAt(g *twofactor.Guard) time.Time {
+	for _, n := range g.InRow {
+		if n > 0 {
+			return time.Time{}
+		}
+	}
+	return g.Expire
+}
+
+// alive copies the codes that may still be used.
+func alive(codes []twofactor.MailCode, now time.Time) []twofactor.MailCode {
+	var live []twofactor.MailCode
+	for _, c := range codes {
+		if c.Expire.After(now) {
+			live = append(live, c)
+		}
+	}
+	return live
+}
+
+func keepUntil(g *twofactor.Guard, t time.Time) {
+	if t = t.Add(guardRest); t.After(g.Expire) {
+		g.Expire = t
+	}
+}

@@ -1,0 +1,182 @@
+// Package rule is the meaning of the stores' check-and-act operations on one
+// document, as plain functions: they look at a value, change it or refuse with
+// an error of package dberr. SQLite runs them inside its write transaction; the
+// MongoDB store runs those on guards in a compare-and-set loop and uses those
+// on users to tell a condition that does not hold from a lost race.
+//
+// It performs no I/O, reads no clock and knows no database.
+package rule
+
+import (
+	"slices"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/user"
+)
+
+// totp is the factor that is in force with this stored secret, or nil.
+func totp(u *user.User, secret string) *user.TOTP {
+	if t := u.Services.TOTP; t != nil && t.Enabled && t.Secret == secret && secret != "" {
+		return t
+	}
+	return nil
+}
+
+// pending is the authenticator whose secret waits for its first code, or nil.
+func pending(u *user.User, sealed string) *user.TOTP {
+	if t := u.Services.TOTP; t != nil && !t.Enabled && t.TempSecret == sealed && sealed != "" {
+		return t
+	}
+	return nil
+}
+
+// SetPendingTOTP stores a secret that waits for its first code; the factor must be off.
+func SetPendingTOTP(u *user.User, sealed string, at time.Time) error {
+	if u.TOTPEnabled() {
+		return dberr.Conflict
+	}
+	if u.Services.TOTP == nil {
+		u.Services.TOTP = &user.TOTP{}
+	}
+	t := u.Services.TOTP
+	t.TempSecret, t.TempAt, t.TempTries = sealed, at, 0
+	return nil
+}
+
+// CountPendingTOTP counts one answer to the pending secret.
+func CountPendingTOTP(u *user.User, sealed string, notBefore time.Time, max int) error {
+	t := pending(u, sealed)
+	if t == nil || !t.TempAt.After(notBefore) || t.TempTries >= max {
+		return dberr.Conflict
+	}
+	t.TempTries++
+	return nil
+}
+
+// DropPendingTOTP forgets the pending secret if it is still that one. The
+// factor that is in force, if any, stays.
+func DropPendingTOTP(u *user.User, sealed string) {
+	if t := u.Services.TOTP; t != nil && sealed != "" && t.TempSecret == sealed {
+		t.TempSecret, t.TempAt, t.TempTries = "", time.Time{}, 0
+	}
+}
+
+// EnableTOTP makes t the factor in force in place of the pending secret.
+func EnableTOTP(u *user.User, sealed string, t user.TOTP, at time.Time) error {
+	if pending(u, sealed) == nil {
+		return dberr.Conflict
+	}
+	t.Enabled = true
+	u.Services.TOTP = &t
+	u.UpdatedAt = at
+	ClearTrust(u)
+	return nil
+}
+
+// DisableTOTP removes the factor and remembered trust.
+func DisableTOTP(u *user.User, secret string, at time.Time) error {
+	if totp(u, secret) == nil {
+		return dberr.Conflict
+	}
+	u.Services.TOTP = nil
+	u.UpdatedAt = at
+	ClearTrust(u)
+	return nil
+}
+
+// UseTOTPStep spends a time step; only newer steps than the last one count.
+func UseTOTPStep(u *user.User, secret string, step int64) error {
+	t := totp(u, secret)
+	if t == nil || t.LastStep >= step {
+		return dberr.Conflict
+	}
+	t.LastStep = step
+	return nil
+}
+
+// ResealTOTP replaces the stored text of the secret.
+func ResealTOTP(u *user.User, old, sealed string) error {
+	t := totp(u, old)
+	if t == nil {
+		return dberr.Conflict
+	}
+	t.Secret = sealed
+	return nil
+}
+
+// UseBackupCode removes one stored backup code.
+func UseBackupCode(u *user.User, stored string) error {
+	t := u.Services.TOTP
+	if t == nil || !t.Enabled || !slices.Contains(t.HashedBackup, stored) {
+		return dberr.Conflict
+	}
+	t.HashedBackup = slices.DeleteFunc(t.HashedBackup, func(s string) bool { return s == stored })
+	return nil
+}
+
+// ReplaceBackupCodes replaces the whole set of backup codes.
+func ReplaceBackupCodes(u *user.User, secret, salt string, stored []string) error {
+	t := totp(u, secret)
+	if t == nil {
+		return dberr.Conflict
+	}
+	t.HashedBackup, t.BackupSalt = slices.Clone(stored), salt
+	return nil
+}
+
+// SetEmail2FA switches the mail factor and forgets remembered trust.
+func SetEmail2FA(u *user.User, on bool, at time.Time) error {
+	if u.Email2FAEnabled() == on {
+		return dberr.Conflict
+	}
+	u.Services.Email2FA = &user.Email2FA{Enabled: on, ChangedAt: at}
+	u.UpdatedAt = at
+	ClearTrust(u)
+	return nil
+}
+
+// SetTrust remembers trust on a login token.
+func SetTrust(u *user.User, token, fingerprint string, until time.Time) error {
+	t := u.LoginToken(token)
+	if t == nil {
+		return dberr.Conflict
+	}
+	t.TrustHash, t.TrustUntil = fingerprint, until
+	return nil
+}
+
+// ClearTrust forgets remembered trust on every token.
+func ClearTrust(u *user.User) {
+	if u.Services.Resume == nil {
+		return
+	}
+	for i := range u.Services.Resume.LoginTokens {
+		t := &u.Services.Resume.LoginTokens[i]
+		t.TrustHash, t.TrustUntil = "", time.Time{}
+	}
+}
+
+// Sweep removes sessions, reset and enrol tokens started before these times and
+// tells whether a session died and whether anything changed. Tokens without a
+// start never age.
+func Sweep(u *user.User, sessions, resets, enrols time.Time) (died, changed bool) {
+	old := func(when, limit time.Time) bool { return !when.IsZero() && when.Before(limit) }
+	if r := u.Services.Resume; r != nil {
+		n := len(r.LoginTokens)
+		r.LoginTokens = slices.DeleteFunc(r.LoginTokens, func(t user.LoginToken) bool {
+			return !t.IsPAT() && old(t.When, sessions)
+		})
+		died = len(r.LoginTokens) != n
+	}
+	changed = died
+	if p := u.Services.Password; p != nil {
+		if p.Reset != nil && old(p.Reset.When, resets) {
+			p.Reset, changed = nil, true
+		}
+		if p.Enroll != nil && old(p.Enroll.When, enrols) {
+			p.Enroll, changed = nil, true
+		}
+	}
+	return died, changed
+}

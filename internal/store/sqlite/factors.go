@@ -1,0 +1,78 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"ddpserver/internal/store/rule"
+	"ddpserver/internal/user"
+)
+
+// The operations on the factors inside a user document: package rule in a
+// write transaction.
+
+// SetPendingTOTP implements twofactor.Store.
+func (s *Store) SetPendingTOTP(ctx context.Context, userID, sealed string, at time.Time) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.SetPendingTOTP(u, sealed, at) })
+}
+
+// CountPendingTOTP implements twofactor.Store.
+func (s *Store) CountPendingTOTP(ctx context.Context, userID, sealed string, notBefore time.Time, max int) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.CountPendingTOTP(u, sealed, notBefore, max) })
+}
+
+// DropPendingTOTP implements twofactor.Store.
+func (s *Store) DropPendingTOTP(ctx context.Context, userID, sealed string) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error {
+		rule.DropPendingTOTP(u, sealed)
+		return nil
+	})
+}
+
+// EnableTOTP implements twofactor.Store.
+func (s *Store) EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, at time.Time) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.EnableTOTP(u, pending, t, at) })
+}
+
+// DisableTOTP implements twofactor.Store.
+func (s *Store) DisableTOTP(ctx context.Context, userID, secret string, at time.Time) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.DisableTOTP(u, secret, at) })
+}
+
+// UseTOTPStep implements twofactor.Store.
+func (s *Store) UseTOTPStep(ctx context.Context, userID, secret string, step int64) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.UseTOTPStep(u, secret, step) })
+}
+
+// ResealTOTP implements twofactor.Store.
+func (s *Store) ResealTOTP(ctx context.Context, userID, old, sealed string) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.ResealTOTP(u, old, sealed) })
+}
+
+// UseBackupCode implements twofactor.Store.
+func (s *Store) UseBackupCode(ctx context.Context, userID, stored string) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.UseBackupCode(u, stored) })
+}
+
+// ReplaceBackupCodes implements twofactor.Store.
+func (s *Store) ReplaceBackupCodes(ctx context.Context, userID, secret, salt string, stored []string) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.ReplaceBackupCodes(u, secret, salt, stored) })
+}
+
+// SetEmail2FA implements twofactor.Store.
+func (s *Store) SetEmail2FA(ctx context.Context, userID string, on bool, at time.Time) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.SetEmail2FA(u, on, at) })
+}
+
+// SetTrust implements twofactor.Store.
+func (s *Store) SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.SetTrust(u, token, fingerprint, until) })
+}
+
+// ClearTrust implements twofactor.Store.
+func (s *Store) ClearTrust(ctx context.Context, userID string) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error {
+		rule.ClearTrust(u)
+		return nil
+	})
+}

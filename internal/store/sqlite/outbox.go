@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/mail"
+	"ddpserver/internal/store/document"
+)
+
+// due is the time at which an item may be claimed: the end of its lease, or
+// its next try.
+var outboxSchema = schema{name: "outbox", steps: []string{`
+CREATE TABLE outbox (
+	seq   INTEGER PRIMARY KEY,
+	id    TEXT NOT NULL UNIQUE,
+	due   INTEGER NOT NULL,
+	owner TEXT NOT NULL,
+	doc   BLOB NOT NULL
+);
+CREATE INDEX outbox_due ON outbox (due);
+`}}
+
+// PutMail implements mail.Store; Duplicate when the id is in use.
+func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
+	raw, err := document.Encode(it)
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error {
+		var n int
+		if err := t.row(`SELECT count(*) FROM outbox`, nil, &n); err != nil {
+			return err
+		}
+		if n >= max {
+			return dberr.Exhausted
+		}
+		err := t.exec(`INSERT INTO outbox (id, due, owner, doc) VALUES (?, ?, ?, ?)`, it.ID, due(it), it.Owner, []byte(raw))
+		if taken(err) {
+			return dberr.Duplicate
+		}
+		return err
+	})
+}
+
+// ClaimMail implements mail.Store.
+func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, lease time.Duration) (mail.Item, error) {
+	var it mail.Item
+	err := s.update(ctx, func(t *tx) error {
+		it = mail.Item{}
+		var raw []byte
+		if err := t.row(`SELECT doc FROM outbox WHERE due <= ? ORDER BY seq LIMIT 1`, []any{now.UnixMilli()}, &raw); err != nil {
+			return err
+		}
+		if err := document.Decode(raw, &it); err != nil {
+			return err
+		}
+		it.Owner, it.LeaseUntil = owner, document.Milli(now.Add(lease))
+		it.Tries++
+		return t.putMail(it)
+	})
+	if err != nil {
+		return mail.Item{}, err
+	}
+	return it, nil
+}
+
+// RetryMail implements mail.Store.
+func (s *Store) RetryMail(ctx context.Context, id, owner string, notBefore time.Time) error {
+	return s.update(ctx, func(t *tx) error {
+		var raw []byte
+		if err := t.row(`SELECT doc FROM outbox WHERE id = ?`, []any{id}, &raw); err != nil {
+			return err
+		}
+		var it mail.Item
+		if err := document.Decode(raw, &it); err != nil {
+			return err
+		}
+		if it.Owner != owner || owner == "" {
+			return dberr.Conflict
+		}
+		it.Owner, it.LeaseUntil, it.NotBefore = "", time.Time{}, notBefore
+		return t.putMail(it)
+	})
+}
+
+// DeleteMail implements mail.Store; an item that is gone is no error.
+func (s *Store) DeleteMail(ctx context.Context, id string) error {
+	return s.update(ctx, func(t *tx) error { return t.exec(`DELETE FROM outbox WHERE id = ?`, id) })
+}
+
+// NextMail implements mail.Store.
+func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
+	var ms int64
+	err := s.query(ctx, `SELECT due FROM outbox ORDER BY due LIMIT 1`, func(r *sql.Row) error { return r.Scan(&ms) })
+	if errors.Is(err, dberr.NotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}
+
+func (t *tx) putMail(it mail.Item) error {
+	raw, err := document.Encode(it)
+	if err != nil {
+		return err
+	}
+	return t.exec(`UPDATE outbox SET due = ?, owner = ?, doc = ? WHERE id = ?`, due(it), it.Owner, []byte(raw), it.ID)
+}
+
+func due(it mail.Item) int64 {
+	if it.LeaseUntil.After(it.NotBefore) {
+		return it.LeaseUntil.UnixMilli()
+	}
+	return it.NotBefore.UnixMilli()
+}

@@ -1,0 +1,259 @@
+// Package sqlite is the embedded store: one database file in a data directory
+// (mode 0700, files 0600), opened by one server at a time and, beside it, by
+// short-lived commands of the same program.
+//
+// Documents are the BSON that the MongoDB store keeps, one row each; side tables
+// hold what must be unique or found fast. Every change is a read-modify-write
+// inside one write transaction (BEGIN IMMEDIATE, WAL, synchronous FULL), and
+// changes that wait at the same time share one commit (see write.go). Readers
+// have their own connections and never wait for writers.
+//
+// Every aggregate has a file of its own with its schema, listed in schema.go.
+//
+// It starts no goroutine of its own, caches no document and does not expire
+// anything by itself: guards and events that are too old are removed by the
+// writes of their own aggregate.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+	sqlite3 "modernc.org/sqlite" // registers the driver "sqlite"
+	sqlite3lib "modernc.org/sqlite/lib"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/store"
+)
+
+const (
+	// FileName is the database inside the data directory.
+	FileName = "ddpserver.db"
+	// LockName is the file a server locks for as long as it runs.
+	LockName = "ddpserver.lock"
+
+	// readers is the number of connections for look-ups; they take tens of
+	// microseconds each, so more would not help.
+	readers = 4
+	// busy is how long an operation waits for another process that writes.
+	busy = 5 * time.Second
+)
+
+// ErrLocked says that another server runs on the data directory.
+var ErrLocked = errors.New("another server uses this data directory")
+
+// Options say how to open a store. The zero value is right for a command that
+// works beside a running server.
+type Options struct {
+	// Server takes the lock that keeps a second server off the directory.
+	Server bool
+	// Now tells the time for what the store itself lets age (events). Nil means time.Now.
+	Now func() time.Time
+}
+
+// Store is the embedded store.
+type Store struct {
+	read   *sql.DB
+	write  *sql.DB
+	writer *writer
+	lock   *flock.Flock
+	now    func() time.Time
+	closed atomic.Bool
+
+	mu    sync.RWMutex
+	stmts map[string]*sql.Stmt // look-ups, by text
+}
+
+// Open opens or creates the database in dir and brings its schema up to date.
+// It fails with ErrLocked when o.Server is set and another server runs there.
+func Open(dir string, o Options) (_ *Store, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Store{now: o.Now, stmts: make(map[string]*sql.Stmt)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open data directory %s: %w", dir, err), s.Close())
+		}
+	}()
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	if o.Server {
+		s.lock = flock.New(filepath.Join(dir, LockName), flock.SetPermissions(0o600))
+		locked, err := s.lock.TryLock()
+		if err != nil {
+			return nil, fmt.Errorf("lock: %w", err)
+		}
+		if !locked {
+			s.lock = nil
+			return nil, ErrLocked
+		}
+	}
+	path := filepath.Join(dir, FileName)
+	// SQLite gives its side files the mode of the database file.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G304: the operator's own data directory
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return nil, err
+	}
+	if s.write, err = sql.Open("sqlite", dsn(path, "journal_mode(WAL)", "synchronous(FULL)")); err != nil {
+		return nil, err
+	}
+	if s.writer, err = newWriter(s.write); err != nil {
+		return nil, err
+	}
+	if err := s.migrate(); err != nil {
+		return nil, err
+	}
+	if s.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")); err != nil {
+		return nil, err
+	}
+	s.read.SetMaxOpenConns(readers)
+	s.read.SetMaxIdleConns(readers)
+	return s, nil
+}
+
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	fi, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if fi.Mode().Perm()&0o077 != 0 {
+		// A volume made by somebody else may not be ours to change; the files
+		// in it are closed to others anyway.
+		_ = os.Chmod(dir, 0o700) //nolint:gosec // G302: a directory needs its x bit
+	}
+	return nil
+}
+
+func dsn(path string, pragmas ...string) string {
+	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds())}, pragmas...)}
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+}
+
+// Ping tells whether the database can be read.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	return s.query(ctx, "SELECT 1", func(r *sql.Row) error { return r.Scan(&one) })
+}
+
+// Close ends the store; the last one to close the database folds its log in.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	var errs []error
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	if s.write != nil {
+		errs = append(errs, s.write.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// query runs a look-up of one row on a reader. The context counts before it
+// starts; the look-up itself is too short to be worth interrupting.
+func (s *Store) query(ctx context.Context, text string, scan func(*sql.Row) error, args ...any) error {
+	st, err := s.stmt(ctx, text)
+	if err != nil {
+		return err
+	}
+	return failure(scan(st.QueryRowContext(context.WithoutCancel(ctx), args...)))
+}
+
+// queryAll runs a look-up of many rows on a reader and interrupts it when ctx ends.
+func (s *Store) queryAll(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
+	st, err := s.stmt(ctx, text)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return failure(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return failure(err)
+		}
+	}
+	return failure(rows.Err())
+}
+
+// stmt returns the prepared form of a look-up.
+func (s *Store) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
+	if s.closed.Load() {
+		return nil, fmt.Errorf("%w: closed", dberr.Unavailable)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, failure(err)
+	}
+	s.mu.RLock()
+	st := s.stmts[text]
+	s.mu.RUnlock()
+	if st != nil {
+		return st, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.stmts[text]; st != nil {
+		return st, nil
+	}
+	st, err := s.read.PrepareContext(context.WithoutCancel(ctx), text)
+	if err != nil {
+		return nil, failure(err)
+	}
+	s.stmts[text] = st
+	return st, nil
+}
+
+// failure gives an error of the driver its place in dberr; errors of our own pass.
+func failure(err error) error {
+	var e *sqlite3.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return dberr.NotFound
+	case errors.As(err, &e), errors.Is(err, sql.ErrConnDone), errors.Is(err, sql.ErrTxDone),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		if errors.Is(err, dberr.Unavailable) {
+			return err
+		}
+		return fmt.Errorf("sqlite: %w: %w", dberr.Unavailable, err)
+	}
+	return err
+}
+
+// taken tells whether a statement failed because a unique key is taken.
+func taken(err error) bool {
+	var e *sqlite3.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Code() == sqlite3lib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3lib.SQLITE_CONSTRAINT_PRIMARYKEY
+}
+
+var _ store.Store = (*Store)(nil)

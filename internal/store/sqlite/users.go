@@ -1,0 +1,408 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/document"
+	"ddpserver/internal/store/rule"
+	"ddpserver/internal/user"
+)
+
+// The side tables say what is unique and where things are found; the document
+// is the truth. Rowid tables on purpose: WITHOUT ROWID triples the file.
+var userSchema = schema{name: "users", steps: []string{`
+CREATE TABLE users (
+	id           TEXT NOT NULL UNIQUE,
+	username_key TEXT UNIQUE,
+	admin        INTEGER NOT NULL, -- 1: active and has role "admin"
+	doc          BLOB NOT NULL
+);
+CREATE INDEX users_listed ON users (username_key, id);
+CREATE INDEX users_admins ON users (admin) WHERE admin = 1;
+CREATE TABLE user_emails (
+	key     TEXT NOT NULL UNIQUE,
+	user_id TEXT NOT NULL
+);
+CREATE INDEX user_emails_owner ON user_emails (user_id);
+CREATE TABLE user_tokens (
+	kind    INTEGER NOT NULL, -- see tokenKind
+	token   TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	at      INTEGER, -- its start in milliseconds; NULL: it does not age
+	UNIQUE (kind, token)
+);
+CREATE INDEX user_tokens_owner ON user_tokens (user_id);
+CREATE INDEX user_tokens_age ON user_tokens (kind, at) WHERE at IS NOT NULL;
+`}}
+
+// tokenKind says which list of a user document a token stands in. The numbers
+// are stored.
+type tokenKind int
+
+const (
+	loginHash    tokenKind = 1 // services.resume.loginTokens.hashedToken
+	loginClear   tokenKind = 2 // services.resume.loginTokens.token of an old database
+	reset        tokenKind = 3
+	enroll       tokenKind = 4
+	verification tokenKind = 5
+)
+
+type tokenRow struct {
+	kind  tokenKind
+	token string
+	at    int64 // 0: none
+}
+
+const selectDoc = `SELECT doc FROM users WHERE id = ?`
+
+// UserByID implements accounts.Store and twofactor.Store.
+func (s *Store) UserByID(ctx context.Context, id string) (*user.User, error) {
+	return s.user(ctx, selectDoc, id)
+}
+
+// UserByUsername implements accounts.Store.
+func (s *Store) UserByUsername(ctx context.Context, key string) (*user.User, error) {
+	return s.user(ctx, `SELECT doc FROM users WHERE username_key = ?`, key)
+}
+
+// UserByEmail implements accounts.Store.
+func (s *Store) UserByEmail(ctx context.Context, key string) (*user.User, error) {
+	return s.user(ctx, `SELECT u.doc FROM user_emails e JOIN users u ON u.id = e.user_id WHERE e.key = ?`, key)
+}
+
+// UserByToken implements accounts.Store.
+func (s *Store) UserByToken(ctx context.Context, hash, clear string) (*user.User, error) {
+	return s.userByToken(ctx, tokenRow{kind: loginHash, token: hash}, tokenRow{kind: loginClear, token: clear})
+}
+
+// UserByResetToken implements accounts.Store.
+func (s *Store) UserByResetToken(ctx context.Context, hash, clear string) (*user.User, error) {
+	clear = notHash(clear)
+	return s.userByToken(ctx, tokenRow{kind: reset, token: hash}, tokenRow{kind: enroll, token: hash},
+		tokenRow{kind: reset, token: clear}, tokenRow{kind: enroll, token: clear})
+}
+
+// UserByVerificationToken implements accounts.Store.
+func (s *Store) UserByVerificationToken(ctx context.Context, hash, clear string) (*user.User, error) {
+	return s.userByToken(ctx, tokenRow{kind: verification, token: hash}, tokenRow{kind: verification, token: notHash(clear)})
+}
+
+// notHash drops a "clear" token that is spelled like a stored hash: whoever
+// reads the database must not be able to present what he found there.
+func notHash(clear string) string {
+	if strings.HasPrefix(clear, "sha256:") {
+		return ""
+	}
+	return clear
+}
+
+func (s *Store) userByToken(ctx context.Context, tokens ...tokenRow) (*user.User, error) {
+	for _, t := range tokens {
+		if t.token == "" {
+			continue
+		}
+		u, err := s.user(ctx, `SELECT u.doc FROM user_tokens t JOIN users u ON u.id = t.user_id WHERE t.kind = ? AND t.token = ?`, int(t.kind), t.token)
+		if !errors.Is(err, dberr.NotFound) {
+			return u, err
+		}
+	}
+	return nil, dberr.NotFound
+}
+
+func (s *Store) user(ctx context.Context, text string, args ...any) (*user.User, error) {
+	var raw []byte
+	if err := s.query(ctx, text, func(r *sql.Row) error { return r.Scan(&raw) }, args...); err != nil {
+		return nil, err
+	}
+	return document.DecodeUser(raw)
+}
+
+// ListUsers implements accounts.Store.
+func (s *Store) ListUsers(ctx context.Context, offset, count int) (page []*user.User, total int, err error) {
+	if err := s.query(ctx, `SELECT count(*) FROM users`, func(r *sql.Row) error { return r.Scan(&total) }); err != nil {
+		return nil, 0, err
+	}
+	err = s.queryAll(ctx, `SELECT doc FROM users ORDER BY username_key, id LIMIT ? OFFSET ?`, func(r *sql.Rows) error {
+		var raw []byte
+		if err := r.Scan(&raw); err != nil {
+			return err
+		}
+		u, err := document.DecodeUser(raw)
+		page = append(page, u)
+		return err
+	}, max(count, 0), max(offset, 0))
+	if err != nil {
+		return nil, 0, err
+	}
+	return page, total, nil
+}
+
+// CountAdmins implements accounts.Store.
+func (s *Store) CountAdmins(ctx context.Context) (n int, err error) {
+	err = s.query(ctx, `SELECT count(*) FROM users WHERE admin = 1`, func(r *sql.Row) error { return r.Scan(&n) })
+	return n, err
+}
+
+// CreateUser implements accounts.Store.
+func (s *Store) CreateUser(ctx context.Context, u *user.User) error {
+	u.FillKeys()
+	raw, err := document.Encode(u)
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error { return t.insertUser(u, raw) })
+}
+
+// ImportUser adds a document of another database as it is, unknown keys
+// included. It refuses like CreateUser, and with document.ErrBroken.
+func (s *Store) ImportUser(ctx context.Context, raw bson.Raw) error {
+	u, err := document.DecodeUser(raw)
+	if err != nil {
+		return err
+	}
+	before, err := document.DecodeUser(raw)
+	if err != nil {
+		return err
+	}
+	u.FillKeys()
+	if raw, err = document.Merge(raw, before, u); err != nil {
+		return err
+	}
+	return s.update(ctx, func(t *tx) error { return t.insertUser(u, raw) })
+}
+
+func (t *tx) insertUser(u *user.User, raw bson.Raw) error {
+	err := t.exec(`INSERT INTO users (id, username_key, admin, doc) VALUES (?, ?, ?, ?)`, u.ID, orNull(u.UsernameKey), isAdmin(u), []byte(raw))
+	if err != nil {
+		return usersTaken(err)
+	}
+	return t.syncKeys(u.ID, &user.User{}, u)
+}
+
+// usersTaken tells the unique keys of table users apart.
+func usersTaken(err error) error {
+	switch {
+	case !taken(err):
+		return err
+	case strings.Contains(err.Error(), "users.username_key"):
+		return dberr.DuplicateUsername
+	}
+	return dberr.Duplicate
+}
+
+// DeleteUser implements accounts.Store.
+func (s *Store) DeleteUser(ctx context.Context, id string) error {
+	return s.update(ctx, func(t *tx) error {
+		n, err := t.execN(`DELETE FROM users WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return dberr.NotFound
+		}
+		return errors.Join(
+			t.exec(`DELETE FROM user_emails WHERE user_id = ?`, id),
+			t.exec(`DELETE FROM user_tokens WHERE user_id = ?`, id),
+			t.exec(`DELETE FROM guards WHERE id = ?`, id))
+	})
+}
+
+// UpdateUser implements accounts.Store.
+func (s *Store) UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error) {
+	var out *user.User
+	err := s.update(ctx, func(t *tx) (err error) {
+		out, err = t.changeUser(id, func(u *user.User) error {
+			if !c.Apply(u) {
+				return dberr.Conflict
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// updateUser runs one of package rule's operations on a user document.
+func (s *Store) updateUser(ctx context.Context, id string, do func(*user.User) error) error {
+	return s.update(ctx, func(t *tx) error {
+		_, err := t.changeUser(id, do)
+		return err
+	})
+}
+
+// changeUser changes one user document and what is derived from it, and returns it.
+func (t *tx) changeUser(id string, do func(*user.User) error) (*user.User, error) {
+	var raw []byte
+	if err := t.row(selectDoc, []any{id}, &raw); err != nil {
+		return nil, err
+	}
+	before, err := document.DecodeUser(raw)
+	if err != nil {
+		return nil, err
+	}
+	after, err := document.DecodeUser(raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := do(after); err != nil {
+		return nil, err
+	}
+	after.FillKeys()
+	next, err := document.Merge(raw, before, after)
+	if err != nil {
+		return nil, err
+	}
+	if after, err = document.DecodeUser(next); err != nil {
+		return nil, err
+	}
+	if before.UsernameKey == after.UsernameKey && isAdmin(before) == isAdmin(after) {
+		err = t.exec(`UPDATE users SET doc = ? WHERE id = ?`, []byte(next), id)
+	} else {
+		err = t.exec(`UPDATE users SET doc = ?, username_key = ?, admin = ? WHERE id = ?`, []byte(next), orNull(after.UsernameKey), isAdmin(after), id)
+	}
+	if err != nil {
+		return nil, usersTaken(err)
+	}
+	return after, t.syncKeys(id, before, after)
+}
+
+// syncKeys brings the side tables from one state of a user to another.
+func (t *tx) syncKeys(id string, before, after *user.User) error {
+	for _, k := range before.EmailKeys {
+		if !slices.Contains(after.EmailKeys, k) {
+			if err := t.exec(`DELETE FROM user_emails WHERE key = ? AND user_id = ?`, k, id); err != nil {
+				return err
+			}
+		}
+	}
+	for _, k := range after.EmailKeys {
+		if !slices.Contains(before.EmailKeys, k) {
+			if err := t.exec(`INSERT INTO user_emails (key, user_id) VALUES (?, ?)`, k, id); taken(err) {
+				return dberr.DuplicateEmail
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	old, new := tokens(before), tokens(after)
+	for k := range old {
+		if _, ok := new[k]; !ok {
+			if err := t.exec(`DELETE FROM user_tokens WHERE kind = ? AND token = ? AND user_id = ?`, int(k.kind), k.token, id); err != nil {
+				return err
+			}
+		}
+	}
+	for k, at := range new {
+		if was, ok := old[k]; ok && was == at {
+			continue
+		}
+		// A token that moves to another start is the same row of the same user.
+		n, err := t.execN(`INSERT INTO user_tokens (kind, token, user_id, at) VALUES (?, ?, ?, ?)
+			ON CONFLICT (kind, token) DO UPDATE SET at = excluded.at WHERE user_id = excluded.user_id`,
+			int(k.kind), k.token, id, sql.NullInt64{Int64: at, Valid: at != 0})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return dberr.Duplicate
+		}
+	}
+	return nil
+}
+
+// tokens lists the keys under which a user is found, with the start of those that age.
+func tokens(u *user.User) map[tokenRow]int64 {
+	out := make(map[tokenRow]int64)
+	add := func(kind tokenKind, token string, when time.Time) {
+		if token == "" {
+			return
+		}
+		var at int64
+		if !when.IsZero() {
+			at = when.UnixMilli()
+		}
+		out[tokenRow{kind: kind, token: token}] = at
+	}
+	if r := u.Services.Resume; r != nil {
+		for _, t := range r.LoginTokens {
+			when := t.When
+			if t.IsPAT() {
+				when = time.Time{}
+			}
+			add(loginHash, t.HashedToken, when)
+			add(loginClear, t.Token, when)
+		}
+	}
+	if p := u.Services.Password; p != nil {
+		if p.Reset != nil {
+			add(reset, p.Reset.Token, p.Reset.When)
+		}
+		if p.Enroll != nil {
+			add(enroll, p.Enroll.Token, p.Enroll.When)
+		}
+	}
+	if e := u.Services.Email; e != nil {
+		for _, t := range e.VerificationTokens {
+			add(verification, t.Token, time.Time{})
+		}
+	}
+	return out
+}
+
+// SweepTokens implements accounts.Store. It also forgets idle guards.
+func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.Time) (owners []string, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		owners = nil
+		if err := t.exec(`DELETE FROM guards WHERE forget < ?`, s.now().UnixMilli()); err != nil {
+			return err
+		}
+		var ids []string
+		err := t.rows(`SELECT user_id FROM user_tokens WHERE kind IN (?, ?) AND at < ?
+			UNION SELECT user_id FROM user_tokens WHERE kind = ? AND at < ?
+			UNION SELECT user_id FROM user_tokens WHERE kind = ? AND at < ? ORDER BY 1`,
+			[]any{int(loginHash), int(loginClear), sessions.UnixMilli(), int(reset), resets.UnixMilli(), int(enroll), enrols.UnixMilli()},
+			func(r *sql.Rows) error {
+				var id string
+				err := r.Scan(&id)
+				ids = append(ids, id)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			var died bool
+			_, err := t.changeUser(id, func(u *user.User) error {
+				died, _ = rule.Sweep(u, sessions, resets, enrols)
+				return nil
+			})
+			switch {
+			case errors.Is(err, document.ErrBroken): // one broken account must not keep the others' tokens alive
+			case err != nil:
+				return err
+			case died:
+				owners = append(owners, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return owners, nil
+}
+
+func isAdmin(u *user.User) bool { return u.IsActive() && u.HasRole("admin") }
+
+func orNull(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }

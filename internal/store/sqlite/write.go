@@ -1,0 +1,247 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"ddpserver/internal/dberr"
+)
+
+// writer owns the one connection that writes. Operations queue up; whoever
+// finds nobody at work becomes the leader, runs everything that waits in one
+// transaction, an operation in its own savepoint each, commits once and wakes
+// the others. One fsync then pays for many operations, and the connection
+// needs no goroutine of its own.
+//
+// Nobody is told of success before the commit is on disk. An operation sees
+// the changes of those before it in the batch; if the commit fails, all of
+// them fail.
+type writer struct {
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt // belongs to the leader
+
+	mu      sync.Mutex // guards the rest
+	queue   []*op
+	leading bool
+	closed  bool
+	idle    *sync.Cond // signalled when leading ends
+}
+
+// maxBatch bounds a batch, so that the first in the queue does not wait long.
+const maxBatch = 128
+
+// op is one waiting operation. done is a locked mutex, not a channel: the
+// leader that unlocks it may live in another synctest bubble.
+type op struct {
+	ctx   context.Context //nolint:containedctx // the op is the call
+	do    func(*tx) error
+	err   error
+	panic any
+	lead  bool
+	done  sync.Mutex
+}
+
+// tx is the write transaction as an operation sees it.
+type tx struct{ w *writer }
+
+func newWriter(db *sql.DB) (*writer, error) {
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{conn: conn, stmts: make(map[string]*sql.Stmt)}
+	w.idle = sync.NewCond(&w.mu)
+	return w, nil
+}
+
+// update runs do in a write transaction and returns after the commit is
+// durable. An error of do undoes its changes. The context counts until the
+// operation starts.
+func (s *Store) update(ctx context.Context, do func(*tx) error) error {
+	o := &op{ctx: ctx, do: do}
+	s.writer.run(o)
+	if o.panic != nil {
+		panic(o.panic)
+	}
+	return failure(o.err)
+}
+
+func (w *writer) run(o *op) {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		o.err = fmt.Errorf("%w: closed", dberr.Unavailable)
+		return
+	}
+	w.queue = append(w.queue, o)
+	if w.leading {
+		o.done.Lock()
+		w.mu.Unlock()
+		o.done.Lock() // until the leader unlocks it
+		if !o.lead {
+			return
+		}
+		w.mu.Lock()
+	}
+	w.leading = true
+	n := min(len(w.queue), maxBatch)
+	batch := w.queue[:n:n]
+	w.queue = w.queue[n:]
+	w.mu.Unlock()
+
+	w.commit(batch)
+
+	for _, b := range batch {
+		if b != o {
+			b.done.Unlock()
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) > 0 {
+		w.queue[0].lead = true
+		w.queue[0].done.Unlock()
+		return
+	}
+	w.leading = false
+	w.idle.Broadcast()
+}
+
+// commit runs a batch in one transaction and fills in every outcome.
+func (w *writer) commit(batch []*op) {
+	t := &tx{w: w}
+	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
+		settle(batch, err)
+		return
+	}
+	good := 0
+	for _, o := range batch {
+		if o.err = o.ctx.Err(); o.err != nil {
+			continue
+		}
+		if len(batch) > 1 {
+			if err := t.exec("SAVEPOINT op"); err != nil {
+				o.err = err
+				continue
+			}
+		}
+		t.attempt(o)
+		if o.err == nil && o.panic == nil {
+			good++
+		} else if len(batch) > 1 {
+			if err := t.exec("ROLLBACK TO op"); err != nil {
+				// The whole transaction is gone (disk full, I/O error).
+				_ = t.exec("ROLLBACK")
+				settle(batch, err)
+				return
+			}
+		}
+		if len(batch) > 1 {
+			if err := t.exec("RELEASE op"); err != nil {
+				_ = t.exec("ROLLBACK")
+				settle(batch, err)
+				return
+			}
+		}
+	}
+	if good == 0 {
+		_ = t.exec("ROLLBACK")
+		return
+	}
+	if err := t.exec("COMMIT"); err != nil {
+		_ = t.exec("ROLLBACK")
+		settle(batch, err)
+	}
+}
+
+// attempt runs one operation and keeps a panic for the goroutine it belongs to.
+func (t *tx) attempt(o *op) {
+	defer func() { o.panic = recover() }()
+	o.err = o.do(t)
+}
+
+// settle gives everybody who would have succeeded the error of the transaction.
+func settle(batch []*op, err error) {
+	for _, o := range batch {
+		if o.err == nil && o.panic == nil {
+			o.err = fmt.Errorf("sqlite: %w: %w", dberr.Unavailable, err)
+		}
+	}
+}
+
+func (w *writer) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	for w.leading {
+		w.idle.Wait()
+	}
+	var errs []error
+	for _, st := range w.stmts {
+		errs = append(errs, st.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close())...)
+}
+
+func (t *tx) stmt(text string) (*sql.Stmt, error) {
+	if st := t.w.stmts[text]; st != nil {
+		return st, nil
+	}
+	st, err := t.w.conn.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil, err
+	}
+	t.w.stmts[text] = st
+	return st, nil
+}
+
+// exec runs a statement.
+func (t *tx) exec(text string, args ...any) error {
+	_, err := t.execN(text, args...)
+	return err
+}
+
+// execN runs a statement and returns the number of rows it changed.
+func (t *tx) execN(text string, args ...any) (int64, error) {
+	st, err := t.stmt(text)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// row runs a look-up of one row; dberr.NotFound when there is none.
+func (t *tx) row(text string, args []any, dst ...any) error {
+	st, err := t.stmt(text)
+	if err != nil {
+		return err
+	}
+	return failure(st.QueryRowContext(context.Background(), args...).Scan(dst...))
+}
+
+// rows runs a look-up of many rows.
+func (t *tx) rows(text string, args []any, scan func(*sql.Rows) error) error {
+	st, err := t.stmt(text)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(context.Background(), args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
