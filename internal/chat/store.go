@@ -1,0 +1,228 @@
+package chat
+
+import (
+	"context"
+	"time"
+
+	"ddpserver/internal/user"
+)
+
+// Store is what chat needs of a store. Every method checks and acts at once;
+// failures are those of package dberr, Conflict when a condition named here
+// does not hold. Where several documents are touched, the one that decides is
+// written first and the rest follow from it.
+type Store interface {
+	// UserByID, UserByUsername and UpdateUser are those of accounts.Store.
+	UserByID(ctx context.Context, id string) (*user.User, error)
+	UserByUsername(ctx context.Context, key string) (*user.User, error)
+	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
+	// UsersByIDs and UsersByUsernames find those that exist, in no order.
+	// Usernames are keys made by user.Key.
+	UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error)
+	UsersByUsernames(ctx context.Context, keys []string) ([]*user.User, error)
+
+	RoomStore
+	SubscriptionStore
+	MessageStore
+	PresenceStore
+}
+
+// RoomStore keeps rooms.
+type RoomStore interface {
+	// CreateRoom inserts a room with its first members. Duplicate when the id,
+	// the name key or the direct key is taken; then nothing is left behind.
+	CreateRoom(ctx context.Context, r *Room, members []*Subscription) error
+	RoomByID(ctx context.Context, id string) (*Room, error)
+	// RoomByName takes a key made by user.Key.
+	RoomByName(ctx context.Context, key string) (*Room, error)
+	RoomByDirectKey(ctx context.Context, key string) (*Room, error)
+	// RoomsByIDs finds those that exist and changed at or after since, in no order.
+	RoomsByIDs(ctx context.Context, ids []string, since time.Time) ([]*Room, error)
+	// ListRooms pages through the rooms of one type, ordered by name key, then id.
+	ListRooms(ctx context.Context, t string, offset, count int) (page []*Room, total int, err error)
+	// DefaultRooms are those with Default set.
+	DefaultRooms(ctx context.Context) ([]*Room, error)
+	// UpdateRoom changes the plain fields of a room.
+	UpdateRoom(ctx context.Context, id string, c RoomChange) (*Room, error)
+	// TouchLastMessage replaces the room's last message by m if it still is
+	// that message (by id), and reports whether it was.
+	TouchLastMessage(ctx context.Context, m *Message, at time.Time) (bool, error)
+}
+
+// RoomChange changes plain fields; nil leaves them.
+type RoomChange struct {
+	Topic, Description, Announcement *string
+	ReadOnly, Archived, Default      *bool
+	At                               time.Time
+}
+
+// SubscriptionStore keeps memberships.
+type SubscriptionStore interface {
+	// AddMember inserts a membership: Duplicate when the user is in the room,
+	// NotFound when the room is not there. It counts the user in and moves the
+	// room's membership; room is the room afterwards.
+	AddMember(ctx context.Context, s *Subscription) (room *Room, err error)
+	// RemoveMember ends a membership and leaves a Gone: NotFound when there is
+	// none, Conflict when the user is the room's last owner.
+	RemoveMember(ctx context.Context, roomID, userID string, at time.Time) (room *Room, was *Subscription, err error)
+	// SetMemberRole gives or takes a role and returns the membership. NotFound
+	// without a membership, Conflict when it was that way already or when the
+	// last owner would lose the role.
+	SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (*Subscription, error)
+	Subscription(ctx context.Context, roomID, userID string) (*Subscription, error)
+	// SubscriptionsOf are a user's memberships changed at or after since, in no order.
+	SubscriptionsOf(ctx context.Context, userID string, since time.Time) ([]*Subscription, error)
+	// SubscriptionsIn are the memberships of these users in a room.
+	SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*Subscription, error)
+	// RoomIDsOf are the ids of the rooms a user is in.
+	RoomIDsOf(ctx context.Context, userID string) ([]string, error)
+	// Members are the user ids of a room together with the room's membership
+	// counter as it was before they were read.
+	Members(ctx context.Context, roomID string) (userIDs []string, membership int64, err error)
+	// ListMembers pages through memberships ordered by user name key.
+	ListMembers(ctx context.Context, roomID string, offset, count int) (page []*Subscription, total int, err error)
+	// MembersWithRole are the memberships of a room that carry any role.
+	MembersWithRole(ctx context.Context, roomID string) ([]*Subscription, error)
+	// ChangeSubscription applies c; changed is false, and nothing is written,
+	// when everything was that way already.
+	ChangeSubscription(ctx context.Context, roomID, userID string, c SubscriptionChange) (s *Subscription, changed bool, err error)
+	// RenameUser rewrites the user's name in all its memberships.
+	RenameUser(ctx context.Context, r Ref, at time.Time) error
+	// GoneSubscriptions are a user's ended memberships since then.
+	GoneSubscriptions(ctx context.Context, userID string, since time.Time) ([]Gone, error)
+}
+
+// SubscriptionChange changes one membership; nil leaves a field.
+type SubscriptionChange struct {
+	Open, Favorite *bool
+	// Read sets LastSeen to At and the counters and Alert to zero.
+	Read bool
+	At   time.Time
+}
+
+// MessageStore keeps messages.
+type MessageStore interface {
+	// InsertMessage stores m (Duplicate when its id is taken; nothing happens
+	// then), makes it the room's last message unless a newer one is, counts it,
+	// and counts it as unread by e. room is the room afterwards; touched are
+	// the ids of the users whose membership changed, the author's excepted.
+	InsertMessage(ctx context.Context, m *Message, e Unread) (room *Room, touched []string, err error)
+	MessageByID(ctx context.Context, id string) (*Message, error)
+	// History reads messages of a room, newest first unless q says otherwise.
+	// Hidden ones are left out.
+	History(ctx context.Context, q HistoryQuery) ([]*Message, error)
+	// CountHistory counts what History would read without Limit and Offset.
+	CountHistory(ctx context.Context, q HistoryQuery) (int, error)
+	// ChangedMessages are the messages of a room written or changed after
+	// since, oldest change first, at most limit.
+	ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*Message, error)
+	GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]Gone, error)
+
+	// EditMessage replaces the text and what was found in it. Condition: it is
+	// an ordinary message whose text is still old. Conflict otherwise.
+	EditMessage(ctx context.Context, id string, e Edit) (*Message, error)
+	// SetPinned pins or unpins. Conflict when it was that way already.
+	SetPinned(ctx context.Context, id string, on bool, by Ref, at time.Time) (*Message, error)
+	// SetStar stars or unstars for one user; changed tells whether it was otherwise.
+	SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (m *Message, changed bool, err error)
+	// SetReaction adds or takes back one user's emoji (":name:"), or toggles it
+	// when on is nil. Exhausted when max other emojis stand there already. set
+	// is what it is afterwards; changed tells whether it was otherwise.
+	SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *Message, set, changed bool, err error)
+	// DeleteMessage removes it for good, leaves a Gone and takes it out of the
+	// room's count and last message.
+	DeleteMessage(ctx context.Context, id string, at time.Time) (room *Room, was *Message, err error)
+	// SweepGone forgets what was deleted before then.
+	SweepGone(ctx context.Context, before time.Time) error
+}
+
+// Unread says whose counters a new message moves. The author's never move; the
+// author's membership gets LastSeen and LastReply instead. Every other member
+// gets Alert and is opened again.
+type Unread struct {
+	// None leaves every membership alone (system messages).
+	None bool
+	// Users are mentioned by name: UserMentions and Unread grow.
+	Users []string
+	// Group: everybody is addressed (@all, @here): GroupMentions grows.
+	Group bool
+	// CountAll, CountGroup and CountUsers say whether Unread grows for everybody,
+	// for a group mention, for a mention by name.
+	CountAll, CountGroup, CountUsers bool
+}
+
+// Grows says how the counters of one other member move.
+func (e *Unread) Grows(mentioned bool) (unread, userMentions, groupMentions int) {
+	if mentioned {
+		userMentions = 1
+	}
+	if e.Group {
+		groupMentions = 1
+	}
+	if e.CountAll || e.Group && e.CountGroup || mentioned && e.CountUsers {
+		unread = 1
+	}
+	return unread, userMentions, groupMentions
+}
+
+// HistoryQuery selects messages of one room.
+type HistoryQuery struct {
+	RoomID string
+	// Before and After bound ts, exclusive unless Inclusive; zero is open.
+	Before, After time.Time
+	Inclusive     bool
+	// OldestFirst turns the order round.
+	OldestFirst bool
+	// Pinned selects pinned messages; StarredBy those starred by a user.
+	Pinned    bool
+	StarredBy string
+	// Ordinary leaves out system messages.
+	Ordinary      bool
+	Limit, Offset int
+}
+
+// Edit is the new content of a message.
+type Edit struct {
+	Old      string
+	Text     string
+	Mentions []Mention
+	Channels []ChannelRef
+	URLs     []URL
+	By       Ref
+	At       time.Time
+}
+
+// PresenceStore keeps who is connected where.
+type PresenceStore interface {
+	// SavePresence records what connections of a node say about users ("" when
+	// the last one is gone) and returns, for each of these users, the best
+	// status over all nodes seen at or after alive.
+	SavePresence(ctx context.Context, node string, states []Presence, now, alive time.Time) ([]Presence, error)
+	// TouchNode says that a node lives.
+	TouchNode(ctx context.Context, node string, now time.Time) error
+	// SweepPresence forgets nodes not seen since alive, and returns the best
+	// status left of each user they spoke for.
+	SweepPresence(ctx context.Context, alive time.Time) ([]Presence, error)
+	// SaveStatuses writes the status shown to others into user documents and
+	// returns those users for whom it was another one, as they are now.
+	SaveStatuses(ctx context.Context, states []Presence, at time.Time) ([]*user.User, error)
+	// UsersNotOffline are the users whose shown status is not offline.
+	UsersNotOffline(ctx context.Context, limit int) ([]*user.User, error)
+}
+
+// Presence is the status of one user.
+type Presence struct {
+	UserID string
+	Status string
+}
+
+// BetterStatus orders the statuses that connections have: online, away, none.
+func BetterStatus(a, b string) string {
+	switch {
+	case a == Online || b == Online:
+		return Online
+	case a == Away || b == Away:
+		return Away
+	}
+	return ""
+}

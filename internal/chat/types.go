@@ -1,0 +1,236 @@
+package chat
+
+import "time"
+
+// The types of rooms, as Rocket.Chat's "t".
+const (
+	Channel = "c" // public, anybody may join
+	Group   = "p" // private, by invitation
+	Direct  = "d" // a fixed set of users
+)
+
+// General is the id and name of the channel that exists from the first start
+// and that every new user joins.
+const (
+	GeneralID   = "GENERAL"
+	GeneralName = "general"
+)
+
+// The types of system messages ("t" of a message). An ordinary message has none.
+const (
+	TypeJoined  = "uj"
+	TypeLeft    = "ul"
+	TypeAdded   = "au"
+	TypeRemoved = "ru"
+	TypePinned  = "message_pinned"
+	// Role changes; the field "role" of the message names the role.
+	TypeRoleAdded   = "subscription-role-added"
+	TypeRoleRemoved = "subscription-role-removed"
+)
+
+// The roles a subscription can carry.
+const (
+	Owner     = "owner"
+	Moderator = "moderator"
+)
+
+// Ref names a user inside another document.
+type Ref struct {
+	ID       string `bson:"_id"`
+	Username string `bson:"username,omitempty"`
+	Name     string `bson:"name,omitempty"`
+}
+
+// Room is one conversation (collection "rocketchat_room"). Values handed out by
+// a store belong to the caller.
+type Room struct {
+	ID   string `bson:"_id"`
+	Type string `bson:"t"`
+	// Name is the unique name of a channel or group; direct rooms have none.
+	Name  string `bson:"name,omitempty"`
+	FName string `bson:"fname,omitempty"`
+	// Creator is nil for the default channel and for direct rooms.
+	Creator      *Ref   `bson:"u,omitempty"`
+	Topic        string `bson:"topic,omitempty"`
+	Description  string `bson:"description,omitempty"`
+	Announcement string `bson:"announcement,omitempty"`
+	// Default rooms are joined by every new user.
+	Default bool `bson:"default,omitempty"`
+	// ReadOnly rooms are written by owners and moderators only.
+	ReadOnly bool `bson:"ro"`
+	Archived bool `bson:"archived,omitempty"`
+	// UserIDs and Usernames are the sides of a direct room, sorted by id.
+	UserIDs     []string  `bson:"uids,omitempty"`
+	Usernames   []string  `bson:"usernames,omitempty"`
+	Users       int       `bson:"usersCount"`
+	Messages    int       `bson:"msgs"`
+	LastMessage *Message  `bson:"lastMessage,omitempty"`
+	LastAt      time.Time `bson:"lm,omitempty"`
+	TS          time.Time `bson:"ts"`
+	UpdatedAt   time.Time `bson:"_updatedAt"`
+
+	// NameKey is user.Key of Name, unique among rooms; DirectKey names the set
+	// of users of a direct room, unique too.
+	NameKey   string `bson:"ddpNameKey,omitempty"`
+	DirectKey string `bson:"ddpDirectKey,omitempty"`
+	// Owners are the ids of the members with role owner. Nil in documents of an
+	// adopted database, where subscriptions alone tell.
+	Owners []string `bson:"ddpOwners,omitempty"`
+	// Membership grows with every change of who is in the room. Whoever pushes
+	// an event of the room compares it with what it knows (see feed events).
+	Membership int64 `bson:"ddpMembership,omitempty"`
+}
+
+// Subscription is one user's membership of one room (collection
+// "rocketchat_subscription"); the pair is unique.
+type Subscription struct {
+	ID     string `bson:"_id"`
+	RoomID string `bson:"rid"`
+	Type   string `bson:"t"`
+	// Name and FName are what the user sees: for direct rooms the other side.
+	Name          string    `bson:"name"`
+	FName         string    `bson:"fname,omitempty"`
+	User          Ref       `bson:"u"`
+	Open          bool      `bson:"open"`
+	Alert         bool      `bson:"alert"`
+	Unread        int       `bson:"unread"`
+	UserMentions  int       `bson:"userMentions"`
+	GroupMentions int       `bson:"groupMentions"`
+	Favorite      bool      `bson:"f,omitempty"`
+	Roles         []string  `bson:"roles,omitempty"`
+	TS            time.Time `bson:"ts"`
+	LastSeen      time.Time `bson:"ls,omitempty"`
+	LastReply     time.Time `bson:"lr,omitempty"`
+	UpdatedAt     time.Time `bson:"_updatedAt"`
+	// UserKey is user.Key of the user name; lists of members are ordered by it.
+	UserKey string `bson:"ddpUserKey,omitempty"`
+}
+
+// HasRole tells whether the subscription carries that role.
+func (s *Subscription) HasRole(role string) bool {
+	for _, r := range s.Roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}
+
+// Message is one message (collection "rocketchat_message"). The parsed text
+// ("md") is not stored: it is derived from Text whenever a message is shown.
+type Message struct {
+	ID     string `bson:"_id"`
+	RoomID string `bson:"rid"`
+	// Type is empty for what users write.
+	Type      string    `bson:"t,omitempty"`
+	Text      string    `bson:"msg"`
+	TS        time.Time `bson:"ts"`
+	User      Ref       `bson:"u"`
+	UpdatedAt time.Time `bson:"_updatedAt"`
+
+	Alias     string `bson:"alias,omitempty"`
+	Emoji     string `bson:"emoji,omitempty"`
+	Avatar    string `bson:"avatar,omitempty"`
+	Groupable *bool  `bson:"groupable,omitempty"`
+	// Role belongs to the system messages about roles.
+	Role string `bson:"role,omitempty"`
+
+	Mentions    []Mention    `bson:"mentions,omitempty"`
+	Channels    []ChannelRef `bson:"channels,omitempty"`
+	URLs        []URL        `bson:"urls,omitempty"`
+	Attachments []Attachment `bson:"attachments,omitempty"`
+
+	EditedAt time.Time `bson:"editedAt,omitempty"`
+	EditedBy *Ref      `bson:"editedBy,omitempty"`
+	Pinned   bool      `bson:"pinned,omitempty"`
+	PinnedAt time.Time `bson:"pinnedAt,omitempty"`
+	PinnedBy *Ref      `bson:"pinnedBy,omitempty"`
+	// Starred holds the ids of those who starred it; each is shown only its own.
+	Starred   []Star              `bson:"starred,omitempty"`
+	Reactions map[string]Reaction `bson:"reactions,omitempty"`
+	// Hidden messages of an adopted database (edit history) are never shown.
+	Hidden bool `bson:"_hidden,omitempty"`
+}
+
+// Mention is a user, or "all" or "here", addressed in a message.
+type Mention struct {
+	ID       string `bson:"_id"`
+	Username string `bson:"username,omitempty"`
+	Name     string `bson:"name,omitempty"`
+	Type     string `bson:"type,omitempty"` // "user", as Rocket.Chat writes it
+}
+
+// ChannelRef is a room named in a message.
+type ChannelRef struct {
+	ID    string `bson:"_id"`
+	Name  string `bson:"name"`
+	FName string `bson:"fname,omitempty"`
+}
+
+// URL is an address found in a message. The server never fetches it.
+type URL struct {
+	URL string `bson:"url"`
+}
+
+// Star says who starred a message.
+type Star struct {
+	ID string `bson:"_id"`
+}
+
+// Reaction is who answered a message with one emoji.
+type Reaction struct {
+	Usernames []string `bson:"usernames"`
+}
+
+// Attachment is the part of Rocket.Chat's attachments that needs no upload:
+// quotes and the cards that bots send. Every URL is http(s) or relative.
+type Attachment struct {
+	Text        string            `bson:"text,omitempty" ejson:"text,optional"`
+	Title       string            `bson:"title,omitempty" ejson:"title,optional"`
+	TitleLink   string            `bson:"title_link,omitempty" ejson:"title_link,optional"`
+	Color       string            `bson:"color,omitempty" ejson:"color,optional"`
+	AuthorName  string            `bson:"author_name,omitempty" ejson:"author_name,optional"`
+	AuthorLink  string            `bson:"author_link,omitempty" ejson:"author_link,optional"`
+	AuthorIcon  string            `bson:"author_icon,omitempty" ejson:"author_icon,optional"`
+	ImageURL    string            `bson:"image_url,omitempty" ejson:"image_url,optional"`
+	ThumbURL    string            `bson:"thumb_url,omitempty" ejson:"thumb_url,optional"`
+	MessageLink string            `bson:"message_link,omitempty" ejson:"message_link,optional"`
+	Collapsed   bool              `bson:"collapsed,omitempty" ejson:"collapsed,optional"`
+	TS          time.Time         `bson:"ts,omitempty" ejson:"-"`
+	Fields      []AttachmentField `bson:"fields,omitempty" ejson:"fields,optional"`
+
+	_ struct{} `ejson:",ignore"`
+}
+
+// AttachmentField is one cell of an attachment's table.
+type AttachmentField struct {
+	Short bool   `bson:"short,omitempty" ejson:"short,optional"`
+	Title string `bson:"title" ejson:"title"`
+	Value string `bson:"value" ejson:"value"`
+
+	_ struct{} `ejson:",ignore"`
+}
+
+// Gone is what is left of a deleted subscription or message, so that clients
+// that were away can be told (collection "rocketchat__trash").
+type Gone struct {
+	ID        string    `bson:"_id"`
+	Kind      string    `bson:"__collection__"` // GoneSubscription or GoneMessage
+	RoomID    string    `bson:"rid"`
+	UserID    string    `bson:"uid,omitempty"`
+	DeletedAt time.Time `bson:"_deletedAt"`
+}
+
+// The kinds of Gone.
+const (
+	GoneSubscription = "subscription"
+	GoneMessage      = "message"
+)
+
+// Presence values, as Rocket.Chat's user status.
+const (
+	Online  = "online"
+	Away    = "away"
+	Busy    = "busy"
+	Offline = "offline"
+)

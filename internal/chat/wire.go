@@ -1,0 +1,195 @@
+package chat
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"ddpserver/internal/chat/md"
+	"ddpserver/internal/ejson"
+)
+
+// The documents as clients see them. The same ejson.Doc serves DDP, where dates
+// become {"$date":…}, and REST, where they become ISO texts.
+
+// Doc is the user reference.
+func (r *Ref) Doc() ejson.Doc {
+	d := ejson.Doc{{Key: "_id", Value: r.ID}}
+	d = text(d, "username", r.Username)
+	return text(d, "name", r.Name)
+}
+
+// Doc is the message as the user viewer sees it: stars of others are left out.
+// The parsed text is made here.
+func (m *Message) Doc(viewer string) ejson.Doc {
+	d := make(ejson.Doc, 0, 20)
+	d = append(d, ejson.Field{Key: "_id", Value: m.ID}, ejson.Field{Key: "rid", Value: m.RoomID})
+	d = text(d, "t", m.Type)
+	d = append(d, ejson.Field{Key: "msg", Value: m.Text}, ejson.Field{Key: "ts", Value: m.TS},
+		ejson.Field{Key: "u", Value: m.User.Doc()})
+	d = text(d, "role", m.Role)
+	d = text(d, "alias", m.Alias)
+	d = text(d, "emoji", m.Emoji)
+	d = text(d, "avatar", m.Avatar)
+	if m.Groupable != nil {
+		d = append(d, ejson.Field{Key: "groupable", Value: *m.Groupable})
+	}
+	d = append(d, ejson.Field{Key: "_updatedAt", Value: m.UpdatedAt},
+		ejson.Field{Key: "urls", Value: list(m.URLs, func(u URL) any { return ejson.Doc{{Key: "url", Value: u.URL}} })},
+		ejson.Field{Key: "mentions", Value: list(m.Mentions, mentionDoc)},
+		ejson.Field{Key: "channels", Value: list(m.Channels, channelDoc)})
+	if m.Type == "" && m.Text != "" {
+		d = append(d, ejson.Field{Key: "md", Value: ejson.Raw(md.Parse(m.Text).AppendJSON(nil))})
+	}
+	if len(m.Attachments) > 0 {
+		d = append(d, ejson.Field{Key: "attachments", Value: list(m.Attachments, attachmentDoc)})
+	}
+	if m.EditedBy != nil {
+		d = append(d, ejson.Field{Key: "editedAt", Value: m.EditedAt}, ejson.Field{Key: "editedBy", Value: m.EditedBy.Doc()})
+	}
+	if m.PinnedBy != nil {
+		d = append(d, ejson.Field{Key: "pinned", Value: m.Pinned})
+		d = date(d, "pinnedAt", m.PinnedAt)
+		d = append(d, ejson.Field{Key: "pinnedBy", Value: m.PinnedBy.Doc()})
+	}
+	if viewer != "" && m.StarredBy(viewer) {
+		d = append(d, ejson.Field{Key: "starred", Value: []any{ejson.Doc{{Key: "_id", Value: viewer}}}})
+	}
+	if len(m.Reactions) > 0 {
+		d = append(d, ejson.Field{Key: "reactions", Value: reactionsDoc(m.Reactions)})
+	}
+	return d
+}
+
+// StarredBy tells whether that user starred the message.
+func (m *Message) StarredBy(userID string) bool {
+	return slices.Contains(m.Starred, Star{ID: userID})
+}
+
+func mentionDoc(m Mention) any {
+	d := ejson.Doc{{Key: "_id", Value: m.ID}}
+	d = text(d, "username", m.Username)
+	d = text(d, "name", m.Name)
+	return text(d, "type", m.Type)
+}
+
+func channelDoc(c ChannelRef) any {
+	return text(ejson.Doc{{Key: "_id", Value: c.ID}, {Key: "name", Value: c.Name}}, "fname", c.FName)
+}
+
+func reactionsDoc(reactions map[string]Reaction) ejson.Doc {
+	d := make(ejson.Doc, 0, len(reactions))
+	for _, emoji := range slices.Sorted(maps.Keys(reactions)) {
+		d = append(d, ejson.Field{Key: emoji, Value: ejson.Doc{{Key: "usernames", Value: reactions[emoji].Usernames}}})
+	}
+	return d
+}
+
+func attachmentDoc(a Attachment) any {
+	var d ejson.Doc
+	for _, f := range []struct{ key, value string }{
+		{"text", a.Text}, {"title", a.Title}, {"title_link", a.TitleLink}, {"color", a.Color},
+		{"author_name", a.AuthorName}, {"author_link", a.AuthorLink}, {"author_icon", a.AuthorIcon},
+		{"image_url", a.ImageURL}, {"thumb_url", a.ThumbURL}, {"message_link", a.MessageLink},
+	} {
+		d = text(d, f.key, f.value)
+	}
+	if a.Collapsed {
+		d = append(d, ejson.Field{Key: "collapsed", Value: true})
+	}
+	d = date(d, "ts", a.TS)
+	if len(a.Fields) > 0 {
+		d = append(d, ejson.Field{Key: "fields", Value: list(a.Fields, func(f AttachmentField) any {
+			return ejson.Doc{{Key: "short", Value: f.Short}, {Key: "title", Value: f.Title}, {Key: "value", Value: f.Value}}
+		})})
+	}
+	if d == nil {
+		d = ejson.Doc{}
+	}
+	return d
+}
+
+// Doc is the room as a member sees it; for others (member false) the last
+// message, which only members may read, is left out.
+func (r *Room) Doc(member bool) ejson.Doc {
+	d := make(ejson.Doc, 0, 20)
+	d = append(d, ejson.Field{Key: "_id", Value: r.ID})
+	d = text(d, "name", r.Name)
+	d = text(d, "fname", r.FName)
+	d = append(d, ejson.Field{Key: "t", Value: r.Type}, ejson.Field{Key: "msgs", Value: r.Messages},
+		ejson.Field{Key: "usersCount", Value: r.Users})
+	if r.Creator != nil {
+		d = append(d, ejson.Field{Key: "u", Value: r.Creator.Doc()})
+	}
+	d = text(d, "topic", r.Topic)
+	d = text(d, "description", r.Description)
+	d = text(d, "announcement", r.Announcement)
+	d = append(d, ejson.Field{Key: "ts", Value: r.TS}, ejson.Field{Key: "ro", Value: r.ReadOnly},
+		ejson.Field{Key: "sysMes", Value: true})
+	if r.Default {
+		d = append(d, ejson.Field{Key: "default", Value: true})
+	}
+	if r.Archived {
+		d = append(d, ejson.Field{Key: "archived", Value: true})
+	}
+	if r.Type == Direct {
+		d = append(d, ejson.Field{Key: "uids", Value: r.UserIDs}, ejson.Field{Key: "usernames", Value: r.Usernames})
+	}
+	d = date(d, "lm", r.LastAt)
+	if member && r.LastMessage != nil {
+		d = append(d, ejson.Field{Key: "lastMessage", Value: r.LastMessage.Doc("")})
+	}
+	return append(d, ejson.Field{Key: "_updatedAt", Value: r.UpdatedAt})
+}
+
+// Doc is the membership as its user sees it.
+func (s *Subscription) Doc() ejson.Doc {
+	d := make(ejson.Doc, 0, 20)
+	d = append(d, ejson.Field{Key: "_id", Value: s.ID}, ejson.Field{Key: "rid", Value: s.RoomID},
+		ejson.Field{Key: "t", Value: s.Type}, ejson.Field{Key: "name", Value: s.Name})
+	d = text(d, "fname", s.FName)
+	d = append(d, ejson.Field{Key: "u", Value: s.User.Doc()}, ejson.Field{Key: "open", Value: s.Open},
+		ejson.Field{Key: "alert", Value: s.Alert}, ejson.Field{Key: "unread", Value: s.Unread},
+		ejson.Field{Key: "userMentions", Value: s.UserMentions}, ejson.Field{Key: "groupMentions", Value: s.GroupMentions},
+		ejson.Field{Key: "ts", Value: s.TS})
+	if s.Favorite {
+		d = append(d, ejson.Field{Key: "f", Value: true})
+	}
+	if len(s.Roles) > 0 {
+		d = append(d, ejson.Field{Key: "roles", Value: s.Roles})
+	}
+	d = date(d, "ls", s.LastSeen)
+	d = date(d, "lr", s.LastReply)
+	return append(d, ejson.Field{Key: "_updatedAt", Value: s.UpdatedAt})
+}
+
+// Doc tells a client what is gone and since when.
+func (g *Gone) Doc() ejson.Doc {
+	d := ejson.Doc{{Key: "_id", Value: g.ID}}
+	if g.Kind == GoneSubscription {
+		d = append(d, ejson.Field{Key: "rid", Value: g.RoomID})
+	}
+	return append(d, ejson.Field{Key: "_deletedAt", Value: g.DeletedAt})
+}
+
+func text(d ejson.Doc, key, value string) ejson.Doc {
+	if value == "" {
+		return d
+	}
+	return append(d, ejson.Field{Key: key, Value: value})
+}
+
+func date(d ejson.Doc, key string, t time.Time) ejson.Doc {
+	if t.IsZero() {
+		return d
+	}
+	return append(d, ejson.Field{Key: key, Value: t})
+}
+
+func list[T any](items []T, doc func(T) any) []any {
+	out := make([]any, len(items))
+	for i := range items {
+		out[i] = doc(items[i])
+	}
+	return out
+}
