@@ -68,6 +68,9 @@ func (b *binder) plainMembers(depth int, f func(key string, depth int) error) er
 		if err != nil {
 			return err
 		}
+		if key == protoKey {
+			return ErrValue
+		}
 		if err := b.take(':'); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 // Decode reads one EJSON value (spec meteor-ddp B1, decode) as nil, bool,
 // float64, string, time.Time (UTC), InvalidDate, []byte, RegExp, ObjectID,
 // Custom, []any or Doc. It fails with ErrSyntax, ErrUTF8, ErrDuplicate, ErrDepth,
-// or with ErrValue where Meteor throws its "Parse error".
+// or with ErrValue where Meteor throws its "Parse error" and for a key "__proto__".
 func Decode(raw []byte) (any, error) {
 	if !utf8.Valid(raw) {
 		return nil, ErrUTF8
@@ -142,6 +142,9 @@ func (d *decoder) members(depth int, typed bool) (Doc, error) {
 
 // unique is scanner.unique for keys that a document holds.
 func (d Doc) unique(set map[string]struct{}, key string) (map[string]struct{}, error) {
+	if key == protoKey {
+		return nil, ErrValue
+	}
 	if set == nil && len(d) < manyKeys {
 		if _, ok := d.Get(key); ok {
 			return nil, ErrDuplicate

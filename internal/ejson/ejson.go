@@ -31,7 +31,8 @@ var (
 	// ErrUTF8 says that a text is not valid UTF-8.
 	ErrUTF8 = errors.New("ejson: not UTF-8")
 	// ErrValue says that a $-form cannot be decoded, such as an unknown $type or
-	// a pattern that is no regular expression: the throws of spec meteor-ddp A4.5.
+	// a pattern that is no regular expression (the throws of spec meteor-ddp A4.5),
+	// or that an object has a key "__proto__".
 	ErrValue = errors.New("ejson: bad value in a typed form")
 	// ErrMismatch says that a value does not fit the destination it is bound to.
 	ErrMismatch = errors.New("ejson: value does not fit")

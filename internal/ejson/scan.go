@@ -7,7 +7,7 @@ import (
 )
 
 // Scan checks that raw is one JSON value: exact syntax, valid UTF-8, no object
-// with the same key twice (however it is escaped), and at most maxDepth objects
+// with the same key twice (however it is escaped) or with the key "__proto__", and at most maxDepth objects
 // and arrays inside each other. It allocates nothing for ordinary texts and
 // its work is proportional to the length, whatever the text.
 func Scan(raw []byte, maxDepth int) error {
@@ -111,7 +111,14 @@ func (s *scanner) object(depth int) error {
 // each with each would let a large object cost its length squared.
 const manyKeys = 16
 
+// protoKey is refused everywhere: JavaScript clients that copy objects key by key
+// would change a prototype with it.
+const protoKey = "__proto__"
+
 func (s *scanner) unique(set map[string]struct{}, first int, key []byte) (map[string]struct{}, error) {
+	if string(key) == protoKey {
+		return nil, ErrValue
+	}
 	mine := s.keys[first:]
 	if set == nil && len(mine) < manyKeys {
 		for _, k := range mine {
