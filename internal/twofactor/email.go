@@ -70,12 +70,15 @@ func (f emailFactor) Prepare(ctx context.Context, u *user.User, p *rpc.Peer, d *
 	if addresses := u.VerifiedEmails(); u.Username == "" && len(addresses) > 0 {
 		d.EmailOrUsername = addresses[0] // who has no user name logged in with an address
 	}
-	g, err := f.store.Guard(ctx, u.ID)
+	g, err := f.guard(ctx, u.ID)
 	if err != nil {
-		return fmt.Errorf("reading mailed codes: %w", err)
+		return err
 	}
 	live := f.alive(g)
 	if len(live) == 0 && send && !f.blocked(g, Email) {
+		if err := f.payMail(p); err != nil {
+			return err
+		}
 		if live, d.CodeGenerated, err = f.mailCode(ctx, u, p, g, true); err != nil {
 			return err
 		}
@@ -86,12 +89,34 @@ func (f emailFactor) Prepare(ctx context.Context, u *user.User, p *rpc.Peer, d *
 	return nil
 }
 
+// guard reads the account's counters and codes. A set of codes that is used up
+// but still there (a crash, or a setting that was lowered) is ended first.
+func (s *Service) guard(ctx context.Context, userID string) (Guard, error) {
+	g, err := s.store.Guard(ctx, userID)
+	tries := s.positive(settings.TwoFactorEmailAttempts, defaultCodeTries)
+	if err == nil && len(g.Codes) > 0 && g.CodeTries >= tries {
+		if err = s.killCodes(ctx, userID, tries); err == nil {
+			g, err = s.store.Guard(ctx, userID)
+		}
+	}
+	if err != nil {
+		return g, fmt.Errorf("reading the counters of a second factor: %w", err)
+	}
+	return g, nil
+}
+
+// killCodes ends the live set once tries answers were counted against it. That
+// there is none, or that it is not used up yet, is no error.
+func (s *Service) killCodes(ctx context.Context, userID string, tries int) error {
+	if err := s.store.KillMailCodes(ctx, userID, tries); err != nil && !errors.Is(err, dberr.Conflict) && !errors.Is(err, dberr.NotFound) {
+		return err
+	}
+	return nil
+}
+
 // alive are the codes of the live set that can still be used, oldest first.
 func (s *Service) alive(g Guard) []MailCode {
 	var live []MailCode
-	if g.CodeTries >= s.positive(settings.TwoFactorEmailAttempts, defaultCodeTries) {
-		return nil
-	}
 	now := s.now()
 	for _, c := range g.Codes {
 		if c.Expire.After(now) {
@@ -102,14 +127,9 @@ func (s *Service) alive(g Guard) []MailCode {
 }
 
 // mailCode adds a code to the live set and mails it. sent is false when the set
-// is full, or onlyIfNone and one was alive. Over a mail budget: too-many-requests.
+// is full, or onlyIfNone and one was alive. Over the account's mail budget:
+// too-many-requests. The network address has paid already (payMail).
 func (s *Service) mailCode(ctx context.Context, u *user.User, p *rpc.Peer, g Guard, onlyIfNone bool) (live []MailCode, sent bool, err error) {
-	if p != nil && p.Address != "" {
-		most := s.positive(settings.TwoFactorMailsPerAddress, defaultMaxMailsFrom)
-		if wait, ok := s.mailLimit.Take("code mail "+ratelimit.AddressKey(p.Address), most, budgetWindow); !ok {
-			return nil, false, ratelimit.TooMany(wait)
-		}
-	}
 	now := s.now()
 	digits := random.Digits(6)
 	code := MailCode{Digest: s.mailDigest(u.ID, digits), CreatedAt: now, Expire: now.Add(s.codeLife())}
@@ -120,8 +140,8 @@ func (s *Service) mailCode(ctx context.Context, u *user.User, p *rpc.Peer, g Gua
 	live, err = s.store.AddMailCode(ctx, u.ID, code, now, rules)
 	switch {
 	case errors.Is(err, dberr.Conflict):
-		if g, err = s.store.Guard(ctx, u.ID); err != nil {
-			return nil, false, fmt.Errorf("reading mailed codes: %w", err)
+		if g, err = s.guard(ctx, u.ID); err != nil {
+			return nil, false, err
 		}
 		return s.alive(g), false, nil
 	case errors.Is(err, dberr.Exhausted):
@@ -129,10 +149,12 @@ func (s *Service) mailCode(ctx context.Context, u *user.User, p *rpc.Peer, g Gua
 	case err != nil:
 		return nil, false, fmt.Errorf("adding a mail code: %w", err)
 	}
+	// The code counts from here on: a caller who hangs up does not stop its mail.
+	ctx = context.WithoutCancel(ctx)
 	mail := CodeMail{To: u.VerifiedEmails(), Language: u.Language, Name: u.Username, Code: secret.String(digits), Expire: code.Expire}
 	if err := s.mailer.SendCode(ctx, mail); err != nil {
 		if len(live) == 1 { // nobody else's code dies with it, and the next challenge mails anew
-			err = errors.Join(err, s.store.KillMailCodes(context.WithoutCancel(ctx), u.ID, 0))
+			err = errors.Join(err, s.killCodes(ctx, u.ID, 0))
 		}
 		return nil, false, fmt.Errorf("mailing a code: %w", err)
 	}

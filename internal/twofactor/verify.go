@@ -56,9 +56,9 @@ func (s *Service) waived(r Request) string {
 
 // challenge refuses a call without a code and says how to get on.
 func (s *Service) challenge(ctx context.Context, r Request, f Factor, on bool) error {
-	g, err := s.store.Guard(ctx, r.User.ID)
+	g, err := s.guard(ctx, r.User.ID)
 	if err != nil {
-		return s.refuse(r, f.Name(), fmt.Errorf("reading the counters of a second factor: %w", err))
+		return s.refuse(r, f.Name(), err)
 	}
 	blocked := s.blocked(g, f.Name())
 	d, err := s.details(ctx, r, f, on && !blocked)
@@ -117,11 +117,9 @@ func (s *Service) prove(ctx context.Context, u *user.User, f Factor, tries int, 
 	switch {
 	case errors.Is(err, dberr.Exhausted):
 		if tries > 0 { // a crash may have left the used-up set behind
-			err = s.store.KillMailCodes(ctx, u.ID, tries)
-		} else {
-			err = nil
+			return attempt{limited: true}, s.killCodes(ctx, u.ID, tries)
 		}
-		return attempt{limited: true}, err
+		return attempt{limited: true}, nil
 	case err != nil:
 		return attempt{}, fmt.Errorf("counting an answer: %w", err)
 	}
@@ -166,7 +164,7 @@ func (s *Service) strike(ctx context.Context, userID string, tries int) (attempt
 	if g.CodeTries < tries {
 		return attempt{}, nil
 	}
-	return attempt{limited: true}, s.store.KillMailCodes(ctx, userID, tries)
+	return attempt{limited: true}, s.killCodes(ctx, userID, tries)
 }
 
 // details describes a challenge; send lets the factor mail a code.

@@ -1,0 +1,212 @@
+package twofactor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/random"
+	"ddpserver/internal/user"
+)
+
+// noticeLife is how long a notice is worth sending.
+const noticeLife = 24 * time.Hour
+
+// settle finishes a change of factors that was committed: it closes the user's
+// other sessions and forgets trust, tells the feed, mails the notice and records
+// the event. The change stands whatever happens here, so nothing is returned:
+// what fails is in the audit stream. A caller who hangs up does not stop it.
+func (s *Service) settle(ctx context.Context, r Request, before *user.User, c Change) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	if err := s.closeOthers(ctx, r, before.ID); err != nil {
+		s.record(r, event{act: "sessions_closed", outcome: "error", user: before.ID})
+	}
+	s.changed(before.ID)
+	s.announce(ctx, r, before, c)
+}
+
+// closeOthers removes every session but the caller's and forgets trust. It is
+// tried twice, because a session that survives is the worse outcome.
+func (s *Service) closeOthers(ctx context.Context, r Request, userID string) error {
+	var err error
+	for range 2 {
+		var before *user.User
+		if before, err = s.store.UserByID(ctx, userID); err != nil {
+			continue
+		}
+		change := user.Change{RemoveSessions: true, KeepToken: r.Token, ClearTrust: true, At: s.now()}
+		var after *user.User
+		if after, err = s.store.UpdateUser(ctx, userID, change); err == nil {
+			s.revoked(before, after)
+			return nil
+		}
+	}
+	return err
+}
+
+// revoked tells the feed which tokens are gone.
+func (s *Service) revoked(before, after *user.User) {
+	var dead []string
+	for _, hash := range tokenHashes(before) {
+		if after.LoginToken(hash) == nil {
+			dead = append(dead, hash)
+		}
+	}
+	if len(dead) > 0 { // an empty list would mean every token
+		s.publish(feed.TokensRevoked, before.ID, dead)
+	}
+}
+
+// changed tells the feed that the user document shows something new.
+func (s *Service) changed(userID string) { s.publish(feed.UserChanged, userID, nil) }
+
+func (s *Service) publish(k feed.Kind, key string, data []string) {
+	s.feed.Publish(feed.Event{ID: random.ID(), Node: s.node, Kind: k, Key: key, Data: data, At: s.now()})
+}
+
+// announce mails the notice of a change and records it. A full outbox does not
+// undo the change; it is recorded.
+func (s *Service) announce(ctx context.Context, r Request, u *user.User, c Change) {
+	if err := s.sendNotice(ctx, r, u, c); err != nil {
+		s.record(r, event{act: "notice_sent", outcome: "error", user: u.ID, target: string(c)})
+	}
+	s.record(r, changeEvent(c, u.ID))
+}
+
+// changeEvent is the audit event of a change that was made.
+func changeEvent(c Change, userID string) event {
+	e := event{outcome: "ok", factor: TOTP, user: userID}
+	switch c {
+	case TOTPEnabled:
+		e.act = "factor_enabled"
+	case TOTPDisabled:
+		e.act = "factor_disabled"
+	case TOTPReset:
+		e.act = "factor_reset"
+	case CodesReplaced:
+		e.act = "backup_codes_replaced"
+	case EmailEnabled:
+		e.act, e.factor = "factor_enabled", Email
+	case EmailDisabled:
+		e.act, e.factor = "factor_disabled", Email
+	}
+	return e
+}
+
+// sendNotice mails one notice to the verified addresses, if there are any.
+func (s *Service) sendNotice(ctx context.Context, r Request, u *user.User, c Change) error {
+	to := u.VerifiedEmails()
+	if len(to) == 0 {
+		return nil
+	}
+	n := Notice{To: to, Language: u.Language, Name: u.Username, Change: c, At: s.now(), Expire: s.now().Add(noticeLife)}
+	if r.Peer != nil {
+		n.Address, n.Agent = r.Peer.Address, r.Peer.UserAgent
+	}
+	if c != TOTPReset { // a reset ends these too
+		n.Tokens = personalTokens(u)
+	}
+	return s.mailer.SendNotice(ctx, n)
+}
+
+func tokenHashes(u *user.User) []string {
+	if u.Services.Resume == nil {
+		return nil
+	}
+	var out []string
+	for _, t := range u.Services.Resume.LoginTokens {
+		if t.HashedToken != "" {
+			out = append(out, t.HashedToken)
+		}
+	}
+	return out
+}
+
+func personalTokens(u *user.User) []string {
+	if u.Services.Resume == nil {
+		return nil
+	}
+	var out []string
+	for _, t := range u.Services.Resume.LoginTokens {
+		if t.IsPAT() {
+			out = append(out, t.Name)
+		}
+	}
+	return out
+}
+
+// SetEmail switches codes by mail on or off. Switching on needs a verified
+// address (ErrUnverified), and the proof of another factor if one is on;
+// switching off always needs proof (Policy Fresh), so the errors of Check are
+// possible. Nothing happens when the factor is in that position already.
+func (s *Service) SetEmail(ctx context.Context, r Request, on bool) error {
+	u, err := s.reload(ctx, r)
+	if err != nil {
+		return err
+	}
+	r.User, r.Policy = u, Fresh
+	switch {
+	case on && u.Email2FAEnabled():
+		return nil
+	case on && len(u.VerifiedEmails()) == 0:
+		return ErrUnverified
+	case !on || len(s.Available(u)) > 0:
+		if err := s.Check(ctx, r); err != nil {
+			return err
+		}
+	}
+	if u.Email2FAEnabled() == on {
+		return nil
+	}
+	now, old := s.now(), !on
+	after, err := s.store.UpdateUser(ctx, u.ID, user.Change{
+		IfEmail2FA: &old, Email2FA: &user.Email2FA{Enabled: on, ChangedAt: now},
+		RemoveSessions: true, KeepToken: r.Token, ClearTrust: true, At: now,
+	})
+	switch {
+	case errors.Is(err, dberr.Conflict):
+		return nil // somebody else put it there at this very moment
+	case err != nil:
+		return err
+	}
+	s.revoked(u, after)
+	s.changed(u.ID)
+	c := EmailDisabled
+	if on {
+		c = EmailEnabled
+	}
+	ctx = context.WithoutCancel(ctx)
+	if !on {
+		s.forgetCodes(ctx, r, u.ID)
+	}
+	s.announce(ctx, r, u, c)
+	return nil
+}
+
+// Forget voids the account's pending mail codes and remembered trust, for
+// changes that other packages make: password and addresses.
+func (s *Service) Forget(ctx context.Context, userID string) error {
+	return errors.Join(s.killCodes(ctx, userID, 0), s.store.ClearTrust(ctx, userID))
+}
+
+// forgetCodes voids mail codes after a change that was committed.
+func (s *Service) forgetCodes(ctx context.Context, r Request, userID string) {
+	if err := s.killCodes(ctx, userID, 0); err != nil {
+		s.record(r, event{act: "codes_voided", outcome: "error", factor: Email, user: userID})
+	}
+}
+
+// reload reads the caller's account anew: the flows decide by its present state.
+func (s *Service) reload(ctx context.Context, r Request) (*user.User, error) {
+	if r.User == nil {
+		return nil, ErrInvalidUser
+	}
+	u, err := s.store.UserByID(ctx, r.User.ID)
+	if errors.Is(err, dberr.NotFound) {
+		return nil, ErrInvalidUser
+	}
+	return u, err
+}

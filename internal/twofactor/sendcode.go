@@ -1,0 +1,150 @@
+package twofactor
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// maxName bounds what is looked up of emailOrUsername, bytes; no account has a
+// longer name or address.
+const maxName = 320
+
+// SendCode mails one more code to whoever is called that and returns the
+// addresses (decisions 2). r.User is the caller, or nil. The result is empty, and
+// nothing mailed, for an account without a verified address or without the
+// factor; with five codes alive none is added.
+//
+// Refusals: ErrParameterRequired, ErrInvalidUser, ErrMaxAttempts while the
+// account's budget of wrong answers is used up, too-many-requests over a mail
+// budget. With private answers on, everybody but the owner always gets an empty
+// result, at once, whatever becomes of the request.
+func (s *Service) SendCode(ctx context.Context, r Request, emailOrUsername string) ([]string, error) {
+	key := user.Key(emailOrUsername)
+	if key == "" {
+		return nil, ErrParameterRequired
+	}
+	if s.config.Bool(settings.TwoFactorPrivateAnswers) && !isCalled(r.User, key) {
+		return s.sendUnseen(ctx, r, key)
+	}
+	u, err := s.find(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return s.sendCode(ctx, r.Peer, u, true)
+}
+
+// sendUnseen does the work behind the asker's back, so that neither the answer
+// nor its time tells whether there is such an account. The network address pays
+// for every request, whether a mail comes of it or not.
+func (s *Service) sendUnseen(ctx context.Context, r Request, key string) ([]string, error) {
+	if err := s.payMail(r.Peer); err != nil {
+		return nil, err
+	}
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		s.record(r, event{act: "code_sent", outcome: "limited", factor: Email})
+		return []string{}, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	s.background.Go(func() {
+		defer cancel()
+		defer func() { <-s.slots }()
+		u, err := s.find(ctx, key)
+		if err == nil {
+			_, err = s.sendCode(ctx, r.Peer, u, false)
+		}
+		if err != nil {
+			s.recordUnsent(r, err)
+		}
+	})
+	return []string{}, nil
+}
+
+// recordUnsent books a request of a stranger that came to nothing.
+func (s *Service) recordUnsent(r Request, err error) {
+	e := event{act: "code_sent", outcome: "error", factor: Email}
+	if errors.Is(err, ErrInvalidUser) || errors.Is(err, ErrMaxAttempts) || errors.Is(err, tooMany) {
+		e.outcome = "refused"
+	}
+	s.record(r, e)
+}
+
+// sendCode mails a code to u if its factor and its budgets allow. pay charges
+// the network address for the mail.
+func (s *Service) sendCode(ctx context.Context, p *rpc.Peer, u *user.User, pay bool) ([]string, error) {
+	f := emailFactor{s}
+	if !s.config.Bool(settings.TwoFactorEnabled) || !f.Enabled(u) {
+		return []string{}, nil
+	}
+	g, err := s.guard(ctx, u.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case s.blocked(g, Email):
+		return nil, ErrMaxAttempts
+	case len(s.alive(g)) >= maxAlive:
+		return u.VerifiedEmails(), nil
+	}
+	if pay {
+		if err := s.payMail(p); err != nil {
+			return nil, err
+		}
+	}
+	if _, _, err := s.mailCode(ctx, u, p, g, false); err != nil {
+		return nil, err
+	}
+	return u.VerifiedEmails(), nil
+}
+
+// payMail charges a network address for one code mail.
+func (s *Service) payMail(p *rpc.Peer) error {
+	if p == nil || p.Address == "" {
+		return nil
+	}
+	most := s.positive(settings.TwoFactorMailsPerAddress, defaultMaxMailsFrom)
+	if wait, ok := s.mailLimit.Take("code mail "+ratelimit.AddressKey(p.Address), most, budgetWindow); !ok {
+		return ratelimit.TooMany(wait)
+	}
+	return nil
+}
+
+// find looks an account up by the key of a user name or an address.
+func (s *Service) find(ctx context.Context, key string) (u *user.User, err error) {
+	switch {
+	case len(key) > maxName || strings.ContainsRune(key, 0):
+		return nil, ErrInvalidUser
+	case strings.Contains(key, "@"):
+		u, err = s.store.UserByEmail(ctx, key)
+	default:
+		u, err = s.store.UserByUsername(ctx, key)
+	}
+	if errors.Is(err, dberr.NotFound) || err == nil && !u.IsActive() {
+		return nil, ErrInvalidUser
+	}
+	return u, err
+}
+
+// isCalled tells whether key is a name of u.
+func isCalled(u *user.User, key string) bool {
+	if u == nil {
+		return false
+	}
+	if u.Username != "" && user.Key(u.Username) == key {
+		return true
+	}
+	for _, e := range u.Emails {
+		if user.Key(e.Address) == key {
+			return true
+		}
+	}
+	return false
+}
