@@ -92,9 +92,9 @@ func (s *Service) authenticate(ctx context.Context, p *rpc.Peer, u *user.User, a
 	return u, nil
 }
 
-// VerifyPassword checks the password of an account that is logged in, against
-// the same budget of wrong passwords as a login.
-func (s *Service) VerifyPassword(ctx context.Context, p *rpc.Peer, u *user.User, pw Password) error {
+// ProvePassword checks the password of an account that is logged in, against
+// the same budget of wrong passwords as a login and with the same refusals.
+func (s *Service) ProvePassword(ctx context.Context, p *rpc.Peer, u *user.User, pw Password) error {
 	return s.compare(ctx, p, u, u.ID, pw)
 }
 

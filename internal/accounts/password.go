@@ -179,9 +179,9 @@ func (h *hasher) stale(stored string) bool {
 	return err == nil && cost != h.cost
 }
 
-// CheckPassword tells whether the hex digest is that of the account's password,
-// for the second factor's password fallback. It counts nothing.
-func (s *Service) CheckPassword(ctx context.Context, u *user.User, digest string) (bool, error) {
+// VerifyPassword tells whether the hex digest is that of the account's password;
+// it is twofactor.PasswordVerifier, whose caller counts the answers.
+func (s *Service) VerifyPassword(ctx context.Context, u *user.User, digest string) (bool, error) {
 	p, err := Digest(digest, algorithm)
 	if err != nil {
 		return false, nil //nolint:nilerr // a malformed answer is a wrong one

@@ -33,3 +33,9 @@ func target(t string) func(*audit.Event) { return func(e *audit.Event) { e.Targe
 
 // method names how it was done, for record.
 func method(m string) func(*audit.Event) { return func(e *audit.Event) { e.Method = m } }
+
+// isRefusal tells a wrong password's answer from a fault and from a full queue.
+func isRefusal(err error) bool {
+	f, ok := fault.From(err)
+	return err != nil && ok && f.Code != "too-many-requests"
+}

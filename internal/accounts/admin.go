@@ -1,0 +1,326 @@
+package accounts
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// NewUser is an account that an administrator makes for somebody.
+type NewUser struct {
+	// Username, Email and Name are required by Rocket.Chat; here Username or Email is.
+	Username, Email, Name string
+	// Password may be zero: a link to choose one is mailed then.
+	Password     Password
+	Verified     bool
+	Inactive     bool
+	Roles        []string
+	CustomFields map[string]any
+}
+
+// CreateUser makes an account for somebody. The caller has checked the
+// permission; only administrators make administrators.
+//
+// Errors: those of Register, but what is taken is named; ErrRole, ErrAdminOnly.
+func (s *Service) CreateUser(ctx context.Context, p *rpc.Peer, by *user.User, n NewUser) (*user.User, error) {
+	u, err := s.createUser(ctx, by, n)
+	made := ""
+	if u != nil {
+		made = u.ID
+	}
+	s.record(p, "account_created", by.ID, err, target(made))
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(u.Emails) == 0:
+	case n.Password.IsZero():
+		if err := s.sendEnrolment(context.WithoutCancel(ctx), u, u.Emails[0].Address); err != nil {
+			s.log.Warn("enrolment_not_sent", zap.String("user_id", u.ID), zap.Error(err))
+		}
+	default:
+		s.verifyNew(ctx, u)
+	}
+	return u, nil
+}
+
+func (s *Service) createUser(ctx context.Context, by *user.User, n NewUser) (*user.User, error) {
+	u, err := s.draft(Registration{Username: n.Username, Email: n.Email, Name: n.Name})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := cleanFields(n.CustomFields, 0); err != nil {
+		return nil, err
+	}
+	if u.Roles, err = s.roles(by, n.Roles, nil); err != nil {
+		return nil, err
+	}
+	if len(u.Roles) == 0 {
+		u.Roles = s.defaultRoles()
+	}
+	if len(u.Emails) > 0 {
+		u.Emails[0].Verified = n.Verified
+	}
+	if !n.Password.IsZero() {
+		if err := s.acceptable(n.Password); err != nil {
+			return nil, err
+		}
+		hash, err := s.hasher.hash(ctx, n.Password)
+		if err != nil {
+			return nil, err
+		}
+		u.Services.Password = &user.Password{Bcrypt: hash}
+	}
+	u.CustomFields = n.CustomFields
+	active := !n.Inactive
+	u.Active = &active
+	s.optIn(u)
+	if u.Username == "" {
+		if u.Username, err = s.SuggestUsername(ctx, n.Name, n.Email); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.insert(ctx, u); err != nil {
+		return nil, named403(err)
+	}
+	return u, nil
+}
+
+// named403 names what is taken, to those who may know.
+func named403(err error) error {
+	switch {
+	case errors.Is(err, dberr.DuplicateUsername):
+		return ErrUsernameExists.Because(err)
+	case errors.Is(err, dberr.DuplicateEmail):
+		return ErrEmailExists.Because(err)
+	case errors.Is(err, dberr.NotFound):
+		return ErrInvalidUser.Because(err)
+	}
+	return err
+}
+
+// roles checks the roles somebody wants to give to an account that has had some.
+func (s *Service) roles(by *user.User, want, had []string) ([]string, error) {
+	var out []string
+	for _, r := range want {
+		if !knownRole(r) {
+			return nil, ErrRole
+		}
+		if !slices.Contains(out, r) {
+			out = append(out, r)
+		}
+	}
+	if slices.Contains(out, "admin") != slices.Contains(had, "admin") && !by.HasRole("admin") {
+		return nil, ErrAdminOnly
+	}
+	return out, nil
+}
+
+// UserChange is a change of somebody's account by an administrator; nil members
+// stay as they are.
+type UserChange struct {
+	Name, Username, Email *string
+	// Verified applies to the address that the account has after the change.
+	Verified     *bool
+	Password     Password
+	Roles        *[]string
+	Active       *bool
+	StatusText   *string
+	CustomFields *map[string]any
+}
+
+// UpdateUser makes all the changes or none. The caller has checked permission
+// and factor. A new password ends every session of the account; deactivation
+// ends every token.
+//
+// Errors: ErrInvalidUser, ErrAdminOnly, ErrLastAdmin, ErrRole, and those of SaveProfile.
+func (s *Service) UpdateUser(ctx context.Context, p *rpc.Peer, by *user.User, id string, c UserChange) (*user.User, error) {
+	s.admins.Lock()
+	defer s.admins.Unlock()
+	before, after, change, err := s.updateUser(ctx, by, id, c)
+	s.record(p, "account_changed", by.ID, err, target(id))
+	if err != nil {
+		return nil, err
+	}
+	if c.Email != nil && change.Emails != nil && spelled(before, *c.Email) == "" {
+		s.emailChanged(ctx, p, before, after)
+	}
+	if change.Bcrypt != nil {
+		s.passwordChanged(ctx, p, after, "Your password was changed by an administrator. You were logged out everywhere; personal access tokens, if you have any, still work.")
+	}
+	return after, nil
+}
+
+func (s *Service) updateUser(ctx context.Context, by *user.User, id string, c UserChange) (before, after *user.User, change user.Change, err error) {
+	before, err = s.store.UserByID(ctx, id)
+	if err != nil {
+		return nil, nil, change, named403(err)
+	}
+	if before.HasRole("admin") && !by.HasRole("admin") {
+		return nil, nil, change, ErrAdminOnly
+	}
+	if change, err = s.userChange(ctx, by, before, c); err != nil {
+		return nil, nil, change, err
+	}
+	loses := c.Active != nil && !*c.Active || change.Roles != nil && !slices.Contains(*change.Roles, "admin")
+	if loses {
+		if err := s.notLastAdmin(ctx, before); err != nil {
+			return nil, nil, change, err
+		}
+	}
+	after, err = s.change(ctx, id, change)
+	return before, after, change, named403(err)
+}
+
+func (s *Service) userChange(ctx context.Context, by, u *user.User, c UserChange) (user.Change, error) {
+	change := user.Change{CustomFields: c.CustomFields}
+	if c.Name != nil {
+		name, err := cleanName(*c.Name)
+		if err != nil {
+			return change, err
+		}
+		change.Name = &name
+	}
+	if c.Username != nil && *c.Username != u.Username {
+		if err := s.freeUsername(*c.Username); err != nil {
+			return change, err
+		}
+		change.Username, change.IfUsername = c.Username, &u.Username
+	}
+	if err := s.emailsChange(u, c, &change); err != nil {
+		return change, err
+	}
+	if c.Roles != nil {
+		roles, err := s.roles(by, *c.Roles, u.Roles)
+		if err != nil {
+			return change, err
+		}
+		change.Roles = &roles
+	}
+	if c.Active != nil {
+		change.Active, change.RemoveTokens = c.Active, !*c.Active
+	}
+	if err := s.presenceChange(Profile{StatusText: c.StatusText, CustomFields: c.CustomFields}, &change); err != nil {
+		return change, err
+	}
+	if c.Password.IsZero() {
+		return change, nil
+	}
+	if err := s.acceptable(c.Password); err != nil {
+		return change, err
+	}
+	hash, err := s.hasher.hash(ctx, c.Password)
+	change.Bcrypt, change.RemoveSessions, change.ClearTrust = &hash, true, true
+	return change, err
+}
+
+// emailsChange replaces the address, or marks the one there is.
+func (s *Service) emailsChange(u *user.User, c UserChange, change *user.Change) error {
+	emails := slices.Clone(u.Emails)
+	if changesEmail(u, c.Email) {
+		addr, err := newEmail(*c.Email)
+		if err != nil {
+			return err
+		}
+		emails = []user.Email{{Address: addr}}
+		change.ClearTrust = true
+	}
+	if c.Verified != nil && len(emails) > 0 {
+		emails[0].Verified = *c.Verified
+	}
+	if !slices.Equal(emails, u.Emails) {
+		change.Emails, change.IfEmails = &emails, &u.Emails
+	}
+	return nil
+}
+
+// notLastAdmin refuses when u is the only active administrator. The caller holds
+// s.admins, so that two of them cannot remove each other on this node.
+func (s *Service) notLastAdmin(ctx context.Context, u *user.User) error {
+	if !u.HasRole("admin") || !u.IsActive() {
+		return nil
+	}
+	n, err := s.store.CountAdmins(ctx)
+	if err == nil && n <= 1 {
+		err = ErrLastAdmin
+	}
+	return err
+}
+
+// SetActive activates or deactivates an account. Deactivation ends every token,
+// closes every connection and refuses every further use.
+func (s *Service) SetActive(ctx context.Context, p *rpc.Peer, by *user.User, id string, active bool) error {
+	_, err := s.UpdateUser(ctx, p, by, id, UserChange{Active: &active})
+	return err
+}
+
+// DeleteUser removes somebody's account for good and closes its connections.
+// Errors: ErrInvalidUser, ErrAdminOnly, ErrLastAdmin.
+func (s *Service) DeleteUser(ctx context.Context, p *rpc.Peer, by *user.User, id string) error {
+	s.admins.Lock()
+	defer s.admins.Unlock()
+	err := s.deleteUser(ctx, by, id)
+	s.record(p, "account_deleted", by.ID, err, target(id))
+	return err
+}
+
+func (s *Service) deleteUser(ctx context.Context, by *user.User, id string) error {
+	u, err := s.store.UserByID(ctx, id)
+	if err != nil {
+		return named403(err)
+	}
+	if u.HasRole("admin") && !by.HasRole("admin") {
+		return ErrAdminOnly
+	}
+	if err := s.notLastAdmin(ctx, u); err != nil {
+		return err
+	}
+	if err := s.store.DeleteUser(ctx, id); err != nil {
+		return named403(err)
+	}
+	s.publish(feed.TokensKept, id, nil)
+	s.changed(id)
+	return nil
+}
+
+// DeleteOwn removes the caller's account. proof is the hex SHA-256 of the
+// password, or of the user name for an account without a password (spec
+// rocketchat-2fa 2.5).
+//
+// Errors: ErrNotAllowed, ErrInvalidPassword, ErrInvalidUsername, ErrLastAdmin.
+func (s *Service) DeleteOwn(ctx context.Context, p *rpc.Peer, u *user.User, proof string) error {
+	if !s.set.Bool(settings.AllowDeleteOwnAccount) {
+		return ErrNotAllowed
+	}
+	if u.Bcrypt() == "" {
+		sum := sha256.Sum256([]byte(u.Username))
+		if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(proof)) != 1 {
+			return ErrInvalidUsername
+		}
+		return s.DeleteUser(ctx, p, u, u.ID)
+	}
+	pw, err := Digest(proof, algorithm)
+	if err != nil {
+		return ErrInvalidPassword
+	}
+	switch err := s.ProvePassword(ctx, p, u, pw); {
+	case errors.Is(err, ErrBlockedUser), errors.Is(err, ErrBlockedAddress):
+		return err
+	case isRefusal(err):
+		return ErrInvalidPassword
+	case err != nil:
+		return err
+	}
+	return s.DeleteUser(ctx, p, u, u.ID)
+}

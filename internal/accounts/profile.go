@@ -1,0 +1,225 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// Limits of the texts in a profile, in characters.
+const (
+	maxStatusText = 120
+	maxLanguage   = 16
+)
+
+// Profile is a change of one's own account; nil members stay as they are.
+type Profile struct {
+	Name, Username, Email, Status, StatusText, Language *string
+	// Password is the new password; zero means none.
+	Password     Password
+	CustomFields *map[string]any
+}
+
+// Sensitive tells whether a change touches what identifies the account, the
+// address or the password, so that a fresh second factor must be asked for first.
+func (s *Service) Sensitive(u *user.User, c Profile) bool {
+	return !c.Password.IsZero() || changesEmail(u, c.Email)
+}
+
+func changesEmail(u *user.User, email *string) bool {
+	return email != nil && *email != "" && spelled(u, *email) == ""
+}
+
+// SaveProfile makes all the changes or none, in one write. The caller has asked
+// for a fresh factor when Sensitive says so; u is the account that was asked.
+// A new address starts unverified and gets a link; a new password ends the
+// other sessions (personal access tokens stay, and the notice says so).
+//
+// Errors: ErrNotAllowed, ErrUsername, ErrReserved, ErrUnavailable, ErrEmail,
+// ErrDomain, ErrName, ErrStatus, ErrTooLong, ErrPolicy, ErrSamePassword.
+func (s *Service) SaveProfile(ctx context.Context, p *rpc.Peer, l rpc.Login, u *user.User, c Profile) (*user.User, error) {
+	if !s.set.Bool(settings.AllowProfileChange) {
+		return nil, ErrNotAllowed
+	}
+	change, err := s.profileChange(u, c)
+	if err == nil && !c.Password.IsZero() {
+		err = s.newPassword(ctx, l, u, c.Password, &change)
+	}
+	var after *user.User
+	if err == nil {
+		after, err = s.change(ctx, u.ID, change)
+	}
+	switch {
+	case errors.Is(err, dberr.DuplicateUsername), errors.Is(err, dberr.DuplicateEmail):
+		err = ErrUnavailable.Because(err)
+	case errors.Is(err, dberr.Conflict):
+		err = ErrNotAllowed.Because(err)
+	}
+	s.record(p, "profile_changed", u.ID, err)
+	if err != nil {
+		return nil, err
+	}
+	if change.Emails != nil {
+		s.emailChanged(ctx, p, u, after)
+	}
+	if change.Bcrypt != nil {
+		s.record(p, "password_changed", u.ID, nil)
+		s.passwordChanged(ctx, p, after, keptTokens)
+	}
+	return after, nil
+}
+
+const keptTokens = "Your password was changed. Your other sessions were closed; personal access tokens, if you have any, still work."
+
+// profileChange checks the plain parts of a profile.
+func (s *Service) profileChange(u *user.User, c Profile) (user.Change, error) {
+	active := true
+	change := user.Change{IfActive: &active, StatusText: c.StatusText, CustomFields: c.CustomFields}
+	if c.Name != nil && *c.Name != u.Name {
+		name, err := cleanName(*c.Name)
+		switch {
+		case err != nil:
+			return change, err
+		case !s.set.Bool(settings.AllowRealNameChange):
+			return change, ErrNotAllowed
+		}
+		change.Name = &name
+	}
+	if c.Username != nil && *c.Username != "" && *c.Username != u.Username {
+		if !s.set.Bool(settings.AllowUsernameChange) && u.Username != "" {
+			return change, ErrNotAllowed
+		}
+		if err := s.freeUsername(*c.Username); err != nil {
+			return change, err
+		}
+		change.Username, change.IfUsername = c.Username, &u.Username
+	}
+	if changesEmail(u, c.Email) {
+		addr, err := newEmail(*c.Email)
+		if err == nil {
+			err = s.allowedDomain(addr)
+		}
+		switch {
+		case err != nil:
+			return change, err
+		case !s.set.Bool(settings.AllowEmailChange):
+			return change, ErrNotAllowed
+		}
+		change.Emails, change.IfEmails, change.ClearTrust = &[]user.Email{{Address: addr}}, &u.Emails, true
+	}
+	return change, s.presenceChange(c, &change)
+}
+
+func (s *Service) presenceChange(c Profile, change *user.Change) error {
+	if c.Status != nil {
+		switch *c.Status {
+		case "online", "away", "busy", "offline":
+		default:
+			return ErrStatus
+		}
+		change.StatusDefault = c.Status
+	}
+	if c.StatusText != nil {
+		if !s.set.Bool(settings.AllowStatusChange) {
+			return ErrNotAllowed
+		}
+		text, err := cleanText(*c.StatusText, maxStatusText)
+		if err != nil {
+			return err
+		}
+		change.StatusText = &text
+	}
+	if c.Language != nil {
+		text, err := cleanText(*c.Language, maxLanguage)
+		if err != nil {
+			return err
+		}
+		change.Language = &text
+	}
+	if c.CustomFields != nil {
+		if _, err := cleanFields(*c.CustomFields, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newPassword adds a new password to a change: other sessions end, trust is
+// forgotten, and the password must still be the one that was proved.
+func (s *Service) newPassword(ctx context.Context, l rpc.Login, u *user.User, pw Password, change *user.Change) error {
+	if !s.set.Bool(settings.AllowPasswordChange) {
+		return ErrNotAllowed
+	}
+	if err := s.acceptable(pw); err != nil {
+		return err
+	}
+	old := u.Bcrypt()
+	same, err := s.hasher.matches(ctx, old, pw)
+	if err != nil {
+		return err
+	}
+	if same {
+		return ErrSamePassword
+	}
+	fresh, err := s.hasher.hash(ctx, pw)
+	if err != nil {
+		return err
+	}
+	change.IfBcrypt, change.Bcrypt = &old, &fresh
+	change.RemoveSessions, change.KeepToken, change.ClearTrust = true, l.Token, true
+	return nil
+}
+
+// ChangePassword sets a new password. The caller has proved the old one with
+// ProvePassword, and a second factor where there is one; u is the account that
+// was asked. The caller's session stays, the others end.
+//
+// Errors: ErrNotAllowed, ErrPolicy, ErrSamePassword, ErrCredentials when the
+// password changed meanwhile.
+func (s *Service) ChangePassword(ctx context.Context, p *rpc.Peer, l rpc.Login, u *user.User, pw Password) error {
+	active := true
+	change := user.Change{IfActive: &active}
+	err := s.newPassword(ctx, l, u, pw, &change)
+	var after *user.User
+	if err == nil {
+		after, err = s.change(ctx, u.ID, change)
+	}
+	if errors.Is(err, dberr.Conflict) {
+		err = ErrCredentials.Because(err)
+	}
+	s.record(p, "password_changed", u.ID, err)
+	if err != nil {
+		return err
+	}
+	s.passwordChanged(ctx, p, after, keptTokens)
+	return nil
+}
+
+// passwordChanged ends what the old password's owner may have started and tells
+// the owner.
+func (s *Service) passwordChanged(ctx context.Context, p *rpc.Peer, u *user.User, text string) {
+	if s.factors != nil {
+		if err := s.factors.Forget(context.WithoutCancel(ctx), u.ID); err != nil {
+			s.log.Warn("codes_not_ended", zap.String("user_id", u.ID), zap.Error(err))
+		}
+	}
+	s.notice(ctx, p, u, nil, "Your password was changed", text)
+}
+
+// emailChanged tells the old addresses and asks the new one to prove itself.
+func (s *Service) emailChanged(ctx context.Context, p *rpc.Peer, before, after *user.User) {
+	s.record(p, "email_changed", after.ID, nil)
+	var old []string
+	for _, e := range before.Emails {
+		old = append(old, e.Address)
+	}
+	s.notice(ctx, p, after, old, "Your e-mail address was changed",
+		"The e-mail address of your account was changed. If this was not you, ask your administrator for help.")
+	s.verifyNew(ctx, after)
+}

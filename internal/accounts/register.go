@@ -1,0 +1,340 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/random"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// Registration is what somebody says who makes an account for themselves.
+type Registration struct {
+	// Username or Email is required.
+	Username, Email, Name string
+	// Password may be zero: nobody can log in until a link sets one.
+	Password Password
+	// Profile is the free object of Meteor's createUser.
+	Profile map[string]any
+	// Reason is a sentence for the administrator who approves accounts.
+	Reason string
+	// NeedUsername makes up a user name when none is given.
+	NeedUsername bool
+}
+
+// Register makes an account for a stranger and mails a verification link. It
+// logs nobody in. Whether a name or an address is taken is not told while the
+// setting AmbiguousErrors is on.
+//
+// Errors: ErrSignupsForbidden, ErrNeedNameOrEmail, ErrUsername, ErrReserved,
+// ErrEmail, ErrDomain, ErrName, ErrPolicy, ErrTooLong, ErrCredentials (taken) or
+// ErrUsernameExists and ErrEmailExists, too-many-requests.
+func (s *Service) Register(ctx context.Context, p *rpc.Peer, r Registration) (*user.User, error) {
+	u, err := s.register(ctx, r)
+	id := ""
+	if u != nil {
+		id = u.ID
+	}
+	s.record(p, "account_created", id, err)
+	if err != nil {
+		return nil, err
+	}
+	s.verifyNew(ctx, u)
+	return u, nil
+}
+
+func (s *Service) register(ctx context.Context, r Registration) (*user.User, error) {
+	if s.set.String(settings.RegistrationForm) == "Disabled" {
+		return nil, ErrSignupsForbidden
+	}
+	u, err := s.draft(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range u.Emails {
+		if err := s.allowedDomain(e.Address); err != nil {
+			return nil, err
+		}
+	}
+	if !r.Password.IsZero() {
+		if err := s.acceptable(r.Password); err != nil {
+			return nil, err
+		}
+		hash, err := s.hasher.hash(ctx, r.Password)
+		if err != nil {
+			return nil, err
+		}
+		u.Services.Password = &user.Password{Bcrypt: hash}
+	}
+	u.Roles = s.defaultRoles()
+	active := !s.set.Bool(settings.ManuallyApproveUsers)
+	u.Active = &active
+	s.optIn(u)
+	if u.Username == "" && r.NeedUsername {
+		if u.Username, err = s.SuggestUsername(ctx, r.Name, r.Email); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.insert(ctx, u); err != nil {
+		return nil, s.taken(err)
+	}
+	return u, nil
+}
+
+// draft checks a registration and makes the document without credentials.
+func (s *Service) draft(r Registration) (*user.User, error) {
+	if r.Username == "" && r.Email == "" {
+		return nil, ErrNeedNameOrEmail
+	}
+	u := &user.User{Username: r.Username, Profile: r.Profile}
+	if r.Username != "" {
+		if err := s.freeUsername(r.Username); err != nil {
+			return nil, err
+		}
+	}
+	if r.Email != "" {
+		addr, err := newEmail(r.Email)
+		if err != nil {
+			return nil, err
+		}
+		u.Emails = []user.Email{{Address: addr}}
+	}
+	var err error
+	if u.Name, err = cleanName(r.Name); err != nil {
+		return nil, err
+	}
+	if u.Reason, err = cleanText(r.Reason, 1000); err != nil {
+		return nil, err
+	}
+	if _, err := cleanFields(r.Profile, 0); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// insert completes a new document and stores it.
+func (s *Service) insert(ctx context.Context, u *user.User) error {
+	u.ID, u.Type = random.ID(), "user"
+	u.Status, u.StatusDefault = "offline", "online"
+	u.CreatedAt = s.time()
+	u.UpdatedAt = u.CreatedAt
+	if u.HasRole("bot") {
+		u.Type = "bot"
+	}
+	u.FillKeys()
+	if err := s.store.CreateUser(ctx, u); err != nil {
+		return err
+	}
+	s.changed(u.ID)
+	return nil
+}
+
+// taken words a name or address that somebody has.
+func (s *Service) taken(err error) error {
+	masked := s.set.Bool(settings.AmbiguousErrors)
+	switch {
+	case errors.Is(err, dberr.DuplicateUsername) && !masked:
+		return ErrUsernameExists.Because(err)
+	case errors.Is(err, dberr.DuplicateEmail) && !masked:
+		return ErrEmailExists.Because(err)
+	case errors.Is(err, dberr.DuplicateUsername), errors.Is(err, dberr.DuplicateEmail):
+		return ErrCredentials.Because(err)
+	}
+	return err
+}
+
+// optIn switches the mail factor on for a new account; it bites once an address
+// is verified (decisions 3).
+func (s *Service) optIn(u *user.User) {
+	if s.set.Bool(settings.TwoFactorEmailOptIn) {
+		u.Services.Email2FA = &user.Email2FA{Enabled: true, ChangedAt: s.time()}
+	}
+}
+
+// defaultRoles are the roles of accounts that register; never "admin", whatever
+// the setting says.
+func (s *Service) defaultRoles() []string {
+	var roles []string
+	for _, r := range s.listed(settings.DefaultRoles) {
+		if r != "admin" && knownRole(r) && !containsFold(roles, r) {
+			roles = append(roles, r)
+		}
+	}
+	if len(roles) == 0 {
+		roles = []string{"user"}
+	}
+	return roles
+}
+
+// verifyNew mails the verification link of a new account. The account exists by
+// then, and the link can be asked for again, so a failure is only logged.
+func (s *Service) verifyNew(ctx context.Context, u *user.User) {
+	for _, e := range u.Emails {
+		if e.Verified {
+			continue
+		}
+		if err := s.sendVerification(context.WithoutCancel(ctx), u, e.Address); err != nil {
+			s.log.Warn("verification_not_sent", zap.String("user_id", u.ID), zap.Error(err))
+		}
+	}
+}
+
+// SuggestUsername makes up a free user name from a real name or an address.
+func (s *Service) SuggestUsername(ctx context.Context, name, email string) (string, error) {
+	bases := append(suggestions(name, email), "user-"+random.Digits(8))
+	for _, base := range bases {
+		for n := range 6 {
+			candidate := base
+			if n > 0 {
+				candidate = base + "-" + strconv.Itoa(n)
+			}
+			if s.freeUsername(candidate) != nil {
+				continue
+			}
+			_, err := s.store.UserByUsername(ctx, user.Key(candidate))
+			if errors.Is(err, dberr.NotFound) {
+				return candidate, nil
+			}
+			if err != nil {
+				return "", err
+			}
+		}
+	}
+	return "user-" + random.ID(), nil
+}
+
+// UsernameFree tells whether a user name may be taken by that account: it keeps
+// the rules and nobody else has it.
+func (s *Service) UsernameFree(ctx context.Context, by *user.User, name string) (bool, error) {
+	if err := s.freeUsername(name); err != nil {
+		return false, err
+	}
+	u, err := s.store.UserByUsername(ctx, user.Key(name))
+	if errors.Is(err, dberr.NotFound) {
+		return true, nil
+	}
+	return err == nil && u.ID == by.ID, err
+}
+
+// OperatorAccount is an account that an operator makes on the command line.
+type OperatorAccount struct {
+	// Username is required; it may be a reserved one.
+	Username, Email, Name string
+	// Verified marks the address as proven.
+	Verified bool
+	// Roles default to "user".
+	Roles    []string
+	Password secret.String
+	// Email2FA switches the mail factor on from the start.
+	Email2FA bool
+}
+
+// CreateByOperator makes an account with the operator's word for everything in
+// it. The errors say what is wrong in a sentence for a terminal.
+func (s *Service) CreateByOperator(ctx context.Context, a OperatorAccount) (*user.User, error) {
+	u, err := s.operated(ctx, a)
+	id := ""
+	if u != nil {
+		id = u.ID
+	}
+	s.record(nil, "account_created", id, err, method("operator"))
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+func (s *Service) operated(ctx context.Context, a OperatorAccount) (*user.User, error) {
+	if err := checkUsername(a.Username); err != nil {
+		return nil, err
+	}
+	name, err := cleanName(a.Name)
+	if err != nil {
+		return nil, err
+	}
+	u := &user.User{Username: a.Username, Name: name, Roles: a.Roles}
+	if a.Email != "" {
+		addr, err := newEmail(a.Email)
+		if err != nil {
+			return nil, err
+		}
+		u.Emails = []user.Email{{Address: addr, Verified: a.Verified}}
+	}
+	if len(u.Roles) == 0 {
+		u.Roles = []string{"user"}
+	}
+	for _, r := range u.Roles {
+		if !knownRole(r) {
+			return nil, fault.New(ErrRole.Code, "There is no role "+strconv.Quote(r))
+		}
+	}
+	pw, err := Plain(a.Password.Reveal())
+	if err != nil {
+		return nil, ErrPolicy
+	}
+	if err := s.acceptable(pw); err != nil {
+		return nil, err
+	}
+	hash, err := s.hasher.hash(ctx, pw)
+	if err != nil {
+		return nil, err
+	}
+	u.Services.Password = &user.Password{Bcrypt: hash}
+	if a.Email2FA {
+		u.Services.Email2FA = &user.Email2FA{Enabled: true, ChangedAt: s.time()}
+	}
+	active := true
+	u.Active = &active
+	switch err := s.insert(ctx, u); {
+	case errors.Is(err, dberr.DuplicateUsername):
+		return nil, ErrUsernameExists.Because(err)
+	case errors.Is(err, dberr.DuplicateEmail):
+		return nil, ErrEmailExists.Because(err)
+	default:
+		return u, err
+	}
+}
+
+// FirstAdmin is the administrator of a first start.
+type FirstAdmin struct {
+	Username, Email, Name string
+	// Password is made up when empty.
+	Password secret.String
+}
+
+// EnsureAdmin makes the administrator when no active one exists, with a
+// verified address. created is false when there is one already, or when the
+// user name or address belongs to somebody. password is the one that was made
+// up, to be shown once; empty when one was given.
+func (s *Service) EnsureAdmin(ctx context.Context, a FirstAdmin) (created bool, password secret.String, err error) {
+	n, err := s.store.CountAdmins(ctx)
+	if err != nil || n > 0 {
+		return false, "", err
+	}
+	if a.Password == "" {
+		a.Password = secret.String(random.ID())
+		password = a.Password
+	}
+	_, err = s.CreateByOperator(ctx, OperatorAccount{
+		Username: a.Username, Email: a.Email, Name: a.Name, Verified: true,
+		Roles: []string{"admin", "user"}, Password: a.Password,
+	})
+	if errors.Is(err, dberr.DuplicateUsername) || errors.Is(err, dberr.DuplicateEmail) {
+		return false, "", nil
+	}
+	if err != nil {
+		return false, "", err
+	}
+	return true, password, nil
+}
+
+// knownRole tells whether there is such a role.
+func knownRole(r string) bool { return r == "admin" || r == "user" || r == "bot" }
