@@ -73,9 +73,10 @@ type Call struct {
 
 	// Code and Factor are the second-factor answer that came with the call
 	// (trailing parameter, callWithTwoFactorRequired or headers), if HasCode.
-	// CodeRaw keeps an answer that is not a string; it counts as wrong.
+	// NonString marks an answer that is not a text; it counts as wrong.
 	Code, Factor string
 	HasCode      bool
+	NonString    bool
 
 	// Checked is set once a second factor was accepted for this call.
 	Checked bool

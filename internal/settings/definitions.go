@@ -109,6 +109,12 @@ func accountSettings() []Definition {
 	t := section("Accounts", "Registration",
 		Definition{ID: RegistrationForm, Type: Select, Default: "Public", Values: []string{"Public", "Disabled"}, Public: true},
 		flag(EmailVerification, false, true),
+		flag(ManuallyApproveUsers, false, true),
+		text(DefaultRoles, "user", false),
+		list(AllowedDomains),
+		list(BlockedUsernames),
+		flag(PasswordReset, true, true),
+		public(number(PasswordMinLength, 6, 1, 64)),
 	)
 	t = append(t, section("Accounts", "",
 		flag(AllowProfileChange, true, true),
@@ -130,6 +136,7 @@ func accountSettings() []Definition {
 		flag(BlockLoginsByAddress, true, false),
 		number(BlockLoginsAddressTries, 50, 1, 100_000),
 		number(BlockLoginsAddressTime, 5, 1, 24*60),
+		list(BlockLoginsExempted),
 	)...)
 }
 
@@ -180,5 +187,12 @@ func generalSettings() []Definition {
 		flag(MessageAllowPinning, true, true),
 		flag(MessageAllowStarring, true, true),
 		flag(MessageShowDeleted, false, true),
+		Definition{ID: UnreadCount, Type: Select, Default: CountBothMentions, Public: true,
+			Values: []string{CountAllMessages, CountUserMentions, CountGroupMentions, CountBothMentions}},
+		Definition{ID: UnreadCountDM, Type: Select, Default: CountAllMessages, Public: true,
+			Values: []string{CountAllMessages, CountMentions}},
+		public(number(DirectMaxUsers, 8, 1, 100)),
+		public(number(GroupMentionMax, 0, 0, 1_000_000)),
+		flag(FavoriteRooms, true, true),
 	)...)
 }

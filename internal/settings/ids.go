@@ -29,9 +29,9 @@ const (
 	// TwoFactorMailsPerAddress is how many codes one network address may have mailed in an hour.
 	TwoFactorMailsPerAddress = "Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour_Per_Address"
 	// TwoFactorWrongPerHour is how many wrong answers an account may give in an hour, over all factors.
-	TwoFactorWrongPerHour = "Accounts_TwoFactorAuthentication_Max_Invalid_Answers_Per_Hour"
+	TwoFactorWrongPerHour = "Accounts_TwoFactorAuthentication_Max_Invalid_Attempts_Per_Hour"
 	// TwoFactorWrongInRow is how many wrong answers in a row stop a factor for good.
-	TwoFactorWrongInRow = "Accounts_TwoFactorAuthentication_Max_Invalid_Answers_In_A_Row"
+	TwoFactorWrongInRow = "Accounts_TwoFactorAuthentication_Max_Invalid_Attempts_In_Row"
 	// TwoFactorProtectedCalls lists further calls that ask for a factor.
 	TwoFactorProtectedCalls = "Accounts_TwoFactorAuthentication_Protected_Calls"
 	// TwoFactorMandatoryRoles lists roles whose users must have a factor.
@@ -53,6 +53,18 @@ const (
 	AllowStatusChange   = "Accounts_AllowUserStatusMessageChange"
 	// AllowDeleteOwnAccount lets users delete their account.
 	AllowDeleteOwnAccount = "Accounts_AllowDeleteOwnAccount"
+	// ManuallyApproveUsers makes accounts that register wait for an administrator.
+	ManuallyApproveUsers = "Accounts_ManuallyApproveNewUsers"
+	// DefaultRoles lists the roles of new accounts, separated by commas.
+	DefaultRoles = "Accounts_Registration_Users_Default_Roles"
+	// AllowedDomains lists the mail domains that may register; empty means all.
+	AllowedDomains = "Accounts_AllowedDomainsList"
+	// BlockedUsernames lists user names that nobody may take, beside the built-in ones.
+	BlockedUsernames = "Accounts_BlockedUsernameList"
+	// PasswordReset allows forgotten passwords to be replaced by mail.
+	PasswordReset = "Accounts_PasswordReset"
+	// PasswordMinLength is the least length of a password that arrives as plain text.
+	PasswordMinLength = "Accounts_Password_Policy_MinLength"
 	// LoginExpiration is the life of a session token in days.
 	LoginExpiration = "Accounts_LoginExpiration"
 	// AmbiguousErrors hides why a login failed (spec meteor-ddp D "AMB").
@@ -69,6 +81,8 @@ const (
 	BlockLoginsByAddress    = "Block_Multiple_Failed_Logins_By_Ip"
 	BlockLoginsAddressTries = "Block_Multiple_Failed_Logins_Attempts_Until_Block_By_Ip"
 	BlockLoginsAddressTime  = "Block_Multiple_Failed_Logins_Time_To_Unblock_By_Ip_In_Minutes"
+	// BlockLoginsExempted lists network addresses that are never blocked.
+	BlockLoginsExempted = "Block_Multiple_Failed_Logins_Ip_Whitelist"
 )
 
 // The ids of the limits (spec rocketchat-2fa 5.5). Times are milliseconds.
@@ -113,4 +127,26 @@ const (
 	MessageAllowPinning  = "Message_AllowPinning"
 	MessageAllowStarring = "Message_AllowStarring"
 	MessageShowDeleted   = "Message_ShowDeletedStatus"
+
+	// UnreadCount and UnreadCountDM say which messages count as unread in rooms
+	// and in direct rooms.
+	UnreadCount   = "Unread_Count"
+	UnreadCountDM = "Unread_Count_DM"
+	// DirectMaxUsers is how many users a direct room may have, the author
+	// included (the misspelling is Rocket.Chat's).
+	DirectMaxUsers = "DirectMesssage_maxUsers"
+	// GroupMentionMax is the size of a room above which @all and @here address
+	// nobody; 0 is no limit.
+	GroupMentionMax = "Message_MaxAll"
+	// FavoriteRooms lets users mark rooms as favorites.
+	FavoriteRooms = "Favorite_Rooms"
+)
+
+// What UnreadCount and UnreadCountDM can be.
+const (
+	CountAllMessages   = "all_messages"
+	CountUserMentions  = "user_mentions_only"
+	CountGroupMentions = "group_mentions_only"
+	CountBothMentions  = "user_and_group_mentions_only"
+	CountMentions      = "mentions_only"
 )

@@ -1,0 +1,220 @@
+package methods
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"ddpserver/internal/fault"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
+)
+
+type step func(context.Context, *rpc.Call) (any, error)
+
+// maxLoggedName bounds what a stranger can write into the log.
+const maxLoggedName = 64
+
+// observe is the outermost step: one record and one count for each call,
+// whatever became of it. name is "unknown" for names that do not exist, so that
+// strangers can not invent metric labels.
+func (r *Router) observe(ctx context.Context, c *rpc.Call, name string, next step) (any, error) {
+	begin := r.deps.now()
+	asked := c.Method
+	result, err := r.recovering(ctx, c, name, next)
+	took := r.deps.now().Sub(begin)
+	if name != "unknown" && c.Method != asked {
+		name = c.Method // the launcher called on
+	}
+	outcome := outcomeOf(err)
+	if m := r.deps.Metrics; m != nil {
+		m.Call(string(c.Peer.Door), name, outcome, took)
+	}
+	level := zapcore.InfoLevel
+	if outcome == "error" {
+		level = zapcore.ErrorLevel
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			level = zapcore.InfoLevel // the connection went away, nobody's fault
+		}
+	}
+	entry := r.deps.Logger.Check(level, "call")
+	if entry == nil {
+		return result, err
+	}
+	fields := make([]zap.Field, 0, 10)
+	fields = append(fields, zap.String("method", clip(c.Method)), zap.String("door", string(c.Peer.Door)),
+		zap.String("conn", c.Peer.Conn), zap.String("address", c.Peer.Address), zap.String("user_id", c.Login.UserID),
+		zap.String("result", outcome), zap.Duration("duration", took))
+	if asked != c.Method {
+		fields = append(fields, zap.String("via", asked))
+	}
+	if err != nil {
+		f, safe := fault.From(err)
+		fields = append(fields, zap.String("fault", f.ID()))
+		if !safe || f.Unwrap() != nil {
+			fields = append(fields, zap.NamedError("cause", cause(err, f, safe)))
+		}
+		var p *panicked
+		if errors.As(err, &p) {
+			fields = append(fields, zap.ByteString("stack", p.stack))
+		}
+	}
+	entry.Write(fields...)
+	return result, err
+}
+
+func cause(err error, f *fault.Error, safe bool) error {
+	if safe {
+		return f.Unwrap()
+	}
+	return err
+}
+
+// outcomeOf names the result of a call for logs and metrics.
+func outcomeOf(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	f, safe := fault.From(err)
+	switch {
+	case !safe || f.Number == fault.Internal.Number:
+		return "error"
+	case f.Code == "too-many-requests" || f.Code == "error-too-many-requests":
+		return "limited"
+	}
+	return "refused"
+}
+
+func clip(s string) string {
+	if len(s) <= maxLoggedName {
+		return s
+	}
+	return s[:maxLoggedName] + "…"
+}
+
+// panicked carries a panic to the record of its call. Its text and stack go to
+// the log and nowhere else.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// recovering turns a panic into an internal error.
+func (r *Router) recovering(ctx context.Context, c *rpc.Call, name string, next step) (result any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			result, err = nil, &panicked{value: v, stack: debug.Stack()}
+			if r.deps.Metrics != nil {
+				r.deps.Metrics.Panicked(name)
+			}
+		}
+	}()
+	return next(ctx, c)
+}
+
+// loadUser reads the caller's account, once for each call, and refuses callers
+// whose account or login token is no longer good. Reading it anew is what makes
+// a role, a factor or a token that changed on another node count at once.
+func (r *Router) loadUser(ctx context.Context, c *rpc.Call, spec *Spec) error {
+	if c.User == nil && c.Login.UserID != "" && !spec.Quick {
+		u, err := r.deps.Accounts.Caller(ctx, c.Login)
+		switch {
+		case errors.Is(err, fault.NotAuthorized):
+			// The connection is about to be closed; until then it is nobody's.
+			c.Login = rpc.Login{}
+		case err != nil:
+			return fmt.Errorf("read the caller's account: %w", err)
+		default:
+			c.User = u
+		}
+	}
+	switch {
+	case c.User == nil && spec.Anonymous:
+		return nil
+	case c.User == nil && spec.LoginError != nil:
+		return spec.LoginError
+	case c.User == nil:
+		return fault.NotAuthorized
+	case !spec.Enrolment && r.mustEnrol(c.User):
+		return ErrEnrol
+	}
+	return nil
+}
+
+// mustEnrol tells whether the account has a role that needs a second factor,
+// and no factor.
+func (r *Router) mustEnrol(u *user.User) bool {
+	p := r.policy.Load()
+	return p.mandatory(u.Roles) && r.deps.Settings.Bool(settings.TwoFactorEnabled) && len(r.deps.TwoFactor.Available(u)) == 0
+}
+
+// Admit tells whether a login may have a subscription of that name: nobody who
+// must set up a factor first gets more than the own state and what is public.
+func (r *Router) Admit(ctx context.Context, l rpc.Login, name, event string) error {
+	if l.UserID == "" || len(r.policy.Load().roles) == 0 {
+		return nil
+	}
+	switch name {
+	case "meteor.loginServiceConfiguration", "meteor_autoupdate_clientVersions", "userData", "stream-notify-all":
+		return nil
+	case "stream-notify-user":
+		if event == l.UserID+"/userData" {
+			return nil
+		}
+	}
+	u, err := r.deps.Accounts.Caller(ctx, l)
+	switch {
+	case err != nil:
+		return err
+	case r.mustEnrol(u):
+		return ErrEnrol
+	}
+	return nil
+}
+
+// passage names the calls that a listed or mandatory factor must not close:
+// they are the way to give or to get one, or to leave.
+var passage = map[string]bool{"login": true, "logout": true, "sendEmailCode": true, "users.2fa.sendEmailCode": true, "callWithTwoFactorRequired": true}
+
+// factor asks for the second factor of the call's table line or of the
+// administrator's list. verb is the HTTP method, or "" over DDP.
+func (r *Router) factor(ctx context.Context, c *rpc.Call, spec *Spec, verb string) error {
+	policy := spec.Factor
+	switch {
+	case policy == twofactor.Login:
+		return nil // the handler asks, after the password
+	case policy == twofactor.None && c.User != nil && !passage[spec.Name] && r.policy.Load().protects(spec.Name, verb):
+		policy = twofactor.Ordinary
+	case policy == twofactor.None:
+		return nil
+	}
+	return r.Challenge(ctx, c, policy)
+}
+
+// Challenge asks for a second factor from within a handler that knows only now
+// whether its call needs one. A code that was accepted for this call before is
+// not asked for again.
+func (r *Router) Challenge(ctx context.Context, c *rpc.Call, p twofactor.Policy) error {
+	_, err := r.verify(ctx, c, p, false)
+	return err
+}
+
+func (r *Router) verify(ctx context.Context, c *rpc.Call, p twofactor.Policy, insist bool) (twofactor.Outcome, error) {
+	out, err := r.deps.TwoFactor.Verify(ctx, twofactor.Request{
+		User: c.User, Token: c.Login.Token, Peer: c.Peer, Policy: p, Action: c.Method,
+		Code: c.Code, Method: c.Factor, HasCode: c.HasCode, NonString: c.NonString,
+		Checked: c.Checked, Insist: insist,
+	})
+	if err == nil && out.Accepted() {
+		c.Checked = true
+	}
+	return out, err
+}

@@ -1,0 +1,235 @@
+package methods
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+)
+
+// The refusals of the router. Unknown names are made by NotFound.
+var (
+	// ErrEnrol answers a user who must set up a second factor before anything else.
+	ErrEnrol = fault.New("error-two-factor-setup-required", "You need to set up two-factor authentication first")
+	// ErrPermission answers a caller who lacks the permission of the call.
+	ErrPermission = fault.NotAllowed
+)
+
+// NotFound is Meteor's answer to an unknown method.
+func NotFound(name string) *fault.Error {
+	return fault.Num(404, "Method '"+name+"' not found")
+}
+
+// Router finds methods and puts every call through the same checks, whatever
+// door it came through. It is safe for concurrent use.
+type Router struct {
+	deps  Deps
+	specs map[string]*Spec
+	// routes are the REST routes, for the list of what exists.
+	routes map[string]bool
+	// policy is what the settings say about all calls; replaced as a whole.
+	policy atomic.Pointer[policy]
+}
+
+// New makes a router with the groups of All and the extra ones. A name that
+// occurs twice, or a spec that contradicts itself, is a programming error and panics.
+func New(d Deps, extra ...Group) *Router {
+	if d.Logger == nil {
+		d.Logger = zap.NewNop()
+	}
+	r := &Router{deps: d, specs: map[string]*Spec{}, routes: map[string]bool{}}
+	for _, g := range append(All(d, r), extra...) {
+		for _, s := range g.Specs() {
+			r.add(s)
+		}
+	}
+	r.configure(nil)
+	d.Settings.OnChange(r.configure)
+	return r
+}
+
+func (r *Router) add(s Spec) {
+	switch {
+	case s.Name == "" || s.Do == nil:
+		panic("methods: a spec without name or handler: " + s.Name)
+	case r.specs[s.Name] != nil:
+		panic("methods: a method named '" + s.Name + "' is already defined")
+	case s.Permission != "" && !permission.Known(s.Permission):
+		panic("methods: " + s.Name + " asks for an unknown permission " + s.Permission)
+	case s.Permission != "" && s.Anonymous:
+		panic("methods: " + s.Name + " is open to everybody and asks for a permission")
+	case s.Quick && !s.Anonymous:
+		panic("methods: " + s.Name + " needs a login and so cannot be quick")
+	}
+	r.specs[s.Name] = &s
+}
+
+// Specs lists the surface, ordered by name.
+func (r *Router) Specs() []Spec {
+	out := make([]Spec, 0, len(r.specs))
+	for _, name := range slices.Sorted(maps.Keys(r.specs)) {
+		out = append(out, *r.specs[name])
+	}
+	return out
+}
+
+// Spec finds the line of a method.
+func (r *Router) Spec(name string) (Spec, bool) {
+	if s := r.specs[name]; s != nil {
+		return *s, true
+	}
+	return Spec{}, false
+}
+
+// Has tells whether there is such a method.
+func (r *Router) Has(name string) bool { return r.specs[name] != nil }
+
+// AddRoutes makes the names of REST routes known, so that the administrator's
+// list of protected calls may name them without a warning. It is called before
+// anything is served.
+func (r *Router) AddRoutes(names ...string) {
+	for _, n := range names {
+		r.routes[n] = true
+	}
+	r.configure(nil)
+}
+
+// known tells whether a pattern of the list fits a method or a route.
+func (r *Router) known(pattern string) bool {
+	prefix, wild := strings.CutSuffix(pattern, "*")
+	if !wild {
+		return r.specs[pattern] != nil || r.routes[pattern]
+	}
+	for name := range r.specs {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	for name := range r.routes {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Quick tells whether a method never waits (ddp.QuickHandler).
+func (r *Router) Quick(name string) bool {
+	s := r.specs[name]
+	return s != nil && s.Quick
+}
+
+// Method runs one call: ddp.Handler's, and that of every other door that names
+// methods. The error is fault.Internal's kind or client-safe; it is logged here.
+func (r *Router) Method(ctx context.Context, c *rpc.Call) (any, error) {
+	spec := r.specs[c.Method]
+	if spec == nil {
+		return r.observe(ctx, c, "unknown", func(context.Context, *rpc.Call) (any, error) {
+			return nil, NotFound(c.Method)
+		})
+	}
+	return r.observe(ctx, c, spec.Name, func(ctx context.Context, c *rpc.Call) (any, error) {
+		takeAnswer(c)
+		return r.run(ctx, c, spec)
+	})
+}
+
+// run is the pipeline of DDP: limit ► user ► factor ► permission ► handler.
+func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {
+	if err := r.limit(c, spec); err != nil {
+		return nil, err
+	}
+	if err := r.loadUser(ctx, c, spec); err != nil {
+		return nil, err
+	}
+	if err := r.factor(ctx, c, spec, ""); err != nil {
+		return nil, err
+	}
+	if err := permit(c, spec); err != nil {
+		return nil, err
+	}
+	return spec.Do(ctx, c)
+}
+
+// Route runs one REST request in the order of Rocket.Chat's newer releases:
+// observe ► recover ► login ► permission ► limit ► parameters ► factor ►
+// handler (spec rocketchat-2fa 5.2). spec.Name is the route, verb its HTTP
+// method. params checks the parameters and may be nil; it runs before any code
+// is asked for. The verdict is for the X-RateLimit headers.
+func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, verb string, params func(*rpc.Call) error) (result any, v ratelimit.Verdict, err error) {
+	v.OK = true
+	result, err = r.observe(ctx, c, spec.Name, func(ctx context.Context, c *rpc.Call) (any, error) {
+		if err := r.loadUser(ctx, c, spec); err != nil {
+			return nil, err
+		}
+		if err := permit(c, spec); err != nil {
+			return nil, err
+		}
+		if c.User == nil || !permission.Has(c.User, permission.BypassRateLimit) {
+			v = r.deps.Limiter.Route(spec.Name, c.Peer.Address, spec.Rest)
+			if err := v.Err(); err != nil {
+				return nil, err
+			}
+		}
+		if params != nil {
+			if err := params(c); err != nil {
+				return nil, err
+			}
+		}
+		if !c.HasCode && c.Factor == "" {
+			c.Code, c.Factor = c.Peer.TwoFactorCode, c.Peer.TwoFactorMethod
+			c.HasCode = c.Code != ""
+		}
+		if err := r.factor(ctx, c, spec, verb); err != nil {
+			return nil, err
+		}
+		return spec.Do(ctx, c)
+	})
+	return result, v, err
+}
+
+// limit counts the call.
+func (r *Router) limit(c *rpc.Call, spec *Spec) error {
+	return r.deps.Limiter.Allow(ratelimit.Event{
+		Kind: ratelimit.Method, Name: spec.Name, Class: spec.Limit,
+		UserID: c.Login.UserID, Conn: c.Peer.Conn, Address: c.Peer.Address,
+	})
+}
+
+func permit(c *rpc.Call, spec *Spec) error {
+	switch {
+	case spec.Permission == "" || permission.Has(c.User, spec.Permission):
+		return nil
+	case spec.PermissionError != nil:
+		return spec.PermissionError
+	}
+	return ErrPermission
+}
+
+func (d Deps) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+// configure reads what the settings say about all calls.
+func (r *Router) configure([]*settings.Setting) {
+	s := r.deps.Settings
+	p, unknown := parsePolicy(s.String(settings.TwoFactorProtectedCalls), s.String(settings.TwoFactorMandatoryRoles), r.known)
+	old := r.policy.Swap(p)
+	if len(unknown) > 0 && (old == nil || old.protected != p.protected) {
+		r.deps.Logger.Info("protected_calls_without_method", zap.String("names", strings.Join(unknown, " ")))
+	}
+	r.deps.Limiter.Configure(limits(s))
+}

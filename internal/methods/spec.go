@@ -1,0 +1,92 @@
+package methods
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/audit"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+)
+
+// Handler runs a method that passed all checks. It returns its result (nil for
+// none) or an error: a *fault.Error goes to the client, any other becomes 500
+// and is logged by the router, so handlers do not log.
+type Handler func(ctx context.Context, c *rpc.Call) (any, error)
+
+// Spec is one line of the surface: a method or a REST route, its handler and
+// its policies. The zero value of every policy is the safe one.
+type Spec struct {
+	// Name is the DDP method, or the REST route without its prefix ("users.update").
+	Name string
+	Do   Handler
+	// Anonymous methods run without a login; Call.User is nil then.
+	Anonymous bool
+	// LoginError replaces fault.NotAuthorized for a caller without a login.
+	LoginError *fault.Error
+	// Factor is the second factor asked for before the handler runs. Handlers
+	// that know only later call Router.Challenge.
+	Factor twofactor.Policy
+	// Permission is checked after the login: before the factor over REST, after
+	// it over DDP, as in Rocket.Chat.
+	Permission string
+	// PermissionError replaces ErrPermission for a caller without it.
+	PermissionError *fault.Error
+	// Limit is the class of rate limits.
+	Limit ratelimit.Class
+	// Rest is a REST route's own limit; the zero value is the configured default.
+	Rest ratelimit.Rule
+	// Enrolment keeps the call open to users who must set up a factor first
+	// (setting Accounts_TwoFactorAuthentication_Mandatory_Roles).
+	Enrolment bool
+	// Quick methods never wait: no store, no other call. They may run on the
+	// goroutine that read them.
+	Quick bool
+	// Doc, Params, Result and Errors describe the call in docs/protocol.md.
+	Doc, Params, Result, Errors string
+}
+
+// Group is one file of methods.
+type Group interface {
+	Specs() []Spec
+}
+
+// Metrics counts calls; package telemetry has it. Methods must be fast.
+type Metrics interface {
+	// Call counts one finished call. method is a name of the surface or
+	// "unknown"; result is "ok", "refused", "limited" or "error".
+	Call(door, method, result string, took time.Duration)
+	// Panicked counts a handler that panicked.
+	Panicked(method string)
+}
+
+// Info is what the server tells about itself.
+type Info struct {
+	Version string
+	RootURL string
+}
+
+// Deps are the parts that methods work with. The router needs Accounts,
+// TwoFactor, Settings and Limiter; groups need what their methods use.
+type Deps struct {
+	Accounts  *accounts.Service
+	TwoFactor *twofactor.Service
+	Settings  *settings.Service
+	Limiter   *ratelimit.Limiter
+	Feed      feed.Publisher
+	Audit     audit.Recorder
+	// Logger gets one record for each call; nil discards them.
+	Logger *zap.Logger
+	// Metrics may be nil.
+	Metrics Metrics
+	Info    Info
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}

@@ -1,0 +1,80 @@
+package methods
+
+import (
+	"context"
+	"time"
+
+	"ddpserver/internal/permission"
+	"ddpserver/internal/rpc"
+)
+
+// system tells about the server and about rights.
+type system struct{ deps Deps }
+
+func (g *system) Specs() []Spec {
+	return []Spec{
+		{
+			Name: "getServerTime", Do: g.time, Anonymous: true, Quick: true, Enrolment: true,
+			Doc: "Tells the server's time; the cheapest call there is.", Params: "none", Result: "Date", Errors: "-",
+		},
+		{
+			Name: "getServerInfo", Do: g.info,
+			Doc: "Tells the server's name and version.", Params: "none", Result: "{name, version}", Errors: "-",
+		},
+		{
+			Name: "permissions/get", Do: g.permissions, Enrolment: true,
+			Doc:    "Lists the permissions and the roles that have them.",
+			Params: "updatedAfter?: Date", Result: "[{_id, roles, _updatedAt}], or {update, remove} for a Date", Errors: "400 Match failed",
+		},
+	}
+}
+
+func (g *system) time(_ context.Context, c *rpc.Call) (any, error) {
+	return g.deps.now().UTC(), nil
+}
+
+type serverInfo struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+func (g *system) info(_ context.Context, c *rpc.Call) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	return serverInfo{Name: "ddpserver", Version: g.deps.Info.Version}, nil
+}
+
+// permissionRecord is a permission in Rocket.Chat's shape. The table is part of
+// the program, so it never changes while a client is connected.
+type permissionRecord struct {
+	ID        string    `json:"_id"`
+	Roles     []string  `json:"roles"`
+	UpdatedAt time.Time `json:"_updatedAt"`
+}
+
+// tableDate is when "the permissions changed last", for clients that cache them.
+var tableDate = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+func (g *system) permissions(_ context.Context, c *rpc.Call) (any, error) {
+	var since *time.Time
+	if err := c.Bind(&since); err != nil {
+		return nil, err
+	}
+	list := []permissionRecord{}
+	if since == nil || tableDate.After(*since) {
+		for _, p := range permission.All() {
+			list = append(list, permissionRecord{ID: p.ID, Roles: p.Roles, UpdatedAt: tableDate})
+		}
+	}
+	if since == nil {
+		return list, nil
+	}
+	return update{Update: list, Remove: []any{}}, nil
+}
+
+// update answers "what changed since": clients keep the rest.
+type update struct {
+	Update any   `json:"update"`
+	Remove []any `json:"remove"`
+}

@@ -1,0 +1,201 @@
+package methods
+
+import (
+	"context"
+
+	"ddpserver/internal/fault"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
+)
+
+// twoFactorMethods serves the calls that switch second factors on and off, hand
+// out backup codes, and mail a code (spec rocketchat-2fa 2.2 and 2.3). Those
+// that must ask for a factor only sometimes do it in the service, which knows
+// when: their policy here is None.
+type twoFactorMethods struct{ factors *twofactor.Service }
+
+func (g *twoFactorMethods) Specs() []Spec {
+	return []Spec{
+		{Name: "2fa:enable", Do: g.enable, Enrolment: true,
+			Doc:    "Makes a secret for an authenticator app. Asks for the factor that is on, else for the password.",
+			Params: `{qr?: "svg" | "png"}?`, Result: "{secret, url, qr?}",
+			Errors: "error-2fa-already-enabled; error-invalid-user; totp-required; totp-invalid; totp-max-attempts"},
+		{Name: "2fa:validateTempToken", Do: g.validate, Enrolment: true,
+			Doc:    "Switches the authenticator app on with its first code. The backup codes are shown only here.",
+			Params: "code", Result: "{codes}", Errors: "invalid-totp; error-invalid-user"},
+		{Name: "2fa:disable", Do: g.disable, Enrolment: true,
+			Doc:    "Switches the authenticator app off with a code of it or a backup code; false for a wrong one.",
+			Params: "code", Result: "true | false", Errors: ""},
+		{Name: "2fa:regenerateCodes", Do: g.regenerate, Enrolment: true,
+			Doc:    "Replaces the backup codes, with a code of the app or a backup code; no result for a wrong one.",
+			Params: "code", Result: "{codes} | none", Errors: "invalid-totp; error-invalid-user"},
+		{Name: "2fa:checkCodesRemaining", Do: g.remaining, Enrolment: true,
+			Doc:    "Counts the backup codes that are left.",
+			Params: "", Result: "{remaining}", Errors: "invalid-totp; error-invalid-user"},
+		{Name: "2fa:enable-email", Do: g.enableEmail, Enrolment: true,
+			Doc:    "Switches codes by mail on. Asks for the authenticator app if that is on.",
+			Params: "", Result: "true", Errors: "error-invalid-user; totp-required; totp-invalid; totp-max-attempts"},
+		{Name: "2fa:disable-email", Do: g.disableEmail, Enrolment: true, Factor: twofactor.Fresh,
+			Doc:    "Switches codes by mail off.",
+			Params: "", Result: "true", Errors: "totp-required; totp-invalid; totp-max-attempts"},
+		{Name: "sendEmailCode", Do: g.sendCode, Anonymous: true, Enrolment: true,
+			Doc:    "Mails one more code to an account that has the factor.",
+			Params: "emailOrUsername", Result: "[address]",
+			Errors: "error-parameter-required; error-invalid-user; totp-max-attempts; too-many-requests"},
+	}
+}
+
+// factorRequest is what a flow must know of its call.
+func factorRequest(c *rpc.Call) twofactor.Request {
+	return twofactor.Request{
+		User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method,
+		Code: c.Code, Method: c.Factor, HasCode: c.HasCode, NonString: c.NonString, Checked: c.Checked,
+	}
+}
+
+// enrolment is the result of 2fa:enable.
+type enrolment struct {
+	Secret string `json:"secret"`
+	URL    string `json:"url"`
+	QR     string `json:"qr,omitempty"`
+}
+
+// backupCodes is the result of the calls that make them.
+type backupCodes struct {
+	Codes []string `json:"codes"`
+}
+
+func (g *twoFactorMethods) enable(ctx context.Context, c *rpc.Call) (any, error) {
+	var options *struct {
+		QR *string `ejson:"qr,optional"`
+	}
+	if err := c.Bind(&options); err != nil {
+		return nil, err
+	}
+	draw := func(twofactor.Enrolment) (string, error) { return "", nil }
+	if options != nil && options.QR != nil {
+		switch *options.QR {
+		case "svg":
+			draw = twofactor.Enrolment.SVG
+		case "png":
+			draw = twofactor.Enrolment.PNG
+		default:
+			return nil, fault.MatchFailed
+		}
+	}
+	e, err := g.factors.Enrol(ctx, factorRequest(c))
+	if err != nil {
+		return nil, err
+	}
+	picture, err := draw(e)
+	if err != nil {
+		return nil, err
+	}
+	return enrolment{Secret: e.Secret, URL: e.URL, QR: picture}, nil
+}
+
+func (g *twoFactorMethods) validate(ctx context.Context, c *rpc.Call) (any, error) {
+	r, given, err := codeRequest(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case !given:
+		return nil, fault.MatchFailed
+	}
+	codes, err := g.factors.Confirm(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return backupCodes{codes}, nil
+}
+
+func (g *twoFactorMethods) disable(ctx context.Context, c *rpc.Call) (any, error) {
+	r, given, err := codeRequest(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case !given:
+		return false, nil
+	}
+	return g.factors.Disable(ctx, r)
+}
+
+func (g *twoFactorMethods) regenerate(ctx context.Context, c *rpc.Call) (any, error) {
+	r, given, err := codeRequest(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case !given:
+		return nil, fault.MatchFailed
+	}
+	codes, err := g.factors.Regenerate(ctx, r)
+	if err != nil || codes == nil {
+		return nil, err
+	}
+	return backupCodes{codes}, nil
+}
+
+func (g *twoFactorMethods) remaining(ctx context.Context, c *rpc.Call) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	n, err := g.factors.Remaining(ctx, factorRequest(c))
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Remaining int `json:"remaining"`
+	}{n}, nil
+}
+
+func (g *twoFactorMethods) enableEmail(ctx context.Context, c *rpc.Call) (any, error) {
+	return g.setEmail(ctx, c, true)
+}
+
+func (g *twoFactorMethods) disableEmail(ctx context.Context, c *rpc.Call) (any, error) {
+	return g.setEmail(ctx, c, false)
+}
+
+func (g *twoFactorMethods) setEmail(ctx context.Context, c *rpc.Call, on bool) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	if err := g.factors.SetEmail(ctx, factorRequest(c), on); err != nil {
+		return nil, err
+	}
+	return true, nil
+}
+
+func (g *twoFactorMethods) sendCode(ctx context.Context, c *rpc.Call) (any, error) {
+	var who *string
+	if err := c.Bind(&who); err != nil {
+		return nil, err
+	}
+	if who == nil {
+		return nil, twofactor.ErrParameterRequired
+	}
+	return g.factors.SendCode(ctx, factorRequest(c), *who)
+}
+
+// codeRequest reads the one parameter of the calls that take their code so. A
+// number is a wrong answer and counts as one; other types are 400 Match failed.
+func codeRequest(c *rpc.Call) (r twofactor.Request, given bool, err error) {
+	var code *any
+	if err := c.Bind(&code); err != nil {
+		return r, false, err
+	}
+	r = factorRequest(c)
+	r.Code, r.Method, r.HasCode, r.NonString, r.Checked = "", "", true, false, false
+	if code == nil || *code == nil {
+		return r, false, nil
+	}
+	switch v := (*code).(type) {
+	case string:
+		r.Code = v
+	case float64:
+		r.NonString = true
+	default:
+		return r, false, fault.MatchFailed
+	}
+	return r, true, nil
+}
