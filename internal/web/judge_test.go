@@ -1,0 +1,197 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func request(remote string, header http.Header) *http.Request {
+	r := httptest.NewRequest("GET", "http://chat.example.com/websocket", nil)
+	r.RemoteAddr = remote
+	for k, v := range header {
+		r.Header[k] = v
+	}
+	return r
+}
+
+func xff(values ...string) http.Header { return http.Header{"X-Forwarded-For": values} }
+
+func TestAddress(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		count   int
+		trusted string
+		remote  string
+		header  http.Header
+		want    string
+	}{
+		{"no proxies", 0, "", "203.0.113.9:5000", xff("1.1.1.1"), "203.0.113.9"},
+		{"trusted peer, count 0", 0, "10.0.0.1", "10.0.0.1:5000", xff("1.1.1.1"), "10.0.0.1"},
+		{"count 1, foreign peer", 1, "10.0.0.1", "203.0.113.9:5000", xff("1.1.1.1"), "203.0.113.9"},
+		{"count 1", 1, "10.0.0.1", "10.0.0.1:5000", xff("1.1.1.1, 2.2.2.2"), "2.2.2.2"},
+		{"count 2, both trusted", 2, "10.0.0.0/8", "10.0.0.1:5000", xff("1.1.1.1, 2.2.2.2, 10.0.0.2"), "2.2.2.2"},
+		{"count 2, client at the inner proxy", 2, "10.0.0.0/8", "10.0.0.1:5000", xff("1.1.1.1, 2.2.2.2"), "2.2.2.2"},
+		{"count 3 over two lines", 3, "10.0.0.0/8", "10.0.0.1:5000", xff("9.9.9.9, 1.1.1.1", "10.0.0.3,10.0.0.2"), "1.1.1.1"},
+		{"header missing", 1, "10.0.0.1", "10.0.0.1:5000", nil, "10.0.0.1"},
+		{"header too short", 3, "10.0.0.0/8", "10.0.0.1:5000", xff("10.0.0.2"), "10.0.0.2"},
+		{"garbage", 1, "10.0.0.1", "10.0.0.1:5000", xff("1.1.1.1, <script>"), "10.0.0.1"},
+		{"garbage further left", 1, "10.0.0.1", "10.0.0.1:5000", xff("<script>, 1.1.1.1"), "1.1.1.1"},
+		{"empty entry", 1, "10.0.0.1", "10.0.0.1:5000", xff("1.1.1.1,"), "10.0.0.1"},
+		{"with port", 1, "10.0.0.1", "10.0.0.1:5000", xff("1.1.1.1:4711"), "1.1.1.1"},
+		{"IPv6", 1, "fd00::/8", "[fd00::1]:5000", xff("[2001:db8::1]:443"), "2001:db8::1"},
+		{"IPv6 in brackets", 1, "fd00::/8", "[fd00::1]:5000", xff("[2001:db8::1]"), "2001:db8::1"},
+		{"mapped IPv4", 1, "10.0.0.1", "[::ffff:10.0.0.1]:5000", xff("::ffff:1.1.1.1"), "1.1.1.1"},
+		{"zone", 0, "", "[fe80::1%eth0]:5000", nil, "fe80::1"},
+		{"other headers", 1, "10.0.0.1", "10.0.0.1:5000", http.Header{"X-Real-Ip": {"1.1.1.1"}, "Forwarded": {"for=1.1.1.1"}}, "10.0.0.1"},
+		{"socket file", 1, "10.0.0.1", "@", xff("1.1.1.1"), ""},
+	} {
+		var trusted []string
+		if tc.trusted != "" {
+			trusted = strings.Split(tc.trusted, ",")
+		}
+		p, err := ParseProxies(tc.count, trusted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Address(request(tc.remote, tc.header)); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+	if _, err := ParseProxies(1, []string{"proxy.local"}); err == nil {
+		t.Error("a name was taken for an address")
+	}
+}
+
+// Security S083: the header must cost linear time, however it looks.
+func TestAddressIsLinear(t *testing.T) {
+	p, _ := ParseProxies(32, []string{"0.0.0.0/0"})
+	for _, value := range []string{strings.Repeat(" ,", 7500), strings.Repeat(" ", 15000), strings.Repeat(",", 15000), strings.Repeat("1.1.1.1,", 1900), strings.Repeat("[", 15000)} {
+		r := request("10.0.0.1:1", xff(value, value, value))
+		start := time.Now()
+		for range 100 {
+			p.Address(r)
+		}
+		if d := time.Since(start) / 100; d > 5*time.Millisecond {
+			t.Errorf("%.8q…: %v", value, d)
+		}
+	}
+}
+
+// The client's address cannot be chosen by the client (security S052): whatever
+// it sends, the answer is the socket's address or one a trusted proxy vouched for.
+func FuzzAddress(f *testing.F) {
+	f.Add("1.1.1.1, 2.2.2.2", "3.3.3.3", uint8(2))
+	f.Add(" ,, ,", "[::1]:1", uint8(1))
+	f.Fuzz(func(t *testing.T, spoofed, second string, count uint8) {
+		n := int(count % 8)
+		p, _ := ParseProxies(n, []string{"10.0.0.0/8"})
+		direct := p.Address(request("203.0.113.9:99", xff(spoofed, second)))
+		if direct != "203.0.113.9" {
+			t.Fatalf("a direct client chose %q", direct)
+		}
+		// One trusted proxy appends the client's real address.
+		via := p.Address(request("10.0.0.1:99", xff(spoofed, second+", 203.0.113.9")))
+		if want := "203.0.113.9"; n > 0 && via != want || n == 0 && via != "10.0.0.1" {
+			t.Fatalf("count %d: through a proxy the client chose %q", n, via)
+		}
+		if free := p.Address(request("10.0.0.1:99", xff(spoofed))); free != "" {
+			if _, err := netip.ParseAddr(free); err != nil {
+				t.Fatalf("no address: %q", free)
+			}
+		}
+	})
+}
+
+func TestOrigins(t *testing.T) {
+	for _, tc := range []struct {
+		list   []string
+		origin []string
+		host   string
+		want   bool
+	}{
+		{nil, nil, "", true}, // not a browser
+		{nil, []string{"https://chat.example.com"}, "", true},
+		{nil, []string{"https://chat.example.com:443"}, "", true},
+		{nil, []string{"HTTPS://CHAT.example.com"}, "", true}, // the same origin, in another spelling
+		{nil, []string{"http://chat.example.com"}, "", false},
+		{nil, []string{"https://chat.example.com:8443"}, "", false},
+		{nil, []string{"https://chat.example.com.evil.example"}, "", false},
+		{nil, []string{"https://evilchat.example.com"}, "", false},
+		{nil, []string{"https://evil.example"}, "", false},
+		{nil, []string{"https://evil.example"}, "evil.example", false}, // DNS rebinding
+		{nil, []string{"null"}, "", false},
+		{nil, []string{""}, "", false},
+		{nil, []string{"https://chat.example.com", "https://evil.example"}, "", false},
+		{nil, []string{"https://chat.example.com, https://evil.example"}, "", false},
+		{nil, []string{"https://user@chat.example.com"}, "", false},
+		{nil, []string{"https://chat.example.com/"}, "", false},
+		{nil, []string{"https://chat.example.com#"}, "", false},
+		{nil, []string{"https://" + strings.Repeat("a", 400)}, "", false},
+		{nil, []string{"http://localhost:8080"}, "", false},
+		{nil, []string{"http://192.0.2.7:3000"}, "192.0.2.7:3000", true},
+		{nil, []string{"http://192.0.2.7:3001"}, "192.0.2.7:3000", false},
+		{nil, []string{"file://192.0.2.7:3000"}, "192.0.2.7:3000", false},
+		{[]string{"loopback"}, []string{"http://localhost:8080"}, "", true},
+		{[]string{"loopback"}, []string{"http://127.0.0.1:1"}, "", true},
+		{[]string{"loopback"}, []string{"http://[::1]:1"}, "", true},
+		{[]string{"loopback"}, []string{"http://app.localhost"}, "", true},
+		{[]string{"loopback"}, []string{"http://localhost.evil.example"}, "", false},
+		{[]string{"loopback"}, []string{"http://notlocalhost"}, "", false},
+		{[]string{"loopback"}, []string{"http://127.0.0.1.evil.example"}, "", false},
+		{[]string{"https://app.example.org"}, []string{"https://app.example.org"}, "", true},
+		{[]string{"https://app.example.org"}, []string{"https://app.example.org:444"}, "", false},
+		{[]string{"capacitor://localhost"}, []string{"capacitor://localhost"}, "", true},
+		{[]string{"*"}, []string{"https://evil.example"}, "", true},
+		{[]string{"*"}, []string{"null"}, "", true},
+	} {
+		o, err := NewOrigins("https://chat.example.com/team", tc.list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := request("203.0.113.9:1", nil)
+		if tc.host != "" {
+			r.Host = tc.host
+		}
+		if tc.origin != nil {
+			r.Header["Origin"] = tc.origin
+		}
+		if got := o.Allowed(r); got != tc.want {
+			t.Errorf("list %v, Origin %.60q, Host %q: %v, want %v", tc.list, tc.origin, r.Host, got, tc.want)
+		}
+	}
+	if _, err := NewOrigins("https://x", []string{"app.example.org"}); err == nil {
+		t.Error("an entry that is no origin was taken")
+	}
+}
+
+func FuzzOrigin(f *testing.F) {
+	f.Add("https://chat.example.com")
+	f.Add("http://[::1")
+	f.Fuzz(func(t *testing.T, origin string) {
+		o, _ := NewOrigins("https://chat.example.com", nil)
+		r := request("203.0.113.9:1", http.Header{"Origin": {origin}})
+		if !o.Allowed(r) {
+			return
+		}
+		if lower := strings.ToLower(origin); lower != "https://chat.example.com" && lower != "https://chat.example.com:443" && lower != "https://chat.example.com:" {
+			t.Fatalf("%q may connect", origin)
+		}
+	})
+}
+
+func TestPeer(t *testing.T) {
+	p, _ := ParseProxies(1, []string{"10.0.0.1"})
+	r := request("10.0.0.1:1", http.Header{
+		"X-Forwarded-For": {"203.0.113.9"}, "User-Agent": {strings.Repeat("ü", 1000) + "\xff"},
+		"X-2fa-Code": {"123456"}, "X-2fa-Method": {"email"},
+	})
+	got := p.Peer(r)
+	if got.Address != "203.0.113.9" || got.TwoFactorCode != "123456" || got.TwoFactorMethod != "email" || len(got.UserAgent) > maxAgent || !strings.HasPrefix(got.UserAgent, "üü") {
+		t.Errorf("%s", fmt.Sprintf("%.200v", *got))
+	}
+}

@@ -1,0 +1,33 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"ddpserver/internal/rpc"
+)
+
+// maxAgent bounds the user agent that is kept for a connection.
+const maxAgent = 512
+
+// Peer describes the sender of a request. Conn and Door are left to the door.
+func (p Proxies) Peer(r *http.Request) *rpc.Peer {
+	return &rpc.Peer{
+		Address:         p.Address(r),
+		UserAgent:       clip(r.UserAgent(), maxAgent),
+		TwoFactorCode:   r.Header.Get("x-2fa-code"),
+		TwoFactorMethod: r.Header.Get("x-2fa-method"),
+	}
+}
+
+// clip shortens s to at most n bytes of valid UTF-8.
+func clip(s string, n int) string {
+	if len(s) > n {
+		for n > 0 && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		s = strings.Clone(s[:n])
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

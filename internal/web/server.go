@@ -1,0 +1,247 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Mount is a handler and the path under which it answers, below the prefix.
+// Handlers see paths without the prefix.
+type Mount struct {
+	// Path starts with a slash and has none at its end.
+	Path string
+	// Subtree also takes everything below Path. Otherwise only Path itself and
+	// Path with one slash behind it are taken.
+	Subtree bool
+	// Streams are answers that may last: no time limit once the request was
+	// read. Everything else must be written within Options.WriteTimeout.
+	Streams bool
+	// Framed answers may stand in a frame of a page (SockJS iframe transports).
+	Framed  bool
+	Handler http.Handler
+}
+
+// Options configure a Server.
+type Options struct {
+	// Prefix is the path of ROOT_URL without a slash at its end, or "".
+	Prefix string
+	Mounts []Mount
+	// Checks are asked by /readyz, by name; an error makes the server unready.
+	// They must honour the context, which ends after two seconds.
+	Checks map[string]func(context.Context) error
+
+	ReadHeaderTimeout, ReadTimeout, IdleTimeout, WriteTimeout time.Duration
+	MaxHeaderBytes                                            int
+	// Logger gets panics and the troubles of net/http; nil discards them.
+	Logger *zap.Logger
+}
+
+// Server is the public HTTP server. Make it with New.
+type Server struct {
+	opts   Options
+	http   http.Server
+	mounts map[string]*Mount
+	ready  atomic.Bool
+	health health
+}
+
+// New makes a Server that is not ready yet.
+func New(o Options) *Server {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = 30 * time.Second
+	}
+	s := &Server{opts: o, mounts: make(map[string]*Mount, len(o.Mounts))}
+	for i := range o.Mounts {
+		m := &o.Mounts[i]
+		if s.mounts[m.Path] != nil {
+			panic("web: " + m.Path + " is mounted twice")
+		}
+		s.mounts[m.Path] = m
+	}
+	s.health.checks = o.Checks
+	s.http = http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: o.ReadHeaderTimeout,
+		ReadTimeout:       o.ReadTimeout,
+		IdleTimeout:       o.IdleTimeout,
+		MaxHeaderBytes:    o.MaxHeaderBytes,
+		ErrorLog:          log.New(stdLog{o.Logger}, "", 0),
+	}
+	return s
+}
+
+// Serve answers on the listener until Shutdown or Close, and then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// SetReady switches /readyz; the last step of a start, the first of a stop.
+func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
+
+// Shutdown stops accepting at once and waits for plain HTTP requests until ctx
+// ends; what is left then is cut. Upgraded connections are not its business.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		s.http.Close()
+	}
+	return err
+}
+
+// Close cuts every HTTP connection.
+func (s *Server) Close() error { return s.http.Close() }
+
+// ServeHTTP implements http.Handler: headers, health, mounts, in that order.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer s.contain(w, r)
+	h := w.Header()
+	h["X-Content-Type-Options"] = nosniff
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	path, ok := r.URL.Path, true
+	if s.opts.Prefix != "" {
+		path, ok = below(path, s.opts.Prefix)
+	}
+	if s.serveHealth(w, r, path) || r.URL.Path != path && s.serveHealth(w, r, r.URL.Path) {
+		return
+	}
+	m := s.find(path)
+	if !ok || m == nil {
+		h["Content-Security-Policy"] = strict
+		http.Error(w, "Not Found", http.StatusNotFound)
+		return
+	}
+	h["Referrer-Policy"] = noReferrer
+	if !m.Framed {
+		h["Content-Security-Policy"] = strict // a handler with pages sets its own
+		h["X-Frame-Options"] = deny
+	}
+	if m.Streams {
+		s.patient(w, r)
+	} else {
+		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout))
+	}
+	m.Handler.ServeHTTP(w, stripped(r, s.opts.Prefix, path))
+}
+
+// Header values that every answer shares; net/http never changes them.
+var (
+	nosniff    = []string{"nosniff"}
+	noReferrer = []string{"no-referrer"}
+	deny       = []string{"DENY"}
+	strict     = []string{"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"}
+)
+
+// below cuts a prefix that must end at a slash or at the end of the path.
+func below(path, prefix string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, prefix)
+	if !ok || rest != "" && rest[0] != '/' {
+		return path, false
+	}
+	if rest == "" {
+		rest = "/"
+	}
+	return rest, true
+}
+
+// find picks the mount: the path itself, then subtrees from the deepest up.
+func (s *Server) find(path string) *Mount {
+	exact := path
+	if len(exact) > 1 {
+		exact = strings.TrimSuffix(exact, "/")
+	}
+	if m := s.mounts[exact]; m != nil {
+		return m
+	}
+	for i := strings.LastIndexByte(path, '/'); i > 0; i = strings.LastIndexByte(path[:i], '/') {
+		if m := s.mounts[path[:i]]; m != nil && m.Subtree {
+			return m
+		}
+	}
+	return nil
+}
+
+// stripped is r as a mount sees it.
+func stripped(r *http.Request, prefix, path string) *http.Request {
+	if prefix == "" {
+		return r
+	}
+	r2, u2 := *r, *r.URL
+	r2.URL = &u2
+	u2.Path = path
+	u2.RawPath = strings.TrimPrefix(r.URL.RawPath, prefix)
+	return &r2
+}
+
+// patient lifts the read deadline once the request was read: net/http would
+// otherwise end a long poll when ReadTimeout is over. Until then a slow body
+// still runs into it.
+func (s *Server) patient(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	c.SetWriteDeadline(time.Time{})
+	lift := func() { c.SetReadDeadline(time.Time{}) }
+	if r.ContentLength == 0 {
+		lift()
+		return
+	}
+	r.Body = &watched{ReadCloser: r.Body, end: lift}
+}
+
+// watched calls end when the body was read to its end.
+type watched struct {
+	io.ReadCloser
+	end func()
+}
+
+func (b *watched) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF && b.end != nil {
+		b.end()
+		b.end = nil
+	}
+	return n, err
+}
+
+// contain keeps a panic in the request that caused it.
+func (s *Server) contain(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	s.opts.Logger.Error("http_handler_panicked", zap.String("path", r.URL.Path), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+	http.Error(w, "Internal Server Error", http.StatusInternalServerError) // no effect on an answer that began
+}
+
+// stdLog takes net/http's own lines, which are about single bad connections.
+type stdLog struct{ log *zap.Logger }
+
+func (l stdLog) Write(p []byte) (int, error) {
+	text := strings.TrimSpace(string(p))
+	if strings.Contains(text, "Accept error") {
+		l.log.Warn("http_accept_failed", zap.String("cause", text))
+	} else {
+		l.log.Debug("http_connection_failed", zap.String("cause", text))
+	}
+	return len(p), nil
+}

@@ -1,0 +1,360 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func get(s http.Handler, method, path string) *http.Response {
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	return w.Result()
+}
+
+func echo(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %s", name, r.URL.Path) })
+}
+
+func text(t *testing.T, r *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestMountsBelowThePrefix(t *testing.T) {
+	mounts := []Mount{
+		{Path: "/websocket", Handler: echo("ws")},
+		{Path: "/sockjs", Subtree: true, Framed: true, Handler: echo("sockjs")},
+		{Path: "/api/v1", Subtree: true, Handler: echo("rest")},
+		{Path: "/api/info", Handler: echo("info")},
+		{Path: "/", Handler: echo("root")},
+	}
+	for _, prefix := range []string{"", "/team/chat"} {
+		s := New(Options{Prefix: prefix, Mounts: mounts})
+		for path, want := range map[string]string{
+			"/websocket": "ws /websocket", "/websocket/": "ws /websocket/", "/sockjs": "sockjs /sockjs", "/sockjs/": "sockjs /sockjs/",
+			"/sockjs/1/2/xhr": "sockjs /sockjs/1/2/xhr", "/api/v1/login": "rest /api/v1/login", "/api/info": "info /api/info", "/": "root /",
+		} {
+			if got := text(t, get(s, "GET", prefix+path)); got != want {
+				t.Errorf("prefix %q, %s: %q, want %q", prefix, path, got, want)
+			}
+		}
+		for _, path := range []string{"/websocket/x", "/sockjsx", "/api", "/api/v2/x", "/api/info/x", "/WEBSOCKET", "//websocket", "/debug/pprof/", "/metrics"} {
+			if r := get(s, "GET", prefix+path); r.StatusCode != 404 {
+				t.Errorf("prefix %q, %s: %d, want 404", prefix, path, r.StatusCode)
+			}
+		}
+		if prefix != "" {
+			for _, path := range []string{"/websocket", "/", "/team", "/team/chatter/websocket", "/api/info"} {
+				if r := get(s, "GET", path); r.StatusCode != 404 {
+					t.Errorf("%s outside the prefix: %d, want 404", path, r.StatusCode)
+				}
+			}
+			if got := text(t, get(s, "GET", prefix)); got != "root /" {
+				t.Errorf("the bare prefix: %q", got)
+			}
+		}
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	s := New(Options{Mounts: []Mount{{Path: "/a", Handler: echo("a")}, {Path: "/sockjs", Subtree: true, Framed: true, Handler: echo("s")}}})
+	for path, framed := range map[string]bool{"/a": false, "/sockjs/iframe.html": true, "/none": false, "/livez": false} {
+		h := get(s, "GET", path).Header
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Server") != "" || h.Get("X-Powered-By") != "" {
+			t.Errorf("%s: %v", path, h)
+		}
+		if csp := h.Get("Content-Security-Policy"); strings.Contains(csp, "frame-ancestors 'none'") == framed {
+			t.Errorf("%s: policy %q", path, csp)
+		}
+	}
+	for _, method := range []string{"TRACE", "CONNECT"} {
+		if r := get(s, method, "/a"); r.StatusCode != 405 {
+			t.Errorf("%s: %d", method, r.StatusCode)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fail atomic.Bool
+		var asked atomic.Int32
+		s := New(Options{Prefix: "/p", Checks: map[string]func(context.Context) error{"store": func(ctx context.Context) error {
+			asked.Add(1)
+			if fail.Load() {
+				<-ctx.Done() // a check that hangs is ended, not waited for
+				return errors.New("mongodb://root:secret@db is down")
+			}
+			return nil
+		}}})
+		expect := func(path string, code int, body string) {
+			t.Helper()
+			r := get(s, "GET", path)
+			if got := strings.TrimSpace(text(t, r)); r.StatusCode != code || got != body || r.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s: %d %s", path, r.StatusCode, got)
+			}
+		}
+		expect("/livez", 200, `{"status":"ok"}`)
+		expect("/readyz", 503, `{"status":"starting or stopping"}`)
+		s.SetReady(true)
+		for _, path := range []string{"/readyz", "/p/readyz", "/p/livez", "/readyz"} {
+			expect(path, 200, `{"status":"ok"}`)
+		}
+		if n := asked.Load(); n != 1 {
+			t.Errorf("the check ran %d times within a second", n)
+		}
+		fail.Store(true)
+		time.Sleep(2 * checkAge) // bubble time
+		expect("/readyz", 503, `{"status":"degraded","failed":["store"]}`)
+		expect("/livez", 200, `{"status":"ok"}`)
+		fail.Store(false)
+		time.Sleep(2 * checkAge)
+		expect("/readyz", 200, `{"status":"ok"}`)
+		s.SetReady(false)
+		expect("/readyz", 503, `{"status":"starting or stopping"}`)
+		if r := get(s, "POST", "/readyz"); r.StatusCode != 405 || r.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("POST: %d", r.StatusCode)
+		}
+	})
+}
+
+func TestPanicStaysInItsRequest(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	s := New(Options{Logger: zap.New(core), Mounts: []Mount{{Path: "/boom", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret detail") })}}})
+	r := get(s, "GET", "/boom")
+	if body := text(t, r); r.StatusCode != 500 || strings.Contains(body, "secret detail") {
+		t.Errorf("%d %q", r.StatusCode, body)
+	}
+	if logs.FilterMessage("http_handler_panicked").Len() != 1 {
+		t.Errorf("logged %d times", logs.Len())
+	}
+}
+
+// pipes is a listener over in-memory connections, for bubbles of fake time.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func newPipes() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error {
+	select {
+	case <-p.done:
+	default:
+		close(p.done)
+	}
+	return nil
+}
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+func (p *pipes) dial() net.Conn {
+	c, s := net.Pipe()
+	p.conns <- s
+	return c
+}
+
+// serve runs a server in the bubble of the test.
+func serve(t *testing.T, o Options) (*Server, *pipes) {
+	s, l := New(o), newPipes()
+	done := make(chan error)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() {
+		s.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second) // bubble time: net/http lingers half a second after an answer such as 431
+	})
+	return s, l
+}
+
+func patience() Options {
+	return Options{ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 12 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 32 << 10}
+}
+
+// Security S090: a client that sends a byte now and then is closed in time.
+func TestSlowClientsAreClosed(t *testing.T) {
+	for _, first := range []string{"", "GET /a HTTP/1.1\r\nHost: x\r\nX: ", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "POST /s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			o := patience()
+			read := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.ReadAll(r.Body) })
+			o.Mounts = []Mount{{Path: "/a", Handler: read}, {Path: "/s", Handler: read, Streams: true}}
+			_, l := serve(t, o)
+			c := l.dial()
+			start := time.Now()
+			var sender sync.WaitGroup
+			sender.Go(func() {
+				io.WriteString(c, first)
+				for {
+					time.Sleep(5 * time.Second) // bubble time
+					if _, err := io.WriteString(c, "x"); err != nil {
+						return
+					}
+				}
+			})
+			io.Copy(io.Discard, c) // ends when the server closes
+			defer sender.Wait()
+			defer c.Close()
+			if d := time.Since(start); d > 15*time.Second {
+				t.Errorf("after %.20q closed only after %v", first, d)
+			}
+		})
+	}
+}
+
+// A long poll or stream outlives every timeout, with and without a body.
+func TestStreamsLast(t *testing.T) {
+	for _, head := range []string{"GET /s HTTP/1.1\r\nHost: x\r\n\r\n", "POST /s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"} {
+		synctest.Test(t, func(t *testing.T) {
+			o := patience()
+			o.Mounts = []Mount{{Path: "/s", Streams: true, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.ReadAll(r.Body)
+				select {
+				case <-time.After(5 * time.Minute):
+					io.WriteString(w, "late")
+				case <-r.Context().Done():
+				}
+			})}}
+			_, l := serve(t, o)
+			c := l.dial()
+			defer c.Close()
+			io.WriteString(c, head)
+			r, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatalf("%.4s: %v", head, err)
+			}
+			if got := text(t, r); got != "late" {
+				t.Errorf("%.4s: %q", head, got)
+			}
+		})
+	}
+}
+
+// A reader that takes nothing cannot hold an ordinary answer for ever.
+func TestSlowReadersAreClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := patience()
+		ended := make(chan error, 1)
+		o.Mounts = []Mount{{Path: "/big", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := w.Write(make([]byte, 1<<20))
+			ended <- err
+		})}}
+		_, l := serve(t, o)
+		c := l.dial()
+		defer c.Close()
+		io.WriteString(c, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+		start := time.Now()
+		if err := <-ended; err == nil || time.Since(start) > time.Minute {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+func TestTooLargeHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l := serve(t, patience())
+		c := l.dial()
+		defer c.Close()
+		var sender sync.WaitGroup
+		defer sender.Wait()
+		defer c.Close()
+		sender.Go(func() {
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nCookie: "+strings.Repeat("x", 64<<10)+"\r\n\r\n")
+		})
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || r.StatusCode != 431 {
+			t.Errorf("%v %v", r, err)
+		}
+	})
+}
+
+func TestShutdownLetsRequestsFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		o := patience()
+		o.Mounts = []Mount{{Path: "/a", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-release; io.WriteString(w, "done") })}}
+		s, l := serve(t, o)
+		c := l.dial()
+		defer c.Close()
+		io.WriteString(c, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+		down := make(chan error)
+		go func() { down <- s.Shutdown(t.Context()) }()
+		synctest.Wait()
+		select {
+		case <-down:
+			t.Error("the shutdown did not wait")
+		default:
+		}
+		close(release)
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || text(t, r) != "done" {
+			t.Error(err)
+		}
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+
+		// A request that never ends is cut when the time is over.
+		o.Mounts = []Mount{{Path: "/a", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}}
+		s, l = serve(t, o)
+		c2 := l.dial()
+		defer c2.Close()
+		io.WriteString(c2, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPrivateListener(t *testing.T) {
+	s := NewPrivate(echo("metrics"), nil)
+	for path, want := range map[string]int{"/metrics": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/debug/pprof/cmdline": 200, "/debug": 404, "/": 404} {
+		if r := get(s, "GET", path); r.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, r.StatusCode, want)
+		}
+	}
+	if r := get(s, "POST", "/metrics"); r.StatusCode != 405 {
+		t.Errorf("POST /metrics: %d", r.StatusCode)
+	}
+}
+
+func BenchmarkRoute(b *testing.B) {
+	s := New(Options{Mounts: []Mount{{Path: "/api/v1", Subtree: true, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}}})
+	r := httptest.NewRequest("GET", "/api/v1/users.info", nil)
+	w := httptest.NewRecorder()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.ServeHTTP(w, r)
+	}
+}
