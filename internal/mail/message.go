@@ -1,0 +1,111 @@
+package mail
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	netmail "net/mail"
+	"strings"
+	"time"
+
+	"ddpserver/internal/random"
+)
+
+// Message is one mail before it is rendered. Every recipient gets a copy of its
+// own, so that one refused address does not hold up the others.
+type Message struct {
+	// To are plain addresses, without display names.
+	To []string
+	// Template names one of the Templates.
+	Template string
+	// Data fills the template; see the template files for their keys. Values are
+	// shown as they are: nothing in them is expanded or taken for mark-up.
+	Data map[string]string
+	// Expire is the time after which the mail is worthless and is dropped
+	// undelivered. Zero means a day.
+	Expire time.Time
+}
+
+// ErrAddress says that a recipient is not an address a mail may be sent to.
+var ErrAddress = errors.New("not a valid mail address")
+
+// maxAge is how long a mail without an expiry is tried.
+const maxAge = 24 * time.Hour
+
+// letter is a rendered mail as it is sealed into the outbox.
+type letter struct {
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	HTML    string `json:"html"`
+}
+
+// sealPurpose binds sealed letters to the outbox.
+const sealPurpose = "outbox"
+
+// Send accepts a message: when it returns nil, every copy is stored durably and
+// will be tried until it is delivered, refused for good, or expired. It never
+// waits for a mail server. The error is ErrAddress, dberr.Exhausted when the
+// outbox is full, or the store's.
+func (o *Outbox) Send(ctx context.Context, m Message) error {
+	now := o.now().UTC().Truncate(time.Millisecond)
+	if m.Expire.IsZero() {
+		m.Expire = now.Add(maxAge)
+	}
+	for _, to := range m.To {
+		if err := CheckAddress(to); err != nil {
+			return err
+		}
+	}
+	subject, text, html, err := render(m.Template, o.site(), m.Data)
+	if err != nil {
+		return err
+	}
+	for _, to := range m.To {
+		plain, err := json.Marshal(letter{From: o.from(), To: to, Subject: subject, Text: text, HTML: html})
+		if err != nil {
+			return fmt.Errorf("encode mail: %w", err)
+		}
+		id := random.ID()
+		it := Item{
+			ID: id, Sealed: o.key.Seal(sealPurpose, id, string(plain)),
+			NotBefore: now, Expire: m.Expire.UTC().Truncate(time.Millisecond), CreatedAt: now,
+		}
+		if err := o.store.PutMail(ctx, it, o.max); err != nil {
+			return fmt.Errorf("store mail: %w", err)
+		}
+	}
+	o.wake()
+	return nil
+}
+
+// CheckAddress accepts an addr-spec that needs no quoting and cannot smuggle
+// anything into a header or an SMTP command (CVE-2025-59937 and kin): one "@",
+// no control characters, blanks, quotes, angle brackets or commas, at most 254
+// bytes (RFC 5321 4.5.3.1).
+func CheckAddress(addr string) error {
+	local, domain, ok := strings.Cut(addr, "@")
+	if !ok || local == "" || domain == "" || len(addr) > 254 || len(local) > 64 || strings.Contains(domain, "@") {
+		return ErrAddress
+	}
+	for _, r := range addr {
+		if r <= ' ' || r == 0x7f || strings.ContainsRune(`"<>(),;:\[]`, r) || r >= 0x80 && r < 0xa0 || r == 0xfffd {
+			return ErrAddress
+		}
+	}
+	if _, err := netmail.ParseAddress(addr); err != nil {
+		return ErrAddress
+	}
+	return nil
+}
+
+// mask makes an address fit for a log: the first letter and the domain.
+func mask(addr string) string {
+	local, domain, ok := strings.Cut(addr, "@")
+	if !ok || local == "" {
+		return "?"
+	}
+	return local[:1] + "…@" + domain
+}
