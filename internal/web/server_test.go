@@ -299,13 +299,18 @@ func TestTooLargeHeader(t *testing.T) {
 
 func TestShutdownLetsRequestsFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
+		entered, release := make(chan struct{}), make(chan struct{})
 		o := patience()
-		o.Mounts = []Mount{{Path: "/a", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-release; io.WriteString(w, "done") })}}
+		o.Mounts = []Mount{{Path: "/a", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			entered <- struct{}{}
+			<-release
+			io.WriteString(w, "done")
+		})}}
 		s, l := serve(t, o)
 		c := l.dial()
 		defer c.Close()
 		io.WriteString(c, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-entered
 		down := make(chan error)
 		go func() { down <- s.Shutdown(t.Context()) }()
 		synctest.Wait()
@@ -324,11 +329,15 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 		}
 
 		// A request that never ends is cut when the time is over.
-		o.Mounts = []Mount{{Path: "/a", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}}
+		o.Mounts = []Mount{{Path: "/a", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			entered <- struct{}{}
+			<-r.Context().Done()
+		})}}
 		s, l = serve(t, o)
 		c2 := l.dial()
 		defer c2.Close()
 		io.WriteString(c2, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-entered
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
