@@ -20,7 +20,8 @@ import (
 
 // Factors is what the package tells second factors; *twofactor.Service has it.
 type Factors interface {
-	// Forget ends the account's live mail codes, after its password changed.
+	// Forget ends the account's pending mail codes and remembered trust, after
+	// its password changed.
 	Forget(ctx context.Context, userID string) error
 }
 
@@ -32,8 +33,6 @@ type Options struct {
 	Mailer   Mailer
 	Feed     feed.Publisher
 	Audit    audit.Recorder
-	// Factors may be nil.
-	Factors Factors
 	// RootURL stands in front of the links in mails, without a slash at the end.
 	RootURL string
 	// Logger gets what no caller waits for; nil means none.
@@ -88,11 +87,16 @@ func New(o Options) (*Service, error) {
 		return nil, fmt.Errorf("accounts: %w", err)
 	}
 	return &Service{
-		store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit, factors: o.Factors,
+		store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
 		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
 		hasher: h, blocks: newBlocks(), jobs: make(chan struct{}, backgroundJobs),
 	}, nil
 }
+
+// UseFactors sets what is told about password changes. It is called while the
+// server is put together, before the Service is used: second factors need the
+// Service first, to check passwords.
+func (s *Service) UseFactors(f Factors) { s.factors = f }
 
 // Run sweeps expired tokens every ten minutes until ctx ends. When it returns,
 // no goroutine of the Service is left and no mail is half written.

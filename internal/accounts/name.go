@@ -3,6 +3,7 @@ package accounts
 import (
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -199,8 +200,12 @@ func cleanField(v any, depth int) (used int, err error) {
 			used += n
 		}
 		return used, nil
+	case []byte:
+		return len(v), nil
+	case nil, bool, float64, int, int32, int64, time.Time:
+		return 8, nil
 	}
-	return 8, nil
+	return 0, ErrTooLong // regular expressions and the like are no data
 }
 
 // suggestions are user names made from an address or a real name, best first.

@@ -1,0 +1,193 @@
+package methods
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
+)
+
+// logins serves login, logout and the exchange of login tokens (spec meteor-ddp
+// D1 and D2).
+type logins struct {
+	accounts *accounts.Service
+	gate     gate
+}
+
+func (g *logins) Specs() []Spec {
+	return []Spec{
+		{
+			Name: "login", Do: g.login, Anonymous: true, Enrolment: true, Factor: twofactor.Login, Limit: ratelimit.Account,
+			Doc:    "Logs the connection in with a password, a password and a code, or a token of before.",
+			Params: "{user: {id | username | email}, password, code?} | {totp: {login, code}} | {resume}", Result: "{id, token, tokenExpires, type}",
+			Errors: "400 Match failed; 400 Unrecognized options…; 403; totp-required; totp-invalid; totp-max-attempts; error-login-blocked-for-user; error-login-blocked-for-ip; too-many-requests",
+		},
+		{
+			Name: "logout", Do: g.logout, Anonymous: true, Enrolment: true,
+			Doc: "Ends the connection's session everywhere.", Params: "none", Result: "none", Errors: "-",
+		},
+		{
+			Name: "getNewToken", Do: g.newToken, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
+			Doc:    "Exchanges the connection's token for another one with the same end.",
+			Params: "none", Result: "{id, token, tokenExpires}", Errors: "You are not logged in.; Invalid login token",
+		},
+		{
+			Name: "removeOtherTokens", Do: g.removeOthers, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
+			Doc:    "Ends the account's other sessions and closes their connections; personal access tokens stay.",
+			Params: "none", Result: "none", Errors: "You are not logged in.",
+		},
+		{
+			Name: "logoutOtherClients", Do: g.logoutOthers, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
+			Doc:    "Gives a new token and ends every other session at once.",
+			Params: "none", Result: "{token, tokenExpires}", Errors: "You are not logged in.; Invalid login token",
+		},
+	}
+}
+
+// LoginResult is what every login answers.
+type LoginResult struct {
+	ID           string    `json:"id,omitempty"`
+	Token        string    `json:"token"`
+	TokenExpires time.Time `json:"tokenExpires"`
+	// Type is "password" or "resume", decided by the server.
+	Type string `json:"type,omitempty"`
+}
+
+func (g *logins) login(ctx context.Context, c *rpc.Call) (any, error) {
+	var options ejson.Doc
+	if err := c.Bind(&options); err != nil {
+		return nil, err
+	}
+	o, err := readLogin(options, false)
+	if err != nil {
+		return nil, err
+	}
+	if o.resume != "" {
+		_, got, err := g.accounts.Resume(ctx, c.Peer, o.resume)
+		if err != nil {
+			return nil, err
+		}
+		return g.gate.enter(ctx, c, got, "resume")
+	}
+	u, err := g.accounts.Authenticate(ctx, c.Peer, o.selector, o.password)
+	if err != nil {
+		return nil, err
+	}
+	o.answerOf(c)
+	return g.gate.admit(ctx, c, u, o.answer)
+}
+
+// gate is the end of every way in: the second factor, the token, the connection.
+type gate struct {
+	accounts *accounts.Service
+	factors  *twofactor.Service
+	settings *settings.Service
+}
+
+// admit asks for the second factor of an account whose first one was proved,
+// then issues a token and logs the connection in.
+func (g gate) admit(ctx context.Context, c *rpc.Call, u *user.User, a loginAnswer) (any, error) {
+	err := g.factors.Check(ctx, twofactor.Request{
+		User: u, Peer: c.Peer, Policy: twofactor.Login, Action: c.Method,
+		Code: a.code, Method: a.factor, HasCode: a.hasCode, NonString: a.nonString,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g.issue(ctx, c, u)
+}
+
+// issue gives a token without asking for anything more.
+func (g gate) issue(ctx context.Context, c *rpc.Call, u *user.User) (any, error) {
+	got, err := g.accounts.IssueToken(ctx, c.Peer, u, "password")
+	if err != nil {
+		return nil, err
+	}
+	return g.enter(ctx, c, got, "password")
+}
+
+// enter logs the connection in. A token that was revoked between its issue and
+// the moment from which the connection is found by it would leave the
+// connection open, so it is looked up once more.
+func (g gate) enter(ctx context.Context, c *rpc.Call, got accounts.Issued, kind string) (any, error) {
+	if err := c.Session.SetLogin(ctx, got.Login()); err != nil {
+		return nil, err
+	}
+	if _, err := g.accounts.Caller(ctx, got.Login()); err != nil {
+		if errors.Is(err, fault.NotAuthorized) {
+			err = accounts.ErrLoggedOut.Because(err)
+		}
+		if out := c.Session.SetLogin(ctx, rpc.Login{}); out != nil {
+			err = errors.Join(err, out)
+		}
+		return nil, err
+	}
+	return LoginResult{ID: got.UserID, Token: got.Token, TokenExpires: got.Expires, Type: kind}, nil
+}
+
+// guarded tells whether a second factor stands in front of the account.
+func (g gate) guarded(u *user.User) bool {
+	return g.settings.Bool(settings.TwoFactorEnabled) && len(g.factors.Available(u)) > 0
+}
+
+// ambiguous words an answer that Meteor hides by default (spec meteor-ddp D "AMB").
+func (g gate) ambiguous(code, reason string) *fault.Error {
+	if g.settings.Bool(settings.AmbiguousErrors) {
+		reason = accounts.ErrCredentials.Reason
+	}
+	return fault.New(code, reason)
+}
+
+func (g *logins) logout(ctx context.Context, c *rpc.Call) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	// First this connection, so that it is not among those that are closed.
+	if err := c.Session.SetLogin(ctx, rpc.Login{}); err != nil {
+		return nil, err
+	}
+	return nil, g.accounts.Logout(ctx, c.Peer, c.Login)
+}
+
+func (g *logins) newToken(ctx context.Context, c *rpc.Call) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	got, err := g.accounts.RenewToken(ctx, c.Peer, c.Login)
+	if err != nil {
+		return nil, err
+	}
+	return g.gate.enter(ctx, c, got, "")
+}
+
+func (g *logins) removeOthers(ctx context.Context, c *rpc.Call) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	return nil, g.accounts.RemoveOtherTokens(ctx, c.Peer, c.Login)
+}
+
+func (g *logins) logoutOthers(ctx context.Context, c *rpc.Call) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	got, err := g.accounts.RenewToken(ctx, c.Peer, c.Login)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := g.gate.enter(ctx, c, got, ""); err != nil {
+		return nil, err
+	}
+	if err := g.accounts.RemoveOtherTokens(ctx, c.Peer, got.Login()); err != nil {
+		return nil, err
+	}
+	return LoginResult{Token: got.Token, TokenExpires: got.Expires}, nil
+}

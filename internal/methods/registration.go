@@ -1,0 +1,188 @@
+package methods
+
+import (
+	"context"
+	"errors"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+)
+
+// registration serves the making of accounts and the links that mails carry
+// (spec meteor-ddp D3).
+type registration struct {
+	accounts *accounts.Service
+	gate     gate
+}
+
+func (g *registration) Specs() []Spec {
+	return []Spec{
+		{
+			Name: "createUser", Do: g.create, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Doc:    "Makes an account and logs it in (Meteor).",
+			Params: "{username?, email?, password?, profile?, …}", Result: "{id, token, tokenExpires, type}",
+			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-user-is-not-activated",
+		},
+		{
+			Name: "registerUser", Do: g.register, Anonymous: true, Enrolment: true, Limit: ratelimit.Register,
+			Doc:    "Makes an account and mails a verification link (Rocket.Chat). Logs nobody in.",
+			Params: "{email, pass, name?, username?, reason?, …}", Result: "the new id",
+			Errors: "400 Match failed; 403; error-user-registration-disabled; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-invalid-name; error-password-policy-not-met",
+		},
+		{
+			Name: "forgotPassword", Do: g.forgot, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Doc:    "Mails a link for a new password. The answer is the same whether or not anybody has the address.",
+			Params: "{email, …}", Result: "none", Errors: "400 Match failed; error-password-reset-disabled; too-many-requests",
+		},
+		{
+			Name: "resetPassword", Do: g.reset, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Doc:    "Sets a new password with the token of a link, ends every login token, and logs in unless a second factor is on.",
+			Params: "token, password", Result: "{id, token, tokenExpires, type}",
+			Errors: "400 Match failed; 403 Token expired; 403 Token has invalid email address; error-password-policy-not-met; 2fa-enabled",
+		},
+		{
+			Name: "verifyEmail", Do: g.verify, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Doc:    "Marks an address as verified with the token of a link, and logs in unless a second factor is on.",
+			Params: "token", Result: "{id, token, tokenExpires, type}",
+			Errors: "400 Match failed; 403 Verify email link expired; 403 Verify email link is for unknown address; 2fa-enabled",
+		},
+		{
+			Name: "sendConfirmationEmail", Do: g.confirm, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Doc:    "Mails a new verification link. The answer is the same for every address.",
+			Params: "email", Result: "true", Errors: "400 Match failed; too-many-requests",
+		},
+	}
+}
+
+func (g *registration) create(ctx context.Context, c *rpc.Call) (any, error) {
+	var o struct {
+		Username *string    `ejson:"username"`
+		Email    *string    `ejson:"email"`
+		Password *ejson.Raw `ejson:"password"`
+		Profile  *ejson.Doc `ejson:"profile"`
+		_        struct{}   `ejson:",ignore"`
+	}
+	if err := c.Bind(&o); err != nil {
+		return nil, err
+	}
+	r := accounts.Registration{Username: text(o.Username), Email: text(o.Email)}
+	if o.Profile != nil {
+		r.Profile, _ = plain(*o.Profile).(map[string]any)
+	}
+	if o.Password != nil {
+		var err error
+		if r.Password, err = bindPassword(*o.Password); err != nil {
+			return nil, err
+		}
+	}
+	u, err := g.accounts.Register(ctx, c.Peer, r)
+	if err != nil {
+		return nil, err
+	}
+	if !u.IsActive() {
+		return nil, accounts.ErrNotActivated
+	}
+	return g.gate.admit(ctx, c, u, loginAnswer{})
+}
+
+func (g *registration) register(ctx context.Context, c *rpc.Call) (any, error) {
+	var o struct {
+		Email    string    `ejson:"email"`
+		Pass     ejson.Raw `ejson:"pass"`
+		Name     *string   `ejson:"name"`
+		Username *string   `ejson:"username"`
+		Reason   *string   `ejson:"reason"`
+		_        struct{}  `ejson:",ignore"`
+	}
+	if err := c.Bind(&o); err != nil {
+		return nil, err
+	}
+	pw, err := bindPassword(o.Pass)
+	if err != nil {
+		return nil, err
+	}
+	if o.Email == "" {
+		return nil, accounts.ErrEmail
+	}
+	u, err := g.accounts.Register(ctx, c.Peer, accounts.Registration{
+		Username: text(o.Username), Email: o.Email, Name: text(o.Name), Password: pw, Reason: text(o.Reason), NeedUsername: true,
+	})
+	switch {
+	case errors.Is(err, accounts.ErrSignupsForbidden):
+		return nil, accounts.ErrRegistrationDisabled
+	case err != nil:
+		return nil, err
+	}
+	return u.ID, nil
+}
+
+func (g *registration) forgot(ctx context.Context, c *rpc.Call) (any, error) {
+	var o struct {
+		Email string   `ejson:"email"`
+		_     struct{} `ejson:",ignore"`
+	}
+	if err := c.Bind(&o); err != nil {
+		return nil, err
+	}
+	return nil, g.accounts.ForgotPassword(ctx, c.Peer, o.Email)
+}
+
+func (g *registration) confirm(ctx context.Context, c *rpc.Call) (any, error) {
+	var email string
+	if err := c.Bind(&email); err != nil {
+		return nil, err
+	}
+	if err := g.accounts.SendConfirmation(ctx, c.Peer, email); err != nil {
+		return nil, err
+	}
+	return true, nil
+}
+
+func (g *registration) reset(ctx context.Context, c *rpc.Call) (any, error) {
+	var token string
+	var raw ejson.Raw
+	if err := c.Bind(&token, &raw); err != nil {
+		return nil, err
+	}
+	pw, err := bindPassword(raw)
+	if err != nil {
+		return nil, err
+	}
+	got, err := g.accounts.ResetPassword(ctx, c.Peer, token, pw)
+	if err != nil {
+		return nil, err
+	}
+	return g.proven(ctx, c, got, "Changed password, but user not logged in because 2FA is enabled")
+}
+
+func (g *registration) verify(ctx context.Context, c *rpc.Call) (any, error) {
+	var token string
+	if err := c.Bind(&token); err != nil {
+		return nil, err
+	}
+	got, err := g.accounts.VerifyEmail(ctx, c.Peer, token)
+	if err != nil {
+		return nil, err
+	}
+	return g.proven(ctx, c, got, "Email verified, but user not logged in because 2FA is enabled")
+}
+
+// proven logs in whoever proved to own an address, unless a second factor stood
+// in front of the account already. The factor that the proof itself brought into
+// force does not count: a code by mail would prove the same thing again.
+func (g *registration) proven(ctx context.Context, c *rpc.Call, p accounts.Proven, refusal string) (any, error) {
+	if g.gate.guarded(p.Before) {
+		return nil, g.gate.ambiguous("2fa-enabled", refusal)
+	}
+	return g.gate.issue(ctx, c, p.After)
+}
+
+// text is a parameter that may be missing.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

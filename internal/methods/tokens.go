@@ -1,0 +1,94 @@
+package methods
+
+import (
+	"context"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+)
+
+// tokens serves personal access tokens (spec rocketchat-2fa 2.4). Each call asks
+// for a fresh factor: neither remembered trust nor a token that bypasses checks
+// may make more tokens (decisions 3).
+type tokens struct {
+	accounts *accounts.Service
+	settings *settings.Service
+}
+
+// errTokens is Rocket.Chat's refusal of these three calls.
+var errTokens = fault.New("not-authorized", "Not Authorized")
+
+func (g *tokens) Specs() []Spec {
+	const factor = "totp-required; totp-invalid; totp-max-attempts"
+	spec := func(name string, do Handler) Spec {
+		return Spec{
+			Name: "personalAccessTokens:" + name, Do: do, Factor: twofactor.Fresh,
+			LoginError: errTokens, PermissionError: errTokens, Permission: permission.CreatePersonalAccessTokens,
+		}
+	}
+	generate := spec("generateToken", g.generate)
+	generate.Doc = "Makes a personal access token, one for each name; it is shown only here."
+	generate.Params, generate.Result = "{tokenName, bypassTwoFactor?}", "the token"
+	generate.Errors = "400 Match failed; not-authorized; error-token-already-exists; error-invalid-token-name; error-too-many-tokens; " + factor
+
+	regenerate := spec("regenerateToken", g.regenerate)
+	regenerate.Doc = "Replaces a personal access token by a new one of the same name; the old one dies at once."
+	regenerate.Params, regenerate.Result = "{tokenName}", "the new token"
+	regenerate.Errors = "400 Match failed; not-authorized; error-token-does-not-exists; " + factor
+
+	remove := spec("removeToken", g.remove)
+	remove.Doc = "Ends a personal access token and closes its connections."
+	remove.Params, remove.Result = "{tokenName}", "none"
+	remove.Errors = regenerate.Errors
+	return []Spec{generate, regenerate, remove}
+}
+
+// allowed applies the switch of the whole feature.
+func (g *tokens) allowed() error {
+	if !g.settings.Bool(settings.PersonalAccessTokens) {
+		return errTokens
+	}
+	return nil
+}
+
+func (g *tokens) generate(ctx context.Context, c *rpc.Call) (any, error) {
+	var o struct {
+		Name   string `ejson:"tokenName"`
+		Bypass *bool  `ejson:"bypassTwoFactor"`
+	}
+	if err := c.Bind(&o); err != nil {
+		return nil, err
+	}
+	if err := g.allowed(); err != nil {
+		return nil, err
+	}
+	return g.accounts.GenerateToken(ctx, c.Peer, c.User, o.Name, o.Bypass != nil && *o.Bypass)
+}
+
+// tokenRef is the parameter that names a token.
+type tokenRef struct {
+	Name string `ejson:"tokenName"`
+}
+
+func (g *tokens) regenerate(ctx context.Context, c *rpc.Call) (any, error) {
+	var o tokenRef
+	if err := c.Bind(&o); err != nil {
+		return nil, err
+	}
+	if err := g.allowed(); err != nil {
+		return nil, err
+	}
+	return g.accounts.RegenerateToken(ctx, c.Peer, c.User, o.Name)
+}
+
+func (g *tokens) remove(ctx context.Context, c *rpc.Call) (any, error) {
+	var o tokenRef
+	if err := c.Bind(&o); err != nil {
+		return nil, err
+	}
+	return nil, g.accounts.RemoveToken(ctx, c.Peer, c.User, o.Name)
+}
