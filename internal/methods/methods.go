@@ -3,10 +3,16 @@ package methods
 // All lists the groups of the server. r is the router that will serve them, for
 // handlers that challenge or call on.
 func All(d Deps, r *Router) []Group {
+	door := gate{accounts: d.Accounts, factors: d.TwoFactor, settings: d.Settings}
 	return []Group{
 		&launcher{router: r},
 		&system{deps: d},
 		&settingsMethods{settings: d.Settings, audit: d.Audit, now: d.now},
 		&mutators{accounts: d.Accounts},
+		&logins{accounts: d.Accounts, gate: door},
+		&registration{accounts: d.Accounts, gate: door},
+		&profiles{accounts: d.Accounts, gate: door, challenge: r.Challenge},
+		&tokens{accounts: d.Accounts, settings: d.Settings},
+		&users{accounts: d.Accounts},
 	}
 }
