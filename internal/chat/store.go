@@ -63,8 +63,8 @@ type SubscriptionStore interface {
 	// room's membership; room is the room afterwards.
 	AddMember(ctx context.Context, s *Subscription) (room *Room, err error)
 	// RemoveMember ends a membership and leaves a Gone: NotFound when there is
-	// none, Conflict when the user is the room's last owner.
-	RemoveMember(ctx context.Context, roomID, userID string, at time.Time) (room *Room, was *Subscription, err error)
+	// none, Conflict when the user is the room's last owner and force is not set.
+	RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (room *Room, was *Subscription, err error)
 	// SetMemberRole gives or takes a role and returns the membership. NotFound
 	// without a membership, Conflict when it was that way already or when the
 	// last owner would lose the role.

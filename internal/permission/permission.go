@@ -63,6 +63,16 @@ const (
 	AddUserToAnyP   = "add-user-to-any-p-room"
 	MentionAll      = "mention-all"
 	MentionHere     = "mention-here"
+
+	DeleteOwnMessage = "delete-own-message"
+	ForceDelete      = "force-delete-message"
+	// BypassTimeLimit lets messages be edited and deleted however old they are.
+	BypassTimeLimit = "bypass-time-limit-edit-and-delete"
+	// Impersonate lets messages be shown under another name and picture.
+	Impersonate      = "message-impersonate"
+	SendManyMessages = "send-many-messages"
+	LeaveChannels    = "leave-c"
+	LeaveGroups      = "leave-p"
 )
 
 // Permission says which roles may do something. Roles of a room (owner,
@@ -87,6 +97,7 @@ var table = []Permission{
 	{BypassRateLimit, []string{Admin, Bot}},
 	{ArchiveRoom, []string{Admin, "owner"}},
 	{AssignRoles, admins},
+	{BypassTimeLimit, []string{Bot}},
 	{CreateChannels, everyone},
 	{CreateDirect, everyone},
 	{CreateGroups, everyone},
@@ -96,6 +107,7 @@ var table = []Permission{
 	{DeleteDirect, admins},
 	{DeleteMessage, []string{Admin, "owner", "moderator"}},
 	{DeleteGroups, []string{Admin, "owner"}},
+	{DeleteOwnMessage, everyone},
 	{DeleteUser, admins},
 	{EditMessage, []string{Admin, "owner", "moderator"}},
 	{EditOtherUserActiveStatus, admins},
@@ -104,13 +116,18 @@ var table = []Permission{
 	{EditOtherUserTOTP, admins},
 	{EditPrivilegedSetting, admins},
 	{EditRoom, []string{Admin, "owner", "moderator"}},
+	{ForceDelete, []string{Admin, "owner"}},
+	{LeaveChannels, everyone},
+	{LeaveGroups, everyone},
 	{LogoutOtherUser, admins},
 	{ManageSelectedSettings, admins},
 	{MentionAll, []string{Admin, "owner", "moderator", User}},
 	{MentionHere, []string{Admin, "owner", "moderator", User}},
+	{Impersonate, []string{Bot}},
 	{PinMessage, []string{Admin, "owner", "moderator"}},
 	{PostReadOnly, []string{Admin, "owner", "moderator"}},
 	{RemoveUser, []string{Admin, "owner", "moderator"}},
+	{SendManyMessages, []string{Bot}},
 	{SetModerator, []string{Admin, "owner"}},
 	{SetOwner, []string{Admin, "owner"}},
 	{SetReadOnly, []string{Admin, "owner"}},

@@ -135,7 +135,7 @@ func TestAppendJSON(t *testing.T) {
 		{"[l](https://x.org)", `[{"type":"PARAGRAPH","value":[{"type":"LINK","value":{"src":{"type":"PLAIN_TEXT","value":"https://x.org"},"label":[{"type":"PLAIN_TEXT","value":"l"}]}}]}]`},
 		{"@u", `[{"type":"PARAGRAPH","value":[{"type":"MENTION_USER","value":{"type":"PLAIN_TEXT","value":"u"}}]}]`},
 		{"```go\nx\n```", `[{"type":"CODE","language":"go","value":[{"type":"CODE_LINE","value":{"type":"PLAIN_TEXT","value":"x"}}]}]`},
-		{"</script>\x01\"\\\xff", `[{"type":"PARAGRAPH","value":[{"type":"PLAIN_TEXT","value":"</script>\u0001\"\\`+"\ufffd"+`"}]}]`},
+		{"</script>\x01\"\\\xff", `[{"type":"PARAGRAPH","value":[{"type":"PLAIN_TEXT","value":"</script>\u0001\"\\` + "\ufffd" + `"}]}]`},
 	} {
 		if got := string(Parse(c.in).AppendJSON(nil)); got != c.want {
 			t.Errorf("%q\n got %s\nwant %s", c.in, got, c.want)

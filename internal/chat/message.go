@@ -1,0 +1,363 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"ddpserver/internal/chat/md"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// Bounds on what one message may make the server look up.
+const (
+	maxMentions    = 100
+	maxChannels    = 20
+	maxURLs        = 20
+	maxAttachments = 20
+	// maxNotified is the size of a room up to which @all and @here also raise
+	// notices on desktops.
+	maxNotified = 500
+)
+
+// Draft is a message as its author sends it.
+type Draft struct {
+	// ID is the client's, or empty. A repeated Draft of the same author with the
+	// same id and text gives the message that is there (clients send calls
+	// again after a reconnect).
+	ID     string
+	RoomID string
+	Text   string
+	// TS is the client's idea of the time; zero is the present.
+	TS        time.Time
+	Groupable *bool
+	// Alias, Emoji and Avatar show the message as somebody else's.
+	Alias, Emoji, Avatar string
+	Attachments          []Attachment
+	// ThreadID must be empty: there are no threads.
+	ThreadID string
+}
+
+// Send posts a message.
+func (s *Service) Send(ctx context.Context, by *user.User, d Draft) (*Message, error) {
+	at := s.time()
+	ts, err := s.check(by, &d, at)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.member(ctx, by, d.RoomID, ErrInvalidRoom, fault.NotAllowed)
+	if err != nil {
+		return nil, err
+	}
+	if err := writable(a); err != nil {
+		return nil, err
+	}
+	m := &Message{
+		ID: d.ID, RoomID: d.RoomID, Text: d.Text, TS: ts, User: ref(by), UpdatedAt: at,
+		Alias: d.Alias, Emoji: d.Emoji, Avatar: d.Avatar, Groupable: d.Groupable, Attachments: d.Attachments,
+	}
+	if m.ID == "" {
+		m.ID = newID()
+	}
+	found, err := s.find(ctx, a, m.Text)
+	if err != nil {
+		return nil, err
+	}
+	m.Mentions, m.Channels, m.URLs = found.mentions, found.channels, found.urls
+	room, touched, err := s.store.InsertMessage(ctx, m, s.unread(a.room, found))
+	if errors.Is(err, dberr.Duplicate) {
+		return s.repeated(ctx, m)
+	}
+	if err != nil {
+		return nil, instead(err, dberr.NotFound, ErrInvalidRoom)
+	}
+	if err := errors.Join(s.tellMessage(room, m), s.tellRoom(room, updated)); err != nil {
+		return nil, err
+	}
+	s.tellUnread(room, append(touched, by.ID))
+	return m, s.notify(ctx, room, m, found)
+}
+
+// check refuses what needs no look-up, and settles the message's time.
+func (s *Service) check(by *user.User, d *Draft, at time.Time) (time.Time, error) {
+	ts := at
+	if !d.TS.IsZero() {
+		off := d.TS.Sub(at).Abs()
+		if off > time.Minute {
+			return ts, ErrTimestamp
+		}
+		if off <= 10*time.Second {
+			ts = d.TS.UTC().Truncate(time.Millisecond)
+		}
+	}
+	switch {
+	case d.ThreadID != "":
+		return ts, ErrThreads
+	case d.ID != "" && !usableID(d.ID):
+		return ts, ErrMessageID
+	case !utf8.ValidString(d.Text):
+		return ts, ErrInvalidMessage
+	case length(d.Text) > s.set.Int(settings.MessageMaxSize):
+		return ts, ErrSize
+	case strings.TrimSpace(d.Text) == "" && len(d.Attachments) == 0:
+		return ts, ErrInvalidMessage
+	case len(d.Alias)+len(d.Emoji)+len(d.Avatar) > 500:
+		return ts, ErrSize
+	case (d.Alias != "" || d.Avatar != "") && !permission.Has(by, permission.Impersonate):
+		return ts, ErrImpersonate
+	case d.Avatar != "" && !safeLink(d.Avatar):
+		return ts, ErrAttachment
+	}
+	return ts, s.checkAttachments(d.Attachments)
+}
+
+func (s *Service) checkAttachments(list []Attachment) error {
+	size := 0
+	for _, a := range list {
+		for _, link := range []string{a.TitleLink, a.AuthorLink, a.AuthorIcon, a.ImageURL, a.ThumbURL, a.MessageLink} {
+			if link != "" && !safeLink(link) {
+				return ErrAttachment
+			}
+			size += len(link)
+		}
+		size += len(a.Text) + len(a.Title) + len(a.AuthorName) + len(a.Color)
+		for _, f := range a.Fields {
+			size += len(f.Title) + len(f.Value)
+		}
+	}
+	if len(list) > maxAttachments || size > 4*s.set.Int(settings.MessageMaxSize) {
+		return ErrSize
+	}
+	return nil
+}
+
+// safeLink tells whether a client may put the text into a link: http, https, or
+// a path on this server.
+func safeLink(link string) bool {
+	low := strings.ToLower(link)
+	if len(link) > 2048 || strings.ContainsFunc(link, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
+		return false
+	}
+	return strings.HasPrefix(low, "https://") || strings.HasPrefix(low, "http://") || strings.HasPrefix(link, "/")
+}
+
+// usableID tells whether a client's id may become a document's.
+func usableID(id string) bool {
+	if len(id) > 64 {
+		return false
+	}
+	for i := 0; i < len(id); i++ {
+		c := id[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// length counts as JavaScript does, because that is what the clients count.
+func length(s string) int {
+	n := 0
+	for _, r := range s {
+		if n++; r >= 0x10000 {
+			n++
+		}
+	}
+	return n
+}
+
+// writable refuses members who may read only.
+func writable(a *seat) error {
+	if a.room.Archived {
+		return ErrRoomArchived
+	}
+	if a.room.ReadOnly && !a.may(permission.PostReadOnly) {
+		return ErrReadOnly
+	}
+	return nil
+}
+
+// repeated answers a message whose id is taken.
+func (s *Service) repeated(ctx context.Context, m *Message) (*Message, error) {
+	old, err := s.store.MessageByID(ctx, m.ID)
+	if err != nil {
+		return nil, instead(err, dberr.NotFound, ErrMessageID)
+	}
+	if old.RoomID != m.RoomID || old.User.ID != m.User.ID || old.Type != "" || old.Text != m.Text {
+		return nil, ErrMessageID
+	}
+	return old, nil
+}
+
+// found is what the text of a message points to.
+type found struct {
+	mentions  []Mention
+	channels  []ChannelRef
+	urls      []URL
+	all, here bool
+}
+
+// users are the ids of those mentioned by name.
+func (f *found) users() []string {
+	var ids []string
+	for _, m := range f.mentions {
+		if m.ID != "all" && m.ID != "here" {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// find looks up what a text points to: at most maxMentions users who exist,
+// maxChannels public channels, maxURLs addresses; the rest stays text.
+func (s *Service) find(ctx context.Context, a *seat, msg string) (*found, error) {
+	f := &found{}
+	if !strings.ContainsAny(msg, "@#/.") {
+		return f, nil
+	}
+	doc := md.Parse(msg)
+	var keys []string
+	for _, name := range doc.Texts(md.MentionUser, maxMentions) {
+		switch name {
+		case "all":
+			f.all = true
+		case "here":
+			f.here = true
+		default:
+			keys = append(keys, user.Key(name))
+		}
+	}
+	switch {
+	case f.all && !a.may(permission.MentionAll):
+		return nil, ErrMentionAll
+	case f.here && !a.may(permission.MentionHere):
+		return nil, ErrMentionHere
+	}
+	if limit := s.set.Int(settings.GroupMentionMax); limit > 0 && a.room.Users > limit {
+		f.all, f.here = false, false
+	}
+	for _, group := range []struct {
+		on   bool
+		name string
+	}{{f.all, "all"}, {f.here, "here"}} {
+		if group.on {
+			f.mentions = append(f.mentions, Mention{ID: group.name, Username: group.name})
+		}
+	}
+	if err := s.findUsers(ctx, f, keys); err != nil {
+		return nil, err
+	}
+	for _, name := range doc.Texts(md.MentionChannel, maxChannels) {
+		r, err := s.store.RoomByName(ctx, user.Key(name))
+		switch {
+		case err == nil && r.Type == Channel:
+			f.channels = append(f.channels, ChannelRef{ID: r.ID, Name: r.Name, FName: r.FName})
+		case err != nil && !errors.Is(err, dberr.NotFound):
+			return nil, err
+		}
+	}
+	for _, u := range doc.Texts(md.Link, maxURLs) {
+		if strings.HasPrefix(u, "http") {
+			f.urls = append(f.urls, URL{URL: u})
+		}
+	}
+	return f, nil
+}
+
+func (s *Service) findUsers(ctx context.Context, f *found, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	users, err := s.store.UsersByUsernames(ctx, keys)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(users, func(a, b *user.User) int {
+		return slices.Index(keys, a.UsernameKey) - slices.Index(keys, b.UsernameKey)
+	})
+	for _, u := range users {
+		f.mentions = append(f.mentions, Mention{ID: u.ID, Username: u.Username, Name: u.Name, Type: "user"})
+	}
+	return nil
+}
+
+// unread says whose counters a message moves (settings Unread_Count and
+// Unread_Count_DM).
+func (s *Service) unread(r *Room, f *found) Unread {
+	e := Unread{Users: f.users(), Group: f.all || f.here}
+	mode := s.set.String(settings.UnreadCount)
+	if r.Type == Direct {
+		mode = s.set.String(settings.UnreadCountDM)
+	}
+	switch mode {
+	case settings.CountAllMessages:
+		e.CountAll = true
+	case settings.CountUserMentions:
+		e.CountUsers = true
+	case settings.CountGroupMentions:
+		e.CountGroup = true
+	default:
+		e.CountUsers, e.CountGroup = true, true
+	}
+	return e
+}
+
+// notify raises notices on the desktops of the members a message addresses:
+// both sides of a direct room, and those who are mentioned.
+func (s *Service) notify(ctx context.Context, r *Room, m *Message, f *found) error {
+	var ids []string
+	switch {
+	case r.Type == Direct:
+		ids = r.UserIDs
+	case (f.all || f.here) && r.Users <= maxNotified:
+		all, _, err := s.store.Members(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		ids = all
+	default:
+		names := f.users()
+		if len(names) == 0 {
+			return nil
+		}
+		subs, err := s.store.SubscriptionsIn(ctx, r.ID, names)
+		if err != nil {
+			return err
+		}
+		for _, sub := range subs {
+			ids = append(ids, sub.User.ID)
+		}
+	}
+	for _, id := range ids {
+		if id == m.User.ID {
+			continue
+		}
+		if err := s.tellNotification(r, m, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// announce posts a system message. It moves nobody's counters.
+func (s *Service) announce(ctx context.Context, r *Room, m *Message) error {
+	_, err := s.announced(ctx, r, m)
+	return err
+}
+
+func (s *Service) announced(ctx context.Context, r *Room, m *Message) (*Message, error) {
+	m.ID, m.RoomID, m.UpdatedAt = newID(), r.ID, m.TS
+	m.Groupable = ptr(false)
+	room, _, err := s.store.InsertMessage(ctx, m, Unread{None: true})
+	if err != nil {
+		return nil, err
+	}
+	return m, errors.Join(s.tellMessage(room, m), s.tellRoom(room, updated))
+}

@@ -1,0 +1,243 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// maxRoomName bounds the name of a room in bytes; maxInvited the users one call
+// may add.
+const (
+	maxRoomName = 100
+	maxInvited  = 1000
+)
+
+// roomName is Rocket.Chat's default for UTF8_Channel_Names_Validation.
+var roomName = regexp.MustCompile(`^[0-9a-zA-Z_.-]+$`)
+
+// NewRoom is what a caller asks of a new channel or group.
+type NewRoom struct {
+	Type string
+	Name string
+	// Usernames are the first members; the creator is always one of them.
+	Usernames []string
+	ReadOnly  bool
+	Topic     string
+}
+
+// Create makes a channel or group, its creator the owner.
+func (s *Service) Create(ctx context.Context, by *user.User, n NewRoom) (*Room, error) {
+	need := permission.CreateChannels
+	if n.Type == Group {
+		need = permission.CreateGroups
+	}
+	if !permission.Has(by, need) {
+		return nil, fault.NotAllowed
+	}
+	name := strings.TrimSpace(n.Name)
+	if name == "" || len(name) > maxRoomName || !roomName.MatchString(name) {
+		return nil, ErrRoomName.With(map[string]any{"channel_name": clip(name, maxRoomName)})
+	}
+	if len(n.Usernames) > maxInvited {
+		return nil, ErrTooManyUsers
+	}
+	invited, err := s.users(ctx, n.Usernames)
+	if err != nil {
+		return nil, err
+	}
+	at := s.time()
+	creator := ref(by)
+	room := &Room{
+		ID: newID(), Type: n.Type, Name: name, FName: name, NameKey: user.Key(name), Creator: &creator,
+		ReadOnly: n.ReadOnly, Topic: clip(n.Topic, 1000), TS: at, UpdatedAt: at, Owners: []string{by.ID},
+	}
+	own := newSubscription(room, by, at)
+	own.Roles, own.LastSeen = []string{Owner}, at
+	subs := []*Subscription{own}
+	for _, u := range invited {
+		if u.ID != by.ID && u.IsActive() {
+			subs = append(subs, newSubscription(room, u, at))
+		}
+	}
+	room.Users, room.Membership = len(subs), 1
+	if err := s.store.CreateRoom(ctx, room, subs); err != nil {
+		return nil, instead(err, dberr.Duplicate, ErrDuplicateRoom.With(map[string]any{"channel_name": name}))
+	}
+	return room, s.tellArrivals(room, subs)
+}
+
+// tellArrivals publishes a room to those who just became members of it.
+func (s *Service) tellArrivals(room *Room, subs []*Subscription) error {
+	ids := make([]string, len(subs))
+	for i, sub := range subs {
+		ids[i] = sub.User.ID
+	}
+	s.tellMembership(room, ids...)
+	var errs []error
+	for _, sub := range subs {
+		errs = append(errs, s.tellSubscription(sub, inserted), s.tellOwnRoom(room, sub.User.ID, inserted))
+	}
+	return errors.Join(errs...)
+}
+
+// CreateDirect opens the direct room of the caller and these users, making it
+// when there is none: one room for each set of users.
+func (s *Service) CreateDirect(ctx context.Context, by *user.User, usernames []string) (*Room, error) {
+	if !permission.Has(by, permission.CreateDirect) {
+		return nil, fault.NotAllowed
+	}
+	limit := s.set.Int(settings.DirectMaxUsers)
+	if len(usernames) == 0 {
+		return nil, ErrInvalidUser
+	}
+	if len(usernames) > limit {
+		return nil, ErrTooManyDirect
+	}
+	others, err := s.users(ctx, usernames)
+	if err != nil {
+		return nil, instead(err, ErrUserNotFound, ErrInvalidUser)
+	}
+	sides := []*user.User{by}
+	for _, u := range others {
+		if u.ID != by.ID {
+			sides = append(sides, u)
+		}
+	}
+	if len(sides) > limit {
+		return nil, ErrTooManyDirect
+	}
+	slices.SortFunc(sides, func(a, b *user.User) int { return strings.Compare(a.ID, b.ID) })
+	return s.direct(ctx, by, sides)
+}
+
+func (s *Service) direct(ctx context.Context, by *user.User, sides []*user.User) (*Room, error) {
+	at := s.time()
+	room := &Room{ID: newID(), Type: Direct, Users: len(sides), Membership: 1, TS: at, UpdatedAt: at}
+	for _, u := range sides {
+		room.UserIDs = append(room.UserIDs, u.ID)
+		room.Usernames = append(room.Usernames, u.Username)
+	}
+	room.DirectKey = strings.Join(room.UserIDs, ",")
+	if len(sides) == 2 {
+		room.ID = strings.Join(room.UserIDs, "") // as Rocket.Chat names them
+	}
+	subs := make([]*Subscription, len(sides))
+	for i, u := range sides {
+		subs[i] = newSubscription(room, u, at)
+		subs[i].Alert, subs[i].Unread, subs[i].UserMentions = false, 0, 0
+		subs[i].Open = u.ID == by.ID || len(sides) > 2
+		subs[i].Name, subs[i].FName = directNames(sides, u)
+	}
+	err := s.store.CreateRoom(ctx, room, subs)
+	if err == nil {
+		return room, s.tellArrivals(room, subs)
+	}
+	if !errors.Is(err, dberr.Duplicate) {
+		return nil, err
+	}
+	if room, err = s.store.RoomByDirectKey(ctx, room.DirectKey); err != nil {
+		return nil, err
+	}
+	for _, sub := range subs { // one that an earlier crash left out
+		sub.RoomID = room.ID
+		if r, err := s.store.AddMember(ctx, sub); err == nil {
+			room = r
+		} else if !errors.Is(err, dberr.Duplicate) {
+			return nil, err
+		}
+	}
+	_, err = s.change(ctx, by.ID, room.ID, SubscriptionChange{Open: ptr(true)})
+	return room, err
+}
+
+// directNames is what one side of a direct room calls it: the others.
+func directNames(sides []*user.User, self *user.User) (name, fname string) {
+	var names, fnames []string
+	for _, u := range sides {
+		if u.ID == self.ID && len(sides) > 1 {
+			continue
+		}
+		names = append(names, u.Username)
+		if u.Name != "" {
+			fnames = append(fnames, u.Name)
+		} else {
+			fnames = append(fnames, u.Username)
+		}
+	}
+	return strings.Join(names, ", "), strings.Join(fnames, ", ")
+}
+
+// Room finds a room that the caller may know of: one's own rooms and public
+// channels. member tells which of both it is.
+func (s *Service) Room(ctx context.Context, by *user.User, roomID string) (room *Room, member bool, err error) {
+	a, err := s.seat(ctx, by, roomID)
+	if err != nil {
+		return nil, false, instead(err, dberr.NotFound, ErrRoomNotFound)
+	}
+	if a.sub == nil && a.room.Type != Channel {
+		return nil, false, ErrRoomNotFound
+	}
+	return a.room, a.sub != nil, nil
+}
+
+// RoomByName is Room by type and name, id, or, for direct rooms, the other
+// side's user name.
+func (s *Service) RoomByName(ctx context.Context, by *user.User, t, name string) (room *Room, member bool, err error) {
+	if t != Channel && t != Group && t != Direct || name == "" {
+		return nil, false, ErrInvalidRoom
+	}
+	var found *Room
+	if t == Direct {
+		found, err = s.directByName(ctx, by, name)
+	} else {
+		found, err = s.store.RoomByName(ctx, user.Key(name))
+	}
+	id := name
+	switch {
+	case err == nil && found.Type == t:
+		id = found.ID
+	case err != nil && !errors.Is(err, dberr.NotFound):
+		return nil, false, err
+	}
+	room, member, err = s.Room(ctx, by, id)
+	if err == nil && room.Type != t {
+		err = ErrRoomNotFound
+	}
+	if err != nil {
+		return nil, false, instead(err, ErrRoomNotFound, ErrInvalidRoom)
+	}
+	return room, member, nil
+}
+
+func (s *Service) directByName(ctx context.Context, by *user.User, name string) (*Room, error) {
+	other, err := s.store.UserByUsername(ctx, user.Key(trimAt(name)))
+	if err != nil {
+		return nil, err
+	}
+	ids := []string{by.ID, other.ID}
+	slices.Sort(ids)
+	return s.store.RoomByDirectKey(ctx, strings.Join(slices.Compact(ids), ","))
+}
+
+// Channels pages through the public channels, by name.
+func (s *Service) Channels(ctx context.Context, offset, count int) ([]*Room, int, error) {
+	return s.store.ListRooms(ctx, Channel, offset, count)
+}
+
+func clip(text string, max int) string {
+	if len(text) <= max {
+		return text
+	}
+	return strings.ToValidUTF8(text[:max], "")
+}
+
+func ptr[T any](v T) *T { return &v }

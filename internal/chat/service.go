@@ -1,0 +1,201 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/random"
+	"ddpserver/internal/user"
+)
+
+// Settings is what the package reads of the runtime settings; *settings.Service
+// has it.
+type Settings interface {
+	Bool(id string) bool
+	Int(id string) int
+	String(id string) string
+}
+
+// Options are the parts a Service works with. All but Now are required.
+type Options struct {
+	Store    Store
+	Settings Settings
+	Feed     feed.Publisher
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Service has the rules of rooms and messages. It is safe for concurrent use
+// and starts no goroutine.
+type Service struct {
+	store Store
+	set   Settings
+	feed  feed.Publisher
+	now   func() time.Time
+}
+
+// New makes a Service.
+func New(o Options) (*Service, error) {
+	if o.Store == nil || o.Settings == nil || o.Feed == nil {
+		return nil, errors.New("chat: store, settings and feed are required")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Service{store: o.Store, set: o.Settings, feed: o.Feed, now: o.Now}, nil
+}
+
+// Start makes the channel GENERAL if it is not there. It may run on several
+// nodes at once.
+func (s *Service) Start(ctx context.Context) error {
+	if _, err := s.store.RoomByID(ctx, GeneralID); !errors.Is(err, dberr.NotFound) {
+		return err
+	}
+	at := s.time()
+	err := s.store.CreateRoom(ctx, &Room{
+		ID: GeneralID, Type: Channel, Name: GeneralName, FName: GeneralName, NameKey: user.Key(GeneralName),
+		Default: true, TS: at, UpdatedAt: at,
+	}, nil)
+	if err != nil && !errors.Is(err, dberr.Duplicate) {
+		return fmt.Errorf("create %s: %w", GeneralID, err)
+	}
+	return nil
+}
+
+// time is the present as the database keeps it.
+func (s *Service) time() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+// ref names an account inside another document.
+func ref(u *user.User) Ref { return Ref{ID: u.ID, Username: u.Username, Name: u.Name} }
+
+// seat is a member in a room: everything a rule may ask for.
+type seat struct {
+	user *user.User
+	room *Room
+	// sub is nil for somebody who is not in the room.
+	sub *Subscription
+}
+
+// may tells whether the server's or the room's roles of the user allow that.
+func (a *seat) may(id string) bool {
+	if permission.Has(a.user, id) {
+		return true
+	}
+	return a.sub != nil && a.user.IsActive() && permission.Granted(a.sub.Roles, id)
+}
+
+// seat reads the room and the user's place in it; dberr.NotFound when there is
+// no such room.
+func (s *Service) seat(ctx context.Context, by *user.User, roomID string) (*seat, error) {
+	if roomID == "" {
+		return nil, dberr.NotFound
+	}
+	room, err := s.store.RoomByID(ctx, roomID)
+	if err != nil {
+		return nil, err
+	}
+	sub, err := s.store.Subscription(ctx, roomID, by.ID)
+	if err != nil && !errors.Is(err, dberr.NotFound) {
+		return nil, err
+	}
+	return &seat{user: by, room: room, sub: sub}, nil
+}
+
+// member is seat for calls that are open to members only. The refusals say what
+// the two reasons are called there.
+func (s *Service) member(ctx context.Context, by *user.User, roomID string, missing, outside error) (*seat, error) {
+	a, err := s.seat(ctx, by, roomID)
+	if errors.Is(err, dberr.NotFound) {
+		return nil, missing
+	}
+	if err != nil {
+		return nil, err
+	}
+	if a.sub == nil {
+		return nil, outside
+	}
+	return a, nil
+}
+
+// instead replaces dberr.NotFound (or another error of dberr) by a refusal.
+func instead(err, was, refusal error) error {
+	if errors.Is(err, was) {
+		return refusal
+	}
+	return err
+}
+
+// IsMember tells whether the user is in the room. Streams ask it.
+func (s *Service) IsMember(ctx context.Context, userID, roomID string) (bool, error) {
+	if userID == "" || roomID == "" {
+		return false, nil
+	}
+	_, err := s.store.Subscription(ctx, roomID, userID)
+	if errors.Is(err, dberr.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Members are the ids of a room's members with the membership counter that
+// they are at least as new as. A room that is gone has none.
+func (s *Service) Members(ctx context.Context, roomID string) ([]string, int64, error) {
+	ids, n, err := s.store.Members(ctx, roomID)
+	if errors.Is(err, dberr.NotFound) {
+		return nil, 0, nil
+	}
+	return ids, n, err
+}
+
+// SubscriptionsIn are the memberships of these users in a room.
+func (s *Service) SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*Subscription, error) {
+	return s.store.SubscriptionsIn(ctx, roomID, userIDs)
+}
+
+// users finds accounts by user name, in the order of the names and each once. A
+// name that nobody has is ErrUserNotFound with the name in its details.
+func (s *Service) users(ctx context.Context, names []string) ([]*user.User, error) {
+	keys := make([]string, 0, len(names))
+	for _, n := range names {
+		k := user.Key(trimAt(n))
+		if k == "" {
+			return nil, ErrUserNotFound
+		}
+		if !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	found, err := s.store.UsersByUsernames(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*user.User, len(keys))
+	for _, u := range found {
+		if i := slices.Index(keys, u.UsernameKey); i >= 0 {
+			out[i] = u
+		}
+	}
+	if slices.Contains(out, nil) {
+		return nil, ErrUserNotFound
+	}
+	return out, nil
+}
+
+// trimAt lets names be written as mentions.
+func trimAt(name string) string {
+	if len(name) > 1 && name[0] == '@' {
+		return name[1:]
+	}
+	return name
+}
+
+func newID() string { return random.ID() }
