@@ -1,25 +1,262 @@
-// Package mongo is the store on MongoDB.
+// Package mongo is the store on MongoDB, for several nodes on one database. It
+// keeps the documents of Meteor and Rocket.Chat, so it can also adopt a database
+// of theirs (see adopt.go).
+//
+// Every operation is one conditional command on one document, decided by what
+// the server says it matched; unique claims are inserts and updates against
+// unique indexes. Where a rule does not fit in a command, a compare-and-set loop
+// guards exactly what it read. There are no transactions, change streams,
+// pipelines, $expr, positional $, regular expressions or collations. Writes
+// are acknowledged by a majority and journaled, reads go to the primary, and
+// no operation takes longer than opTimeout. Whenever the outcome is unknown the
+// answer is dberr.Unavailable, never success.
+//
+// Errors of the server are reduced to their code and name: their text quotes
+// documents. Package mongotest is the server its tests run on.
 package mongo
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 	"go.uber.org/zap"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/store"
+	"ddpserver/internal/store/document"
 )
 
-// Options say how to open a store.
+const (
+	// opTimeout bounds every operation, the driver's own retry included.
+	opTimeout = 5 * time.Second
+	// connectTimeout bounds the first contact.
+	connectTimeout = 10 * time.Second
+	// closeTimeout bounds waiting for operations under way at Close.
+	closeTimeout = 5 * time.Second
+)
+
+// Options say how to open a store. The zero value is usable.
 type Options struct {
 	// Logger hears what an operator should know about an adopted database. Nil is silent.
 	Logger *zap.Logger
+	// Now tells the time for what the store itself lets age. Nil means time.Now.
+	Now func() time.Time
 }
 
 // Store is the store on MongoDB.
-type Store struct{ store.Store }
+type Store struct {
+	client *driver.Client
+	log    *zap.Logger
+	now    func() time.Time
 
-// Open connects to the database that url names and prepares its indexes.
-func Open(ctx context.Context, url string, o Options) (*Store, error) {
-	return nil, errors.ErrUnsupported
+	users, guards, settings, batches, outbox, events, counters *driver.Collection
+
+	locks   locks
+	cursors cursors
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open connects to the database that rawURL names, creates its indexes, brings
+// normalised keys and interrupted changes up to date, and returns the store.
+// Building indexes on a big adopted collection takes as long as ctx allows.
+func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
+	name, err := databaseName(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	journal := true
+	opts := options.Client().ApplyURI(rawURL).SetAppName("ddpserver").
+		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}).
+		SetReadConcern(readconcern.Majority()).SetReadPreference(readpref.Primary()).
+		SetServerSelectionTimeout(opTimeout).SetConnectTimeout(opTimeout)
+	if err := opts.Validate(); err != nil {
+		// The driver's text may quote the URL, and with it the password.
+		return nil, errors.New("MongoDB: " + strings.ReplaceAll(err.Error(), rawURL, "the URL"))
+	}
+	client, err := driver.Connect(opts)
+	if err != nil {
+		return nil, fmt.Errorf("MongoDB: %w", err)
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	db := client.Database(name)
+	s := &Store{
+		client: client, log: o.Logger, now: o.Now,
+		users:    db.Collection("users"),
+		guards:   db.Collection("ddpserver_guards"),
+		settings: db.Collection("rocketchat_settings"),
+		batches:  db.Collection("ddpserver_setting_batches"),
+		outbox:   db.Collection("ddpserver_outbox"),
+		events:   db.Collection("ddpserver_events"),
+		counters: db.Collection("ddpserver_counters"),
+	}
+	s.locks.init()
+	defer func() {
+		if err != nil {
+			_ = s.Close()
+		}
+	}()
+	first, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := client.Ping(first, readpref.Primary()); err != nil {
+		return nil, fmt.Errorf("MongoDB does not answer: %w", failure(err))
+	}
+	for _, step := range []func(context.Context) error{s.ensureIndexes, s.ensureCounters, s.adopt, s.recoverBatches} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("prepare MongoDB: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// databaseName takes the database out of a MongoDB URL, which net/url cannot
+// read when it lists several hosts.
+func databaseName(rawURL string) (string, error) {
+	_, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return "", errors.New("MongoDB: the URL must start with mongodb:// or mongodb+srv://")
+	}
+	_, path, _ := strings.Cut(rest, "/")
+	path, _, _ = strings.Cut(path, "?")
+	name, err := url.PathUnescape(path)
+	if err != nil || name == "" {
+		return "", errors.New("MongoDB: the URL names no database, write mongodb://host/NAME")
+	}
+	return name, nil
+}
+
+// Ping tells whether the primary answers.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	return failure(s.client.Ping(ctx, readpref.Primary()))
+}
+
+// Close ends the connections after the operations under way.
+func (s *Store) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := s.client.Disconnect(ctx); err != nil && !errors.Is(err, driver.ErrClientDisconnected) {
+		return fmt.Errorf("MongoDB: %w", err)
+	}
+	return nil
+}
+
+// op gives an operation its time.
+func op(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, opTimeout)
+}
+
+// failure gives an error of the driver its place in dberr; errors of our own pass.
+func failure(err error) error {
+	var server driver.ServerError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, driver.ErrNoDocuments):
+		return dberr.NotFound
+	case own(err):
+		return err
+	case driver.IsDuplicateKeyError(err):
+		return duplicate(err)
+	case errors.As(err, &server):
+		return serverFailure(server)
+	}
+	return fmt.Errorf("MongoDB: %w: %w", dberr.Unavailable, err)
+}
+
+func own(err error) bool {
+	for _, e := range []error{dberr.NotFound, dberr.Conflict, dberr.Duplicate, dberr.DuplicateEmail, dberr.DuplicateUsername,
+		dberr.Exhausted, dberr.Unavailable, document.ErrBroken} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// unfit are the codes with which a server refuses an update because the stored
+// document has another shape: nothing was changed and never will be.
+var unfit = []int{2 /* BadValue */, 14 /* TypeMismatch */, 28 /* PathNotViable */}
+
+func serverFailure(err driver.ServerError) error {
+	for _, code := range unfit {
+		if err.HasErrorCode(code) {
+			return fmt.Errorf("MongoDB: %w: refused with code %d", document.ErrBroken, code)
+		}
+	}
+	name, code := "server error", 0
+	var ce driver.CommandError
+	var we driver.WriteException
+	switch {
+	case errors.As(err, &ce):
+		name, code = ce.Name, int(ce.Code)
+	case errors.As(err, &we) && we.WriteConcernError != nil:
+		name, code = "write concern: "+we.WriteConcernError.Name, we.WriteConcernError.Code
+	case errors.As(err, &we) && len(we.WriteErrors) > 0:
+		code = we.WriteErrors[0].Code
+	}
+	if ce.Wrapped != nil {
+		// A network error under way: its text holds addresses only.
+		return fmt.Errorf("MongoDB: %w: %w", dberr.Unavailable, ce.Wrapped)
+	}
+	return fmt.Errorf("MongoDB: %w: %s (code %d)", dberr.Unavailable, name, code)
+}
+
+// duplicate tells which unique index refused, by the index's name: the text
+// after it quotes the document.
+func duplicate(err error) error {
+	_, index, _ := strings.Cut(err.Error(), " index: ")
+	index, _, _ = strings.Cut(index, " ")
+	switch {
+	case strings.HasPrefix(index, "ddpUsernameKey"), strings.HasPrefix(index, "username"):
+		return dberr.DuplicateUsername
+	case strings.HasPrefix(index, "ddpEmailKeys"), strings.HasPrefix(index, "emails.address"):
+		return dberr.DuplicateEmail
+	}
+	return dberr.Duplicate
+}
+
+// findRaw reads one document; dberr.NotFound when there is none.
+func findRaw(ctx context.Context, c *driver.Collection, filter bson.D, opts ...options.Lister[options.FindOneOptions]) (bson.Raw, error) {
+	raw, err := c.FindOne(ctx, filter, opts...).Raw()
+	return raw, failure(err)
+}
+
+// findAll reads documents in order and hands each to each.
+func findAll(ctx context.Context, c *driver.Collection, filter bson.D, each func(bson.Raw) error, opts ...options.Lister[options.FindOptions]) error {
+	cur, err := c.Find(ctx, filter, opts...)
+	if err != nil {
+		return failure(err)
+	}
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
+	for cur.Next(ctx) {
+		if err := each(cur.Current); err != nil {
+			return err
+		}
+	}
+	return failure(cur.Err())
+}
+
+// matched turns the outcome of an update into whether its filter held.
+func matched(res *driver.UpdateResult, err error) (bool, error) {
+	if err != nil {
+		return false, failure(err)
+	}
+	return res.MatchedCount > 0, nil
 }

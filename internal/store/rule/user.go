@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/document"
 	"ddpserver/internal/user"
 )
 
@@ -161,7 +162,7 @@ func ClearTrust(u *user.User) {
 // tells whether a session died and whether anything changed. Tokens without a
 // start never age.
 func Sweep(u *user.User, sessions, resets, enrols time.Time) (died, changed bool) {
-	old := func(when, limit time.Time) bool { return !when.IsZero() && when.Before(limit) }
+	old := func(when, limit time.Time) bool { return !when.IsZero() && when.Before(document.Milli(limit)) }
 	if r := u.Services.Resume; r != nil {
 		n := len(r.LoginTokens)
 		r.LoginTokens = slices.DeleteFunc(r.LoginTokens, func(t user.LoginToken) bool {

@@ -1,0 +1,211 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"ddpserver/internal/feed"
+	"ddpserver/internal/random"
+	"ddpserver/internal/store/document"
+)
+
+// Events carry a time stamp that the primary draws from the cluster's clock
+// when it inserts them; it only grows, on a new primary too. Two inserts may
+// become visible in another order than their stamps, so a reader looks back
+// over a window each time and leaves out what it was given already. What it was
+// given is remembered here, under the cursor; a cursor that is not known (of
+// another process, or old) only means that events may come twice.
+
+const (
+	// eventLife is how long events are kept for nodes that poll.
+	eventLife = 10 * time.Minute
+	// lookBack is far more than the time between an insert's stamp and its visibility.
+	lookBack = 5 * time.Second
+	// maxPage bounds one answer.
+	maxPage = 5000
+	// maxCursors is the number of cursors remembered; a reader needs two.
+	maxCursors = 64
+)
+
+// cursor is how far a reader came.
+type cursor struct {
+	at   bson.Timestamp
+	seen map[string]uint32 // ids inside the window, with the second of their stamp
+}
+
+// cursors remembers cursors by their text, the oldest forgotten first.
+type cursors struct {
+	mu    sync.Mutex
+	byKey map[string]cursor
+	order []string
+}
+
+func (c *cursors) get(key string) (cursor, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cur, ok := c.byKey[key]
+	return cur, ok
+}
+
+func (c *cursors) put(cur cursor) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byKey == nil {
+		c.byKey = make(map[string]cursor)
+	}
+	key := stampText(cur.at) + "." + random.ID()
+	c.byKey[key] = cur
+	c.order = append(c.order, key)
+	if len(c.order) > maxCursors {
+		delete(c.byKey, c.order[0])
+		c.order = c.order[1:]
+	}
+	return key
+}
+
+// AppendEvent implements feed.Store. An upsert, because only an update can ask
+// the server for its clock.
+func (s *Store) AppendEvent(ctx context.Context, e feed.Event) error {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	raw, err := document.Encode(e)
+	if err != nil {
+		return err
+	}
+	var fields bson.D
+	if err := bson.Unmarshal(raw, &fields); err != nil {
+		return err
+	}
+	set := fields[1:] // without _id, which comes first
+	set = append(set, bson.E{Key: "forgetAt", Value: s.now().Add(eventLife)})
+	_, err = s.events.UpdateOne(ctx, bson.D{{Key: "_id", Value: e.ID}}, bson.D{
+		{Key: "$setOnInsert", Value: set},
+		{Key: "$currentDate", Value: bson.D{{Key: "ts", Value: bson.D{{Key: "$type", Value: "timestamp"}}}}},
+	}, options.UpdateOne().SetUpsert(true))
+	return failure(err)
+}
+
+// EventsSince implements feed.Store.
+func (s *Store) EventsSince(ctx context.Context, after string) ([]feed.Event, string, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	if after == "" {
+		cur, err := s.startCursor(ctx)
+		if err != nil {
+			return nil, after, err
+		}
+		return nil, s.cursors.put(cur), nil
+	}
+	cur, known := s.cursors.get(after)
+	if !known {
+		at, err := parseStamp(after)
+		if err != nil {
+			return nil, after, err
+		}
+		cur = cursor{at: at}
+	}
+	fresh, next, err := s.unseen(ctx, cur)
+	if err != nil || len(fresh) == 0 {
+		// Nothing new: the same cursor goes on.
+		if err == nil && !known {
+			after = s.cursors.put(next)
+		}
+		return nil, after, err
+	}
+	events, err := s.fetch(ctx, fresh)
+	if err != nil {
+		return nil, after, err
+	}
+	return events, s.cursors.put(next), nil
+}
+
+// startCursor stands behind every event that is visible now.
+func (s *Store) startCursor(ctx context.Context) (cursor, error) {
+	var cur cursor
+	err := findAll(ctx, s.events, bson.D{}, func(raw bson.Raw) error {
+		t, i, _ := raw.Lookup("ts").TimestampOK()
+		cur.at = bson.Timestamp{T: t, I: i}
+		return nil
+	}, options.Find().SetSort(bson.D{{Key: "ts", Value: -1}}).SetLimit(1).SetProjection(bson.D{{Key: "ts", Value: 1}}))
+	if err != nil {
+		return cursor{}, err
+	}
+	_, next, err := s.unseen(ctx, cur)
+	return next, err
+}
+
+// unseen lists the ids of events that the reader at cur was not given yet, in
+// the order of their stamps, and where the reader stands then. It reads the
+// index only.
+func (s *Store) unseen(ctx context.Context, cur cursor) (ids []string, next cursor, err error) {
+	from := bson.Timestamp{}
+	if window := uint32(lookBack / time.Second); cur.at.T > window {
+		from.T = cur.at.T - window
+	}
+	next = cursor{at: cur.at, seen: make(map[string]uint32, len(cur.seen))}
+	err = findAll(ctx, s.events, bson.D{{Key: "ts", Value: bson.D{{Key: "$gte", Value: from}}}}, func(raw bson.Raw) error {
+		id, ok := raw.Lookup("_id").StringValueOK()
+		t, i, ok2 := raw.Lookup("ts").TimestampOK()
+		if !ok || !ok2 || len(ids) >= maxPage {
+			return nil
+		}
+		if _, given := cur.seen[id]; !given {
+			ids = append(ids, id)
+		}
+		next.seen[id] = t
+		if at := (bson.Timestamp{T: t, I: i}); at.After(next.at) {
+			next.at = at
+		}
+		return nil
+	}, options.Find().SetSort(bson.D{{Key: "ts", Value: 1}, {Key: "_id", Value: 1}}).SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: "ts", Value: 1}}))
+	return ids, next, err
+}
+
+// fetch reads events by id, in that order. One that was forgotten meanwhile is left out.
+func (s *Store) fetch(ctx context.Context, ids []string) ([]feed.Event, error) {
+	byID := make(map[string]feed.Event, len(ids))
+	err := findAll(ctx, s.events, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, func(raw bson.Raw) error {
+		var e feed.Event
+		err := document.Decode(raw, &e)
+		byID[e.ID] = e
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	events := make([]feed.Event, 0, len(ids))
+	for _, id := range ids {
+		if e, ok := byID[id]; ok {
+			events = append(events, e)
+		}
+	}
+	return events, nil
+}
+
+func stampText(t bson.Timestamp) string {
+	return strconv.FormatUint(uint64(t.T), 10) + "." + strconv.FormatUint(uint64(t.I), 10)
+}
+
+// parseStamp reads the stamp in front of a cursor's text.
+func parseStamp(key string) (t bson.Timestamp, err error) {
+	parts := strings.Split(key, ".")
+	if len(parts) != 3 {
+		return t, fmt.Errorf("events: bad cursor %q", key)
+	}
+	sec, err := strconv.ParseUint(parts[0], 10, 32)
+	if err != nil {
+		return t, fmt.Errorf("events: bad cursor %q", key)
+	}
+	inc, err := strconv.ParseUint(parts[1], 10, 32)
+	if err != nil {
+		return t, fmt.Errorf("events: bad cursor %q", key)
+	}
+	return bson.Timestamp{T: uint32(sec), I: uint32(inc)}, nil
+}

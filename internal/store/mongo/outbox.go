@@ -1,0 +1,176 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/mail"
+	"ddpserver/internal/store/document"
+)
+
+// The number of waiting items is a counter document, so that the bound holds
+// with any number of nodes: it is raised before an item is inserted and lowered
+// after one is removed. A crash in between leaves it too high, never too low;
+// repair sets it right once nothing has touched it for a while.
+
+const (
+	outboxCounter = "outbox"
+	// repairAfter is longer than any operation that could still be under way.
+	repairAfter = time.Minute
+)
+
+// PutMail implements mail.Store; Duplicate when the id is in use.
+func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	raw, err := document.Encode(it)
+	if err != nil {
+		return err
+	}
+	ok, err := s.reserve(ctx, max)
+	if err == nil && !ok {
+		if ok, err = s.repair(ctx); ok {
+			ok, err = s.reserve(ctx, max)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return dberr.Exhausted
+	}
+	_, err = s.outbox.InsertOne(ctx, raw)
+	if err = failure(err); err != nil && !errors.Is(err, dberr.Unavailable) {
+		return errors.Join(err, s.release(ctx))
+	}
+	return err
+}
+
+func (s *Store) reserve(ctx context.Context, max int) (bool, error) {
+	return matched(s.counters.UpdateOne(ctx, bson.D{{Key: "_id", Value: outboxCounter}, {Key: "n", Value: bson.D{{Key: "$lt", Value: int64(max)}}}},
+		bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: int64(1)}}}, {Key: "$set", Value: bson.D{{Key: "at", Value: s.now()}}}}))
+}
+
+func (s *Store) release(ctx context.Context) error {
+	_, err := s.counters.UpdateOne(ctx, bson.D{{Key: "_id", Value: outboxCounter}, {Key: "n", Value: bson.D{{Key: "$gt", Value: int64(0)}}}},
+		bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: int64(-1)}}}, {Key: "$set", Value: bson.D{{Key: "at", Value: s.now()}}}})
+	return failure(err)
+}
+
+// repair sets the counter to the number of items when nobody can be in the
+// middle of changing it, and tells whether it did.
+func (s *Store) repair(ctx context.Context) (bool, error) {
+	raw, err := findRaw(ctx, s.counters, bson.D{{Key: "_id", Value: outboxCounter}})
+	if err != nil {
+		return false, err
+	}
+	at, ok := raw.Lookup("at").TimeOK()
+	if !ok || s.now().Sub(at) < repairAfter {
+		return false, nil
+	}
+	items, err := s.outbox.CountDocuments(ctx, bson.D{})
+	if err != nil {
+		return false, failure(err)
+	}
+	return matched(s.counters.UpdateOne(ctx,
+		bson.D{{Key: "_id", Value: outboxCounter}, {Key: "n", Value: bson.D{{Key: "$gt", Value: items}}}, {Key: "at", Value: at}},
+		bson.D{{Key: "$set", Value: bson.D{{Key: "n", Value: items}, {Key: "at", Value: s.now()}}}}))
+}
+
+// ClaimMail implements mail.Store.
+func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, lease time.Duration) (mail.Item, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	filter := bson.D{
+		{Key: "notBefore", Value: bson.D{{Key: "$lte", Value: now}}},
+		{Key: "leaseUntil", Value: bson.D{{Key: "$not", Value: bson.D{{Key: "$gt", Value: now}}}}},
+	}
+	update := bson.D{
+		{Key: "$set", Value: bson.D{{Key: "owner", Value: owner}, {Key: "leaseUntil", Value: now.Add(lease)}}},
+		{Key: "$inc", Value: bson.D{{Key: "tries", Value: 1}}},
+	}
+	raw, err := s.outbox.FindOneAndUpdate(ctx, filter, update, options.FindOneAndUpdate().
+		SetSort(bson.D{{Key: "createdAt", Value: 1}, {Key: "_id", Value: 1}}).SetReturnDocument(options.After)).Raw()
+	if err != nil {
+		return mail.Item{}, failure(err)
+	}
+	var it mail.Item
+	if err := document.Decode(raw, &it); err != nil {
+		return mail.Item{}, err
+	}
+	return it, nil
+}
+
+// RetryMail implements mail.Store.
+func (s *Store) RetryMail(ctx context.Context, id, owner string, notBefore time.Time) error {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	if owner != "" {
+		ok, err := matched(s.outbox.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "owner", Value: owner}}, bson.D{
+			{Key: "$set", Value: bson.D{{Key: "notBefore", Value: notBefore}}},
+			{Key: "$unset", Value: bson.D{{Key: "owner", Value: 1}, {Key: "leaseUntil", Value: 1}}},
+		}))
+		if ok || err != nil {
+			return err
+		}
+	}
+	if _, err := findRaw(ctx, s.outbox, bson.D{{Key: "_id", Value: id}}); err != nil {
+		return err
+	}
+	return dberr.Conflict
+}
+
+// DeleteMail implements mail.Store; an item that is gone is no error.
+func (s *Store) DeleteMail(ctx context.Context, id string) error {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	res, err := s.outbox.DeleteOne(ctx, bson.D{{Key: "_id", Value: id}})
+	if err != nil || res.DeletedCount == 0 {
+		return failure(err)
+	}
+	// The item is gone whatever becomes of the counter, which repair corrects.
+	_ = s.release(ctx)
+	return nil
+}
+
+// NextMail implements mail.Store.
+func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	leased := bson.D{{Key: "leaseUntil", Value: bson.D{{Key: "$exists", Value: true}}}}
+	free := bson.D{{Key: "leaseUntil", Value: bson.D{{Key: "$exists", Value: false}}}}
+	a, err := first(ctx, s.outbox, free, "notBefore")
+	if err != nil {
+		return time.Time{}, err
+	}
+	b, err := first(ctx, s.outbox, leased, "leaseUntil")
+	if err != nil {
+		return time.Time{}, err
+	}
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b, nil
+	}
+	return a, nil
+}
+
+// first is the lowest date under a key among the documents that match; zero when none does.
+func first(ctx context.Context, c *driver.Collection, filter bson.D, key string) (time.Time, error) {
+	raw, err := findRaw(ctx, c, filter, options.FindOne().SetSort(bson.D{{Key: key, Value: 1}}))
+	if errors.Is(err, dberr.NotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	t, ok := raw.Lookup(key).TimeOK()
+	if !ok {
+		return time.Time{}, document.ErrBroken
+	}
+	return t.UTC(), nil
+}
