@@ -1,0 +1,139 @@
+package ddp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/fault"
+	"ddpserver/internal/rpc"
+)
+
+// callWithFactor is the method that takes a second factor along, and the msg of
+// the literal frame the documentation shows for it (decisions 2).
+const callWithFactor = "callWithTwoFactorRequired"
+
+var errUnblocked = errors.New("ddp: the user cannot be changed after Unblock")
+
+// SetLogin implements rpc.Session for the call.
+func (it *item) SetLogin(ctx context.Context, l rpc.Login) error {
+	it.s.mu.Lock()
+	released := it.released
+	it.s.mu.Unlock()
+	if released {
+		return errUnblocked
+	}
+	it.hold() // what the change shows leaves together with the answer
+	return it.s.setLogin(ctx, l)
+}
+
+// Unblock implements rpc.Session for the call.
+func (it *item) Unblock() { it.s.unblock(it) }
+
+// Carrier is the session behind a call that came through this engine; nil for
+// calls from other doors.
+func Carrier(c *rpc.Call) *Session {
+	if it, ok := c.Session.(*item); ok {
+		return it.s
+	}
+	return nil
+}
+
+// method runs a method message.
+func (s *Session) method(it *item) {
+	e, text := &it.env, it.text
+	id, params, seed := e.id.of(text), e.params.of(text), e.randomSeed.of(text)
+	if !isString(id) || !isString(e.method.of(text)) || params != nil && params[0] != '[' || seed != nil && seed[0] != '"' {
+		s.malformed("Malformed method invocation", compact(text, e))
+		return
+	}
+	it.call.Method = s.srv.names.of(unquoted(e.method.of(text)))
+	it.call.Params = params
+	if seed != nil {
+		it.call.Seed = string(unquoted(seed))
+	}
+	s.call(it, id)
+}
+
+// factorFrame runs the literal frame: its members become the one parameter of
+// the method call.
+func (s *Session) factorFrame(it *item) {
+	e, text := &it.env, it.text
+	id, seed := e.id.of(text), e.randomSeed.of(text)
+	if !isString(id) || seed != nil && seed[0] != '"' {
+		s.malformed("Malformed method invocation", compact(text, e))
+		return
+	}
+	params := append(make([]byte, 0, len(text)), `[{`...)
+	for _, m := range [...]struct {
+		key  string
+		span span
+	}{{"code", e.code}, {"ddpMethod", e.ddpMethod}, {"method", e.method}, {"params", e.params}} {
+		if !m.span.present() {
+			continue
+		}
+		if len(params) > 2 {
+			params = append(params, ',')
+		}
+		params = append(params, '"')
+		params = append(params, m.key...)
+		params = append(params, `":`...)
+		params = append(params, m.span.of(text)...)
+	}
+	it.call.Method = callWithFactor
+	it.call.Params = append(params, `}]`...)
+	if seed != nil {
+		it.call.Seed = string(unquoted(seed))
+	}
+	s.call(it, id)
+}
+
+// call runs the handler and answers. Data messages the call caused are queued
+// before, result and updated leave in one write (spec meteor-ddp A10).
+func (s *Session) call(it *item, id []byte) {
+	it.call.Peer = s.peer
+	it.call.Login = s.Login()
+	it.call.Session = it
+	s.srv.stats.calls.Add(1)
+	result, err := s.invoke(&it.call)
+	s.srv.stats.calls.Add(-1)
+	f := s.frames()
+	if err == nil && !f.result(id, result) {
+		s.srv.log.Error("method result cannot be encoded", zap.String("method", it.call.Method),
+			zap.String("conn", s.ID()), zap.String("type", fmt.Sprintf("%T", result)))
+		err = fault.Internal
+	}
+	if err != nil {
+		f.refusal(id, err)
+	}
+	f.updated(id)
+	s.put(f.buffer)
+	it.unhold()
+	s.srv.names.learn(it.call.Method, err)
+}
+
+// invoke contains a panic to the call.
+func (s *Session) invoke(c *rpc.Call) (result any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.srv.log.Error("method panicked", zap.String("method", c.Method), zap.String("conn", s.ID()),
+				zap.Any("panic", p), zap.Stack("stack"))
+			result, err = nil, fault.Internal
+		}
+	}()
+	return s.srv.handler.Method(s.srv.ctx, c)
+}
+
+// hello lets the handler start the universal publications.
+func (s *Session) hello(it *item) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.srv.log.Error("connected hook panicked", zap.String("conn", s.ID()), zap.Any("panic", p), zap.Stack("stack"))
+		}
+	}()
+	it.hold()
+	defer it.unhold()
+	s.srv.handler.Connected(s.srv.ctx, s)
+}

@@ -1,0 +1,51 @@
+// Package ddp is the protocol engine: it speaks Meteor's DDP (versions 1, pre2
+// and pre1) with any number of connections and calls a Handler for what they ask.
+//
+// It does not know users, permissions, databases, rate limits or what any method
+// does; it does not frame SockJS (see package sockjs, which wraps a Conn), does
+// not resume sessions, and does not log calls: the Handler does.
+//
+// # The life of a session
+//
+//  1. ServeHTTP upgrades a request and leaves the HTTP handler, or a transport
+//     calls Serve with a Conn. One goroutine, the reader, belongs to the
+//     connection from now on (Server.run). The timing wheel rings if no connect
+//     message comes within Limits.Handshake.
+//  2. The reader scans each message once (scanner), without decoding params. It
+//     answers heartbeats, the handshake and what is no message at once. All else
+//     gets its turn (inbox.go): a call of a quick method runs on the reader when
+//     nothing is before it; otherwise a copy is queued and a worker goroutine
+//     runs the queue in order until it is empty. A call that unblocks keeps its
+//     goroutine and lets a new worker go on with the queue.
+//  3. Handlers return results and errors; the worker encodes result and updated
+//     into one buffer. Publications change the view (the merge box) and what
+//     becomes visible is encoded into the outbox under the session's lock, so
+//     that frames leave in the order of the changes.
+//  4. The outbox writes from where the messages are made, without waiting. Only
+//     when the socket is behind does a flusher goroutine exist; more than
+//     Limits.QueuedBytes waiting ends the session.
+//  5. The session ends once (Session.end), with a named DisconnectReason. A
+//     goroutine stops its subscriptions, runs the OnClose functions and
+//     Handler.Disconnected, and takes it out of the registry. Calls that still
+//     run are not cancelled; what they answer is dropped.
+//
+// # Goroutines
+//
+//	reader    one for each connection, as long as it lives
+//	worker    while messages are queued; one more for each unblocked call
+//	flusher   while the socket is behind
+//	leaver    once, at a session's end
+//	wheel     one for the server, while there are sessions
+//
+// Server.Shutdown waits for all of them.
+//
+// # Locks, in the order in which they may be taken
+//
+//	Server.mu    registry of sessions, users, addresses
+//	Session.mu   login, queue, subscriptions, view
+//	outbox.mu    queued bytes
+//	wheel.mu     the timing wheel; nothing is taken under it
+//
+// No handler, OnStop or OnClose function runs, no connection is written and no
+// encoder of foreign values runs while one of them is held.
+package ddp

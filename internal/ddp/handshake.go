@@ -1,0 +1,81 @@
+package ddp
+
+import "ddpserver/internal/ejson"
+
+// version is a version of the protocol. pre2 behaves as 1; pre1 has no
+// heartbeats (spec meteor-ddp A5).
+type version uint8
+
+const (
+	none version = iota
+	v1
+	pre2
+	pre1
+)
+
+// String is the version's name on the wire.
+func (v version) String() string { return [...]string{"", "1", "pre2", "pre1"}[v] }
+
+func versionOf(name string) version {
+	switch name {
+	case "1":
+		return v1
+	case "pre2":
+		return pre2
+	case "pre1":
+		return pre1
+	}
+	return none
+}
+
+// negotiate chooses the version: that of the client if it is the first in its
+// list that the server knows. Otherwise ok is false and v is what the server
+// would have spoken.
+func negotiate(want, support []byte) (v version, ok bool) {
+	var name string
+	var list []string
+	if ejson.Unmarshal(want, &name) != nil || ejson.Unmarshal(support, &list) != nil {
+		return v1, false
+	}
+	listed := false
+	for _, l := range list {
+		listed = listed || l == name
+		if v == none {
+			v = versionOf(l)
+		}
+	}
+	if !listed || v == none {
+		return v1, false
+	}
+	return v, v == versionOf(name)
+}
+
+// connect deals with a connect message, at once.
+func (s *Session) connect(text []byte, e *envelope) {
+	if s.connected {
+		s.malformed("Already connected", compact(text, e))
+		return
+	}
+	v, ok := negotiate(e.version.of(text), e.support.of(text))
+	f := s.frames()
+	if !ok {
+		f.failed(v)
+		s.put(f.buffer)
+		s.end(Refused)
+		return
+	}
+	s.connected, s.version = true, v
+	s.mu.Lock()
+	if s.ended || s.draining {
+		s.mu.Unlock()
+		putBuffer(f.buffer)
+		return
+	}
+	s.live = true
+	s.mu.Unlock()
+	s.srv.connected(s)
+	f.connected(s.ID())
+	s.put(f.buffer)
+	s.heartbeat()
+	s.enqueue(&item{s: s, kind: kindHello})
+}

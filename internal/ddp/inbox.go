@@ -1,0 +1,196 @@
+package ddp
+
+import "ddpserver/internal/rpc"
+
+// kind is what an item asks for.
+type kind uint8
+
+const (
+	kindUnknown kind = iota // a message nobody knows: answered in its turn
+	kindHello               // the session is connected
+	kindMethod
+	kindFactor // the literal frame of callWithTwoFactorRequired
+	kindSub
+	kindUnsub
+)
+
+// item is a message in its turn. It is the rpc.Session of the call it holds.
+type item struct {
+	s        *Session
+	kind     kind
+	inline   bool // runs on the reader's goroutine
+	released bool // Unblock was called; guarded by the session's lock
+	holding  bool // its messages gather in the outbox; guarded likewise
+	text     []byte
+	env      envelope
+	call     rpc.Call
+}
+
+// light tells whether the item surely does not wait, so that earlier answers may
+// wait for its own.
+func (it *item) light() bool {
+	switch it.kind {
+	case kindUnknown, kindUnsub:
+		return true
+	case kindMethod:
+		name := unquoted(it.env.method.of(it.text))
+		return name != nil && it.s.srv.quick(it.s.srv.names.of(name))
+	}
+	return false
+}
+
+// accept gives a message its turn (spec meteor-ddp A13): at once, here, when
+// nothing is before it and it does not wait; else a copy is queued.
+func (s *Session) accept(sc *scanner, k kind) {
+	it := &sc.item
+	*it = item{s: s, kind: k, text: sc.text, env: sc.env, inline: true}
+	light := it.light()
+	s.mu.Lock()
+	if s.ended || s.draining {
+		s.mu.Unlock()
+		return
+	}
+	if s.working || !light {
+		s.mu.Unlock()
+		s.enqueue(&item{s: s, kind: k, text: append([]byte(nil), sc.text...), env: sc.env})
+		return
+	}
+	s.working = true
+	s.mu.Unlock()
+	s.process(it)
+	*it = item{}
+	s.mu.Lock()
+	s.working = false
+	last := s.draining
+	s.mu.Unlock()
+	if last {
+		s.end(ServerShutdown)
+	}
+}
+
+// enqueue puts an item at the end of the queue and sees that somebody works on
+// the queue. The reader never waits here: a full queue ends the connection.
+func (s *Session) enqueue(it *item) {
+	s.mu.Lock()
+	if s.ended || s.draining {
+		s.mu.Unlock()
+		return
+	}
+	if len(s.queue) >= s.srv.limits.QueuedFrames {
+		s.mu.Unlock()
+		s.end(TooManyPending)
+		return
+	}
+	s.queue = append(s.queue, it)
+	start := !s.working
+	s.working = true
+	s.mu.Unlock()
+	if start {
+		s.srv.done.Add(1)
+		go s.work()
+	}
+}
+
+// work is the ordered worker: it runs the queued messages one after another and
+// leaves when there are none, or when the message it runs lets the next one
+// start.
+func (s *Session) work() {
+	defer s.srv.done.Done()
+	for {
+		s.mu.Lock()
+		if len(s.queue) == 0 || s.ended {
+			s.queue, s.working = nil, false
+			s.mu.Unlock()
+			break
+		}
+		it := s.queue[0]
+		s.queue[0] = nil
+		s.queue = s.queue[1:]
+		s.mu.Unlock()
+		if !it.light() {
+			s.out.flush(false)
+		}
+		s.process(it)
+		s.mu.Lock()
+		released := it.released
+		if released {
+			s.unblocked--
+		}
+		s.mu.Unlock()
+		if released {
+			break
+		}
+	}
+	s.out.flush(false)
+	s.mu.Lock()
+	last := s.draining && s.idle()
+	s.mu.Unlock()
+	if last {
+		s.end(ServerShutdown)
+	}
+}
+
+// idle tells whether nothing runs or waits to run. The caller holds the lock.
+func (s *Session) idle() bool { return !s.working && s.unblocked == 0 && len(s.queue) == 0 }
+
+// unblock lets the next message start while it runs on, unless too many do so
+// already: then the queue waits for this one after all.
+func (s *Session) unblock(it *item) {
+	if it == nil || it.inline {
+		return
+	}
+	s.mu.Lock()
+	if it.released || s.unblocked >= s.srv.limits.Unblocked {
+		s.mu.Unlock()
+		return
+	}
+	it.released = true
+	s.unblocked++
+	start := len(s.queue) > 0
+	s.working = start
+	s.mu.Unlock()
+	it.unhold()
+	if start {
+		s.srv.done.Add(1)
+		go s.work()
+	}
+}
+
+// hold lets the item's messages gather until unhold.
+func (it *item) hold() {
+	it.s.mu.Lock()
+	first := !it.holding && !it.released
+	it.holding = it.holding || first
+	it.s.mu.Unlock()
+	if first {
+		it.s.out.hold()
+	}
+}
+
+func (it *item) unhold() {
+	it.s.mu.Lock()
+	held := it.holding
+	it.holding = false
+	it.s.mu.Unlock()
+	if held {
+		it.s.out.release()
+	}
+}
+
+// process runs one message to its end.
+func (s *Session) process(it *item) {
+	switch it.kind {
+	case kindHello:
+		s.hello(it)
+	case kindMethod:
+		s.method(it)
+	case kindFactor:
+		s.factorFrame(it)
+	case kindSub:
+		s.subscribe(it)
+	case kindUnsub:
+		s.unsubscribe(it)
+	default:
+		s.malformed("Bad request", compact(it.text, &it.env))
+	}
+}

@@ -1,0 +1,232 @@
+package ddp
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/rpc"
+)
+
+// frames starts an encoder for the session's connection.
+func (s *Session) frames() frames {
+	return frames{buffer: getBuffer(), compress: s.out.compress}
+}
+
+// run is a connection's one goroutine: it reads until the connection has ended.
+func (s *Server) run(se *Session) {
+	if !s.add(se) {
+		se.out.end(ServerShutdown)
+		_, _ = se.conn.ReadFrame()
+		return
+	}
+	defer s.done.Done()
+	se.conn.SetReadLimit(s.limits.FrameBefore)
+	s.wheel.set(se, s.limits.Handshake)
+	for {
+		text, err := se.conn.ReadFrame()
+		if err != nil {
+			se.end(reasonOf(err))
+			return
+		}
+		se.receive(text)
+		if se.flushEach {
+			se.out.flush(true)
+		}
+	}
+}
+
+// add registers a socket; false when the server stops.
+func (s *Server) add(se *Session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return false
+	}
+	s.sessions[se] = struct{}{}
+	s.done.Add(1)
+	s.stats.opened.Add(1)
+	return true
+}
+
+// connected registers a session whose connect was accepted.
+func (s *Server) connected(se *Session) {
+	s.stats.sessions.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, there := s.sessions[se]; there {
+		s.users[""] = append(s.users[""], se)
+		se.place = len(s.users[""]) - 1
+	}
+}
+
+// relogin moves a session to another user.
+func (s *Server) relogin(se *Session, l rpc.Login) {
+	s.mu.Lock()
+	se.mu.Lock()
+	old := se.login.UserID
+	se.login = l
+	se.mu.Unlock()
+	if _, there := s.sessions[se]; there && old != l.UserID {
+		s.forget(se, old)
+		s.users[l.UserID] = append(s.users[l.UserID], se)
+		se.place = len(s.users[l.UserID]) - 1
+	}
+	s.mu.Unlock()
+	in := l.UserID != ""
+	se.loggedIn.Store(in)
+	if in {
+		se.conn.SetReadLimit(s.limits.FrameAfter)
+	} else {
+		se.conn.SetReadLimit(s.limits.FrameBefore)
+	}
+}
+
+// forget takes a session out of a user's list. The caller holds the lock.
+func (s *Server) forget(se *Session, user string) {
+	list := s.users[user]
+	last := len(list) - 1
+	if se.place > last || list[se.place] != se {
+		return
+	}
+	list[se.place] = list[last]
+	list[se.place].place = se.place
+	list[last] = nil
+	if last == 0 {
+		delete(s.users, user)
+		return
+	}
+	s.users[user] = list[:last]
+}
+
+func (s *Server) sessionsOf(user string) []*Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.users[user])
+}
+
+// end closes the session; only the first time counts. The rest of the work,
+// which calls out, is done on a goroutine of its own.
+func (s *Session) end(reason DisconnectReason) {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.ended = true
+	s.queue = nil
+	s.view = view{}
+	s.mu.Unlock()
+	s.srv.stats.disconnects[reason].Add(1)
+	s.srv.wheel.remove(s)
+	s.srv.done.Add(1)
+	go s.leave()
+	s.out.end(reason)
+}
+
+// leave runs what others want to be told (spec meteor-ddp A16): subscriptions
+// stop, then the session's own functions, then the handler.
+func (s *Session) leave() {
+	defer s.srv.done.Done()
+	s.mu.Lock()
+	live := s.live
+	named := len(s.subs)
+	stops := make([]func(), 0, named+1)
+	for _, list := range [][]*Subscription{s.subs, s.universal} {
+		for _, p := range list {
+			if stop := p.halt(); stop != nil {
+				stops = append(stops, stop)
+			}
+		}
+	}
+	stops = append(stops, s.onClose...)
+	s.subs, s.universal, s.onClose = nil, nil, nil
+	s.mu.Unlock()
+	s.srv.stats.subs.Add(-int64(named))
+	for _, stop := range stops {
+		s.guard(stop)
+	}
+	if live {
+		s.srv.stats.sessions.Add(-1)
+		s.guard(func() { s.srv.handler.Disconnected(s) })
+	}
+	s.srv.remove(s, live)
+}
+
+// guard contains a panic to one function.
+func (s *Session) guard(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.srv.log.Error("close hook panicked", zap.String("conn", s.ID()), zap.Any("panic", p), zap.Stack("stack"))
+		}
+	}()
+	f()
+}
+
+func (s *Server) remove(se *Session, live bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if live {
+		s.forget(se, se.Login().UserID)
+	}
+	delete(s.sessions, se)
+	if s.draining && len(s.sessions) == 0 {
+		s.emptyOnce.Do(func() { close(s.emptied) })
+	}
+}
+
+// Shutdown ends the server: it takes no new sessions and no new messages, lets
+// what was received be finished and answered until ctx is done, and closes the
+// sessions with 1001, idle ones at once. When ctx is done first, calls get their
+// contexts cancelled, the remaining sessions are closed as they are, and ctx's
+// error is returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	all := make([]*Session, 0, len(s.sessions))
+	for se := range s.sessions {
+		all = append(all, se)
+	}
+	if len(all) == 0 {
+		s.emptyOnce.Do(func() { close(s.emptied) })
+	}
+	s.mu.Unlock()
+	for _, se := range all {
+		se.drain()
+	}
+	var err error
+	select {
+	case <-s.emptied:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.cancel()
+	for _, se := range all {
+		se.end(ServerShutdown)
+	}
+	joined := make(chan struct{})
+	go func() {
+		s.done.Wait()
+		close(joined)
+	}()
+	late := time.NewTimer(s.limits.Linger + time.Second)
+	defer late.Stop()
+	select {
+	case <-joined:
+	case <-late.C: // handlers that ignore their context
+	}
+	return err
+}
+
+// drain ends the session as soon as nothing runs.
+func (s *Session) drain() {
+	s.mu.Lock()
+	s.draining = true
+	idle := s.idle()
+	s.mu.Unlock()
+	if idle {
+		s.end(ServerShutdown)
+	}
+}

@@ -1,0 +1,371 @@
+package ddp
+
+import (
+	"context"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/rpc"
+)
+
+// errTooManySubscriptions refuses one more (decisions 8).
+var errTooManySubscriptions = fault.New("too-many-subscriptions", "Too many subscriptions")
+
+// subscribe runs a sub message (spec meteor-ddp A11).
+func (s *Session) subscribe(it *item) {
+	e, text := &it.env, it.text
+	id, name, params := e.id.of(text), e.name.of(text), e.params.of(text)
+	if !isString(id) || !isString(name) || params != nil && params[0] != '[' {
+		s.malformed("Malformed subscription", compact(text, e))
+		return
+	}
+	p := &Subscription{s: s, id: string(unquoted(id)), name: s.srv.names.of(unquoted(name)), named: true}
+	s.mu.Lock()
+	if s.ended || s.find(p.id) >= 0 {
+		s.mu.Unlock()
+		return
+	}
+	if len(s.subs) >= s.srv.limits.Subscriptions {
+		s.mu.Unlock()
+		f := s.frames()
+		f.nosub(&p.id, errTooManySubscriptions)
+		s.put(f.buffer)
+		return
+	}
+	if len(params) > 2 {
+		p.params = append([]byte(nil), params...)
+	}
+	p.item = it
+	s.subs = append(s.subs, p)
+	s.mu.Unlock()
+	s.srv.stats.subs.Add(1)
+	it.hold()
+	err := s.runPublication(s.srv.ctx, p)
+	it.unhold()
+	s.mu.Lock()
+	p.item = nil
+	s.mu.Unlock()
+	s.srv.names.learn(p.name, err)
+}
+
+// unsubscribe runs an unsub message: always answered, whatever the id.
+func (s *Session) unsubscribe(it *item) {
+	raw := it.env.id.of(it.text)
+	if isString(raw) {
+		s.mu.Lock()
+		i := s.find(string(unquoted(raw)))
+		var p *Subscription
+		if i >= 0 {
+			p = s.subs[i]
+		}
+		s.mu.Unlock()
+		if p != nil {
+			p.Stop()
+			return
+		}
+	}
+	f := s.frames()
+	at := f.begin(`{"msg":"nosub"`)
+	if raw != nil {
+		f.b = append(f.b, `,"id":`...)
+		f.b = append(f.b, compact(raw, &envelope{})...)
+	}
+	f.end(at)
+	s.put(f.buffer)
+}
+
+// find is the place of the subscription with that id. The caller holds the lock.
+func (s *Session) find(id string) int {
+	for i, p := range s.subs {
+		if p.id == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// runPublication runs the publication's function and ends the subscription with
+// its error.
+func (s *Session) runPublication(ctx context.Context, p *Subscription) error {
+	s.mu.Lock()
+	p.login = s.login
+	s.mu.Unlock()
+	err := s.publish(ctx, p)
+	if err != nil {
+		if _, safe := fault.From(err); !safe {
+			s.srv.log.Error("publication failed", zap.String("publication", p.name), zap.String("conn", s.ID()), zap.Error(err))
+		}
+		p.Error(err)
+	}
+	return err
+}
+
+// publish contains a panic to the publication.
+func (s *Session) publish(ctx context.Context, p *Subscription) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.srv.log.Error("publication panicked", zap.String("publication", p.name), zap.String("conn", s.ID()),
+				zap.Any("panic", v), zap.Stack("stack"))
+			err = fault.Internal
+		}
+	}()
+	if p.publication != nil {
+		return p.publication(ctx, p)
+	}
+	return s.srv.handler.Subscribe(ctx, p)
+}
+
+type op uint8
+
+const (
+	opAdd op = iota
+	opChange
+	opRemove
+)
+
+// change is Added, Changed and Removed.
+func (p *Subscription) change(o op, collection string, id any, doc ejson.Doc, cleared []string) error {
+	wire, err := wireID(id)
+	if err != nil {
+		return err
+	}
+	fields, undefined, err := encodeFields(p, doc)
+	if err != nil {
+		return err
+	}
+	if len(undefined) > 0 {
+		cleared = append(slices.Clip(cleared), undefined...)
+	}
+	s := p.s
+	f := s.frames()
+	s.mu.Lock()
+	if p.stopped || s.ended {
+		s.mu.Unlock()
+		putBuffer(f.buffer)
+		return nil
+	}
+	f.silent = s.switching != nil
+	held := true
+	switch o {
+	case opAdd:
+		s.view.added(p, collection, wire, fields, &f)
+	case opChange:
+		held = s.view.changed(p, collection, wire, fields, cleared, &f)
+	case opRemove:
+		held = s.view.removed(p, collection, wire, &f)
+	}
+	s.put(f.buffer)
+	s.mu.Unlock()
+	s.out.flush(false)
+	if !held {
+		return ErrUnknownDocument
+	}
+	return nil
+}
+
+// encodeFields encodes the values of a document, all into one piece of memory.
+func encodeFields(p *Subscription, doc ejson.Doc) (fields []field, undefined []string, err error) {
+	if len(doc) == 0 {
+		return nil, nil, nil
+	}
+	b := getBuffer()
+	defer putBuffer(b)
+	fields = make([]field, 0, len(doc))
+	ends := make([]int, 0, 16)
+	for _, m := range doc {
+		if m.Key == "_id" {
+			continue
+		}
+		if _, is := m.Value.(ejson.Undefined); is {
+			undefined = append(undefined, m.Key)
+			continue
+		}
+		if b.b, err = ejson.Append(b.b, m.Value); err != nil {
+			return nil, nil, err
+		}
+		fields = append(fields, field{key: m.Key, by: p})
+		ends = append(ends, len(b.b))
+	}
+	values, from := append([]byte(nil), b.b...), 0
+	for i, end := range ends {
+		fields[i].value = values[from:end:end]
+		from = end
+	}
+	return fields, undefined, nil
+}
+
+// Ready tells the client that the first documents are all there. Only the first
+// call counts; a universal publication has no ready.
+func (p *Subscription) Ready() {
+	s := p.s
+	s.mu.Lock()
+	if p.stopped || p.ready || !p.named || s.ended {
+		s.mu.Unlock()
+		return
+	}
+	p.ready = true
+	if s.switching != nil {
+		s.switching.ready = append(s.switching.ready, p)
+		s.mu.Unlock()
+		return
+	}
+	f := s.frames()
+	f.ready(p.id)
+	s.put(f.buffer)
+	s.mu.Unlock()
+	s.out.flush(false)
+}
+
+// Stop ends the subscription: its documents are removed, then a nosub without
+// error is sent.
+func (p *Subscription) Stop() { p.finish(nil) }
+
+// Error ends the subscription with an error for the client: one that is not a
+// *fault.Error becomes 500 "Internal server error".
+func (p *Subscription) Error(err error) { p.finish(err) }
+
+// finish ends a subscription. A universal publication is not ended, only
+// reported (spec meteor-ddp A11).
+func (p *Subscription) finish(err error) {
+	s := p.s
+	f := s.frames()
+	s.mu.Lock()
+	if p.stopped || s.ended {
+		s.mu.Unlock()
+		putBuffer(f.buffer)
+		return
+	}
+	if !p.named {
+		f.nosub(nil, err)
+		s.put(f.buffer)
+		s.mu.Unlock()
+		s.out.flush(false)
+		return
+	}
+	if i := slices.Index(s.subs, p); i >= 0 {
+		s.subs = slices.Delete(s.subs, i, i+1)
+	}
+	stop := p.halt()
+	f.silent = s.switching != nil
+	s.view.dropAll(p, &f)
+	f.silent = false
+	f.nosub(&p.id, err)
+	s.put(f.buffer)
+	s.mu.Unlock()
+	s.out.flush(false)
+	s.srv.stats.subs.Add(-1)
+	if stop != nil {
+		stop()
+	}
+}
+
+// halt marks the subscription as stopped and hands out what is to be run then.
+// The caller holds the session's lock.
+func (p *Subscription) halt() (onStop func()) {
+	p.stopped = true
+	onStop, p.onStop = p.onStop, nil
+	return onStop
+}
+
+// OnStop registers a function to run once the subscription has stopped, after
+// its documents were removed; at once if it has stopped already. Functions run
+// in the order of registration, on the goroutine that stops the subscription.
+func (p *Subscription) OnStop(f func()) {
+	p.s.mu.Lock()
+	if p.stopped || p.s.ended {
+		p.s.mu.Unlock()
+		f()
+		return
+	}
+	if first := p.onStop; first != nil {
+		p.onStop = func() { first(); f() }
+	} else {
+		p.onStop = f
+	}
+	p.s.mu.Unlock()
+}
+
+// Send sends a frame that many sessions share. It bypasses the merge box, never
+// waits, and is not sent once the subscription has stopped.
+func (p *Subscription) Send(f *Frame) {
+	s := p.s
+	s.mu.Lock()
+	stopped := p.stopped || s.ended
+	s.mu.Unlock()
+	if stopped {
+		return
+	}
+	if !s.out.send(f.wireFor(s.out.compress)) {
+		s.end(Slow)
+	}
+}
+
+// switching is the state while the subscriptions are re-run for another user.
+type switching struct {
+	ready []*Subscription
+}
+
+// setLogin changes the user (spec meteor-ddp A15, with the 2.x order: universal
+// publications finish before the difference is sent).
+func (s *Session) setLogin(ctx context.Context, l rpc.Login) error {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return nil
+	}
+	oldSubs, oldUniversal := s.subs, s.universal
+	stops := make([]func(), 0, len(oldSubs)+len(oldUniversal))
+	for _, list := range [][]*Subscription{oldSubs, oldUniversal} {
+		for _, p := range list {
+			if stop := p.halt(); stop != nil {
+				stops = append(stops, stop)
+			}
+			p.docs = nil
+		}
+	}
+	old := s.view
+	s.view, s.switching = view{}, &switching{}
+	s.subs, s.universal = nil, nil
+	s.mu.Unlock()
+	for _, stop := range stops {
+		stop()
+	}
+	s.srv.relogin(s, l)
+	s.mu.Lock()
+	if s.ended {
+		s.switching = nil
+		s.mu.Unlock()
+		return nil
+	}
+	for _, p := range oldSubs {
+		s.subs = append(s.subs, &Subscription{s: s, id: p.id, name: p.name, params: p.params, named: true, again: true})
+	}
+	for _, p := range oldUniversal {
+		s.universal = append(s.universal, &Subscription{s: s, publication: p.publication})
+	}
+	rerun := slices.Concat(s.subs, s.universal)
+	s.mu.Unlock()
+	for _, p := range rerun {
+		_ = s.runPublication(ctx, p)
+	}
+	f := s.frames()
+	s.mu.Lock()
+	s.view.difference(&old, &f)
+	var ids []string
+	for _, p := range s.switching.ready {
+		if !p.stopped {
+			ids = append(ids, p.id)
+		}
+	}
+	s.switching = nil
+	if len(ids) > 0 {
+		f.ready(ids...)
+	}
+	s.put(f.buffer)
+	s.mu.Unlock()
+	s.out.flush(false)
+	return nil
+}

@@ -1,0 +1,194 @@
+package ddp
+
+import (
+	"bytes"
+
+	"ddpserver/internal/ejson"
+)
+
+// receive takes one message apart and deals with it: heartbeats, the handshake
+// and what is no message at once, everything else in its turn. text is valid
+// until it returns.
+func (s *Session) receive(text []byte) {
+	stats := &s.srv.stats
+	stats.frames.Add(1)
+	stats.bytes.Add(uint64(len(text)))
+	sc := scanners.Get().(*scanner)
+	switch err := sc.scan(text, s.depthLimit(), true); {
+	case err == errSyntax:
+		s.malformed("Bad request", nil)
+	case err != nil:
+		s.malformed("Parse error", nil)
+	default:
+		s.dispatch(sc)
+	}
+	sc.text = nil
+	scanners.Put(sc)
+}
+
+func (s *Session) depthLimit() int {
+	if s.loggedIn.Load() {
+		return s.srv.limits.DepthAfter
+	}
+	return s.srv.limits.DepthBefore
+}
+
+func (s *Session) dispatch(sc *scanner) {
+	text, e := sc.text, &sc.env
+	switch e.kind {
+	case '{':
+	case '[':
+		s.malformed("Bad request", compact(text, e))
+		return
+	default:
+		s.malformed("Bad request", nil)
+		return
+	}
+	if !e.decodable(text) {
+		s.malformed("Parse error", nil)
+		return
+	}
+	msg := e.msg.of(text)
+	switch string(msg) {
+	case "", `""`, "0", "-0", "false", "null":
+		s.malformed("Bad request", compact(text, e))
+		return
+	case `"connect"`:
+		s.connect(text, e)
+		return
+	}
+	if !s.connected {
+		s.malformed("Must connect first", compact(text, e))
+		return
+	}
+	if !s.seen.Load() {
+		s.seen.Store(true)
+	}
+	var kind kind
+	switch string(unquoted(msg)) {
+	case "method":
+		kind = kindMethod
+	case "sub":
+		kind = kindSub
+	case "unsub":
+		kind = kindUnsub
+	case "ping":
+		if s.version != pre1 {
+			s.pong(text, e)
+			return
+		}
+	case "pong":
+		if s.version != pre1 {
+			return
+		}
+	case callWithFactor:
+		kind = kindFactor
+	}
+	s.accept(sc, kind)
+}
+
+// pong answers a ping at once. An id that is neither a string nor null gets no
+// answer, as in Meteor.
+func (s *Session) pong(text []byte, e *envelope) {
+	id := e.id.of(text)
+	if id != nil && id[0] != '"' && id[0] != 'n' {
+		return
+	}
+	f := s.frames()
+	f.pong(id)
+	s.put(f.buffer)
+}
+
+// decodable tells whether the EJSON parts of a message decode (spec meteor-ddp
+// A4.3 to A4.5).
+func (e *envelope) decodable(text []byte) bool {
+	if e.cleared.present() && text[e.cleared.from] != '[' {
+		return false
+	}
+	if !e.typed {
+		return true
+	}
+	for _, p := range [...]span{e.fields, e.params, e.result} {
+		if p.present() && ejson.Check(p.of(text)) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// malformed answers with a top-level error frame. Nothing closes the connection
+// because of it, unless it goes on for too long.
+func (s *Session) malformed(reason string, offending []byte) {
+	s.srv.stats.malformed.Add(1)
+	s.mu.Lock()
+	ok := s.errors.spend(s.srv.limits.ProtocolErrors)
+	s.mu.Unlock()
+	if !ok {
+		s.end(ProtocolAbuse)
+		return
+	}
+	f := s.frames()
+	f.malformed(reason, offending)
+	s.put(f.buffer)
+}
+
+// compact is a message as offendingMessage shows it: EJSON parts decoded and
+// written as plain JSON (spec meteor-ddp A4), without blanks.
+func compact(text []byte, e *envelope) []byte {
+	if e.kind == '{' && e.typed {
+		if b := plainJSON(text); b != nil {
+			return b
+		}
+	}
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		switch c := text[i]; c {
+		case ' ', '\n', '\t', '\r':
+			i++
+		case '"':
+			end := stringEnd(text, i)
+			out = append(out, text[i:end]...)
+			i = end
+		default:
+			out = append(out, c)
+			i++
+		}
+	}
+	return out
+}
+
+// plainJSON rewrites the typed members of a message as plain JSON; nil when it
+// cannot.
+func plainJSON(text []byte) []byte {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	first := true
+	ok := eachMember(text, func(key, value []byte) bool {
+		if !first {
+			b.WriteByte(',')
+		}
+		first = false
+		b.Write(key)
+		b.WriteByte(':')
+		switch string(unquoted(key)) {
+		case "fields", "params", "result":
+			v, err := ejson.Decode(value)
+			if err != nil {
+				return false
+			}
+			p, err := ejson.AppendJSON(nil, v)
+			if err != nil {
+				return false
+			}
+			b.Write(p)
+		default:
+			b.Write(compact(value, &envelope{}))
+		}
+		return true
+	})
+	if !ok {
+		return nil
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}

@@ -1,0 +1,115 @@
+package ddp
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"ddpserver/internal/rpc"
+)
+
+// Session is one connection on its way from handshake to end. Its methods may
+// be called from any goroutine.
+type Session struct {
+	srv  *Server
+	peer *rpc.Peer
+	conn Conn
+	out  outbox
+
+	// The reader's own.
+	connected bool
+	version   version
+	flushEach bool // the Conn does not flush before it waits
+
+	// seen is set by every message and cleared by the heartbeat's tick.
+	seen     atomic.Bool
+	loggedIn atomic.Bool
+	timer    entry // the timing wheel's
+
+	place int // in its user's list; guarded by the server's lock
+
+	mu        sync.Mutex
+	login     rpc.Login
+	queue     []*item // messages waiting for their turn
+	working   bool    // a goroutine owns the queue
+	unblocked int     // calls running beside the queue
+	live      bool    // connect was accepted
+	ended     bool
+	draining  bool // ends when nothing runs any more
+	errors    budget
+	subs      []*Subscription
+	universal []*Subscription
+	view      view
+	switching *switching // set while SetLogin re-runs the subscriptions
+	onClose   []func()
+}
+
+func newSession(srv *Server, peer *rpc.Peer) *Session {
+	s := &Session{srv: srv, peer: peer}
+	s.out.owner = s
+	s.out.limit = srv.limits.QueuedBytes
+	return s
+}
+
+// ID is the DDP session id, the same as Peer().Conn.
+func (s *Session) ID() string { return s.peer.Conn }
+
+// Peer is what is known of the other end.
+func (s *Session) Peer() *rpc.Peer { return s.peer }
+
+// Login is who the session is logged in as now.
+func (s *Session) Login() rpc.Login {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.login
+}
+
+// Close ends the connection after what is queued for it, for the given reason.
+// Only the first end of a session counts.
+func (s *Session) Close(reason DisconnectReason) { s.end(reason) }
+
+// OnClose registers a function to run when the session has ended, in order of
+// registration; one that is registered later runs at once on a goroutine of its own.
+func (s *Session) OnClose(f func()) {
+	s.mu.Lock()
+	if !s.ended {
+		s.onClose = append(s.onClose, f)
+		s.mu.Unlock()
+		return
+	}
+	s.mu.Unlock()
+	go f()
+}
+
+// SetLogin changes the session's user outside of a method call (see
+// rpc.Session). It must not be called while a message of the session runs.
+func (s *Session) SetLogin(ctx context.Context, l rpc.Login) error { return s.setLogin(ctx, l) }
+
+// Unblock does nothing: only calls and subscriptions hold the queue.
+func (s *Session) Unblock() {}
+
+// Publish starts a universal publication: it has no id, is never ready, and is
+// run again when the user changes. An error is logged and reported as a nosub
+// without id. It runs before the session's next message when called from
+// Handler.Connected.
+func (s *Session) Publish(publication func(context.Context, *Subscription) error) {
+	sub := &Subscription{s: s, publication: publication}
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.universal = append(s.universal, sub)
+	s.mu.Unlock()
+	s.runPublication(s.srv.ctx, sub)
+}
+
+// lost is the outbox's way to say that nothing can be written any more.
+func (s *Session) lost(reason DisconnectReason) { s.end(reason) }
+
+// put queues framed messages in order and takes b; see outbox.add.
+func (s *Session) put(b *buffer) {
+	if !s.out.add(b) {
+		go s.end(Slow) // the caller may hold s.mu
+	}
+}

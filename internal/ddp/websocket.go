@@ -1,0 +1,470 @@
+package ddp
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"ddpserver/internal/random"
+	"ddpserver/internal/rpc"
+)
+
+// Socket is a Conn over a WebSocket. gorilla/websocket makes the handshake and
+// reads frames; what is sent is framed by the engine, so that many messages
+// leave in one system call, and goes around the library.
+//
+// It validates what RFC 6455 asks of a server, UTF-8 included, and takes binary
+// messages for text, as Meteor does. An idle Socket holds no buffers but the
+// library's smallest.
+type Socket struct {
+	ws   *websocket.Conn
+	sock *socket
+	out  *outbox
+	own  outbox // when no session brings its own; see WriteFrames
+
+	msg       *buffer // the message handed out last
+	limit     atomic.Int64
+	closeSent atomic.Bool
+	binary    bool // the last message was binary
+	left      func()
+	wait      time.Duration // for a peer that takes nothing
+	linger    time.Duration
+}
+
+// noWriteBuffer keeps the library from holding a write buffer for each
+// connection: nothing is written through it but control frames.
+type noWriteBuffer struct{}
+
+func (noWriteBuffer) Get() any { return nil }
+func (noWriteBuffer) Put(any)  {}
+
+// tinyReadBuffer is the least the library allows (a control frame). Reading
+// itself is done into pooled buffers, see socket.
+const tinyReadBuffer = 128
+
+// ServeHTTP upgrades the request and serves the engine on a goroutine of its
+// own: the HTTP server's stack and buffers are freed.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c, peer := s.Upgrade(w, r)
+	if c == nil {
+		return
+	}
+	se := newSession(s, peer)
+	se.conn = c
+	c.attach(&se.out)
+	go s.run(se)
+}
+
+// Upgrade checks the request (origin, caps, a proper WebSocket handshake) and
+// takes its connection over. Refusals are answered; then c is nil. It is for
+// transports that frame messages further inside a WebSocket; they pass the
+// Socket, wrapped, to Serve.
+func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request) (c *Socket, peer *rpc.Peer) {
+	if !websocket.IsWebSocketUpgrade(r) {
+		http.Error(w, "Not a valid websocket request", http.StatusBadRequest)
+		return nil, nil
+	}
+	if v := r.Header.Get("Sec-Websocket-Version"); v != "13" {
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		http.Error(w, "Only supported WebSocket protocol is RFC 6455.", http.StatusBadRequest)
+		return nil, nil
+	}
+	if !s.origin(r) {
+		http.Error(w, "Origin not allowed", http.StatusForbidden)
+		return nil, nil
+	}
+	peer = s.peer(r)
+	if peer.Conn == "" {
+		peer.Conn = random.ID()
+	}
+	if peer.Door == "" {
+		peer.Door = rpc.DDP
+	}
+	leave, ok := s.Admit(peer.Address)
+	if !ok {
+		http.Error(w, "Too many connections", http.StatusServiceUnavailable)
+		return nil, nil
+	}
+	c = upgrade(w, r, s.compress > 0)
+	if c == nil {
+		leave()
+		return nil, nil
+	}
+	c.left = leave
+	c.own.limit = s.limits.QueuedBytes
+	c.wait, c.linger = s.limits.WriteTimeout, s.limits.Linger
+	if c.sock.deflate {
+		c.own.compress = s.compress
+	}
+	c.ws.SetReadLimit(int64(max(s.limits.FrameBefore, s.limits.FrameAfter)))
+	return c, peer
+}
+
+// upgrade makes the handshake; nil when it failed, and was answered.
+func upgrade(w http.ResponseWriter, r *http.Request, compress bool) *Socket {
+	u := websocket.Upgrader{
+		ReadBufferSize:    tinyReadBuffer,
+		WriteBufferPool:   noWriteBuffer{},
+		EnableCompression: compress,
+		HandshakeTimeout:  10 * time.Second,
+		CheckOrigin:       func(*http.Request) bool { return true }, // done before
+	}
+	h := &hijacker{ResponseWriter: w}
+	ws, err := u.Upgrade(h, r, nil)
+	if err != nil {
+		return nil
+	}
+	c := &Socket{ws: ws, sock: h.sock, linger: time.Second, wait: 10 * time.Second}
+	c.sock.deflate = compress && offersDeflate(r.Header)
+	c.sock.c = c
+	c.limit.Store(64 << 10)
+	ws.SetPingHandler(c.pinged)
+	ws.SetCloseHandler(c.closed)
+	c.own.owner = c
+	c.attach(&c.own)
+	return c
+}
+
+// attach makes o the outbox through which everything leaves.
+func (c *Socket) attach(o *outbox) {
+	o.link, o.compress = c, c.own.compress
+	c.out = o
+}
+
+// offersDeflate is the library's own test for whether it has negotiated
+// permessage-deflate (always without context takeover).
+func offersDeflate(h http.Header) bool {
+	for _, line := range h["Sec-Websocket-Extensions"] {
+		for ext := range strings.SplitSeq(line, ",") {
+			name, _, _ := strings.Cut(ext, ";")
+			if strings.TrimSpace(name) == "permessage-deflate" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// hijacker gives the upgrader a connection whose reads and writes are ours.
+type hijacker struct {
+	http.ResponseWriter
+	sock *socket
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.sock = newSocket(conn)
+	return h.sock, rw, nil
+}
+
+// ReadFrame implements Conn. What was queued leaves before it waits.
+func (c *Socket) ReadFrame() ([]byte, error) {
+	if c.msg != nil {
+		putBuffer(c.msg)
+		c.msg = nil
+	}
+	kind, r, err := c.ws.NextReader()
+	if err != nil {
+		return nil, c.broken(err)
+	}
+	c.binary = kind == websocket.BinaryMessage
+	c.msg = getBuffer()
+	b, valid := c.msg.b[:0], 0
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		c.msg.b = b
+		if int64(len(b)) > c.limit.Load() {
+			return nil, c.refuse(TooLong, ErrTooLong)
+		}
+		if err != nil && err != io.EOF {
+			return nil, c.broken(err)
+		}
+		if !c.binary {
+			ok := false
+			if valid, ok = validUpTo(b, valid, err == io.EOF); !ok {
+				return nil, c.refuse(NotUTF8, ErrNotUTF8)
+			}
+		}
+		if err == io.EOF {
+			return b, nil
+		}
+	}
+}
+
+// validUpTo checks the UTF-8 of b from valid on; unless it is the end, the last
+// character may be incomplete. It fails as early as the text allows.
+func validUpTo(b []byte, valid int, end bool) (int, bool) {
+	rest := b[valid:]
+	if utf8.Valid(rest) {
+		return len(b), true
+	}
+	if end {
+		return valid, false
+	}
+	for n := 1; n < utf8.UTFMax && n <= len(rest); n++ {
+		tail := rest[len(rest)-n:]
+		if utf8.RuneStart(tail[0]) {
+			whole := rest[:len(rest)-n]
+			return valid + len(whole), !utf8.FullRune(tail) && utf8.Valid(whole)
+		}
+	}
+	return valid, false
+}
+
+// broken turns the library's error into the engine's and lets go of the socket.
+func (c *Socket) broken(err error) error {
+	var closed *websocket.CloseError
+	switch {
+	case c.sock.failed: // what arrives after a failed write does not count
+	case errors.As(err, &closed):
+		if closed.Code != websocket.CloseAbnormalClosure {
+			c.out.flush(true)
+			c.shut(false)
+			return &CloseError{Code: closed.Code}
+		}
+	case errors.Is(err, websocket.ErrReadLimit):
+		c.shut(true)
+		return ErrTooLong
+	case c.sock.protest:
+		c.shut(true)
+		return ErrFraming
+	case errors.Is(err, errInflate(err)):
+		return c.refuse(ProtocolAbuse, ErrFraming)
+	}
+	c.shut(false)
+	return io.EOF
+}
+
+// errInflate recognises what is wrong inside a compressed message: everything
+// that is neither the network's nor the end.
+func errInflate(err error) error {
+	var network net.Error
+	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	if strings.HasPrefix(err.Error(), "flate:") {
+		return err
+	}
+	return nil
+}
+
+// refuse ends the connection because of what the peer sent.
+func (c *Socket) refuse(reason DisconnectReason, err error) error {
+	c.sendClose(reason.Code(), reason.Text())
+	c.shut(true)
+	return err
+}
+
+// shut closes the socket. With linger it first lets the peer read our close
+// frame: closing at once would reset the connection while it still sends.
+func (c *Socket) shut(linger bool) {
+	if linger {
+		c.out.flush(true)
+		c.sock.closeWrite()
+		_ = c.sock.Conn.SetReadDeadline(time.Now().Add(c.linger))
+		b := getBuffer()
+		for {
+			if _, err := c.sock.Conn.Read(b.b[:cap(b.b)]); err != nil {
+				break
+			}
+		}
+		putBuffer(b)
+	}
+	_ = c.sock.Conn.Close()
+	if c.left != nil {
+		c.left()
+	}
+}
+
+// sendClose sends a close frame, once.
+func (c *Socket) sendClose(code int, text string) {
+	if c.closeSent.Swap(true) {
+		return
+	}
+	b := getBuffer()
+	var payload []byte
+	if code != websocket.CloseNoStatusReceived {
+		payload = websocket.FormatCloseMessage(code, text)
+	}
+	b.b = appendFrame(b.b, opClose, payload)
+	c.out.add(b)
+	c.out.flush(true)
+}
+
+// pinged answers a WebSocket ping; it leaves before the next wait.
+func (c *Socket) pinged(data string) error {
+	b := getBuffer()
+	b.b = appendFrame(b.b, opPong, []byte(data))
+	if !c.out.add(b) {
+		return ErrFraming
+	}
+	return nil
+}
+
+// closed answers the peer's close frame.
+func (c *Socket) closed(code int, _ string) error {
+	c.sendClose(code, "")
+	return nil
+}
+
+// SetReadLimit implements Conn.
+func (c *Socket) SetReadLimit(n int) { c.limit.Store(int64(n)) }
+
+// WriteFrames implements Conn for transports that wrap a Socket. It never
+// waits: it fails when the peer is too far behind.
+func (c *Socket) WriteFrames(frames ...[]byte) error {
+	b := getBuffer()
+	for _, f := range frames {
+		at := len(b.b)
+		b.b = appendFrame(b.b, opText, f)
+		if n := c.out.compress; n > 0 && len(f) >= n {
+			b.b = deflateFrame(b.b, at)
+		}
+	}
+	if !c.out.add(b) {
+		c.out.end(Slow)
+		return ErrTooSlow
+	}
+	c.out.flush(true)
+	return nil
+}
+
+// Ping sends a WebSocket ping frame, for transports that wrap a Socket and beat
+// by themselves. onPong of the last call runs on the reading goroutine.
+func (c *Socket) Ping() {
+	b := getBuffer()
+	b.b = appendFrame(b.b, opPing, nil)
+	c.out.add(b)
+	c.out.flush(true)
+}
+
+// OnPong sets what runs, on the reading goroutine, for each WebSocket pong.
+// It must be called before the first ReadFrame.
+func (c *Socket) OnPong(f func()) {
+	c.ws.SetPongHandler(func(string) error { f(); return nil })
+}
+
+// Close implements Conn for transports that wrap a Socket.
+func (c *Socket) Close(code int, reason string) error {
+	c.sendClose(code, reason)
+	c.hangUp()
+	return nil
+}
+
+// lost implements the owner of the Socket's own outbox.
+func (c *Socket) lost(DisconnectReason) { _ = c.sock.Conn.Close() }
+
+// end implements link. A peer that does not take anything is cut off.
+func (c *Socket) end(reason DisconnectReason) {
+	if reason == Slow || reason == PeerLeft {
+		_ = c.sock.Conn.Close()
+		return
+	}
+	if !c.closeSent.Swap(true) {
+		_, _ = c.sock.try(appendFrame(nil, opClose, websocket.FormatCloseMessage(reason.Code(), reason.Text())))
+	}
+	c.hangUp()
+}
+
+// hangUp ends our half and bounds the wait for the peer's.
+func (c *Socket) hangUp() {
+	c.sock.closeWrite()
+	_ = c.sock.Conn.SetReadDeadline(time.Now().Add(c.linger))
+}
+
+// try implements link.
+func (c *Socket) try(p []byte) (int, error) { return c.sock.try(p) }
+
+// write implements link: every piece has its own time limit, so that a slow
+// peer that takes something lives.
+func (c *Socket) write(p []byte) error {
+	defer func() { _ = c.sock.Conn.SetWriteDeadline(time.Time{}) }()
+	for len(p) > 0 {
+		piece := p[:min(len(p), 64<<10)]
+		if err := c.sock.Conn.SetWriteDeadline(time.Now().Add(c.wait)); err != nil {
+			return err
+		}
+		if _, err := c.sock.Conn.Write(piece); err != nil {
+			return err
+		}
+		p = p[len(piece):]
+	}
+	return nil
+}
+
+// OwnOrigin allows requests without an Origin header, from the request's own
+// host, and from loopback hosts, with any port and scheme. Anything else,
+// "null" and repeated headers included, is foreign.
+func OwnOrigin(r *http.Request) bool {
+	list := r.Header["Origin"]
+	if len(list) == 0 {
+		return true
+	}
+	u, err := url.Parse(list[0])
+	if len(list) > 1 || err != nil || u.Host == "" || u.User != nil {
+		return false
+	}
+	if strings.EqualFold(u.Host, r.Host) {
+		return true
+	}
+	host := u.Hostname()
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// plainPeer is the default of Options.Peer.
+func plainPeer(r *http.Request) *rpc.Peer {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return &rpc.Peer{
+		Address: host, UserAgent: r.UserAgent(),
+		TwoFactorCode: r.Header.Get("X-2fa-Code"), TwoFactorMethod: r.Header.Get("X-2fa-Method"),
+	}
+}
+
+// enter counts a socket, unless there are too many.
+func (s *Server) enter(address string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := &s.limits
+	if s.draining || l.Connections > 0 && s.open >= l.Connections || l.PerAddress > 0 && s.address[address] >= l.PerAddress {
+		s.stats.refused.Add(1)
+		return false
+	}
+	s.open++
+	if l.PerAddress > 0 {
+		s.address[address]++
+	}
+	return true
+}
+
+func (s *Server) leave(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	if s.limits.PerAddress > 0 {
+		if s.address[address]--; s.address[address] == 0 {
+			delete(s.address, address)
+		}
+	}
+}
