@@ -1,0 +1,286 @@
+package sockjs
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/rpc"
+)
+
+// upgrader leaves the origin to ServeHTTP. An idle connection keeps only its
+// small read buffer.
+var upgrader = websocket.Upgrader{
+	HandshakeTimeout: 10 * time.Second,
+	ReadBufferSize:   1024,
+	WriteBufferSize:  4096,
+	WriteBufferPool:  &sync.Pool{},
+	CheckOrigin:      func(*http.Request) bool { return true },
+	Error: func(w http.ResponseWriter, _ *http.Request, status int, _ error) {
+		refuse(w, status, http.StatusText(status)+"\n")
+	},
+}
+
+// webSocket upgrades a session's websocket route. The names in its path mean
+// nothing. The HTTP handler is left, so that its buffers and stack are freed.
+func (h *Handler) webSocket(w http.ResponseWriter, r *http.Request) {
+	if !isUpgrade(r) {
+		refuse(w, http.StatusBadRequest, `Can "Upgrade" only to "WebSocket".`)
+		return
+	}
+	peer := *h.o.Engine.PeerOf(r)
+	peer.Door = rpc.SockJS
+	h.mu.Lock()
+	stopped := h.stopped
+	if !stopped {
+		h.done.Add(1)
+	}
+	h.mu.Unlock()
+	if stopped {
+		refuseSession(w, http.StatusServiceUnavailable)
+		return
+	}
+	leave, ok := h.o.Engine.Admit(peer.Address)
+	if !ok {
+		h.done.Done()
+		refuseSession(w, http.StatusServiceUnavailable)
+		return
+	}
+	socket, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		leave()
+		h.done.Done()
+		return
+	}
+	go func() {
+		defer h.done.Done()
+		defer leave()
+		h.serveSocket(socket, &peer)
+	}()
+}
+
+func (h *Handler) serveSocket(socket *websocket.Conn, peer *rpc.Peer) {
+	c := &framed{h: h, socket: socket, parted: make(chan struct{})}
+	c.limit.Store(defaultReadLimit)
+	c.sent.Store(time.Now().UnixNano())
+	socket.SetPongHandler(func(string) error {
+		c.awaiting.Store(false)
+		return nil
+	})
+	if c.write([]byte(openFrame)) != nil {
+		_ = socket.Close()
+		return
+	}
+	// beat finds the timer in its place even when it runs at once.
+	timer := time.AfterFunc(time.Hour, c.beat)
+	c.timer.Store(timer)
+	timer.Reset(h.o.Heartbeat)
+	h.o.Engine.Serve(c, peer)
+	_ = c.Close(1000, "Normal closure")
+	c.finish()
+}
+
+// framed is the websocket transport as a ddp.Conn: SockJS frames in text
+// messages.
+type framed struct {
+	h      *Handler
+	socket *websocket.Conn
+	limit  atomic.Int64
+	sent   atomic.Int64 // when something was sent last, in Unix nanoseconds
+	// awaiting is set between a ping and its pong.
+	awaiting atomic.Bool
+	timer    atomic.Pointer[time.Timer]
+	closing  atomic.Bool
+	parted   chan struct{} // closed when the good-bye is out
+
+	writing sync.Mutex // one writer at a time
+
+	// The reader's own.
+	inbox [][]byte
+	raw   []byte
+}
+
+var _ ddp.Conn = (*framed)(nil)
+
+// SetReadLimit implements ddp.Conn.
+func (c *framed) SetReadLimit(bytes int) { c.limit.Store(int64(bytes)) }
+
+// ReadFrame implements ddp.Conn.
+func (c *framed) ReadFrame() ([]byte, error) {
+	for len(c.inbox) == 0 {
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+	m := c.inbox[0]
+	if c.inbox = c.inbox[1:]; len(c.inbox) == 0 {
+		c.inbox = nil
+	}
+	if len(m) > int(c.limit.Load()) {
+		return nil, c.refuse(1009, "Message too long", ddp.ErrTooLong)
+	}
+	return m, nil
+}
+
+// fill reads one WebSocket message and cuts it into messages.
+func (c *framed) fill() error {
+	kind, r, err := c.socket.NextReader()
+	if err != nil {
+		return readError(err)
+	}
+	raw, err := c.read(r)
+	if err != nil {
+		return err
+	}
+	if kind == websocket.TextMessage && !utf8.Valid(raw) {
+		return c.refuse(1007, "Text is not UTF-8", ddp.ErrNotUTF8)
+	}
+	if len(raw) == 0 {
+		return nil
+	}
+	messages, err := messagesOf(raw, false)
+	if err != nil {
+		return c.refuse(codeBroken, "Broken framing.", ddp.ErrFraming)
+	}
+	for _, m := range messages {
+		if len(m) > 0 {
+			c.inbox = append(c.inbox, m)
+		}
+	}
+	return nil
+}
+
+// read reads a whole WebSocket message within the limit. The buffer is kept
+// for the next one only when it is small.
+func (c *framed) read(r io.Reader) ([]byte, error) {
+	b := c.raw[:0]
+	for {
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		// Quotes and backslashes double inside a frame; several messages may share one.
+		if int64(len(b)) > 2*c.limit.Load()+64<<10 {
+			return nil, c.refuse(1009, "Message too long", ddp.ErrTooLong)
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			if c.raw = nil; cap(b) <= 1024 {
+				c.raw = b
+			}
+			return b, nil
+		case err != nil:
+			return nil, readError(err)
+		}
+	}
+}
+
+// readError names the end of a connection as the engine wants it.
+func readError(err error) error {
+	var closed *websocket.CloseError
+	if errors.As(err, &closed) {
+		return &ddp.CloseError{Code: closed.Code}
+	}
+	return io.EOF
+}
+
+// refuse ends the connection with a close code and no SockJS frame.
+func (c *framed) refuse(code int, reason string, err error) error {
+	if c.closing.CompareAndSwap(false, true) {
+		c.part(func() { c.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason)) })
+	}
+	return err
+}
+
+// WriteFrames implements ddp.Conn.
+func (c *framed) WriteFrames(messages ...[]byte) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	b := getBuffer()
+	*b = appendMessages((*b)[:0], messages)
+	err := c.write(*b)
+	putBuffer(b)
+	return err
+}
+
+func (c *framed) write(frame []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = c.socket.SetWriteDeadline(time.Now().Add(c.h.o.WriteTimeout))
+	err := c.socket.WriteMessage(websocket.TextMessage, frame)
+	c.sent.Store(time.Now().UnixNano())
+	return err
+}
+
+func (c *framed) control(kind int, payload []byte) {
+	_ = c.socket.WriteControl(kind, payload, time.Now().Add(c.h.o.WriteTimeout))
+}
+
+// Close implements ddp.Conn: the SockJS close frame, then WebSocket's.
+func (c *framed) Close(code int, reason string) error {
+	if !c.closing.CompareAndSwap(false, true) {
+		return nil
+	}
+	c.part(func() {
+		if c.write(closeFrame(code, reason)) == nil {
+			c.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason))
+		}
+	})
+	return nil
+}
+
+// part says good-bye without waiting for it, and gets the reader out.
+func (c *framed) part(goodbye func()) {
+	if t := c.timer.Load(); t != nil {
+		t.Stop()
+	}
+	go func() {
+		defer close(c.parted)
+		goodbye()
+		_ = c.socket.NetConn().SetReadDeadline(time.Now())
+	}()
+}
+
+// finish closes the socket once the good-bye is out and the peer closed too, or
+// had time to: closing with unread input would destroy what was sent last.
+func (c *framed) finish() {
+	<-c.parted
+	conn := c.socket.NetConn()
+	_ = conn.SetReadDeadline(time.Now().Add(c.h.o.Linger))
+	_, _ = io.Copy(io.Discard, io.LimitReader(conn, lingerBytes))
+	_ = c.socket.Close()
+}
+
+// lingerBytes bounds what is read from a peer that goes on sending.
+const lingerBytes = 1 << 20
+
+// beat runs when the connection may have been silent for a heartbeat.
+func (c *framed) beat() {
+	if c.closing.Load() {
+		return
+	}
+	o := &c.h.o
+	if c.awaiting.Load() {
+		_ = c.Close(codeBroken, "No response from heartbeat")
+		return
+	}
+	wait := o.Heartbeat - time.Since(time.Unix(0, c.sent.Load()))
+	if wait <= 0 {
+		c.awaiting.Store(true)
+		c.sent.Store(time.Now().UnixNano())
+		c.control(websocket.PingMessage, nil)
+		wait = o.PongTimeout
+	}
+	if t := c.timer.Load(); t != nil {
+		t.Reset(wait)
+	}
+}
