@@ -70,9 +70,9 @@ func (f emailFactor) Prepare(ctx context.Context, u *user.User, p *rpc.Peer, d *
 	if addresses := u.VerifiedEmails(); u.Username == "" && len(addresses) > 0 {
 		d.EmailOrUsername = addresses[0] // who has no user name logged in with an address
 	}
-	g, err := f.guard(ctx, u.ID)
+	g, err := f.store.Guard(ctx, u.ID)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading mailed codes: %w", err)
 	}
 	live := f.alive(g)
 	if len(live) == 0 && send && !f.blocked(g, Email) {
@@ -89,8 +89,9 @@ func (f emailFactor) Prepare(ctx context.Context, u *user.User, p *rpc.Peer, d *
 	return nil
 }
 
-// guard reads the account's counters and codes. A set of codes that is used up
-// but still there (a crash, or a setting that was lowered) is ended first.
+// guard reads the account's counters and codes for whoever may want a new code.
+// A set that is used up but still there (a crash, or a setting that was lowered)
+// is ended first.
 func (s *Service) guard(ctx context.Context, userID string) (Guard, error) {
 	g, err := s.store.Guard(ctx, userID)
 	tries := s.positive(settings.TwoFactorEmailAttempts, defaultCodeTries)
@@ -116,6 +117,9 @@ func (s *Service) killCodes(ctx context.Context, userID string, tries int) error
 
 // alive are the codes of the live set that can still be used, oldest first.
 func (s *Service) alive(g Guard) []MailCode {
+	if g.CodeTries >= s.positive(settings.TwoFactorEmailAttempts, defaultCodeTries) {
+		return nil
+	}
 	var live []MailCode
 	now := s.now()
 	for _, c := range g.Codes {
@@ -140,8 +144,8 @@ func (s *Service) mailCode(ctx context.Context, u *user.User, p *rpc.Peer, g Gua
 	live, err = s.store.AddMailCode(ctx, u.ID, code, now, rules)
 	switch {
 	case errors.Is(err, dberr.Conflict):
-		if g, err = s.guard(ctx, u.ID); err != nil {
-			return nil, false, err
+		if g, err = s.store.Guard(ctx, u.ID); err != nil {
+			return nil, false, fmt.Errorf("reading mailed codes: %w", err)
 		}
 		return s.alive(g), false, nil
 	case errors.Is(err, dberr.Exhausted):

@@ -116,9 +116,8 @@ func (s *Service) prove(ctx context.Context, u *user.User, f Factor, tries int, 
 	id, live, err := s.count(ctx, u.ID, f.Name(), tries)
 	switch {
 	case errors.Is(err, dberr.Exhausted):
-		if tries > 0 { // a crash may have left the used-up set behind
-			return attempt{limited: true}, s.killCodes(ctx, u.ID, tries)
-		}
+		// A used-up set is not ended here: an answer that was counted in time may
+		// not be compared yet.
 		return attempt{limited: true}, nil
 	case err != nil:
 		return attempt{}, fmt.Errorf("counting an answer: %w", err)
