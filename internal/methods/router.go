@@ -19,6 +19,8 @@ import (
 
 // The refusals of the router. Unknown names are made by NotFound.
 var (
+	// ErrLoggedOut answers a call whose login token died meanwhile, as one without a login.
+	ErrLoggedOut = fault.NotAuthorized
 	// ErrEnrol answers a user who must set up a second factor before anything else.
 	ErrEnrol = fault.New("error-two-factor-setup-required", "You need to set up two-factor authentication first")
 	// ErrPermission answers a caller who lacks the permission of the call.
@@ -90,9 +92,6 @@ func (r *Router) Spec(name string) (Spec, bool) {
 	}
 	return Spec{}, false
 }
-
-// Has tells whether there is such a method.
-func (r *Router) Has(name string) bool { return r.specs[name] != nil }
 
 // AddRoutes makes the names of REST routes known, so that the administrator's
 // list of protected calls may name them without a warning. It is called before

@@ -217,11 +217,11 @@ func (v Verdict) Err() error {
 }
 
 // Route counts one request of a network address to a REST route. A rule with
-// Count 0 stands for the configured default; while that is off, so is every
-// rule of a route.
+// Count 0 stands for the configured default, a negative one for no limit at all;
+// while the default is off, so is every rule of a route.
 func (l *Limiter) Route(route, address string, r Rule) Verdict {
 	c := l.config.Load()
-	if c.REST.Count == 0 {
+	if c.REST.Count == 0 || r.Count < 0 {
 		return Verdict{OK: true}
 	}
 	if r.Count == 0 {

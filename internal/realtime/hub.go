@@ -1,0 +1,171 @@
+package realtime
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/random"
+	"ddpserver/internal/ratelimit"
+)
+
+// Options configure a Hub. The zero value is a node on its own.
+type Options struct {
+	// Node names this node in events; empty makes a random name.
+	Node string
+	// Store carries events to and from the other nodes; nil when there are none.
+	Store feed.Store
+	// Poll is how often Store is asked for events of others; 0 is 250 ms.
+	Poll time.Duration
+	// Limiter counts subscriptions; nil counts nothing.
+	Limiter *ratelimit.Limiter
+	// Logger gets troubles with the store; nil discards them.
+	Logger *zap.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Hub carries events. It is safe for concurrent use once it is set up; Handle
+// and Register belong to the set-up.
+type Hub struct {
+	opts Options
+	log  *zap.Logger
+
+	handlers     map[feed.Kind][]func(feed.Event)
+	gaps         []func(context.Context)
+	publications map[string]*Publication
+	universal    []*Publication
+	streams      map[string]*Stream
+
+	mu     sync.RWMutex // guards topics; topics have a lock of their own
+	topics map[string]*topic
+
+	subscribers subscribers
+	out         outgoing
+}
+
+// New makes a Hub. Run connects it with the other nodes.
+func New(o Options) *Hub {
+	if o.Node == "" {
+		o.Node = random.ID()
+	}
+	if o.Poll <= 0 {
+		o.Poll = 250 * time.Millisecond
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	h := &Hub{
+		opts: o, log: o.Logger,
+		handlers:     map[feed.Kind][]func(feed.Event){},
+		publications: map[string]*Publication{},
+		streams:      map[string]*Stream{},
+		topics:       map[string]*topic{},
+	}
+	h.subscribers.byUser = map[string]map[*member]struct{}{}
+	h.out.wake = make(chan struct{}, 1)
+	h.Handle(feed.Stream, h.stream)
+	return h
+}
+
+// Node is this node's name.
+func (h *Hub) Node() string { return h.opts.Node }
+
+// Handle adds a function that gets the events of a kind, wherever they were
+// made, in the order in which they arrive here. It runs on the goroutine of
+// whoever published and must not wait for clients.
+func (h *Hub) Handle(k feed.Kind, f func(feed.Event)) { h.handlers[k] = append(h.handlers[k], f) }
+
+// HandleGap adds a function that runs after events of other nodes may have been
+// missed, because the store could not be read for long: whatever is cached
+// should be read anew.
+func (h *Hub) HandleGap(f func(context.Context)) { h.gaps = append(h.gaps, f) }
+
+// Publish implements feed.Publisher: local listeners have it when it returns.
+func (h *Hub) Publish(e feed.Event) {
+	if e.ID == "" {
+		e.ID = random.ID()
+	}
+	if e.At.IsZero() {
+		e.At = h.opts.Now().UTC().Truncate(time.Millisecond)
+	}
+	e.Node = h.opts.Node
+	h.deliver(e)
+	if h.opts.Store != nil {
+		h.enqueue(e)
+	}
+}
+
+// deliver runs the handlers. One that panics does not keep the others, or the
+// call that published, from going on.
+func (h *Hub) deliver(e feed.Event) {
+	for _, f := range h.handlers[e.Kind] {
+		h.guarded(e, f)
+	}
+}
+
+func (h *Hub) guarded(e feed.Event, f func(feed.Event)) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.log.Error("event_handler_panicked", zap.String("kind", string(e.Kind)), zap.Any("panic", v), zap.Stack("stack"))
+		}
+	}()
+	f(e)
+}
+
+// stream sends a stream event to the subscribers of its topic.
+func (h *Hub) stream(e feed.Event) {
+	if len(e.Data) != 1 || !h.Listening(e.Key) {
+		return
+	}
+	h.Send(e.Key, streamFrame(e.Key, ejson.Raw(e.Data[0])))
+}
+
+// Emit publishes a stream event: args are the elements of its list. Other nodes
+// get it too.
+func (h *Hub) Emit(stream, event string, args ...any) error {
+	raw, err := ejson.Append(nil, args)
+	if err != nil {
+		return err
+	}
+	h.Publish(feed.Event{Kind: feed.Stream, Key: stream + "/" + event, Data: []string{string(raw)}})
+	return nil
+}
+
+// EmitHere sends a stream event to the subscribers on this node only, for news
+// that every node finds out by itself.
+func (h *Hub) EmitHere(stream, event string, args ...any) error {
+	key := stream + "/" + event
+	if !h.Listening(key) {
+		return nil
+	}
+	raw, err := ejson.Append(nil, args)
+	if err != nil {
+		return err
+	}
+	h.Send(key, streamFrame(key, raw))
+	return nil
+}
+
+// streamFrame makes the frame of a stream event. key is "collection/eventName";
+// only the event may contain slashes of its own.
+func streamFrame(key string, args ejson.Raw) *ddp.Frame {
+	collection, event := cutKey(key)
+	b := make([]byte, 0, 96+len(key)+len(args))
+	b = append(b, `{"msg":"changed","collection":`...)
+	b = ejson.AppendString(b, collection)
+	b = append(b, `,"id":"id","fields":{"eventName":`...)
+	b = ejson.AppendString(b, event)
+	b = append(b, `,"args":`...)
+	b = append(b, args...)
+	b = append(b, `}}`...)
+	return ddp.NewFrame(b)
+}

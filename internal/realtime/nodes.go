@@ -1,0 +1,193 @@
+package realtime
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/feed"
+)
+
+const (
+	// maxOutgoing bounds the events that wait for the store. Beyond it the
+	// oldest are dropped: other nodes read anew what matters.
+	maxOutgoing = 1 << 16
+	// maxSeen is how many events are remembered so that one that comes twice is
+	// delivered once.
+	maxSeen = 4096
+	// gapTime is how long the store may fail before events may have been forgotten.
+	gapTime = time.Minute
+	// storeTime bounds one operation of the store.
+	storeTime = 5 * time.Second
+)
+
+// outgoing is the queue of events for the other nodes.
+type outgoing struct {
+	mu      sync.Mutex
+	events  []feed.Event
+	dropped int
+	wake    chan struct{}
+}
+
+func (h *Hub) enqueue(e feed.Event) {
+	q := &h.out
+	q.mu.Lock()
+	if len(q.events) >= maxOutgoing {
+		q.events = q.events[1:]
+		q.dropped++
+	}
+	q.events = append(q.events, e)
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run hands events to the other nodes and takes theirs until ctx ends. When it
+// returns, nothing it started is left, and what was published before was handed
+// over if the store let it.
+func (h *Hub) Run(ctx context.Context) error {
+	if h.opts.Store == nil {
+		<-ctx.Done()
+		return nil
+	}
+	var both sync.WaitGroup
+	both.Go(func() { h.send(ctx) })
+	both.Go(func() { h.receive(ctx) })
+	both.Wait()
+	return nil
+}
+
+// send appends queued events to the store, in order, each until it is there.
+func (h *Hub) send(ctx context.Context) {
+	pause := h.opts.Poll
+	for {
+		failed := h.flush(ctx)
+		switch {
+		case ctx.Err() != nil:
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+			h.flush(last)
+			cancel()
+			return
+		case failed:
+			pause = min(pause*2, storeTime)
+			wait(ctx, pause)
+		default:
+			pause = h.opts.Poll
+			select {
+			case <-ctx.Done():
+			case <-h.out.wake:
+			}
+		}
+	}
+}
+
+// flush appends what is queued; failed tells that something is left.
+func (h *Hub) flush(ctx context.Context) (failed bool) {
+	q := &h.out
+	for {
+		q.mu.Lock()
+		if q.dropped > 0 {
+			h.log.Warn("events_dropped", zap.Int("count", q.dropped))
+			q.dropped = 0
+		}
+		if len(q.events) == 0 {
+			q.events = nil
+			q.mu.Unlock()
+			return false
+		}
+		e := q.events[0]
+		q.mu.Unlock()
+		op, cancel := context.WithTimeout(ctx, storeTime)
+		err := h.opts.Store.AppendEvent(op, e)
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil {
+				h.log.Warn("event_not_appended", zap.String("kind", string(e.Kind)), zap.Error(err))
+			}
+			return true
+		}
+		q.mu.Lock()
+		if len(q.events) > 0 && q.events[0].ID == e.ID {
+			q.events = q.events[1:]
+		}
+		q.mu.Unlock()
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// receive polls for the events of other nodes.
+func (h *Hub) receive(ctx context.Context) {
+	seen := recent{at: map[string]struct{}{}}
+	cursor, failingSince := "", time.Time{}
+	for ctx.Err() == nil {
+		op, cancel := context.WithTimeout(ctx, storeTime)
+		events, next, err := h.opts.Store.EventsSince(op, cursor)
+		cancel()
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return
+		case err != nil:
+			if failingSince.IsZero() {
+				failingSince = h.opts.Now()
+				h.log.Warn("events_not_readable", zap.Error(err))
+			}
+		default:
+			h.take(events, &seen)
+			cursor = next
+			if !failingSince.IsZero() {
+				h.recovered(ctx, h.opts.Now().Sub(failingSince))
+				failingSince = time.Time{}
+			}
+		}
+		wait(ctx, h.opts.Poll)
+	}
+}
+
+// take delivers events that others made and that did not come before.
+func (h *Hub) take(events []feed.Event, seen *recent) {
+	for _, e := range events {
+		if e.Node != h.opts.Node && seen.add(e.ID) {
+			h.deliver(e)
+		}
+	}
+}
+
+func (h *Hub) recovered(ctx context.Context, after time.Duration) {
+	h.log.Info("events_readable_again", zap.Duration("after", after))
+	if after < gapTime {
+		return
+	}
+	for _, f := range h.gaps {
+		f(ctx)
+	}
+}
+
+// recent remembers the last ids.
+type recent struct {
+	at   map[string]struct{}
+	ring [maxSeen]string
+	next int
+}
+
+// add tells whether the id is new.
+func (r *recent) add(id string) bool {
+	if _, old := r.at[id]; old {
+		return false
+	}
+	delete(r.at, r.ring[r.next])
+	r.ring[r.next], r.at[id] = id, struct{}{}
+	r.next = (r.next + 1) % maxSeen
+	return true
+}

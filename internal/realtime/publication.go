@@ -1,0 +1,281 @@
+package realtime
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+)
+
+// Publication is one line of the table of publications. Its zero values are
+// the safe ones.
+type Publication struct {
+	// Name is empty for a universal publication, which every session has.
+	Name string
+	Do   func(ctx context.Context, s *ddp.Subscription) error
+	// Anonymous publications run without a login.
+	Anonymous bool
+	Limit     ratelimit.Class
+	// Doc is one line for docs/protocol.md.
+	Doc string
+}
+
+// Stream is a publication that carries events: subscriptions name one event
+// and get frames {"msg":"changed","collection":Name,"fields":{eventName,args}}.
+type Stream struct {
+	Name string
+	// Anonymous streams are open without a login.
+	Anonymous bool
+	// Allow refuses events that the login may not have, or that do not exist. It
+	// is asked again when the account changes. It is required.
+	Allow func(ctx context.Context, l rpc.Login, event string) error
+	// Open replaces the plain way of listening, for events that stand for
+	// several topics: it joins what it needs (Hub.Join). The subscription is
+	// made ready afterwards.
+	Open func(ctx context.Context, s *ddp.Subscription, event string) error
+	// Doc is one line for docs/protocol.md.
+	Doc string
+}
+
+// Group is one file of publications and streams.
+type Group interface {
+	Publications() []Publication
+	Streams() []Stream
+}
+
+// Register adds groups. A name that occurs twice is a programming error and panics.
+func (h *Hub) Register(groups ...Group) {
+	for _, g := range groups {
+		for _, p := range g.Publications() {
+			h.addPublication(p)
+		}
+		for _, s := range g.Streams() {
+			if s.Allow == nil {
+				panic("realtime: stream " + s.Name + " does not say whom it allows")
+			}
+			h.streams[s.Name] = &s
+			h.addPublication(Publication{Name: s.Name, Anonymous: s.Anonymous, Doc: s.Doc, Do: h.subscribeStream(&s)})
+		}
+	}
+}
+
+func (h *Hub) addPublication(p Publication) {
+	if p.Name == "" {
+		h.universal = append(h.universal, &p)
+		return
+	}
+	if h.publications[p.Name] != nil {
+		panic("realtime: a publication named '" + p.Name + "' is already defined")
+	}
+	h.publications[p.Name] = &p
+}
+
+// Publications lists all publications and streams that have a name, ordered by it.
+func (h *Hub) Publications() []Publication {
+	out := make([]Publication, 0, len(h.publications))
+	for _, name := range slices.Sorted(maps.Keys(h.publications)) {
+		out = append(out, *h.publications[name])
+	}
+	return out
+}
+
+// Methods is the router as the engine's handler needs it; *methods.Router has it.
+type Methods interface {
+	Method(ctx context.Context, c *rpc.Call) (any, error)
+	Quick(name string) bool
+	Admit(ctx context.Context, l rpc.Login, name, event string) error
+}
+
+// Handler joins the router and the hub into what the engine serves.
+func (h *Hub) Handler(m Methods) ddp.Handler { return &handler{Methods: m, hub: h} }
+
+type handler struct {
+	Methods
+	hub *Hub
+}
+
+// NotFound is Meteor's answer to an unknown publication.
+func NotFound(name string) *fault.Error {
+	return fault.Num(404, "Subscription '"+name+"' not found")
+}
+
+// Subscribe implements ddp.Handler: unknown name, then limit, then login, as
+// Meteor does (spec meteor-ddp A11). A re-run is not counted: the client did
+// not ask for it.
+func (d *handler) Subscribe(ctx context.Context, s *ddp.Subscription) error {
+	p := d.hub.publications[s.Name()]
+	if p == nil {
+		return NotFound(s.Name())
+	}
+	l := s.Login()
+	if lim := d.hub.opts.Limiter; lim != nil && !s.Rerun() {
+		peer := s.Session().Peer()
+		if err := lim.Allow(ratelimit.Event{
+			Kind: ratelimit.Subscription, Name: p.Name, Class: p.Limit,
+			UserID: l.UserID, Conn: peer.Conn, Address: peer.Address,
+		}); err != nil {
+			return err
+		}
+	}
+	if l.UserID == "" && !p.Anonymous {
+		return fault.NotAuthorized
+	}
+	event := ""
+	if d.hub.streams[p.Name] != nil {
+		var err error
+		if event, _, err = streamParams(s); err != nil {
+			return err
+		}
+	}
+	if err := d.Admit(ctx, l, p.Name, event); err != nil {
+		return err
+	}
+	return p.Do(ctx, s)
+}
+
+// Connected implements ddp.Handler.
+func (d *handler) Connected(_ context.Context, s *ddp.Session) {
+	for _, p := range d.hub.universal {
+		s.Publish(p.Do)
+	}
+}
+
+// Disconnected implements ddp.Handler; subscriptions clean up after themselves.
+func (d *handler) Disconnected(*ddp.Session) {}
+
+// maxEvent bounds the name of a stream's event.
+const maxEvent = 256
+
+// streamParams reads what clients send to subscribe to a stream: the event, and
+// {useCollection, args}, or the older bare flag (spec clients 3.1, 3.4).
+func streamParams(s *ddp.Subscription) (event string, useCollection bool, err error) {
+	var option *any
+	var rest ejson.Rest
+	if err := s.Bind(&event, &option, &rest); err != nil {
+		return "", false, err
+	}
+	if event == "" || len(event) > maxEvent {
+		return "", false, fault.MatchFailed
+	}
+	if option == nil {
+		return event, false, nil
+	}
+	switch o := (*option).(type) {
+	case bool:
+		useCollection = o
+	case ejson.Doc:
+		v, _ := o.Get("useCollection")
+		useCollection, _ = v.(bool)
+	default:
+		return "", false, fault.MatchFailed
+	}
+	return event, useCollection, nil
+}
+
+// subscribeStream is the publication behind a stream.
+func (h *Hub) subscribeStream(st *Stream) func(context.Context, *ddp.Subscription) error {
+	return func(ctx context.Context, s *ddp.Subscription) error {
+		event, useCollection, err := streamParams(s)
+		if err != nil {
+			return err
+		}
+		l := s.Login()
+		if err := st.Allow(ctx, l, event); err != nil {
+			return err
+		}
+		if useCollection {
+			// Clients that keep a collection refuse a change of a document they do not have.
+			if err := s.Added(st.Name, "id", ejson.Doc{{Key: "eventName", Value: event}}); err != nil {
+				return err
+			}
+		}
+		if st.Open != nil {
+			err = st.Open(ctx, s, event)
+		} else {
+			h.listen(st, s, event)
+		}
+		if err == nil {
+			s.Ready()
+		}
+		return err
+	}
+}
+
+// listen joins the event's topic and keeps what Recheck needs.
+func (h *Hub) listen(st *Stream, s *ddp.Subscription, event string) {
+	m := h.join(st.Name+"/"+event, s)
+	m.stream = st
+	h.subscribers.add(m)
+	s.OnStop(func() {
+		h.subscribers.remove(m)
+		h.leave(m)
+	})
+}
+
+// subscribers finds the stream subscriptions of a user.
+type subscribers struct {
+	mu     sync.Mutex
+	byUser map[string]map[*member]struct{}
+}
+
+func (r *subscribers) add(m *member) {
+	if m.login.UserID == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	set := r.byUser[m.login.UserID]
+	if set == nil {
+		set = map[*member]struct{}{}
+		r.byUser[m.login.UserID] = set
+	}
+	set[m] = struct{}{}
+}
+
+func (r *subscribers) remove(m *member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	set := r.byUser[m.login.UserID]
+	delete(set, m)
+	if len(set) == 0 {
+		delete(r.byUser, m.login.UserID)
+	}
+}
+
+func (r *subscribers) of(userID string) []*member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]*member, 0, len(r.byUser[userID]))
+	for m := range r.byUser[userID] {
+		out = append(out, m)
+	}
+	return out
+}
+
+// checkTime bounds the question whether a subscription may go on.
+const checkTime = 5 * time.Second
+
+// Recheck asks every stream again whether this user may have what was
+// subscribed, and ends the subscriptions that no longer may be. Call it when
+// roles or memberships change. An unclear answer ends them too.
+func (h *Hub) Recheck(userID string) {
+	members := h.subscribers.of(userID)
+	if len(members) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	defer cancel()
+	for _, m := range members {
+		_, event := cutKey(m.topic.key)
+		if err := m.stream.Allow(ctx, m.login, event); err != nil {
+			m.sub.Error(err)
+		}
+	}
+}

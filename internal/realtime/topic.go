@@ -1,0 +1,169 @@
+package realtime
+
+import (
+	"strings"
+	"sync"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/rpc"
+)
+
+// A topic is everybody who listens to one event of one stream, or to whatever
+// else its key names.
+type topic struct {
+	key string
+
+	mu      sync.Mutex
+	members []*member
+	gone    bool // removed from the hub; a joiner makes a new one
+
+	// queue holds frames to be sent; whoever finds nobody sending sends them
+	// all. So frames keep their order, and a send out of a send (a client that
+	// is dropped changes its user's presence) can not wait for itself.
+	queue   []sending
+	sending bool
+	batch   []*member
+}
+
+type sending struct {
+	frame  *ddp.Frame
+	accept func(*ddp.Subscription, rpc.Login) bool
+}
+
+// member is one subscription in one topic.
+type member struct {
+	topic *topic
+	at    int // its place in members, guarded by topic.mu
+	sub   *ddp.Subscription
+	login rpc.Login
+	// stream is asked again by Recheck; nil for topics that need no leave.
+	stream *Stream
+}
+
+func cutKey(key string) (collection, event string) {
+	collection, event, _ = strings.Cut(key, "/")
+	return collection, event
+}
+
+// Join lets a subscription have what is sent to a topic, until it stops or
+// leave is called.
+func (h *Hub) Join(key string, s *ddp.Subscription) (leave func()) {
+	m := h.join(key, s)
+	leave = sync.OnceFunc(func() { h.leave(m) })
+	s.OnStop(leave)
+	return leave
+}
+
+func (h *Hub) join(key string, s *ddp.Subscription) *member {
+	m := &member{sub: s, login: s.Login()}
+	for {
+		t := h.topic(key, true)
+		t.mu.Lock()
+		if !t.gone {
+			m.topic, m.at = t, len(t.members)
+			t.members = append(t.members, m)
+			t.mu.Unlock()
+			return m
+		}
+		t.mu.Unlock()
+	}
+}
+
+// topic finds a topic, or makes it.
+func (h *Hub) topic(key string, create bool) *topic {
+	h.mu.RLock()
+	t := h.topics[key]
+	h.mu.RUnlock()
+	if t != nil || !create {
+		return t
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t = h.topics[key]; t == nil {
+		t = &topic{key: key}
+		h.topics[key] = t
+	}
+	return t
+}
+
+func (h *Hub) leave(m *member) {
+	t := m.topic
+	t.mu.Lock()
+	last := len(t.members) - 1
+	t.members[m.at] = t.members[last]
+	t.members[m.at].at = m.at
+	t.members[last] = nil
+	t.members = t.members[:last]
+	empty := last == 0
+	t.mu.Unlock()
+	if !empty {
+		return
+	}
+	h.mu.Lock()
+	t.mu.Lock()
+	if len(t.members) == 0 && !t.gone {
+		t.gone = true
+		delete(h.topics, t.key)
+	}
+	t.mu.Unlock()
+	h.mu.Unlock()
+}
+
+// Listening tells whether anybody on this node listens to a topic, so that
+// nothing needs to be encoded when nobody does.
+func (h *Hub) Listening(key string) bool { return h.topic(key, false) != nil }
+
+// Send gives a frame to everybody who listens to a topic on this node. It does
+// not wait for any of them; frames of one topic keep their order.
+func (h *Hub) Send(key string, f *ddp.Frame) { h.SendIf(key, f, nil) }
+
+// SendIf is Send for those whom the function accepts; nil accepts all. It gets
+// the login under which the subscription runs, and must be quick.
+func (h *Hub) SendIf(key string, f *ddp.Frame, accept func(s *ddp.Subscription, l rpc.Login) bool) {
+	t := h.topic(key, false)
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	t.queue = append(t.queue, sending{f, accept})
+	if t.sending {
+		t.mu.Unlock()
+		return
+	}
+	t.sending = true
+	t.drain()
+}
+
+// drain sends what is queued. It is called with mu held and releases it.
+func (t *topic) drain() {
+	locked := true
+	defer func() {
+		if !locked { // accept panicked
+			t.mu.Lock()
+		}
+		t.sending = false
+		t.mu.Unlock()
+	}()
+	for len(t.queue) > 0 {
+		next := t.queue[0]
+		t.queue[0] = sending{}
+		if t.queue = t.queue[1:]; len(t.queue) == 0 {
+			t.queue = nil
+		}
+		batch := append(t.batch[:0], t.members...)
+		t.batch = nil
+		t.mu.Unlock()
+		locked = false
+		for i, m := range batch {
+			if next.accept == nil || next.accept(m.sub, m.login) {
+				m.sub.Send(next.frame)
+			}
+			batch[i] = nil
+		}
+		t.mu.Lock()
+		locked = true
+		if cap(batch) <= 64 || len(batch) > cap(batch)/4 {
+			t.batch = batch[:0]
+		}
+	}
+}

@@ -1,0 +1,348 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/user"
+)
+
+// Users reads accounts; accounts.Service and every store's UserByID have it.
+type Users interface {
+	User(ctx context.Context, id string) (*user.User, error)
+}
+
+// Closer ends the connections of login tokens; *ddp.Server has it.
+type Closer interface {
+	CloseTokens(userID string, dead func(tokenHash string) bool)
+}
+
+// own pushes to every session what happens to its own account: the "users"
+// document, and the stream event <uid>/userData.
+type own struct {
+	hub   *Hub
+	users Users
+
+	mu     sync.Mutex
+	byID   map[string]*watched
+	closer Closer
+}
+
+// watched is an account that somebody on this node is logged in as.
+type watched struct {
+	id   string
+	refs int // guarded by own.mu
+
+	// mu orders reading the account and pushing it: what was read first is
+	// pushed first. It is held during one read of the store.
+	mu    sync.Mutex
+	shown ejson.Doc // what userData subscribers know, flat; nil when unknown
+	docs  map[*ddp.Subscription]ejson.Doc
+}
+
+// readTime bounds reading an account for a push.
+const readTime = 5 * time.Second
+
+func newOwn(h *Hub, users Users) *own {
+	o := &own{hub: h, users: users, byID: map[string]*watched{}}
+	h.Handle(feed.UserChanged, func(e feed.Event) { o.refresh(e.Key) })
+	h.Handle(feed.TokensRevoked, o.tokensRevoked)
+	h.Handle(feed.TokensKept, o.tokensKept)
+	h.HandleGap(func(ctx context.Context) { o.refreshAll(ctx) })
+	return o
+}
+
+func (o *own) watch(id string) *watched {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w := o.byID[id]
+	if w == nil {
+		w = &watched{id: id, docs: map[*ddp.Subscription]ejson.Doc{}}
+		o.byID[id] = w
+	}
+	w.refs++
+	return w
+}
+
+func (o *own) unwatch(w *watched) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if w.refs--; w.refs == 0 {
+		delete(o.byID, w.id)
+	}
+}
+
+// read is the account as it is now; nil when it is gone.
+func (o *own) read(ctx context.Context, id string) (*user.User, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	u, err := o.users.User(ctx, id)
+	if errors.Is(err, dberr.NotFound) {
+		return nil, nil
+	}
+	return u, err
+}
+
+// publish is the universal publication of the own account (decisions 8).
+func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
+	id := s.Login().UserID
+	if id == "" {
+		return nil
+	}
+	w := o.watch(id)
+	s.OnStop(func() {
+		o.unwatch(w)
+		w.mu.Lock()
+		delete(w.docs, s)
+		w.mu.Unlock()
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u, err := o.read(ctx, id)
+	if err != nil || u == nil {
+		return err
+	}
+	doc := document(u)
+	w.docs[s] = doc
+	if w.shown == nil {
+		w.shown = flat(u)
+	}
+	return s.Added("users", id, doc)
+}
+
+// follow keeps an account watched as long as its userData event is subscribed to.
+func (o *own) follow(ctx context.Context, s *ddp.Subscription) error {
+	w := o.watch(s.Login().UserID)
+	s.OnStop(func() { o.unwatch(w) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.shown != nil {
+		return nil
+	}
+	u, err := o.read(ctx, w.id)
+	if err == nil && u != nil {
+		w.shown = flat(u)
+	}
+	return err
+}
+
+// refresh pushes what changed of an account to those who are logged in as it.
+func (o *own) refresh(id string) {
+	o.mu.Lock()
+	w := o.byID[id]
+	o.mu.Unlock()
+	if w == nil {
+		return
+	}
+	roles, dead := o.push(w)
+	if dead != nil {
+		o.closeTokens(id, dead)
+	}
+	if roles {
+		o.hub.Recheck(id)
+	}
+}
+
+// push reads the account and sends the difference. roles tells that the rights
+// changed; dead, when the account could be read, which login tokens are no more.
+func (o *own) push(w *watched) (roles bool, dead func(string) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u, err := o.read(context.Background(), w.id)
+	if err != nil {
+		o.hub.log.Warn("own_account_not_readable", zap.String("user_id", w.id), zap.Error(err))
+		return false, nil
+	}
+	if u == nil {
+		for s := range w.docs {
+			_ = s.Removed("users", w.id)
+			delete(w.docs, s)
+		}
+		return true, func(string) bool { return true }
+	}
+	doc := document(u)
+	for s, before := range w.docs {
+		changed, cleared := difference(before, doc)
+		w.docs[s] = doc
+		if len(changed)+len(cleared) > 0 {
+			_ = s.Changed("users", w.id, changed, cleared)
+		}
+	}
+	now := flat(u)
+	if w.shown != nil {
+		changed, cleared := difference(w.shown, now)
+		o.pushData(w.id, changed, cleared)
+		for _, f := range changed {
+			roles = roles || f.Key == "roles" || f.Key == "active"
+		}
+	}
+	w.shown = now
+	return roles, func(hash string) bool { return !u.IsActive() || u.LoginToken(hash) == nil }
+}
+
+// pushData sends the stream event with the dotted difference (spec rocketchat-2fa 4.1).
+func (o *own) pushData(id string, changed ejson.Doc, cleared []string) {
+	if len(changed)+len(cleared) == 0 {
+		return
+	}
+	if changed == nil {
+		changed = ejson.Doc{}
+	}
+	unset := make(ejson.Doc, 0, len(cleared))
+	for _, key := range cleared {
+		unset = append(unset, ejson.Field{Key: key, Value: 1})
+	}
+	if err := o.hub.EmitHere("stream-notify-user", id+"/userData", ejson.Doc{
+		{Key: "id", Value: id}, {Key: "type", Value: "updated"}, {Key: "diff", Value: changed}, {Key: "unset", Value: unset},
+	}); err != nil {
+		o.hub.log.Error("user_data_not_encoded", zap.String("user_id", id), zap.Error(err))
+	}
+}
+
+// refreshAll reads every watched account anew, after events may have been missed.
+func (o *own) refreshAll(ctx context.Context) {
+	o.mu.Lock()
+	ids := make([]string, 0, len(o.byID))
+	for id := range o.byID {
+		ids = append(ids, id)
+	}
+	o.mu.Unlock()
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			return
+		}
+		o.refresh(id)
+	}
+}
+
+func (o *own) closeTokens(id string, dead func(string) bool) {
+	o.mu.Lock()
+	c := o.closer
+	o.mu.Unlock()
+	if c != nil {
+		c.CloseTokens(id, dead)
+	}
+}
+
+func (o *own) tokensRevoked(e feed.Event) {
+	hashes := set(e.Data)
+	o.closeTokens(e.Key, func(hash string) bool {
+		_, dead := hashes[hash]
+		return len(hashes) == 0 || dead
+	})
+}
+
+func (o *own) tokensKept(e feed.Event) {
+	hashes := set(e.Data)
+	o.closeTokens(e.Key, func(hash string) bool {
+		_, kept := hashes[hash]
+		return !kept
+	})
+}
+
+func set(list []string) map[string]struct{} {
+	m := make(map[string]struct{}, len(list))
+	for _, s := range list {
+		m[s] = struct{}{}
+	}
+	return m
+}
+
+// document is the "users" document that an account's owner gets. Nothing of the
+// credentials is in it but whether the factors are on.
+func document(u *user.User) ejson.Doc {
+	var d ejson.Doc
+	if u.Username != "" {
+		d = append(d, ejson.Field{Key: "username", Value: u.Username})
+	}
+	if len(u.Emails) > 0 {
+		d = append(d, ejson.Field{Key: "emails", Value: emails(u)})
+	}
+	if u.Name != "" {
+		d = append(d, ejson.Field{Key: "name", Value: u.Name})
+	}
+	if u.Profile != nil {
+		d = append(d, ejson.Field{Key: "profile", Value: u.Profile})
+	}
+	if len(u.Roles) > 0 {
+		d = append(d, ejson.Field{Key: "roles", Value: u.Roles})
+	}
+	if u.Status != "" {
+		d = append(d, ejson.Field{Key: "status", Value: u.Status})
+	}
+	enabled := func(on bool) ejson.Doc { return ejson.Doc{{Key: "enabled", Value: on}} }
+	return append(d, ejson.Field{Key: "services", Value: ejson.Doc{
+		{Key: "totp", Value: enabled(u.TOTPEnabled())},
+		{Key: "email2fa", Value: enabled(u.Email2FAEnabled())},
+	}})
+}
+
+func emails(u *user.User) []any {
+	list := make([]any, len(u.Emails))
+	for i, e := range u.Emails {
+		list[i] = ejson.Doc{{Key: "address", Value: e.Address}, {Key: "verified", Value: e.Verified}}
+	}
+	return list
+}
+
+// flat is the account with dotted keys, as userData tells of changes: the
+// document's fields, and the lists of sessions and tokens without their hashes.
+func flat(u *user.User) ejson.Doc {
+	d := document(u)
+	d = d[:len(d)-1]
+	d = append(d, ejson.Field{Key: "services.totp.enabled", Value: u.TOTPEnabled()})
+	if e := u.Services.Email2FA; e != nil {
+		d = append(d, ejson.Field{Key: "services.email2fa", Value: ejson.Doc{
+			{Key: "enabled", Value: e.Enabled}, {Key: "changedAt", Value: e.ChangedAt},
+		}})
+	}
+	if r := u.Services.Resume; r != nil {
+		d = append(d, ejson.Field{Key: "services.resume.loginTokens", Value: tokens(r.LoginTokens)})
+	}
+	for _, f := range []struct{ key, value string }{
+		{"statusText", u.StatusText}, {"statusDefault", u.StatusDefault}, {"language", u.Language}, {"type", u.Type},
+	} {
+		if f.value != "" {
+			d = append(d, ejson.Field{Key: f.key, Value: f.value})
+		}
+	}
+	return append(d, ejson.Field{Key: "active", Value: u.IsActive()})
+}
+
+func tokens(list []user.LoginToken) []any {
+	out := make([]any, len(list))
+	for i, t := range list {
+		if t.IsPAT() {
+			out[i] = ejson.Doc{
+				{Key: "type", Value: t.Type}, {Key: "name", Value: t.Name}, {Key: "createdAt", Value: t.CreatedAt},
+				{Key: "lastTokenPart", Value: t.LastTokenPart}, {Key: "bypassTwoFactor", Value: t.BypassTwoFactor},
+			}
+		} else {
+			out[i] = ejson.Doc{{Key: "when", Value: t.When}}
+		}
+	}
+	return out
+}
+
+// difference tells which fields are new or different in after, and which are gone.
+func difference(before, after ejson.Doc) (changed ejson.Doc, cleared []string) {
+	for _, f := range after {
+		if old, ok := before.Get(f.Key); !ok || !ejson.Equal(old, f.Value) {
+			changed = append(changed, f)
+		}
+	}
+	for _, f := range before {
+		if _, ok := after.Get(f.Key); !ok {
+			cleared = append(cleared, f.Key)
+		}
+	}
+	return changed, cleared
+}
