@@ -33,7 +33,7 @@ func (s *Service) Enrol(ctx context.Context, r Request) (Enrolment, error) {
 	if err := s.Check(ctx, r); err != nil {
 		return Enrolment{}, err
 	}
-	plain, url, err := newSecret(s.issuer, u.Username)
+	plain, url, err := newSecret(s.issuerName(), u.Username)
 	if err != nil {
 		return Enrolment{}, err
 	}

@@ -122,6 +122,18 @@ func (s *Service) reseal(ctx context.Context, u *user.User, stored, plain string
 	return nil
 }
 
+// issuerName is the server's name in authenticator apps.
+func (s *Service) issuerName() string {
+	name := s.issuer
+	if name == "" {
+		name = s.config.String(settings.SiteName)
+	}
+	if name = strings.TrimSpace(strings.ReplaceAll(name, ":", " ")); name == "" {
+		return "ddpserver"
+	}
+	return name // without a colon: that is what parts issuer and account in a key URL
+}
+
 // newSecret makes a secret and the URL that authenticator apps read.
 func newSecret(issuer, account string) (plain, url string, err error) {
 	raw := make([]byte, secretBytes)

@@ -20,8 +20,9 @@ import (
 // fixed are settings that do not change.
 type fixed map[string]int
 
-func (f fixed) Int(id string) int   { return f[id] }
-func (f fixed) Bool(id string) bool { return f[id] != 0 }
+func (f fixed) Int(id string) int    { return f[id] }
+func (f fixed) Bool(id string) bool  { return f[id] != 0 }
+func (f fixed) String(string) string { return "" }
 
 // at is a service whose clock stands still and whose window is one step.
 func at(t time.Time) *Service { return &Service{config: fixed{}, clock: func() time.Time { return t }} }

@@ -18,6 +18,7 @@ import (
 type Settings interface {
 	Bool(id string) bool
 	Int(id string) int
+	String(id string) string
 }
 
 // PasswordVerifier compares passwords behind the server's hashing gate.
@@ -44,7 +45,7 @@ type Options struct {
 	MailLimit MailLimiter
 	Feed      feed.Publisher
 	Audit     audit.Recorder
-	// Issuer names the server in authenticator apps; empty means "ddpserver".
+	// Issuer names the server in authenticator apps; empty means the setting Site_Name.
 	Issuer string
 	// Node names this server in events.
 	Node string
@@ -90,9 +91,6 @@ func New(o Options) (*Service, error) {
 		store: o.Store, config: o.Settings, key: o.Key, mailer: o.Mailer, passwords: o.Passwords,
 		mailLimit: o.MailLimit, feed: o.Feed, audit: o.Audit, issuer: o.Issuer, node: o.Node, clock: o.Now,
 		slots: make(chan struct{}, maxBackground),
-	}
-	if s.issuer == "" {
-		s.issuer = "ddpserver"
 	}
 	if s.clock == nil {
 		s.clock = time.Now
