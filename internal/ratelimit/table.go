@@ -19,8 +19,9 @@ type shard struct {
 	mu      sync.Mutex
 	entries map[uint64]entry
 	max     int
-	// fresh counts keys added since the last sweep.
+	// fresh counts keys added since the last sweep, which was at swept.
 	fresh int
+	swept int64
 }
 
 // entry is one window: it ends at end (milliseconds of the limiter's clock).
@@ -28,6 +29,10 @@ type entry struct {
 	end   int64
 	count uint32
 }
+
+// sweepEvery is how long, in milliseconds, ended windows may stay in a shard
+// that is in use.
+const sweepEvery = 60_000
 
 // sample is how many entries are looked at to find room in a full shard.
 const sample = 32
@@ -61,6 +66,9 @@ func (t *table) hit(key uint64, r Rule, now int64) (used int, wait int64) {
 	s := &t.shards[key%shardCount]
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now-s.swept > sweepEvery {
+		s.sweep(now)
+	}
 	e, ok := s.entries[key]
 	switch {
 	case !ok:
@@ -140,7 +148,7 @@ func (s *shard) room(now int64) {
 // sweep drops ended windows and gives memory back after a flood; Go's maps
 // never shrink by themselves.
 func (s *shard) sweep(now int64) {
-	s.fresh = 0
+	s.fresh, s.swept = 0, now
 	before := len(s.entries)
 	for k, e := range s.entries {
 		if e.end <= now {

@@ -1,0 +1,421 @@
+package settings_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/fault"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store"
+	"ddpserver/internal/store/storetest"
+)
+
+// news collects published events.
+type news struct {
+	mu   sync.Mutex
+	keys []string
+}
+
+func (n *news) Publish(e feed.Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.keys = append(n.keys, string(e.Kind)+" "+e.Key)
+}
+
+func open(t *testing.T, o settings.Options) *settings.Service {
+	t.Helper()
+	if o.Store == nil {
+		o.Store = storetest.OpenSQLite(t)
+	}
+	s, err := settings.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// The table of spec rocketchat-2fa 4 with the defaults of decisions 3 and 8.
+func TestDefaults(t *testing.T) {
+	s := open(t, settings.Options{})
+	for _, want := range []struct {
+		id     string
+		value  any
+		public bool
+	}{
+		{"Accounts_TwoFactorAuthentication_Enabled", true, true},
+		{"Accounts_TwoFactorAuthentication_MaxDelta", 1, false},
+		{"Accounts_TwoFactorAuthentication_By_TOTP_Enabled", true, true},
+		{"Accounts_TwoFactorAuthentication_By_Email_Enabled", true, true},
+		{"Accounts_twoFactorAuthentication_email_available_for_OAuth_users", true, true},
+		{"Accounts_TwoFactorAuthentication_By_Email_Auto_Opt_In", true, false},
+		{"Accounts_TwoFactorAuthentication_By_Email_Code_Expiration", 600, false},
+		{"Accounts_TwoFactorAuthentication_Max_Invalid_Email_Code_Attempts", 5, false},
+		{"Accounts_TwoFactorAuthentication_RememberFor", 300, false},
+		{"Accounts_TwoFactorAuthentication_Enforce_Password_Fallback", true, true},
+		{"Accounts_TwoFactorAuthentication_Email_Private_Answers", false, false},
+		{"Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour", 5, false},
+		{"Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour_Per_Address", 20, false},
+		{"Accounts_TwoFactorAuthentication_Protected_Calls", "", false},
+		{"Accounts_TwoFactorAuthentication_Mandatory_Roles", "", false},
+		{"DDP_Rate_Limit_IP_Requests_Allowed", 120_000, false},
+		{"DDP_Rate_Limit_User_Requests_Allowed", 1200, false},
+		{"DDP_Rate_Limit_Connection_Requests_Allowed", 600, false},
+		{"DDP_Rate_Limit_User_By_Method_Requests_Allowed", 20, false},
+		{"DDP_Rate_Limit_Connection_By_Method_Requests_Allowed", 10, false},
+		{"API_Enable_Rate_Limiter_Limit_Calls_Default", 10, false},
+		{"API_Enable_Rate_Limiter_Limit_Time_Default", 60_000, false},
+		{"Accounts_LoginExpiration", 90, true},
+		{"Message_MaxAllowedSize", 5000, true},
+	} {
+		got, ok := s.Get(want.id)
+		if !ok {
+			t.Errorf("%s is missing", want.id)
+			continue
+		}
+		if got.Value != want.value || got.Public != want.public {
+			t.Errorf("%s = %v public %v, want %v %v", want.id, got.Value, got.Public, want.value, want.public)
+		}
+	}
+}
+
+// Every default passes its own check, and every id reads with its own type.
+func TestTableIsSound(t *testing.T) {
+	s := open(t, settings.Options{})
+	for _, set := range s.All() {
+		if err := s.Check(settings.Change{ID: set.ID, Value: set.Default}); err != nil {
+			t.Errorf("%s: the default %v is refused: %v", set.ID, set.Default, err)
+		}
+		if set.Group == "" {
+			t.Errorf("%s has no group", set.ID)
+		}
+	}
+	if !slices.IsSortedFunc(s.All(), func(a, b *settings.Setting) int { return strings.Compare(a.ID, b.ID) }) {
+		t.Error("All is not ordered by id")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	s := open(t, settings.Options{Overrides: map[string]string{"Site_Name": "Forced"}})
+	for _, c := range []struct {
+		id    string
+		value any
+		want  *fault.Error
+	}{
+		{settings.TwoFactorEnabled, false, nil},
+		{settings.TwoFactorEnabled, "false", fault.MatchFailed},
+		{settings.TwoFactorEnabled, nil, fault.MatchFailed},
+		{settings.TwoFactorEnabled, 0.0, fault.MatchFailed},
+		{settings.TwoFactorMaxDelta, 2.0, nil},
+		{settings.TwoFactorMaxDelta, 3.0, settings.ErrValue},
+		{settings.TwoFactorMaxDelta, 1.5, fault.MatchFailed},
+		{settings.TwoFactorMaxDelta, -1.0, settings.ErrValue},
+		{settings.TwoFactorMaxDelta, "1", fault.MatchFailed},
+		{settings.TwoFactorMaxDelta, 1e300, fault.MatchFailed},
+		{settings.TwoFactorEmailExpiration, 601.0, settings.ErrValue},
+		{settings.TwoFactorEmailExpiration, 600.0, nil},
+		{settings.TwoFactorWrongPerHour, 0.0, settings.ErrValue},
+		{settings.TwoFactorWrongInRow, 0.0, settings.ErrValue},
+		{settings.TwoFactorRememberFor, 0.0, nil},
+		{settings.RegistrationForm, "Disabled", nil},
+		{settings.RegistrationForm, "disabled", settings.ErrValue},
+		{settings.Language, strings.Repeat("x", 1001), settings.ErrValue},
+		{settings.Language, "e\nn", settings.ErrValue},
+		{settings.Language, "\xff", settings.ErrValue},
+		{settings.Language, map[string]any{"$ne": ""}, fault.MatchFailed},
+		{settings.TwoFactorProtectedCalls, "a,\nb", nil},
+		{settings.TwoFactorProtectedCalls, strings.Repeat("x", 5<<20), settings.ErrValue},
+		{"services.totp.secret", "x", settings.ErrUnknown},
+		{"$set", "x", settings.ErrUnknown},
+		{"", "x", settings.ErrUnknown},
+		{"__proto__", "x", settings.ErrUnknown},
+		{"site_name", "x", settings.ErrUnknown},
+		{"Site_Name", "other", settings.ErrNotAllowed},
+	} {
+		err := s.Check(settings.Change{ID: c.id, Value: c.value})
+		if c.want == nil && err != nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s = %.40v: got %v, want %v", c.id, c.value, err, c.want)
+		}
+	}
+}
+
+// S079: whole batch or nothing, nothing twice, nothing that is not in the table.
+func TestSaveIsAllOrNothing(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	var n news
+	s := open(t, settings.Options{Store: db, Publisher: &n})
+	many := make([]settings.Change, 10_000)
+	for i := range many {
+		many[i] = settings.Change{ID: settings.SiteName, Value: "x"}
+	}
+	for name, batch := range map[string][]settings.Change{
+		"unknown id":   {{ID: settings.SiteName, Value: "new"}, {ID: "nope", Value: 1.0}},
+		"wrong type":   {{ID: settings.SiteName, Value: "new"}, {ID: settings.LoginExpiration, Value: "9"}},
+		"out of range": {{ID: settings.SiteName, Value: "new"}, {ID: settings.LoginExpiration, Value: 0.0}},
+		"twice":        {{ID: settings.SiteName, Value: "new"}, {ID: settings.SiteName, Value: "newer"}},
+		"too many":     many,
+	} {
+		if _, err := s.Save(t.Context(), batch); err == nil {
+			t.Errorf("%s: saved", name)
+		}
+	}
+	if got := s.String(settings.SiteName); got != "ddpserver" {
+		t.Errorf("a refused batch changed the name to %q", got)
+	}
+	if stored, err := db.Settings(t.Context()); err != nil || len(stored) != 0 {
+		t.Errorf("a refused batch stored %v, %v", stored, err)
+	}
+	if len(n.keys) != 0 {
+		t.Errorf("a refused batch published %v", n.keys)
+	}
+
+	changed, err := s.Save(t.Context(), []settings.Change{
+		{ID: settings.SiteName, Value: "new"}, {ID: settings.LoginExpiration, Value: 30.0}, {ID: settings.Language, Value: "en"},
+	})
+	if err != nil || len(changed) != 2 {
+		t.Fatalf("saved %d settings, %v; want 2, because the language was en before", len(changed), err)
+	}
+	if s.String(settings.SiteName) != "new" || s.Int(settings.LoginExpiration) != 30 {
+		t.Error("the change is not in force")
+	}
+	if want := []string{"setting-changed Accounts_LoginExpiration", "setting-changed Site_Name"}; !slices.Equal(n.keys, want) {
+		t.Errorf("published %v, want %v", n.keys, want)
+	}
+	again := open(t, settings.Options{Store: db})
+	if again.String(settings.SiteName) != "new" || again.Int(settings.LoginExpiration) != 30 {
+		t.Error("the change did not survive a restart")
+	}
+}
+
+// A store that fails leaves the values in force and tells nobody.
+func TestSaveFails(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	var n news
+	s := open(t, settings.Options{Store: db, Publisher: &n})
+	s.OnChange(func([]*settings.Setting) { t.Error("a failed save was announced") })
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Save(t.Context(), []settings.Change{{ID: settings.SiteName, Value: "new"}})
+	if _, safe := fault.From(err); err == nil || safe {
+		t.Errorf("Save gives %v, want an internal error", err)
+	}
+	if s.String(settings.SiteName) != "ddpserver" || len(n.keys) != 0 {
+		t.Error("a failed save took effect")
+	}
+}
+
+func TestOverrides(t *testing.T) {
+	var warned []string
+	db := storetest.OpenSQLite(t)
+	plain := open(t, settings.Options{Store: db})
+	if _, err := plain.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorRememberFor, Value: 60.0}}); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, settings.Options{
+		Store: db, Warn: func(text string, _ error) { warned = append(warned, text) },
+		Overrides: map[string]string{
+			settings.TwoFactorRememberFor: " 0 ", settings.TwoFactorPasswordFallback: "FALSE", "Nope": "1",
+		},
+	})
+	if s.Int(settings.TwoFactorRememberFor) != 0 || s.Bool(settings.TwoFactorPasswordFallback) {
+		t.Error("the environment does not win")
+	}
+	if len(warned) != 1 || warned[0] != "OVERWRITE_SETTING_Nope: there is no such setting" {
+		t.Errorf("warned %q", warned)
+	}
+	set, _ := s.Get(settings.TwoFactorRememberFor)
+	if r := set.Record(); !r.Blocked || r.ValueSource != "processEnvValue" {
+		t.Errorf("a forced setting shows as %+v", r)
+	}
+	_, err := settings.New(settings.Options{Store: db, Overrides: map[string]string{
+		settings.TwoFactorEnabled: "yes", settings.TwoFactorMaxDelta: "9", settings.RegistrationForm: "Secret",
+	}})
+	if err == nil {
+		t.Fatal("ill-typed overrides are accepted")
+	}
+	for _, id := range []string{settings.TwoFactorEnabled, settings.TwoFactorMaxDelta, settings.RegistrationForm} {
+		if !strings.Contains(err.Error(), settings.EnvPrefix+id) {
+			t.Errorf("the error does not name %s: %v", id, err)
+		}
+	}
+	warnings, err := settings.CheckOverrides(map[string]string{"Nope": "", settings.Language: "de"})
+	if len(warnings) != 1 || err != nil {
+		t.Errorf("CheckOverrides gives %v, %v", warnings, err)
+	}
+}
+
+// An adopted database may hold other numeric types, and values that never fit.
+func TestStoredValues(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	at := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, v := range []settings.Stored{
+		{ID: settings.LoginExpiration, Value: int32(7), UpdatedAt: at},
+		{ID: settings.TwoFactorMaxDelta, Value: 2.0, UpdatedAt: at},
+		{ID: settings.TwoFactorEnabled, Value: "true", UpdatedAt: at},
+		{ID: settings.TwoFactorEmailExpiration, Value: int64(3600), UpdatedAt: at},
+		{ID: "Livechat_enabled", Value: true, UpdatedAt: at},
+	} {
+		if err := db.SaveSettings(t.Context(), []settings.Stored{v}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var warned int
+	s := open(t, settings.Options{Store: db, Warn: func(string, error) { warned++ }})
+	if s.Int(settings.LoginExpiration) != 7 || s.Int(settings.TwoFactorMaxDelta) != 2 {
+		t.Error("a stored number is not read")
+	}
+	if !s.Bool(settings.TwoFactorEnabled) || s.Int(settings.TwoFactorEmailExpiration) != 600 || warned != 2 {
+		t.Errorf("values that do not fit are used, or not reported (%d warnings)", warned)
+	}
+	set, _ := s.Get(settings.LoginExpiration)
+	if !set.UpdatedAt.Equal(at) {
+		t.Errorf("updated at %v", set.UpdatedAt)
+	}
+}
+
+// A secret is accepted, never shown, and survives a form that is sent back as shown.
+func TestSecrets(t *testing.T) {
+	s := open(t, settings.Options{Definitions: []settings.Definition{
+		{ID: "Key", Type: settings.Text, Default: "", Secret: true, Public: true, Group: "G"},
+	}})
+	if _, err := s.Save(t.Context(), []settings.Change{{ID: "Key", Value: "hunter2"}}); err != nil {
+		t.Fatal(err)
+	}
+	set, _ := s.Get("Key")
+	if set.Record().Value != settings.Masked || set.PublicRecord().Value != settings.Masked || set.ChangeRecord().Value != settings.Masked {
+		t.Error("a secret is shown")
+	}
+	if changed, err := s.Save(t.Context(), []settings.Change{{ID: "Key", Value: settings.Masked}}); err != nil || len(changed) != 0 {
+		t.Errorf("the mask was saved: %v, %v", changed, err)
+	}
+	if s.String("Key") != "hunter2" {
+		t.Error("the secret is lost")
+	}
+}
+
+// Two nodes on one database: a change on one is in force on the other after a
+// refresh, and by itself within the poll (S069, S109).
+func TestOtherNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := storetest.OpenSQLite(t)
+		n1 := open(t, settings.Options{Store: db})
+		n2 := open(t, settings.Options{Store: db, Poll: 5 * time.Second})
+		var heard atomic.Int32
+		n2.OnChange(func(changed []*settings.Setting) {
+			if len(changed) != 1 || changed[0].ID != settings.TwoFactorEnabled || n2.Bool(settings.TwoFactorEnabled) {
+				t.Errorf("heard of %v", changed)
+			}
+			heard.Add(1)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- n2.Run(ctx) }()
+		if _, err := n1.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorEnabled, Value: false}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(6 * time.Second) // bubble time
+		if n2.Bool(settings.TwoFactorEnabled) || heard.Load() != 1 {
+			t.Errorf("the other node did not follow (heard %d)", heard.Load())
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A node whose store fails keeps what it knows, warns once, and follows later.
+func TestRefreshFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := &broken{Store: storetest.OpenSQLite(t)}
+		var warned atomic.Int32
+		s := open(t, settings.Options{Store: db, Poll: time.Second, Warn: func(string, error) { warned.Add(1) }})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = s.Run(ctx) }()
+		db.down.Store(true)
+		time.Sleep(10 * time.Second)
+		if warned.Load() != 1 || s.String(settings.SiteName) != "ddpserver" {
+			t.Errorf("warned %d times", warned.Load())
+		}
+		if err := db.SaveSettings(t.Context(), []settings.Stored{{ID: settings.SiteName, Value: "late", UpdatedAt: time.Now()}}); err != nil {
+			t.Fatal(err)
+		}
+		db.down.Store(false)
+		time.Sleep(2 * time.Second)
+		if s.String(settings.SiteName) != "late" {
+			t.Error("the node does not follow any more")
+		}
+	})
+}
+
+// broken is the real store with a switch that cuts reads.
+type broken struct {
+	store.Store
+	down atomic.Bool
+}
+
+func (b *broken) Settings(ctx context.Context) ([]settings.Stored, error) {
+	if b.down.Load() {
+		return nil, errors.New("cut")
+	}
+	return b.Store.Settings(ctx)
+}
+
+// Reads see whole snapshots while writers save; run with -race.
+func TestConcurrentReads(t *testing.T) {
+	s := open(t, settings.Options{})
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if d, r := s.Int(settings.TwoFactorMaxDelta), s.Int(settings.TwoFactorRememberFor); d < 0 || r < 0 {
+					t.Errorf("read %d and %d", d, r)
+					return
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		if _, err := s.Save(t.Context(), []settings.Change{
+			{ID: settings.TwoFactorMaxDelta, Value: float64(i % 3)}, {ID: settings.TwoFactorRememberFor, Value: float64(i)},
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	readers.Wait()
+	if s.Int(settings.TwoFactorRememberFor) != 19 {
+		t.Error("the last write does not stand")
+	}
+}
+
+func BenchmarkBool(b *testing.B) {
+	s, err := settings.New(settings.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !s.Bool(settings.TwoFactorEnabled) {
+			b.Fatal("off")
+		}
+	}
+}
