@@ -1,0 +1,108 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+)
+
+// Limits of a request body (decisions 6: the same as of a DDP message).
+const (
+	maxBodyAnonymous = 64 << 10
+	maxBodyLoggedIn  = 1 << 20
+	depthAnonymous   = 32
+	depthLoggedIn    = 64
+)
+
+// Refusals of a request before its route sees it.
+var (
+	errTooLarge  = fault.New("error-body-too-large", "The request body is too large")
+	errMediaType = fault.New("error-unsupported-media-type", "Send application/json or application/x-www-form-urlencoded")
+	errBadJSON   = fault.New("error-invalid-json", "The request body is not valid JSON")
+	errNotObject = fault.New("invalid-params", "The request body must be a JSON object")
+)
+
+// body is a decoded request body: its text for binding and its value for the
+// schema. No body at all counts as an empty object, since several clients send
+// Content-Type: application/json with nothing behind it.
+type body struct {
+	raw   []byte
+	value map[string]any
+}
+
+func readBody(r *http.Request, loggedIn bool) (body, error) {
+	limit, depth := int64(maxBodyAnonymous), depthAnonymous
+	if loggedIn {
+		limit, depth = maxBodyLoggedIn, depthLoggedIn
+	}
+	raw, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return body{}, errBadJSON.Because(err)
+	}
+	if int64(len(raw)) > limit {
+		return body{}, errTooLarge
+	}
+	if len(strings.TrimSpace(string(raw))) == 0 {
+		return body{raw: []byte("{}"), value: map[string]any{}}, nil
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case r.Header.Get("Content-Type") == "" || err == nil && media == "application/json":
+	case err == nil && media == "application/x-www-form-urlencoded":
+		if raw, err = formToJSON(raw); err != nil {
+			return body{}, errBadJSON.Because(err)
+		}
+	default:
+		return body{}, errMediaType
+	}
+	return parseBody(raw, depth)
+}
+
+// parseBody refuses what two readers could understand differently: duplicate
+// keys, bad UTF-8, too much depth.
+func parseBody(raw []byte, depth int) (body, error) {
+	if err := ejson.Scan(raw, depth); err != nil {
+		return body{}, errBadJSON.Because(err)
+	}
+	b := body{raw: raw}
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return body{}, errBadJSON.Because(err)
+	}
+	var ok bool
+	if b.value, ok = v.(map[string]any); !ok {
+		return body{}, errNotObject
+	}
+	return b, nil
+}
+
+// formToJSON makes an object of texts; a repeated field keeps its last value.
+func formToJSON(raw []byte) ([]byte, error) {
+	values, err := url.ParseQuery(string(raw))
+	if err != nil {
+		return nil, err
+	}
+	fields := make(map[string]string, len(values))
+	for k, v := range values {
+		fields[k] = v[len(v)-1]
+	}
+	return json.Marshal(fields)
+}
+
+// status gives the HTTP status of a refusal made in this file.
+func bodyStatus(err error) int {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, errMediaType):
+		return http.StatusUnsupportedMediaType
+	}
+	return http.StatusBadRequest
+}

@@ -1,0 +1,91 @@
+package rest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/rpc"
+)
+
+// calls serves method.call: any DDP method by HTTP. The call passes the router
+// as a DDP frame would; this file only unwraps and wraps the frame.
+type calls struct{ s *Server }
+
+// Routes lists them.
+func (g *calls) Routes() []Route {
+	const tag = "methods"
+	message := object(must("message", text().about(`EJSON text of a frame: {"msg":"method","id":"1","method":"…","params":[…]}`)))
+	frame := success(must("message", text().about("EJSON text of the result frame")))
+	refused := object(must("success", Schema{"const": false}), may("message", text().about("EJSON text of the result frame with its error")), may("error", either(text(), integer())), may("errorType", text()))
+	return []Route{
+		{Verb: "POST", Path: "method.call/:method", Tag: tag, Summary: "Call a DDP method as the user", Unlimited: true, Enrolment: true, Body: message, Result: frame, BadRequest: refused, Do: g.call},
+		{Verb: "POST", Path: "method.callAnon/:method", Tag: tag, Summary: "Call a DDP method without a login", Auth: NoLogin, Unlimited: true, Body: message, Result: frame, BadRequest: refused, Do: g.call},
+	}
+}
+
+// frame is what the message member holds.
+type methodFrame struct {
+	Msg    string    `ejson:"msg"`
+	ID     string    `ejson:"id"`
+	Method string    `ejson:"method"`
+	Params ejson.Raw `ejson:"params,optional"`
+	Rest   ejson.Doc `ejson:",rest"`
+}
+
+func (g *calls) call(ctx context.Context, r *Request) (any, error) {
+	var f methodFrame
+	text := []byte(r.Text("message"))
+	if ejson.Scan(text, depthLoggedIn) != nil || ejson.Unmarshal(text, &f) != nil || f.Msg != "method" || f.Method == "" {
+		return nil, fault.New("invalid-params", "message must be the EJSON text of a method frame with msg, id, method and params")
+	}
+	if len(f.Params) > 0 && f.Params[0] != '[' {
+		return nil, fault.New("invalid-params", "params must be an array")
+	}
+	if ejson.Check(f.Params) != nil && len(f.Params) > 0 {
+		return nil, fault.New("invalid-params", "params hold a value that cannot be decoded")
+	}
+	peer := *r.Peer
+	peer.Conn = virtualConn(r)
+	// The answer in the headers counts only when both are there (spec
+	// rocketchat-2fa 5.1): a client may carry a stale code around.
+	if peer.TwoFactorCode == "" || peer.TwoFactorMethod == "" {
+		peer.TwoFactorCode, peer.TwoFactorMethod = "", ""
+	}
+	result, err := g.s.o.Router.Method(ctx, &rpc.Call{Method: f.Method, Params: f.Params, Peer: &peer, Login: r.Login, Session: r.Session})
+	out, renderErr := resultFrame(f.ID, result, err)
+	if renderErr != nil {
+		return nil, renderErr
+	}
+	if err != nil {
+		r.status = http.StatusBadRequest
+	}
+	return ejson.Doc{{Key: "message", Value: string(out)}, {Key: "success", Value: err == nil}}, nil
+}
+
+// virtualConn stands for a connection in the limits: one for each login token,
+// or for each address and client without one (spec rocketchat-2fa 5.7).
+func virtualConn(r *Request) string {
+	if r.Login.Token != "" {
+		return "rest/" + r.Login.Token
+	}
+	sum := sha256.Sum256([]byte(r.Peer.Address + "\x00" + r.Peer.UserAgent))
+	return "rest/" + base64.RawStdEncoding.EncodeToString(sum[:12])
+}
+
+// resultFrame writes the frame that DDP would send.
+func resultFrame(id string, result any, failure error) ([]byte, error) {
+	out := ejson.AppendString([]byte(`{"msg":"result","id":`), id)
+	if failure != nil {
+		return append(ddp.AppendError(append(out, `,"error":`...), failure), '}'), nil
+	}
+	if result == nil {
+		return append(out, '}'), nil
+	}
+	b, err := ejson.Append(append(out, `,"result":`...), result)
+	return append(b, '}'), err
+}

@@ -1,0 +1,116 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+)
+
+// The schemas of refusals, as spec rocketchat-2fa 5.2, 5.4 and 5.6 show them.
+var (
+	errorSchema = object(must("success", Schema{"const": false}), must("error", either(text(), integer())),
+		may("errorType", text()), may("details", anything()), may("message", text()), may("status", text()))
+	loginErrorSchema = object(must("success", Schema{"const": false}), must("status", Schema{"const": "error"}),
+		must("error", either(text(), integer())), must("message", text()), may("details", anything()))
+	unauthorizedSchema = object(must("success", Schema{"const": false}), must("status", Schema{"const": "error"}),
+		must("error", text()), must("message", text()))
+)
+
+// Refusals of the door itself.
+var (
+	errLoginNeeded = errors.New("no valid login")
+	errForbidden   = fault.New("error-unauthorized", "User does not have the permissions required for this action")
+	errNotFound    = fault.New("error-not-found", "There is no such endpoint")
+	errWrongVerb   = fault.New("error-method-not-allowed", "This endpoint does not take that HTTP method")
+)
+
+// loginNeeded is the body of 401 (spec rocketchat-2fa 5.2).
+const loginNeeded = `{"success":false,"status":"error","error":"You must be logged in to do this.","message":"You must be logged in to do this."}`
+
+// answer is a rendered reply.
+type answer struct {
+	status int
+	body   []byte
+	// wait is set on 429.
+	wait time.Duration
+}
+
+// refusal renders err in the general shape: 400 with errorType, 403, 429 or 500.
+// internal tells that err has to be logged.
+func refusal(err error) (a answer, internal bool) {
+	if errors.Is(err, errLoginNeeded) {
+		return answer{status: http.StatusUnauthorized, body: []byte(loginNeeded)}, false
+	}
+	f, safe := fault.From(err)
+	status := http.StatusBadRequest
+	switch {
+	case !safe:
+		status = http.StatusInternalServerError
+	case f.Code == "too-many-requests", f.Code == "error-too-many-requests":
+		return tooMany(f), false
+	case f.Code == "error-unauthorized":
+		status = http.StatusForbidden
+	case f == errNotFound:
+		status = http.StatusNotFound
+	case f == errWrongVerb:
+		status = http.StatusMethodNotAllowed
+	case errors.Is(err, errTooLarge), errors.Is(err, errMediaType):
+		status = bodyStatus(err)
+	}
+	body := append([]byte(`{"success":false,"error":`), ejson.AppendString(nil, f.Message())...)
+	body = append(body, `,"errorType":`...)
+	body = ejson.AppendString(body, f.ID())
+	body = appendDetails(body, f)
+	return answer{status: status, body: append(body, '}')}, !safe
+}
+
+// tooMany renders the limiter's refusal the REST way (spec rocketchat-2fa 5.5).
+func tooMany(f *fault.Error) answer {
+	a := answer{status: http.StatusTooManyRequests}
+	seconds := int64(1)
+	if d, ok := f.Details.(map[string]any); ok {
+		if ms, ok := d["timeToReset"].(int64); ok {
+			a.wait = time.Duration(ms) * time.Millisecond
+			seconds = max(1, (ms+999)/1000)
+		}
+	}
+	msg := "Error, too many requests. Please slow down. You must wait " + strconv.FormatInt(seconds, 10) +
+		" seconds before trying this endpoint again. [error-too-many-requests]"
+	a.body = append([]byte(`{"success":false,"error":`), ejson.AppendString(nil, msg)...)
+	a.body = append(a.body, `,"errorType":"error-too-many-requests"`...)
+	a.body = append(appendDetails(a.body, f), '}')
+	return a
+}
+
+// loginRefusal renders a refusal of POST login: 401 with the code in error and
+// no errorType (spec rocketchat-2fa 5.6). A masked failure reads Unauthorized.
+func loginRefusal(err error) (a answer, internal bool) {
+	f, safe := fault.From(err)
+	if !safe || f.Code == "too-many-requests" {
+		return refusal(err)
+	}
+	code, message := f.ID(), f.Reason
+	if f.Code == "" && f.Number == 403 {
+		code, message = "Unauthorized", "Unauthorized"
+	}
+	body := append([]byte(`{"success":false,"status":"error","error":`), ejson.AppendString(nil, code)...)
+	body = append(body, `,"message":`...)
+	body = ejson.AppendString(body, message)
+	body = appendDetails(body, f)
+	return answer{status: http.StatusUnauthorized, body: append(body, '}')}, false
+}
+
+func appendDetails(body []byte, f *fault.Error) []byte {
+	if f.Details == nil {
+		return body
+	}
+	withDetails, err := ejson.AppendJSON(append(body, `,"details":`...), f.Details)
+	if err != nil {
+		return body
+	}
+	return withDetails
+}

@@ -1,0 +1,144 @@
+package rest
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/user"
+)
+
+// login serves the way in and out. The login itself is the method of that name:
+// this file only writes its parameter the way REST clients expect.
+type login struct{ s *Server }
+
+// Routes lists them.
+func (g *login) Routes() []Route {
+	const tag = "login"
+	password := either(text(), object(may("digest", text()), may("algorithm", text()), may("hashed", text())))
+	done := object(must("success", Schema{"const": true}), must("status", Schema{"const": "success"}),
+		must("data", object(must("userId", text()), must("authToken", text()), must("me", meSchema))))
+	out := object(must("success", Schema{"const": true}), must("status", Schema{"const": "success"}), must("data", object(must("message", text()))))
+	return []Route{
+		{Verb: "POST", Path: "login", Tag: tag, Summary: "Log in with a password, a token, or either and a second factor", Auth: NoLogin, LoginShape: true, Form: true,
+			Body: object(may("user", anything()), may("username", anything()), may("email", anything()), may("password", password),
+				may("code", text()), may("resume", text()), may("totp", object(must("login", object()), may("code", text())))),
+			Result: done, Errors: []string{"Unauthorized", "totp-required", "totp-invalid", "totp-max-attempts"}, Do: g.login},
+		{Verb: "POST", Path: "logout", Tag: tag, Summary: "End the login token in use", Result: out, Enrolment: true, Do: g.logout},
+		{Verb: "GET", Path: "logout", Tag: tag, Summary: "End the login token in use", Result: out, Enrolment: true, Do: g.logout},
+	}
+}
+
+// plainMembers are the members of a body that is not a login object already.
+var plainMembers = []string{"user", "username", "email", "password", "code"}
+
+func (g *login) login(ctx context.Context, r *Request) (any, error) {
+	result, err := g.s.via(ctx, r, "login", loginObject(r))
+	if err != nil {
+		return nil, err
+	}
+	d, err := asDoc(result)
+	if err != nil {
+		return nil, err
+	}
+	id, token := docText(d, "id"), docText(d, "token")
+	if id == "" || token == "" {
+		return nil, fault.Internal
+	}
+	u, err := g.s.o.Accounts.User(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return ejson.Doc{
+		{Key: "status", Value: "success"},
+		{Key: "data", Value: ejson.Doc{{Key: "userId", Value: id}, {Key: "authToken", Value: token}, {Key: "me", Value: g.s.me(u)}}},
+	}, nil
+}
+
+// loginObject makes the method's parameter out of a body (spec rocketchat-2fa
+// 5.6): a body with any other member, or without a password, is the login
+// object already and the code header is then ignored.
+func loginObject(r *Request) any {
+	for name := range r.body.value {
+		if !slices.Contains(plainMembers, name) {
+			return ejson.Raw(r.body.raw)
+		}
+	}
+	if !r.Has("password") {
+		return ejson.Raw(r.body.raw)
+	}
+	inner := ejson.Doc{{Key: "user", Value: selector(r)}, {Key: "password", Value: passwordOf(r)}}
+	code := r.Text("code")
+	if code == "" {
+		code = r.Peer.TwoFactorCode
+	}
+	if code == "" {
+		return inner
+	}
+	return ejson.Doc{{Key: "totp", Value: ejson.Doc{{Key: "login", Value: inner}, {Key: "code", Value: code}}}}
+}
+
+// selector names the account; values of other types pass through to be refused
+// by the method as any client's would be.
+func selector(r *Request) any {
+	for _, name := range []string{"user", "username", "email"} {
+		v, ok := r.body.value[name]
+		if !ok {
+			continue
+		}
+		if s, isText := v.(string); isText && name == "user" && strings.Contains(s, "@") {
+			name = "email"
+		} else if name == "user" {
+			name = "username"
+		}
+		return ejson.Doc{{Key: name, Value: v}}
+	}
+	return ejson.Doc{}
+}
+
+func passwordOf(r *Request) any {
+	if m, ok := r.body.value["password"].(map[string]any); ok && len(m) == 1 {
+		if hashed, ok := m["hashed"]; ok {
+			return ejson.Doc{{Key: "digest", Value: hashed}, {Key: "algorithm", Value: "sha-256"}}
+		}
+	}
+	return r.body.value["password"]
+}
+
+func (g *login) logout(ctx context.Context, r *Request) (any, error) {
+	if err := g.s.o.Accounts.Logout(ctx, r.Peer, r.Login); err != nil {
+		return nil, err
+	}
+	r.Login = rpc.Login{}
+	return ejson.Doc{
+		{Key: "status", Value: "success"},
+		{Key: "data", Value: ejson.Doc{{Key: "message", Value: "You've been logged out!"}}},
+	}, nil
+}
+
+func docText(d ejson.Doc, key string) string {
+	v, _ := d.Get(key)
+	s, _ := v.(string)
+	return s
+}
+
+// meSchema describes one's own account.
+var meSchema = object(must("_id", text()), may("username", text()), may("name", text()), may("emails", list(emailSchema)), must("active", boolean()),
+	must("roles", list(text())), may("type", text()), may("status", text()), may("statusText", text()), may("statusDefault", text()), may("language", text()),
+	must("avatarUrl", text()), may("email", text()), must("isOAuthUser", boolean()), must("settings", object()), must("services", object()),
+	may("createdAt", dateTime()), may("_updatedAt", dateTime()), may("profile", object()), may("customFields", object()), must("requirePasswordChange", boolean()))
+
+var emailSchema = object(must("address", text()), must("verified", boolean()))
+
+// me is one's own account as clients expect it.
+func (s *Server) me(u *user.User) ejson.Doc {
+	return append(accounts.Own(u),
+		ejson.Field{Key: "avatarUrl", Value: s.o.RootURL + "/avatar/" + url.PathEscape(u.Username)},
+		ejson.Field{Key: "isOAuthUser", Value: len(u.Services.Other) > 0},
+		ejson.Field{Key: "requirePasswordChange", Value: false})
+}

@@ -1,0 +1,148 @@
+package rest
+
+import (
+	"context"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/twofactor"
+
+	"time"
+)
+
+// own serves what people do with their own account.
+type own struct{ s *Server }
+
+// Routes lists them.
+func (g *own) Routes() []Route {
+	const tag = "own account"
+	email := object(must("email", text()))
+	fields := object(may("name", text()), may("username", text()), may("email", text()), may("nickname", text()), may("statusText", text()), may("statusType", text()),
+		may("newPassword", text()), may("currentPassword", text().about("hex SHA-256 of the password; the proof of an account without another factor")), may("customFields", object()))
+	return []Route{
+		{Verb: "GET", Path: "me", Tag: tag, Summary: "One's own account", Enrolment: true, Result: withSuccess(meSchema), Do: g.me},
+		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Auth: NoLogin, Limit: ratelimit.Rule{Count: 10, Window: time.Minute}, Form: true,
+			Body:   object(must("username", nonEmpty()), may("name", text()), must("email", text()), must("pass", text()), may("reason", text()), may("secretURL", text())),
+			Result: success(must("user", userSchema)), Do: g.register,
+			Errors: []string{"error-user-registration-disabled", "error-field-unavailable", "username-invalid", "error-invalid-email", "error-password-policy-not-met"}},
+		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password",
+			Body:   object(must("data", fields), may("customFields", object())),
+			Result: success(must("user", meSchema)), Do: g.update, Errors: []string{"error-not-allowed", "error-field-unavailable", "totp-required", "totp-invalid"}},
+		{Verb: "POST", Path: "users.logoutOtherClients", Tag: tag, Summary: "End every other session", Method: "logoutOtherClients",
+			Result: success(must("token", text()), must("tokenExpires", dateTime())), Shape: asDoc},
+		{Verb: "POST", Path: "users.removeOtherTokens", Tag: tag, Summary: "End every other session", Do: g.removeOthers},
+		{Verb: "POST", Path: "users.forgotPassword", Tag: tag, Summary: "Mail a link that sets a new password", Auth: NoLogin, Body: email,
+			Do: func(ctx context.Context, r *Request) (any, error) {
+				return nil, g.s.o.Accounts.ForgotPassword(ctx, r.Peer, r.Text("email"))
+			}},
+		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Auth: NoLogin, Body: email,
+			Do: func(ctx context.Context, r *Request) (any, error) {
+				return nil, g.s.o.Accounts.SendConfirmation(ctx, r.Peer, r.Text("email"))
+			}},
+		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Auth: NoLogin, Body: object(must("token", text())),
+			Do: g.verify, Errors: []string{"403"}},
+		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Auth: NoLogin, Body: object(must("token", text()), must("password", text())),
+			Do: g.reset, Errors: []string{"403", "error-password-policy-not-met"}},
+		{Verb: "POST", Path: "users.deleteOwnAccount", Tag: tag, Summary: "Delete one's own account", Body: object(must("password", text().about("hex SHA-256 of the password")), may("confirmRelinquish", boolean())),
+			Do: func(ctx context.Context, r *Request) (any, error) {
+				return nil, g.s.o.Accounts.DeleteOwn(ctx, r.Peer, r.User, r.Text("password"))
+			}, Errors: []string{"error-invalid-password", "error-invalid-username", "error-not-allowed"}},
+	}
+}
+
+// withSuccess adds the success member to a schema of an object.
+func withSuccess(s Schema) Schema {
+	properties := map[string]any{"success": map[string]any{"const": true}}
+	for k, v := range s["properties"].(map[string]any) {
+		properties[k] = v
+	}
+	required, _ := s["required"].([]any)
+	return Schema{"type": "object", "properties": properties, "required": append([]any{"success"}, required...)}
+}
+
+func (g *own) me(_ context.Context, r *Request) (any, error) { return g.s.me(r.User), nil }
+
+func (g *own) register(ctx context.Context, r *Request) (any, error) {
+	pw, err := accounts.Plain(r.Text("pass"))
+	if err != nil {
+		return nil, accounts.ErrPolicy.Because(err)
+	}
+	u, err := g.s.o.Accounts.Register(ctx, r.Peer, accounts.Registration{
+		Username: r.Text("username"), Email: r.Text("email"), Name: r.Text("name"), Reason: r.Text("reason"), Password: pw,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ejson.Doc{{Key: "user", Value: accounts.Full(u)}}, nil
+}
+
+// update is the method saveUserProfile under its REST member names. The member
+// currentPassword is that method's second-factor answer, by the factor
+// "password" (spec rocketchat-2fa 2.5); headers count when it is missing.
+func (g *own) update(ctx context.Context, r *Request) (any, error) {
+	data, _ := r.body.value["data"].(map[string]any)
+	names := map[string]string{"name": "realname", "username": "username", "email": "email", "newPassword": "newPassword",
+		"statusText": "statusText", "statusType": "statusType", "nickname": "nickname"}
+	var profile ejson.Doc
+	for _, from := range []string{"name", "username", "email", "nickname", "statusText", "statusType", "newPassword"} {
+		if v, ok := data[from]; ok {
+			profile = append(profile, ejson.Field{Key: names[from], Value: v})
+		}
+	}
+	if proof, ok := data["currentPassword"].(string); ok && proof != "" {
+		r.Code, r.Factor, r.HasCode = proof, "password", true
+	}
+	custom := r.body.value["customFields"]
+	if v, ok := data["customFields"]; ok {
+		custom = v
+	}
+	params := []any{profile}
+	if custom != nil {
+		params = append(params, custom)
+	}
+	if _, err := g.s.via(ctx, r, "saveUserProfile", params...); err != nil {
+		return nil, err
+	}
+	u, err := g.s.o.Accounts.User(ctx, r.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	return ejson.Doc{{Key: "user", Value: g.s.me(u)}}, nil
+}
+
+func (g *own) removeOthers(ctx context.Context, r *Request) (any, error) {
+	return nil, g.s.o.Accounts.RemoveOtherTokens(ctx, r.Peer, r.Login)
+}
+
+// verify and reset prove an address or set a password; over REST neither logs
+// anybody in, so an account with a second factor needs no exception.
+func (g *own) verify(ctx context.Context, r *Request) (any, error) {
+	_, err := g.s.o.Accounts.VerifyEmail(ctx, r.Peer, r.Text("token"))
+	return nil, err
+}
+
+func (g *own) reset(ctx context.Context, r *Request) (any, error) {
+	pw, err := accounts.Plain(r.Text("password"))
+	if err != nil {
+		return nil, accounts.ErrPolicy.Because(err)
+	}
+	_, err = g.s.o.Accounts.ResetPassword(ctx, r.Peer, r.Text("token"), pw)
+	return nil, err
+}
+
+// reset (factors) removes somebody's authenticator (spec rocketchat-2fa 5.8).
+func (g *factors) reset(ctx context.Context, r *Request) (any, error) {
+	id, err := g.s.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		id = r.User.ID
+	}
+	if id != r.User.ID && !mayResetTOTP(r) {
+		return nil, fault.NotAllowed
+	}
+	return nil, g.s.o.Factors.Reset(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method}, id)
+}

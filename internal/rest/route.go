@@ -1,0 +1,244 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
+)
+
+// Auth says whether a route needs a login. The zero value does.
+type Auth uint8
+
+// The kinds of routes.
+const (
+	LoginRequired Auth = iota
+	// LoginOptional takes a login if there is a valid one.
+	LoginOptional
+	// NoLogin does not look at the authentication headers.
+	NoLogin
+)
+
+// Route is one line of the REST surface. The zero value of every policy is the
+// safe one: login required, default limit, no result but success.
+type Route struct {
+	// Verb is the HTTP method; Path is relative to /api/v1/ and may have ":name" segments.
+	Verb, Path string
+	Tag        string
+	Summary    string
+	Auth       Auth
+	Permission string
+	Factor     twofactor.Policy
+	// Limit is the route's own limit; the zero value is the configured default.
+	Limit ratelimit.Rule
+	// Unlimited leaves the REST limit out, for routes that the method limits cover.
+	Unlimited bool
+	// Enrolment keeps the route open to users who must set up a factor first.
+	Enrolment bool
+	// Form also takes form-encoded bodies.
+	Form bool
+	// LoginShape renders refusals as 401 with the code in "error".
+	LoginShape bool
+	// Query and Body are checked before the handler and published; nil takes none.
+	Query, Body Schema
+	// Result describes the answer; BadRequest that of 400 when it is not the general one.
+	Result, BadRequest Schema
+	// Errors lists the codes of the route's own refusals.
+	Errors []string
+	// Method names the DDP method that does the work: the route then takes its
+	// handler and, unless written here, its factor, permission and enrolment
+	// policy from it, so that no rule stands twice. Params makes the method's
+	// parameters; nil sends none. Shape makes the answer out of the method's
+	// result; nil answers success alone.
+	Method string
+	Params func(r *Request) []any
+	Shape  func(result any) (ejson.Doc, error)
+	// Do handles routes that are no method.
+	Do func(ctx context.Context, r *Request) (any, error)
+
+	spec        methods.Spec
+	body, query *checker
+}
+
+// Request is one request on its way through a route.
+type Request struct {
+	// Call is the request as the router sees it; Call.User is set on routes with a login.
+	*rpc.Call
+	HTTP *http.Request
+	// Path holds the ":name" segments, Query the decoded query.
+	Path  map[string]string
+	Query url.Values
+	body  body
+	// status overrides 200 for answers made by the handler itself.
+	status int
+}
+
+// Raw is an answer that is rendered by the handler itself.
+type Raw struct {
+	ContentType string
+	Body        []byte
+}
+
+// Bind decodes the body into a struct with `ejson` tags; the route's schema has
+// been checked already.
+func (r *Request) Bind(dst any) error {
+	if err := ejson.Unmarshal(r.body.raw, dst); err != nil {
+		return fault.New("invalid-params", "The request body does not fit").Because(err)
+	}
+	return nil
+}
+
+// Has tells whether the body has that member.
+func (r *Request) Has(name string) bool {
+	_, ok := r.body.value[name]
+	return ok
+}
+
+// Text is a text member of the body, or "".
+func (r *Request) Text(name string) string {
+	s, _ := r.body.value[name].(string)
+	return s
+}
+
+// Flag is a boolean member of the body, or false.
+func (r *Request) Flag(name string) bool {
+	b, _ := r.body.value[name].(bool)
+	return b
+}
+
+// Page reads the paging members of a query: count from 0 to 100 (default 50)
+// and offset from 0.
+func (r *Request) Page() (offset, count int) {
+	offset, _ = strconv.Atoi(r.Query.Get("offset"))
+	count = 50
+	if s := r.Query.Get("count"); s != "" {
+		count, _ = strconv.Atoi(s)
+	}
+	return max(offset, 0), min(max(count, 0), 100)
+}
+
+// paged is the query schema of lists.
+func paged(props ...property) Schema {
+	return object(append(props, may("count", integer()), may("offset", integer()), may("sort", text()), may("query", text()), may("fields", text()))...)
+}
+
+// compile prepares the schemas and the policy line for the router.
+func (rt *Route) compile(router *methods.Router) error {
+	if rt.Method != "" {
+		if err := rt.borrow(router); err != nil {
+			return err
+		}
+	}
+	if rt.Unlimited {
+		rt.Limit = ratelimit.Rule{Count: -1}
+	}
+	rt.spec = methods.Spec{
+		Name: rt.Path, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
+		Permission: rt.Permission, Rest: rt.Limit, Enrolment: rt.Enrolment, Doc: rt.Summary,
+	}
+	var err error
+	if rt.body, err = newChecker(rt.Verb+"/"+rt.Path+"/body", rt.Body); err != nil {
+		return err
+	}
+	rt.query, err = newChecker(rt.Verb+"/"+rt.Path+"/query", rt.Query)
+	return err
+}
+
+// borrow takes handler and policies from the route's method.
+func (rt *Route) borrow(router *methods.Router) error {
+	m, ok := router.Spec(rt.Method)
+	if !ok || rt.Do != nil {
+		return fmt.Errorf("rest: %s %s: no method %q, or a handler of its own beside it", rt.Verb, rt.Path, rt.Method)
+	}
+	if m.Anonymous && rt.Auth == LoginRequired {
+		rt.Auth = LoginOptional
+	}
+	rt.Factor = max(rt.Factor, m.Factor)
+	if rt.Permission == "" {
+		rt.Permission = m.Permission
+	}
+	rt.Enrolment = rt.Enrolment || m.Enrolment
+	rt.Do = func(ctx context.Context, r *Request) (any, error) {
+		r.Call.Params = nil
+		if rt.Params != nil {
+			params, err := ejson.Append(nil, rt.Params(r))
+			if err != nil {
+				return nil, err
+			}
+			r.Call.Params = params
+		}
+		result, err := m.Do(ctx, r.Call)
+		if err != nil || rt.Shape == nil {
+			return nil, err
+		}
+		return rt.Shape(result)
+	}
+	return nil
+}
+
+// check validates query and body (spec rocketchat-2fa 5.2, steps 4 and 6).
+func (rt *Route) check(r *Request) error {
+	if rt.query != nil {
+		if wrong := rt.query.check(typed(r.Query, rt.Query)); wrong != "" {
+			return fault.New("error-invalid-params", wrong)
+		}
+	}
+	if rt.body != nil {
+		if wrong := rt.body.check(r.body.value); wrong != "" {
+			return fault.New("invalid-params", wrong)
+		}
+	}
+	return nil
+}
+
+// typed gives query texts the types that the schema asks for, where they fit.
+func typed(q url.Values, s Schema) map[string]any {
+	properties, _ := s["properties"].(map[string]any)
+	out := make(map[string]any, len(q))
+	for name, values := range q {
+		v := values[len(values)-1]
+		out[name] = v
+		p, _ := properties[name].(map[string]any)
+		switch p["type"] {
+		case "integer", "number":
+			if n, err := strconv.ParseFloat(v, 64); err == nil {
+				out[name] = n
+			}
+		case "boolean":
+			if v == "true" || v == "false" {
+				out[name] = v == "true"
+			}
+		}
+	}
+	return out
+}
+
+// match compares a path with the route's and returns the named segments.
+func (rt *Route) match(parts []string) (map[string]string, bool) {
+	own := strings.Split(rt.Path, "/")
+	if len(own) != len(parts) {
+		return nil, false
+	}
+	var named map[string]string
+	for i, p := range own {
+		switch {
+		case strings.HasPrefix(p, ":"):
+			if named == nil {
+				named = map[string]string{}
+			}
+			named[p[1:]] = parts[i]
+		case p != parts[i]:
+			return nil, false
+		}
+	}
+	return named, true
+}

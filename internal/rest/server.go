@@ -1,0 +1,348 @@
+package rest
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/audit"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+)
+
+// Options are the parts the door works with. All but Logger are required.
+type Options struct {
+	Router   *methods.Router
+	Accounts *accounts.Service
+	Factors  *twofactor.Service
+	Settings *settings.Service
+	Audit    audit.Recorder
+	// Peer tells who sent a request, after trusted proxies.
+	Peer func(*http.Request) *rpc.Peer
+	// Origin tells whether a browser of that origin may read answers.
+	Origin func(r *http.Request, origin string) bool
+	// RootURL is the server's address without a slash at the end; Version its version.
+	RootURL, Version string
+	Logger           *zap.Logger
+}
+
+// Group is one file of routes.
+type Group interface{ Routes() []Route }
+
+// Server serves /api/v1, /api/openapi.json and /api/docs. It expects paths from
+// which the root prefix has been taken off.
+type Server struct {
+	o        Options
+	routes   []Route
+	fixed    map[string]map[string]*Route // path → verb → route, for paths without names
+	named    []*Route
+	document []byte
+	assets   fs.FS
+}
+
+//go:embed assets
+var embedded embed.FS
+
+// prefix is where the versioned routes begin.
+const prefix = "/api/v1/"
+
+// New makes the door. Two routes with one verb and path, or a schema that is
+// none, are programming errors and come back as an error.
+func New(o Options, groups ...Group) (*Server, error) {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	s := &Server{o: o, fixed: map[string]map[string]*Route{}}
+	for _, g := range append(all(s), groups...) {
+		s.routes = append(s.routes, g.Routes()...)
+	}
+	for i := range s.routes {
+		rt := &s.routes[i]
+		if err := rt.compile(o.Router); err != nil {
+			return nil, err
+		}
+		if strings.Contains(rt.Path, ":") {
+			s.named = append(s.named, rt)
+			continue
+		}
+		if s.fixed[rt.Path] == nil {
+			s.fixed[rt.Path] = map[string]*Route{}
+		}
+		if s.fixed[rt.Path][rt.Verb] != nil {
+			return nil, fmt.Errorf("rest: two routes %s %s", rt.Verb, rt.Path)
+		}
+		s.fixed[rt.Path][rt.Verb] = rt
+	}
+	var err error
+	if s.document, err = document(s.routes, o.RootURL, o.Version); err != nil {
+		return nil, err
+	}
+	s.assets, err = fs.Sub(embedded, "assets")
+	return s, err
+}
+
+// Routes lists the surface.
+func (s *Server) Routes() []Route { return s.routes }
+
+// Document is the OpenAPI description as JSON.
+func (s *Server) Document() []byte { return s.document }
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	if !s.cors(w, r) {
+		return
+	}
+	switch path := r.URL.Path; {
+	case path == "/api/openapi.json":
+		h.Set("Content-Type", "application/json")
+		h.Set("Cache-Control", "no-cache")
+		_, _ = w.Write(s.document)
+	case path == "/api/docs", strings.HasPrefix(path, "/api/docs/"):
+		s.docs(w, r)
+	case strings.HasPrefix(path, prefix):
+		s.api(w, r, strings.TrimSuffix(path[len(prefix):], "/"))
+	default:
+		s.refuse(w, errNotFound)
+	}
+}
+
+// docs serves the page that draws the document, from files in the binary.
+func (s *Server) docs(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(r.URL.Path, "/api/docs")
+	types := map[string]string{"": "docs.html", "/docs.css": "docs.css", "/docs.js": "docs.js"}
+	file, ok := types[name]
+	if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		s.refuse(w, errNotFound)
+		return
+	}
+	w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'")
+	http.ServeFileFS(w, r, s.assets, file)
+}
+
+// cors answers preflights and lets browsers of allowed origins read answers.
+// No cookie authenticates anything, so an origin that is not allowed only loses
+// the right to read.
+func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
+	h := w.Header()
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	allowed := origin != "" && s.o.Origin(r, origin)
+	if allowed {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Credentials", "true")
+		h.Set("Access-Control-Expose-Headers", "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After")
+	}
+	if r.Method != http.MethodOptions {
+		return true
+	}
+	if allowed {
+		h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, HEAD, PATCH")
+		h.Set("Access-Control-Allow-Headers", "Origin, X-Requested-With, Content-Type, Accept, X-User-Id, X-Auth-Token, x-visitor-token, Authorization, x-2fa-code, x-2fa-method")
+		h.Set("Access-Control-Max-Age", "86400")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return false
+}
+
+func (s *Server) api(w http.ResponseWriter, r *http.Request, path string) {
+	w.Header().Set("Cache-Control", "no-store")
+	rt, named, err := s.find(r.Method, path)
+	if err != nil {
+		if errors.Is(err, errWrongVerb) {
+			w.Header().Set("Allow", strings.Join(s.verbs(path), ", "))
+		}
+		s.refuse(w, err)
+		return
+	}
+	s.serve(w, r, rt, named)
+}
+
+// find looks a route up; HEAD is served by GET.
+func (s *Server) find(verb, path string) (*Route, map[string]string, error) {
+	if verb == http.MethodHead {
+		verb = http.MethodGet
+	}
+	if verbs := s.fixed[path]; verbs != nil {
+		if rt := verbs[verb]; rt != nil {
+			return rt, nil, nil
+		}
+	}
+	parts := strings.Split(path, "/")
+	for _, rt := range s.named {
+		if rt.Verb != verb {
+			continue
+		}
+		if named, ok := rt.match(parts); ok {
+			return rt, named, nil
+		}
+	}
+	if len(s.verbs(path)) > 0 {
+		return nil, nil, errWrongVerb
+	}
+	return nil, nil, errNotFound
+}
+
+func (s *Server) verbs(path string) []string {
+	var out []string
+	parts := strings.Split(path, "/")
+	for i := range s.routes {
+		if _, ok := s.routes[i].match(parts); ok {
+			out = append(out, s.routes[i].Verb)
+		}
+	}
+	return out
+}
+
+// serve runs one request: body, login, then the router's order of checks.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named map[string]string) {
+	peer := s.o.Peer(r)
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		s.refuse(w, fault.New("error-invalid-params", "The query string is malformed"))
+		return
+	}
+	call := &rpc.Call{Method: rt.Path, Peer: peer, Session: &session{}}
+	req := &Request{Call: call, HTTP: r, Path: named, Query: q}
+	if rt.Auth != NoLogin {
+		if call.Login, err = s.authenticate(r); err != nil {
+			s.finish(w, rt, req, ratelimit.Verdict{OK: true}, nil, err, true)
+			return
+		}
+	}
+	if rt.Auth == LoginRequired && call.Login.UserID == "" {
+		s.finish(w, rt, req, ratelimit.Verdict{OK: true}, nil, errLoginNeeded, false)
+		return
+	}
+	var bodyErr error
+	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
+		req.body, bodyErr = readBody(r, call.Login.UserID != "")
+	}
+	spec := rt.spec
+	spec.Do = func(ctx context.Context, c *rpc.Call) (any, error) { return rt.Do(ctx, req) }
+	result, verdict, err := s.o.Router.Route(r.Context(), call, &spec, r.Method, func(*rpc.Call) error {
+		if bodyErr != nil {
+			return bodyErr
+		}
+		return rt.check(req)
+	})
+	s.finish(w, rt, req, verdict, result, err, false)
+}
+
+// authenticate takes the two headers. Anything but a living token of exactly
+// that user is nobody; only a store that cannot answer is an error.
+func (s *Server) authenticate(r *http.Request) (rpc.Login, error) {
+	id, token := r.Header.Get("X-User-Id"), r.Header.Get("X-Auth-Token")
+	if id == "" || token == "" || len(id) > 256 || len(token) > 256 {
+		return rpc.Login{}, nil
+	}
+	_, login, err := s.o.Accounts.Header(r.Context(), id, token)
+	switch {
+	case err == nil:
+		return login, nil
+	case errors.Is(err, dberr.NotFound):
+		return rpc.Login{}, nil
+	}
+	if _, safe := fault.From(err); safe {
+		return rpc.Login{}, nil
+	}
+	return rpc.Login{}, err
+}
+
+// finish renders the outcome. The router has logged what it ran; log is set for
+// failures before it.
+func (s *Server) finish(w http.ResponseWriter, rt *Route, req *Request, v ratelimit.Verdict, result any, err error, log bool) {
+	h := w.Header()
+	if v.Limited {
+		h.Set("X-RateLimit-Limit", strconv.Itoa(v.Limit))
+		h.Set("X-RateLimit-Remaining", strconv.Itoa(v.Remaining))
+		h.Set("X-RateLimit-Reset", strconv.FormatInt(v.Reset.UnixMilli(), 10))
+	}
+	if err == nil {
+		s.succeed(w, req, result)
+		return
+	}
+	if rt.Auth == LoginRequired && req.User == nil && errors.Is(err, methods.ErrLoggedOut) {
+		err = errLoginNeeded
+	}
+	if errors.Is(err, methods.ErrPermission) && rt.Permission != "" {
+		err = errForbidden
+	}
+	render := refusal
+	if rt.LoginShape {
+		render = loginRefusal
+	}
+	a, internal := render(err)
+	if internal && log {
+		s.o.Logger.Error("rest_failed", zap.String("route", rt.Path), zap.Error(err))
+	}
+	if a.wait > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64(a.wait.Seconds())+1, 10))
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body)
+}
+
+// succeed renders a result: an object gets "success": true, unless the handler
+// made the whole answer.
+func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
+	h := w.Header()
+	status := req.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if raw, ok := result.(Raw); ok {
+		h.Set("Content-Type", raw.ContentType)
+		w.WriteHeader(status)
+		_, _ = w.Write(raw.Body)
+		return
+	}
+	doc, ok := result.(ejson.Doc)
+	if result != nil && !ok {
+		s.o.Logger.Error("rest_result_is_no_document", zap.String("route", req.Method))
+		s.refuse(w, fault.Internal)
+		return
+	}
+	if _, has := doc.Get("success"); !has {
+		doc = append(doc, ejson.Field{Key: "success", Value: true})
+	}
+	out, err := ejson.AppendJSON(nil, doc)
+	if err != nil {
+		s.o.Logger.Error("rest_result_cannot_be_encoded", zap.String("route", req.Method), zap.Error(err))
+		s.refuse(w, fault.Internal)
+		return
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(out)
+}
+
+func (s *Server) refuse(w http.ResponseWriter, err error) {
+	a, _ := refusal(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body)
+}
+
+// session is the connection of one request: a login lasts until it is answered.
+type session struct{ login rpc.Login }
+
+func (s *session) SetLogin(_ context.Context, l rpc.Login) error { s.login = l; return nil }
+func (s *session) Unblock()                                      {}

@@ -1,0 +1,121 @@
+package rest
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"time"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+)
+
+// setting serves the settings (spec rocketchat-2fa 4.1). Saving goes through
+// the same function as the methods saveSetting and saveSettings.
+type setting struct{ s *Server }
+
+// Routes lists them.
+func (g *setting) Routes() []Route {
+	const tag = "settings"
+	one := object(must("_id", text()), may("value", anything()), may("type", text()), may("public", boolean()), may("enterprise", boolean()))
+	page := []property{must("settings", list(one)), must("count", integer()), must("offset", integer()), must("total", integer())}
+	edit, ok := g.s.o.Router.Spec("saveSetting")
+	if !ok {
+		panic("rest: there is no method saveSetting to take the policy from")
+	}
+	return []Route{
+		{Verb: "GET", Path: "settings.public", Tag: tag, Summary: "Settings that everybody may see", Auth: NoLogin, Query: paged(may("_id", text())), Result: success(page...), Do: g.public},
+		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings; secrets are masked", Query: paged(may("includeDefaults", boolean())), Result: success(page...), Do: g.private},
+		{Verb: "POST", Path: "settings", Tag: tag, Summary: "Save several settings, all or none", Permission: edit.Permission, Factor: max(edit.Factor, twofactor.Fresh),
+			Body: object(must("settings", list(object(must("_id", nonEmpty()), must("value", anything()))))), Do: g.saveAll,
+			Errors: []string{"error-action-not-allowed", "error-invalid-setting", "error-invalid-setting-value"}},
+		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Do: g.one, Result: success(must("_id", text()), must("value", anything()))},
+		{Verb: "POST", Path: "settings/:_id", Tag: tag, Summary: "Save one setting", Permission: edit.Permission, Factor: edit.Factor,
+			Body: object(must("value", anything())), Do: g.save, Errors: []string{"error-action-not-allowed", "error-invalid-setting", "error-invalid-setting-value"}},
+		{Verb: "GET", Path: "service.configurations", Tag: tag, Summary: "Foreign login services (none)", Auth: NoLogin, Do: empty("configurations"), Result: success(must("configurations", list(anything())))},
+		{Verb: "GET", Path: "settings.oauth", Tag: tag, Summary: "OAuth services (none)", Auth: NoLogin, Do: empty("services"), Result: success(must("services", list(anything())))},
+	}
+}
+
+func empty(name string) func(context.Context, *Request) (any, error) {
+	return func(context.Context, *Request) (any, error) { return ejson.Doc{{Key: name, Value: []any{}}}, nil }
+}
+
+func (g *setting) public(_ context.Context, r *Request) (any, error) {
+	ids := r.Query.Get("_id")
+	return g.page(r, func(s *settings.Setting) (any, bool) {
+		wanted := ids == "" || (","+ids+",") != strings.Replace(","+ids+",", ","+s.ID+",", "", 1)
+		return ejson.Doc{{Key: "_id", Value: s.ID}, {Key: "value", Value: s.Shown()}, {Key: "enterprise", Value: false}}, s.Public && wanted
+	})
+}
+
+func (g *setting) private(_ context.Context, r *Request) (any, error) {
+	if !methods.CanViewSettings(r.Call) {
+		return nil, errForbidden
+	}
+	return g.page(r, func(s *settings.Setting) (any, bool) { return s.Record(), true })
+}
+
+func (g *setting) page(r *Request, show func(*settings.Setting) (any, bool)) (any, error) {
+	offset, count := r.Page()
+	if count == 0 || r.Query.Get("count") == "" {
+		count = 1 << 20 // the table is small; a client that names no count wants all of it
+	}
+	out, total := []any{}, 0
+	for _, s := range g.s.o.Settings.All() {
+		rec, ok := show(s)
+		if !ok {
+			continue
+		}
+		if total >= offset && len(out) < count {
+			out = append(out, rec)
+		}
+		total++
+	}
+	return ejson.Doc{{Key: "settings", Value: out}, {Key: "count", Value: len(out)}, {Key: "offset", Value: offset}, {Key: "total", Value: total}}, nil
+}
+
+// settingID keeps anything that could be mistaken for a path or an operator out
+// of the look-up (spec security S079).
+var settingID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
+
+func (g *setting) one(_ context.Context, r *Request) (any, error) {
+	s, ok := g.s.o.Settings.Get(r.Path["_id"])
+	if !ok || !settingID.MatchString(r.Path["_id"]) {
+		return nil, settings.ErrUnknown
+	}
+	if !s.Public && !methods.CanViewSettings(r.Call) {
+		return nil, errForbidden
+	}
+	return ejson.Doc{{Key: "_id", Value: s.ID}, {Key: "value", Value: s.Shown()}}, nil
+}
+
+func (g *setting) save(ctx context.Context, r *Request) (any, error) {
+	return g.write(ctx, r, []settings.Change{{ID: r.Path["_id"], Value: r.body.value["value"]}})
+}
+
+func (g *setting) saveAll(ctx context.Context, r *Request) (any, error) {
+	var in struct {
+		Settings []struct {
+			ID    string   `ejson:"_id"`
+			Value any      `ejson:"value"`
+			_     struct{} `ejson:",ignore"`
+		} `ejson:"settings"`
+		_ struct{} `ejson:",ignore"`
+	}
+	if err := r.Bind(&in); err != nil {
+		return nil, err
+	}
+	changes := make([]settings.Change, len(in.Settings))
+	for i, c := range in.Settings {
+		changes[i] = settings.Change{ID: c.ID, Value: c.Value}
+	}
+	return g.write(ctx, r, changes)
+}
+
+func (g *setting) write(ctx context.Context, r *Request, changes []settings.Change) (any, error) {
+	_, err := methods.SaveSettings(ctx, g.s.o.Settings, g.s.o.Audit, time.Now(), r.Call, changes)
+	return nil, err
+}

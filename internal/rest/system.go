@@ -1,0 +1,46 @@
+package rest
+
+import (
+	"context"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/permission"
+)
+
+// system serves what describes the server and its roles.
+type system struct{ s *Server }
+
+// Routes lists them.
+func (g *system) Routes() []Route {
+	const tag = "server"
+	return []Route{
+		{Verb: "GET", Path: "info", Tag: tag, Summary: "Version of the server", Auth: NoLogin, Unlimited: true, Do: g.info,
+			Result: success(must("info", object(must("version", text()))))},
+		{Verb: "GET", Path: "roles.list", Tag: tag, Summary: "The roles there are", Do: g.roles,
+			Result: success(must("roles", list(object(must("_id", text()), must("name", text()), may("description", text()), may("scope", text()), may("protected", boolean()), may("mandatory2fa", boolean())))))},
+		{Verb: "GET", Path: "permissions.listAll", Tag: tag, Summary: "The permissions and the roles that have them", Do: g.permissions,
+			Query:  object(may("updatedSince", text())),
+			Result: success(must("update", list(object(must("_id", text()), must("roles", list(text()))))), must("remove", list(anything())))},
+	}
+}
+
+func (g *system) info(context.Context, *Request) (any, error) {
+	return ejson.Doc{{Key: "info", Value: ejson.Doc{{Key: "version", Value: g.s.o.Version}}}}, nil
+}
+
+func (g *system) roles(context.Context, *Request) (any, error) {
+	out := []any{}
+	for _, r := range permission.Roles() {
+		out = append(out, ejson.Doc{{Key: "_id", Value: r.ID}, {Key: "name", Value: r.ID}, {Key: "description", Value: r.Description},
+			{Key: "scope", Value: "Users"}, {Key: "protected", Value: true}})
+	}
+	return ejson.Doc{{Key: "roles", Value: out}}, nil
+}
+
+func (g *system) permissions(context.Context, *Request) (any, error) {
+	out := []any{}
+	for _, p := range permission.All() {
+		out = append(out, ejson.Doc{{Key: "_id", Value: p.ID}, {Key: "roles", Value: p.Roles}})
+	}
+	return ejson.Doc{{Key: "update", Value: out}, {Key: "remove", Value: []any{}}}, nil
+}

@@ -1,0 +1,44 @@
+package rest
+
+import (
+	"context"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/permission"
+)
+
+// tokens serves personal access tokens (spec rocketchat-2fa 2.4 and 5.8).
+type tokens struct{ s *Server }
+
+// Routes lists them.
+func (g *tokens) Routes() []Route {
+	const tag = "tokens"
+	name := must("tokenName", text())
+	token := success(must("token", text().about("shown once")))
+	byName := func(r *Request) []any { return []any{ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}}} }
+	return []Route{
+		{Verb: "POST", Path: "users.generatePersonalAccessToken", Tag: tag, Summary: "Make a personal access token", Method: "personalAccessTokens:generateToken",
+			Body: object(name, may("bypassTwoFactor", boolean())), Result: token, Shape: under("token"), Errors: []string{"error-token-already-exists", "error-invalid-token-name"},
+			Params: func(r *Request) []any {
+				return []any{ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}, {Key: "bypassTwoFactor", Value: r.Flag("bypassTwoFactor")}}}
+			}},
+		{Verb: "POST", Path: "users.regeneratePersonalAccessToken", Tag: tag, Summary: "Replace a personal access token", Method: "personalAccessTokens:regenerateToken",
+			Body: object(name), Params: byName, Result: token, Shape: under("token"), Errors: []string{"error-token-does-not-exists"}},
+		{Verb: "POST", Path: "users.removePersonalAccessToken", Tag: tag, Summary: "Remove a personal access token", Method: "personalAccessTokens:removeToken",
+			Body: object(name), Params: byName, Errors: []string{"error-token-does-not-exists"}},
+		{Verb: "GET", Path: "users.getPersonalAccessTokens", Tag: tag, Summary: "List one's personal access tokens", Permission: permission.CreatePersonalAccessTokens,
+			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()), must("lastTokenPart", text().about("last six characters")), must("bypassTwoFactor", boolean()))))),
+			Do:     g.list},
+	}
+}
+
+func (g *tokens) list(_ context.Context, r *Request) (any, error) {
+	out := []any{}
+	for _, t := range g.s.o.Accounts.Tokens(r.User) {
+		out = append(out, ejson.Doc{
+			{Key: "name", Value: t.Name}, {Key: "createdAt", Value: t.CreatedAt},
+			{Key: "lastTokenPart", Value: t.LastTokenPart}, {Key: "bypassTwoFactor", Value: t.BypassTwoFactor},
+		})
+	}
+	return ejson.Doc{{Key: "tokens", Value: out}}, nil
+}

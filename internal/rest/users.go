@@ -1,0 +1,256 @@
+package rest
+
+import (
+	"context"
+	"errors"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
+)
+
+// users serves other people's accounts, for those who may see or manage them.
+type users struct{ s *Server }
+
+// userSchema describes an account to others; which members are there depends on
+// who asks. Nothing of the credentials ever is.
+var userSchema = object(must("_id", text()), may("username", text()), may("name", text()), may("type", text()), may("active", boolean()),
+	may("status", text()), may("statusText", text()), may("createdAt", dateTime()), may("_updatedAt", dateTime()), may("emails", list(emailSchema)),
+	may("roles", list(text())), may("reason", text()), may("language", text()), may("customFields", object()))
+
+var errUserNotFound = fault.New("error-invalid-user", "User not found.")
+
+// Routes lists them.
+func (g *users) Routes() []Route {
+	const tag = "users"
+	who := []property{may("userId", text()), may("username", text()), may("user", text())}
+	data := object(may("name", text()), may("username", text()), may("email", text()), may("password", text()), may("active", boolean()), may("verified", boolean()),
+		may("roles", list(text())), may("statusText", text()), may("customFields", object()))
+	one := success(must("user", userSchema))
+	return []Route{
+		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: object(append(who, may("email", text()))...), Result: one, Do: g.info, Errors: []string{"error-invalid-user"}},
+		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name; queries of clients are ignored", Query: paged(), Do: g.list,
+			Result: success(must("users", list(userSchema)), must("count", integer()), must("offset", integer()), must("total", integer()))},
+		{Verb: "POST", Path: "users.create", Tag: tag, Summary: "Make an account for somebody", Permission: permission.CreateUser, Factor: twofactor.Ordinary,
+			Body: object(must("name", text()), must("username", nonEmpty()), must("email", nonEmpty()), may("password", text()), may("active", boolean()), may("roles", list(text())),
+				may("verified", boolean()), may("joinDefaultChannels", boolean()), may("sendWelcomeEmail", boolean()), may("setRandomPassword", boolean()), may("customFields", object())),
+			Result: one, Do: g.create, Errors: []string{"error-action-not-allowed", "403", "username-invalid", "error-invalid-email"}},
+		{Verb: "POST", Path: "users.update", Tag: tag, Summary: "Change somebody's account", Permission: permission.EditOtherUserInfo, Factor: twofactor.Ordinary,
+			Body: object(must("userId", nonEmpty()), must("data", data)), Result: one, Do: g.update, Errors: []string{"error-action-not-allowed", "error-invalid-user"}},
+		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Permission: permission.EditOtherUserActiveStatus,
+			Body: object(must("userId", nonEmpty()), must("activeStatus", boolean()), may("confirmRelinquish", boolean())), Result: one, Do: g.setActive, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
+		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Permission: permission.DeleteUser,
+			Body: object(append(who, may("confirmRelinquish", boolean()))...), Do: g.delete, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
+		{Verb: "POST", Path: "users.logout", Tag: tag, Summary: "End every session of an account, one's own or another's", Body: object(may("userId", text())),
+			Result: success(must("message", text())), Do: g.logout, Errors: []string{"error-not-allowed"}},
+		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: success(must("result", text())), Do: g.suggest},
+		{Verb: "GET", Path: "users.checkUsernameAvailability", Tag: tag, Summary: "Whether a user name is free", Query: object(must("username", nonEmpty())),
+			Result: success(must("result", boolean())), Do: g.available},
+	}
+}
+
+// target is the id of the account a request names, or "" when it names none.
+func (s *Server) target(ctx context.Context, r *Request) (string, error) {
+	get := func(name string) string {
+		if v := r.Query.Get(name); v != "" {
+			return v
+		}
+		return r.Text(name)
+	}
+	if id := get("userId"); id != "" {
+		return id, nil
+	}
+	for _, name := range []string{"username", "user", "email"} {
+		v := get(name)
+		if v == "" {
+			continue
+		}
+		u, err := s.o.Accounts.Find(ctx, v)
+		if errors.Is(err, dberr.NotFound) {
+			return "", errUserNotFound
+		}
+		if err != nil {
+			return "", err
+		}
+		return u.ID, nil
+	}
+	return "", nil
+}
+
+func mayResetTOTP(r *Request) bool { return permission.Has(r.User, permission.EditOtherUserTOTP) }
+
+// view shows an account as much as the caller may see.
+func view(r *Request, u *user.User) ejson.Doc {
+	if r.User != nil && (r.User.ID == u.ID || permission.Has(r.User, permission.ViewFullOtherUserInfo)) {
+		return accounts.Full(u)
+	}
+	return accounts.Public(u)
+}
+
+func (g *users) info(ctx context.Context, r *Request) (any, error) {
+	// An address may be looked up by those who may see addresses; to others the
+	// answer would tell who has one.
+	if r.Query.Get("email") != "" && !permission.Has(r.User, permission.ViewFullOtherUserInfo) {
+		return nil, errUserNotFound
+	}
+	id, err := g.s.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		return nil, fault.New("error-user-param-not-provided", `The required "userId" or "username" param was not provided`)
+	}
+	return g.one(ctx, r, id)
+}
+
+func (g *users) one(ctx context.Context, r *Request, id string) (any, error) {
+	u, err := g.s.o.Accounts.User(ctx, id)
+	switch {
+	case errors.Is(err, dberr.NotFound):
+		return nil, errUserNotFound
+	case err != nil:
+		return nil, err
+	case !u.IsActive() && !permission.Has(r.User, permission.ViewFullOtherUserInfo):
+		return nil, errUserNotFound
+	}
+	return ejson.Doc{{Key: "user", Value: view(r, u)}}, nil
+}
+
+func (g *users) list(ctx context.Context, r *Request) (any, error) {
+	offset, count := r.Page()
+	page, total, err := g.s.o.Accounts.List(ctx, offset, count)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]any, len(page))
+	for i, u := range page {
+		out[i] = view(r, u)
+	}
+	return ejson.Doc{{Key: "users", Value: out}, {Key: "count", Value: len(out)}, {Key: "offset", Value: offset}, {Key: "total", Value: total}}, nil
+}
+
+func (g *users) create(ctx context.Context, r *Request) (any, error) {
+	n := accounts.NewUser{
+		Username: r.Text("username"), Email: r.Text("email"), Name: r.Text("name"), Verified: r.Flag("verified"),
+		Inactive: r.Has("active") && !r.Flag("active"), Roles: texts(r.body.value["roles"]),
+	}
+	n.CustomFields, _ = r.body.value["customFields"].(map[string]any)
+	if pw := r.Text("password"); pw != "" && !r.Flag("setRandomPassword") {
+		var err error
+		if n.Password, err = accounts.Plain(pw); err != nil {
+			return nil, accounts.ErrPolicy.Because(err)
+		}
+	}
+	u, err := g.s.o.Accounts.CreateUser(ctx, r.Peer, r.User, n)
+	if err != nil {
+		return nil, err
+	}
+	return ejson.Doc{{Key: "user", Value: accounts.Full(u)}}, nil
+}
+
+func (g *users) update(ctx context.Context, r *Request) (any, error) {
+	data := r.body.value["data"].(map[string]any)
+	text := func(name string) *string {
+		if s, ok := data[name].(string); ok {
+			return &s
+		}
+		return nil
+	}
+	flag := func(name string) *bool {
+		if b, ok := data[name].(bool); ok {
+			return &b
+		}
+		return nil
+	}
+	c := accounts.UserChange{Name: text("name"), Username: text("username"), Email: text("email"), Verified: flag("verified"), Active: flag("active"), StatusText: text("statusText")}
+	if list, ok := data["roles"]; ok {
+		roles := texts(list)
+		c.Roles = &roles
+	}
+	if fields, ok := data["customFields"].(map[string]any); ok {
+		c.CustomFields = &fields
+	}
+	if pw := text("password"); pw != nil && *pw != "" {
+		var err error
+		if c.Password, err = accounts.Plain(*pw); err != nil {
+			return nil, accounts.ErrPolicy.Because(err)
+		}
+	}
+	// What lets somebody in is never changed on remembered trust or by a token
+	// that may skip checks (decisions 3, spec security S057).
+	if c.Email != nil || !c.Password.IsZero() || c.Verified != nil {
+		if err := g.s.o.Router.Challenge(ctx, r.Call, twofactor.Fresh); err != nil {
+			return nil, err
+		}
+	}
+	u, err := g.s.o.Accounts.UpdateUser(ctx, r.Peer, r.User, r.Text("userId"), c)
+	if err != nil {
+		return nil, err
+	}
+	return ejson.Doc{{Key: "user", Value: accounts.Full(u)}}, nil
+}
+
+func texts(v any) []string {
+	list, _ := v.([]any)
+	var out []string
+	for _, x := range list {
+		if s, ok := x.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (g *users) setActive(ctx context.Context, r *Request) (any, error) {
+	id := r.Text("userId")
+	if err := g.s.o.Accounts.SetActive(ctx, r.Peer, r.User, id, r.Flag("activeStatus")); err != nil {
+		return nil, err
+	}
+	return g.one(ctx, r, id)
+}
+
+func (g *users) delete(ctx context.Context, r *Request) (any, error) {
+	id, err := g.s.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, g.s.o.Accounts.DeleteUser(ctx, r.Peer, r.User, id)
+}
+
+func (g *users) logout(ctx context.Context, r *Request) (any, error) {
+	id := r.Text("userId")
+	if id == "" {
+		id = r.User.ID
+	}
+	if id != r.User.ID && !permission.Has(r.User, permission.LogoutOtherUser) {
+		return nil, fault.NotAllowed
+	}
+	if err := g.s.o.Accounts.LogoutUser(ctx, r.Peer, r.User, id, ""); err != nil {
+		return nil, err
+	}
+	return ejson.Doc{{Key: "message", Value: "User " + id + " has been logged out!"}}, nil
+}
+
+func (g *users) suggest(ctx context.Context, r *Request) (any, error) {
+	email := ""
+	if len(r.User.Emails) > 0 {
+		email = r.User.Emails[0].Address
+	}
+	name, err := g.s.o.Accounts.SuggestUsername(ctx, r.User.Name, email)
+	if err != nil {
+		return nil, err
+	}
+	return ejson.Doc{{Key: "result", Value: name}}, nil
+}
+
+func (g *users) available(ctx context.Context, r *Request) (any, error) {
+	free, err := g.s.o.Accounts.UsernameFree(ctx, r.User, r.Query.Get("username"))
+	if err != nil {
+		return nil, err
+	}
+	return ejson.Doc{{Key: "result", Value: free}}, nil
+}
