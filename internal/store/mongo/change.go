@@ -305,13 +305,16 @@ func (p *plan) tokens(c *user.Change) {
 
 // removed matches the login tokens that a Change removes.
 func removed(c *user.Change) bson.D {
+	// A condition of $pull starts with a field, or servers may take it for an
+	// expression on the element; this one is always true.
+	any := bson.D{{Key: "hashedToken", Value: bson.D{{Key: "$ne", Value: false}}}}
 	var match bson.D
 	if c.KeepToken != "" {
 		match = append(match, bson.E{Key: "hashedToken", Value: bson.D{{Key: "$ne", Value: c.KeepToken}}})
 	}
 	if c.RemoveTokens {
 		if match == nil {
-			match = bson.D{{Key: "hashedToken", Value: bson.D{{Key: "$ne", Value: ""}}}}
+			match = any
 		}
 		return match
 	}
@@ -327,6 +330,9 @@ func removed(c *user.Change) bson.D {
 	}
 	if len(or) == 1 && match == nil {
 		return or[0].(bson.D)
+	}
+	if match == nil {
+		match = any
 	}
 	return append(match, bson.E{Key: "$or", Value: or})
 }

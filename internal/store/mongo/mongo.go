@@ -32,7 +32,6 @@ import (
 	"go.uber.org/zap"
 
 	"ddpserver/internal/dberr"
-	"ddpserver/internal/store"
 	"ddpserver/internal/store/document"
 )
 
@@ -64,8 +63,6 @@ type Store struct {
 	locks   locks
 	cursors cursors
 }
-
-var _ store.Store = (*Store)(nil)
 
 // Open connects to the database that rawURL names, creates its indexes, brings
 // normalised keys and interrupted changes up to date, and returns the store.

@@ -22,6 +22,11 @@ import (
 // removed. Whoever reads in between, or after a crash, lays pending batches
 // over the documents. Batches are numbered; for each setting the highest number
 // wins, whatever the order in which batches arrive or are applied.
+//
+// A reader that saw some documents before and some after a batch was applied
+// would see half of it. So applying counts in a counter of its own after the
+// last value and before the batch goes, and a reader starts again when that
+// counter moved.
 
 // batch is a set of values saved together.
 type batch struct {
@@ -34,21 +39,50 @@ type batch struct {
 // of an adopted database have none, which is lower than any.
 const seqField = "ddpSeq"
 
-// Settings implements settings.Store. Batches are read first: one that is
-// already gone by then was applied, and its values are in the documents.
+// Names of the documents that count.
+const (
+	settingCounter = "settings"
+	appliedCounter = "settings-applied"
+)
+
+// Settings implements settings.Store.
 func (s *Store) Settings(ctx context.Context) ([]settings.Stored, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
-	pending, err := s.pending(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		before, err := s.counter(ctx, appliedCounter)
+		if err != nil {
+			return nil, err
+		}
+		all, err := s.readSettings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		after, err := s.counter(ctx, appliedCounter)
+		if err != nil || after == before {
+			return all, err
+		}
 	}
+}
+
+func (s *Store) counter(ctx context.Context, id string) (int64, error) {
+	raw, err := findRaw(ctx, s.counters, bson.D{{Key: "_id", Value: id}})
+	if err != nil {
+		return 0, err
+	}
+	n, _ := raw.Lookup("n").AsInt64OK()
+	return n, nil
+}
+
+// readSettings reads the documents first and pending batches after them, so
+// that a batch whose values are partly in what was read is still found.
+func (s *Store) readSettings(ctx context.Context) ([]settings.Stored, error) {
 	type numbered struct {
 		settings.Stored
 		seq int64
 	}
 	byID := make(map[string]numbered)
-	err = findAll(ctx, s.settings, bson.D{}, func(raw bson.Raw) error {
+	err := findAll(ctx, s.settings, bson.D{}, func(raw bson.Raw) error {
 		v, err := document.DecodeSetting(raw)
 		if err != nil {
 			return err
@@ -57,6 +91,10 @@ func (s *Store) Settings(ctx context.Context) ([]settings.Stored, error) {
 		byID[v.ID] = numbered{v, seq}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	pending, err := s.pending(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +145,7 @@ func (s *Store) SaveSettings(ctx context.Context, values []settings.Stored) erro
 	}
 	ctx, cancel := op(ctx)
 	defer cancel()
-	seq, err := s.next(ctx, "settings")
+	seq, err := s.next(ctx, settingCounter)
 	if err != nil {
 		return err
 	}
@@ -150,6 +188,9 @@ func (s *Store) apply(ctx context.Context, b batch) error {
 			return err
 		}
 	}
+	if _, err := s.next(ctx, appliedCounter); err != nil {
+		return err
+	}
 	_, err := s.batches.DeleteOne(ctx, bson.D{{Key: "_id", Value: b.ID}})
 	return failure(err)
 }
@@ -170,7 +211,7 @@ func (s *Store) recoverBatches(ctx context.Context) error {
 
 // ensureCounters creates the documents that count.
 func (s *Store) ensureCounters(ctx context.Context) error {
-	for _, id := range []string{"settings", outboxCounter} {
+	for _, id := range []string{settingCounter, appliedCounter, outboxCounter} {
 		_, err := s.counters.InsertOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "n", Value: int64(0)}, {Key: "at", Value: time.UnixMilli(0)}})
 		if err = failure(err); err != nil && !errors.Is(err, dberr.Duplicate) {
 			return err

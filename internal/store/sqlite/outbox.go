@@ -15,11 +15,10 @@ import (
 // its next try.
 var outboxSchema = schema{name: "outbox", steps: []string{`
 CREATE TABLE outbox (
-	seq   INTEGER PRIMARY KEY,
-	id    TEXT NOT NULL UNIQUE,
-	due   INTEGER NOT NULL,
-	owner TEXT NOT NULL,
-	doc   BLOB NOT NULL
+	id      TEXT NOT NULL UNIQUE,
+	created INTEGER NOT NULL,
+	due     INTEGER NOT NULL,
+	doc     BLOB NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (due);
 `}}
@@ -38,7 +37,7 @@ func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
 		if n >= max {
 			return dberr.Exhausted
 		}
-		err := t.exec(`INSERT INTO outbox (id, due, owner, doc) VALUES (?, ?, ?, ?)`, it.ID, due(it), it.Owner, []byte(raw))
+		err := t.exec(`INSERT INTO outbox (id, created, due, doc) VALUES (?, ?, ?, ?)`, it.ID, it.CreatedAt.UnixMilli(), due(it), []byte(raw))
 		if taken(err) {
 			return dberr.Duplicate
 		}
@@ -52,7 +51,7 @@ func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, leas
 	err := s.update(ctx, func(t *tx) error {
 		it = mail.Item{}
 		var raw []byte
-		if err := t.row(`SELECT doc FROM outbox WHERE due <= ? ORDER BY seq LIMIT 1`, []any{now.UnixMilli()}, &raw); err != nil {
+		if err := t.row(`SELECT doc FROM outbox WHERE due <= ? ORDER BY created, id LIMIT 1`, []any{now.UnixMilli()}, &raw); err != nil {
 			return err
 		}
 		if err := document.Decode(raw, &it); err != nil {
@@ -110,7 +109,7 @@ func (t *tx) putMail(it mail.Item) error {
 	if err != nil {
 		return err
 	}
-	return t.exec(`UPDATE outbox SET due = ?, owner = ?, doc = ? WHERE id = ?`, due(it), it.Owner, []byte(raw), it.ID)
+	return t.exec(`UPDATE outbox SET due = ?, doc = ? WHERE id = ?`, due(it), []byte(raw), it.ID)
 }
 
 func due(it mail.Item) int64 {

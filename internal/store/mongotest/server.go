@@ -1,0 +1,198 @@
+// Package mongotest is a MongoDB server for tests: the wire protocol in front
+// of the in-memory engine github.com/256dpi/lungo, enough of both for the
+// official driver (v2) and for what package mongo uses. It starts in a
+// millisecond, keeps nothing, and can be made to fail on purpose (see Fault).
+//
+// What the engine would get silently wrong is refused with an error instead:
+// regular expressions, $type, $expr, projections of dotted paths, positional
+// operators, updates with conflicting paths, pipelines as updates, collations,
+// transactions, change streams, index definitions that clash (see refuse.go).
+// A retryable write that arrives twice is applied once, as on a replica set.
+//
+// It is test code: nothing of it may be linked into the program, and passing
+// on it is no proof for a real server; the suite runs against one when
+// MONGODB_TEST_URI is set.
+package mongotest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/256dpi/lungo"
+	"go.mongodb.org/mongo-driver/bson"
+)
+
+// Server is a running server.
+type Server struct {
+	engine    *lungo.Engine
+	listener  net.Listener
+	wg        sync.WaitGroup
+	ids       atomic.Int64
+	databases atomic.Int64
+
+	mu      sync.Mutex // guards what follows
+	conns   map[net.Conn]struct{}
+	closed  bool
+	down    bool
+	faults  []*Fault
+	watch   func(command string, doc []byte)
+	indexes map[lungo.Handle]map[string]bson.D // definitions as they were given
+	cursors map[int64]*cursor
+	replies map[string]reply // the last retryable write of each session
+}
+
+type cursor struct {
+	ns   string
+	rest []bson.D
+}
+
+type reply struct {
+	number int64
+	doc    bson.D
+}
+
+// Start starts a server that ends with the test and returns the URL of an
+// empty database on it.
+func Start(t testing.TB) string {
+	t.Helper()
+	return StartServer(t).URI()
+}
+
+// StartServer starts a server that ends with the test.
+func StartServer(t testing.TB) *Server {
+	t.Helper()
+	s, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Listen starts a server on a TCP address.
+func Listen(addr string) (*Server, error) {
+	engine, err := lungo.CreateEngine(lungo.Options{Store: lungo.NewMemoryStore(), ExpireInterval: time.Second})
+	if err != nil {
+		return nil, err
+	}
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		engine.Close()
+		return nil, err
+	}
+	s := &Server{
+		engine: engine, listener: l,
+		conns:   make(map[net.Conn]struct{}),
+		indexes: make(map[lungo.Handle]map[string]bson.D),
+		cursors: make(map[int64]*cursor),
+		replies: make(map[string]reply),
+	}
+	s.wg.Add(1)
+	go s.accept()
+	return s, nil
+}
+
+// Addr is the address the server listens on.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// URI is the URL of a database nobody has used yet.
+func (s *Server) URI() string {
+	return fmt.Sprintf("mongodb://%s/test%d", s.Addr(), s.databases.Add(1))
+}
+
+// Close ends the server and every connection.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	err := s.listener.Close()
+	s.hangUp()
+	s.wg.Wait()
+	s.engine.Close()
+	return err
+}
+
+// Watch has every command but the driver's own bookkeeping reported, as BSON.
+func (s *Server) Watch(f func(command string, doc []byte)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch = f
+}
+
+// Down cuts every connection and drops new ones at once, until Up.
+func (s *Server) Down() {
+	s.mu.Lock()
+	s.down = true
+	s.mu.Unlock()
+	s.hangUp()
+}
+
+// Up ends Down.
+func (s *Server) Up() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = false
+}
+
+func (s *Server) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close()
+	}
+}
+
+func (s *Server) accept() {
+	defer s.wg.Done()
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		if s.closed || s.down {
+			_ = conn.Close()
+		} else {
+			s.conns[conn] = struct{}{}
+			s.wg.Add(1)
+			go s.serve(conn)
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (s *Server) serve(conn net.Conn) {
+	defer s.wg.Done()
+	defer func() {
+		s.mu.Lock()
+		delete(s.conns, conn)
+		s.mu.Unlock()
+		_ = conn.Close()
+	}()
+	for {
+		req, err := readMessage(conn)
+		if err != nil {
+			return
+		}
+		answer, err := s.handle(req)
+		if err != nil || req.noReply {
+			if errors.Is(err, errHangUp) || err != nil {
+				return
+			}
+			continue
+		}
+		if err := writeMessage(conn, req, answer); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package mongotest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/256dpi/lungo"
+	"github.com/256dpi/lungo/bsonkit"
+	"github.com/256dpi/lungo/mongokit"
+	"go.mongodb.org/mongo-driver/bson"
+)
+
+// write runs one change in a transaction of its own; nothing is kept when it fails.
+func (c *call) write(do func(*lungo.Transaction) error) error {
+	tx, err := c.s.engine.Begin(context.Background(), true)
+	if err != nil {
+		return err
+	}
+	defer c.s.engine.Abort(tx)
+	if err := do(tx); err != nil {
+		return c.duplicate(err)
+	}
+	return c.s.engine.Commit(tx)
+}
+
+// duplicate gives the engine's error for a unique index the shape of MongoDB's.
+func (c *call) duplicate(err error) error {
+	_, index, ok := strings.Cut(err.Error(), `duplicate document for index "`)
+	if !ok {
+		return bad(err)
+	}
+	index = strings.TrimSuffix(index, `"`)
+	return &failed{code: 11000, name: "DuplicateKey", msg: fmt.Sprintf("E11000 duplicate key error collection: %s index: %s dup key: { ... }", c.ns(), index)}
+}
+
+// each runs the statements of a bulk command in order and collects what fails.
+func (c *call) each(key string, do func(st bson.D) error) (failures bson.A, err error) {
+	statements, err := docs(c.doc, key)
+	if err != nil {
+		return nil, err
+	}
+	ordered := get(c.doc, "ordered") != false
+	for i, st := range statements {
+		err := do(*st)
+		if err == nil {
+			continue
+		}
+		var f *failed
+		if !errors.As(bad(err), &f) {
+			return nil, err
+		}
+		failures = append(failures, bson.D{{Key: "index", Value: int32(i)}, {Key: "code", Value: f.code}, {Key: "errmsg", Value: f.msg}})
+		if ordered {
+			break
+		}
+	}
+	return failures, nil
+}
+
+func withFailures(answer bson.D, failures bson.A) bson.D {
+	if len(failures) > 0 {
+		answer = append(answer, bson.E{Key: "writeErrors", Value: failures})
+	}
+	return append(answer, good)
+}
+
+func (c *call) insert() (bson.D, error) {
+	n := int32(0)
+	failures, err := c.each("documents", func(d bson.D) error {
+		err := c.write(func(tx *lungo.Transaction) error {
+			res, err := tx.Insert(c.handle(), bsonkit.List{&d}, true)
+			if err != nil {
+				return err
+			}
+			return res.Error
+		})
+		if err == nil {
+			n++
+		}
+		return err
+	})
+	return withFailures(bson.D{{Key: "n", Value: n}}, failures), err
+}
+
+func (c *call) update() (bson.D, error) {
+	var matched, modified int32
+	var upserted bson.A
+	failures, err := c.each("updates", func(st bson.D) error {
+		res, err := c.change(st, "u", nil)
+		if err != nil {
+			return err
+		}
+		matched += int32(len(res.Matched))
+		modified += int32(len(res.Modified))
+		if res.Upserted != nil {
+			matched++
+			upserted = append(upserted, bson.D{{Key: "index", Value: int32(0)}, {Key: "_id", Value: bsonkit.Get(res.Upserted, "_id")}})
+		}
+		return nil
+	})
+	answer := bson.D{{Key: "n", Value: matched}, {Key: "nModified", Value: modified}}
+	if upserted != nil {
+		answer = append(answer, bson.E{Key: "upserted", Value: upserted})
+	}
+	return withFailures(answer, failures), err
+}
+
+// change runs one update or replacement, whose update stands under key.
+func (c *call) change(st bson.D, key string, sort *bson.D) (res *lungo.Result, err error) {
+	u, ok := get(st, key).(bson.D)
+	if !ok {
+		return nil, refused("a pipeline as update")
+	}
+	query := doc(st, "q")
+	if key == "update" {
+		query = doc(st, "query")
+	}
+	filters, err := docs(st, "arrayFilters")
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(refuseQuery(*query), refuseUpdate(u)); err != nil {
+		return nil, err
+	}
+	for _, f := range filters {
+		if err := refuseQuery(*f); err != nil {
+			return nil, err
+		}
+	}
+	upsert := yes(get(st, "upsert"))
+	limit := 1
+	if yes(get(st, "multi")) {
+		limit = 0
+	}
+	err = c.write(func(tx *lungo.Transaction) (err error) {
+		if len(u) == 0 || !strings.HasPrefix(u[0].Key, "$") {
+			res, err = c.replace(tx, query, sort, u, upsert)
+			return err
+		}
+		res, err = tx.Update(c.handle(), query, sort, &u, 0, limit, upsert, filters)
+		return err
+	})
+	return res, err
+}
+
+// replace keeps the stored id, which the engine compares by identity.
+func (c *call) replace(tx *lungo.Transaction, query, sort *bson.D, u bson.D, upsert bool) (*lungo.Result, error) {
+	found, err := tx.Find(c.handle(), query, sort, 0, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(found.Matched) == 1 {
+		id := bsonkit.Get(found.Matched[0], "_id")
+		if given := get(u, "_id"); given != nil && bsonkit.Compare(given, id) != 0 {
+			return nil, &failed{code: 66, name: "ImmutableField", msg: "the _id field cannot be changed"}
+		}
+	}
+	return tx.Replace(c.handle(), query, sort, &u, upsert)
+}
+
+func (c *call) delete() (bson.D, error) {
+	n := int32(0)
+	failures, err := c.each("deletes", func(st bson.D) error {
+		query := doc(st, "q")
+		if err := refuseQuery(*query); err != nil {
+			return err
+		}
+		return c.write(func(tx *lungo.Transaction) error {
+			res, err := tx.Delete(c.handle(), query, nil, 0, number(get(st, "limit")))
+			if err == nil {
+				n += int32(len(res.Matched))
+			}
+			return err
+		})
+	})
+	return withFailures(bson.D{{Key: "n", Value: n}}, failures), err
+}
+
+func (c *call) findAndModify() (bson.D, error) {
+	query, sort := doc(c.doc, "query"), doc(c.doc, "sort")
+	fields := doc(c.doc, "fields")
+	if err := errors.Join(refuseQuery(*query), refuseProjection(*fields)); err != nil {
+		return nil, err
+	}
+	var old, now *bson.D
+	var n int32
+	status := bson.D{}
+	if yes(get(c.doc, "remove")) {
+		err := c.write(func(tx *lungo.Transaction) error {
+			res, err := tx.Delete(c.handle(), query, sort, 0, 1)
+			if err == nil && len(res.Matched) > 0 {
+				old, n = res.Matched[0], 1
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	} else {
+		res, err := c.change(c.doc, "update", sort)
+		if err != nil {
+			return nil, err
+		}
+		updated := len(res.Matched) > 0
+		status = bson.D{{Key: "updatedExisting", Value: updated}}
+		switch {
+		case res.Upserted != nil:
+			now, n = res.Upserted, 1
+			status = append(status, bson.E{Key: "upserted", Value: bsonkit.Get(res.Upserted, "_id")})
+		case updated:
+			old, now, n = res.Matched[0], res.Matched[0], 1
+			if len(res.Modified) > 0 {
+				now = res.Modified[0]
+			}
+		}
+	}
+	result := old
+	if yes(get(c.doc, "new")) {
+		result = now
+	}
+	var value any
+	if result != nil {
+		value = *result
+		if len(*fields) > 0 {
+			p, err := mongokit.Project(result, fields)
+			if err != nil {
+				return nil, err
+			}
+			value = *p
+		}
+	}
+	return bson.D{{Key: "lastErrorObject", Value: append(status, bson.E{Key: "n", Value: n})}, {Key: "value", Value: value}, good}, nil
+}
