@@ -126,7 +126,7 @@ func (s *Service) direct(ctx context.Context, by *user.User, sides []*user.User)
 		room.UserIDs = append(room.UserIDs, u.ID)
 		room.Usernames = append(room.Usernames, u.Username)
 	}
-	room.DirectKey = strings.Join(room.UserIDs, ",")
+	room.DirectKey = DirectKey(room.UserIDs)
 	if len(sides) == 2 {
 		room.ID = strings.Join(room.UserIDs, "") // as Rocket.Chat names them
 	}
@@ -157,6 +157,13 @@ func (s *Service) direct(ctx context.Context, by *user.User, sides []*user.User)
 	}
 	_, err = s.change(ctx, by.ID, room.ID, SubscriptionChange{Open: ptr(true)})
 	return room, err
+}
+
+// DirectKey names the set of users of a direct room.
+func DirectKey(userIDs []string) string {
+	ids := slices.Clone(userIDs)
+	slices.Sort(ids)
+	return strings.Join(slices.Compact(ids), ",")
 }
 
 // directNames is what one side of a direct room calls it: the others.
@@ -224,8 +231,7 @@ func (s *Service) directByName(ctx context.Context, by *user.User, name string) 
 		return nil, err
 	}
 	ids := []string{by.ID, other.ID}
-	slices.Sort(ids)
-	return s.store.RoomByDirectKey(ctx, strings.Join(slices.Compact(ids), ","))
+	return s.store.RoomByDirectKey(ctx, DirectKey(ids))
 }
 
 // Channels pages through the public channels, by name.

@@ -12,6 +12,7 @@ import (
 	"context"
 
 	"ddpserver/internal/accounts"
+	"ddpserver/internal/chat"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
 	"ddpserver/internal/settings"
@@ -28,6 +29,7 @@ type Store interface {
 	settings.Store
 	mail.Store
 	feed.Store
+	chat.Store
 
 	// Ping tells whether the store answers now; readiness depends on it.
 	Ping(ctx context.Context) error

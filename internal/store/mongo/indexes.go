@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -35,6 +36,7 @@ func (s *Store) indexes() map[*driver.Collection][]index {
 			{keys: []string{"services.password.reset.when"}, sparse: true},
 			{keys: []string{"services.password.enroll.when"}, sparse: true},
 			{keys: []string{"roles"}, sparse: true},
+			{keys: []string{"status"}, sparse: true},
 		},
 		s.guards:  {{keys: []string{"forgetAt"}, ttl: true, ours: true}},
 		s.batches: {{keys: []string{"seq"}, ours: true}},
@@ -44,7 +46,9 @@ func (s *Store) indexes() map[*driver.Collection][]index {
 }
 
 func (s *Store) ensureIndexes(ctx context.Context) error {
-	for coll, want := range s.indexes() {
+	all := s.indexes()
+	maps.Copy(all, s.chat.indexes())
+	for coll, want := range all {
 		have, err := existing(ctx, coll)
 		if err != nil {
 			return err

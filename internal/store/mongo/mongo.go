@@ -60,6 +60,8 @@ type Store struct {
 
 	users, guards, settings, batches, outbox, events, counters *driver.Collection
 
+	chat chatCollections
+
 	locks   locks
 	cursors cursors
 }
@@ -102,6 +104,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 		events:   db.Collection("ddpserver_events"),
 		counters: db.Collection("ddpserver_counters"),
 	}
+	s.chat.open(db)
 	s.locks.init()
 	defer func() {
 		if err != nil {
@@ -113,7 +116,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 	if err := client.Ping(first, readpref.Primary()); err != nil {
 		return nil, fmt.Errorf("MongoDB does not answer: %w", failure(err))
 	}
-	for _, step := range []func(context.Context) error{s.ensureIndexes, s.ensureCounters, s.adopt, s.recoverBatches} {
+	for _, step := range []func(context.Context) error{s.ensureIndexes, s.ensureCounters, s.adopt, s.adoptChat, s.recoverBatches} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("prepare MongoDB: %w", err)
 		}

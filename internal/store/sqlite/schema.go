@@ -22,6 +22,7 @@ var schemas = []schema{
 	settingSchema,
 	outboxSchema,
 	eventSchema,
+	chatSchema,
 }
 
 // migrate brings every aggregate to its newest version, all of them or none.

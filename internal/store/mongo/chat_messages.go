@@ -1,0 +1,343 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/document"
+	"ddpserver/internal/store/rule"
+)
+
+func decodeMessage(raw bson.Raw) (*chat.Message, error) {
+	m, err := decode[chat.Message](raw)
+	if err == nil {
+		dropEmpty(m)
+	}
+	return m, err
+}
+
+// dropEmpty takes out emojis that nobody stands behind any more: they are
+// removed in a second step after the last name (see SetReaction).
+func dropEmpty(m *chat.Message) {
+	for emoji, r := range m.Reactions {
+		if len(r.Usernames) == 0 {
+			delete(m.Reactions, emoji)
+		}
+	}
+}
+
+// InsertMessage implements chat.MessageStore. The message decides; the room and
+// the memberships follow from it.
+func (s *Store) InsertMessage(ctx context.Context, m *chat.Message, e chat.Unread) (*chat.Room, []string, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	raw, err := document.Encode(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := s.RoomByID(ctx, m.RoomID); err != nil {
+		return nil, nil, err
+	}
+	if _, err := s.chat.messages.InsertOne(ctx, raw); err != nil {
+		return nil, nil, failure(err)
+	}
+	r, err := s.countMessage(ctx, m)
+	if err != nil || e.None {
+		return r, nil, err
+	}
+	touched, err := s.countUnread(ctx, m, e)
+	return r, touched, err
+}
+
+// countMessage counts a message in its room and makes an ordinary one the last
+// unless a newer one is.
+func (s *Store) countMessage(ctx context.Context, m *chat.Message) (*chat.Room, error) {
+	counted := bson.D{
+		{Key: "$inc", Value: bson.D{{Key: "msgs", Value: 1}}},
+		{Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: m.UpdatedAt}}},
+	}
+	if m.Type == "" {
+		filter := append(byID(m.RoomID), bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: "lm", Value: bson.D{{Key: "$exists", Value: false}}}},
+			bson.D{{Key: "lm", Value: bson.D{{Key: "$lte", Value: m.TS}}}},
+		}})
+		last := append(slices.Clone(counted), bson.E{Key: "$set", Value: bson.D{{Key: "lm", Value: m.TS}, {Key: "lastMessage", Value: m}}})
+		r, err := updated(ctx, s.chat.rooms, filter, last, decodeRoom)
+		if !errors.Is(err, dberr.NotFound) {
+			return r, err
+		}
+	}
+	return updated(ctx, s.chat.rooms, byID(m.RoomID), counted, decodeRoom)
+}
+
+// countUnread moves the counters of the memberships of a room.
+func (s *Store) countUnread(ctx context.Context, m *chat.Message, e chat.Unread) ([]string, error) {
+	_, err := s.chat.subscriptions.UpdateOne(ctx, seat(m.RoomID, m.User.ID), set(bson.D{
+		{Key: "lr", Value: m.TS}, {Key: "ls", Value: m.TS}, {Key: "_updatedAt", Value: m.UpdatedAt}, {Key: "alert", Value: false},
+		{Key: "unread", Value: 0}, {Key: "userMentions", Value: 0}, {Key: "groupMentions", Value: 0},
+	}))
+	if err != nil {
+		return nil, failure(err)
+	}
+	mentioned := slices.DeleteFunc(slices.Clone(e.Users), func(id string) bool { return id == m.User.ID })
+	others := bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: bson.D{{Key: "$nin", Value: append([]string{m.User.ID}, mentioned...)}}}}
+	if !e.CountAll && !e.Group {
+		others = append(others, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: "alert", Value: bson.D{{Key: "$ne", Value: true}}}},
+			bson.D{{Key: "open", Value: bson.D{{Key: "$ne", Value: true}}}},
+		}})
+	}
+	touched, err := s.touch(ctx, m, others, e, false)
+	if err != nil || len(mentioned) == 0 {
+		return touched, err
+	}
+	named, err := s.touch(ctx, m, bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: in(mentioned)}}, e, true)
+	return append(touched, named...), err
+}
+
+// touch moves the counters of some memberships and lists whose they are.
+func (s *Store) touch(ctx context.Context, m *chat.Message, filter bson.D, e chat.Unread, mentioned bool) ([]string, error) {
+	ids, err := s.texts(ctx, filter, "u", "_id")
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	update := set(bson.D{{Key: "alert", Value: true}, {Key: "open", Value: true}, {Key: "_updatedAt", Value: m.UpdatedAt}})
+	unread, users, groups := e.Grows(mentioned)
+	var inc bson.D
+	for _, c := range []struct {
+		key string
+		n   int
+	}{{"unread", unread}, {"userMentions", users}, {"groupMentions", groups}} {
+		if c.n > 0 {
+			inc = append(inc, bson.E{Key: c.key, Value: c.n})
+		}
+	}
+	if len(inc) > 0 {
+		update = append(update, bson.E{Key: "$inc", Value: inc})
+	}
+	_, err = s.chat.subscriptions.UpdateMany(ctx, bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: in(ids)}}, update)
+	return ids, failure(err)
+}
+
+// MessageByID implements chat.MessageStore.
+func (s *Store) MessageByID(ctx context.Context, id string) (*chat.Message, error) {
+	return one(ctx, s.chat.messages, byID(id), decodeMessage)
+}
+
+var visible = bson.E{Key: "_hidden", Value: bson.D{{Key: "$ne", Value: true}}}
+
+func historyFilter(q chat.HistoryQuery) bson.D {
+	filter := bson.D{{Key: "rid", Value: q.RoomID}}
+	var ts bson.D
+	bound := func(op string, t time.Time) {
+		if q.Inclusive {
+			op += "e"
+		}
+		if !t.IsZero() {
+			ts = append(ts, bson.E{Key: op, Value: t})
+		}
+	}
+	bound("$gt", q.After)
+	bound("$lt", q.Before)
+	if len(ts) > 0 {
+		filter = append(filter, bson.E{Key: "ts", Value: ts})
+	}
+	filter = append(filter, visible)
+	if q.Pinned {
+		filter = append(filter, bson.E{Key: "pinned", Value: true})
+	}
+	if q.StarredBy != "" {
+		filter = append(filter, bson.E{Key: "starred._id", Value: q.StarredBy})
+	}
+	if q.Ordinary {
+		filter = append(filter, bson.E{Key: "t", Value: bson.D{{Key: "$exists", Value: false}}})
+	}
+	return filter
+}
+
+// History implements chat.MessageStore.
+func (s *Store) History(ctx context.Context, q chat.HistoryQuery) ([]*chat.Message, error) {
+	order := []string{"-ts", "-_id"}
+	if q.OldestFirst {
+		order = []string{"ts", "_id"}
+	}
+	return many(ctx, s.chat.messages, historyFilter(q), decodeMessage, page(q.Offset, max(q.Limit, 0), order...))
+}
+
+// CountHistory implements chat.MessageStore.
+func (s *Store) CountHistory(ctx context.Context, q chat.HistoryQuery) (int, error) {
+	return s.count(ctx, s.chat.messages, historyFilter(q))
+}
+
+// ChangedMessages implements chat.MessageStore.
+func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*chat.Message, error) {
+	return many(ctx, s.chat.messages, bson.D{
+		{Key: "rid", Value: roomID}, {Key: "_updatedAt", Value: bson.D{{Key: "$gt", Value: since}}}, visible,
+	}, decodeMessage, page(0, limit, "_updatedAt", "_id"))
+}
+
+// GoneMessages implements chat.MessageStore.
+func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]chat.Gone, error) {
+	return s.gone(ctx, bson.D{
+		{Key: "rid", Value: roomID}, {Key: "__collection__", Value: chat.GoneMessage},
+		{Key: "_deletedAt", Value: bson.D{{Key: "$gt", Value: since}}},
+	}, limit)
+}
+
+// changeMessage runs a conditional update of a message; Conflict when the
+// condition does not hold.
+func (s *Store) changeMessage(ctx context.Context, id string, condition, update bson.D) (*chat.Message, error) {
+	m, err := updated(ctx, s.chat.messages, append(byID(id), condition...), update, decodeMessage)
+	if errors.Is(err, dberr.NotFound) {
+		if _, err = s.MessageByID(ctx, id); err == nil {
+			err = dberr.Conflict
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// EditMessage implements chat.MessageStore.
+func (s *Store) EditMessage(ctx context.Context, id string, e chat.Edit) (*chat.Message, error) {
+	fields := bson.D{{Key: "msg", Value: e.Text}, {Key: "editedAt", Value: e.At}, {Key: "editedBy", Value: e.By}, {Key: "_updatedAt", Value: e.At}}
+	// What an older program derived from the text is no longer true.
+	unset := bson.D{{Key: "md", Value: 1}}
+	put := func(key string, v any, n int) {
+		if n > 0 {
+			fields = append(fields, bson.E{Key: key, Value: v})
+		} else {
+			unset = append(unset, bson.E{Key: key, Value: 1})
+		}
+	}
+	put("mentions", e.Mentions, len(e.Mentions))
+	put("channels", e.Channels, len(e.Channels))
+	put("urls", e.URLs, len(e.URLs))
+	return s.changeMessage(ctx, id,
+		bson.D{{Key: "msg", Value: e.Old}, {Key: "t", Value: bson.D{{Key: "$exists", Value: false}}}, visible},
+		append(set(fields), bson.E{Key: "$unset", Value: unset}))
+}
+
+// SetPinned implements chat.MessageStore.
+func (s *Store) SetPinned(ctx context.Context, id string, on bool, by chat.Ref, at time.Time) (*chat.Message, error) {
+	was := bson.D{{Key: "pinned", Value: bson.D{{Key: "$ne", Value: true}}}}
+	if !on {
+		was = bson.D{{Key: "pinned", Value: true}}
+	}
+	return s.changeMessage(ctx, id, was, set(bson.D{
+		{Key: "pinned", Value: on}, {Key: "pinnedBy", Value: by}, {Key: "pinnedAt", Value: at}, {Key: "_updatedAt", Value: at},
+	}))
+}
+
+// SetStar implements chat.MessageStore.
+func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (*chat.Message, bool, error) {
+	star := bson.D{{Key: "starred", Value: chat.Star{ID: userID}}}
+	was, change := bson.D{{Key: "starred._id", Value: bson.D{{Key: "$ne", Value: userID}}}}, bson.E{Key: "$push", Value: star}
+	if !on {
+		was, change = bson.D{{Key: "starred._id", Value: userID}}, bson.E{Key: "$pull", Value: bson.D{{Key: "starred", Value: bson.D{{Key: "_id", Value: userID}}}}}
+	}
+	m, err := s.changeMessage(ctx, id, was, append(set(bson.D{{Key: "_updatedAt", Value: at}}), change))
+	if errors.Is(err, dberr.Conflict) {
+		m, err = s.MessageByID(ctx, id)
+		return m, false, err
+	}
+	return m, err == nil, err
+}
+
+// SetReaction implements chat.MessageStore.
+func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *chat.Message, set, changed bool, err error) {
+	for range lostRaces {
+		read, err := s.MessageByID(ctx, id)
+		if err != nil {
+			return nil, false, false, err
+		}
+		_, known := read.Reactions[emoji]
+		seen := read.UpdatedAt
+		if set, changed, err = rule.SetReaction(read, emoji, username, on, max, at); err != nil || !changed {
+			return read, set, false, err
+		}
+		m, err := s.react(ctx, id, emoji, username, set, known, seen, at)
+		if !errors.Is(err, dberr.Conflict) {
+			return m, set, err == nil, err
+		}
+	}
+	return nil, false, false, dberr.Conflict
+}
+
+// react makes the change that was decided on what was read; Conflict when that
+// is no longer so. seen guards the number of different emojis.
+func (s *Store) react(ctx context.Context, id, emoji, username string, on, known bool, seen, at time.Time) (*chat.Message, error) {
+	path := "reactions." + emoji
+	names := path + ".usernames"
+	stamp := set(bson.D{{Key: "_updatedAt", Value: at}})
+	if on {
+		was := bson.D{{Key: names, Value: bson.D{{Key: "$ne", Value: username}}}}
+		if !known {
+			was = append(was, bson.E{Key: "_updatedAt", Value: seen})
+		}
+		return s.changeMessage(ctx, id, was, append(stamp, bson.E{Key: "$push", Value: bson.D{{Key: names, Value: username}}}))
+	}
+	m, err := s.changeMessage(ctx, id, bson.D{{Key: names, Value: username}}, append(stamp, bson.E{Key: "$pull", Value: bson.D{{Key: names, Value: username}}}))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := op(ctx)
+	defer cancel()
+	_, err = s.chat.messages.UpdateOne(ctx, append(byID(id), bson.E{Key: names, Value: bson.D{{Key: "$size", Value: 0}}}),
+		bson.D{{Key: "$unset", Value: bson.D{{Key: path, Value: 1}}}})
+	return m, failure(err)
+}
+
+// DeleteMessage implements chat.MessageStore.
+func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*chat.Room, *chat.Message, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	m, err := s.MessageByID(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.bury(ctx, chat.Gone{ID: id, Kind: chat.GoneMessage, RoomID: m.RoomID, DeletedAt: at}); err != nil {
+		return nil, nil, err
+	}
+	raw, err := s.chat.messages.FindOneAndDelete(ctx, byID(id)).Raw()
+	if err != nil {
+		return nil, nil, failure(err)
+	}
+	if m, err = decodeMessage(raw); err != nil {
+		return nil, nil, err
+	}
+	r, err := updated(ctx, s.chat.rooms, byID(m.RoomID), bson.D{
+		{Key: "$inc", Value: bson.D{{Key: "msgs", Value: -1}}}, {Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: at}}},
+	}, decodeRoom)
+	if err != nil || r.LastMessage == nil || r.LastMessage.ID != id {
+		return r, m, err
+	}
+	last, err := s.History(ctx, chat.HistoryQuery{RoomID: m.RoomID, Ordinary: true, Limit: 1})
+	if err != nil {
+		return nil, nil, err
+	}
+	update := bson.D{{Key: "$unset", Value: bson.D{{Key: "lastMessage", Value: 1}}}}
+	if len(last) > 0 {
+		update = set(bson.D{{Key: "lastMessage", Value: last[0]}})
+	}
+	r, err = updated(ctx, s.chat.rooms, append(byID(m.RoomID), bson.E{Key: "lastMessage._id", Value: id}), update, decodeRoom)
+	if errors.Is(err, dberr.NotFound) { // a newer message came meanwhile
+		r, err = s.RoomByID(ctx, m.RoomID)
+	}
+	return r, m, err
+}
+
+// SweepGone implements chat.MessageStore.
+func (s *Store) SweepGone(ctx context.Context, before time.Time) error {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	_, err := s.chat.trash.DeleteMany(ctx, bson.D{{Key: "_deletedAt", Value: bson.D{{Key: "$lt", Value: before}}}})
+	return failure(err)
+}

@@ -1,0 +1,166 @@
+package mongo
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/store/document"
+	"ddpserver/internal/user"
+)
+
+// presenceDoc is what the connections of one node say about one user.
+type presenceDoc struct {
+	ID     string `bson:"_id"`
+	Node   string `bson:"node"`
+	UserID string `bson:"uid"`
+	Status string `bson:"status"`
+}
+
+// SavePresence implements chat.PresenceStore.
+func (s *Store) SavePresence(ctx context.Context, node string, states []chat.Presence, now, alive time.Time) ([]chat.Presence, error) {
+	if err := s.TouchNode(ctx, node, now); err != nil {
+		return nil, err
+	}
+	writes, ids := make([]driver.WriteModel, len(states)), make([]string, len(states))
+	for i, p := range states {
+		ids[i] = p.UserID
+		id := byID(node + " " + p.UserID)
+		if p.Status == "" {
+			writes[i] = driver.NewDeleteOneModel().SetFilter(id)
+		} else {
+			writes[i] = driver.NewUpdateOneModel().SetFilter(id).SetUpsert(true).
+				SetUpdate(set(bson.D{{Key: "node", Value: node}, {Key: "uid", Value: p.UserID}, {Key: "status", Value: p.Status}}))
+		}
+	}
+	if len(writes) == 0 {
+		return nil, nil
+	}
+	wctx, cancel := op(ctx)
+	defer cancel()
+	if _, err := s.chat.presence.BulkWrite(wctx, writes, options.BulkWrite().SetOrdered(false)); err != nil {
+		return nil, failure(err)
+	}
+	return s.best(ctx, ids, alive)
+}
+
+// best finds the best status of users over the nodes that live.
+func (s *Store) best(ctx context.Context, ids []string, alive time.Time) ([]chat.Presence, error) {
+	living, err := s.livingNodes(ctx, alive)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := many(ctx, s.chat.presence, bson.D{{Key: "uid", Value: in(ids)}}, decode[presenceDoc])
+	if err != nil {
+		return nil, err
+	}
+	best := make(map[string]string, len(ids))
+	for _, r := range rows {
+		if living[r.Node] {
+			best[r.UserID] = chat.BetterStatus(best[r.UserID], r.Status)
+		}
+	}
+	out := make([]chat.Presence, len(ids))
+	for i, id := range ids {
+		out[i] = chat.Presence{UserID: id, Status: best[id]}
+	}
+	return out, nil
+}
+
+func (s *Store) livingNodes(ctx context.Context, alive time.Time) (map[string]bool, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	living := map[string]bool{}
+	err := findAll(ctx, s.chat.presenceNodes, bson.D{{Key: "seen", Value: bson.D{{Key: "$gte", Value: alive}}}}, func(raw bson.Raw) error {
+		living[raw.Lookup("_id").StringValue()] = true
+		return nil
+	})
+	return living, err
+}
+
+// TouchNode implements chat.PresenceStore.
+func (s *Store) TouchNode(ctx context.Context, node string, now time.Time) error {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	_, err := s.chat.presenceNodes.UpdateOne(ctx, byID(node), bson.D{{Key: "$max", Value: bson.D{{Key: "seen", Value: now}}}}, options.UpdateOne().SetUpsert(true))
+	return failure(err)
+}
+
+// SweepPresence implements chat.PresenceStore.
+func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]chat.Presence, error) {
+	living, err := s.livingNodes(ctx, alive)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(living))
+	for n := range living {
+		names = append(names, n)
+	}
+	dead := bson.D{{Key: "node", Value: bson.D{{Key: "$nin", Value: names}}}}
+	rows, err := many(ctx, s.chat.presence, dead, decode[presenceDoc])
+	if err != nil {
+		return nil, err
+	}
+	var ids, rowIDs []string
+	seen := map[string]bool{}
+	for _, r := range rows {
+		rowIDs = append(rowIDs, r.ID)
+		if !seen[r.UserID] {
+			seen[r.UserID] = true
+			ids = append(ids, r.UserID)
+		}
+	}
+	wctx, cancel := op(ctx)
+	defer cancel()
+	if len(rowIDs) > 0 {
+		if _, err := s.chat.presence.DeleteMany(wctx, bson.D{{Key: "_id", Value: in(rowIDs)}}); err != nil {
+			return nil, failure(err)
+		}
+	}
+	if _, err := s.chat.presenceNodes.DeleteMany(wctx, bson.D{{Key: "seen", Value: bson.D{{Key: "$lt", Value: alive}}}}); err != nil {
+		return nil, failure(err)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.best(ctx, ids, alive)
+}
+
+// SaveStatuses implements chat.PresenceStore.
+func (s *Store) SaveStatuses(ctx context.Context, states []chat.Presence, at time.Time) ([]*user.User, error) {
+	want, ids := make(map[string]string, len(states)), make([]string, len(states))
+	for i, p := range states {
+		want[p.UserID], ids[i] = p.Status, p.UserID
+	}
+	users, err := s.UsersByIDs(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	byStatus := map[string][]string{}
+	var out []*user.User
+	for _, u := range users {
+		if u.Status != want[u.ID] {
+			u.Status, u.UpdatedAt = want[u.ID], at
+			byStatus[u.Status] = append(byStatus[u.Status], u.ID)
+			out = append(out, u)
+		}
+	}
+	ctx, cancel := op(ctx)
+	defer cancel()
+	for status, ids := range byStatus {
+		_, err := s.users.UpdateMany(ctx, bson.D{{Key: "_id", Value: in(ids)}}, set(bson.D{{Key: "status", Value: status}, {Key: "_updatedAt", Value: at}}))
+		if err != nil {
+			return nil, failure(err)
+		}
+	}
+	return out, nil
+}
+
+// UsersNotOffline implements chat.PresenceStore.
+func (s *Store) UsersNotOffline(ctx context.Context, limit int) ([]*user.User, error) {
+	return many(ctx, s.users, bson.D{{Key: "status", Value: in([]string{chat.Online, chat.Away, chat.Busy})}}, document.DecodeUser, page(0, limit, "_id"))
+}

@@ -1,0 +1,301 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/user"
+)
+
+func seat(roomID, userID string) bson.D {
+	return bson.D{{Key: "rid", Value: roomID}, {Key: "u._id", Value: userID}}
+}
+
+func decodeSubscription(raw bson.Raw) (*chat.Subscription, error) {
+	return decode[chat.Subscription](raw)
+}
+
+// moved is the part of a room's update that says its membership changed.
+func moved(users int, at time.Time) bson.D {
+	return bson.D{
+		{Key: "$inc", Value: bson.D{{Key: "usersCount", Value: users}, {Key: "ddpMembership", Value: int64(1)}}},
+		{Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: at}}},
+	}
+}
+
+// AddMember implements chat.SubscriptionStore. The membership claims the seat;
+// the room counts it afterwards.
+func (s *Store) AddMember(ctx context.Context, m *chat.Subscription) (*chat.Room, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	if _, err := s.RoomByID(ctx, m.RoomID); err != nil {
+		return nil, err
+	}
+	if _, err := s.chat.subscriptions.InsertOne(ctx, m); err != nil {
+		return nil, failure(err)
+	}
+	update := moved(1, m.UpdatedAt)
+	if m.HasRole(chat.Owner) {
+		update = append(update, bson.E{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: m.User.ID}}})
+	}
+	return updated(ctx, s.chat.rooms, byID(m.RoomID), update, decodeRoom)
+}
+
+// RemoveMember implements chat.SubscriptionStore. The list of owners decides
+// whether an owner may go; then the seat, which only one caller can take away.
+func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (*chat.Room, *chat.Subscription, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	m, err := s.Subscription(ctx, roomID, userID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.HasRole(chat.Owner) {
+		if err := s.dropOwner(ctx, roomID, userID, force); err != nil {
+			return nil, nil, err
+		}
+	}
+	gone := chat.Gone{ID: m.ID, Kind: chat.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}
+	if err := s.bury(ctx, gone); err != nil {
+		return nil, nil, err
+	}
+	raw, err := s.chat.subscriptions.FindOneAndDelete(ctx, byID(m.ID)).Raw()
+	if err != nil {
+		return nil, nil, failure(err)
+	}
+	if m, err = decodeSubscription(raw); err != nil {
+		return nil, nil, err
+	}
+	r, err := updated(ctx, s.chat.rooms, byID(roomID), moved(-1, at), decodeRoom)
+	return r, m, err
+}
+
+// bury leaves a Gone. It comes before the deletion: news of a death that did
+// not happen after a crash is put right by the next look at the document.
+func (s *Store) bury(ctx context.Context, g chat.Gone) error {
+	fields := bson.D{{Key: "__collection__", Value: g.Kind}, {Key: "rid", Value: g.RoomID}, {Key: "_deletedAt", Value: g.DeletedAt}}
+	if g.UserID != "" {
+		fields = append(fields, bson.E{Key: "uid", Value: g.UserID})
+	}
+	_, err := s.chat.trash.UpdateOne(ctx, byID(g.ID), set(fields), options.UpdateOne().SetUpsert(true))
+	return failure(err)
+}
+
+// dropOwner takes an owner off the room's list unless it is the last.
+func (s *Store) dropOwner(ctx context.Context, roomID, userID string, force bool) error {
+	if err := s.listOwners(ctx, roomID); err != nil {
+		return err
+	}
+	filter := byID(roomID)
+	if !force {
+		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: "ddpOwners", Value: bson.D{{Key: "$ne", Value: userID}}}},
+			bson.D{{Key: "ddpOwners.1", Value: bson.D{{Key: "$exists", Value: true}}}},
+		}})
+	}
+	ok, err := matched(s.chat.rooms.UpdateOne(ctx, filter, bson.D{{Key: "$pull", Value: bson.D{{Key: "ddpOwners", Value: userID}}}}))
+	if err == nil && !ok {
+		err = dberr.Conflict
+	}
+	return err
+}
+
+// listOwners makes the list of owners of a room of an adopted database.
+func (s *Store) listOwners(ctx context.Context, roomID string) error {
+	r, err := s.RoomByID(ctx, roomID)
+	if err != nil || r.Owners != nil {
+		return err
+	}
+	subs, err := s.MembersWithRole(ctx, roomID)
+	if err != nil {
+		return err
+	}
+	owners := []string{}
+	for _, m := range subs {
+		if m.HasRole(chat.Owner) {
+			owners = append(owners, m.User.ID)
+		}
+	}
+	_, err = s.chat.rooms.UpdateOne(ctx, bson.D{{Key: "_id", Value: roomID}, {Key: "ddpOwners", Value: bson.D{{Key: "$exists", Value: false}}}},
+		set(bson.D{{Key: "ddpOwners", Value: owners}}))
+	return failure(err)
+}
+
+// SetMemberRole implements chat.SubscriptionStore. A role is given in the
+// membership first and taken from the list of owners first: in between, an
+// owner too many is safer than none.
+func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (*chat.Subscription, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	m, err := s.Subscription(ctx, roomID, userID)
+	if err != nil {
+		return nil, err
+	}
+	if m.HasRole(role) == on {
+		return nil, dberr.Conflict
+	}
+	if role == chat.Owner {
+		if err := s.listOwners(ctx, roomID); err != nil {
+			return nil, err
+		}
+		if !on {
+			if err := s.dropOwner(ctx, roomID, userID, false); err != nil {
+				return nil, err
+			}
+		}
+	}
+	filter, change := seat(roomID, userID), "$push"
+	if on {
+		filter = append(filter, bson.E{Key: "roles", Value: bson.D{{Key: "$ne", Value: role}}})
+	} else {
+		filter, change = append(filter, bson.E{Key: "roles", Value: role}), "$pull"
+	}
+	update := append(set(bson.D{{Key: "_updatedAt", Value: at}}), bson.E{Key: change, Value: bson.D{{Key: "roles", Value: role}}})
+	m, err = updated(ctx, s.chat.subscriptions, filter, update, decodeSubscription)
+	if errors.Is(err, dberr.NotFound) {
+		err = dberr.Conflict
+	}
+	if err != nil || role != chat.Owner || !on {
+		return m, err
+	}
+	_, err = s.chat.rooms.UpdateOne(ctx, byID(roomID), bson.D{{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: userID}}}})
+	return m, failure(err)
+}
+
+// Subscription implements chat.SubscriptionStore.
+func (s *Store) Subscription(ctx context.Context, roomID, userID string) (*chat.Subscription, error) {
+	return one(ctx, s.chat.subscriptions, seat(roomID, userID), decodeSubscription)
+}
+
+// SubscriptionsOf implements chat.SubscriptionStore.
+func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.Time) ([]*chat.Subscription, error) {
+	filter := bson.D{{Key: "u._id", Value: userID}}
+	if !since.IsZero() {
+		filter = append(filter, bson.E{Key: "_updatedAt", Value: bson.D{{Key: "$gte", Value: since}}})
+	}
+	return many(ctx, s.chat.subscriptions, filter, decodeSubscription)
+}
+
+// SubscriptionsIn implements chat.SubscriptionStore.
+func (s *Store) SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*chat.Subscription, error) {
+	return many(ctx, s.chat.subscriptions, bson.D{{Key: "rid", Value: roomID}, {Key: "u._id", Value: in(userIDs)}}, decodeSubscription)
+}
+
+// RoomIDsOf implements chat.SubscriptionStore.
+func (s *Store) RoomIDsOf(ctx context.Context, userID string) ([]string, error) {
+	return s.texts(ctx, bson.D{{Key: "u._id", Value: userID}}, "rid")
+}
+
+// texts reads one text of each membership that the filter selects.
+func (s *Store) texts(ctx context.Context, filter bson.D, path ...string) (out []string, err error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	err = findAll(ctx, s.chat.subscriptions, filter, func(raw bson.Raw) error {
+		if v, ok := raw.Lookup(path...).StringValueOK(); ok {
+			out = append(out, v)
+		}
+		return nil
+	}, options.Find().SetProjection(bson.D{{Key: path[0], Value: 1}}))
+	return out, err
+}
+
+// Members implements chat.SubscriptionStore.
+func (s *Store) Members(ctx context.Context, roomID string) ([]string, int64, error) {
+	r, err := s.RoomByID(ctx, roomID)
+	if err != nil {
+		return nil, 0, err
+	}
+	ids, err := s.texts(ctx, bson.D{{Key: "rid", Value: roomID}}, "u", "_id")
+	return ids, r.Membership, err
+}
+
+// ListMembers implements chat.SubscriptionStore.
+func (s *Store) ListMembers(ctx context.Context, roomID string, offset, count int) (subs []*chat.Subscription, total int, err error) {
+	filter := bson.D{{Key: "rid", Value: roomID}}
+	if total, err = s.count(ctx, s.chat.subscriptions, filter); err != nil || count <= 0 {
+		return nil, total, err
+	}
+	subs, err = many(ctx, s.chat.subscriptions, filter, decodeSubscription, page(offset, count, "ddpUserKey", "_id"))
+	return subs, total, err
+}
+
+// MembersWithRole implements chat.SubscriptionStore.
+func (s *Store) MembersWithRole(ctx context.Context, roomID string) ([]*chat.Subscription, error) {
+	return many(ctx, s.chat.subscriptions, bson.D{
+		{Key: "rid", Value: roomID}, {Key: "roles.0", Value: bson.D{{Key: "$exists", Value: true}}},
+	}, decodeSubscription, page(0, 0, "ddpUserKey", "_id"))
+}
+
+// ChangeSubscription implements chat.SubscriptionStore.
+func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c chat.SubscriptionChange) (*chat.Subscription, bool, error) {
+	fields := bson.D{{Key: "_updatedAt", Value: c.At}}
+	var otherwise bson.A
+	put := func(key string, v bool) {
+		fields = append(fields, bson.E{Key: key, Value: v})
+		otherwise = append(otherwise, bson.D{{Key: key, Value: bson.D{{Key: "$ne", Value: v}}}})
+	}
+	if c.Favorite != nil {
+		otherwiseFavorite(&fields, &otherwise, *c.Favorite)
+	}
+	switch {
+	case c.Read:
+		fields = append(fields, bson.E{Key: "open", Value: true}, bson.E{Key: "alert", Value: false}, bson.E{Key: "unread", Value: 0},
+			bson.E{Key: "userMentions", Value: 0}, bson.E{Key: "groupMentions", Value: 0}, bson.E{Key: "ls", Value: c.At})
+	case c.Open != nil:
+		put("open", *c.Open)
+		if !*c.Open {
+			fields = append(fields, bson.E{Key: "alert", Value: false})
+		}
+	}
+	filter := seat(roomID, userID)
+	if !c.Read && len(otherwise) > 0 {
+		filter = append(filter, bson.E{Key: "$or", Value: otherwise})
+	}
+	m, err := updated(ctx, s.chat.subscriptions, filter, set(fields), decodeSubscription)
+	if errors.Is(err, dberr.NotFound) {
+		m, err = s.Subscription(ctx, roomID, userID)
+		return m, false, err
+	}
+	return m, err == nil, err
+}
+
+func otherwiseFavorite(fields *bson.D, otherwise *bson.A, on bool) {
+	*fields = append(*fields, bson.E{Key: "f", Value: on})
+	not := bson.D{{Key: "f", Value: bson.D{{Key: "$ne", Value: true}}}}
+	if !on {
+		not = bson.D{{Key: "f", Value: true}}
+	}
+	*otherwise = append(*otherwise, not)
+}
+
+// RenameUser implements chat.SubscriptionStore.
+func (s *Store) RenameUser(ctx context.Context, r chat.Ref, at time.Time) error {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	_, err := s.chat.subscriptions.UpdateMany(ctx, bson.D{{Key: "u._id", Value: r.ID}}, set(bson.D{
+		{Key: "u", Value: r}, {Key: "ddpUserKey", Value: user.Key(r.Username)}, {Key: "_updatedAt", Value: at},
+	}))
+	return failure(err)
+}
+
+// GoneSubscriptions implements chat.SubscriptionStore.
+func (s *Store) GoneSubscriptions(ctx context.Context, userID string, since time.Time) ([]chat.Gone, error) {
+	return s.gone(ctx, bson.D{
+		{Key: "uid", Value: userID}, {Key: "__collection__", Value: chat.GoneSubscription},
+		{Key: "_deletedAt", Value: bson.D{{Key: "$gte", Value: since}}},
+	}, 0)
+}
+
+func (s *Store) gone(ctx context.Context, filter bson.D, limit int) (out []chat.Gone, err error) {
+	list, err := many(ctx, s.chat.trash, filter, decode[chat.Gone], page(0, limit, "_deletedAt"))
+	for _, g := range list {
+		out = append(out, *g)
+	}
+	return out, err
+}

@@ -1,0 +1,192 @@
+package rule
+
+import (
+	"slices"
+	"time"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/dberr"
+)
+
+// InsertedMessage counts a new message in its room. Ordinary ones become the
+// last message, unless a newer one is.
+func InsertedMessage(r *chat.Room, m *chat.Message) {
+	r.Messages++
+	if m.Type == "" && !m.TS.Before(r.LastAt) {
+		r.LastAt, r.LastMessage = m.TS, m
+	}
+	r.UpdatedAt = m.UpdatedAt
+}
+
+// WroteMessage marks the author's own membership: whoever writes has read.
+func WroteMessage(s *chat.Subscription, m *chat.Message) {
+	s.LastReply, s.LastSeen, s.UpdatedAt = m.TS, m.TS, m.UpdatedAt
+	s.Alert, s.Unread, s.UserMentions, s.GroupMentions = false, 0, 0, 0
+}
+
+// GotMessage moves the counters of another member.
+func GotMessage(s *chat.Subscription, e chat.Unread, mentioned bool, at time.Time) {
+	unread, users, groups := e.Grows(mentioned)
+	s.Unread += unread
+	s.UserMentions += users
+	s.GroupMentions += groups
+	s.Alert, s.Open, s.UpdatedAt = true, true, at
+}
+
+// ChangeSubscription applies c and tells whether anything was otherwise.
+func ChangeSubscription(s *chat.Subscription, c chat.SubscriptionChange) bool {
+	changed := false
+	if c.Open != nil && s.Open != *c.Open {
+		s.Open, changed = *c.Open, true
+		if !s.Open {
+			s.Alert = false
+		}
+	}
+	if c.Favorite != nil && s.Favorite != *c.Favorite {
+		s.Favorite, changed = *c.Favorite, true
+	}
+	if c.Read {
+		s.Open, s.Alert, s.Unread, s.UserMentions, s.GroupMentions = true, false, 0, 0, 0
+		s.LastSeen, changed = c.At, true
+	}
+	if changed {
+		s.UpdatedAt = c.At
+	}
+	return changed
+}
+
+// SetMemberRole gives or takes a role, in the membership and, for owners, in
+// the room. A nil list of owners is that of an adopted database; callers fill
+// it in first.
+func SetMemberRole(r *chat.Room, s *chat.Subscription, role string, on bool, at time.Time) error {
+	if s.HasRole(role) == on {
+		return dberr.Conflict
+	}
+	if role == chat.Owner {
+		if !on && len(r.Owners) < 2 {
+			return dberr.Conflict
+		}
+		r.Owners = slices.DeleteFunc(r.Owners, func(id string) bool { return id == s.User.ID })
+		if on {
+			r.Owners = append(r.Owners, s.User.ID)
+		}
+		r.UpdatedAt = at
+	}
+	if on {
+		s.Roles = append(s.Roles, role)
+	} else {
+		s.Roles = slices.DeleteFunc(s.Roles, func(x string) bool { return x == role })
+	}
+	s.UpdatedAt = at
+	return nil
+}
+
+// RemoveMember takes a member out of the room's document.
+func RemoveMember(r *chat.Room, userID string, force bool, at time.Time) error {
+	if slices.Contains(r.Owners, userID) {
+		if len(r.Owners) < 2 && !force {
+			return dberr.Conflict
+		}
+		r.Owners = slices.DeleteFunc(r.Owners, func(id string) bool { return id == userID })
+	}
+	r.Users = max(r.Users-1, 0)
+	r.Membership++
+	r.UpdatedAt = at
+	return nil
+}
+
+// AddMember takes a member into the room's document.
+func AddMember(r *chat.Room, s *chat.Subscription) {
+	if s.HasRole(chat.Owner) && !slices.Contains(r.Owners, s.User.ID) {
+		r.Owners = append(r.Owners, s.User.ID)
+	}
+	r.Users++
+	r.Membership++
+	r.UpdatedAt = s.UpdatedAt
+}
+
+// EditMessage replaces the content of a message.
+func EditMessage(m *chat.Message, e chat.Edit) error {
+	if m.Type != "" || m.Hidden || m.Text != e.Old {
+		return dberr.Conflict
+	}
+	by := e.By
+	m.Text, m.Mentions, m.Channels, m.URLs = e.Text, e.Mentions, e.Channels, e.URLs
+	m.EditedAt, m.EditedBy, m.UpdatedAt = e.At, &by, e.At
+	return nil
+}
+
+// SetPinned pins or unpins a message.
+func SetPinned(m *chat.Message, on bool, by chat.Ref, at time.Time) error {
+	if m.Pinned == on {
+		return dberr.Conflict
+	}
+	m.Pinned, m.PinnedBy, m.PinnedAt, m.UpdatedAt = on, &by, at, at
+	return nil
+}
+
+// SetStar stars or unstars a message and tells whether it was otherwise.
+func SetStar(m *chat.Message, userID string, on bool, at time.Time) bool {
+	if m.StarredBy(userID) == on {
+		return false
+	}
+	if on {
+		m.Starred = append(m.Starred, chat.Star{ID: userID})
+	} else {
+		m.Starred = slices.DeleteFunc(m.Starred, func(s chat.Star) bool { return s.ID == userID })
+	}
+	m.UpdatedAt = at
+	return true
+}
+
+// SetReaction adds or takes back an emoji, see chat.MessageStore.
+func SetReaction(m *chat.Message, emoji, username string, on *bool, max int, at time.Time) (set, changed bool, err error) {
+	r, known := m.Reactions[emoji]
+	has := slices.Contains(r.Usernames, username)
+	want := !has
+	if on != nil {
+		want = *on
+	}
+	if want == has {
+		return has, false, nil
+	}
+	if want && !known && len(m.Reactions) >= max {
+		return false, false, dberr.Exhausted
+	}
+	if m.Reactions == nil {
+		m.Reactions = map[string]chat.Reaction{}
+	}
+	if want {
+		r.Usernames = append(slices.Clone(r.Usernames), username)
+	} else {
+		r.Usernames = slices.DeleteFunc(slices.Clone(r.Usernames), func(n string) bool { return n == username })
+	}
+	if len(r.Usernames) == 0 {
+		delete(m.Reactions, emoji)
+	} else {
+		m.Reactions[emoji] = r
+	}
+	m.UpdatedAt = at
+	return want, true, nil
+}
+
+// ChangeRoom applies c.
+func ChangeRoom(r *chat.Room, c chat.RoomChange) {
+	for _, f := range []struct {
+		to   *string
+		from *string
+	}{{&r.Topic, c.Topic}, {&r.Description, c.Description}, {&r.Announcement, c.Announcement}} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	for _, f := range []struct {
+		to   *bool
+		from *bool
+	}{{&r.ReadOnly, c.ReadOnly}, {&r.Archived, c.Archived}, {&r.Default, c.Default}} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	r.UpdatedAt = c.At
+}

@@ -1,0 +1,297 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/document"
+	"ddpserver/internal/store/rule"
+)
+
+// InsertMessage implements chat.MessageStore.
+func (s *Store) InsertMessage(ctx context.Context, m *chat.Message, e chat.Unread) (r *chat.Room, touched []string, err error) {
+	err = s.update(ctx, func(t *tx) (err error) {
+		touched = nil
+		raw, err := document.Encode(m)
+		if err != nil {
+			return err
+		}
+		err = t.exec(`INSERT INTO messages (id, rid, ts, updated, system, pinned, hidden, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			m.ID, m.RoomID, m.TS.UnixMilli(), m.UpdatedAt.UnixMilli(), m.Type != "", m.Pinned, m.Hidden, []byte(raw))
+		if taken(err) {
+			return dberr.Duplicate
+		}
+		if err != nil {
+			return err
+		}
+		r, err = t.changeRoom(m.RoomID, func(r *chat.Room) error {
+			rule.InsertedMessage(r, m)
+			return nil
+		})
+		if err != nil || e.None {
+			return err
+		}
+		touched, err = t.countUnread(m, e)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, touched, nil
+}
+
+// countUnread moves the counters of the other members. A plain message changes
+// only memberships that are not alerted yet.
+func (t *tx) countUnread(m *chat.Message, e chat.Unread) (touched []string, err error) {
+	_, err = t.changeSubscription(m.RoomID, m.User.ID, func(s *chat.Subscription) error {
+		rule.WroteMessage(s, m)
+		return nil
+	})
+	if err = ignore(err, dberr.NotFound); err != nil {
+		return nil, err
+	}
+	text := `SELECT uid FROM subscriptions WHERE rid = ? AND alerted = 0`
+	if e.CountAll || e.Group {
+		text = `SELECT uid FROM subscriptions WHERE rid = ?`
+	}
+	var ids []string
+	err = t.rows(text, []any{m.RoomID}, func(r *sql.Rows) error {
+		var id string
+		err := r.Scan(&id)
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range e.Users {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	for _, id := range ids {
+		if id == m.User.ID {
+			continue
+		}
+		_, err := t.changeSubscription(m.RoomID, id, func(s *chat.Subscription) error {
+			rule.GotMessage(s, e, slices.Contains(e.Users, id), m.UpdatedAt)
+			return nil
+		})
+		switch {
+		case err == nil:
+			touched = append(touched, id)
+		case !errors.Is(err, dberr.NotFound): // somebody mentioned who is not there
+			return nil, err
+		}
+	}
+	return touched, nil
+}
+
+// MessageByID implements chat.MessageStore.
+func (s *Store) MessageByID(ctx context.Context, id string) (*chat.Message, error) {
+	return one[chat.Message](ctx, s, `SELECT doc FROM messages WHERE id = ?`, id)
+}
+
+// History implements chat.MessageStore.
+func (s *Store) History(ctx context.Context, q chat.HistoryQuery) ([]*chat.Message, error) {
+	from, args := historyWhere(q)
+	order := " ORDER BY ts DESC, id DESC"
+	if q.OldestFirst {
+		order = " ORDER BY ts, id"
+	}
+	limit := q.Limit
+	if limit <= 0 {
+		limit = -1
+	}
+	return many[chat.Message](ctx, s, "SELECT doc FROM "+from+order+" LIMIT ? OFFSET ?", append(args, limit, max(q.Offset, 0))...)
+}
+
+// CountHistory implements chat.MessageStore.
+func (s *Store) CountHistory(ctx context.Context, q chat.HistoryQuery) (int, error) {
+	from, args := historyWhere(q)
+	return s.number(ctx, "SELECT count(*) FROM "+from, args...)
+}
+
+// historyWhere makes one of a few fixed texts, so that each is planned once.
+func historyWhere(q chat.HistoryQuery) (string, []any) {
+	after, before := int64(math.MinInt64), int64(math.MaxInt64)
+	if !q.After.IsZero() {
+		after = q.After.UnixMilli()
+		if !q.Inclusive {
+			after++
+		}
+	}
+	if !q.Before.IsZero() {
+		before = q.Before.UnixMilli()
+		if !q.Inclusive {
+			before--
+		}
+	}
+	var b strings.Builder
+	b.WriteString("messages WHERE rid = ? AND ts BETWEEN ? AND ? AND hidden = 0")
+	args := []any{q.RoomID, after, before}
+	if q.Pinned {
+		b.WriteString(" AND pinned = 1")
+	}
+	if q.Ordinary {
+		b.WriteString(" AND system = 0")
+	}
+	if q.StarredBy != "" {
+		b.WriteString(" AND id IN (SELECT mid FROM message_stars WHERE uid = ?)")
+		args = append(args, q.StarredBy)
+	}
+	return b.String(), args
+}
+
+// ChangedMessages implements chat.MessageStore.
+func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*chat.Message, error) {
+	return many[chat.Message](ctx, s, `SELECT doc FROM messages WHERE rid = ? AND updated > ? AND hidden = 0 ORDER BY updated, id LIMIT ?`,
+		roomID, millis(since), limit)
+}
+
+// GoneMessages implements chat.MessageStore.
+func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]chat.Gone, error) {
+	return s.goneSince(ctx, `SELECT kind, id, rid, uid, at FROM trash WHERE kind = 'message' AND rid = ? AND at > ? ORDER BY at LIMIT ?`,
+		roomID, millis(since), limit)
+}
+
+// changeMessage changes one message and returns it. errSame means: as it is.
+func (s *Store) changeMessage(ctx context.Context, id string, do func(*chat.Message) error) (m *chat.Message, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		var raw []byte
+		err := t.row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw)
+		if err != nil {
+			return err
+		}
+		if m, err = decoded[chat.Message](raw); err != nil {
+			return err
+		}
+		stars := slices.Clone(m.Starred)
+		if err := do(m); err != nil {
+			return err
+		}
+		next, err := document.Encode(m)
+		if err != nil {
+			return err
+		}
+		if err := t.exec(`UPDATE messages SET updated = ?, pinned = ?, doc = ? WHERE id = ?`, m.UpdatedAt.UnixMilli(), m.Pinned, []byte(next), id); err != nil {
+			return err
+		}
+		return t.syncStars(id, stars, m.Starred)
+	})
+	if err != nil && err != errSame { //nolint:errorlint // made above, wrapped nowhere
+		return nil, err
+	}
+	return m, nil
+}
+
+var errSame = errors.New("nothing to change")
+
+func (t *tx) syncStars(id string, before, after []chat.Star) error {
+	for _, s := range before {
+		if !slices.Contains(after, s) {
+			if err := t.exec(`DELETE FROM message_stars WHERE uid = ? AND mid = ?`, s.ID, id); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range after {
+		if !slices.Contains(before, s) {
+			if err := t.exec(`INSERT OR IGNORE INTO message_stars (uid, mid) VALUES (?, ?)`, s.ID, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// EditMessage implements chat.MessageStore.
+func (s *Store) EditMessage(ctx context.Context, id string, e chat.Edit) (*chat.Message, error) {
+	return s.changeMessage(ctx, id, func(m *chat.Message) error { return rule.EditMessage(m, e) })
+}
+
+// SetPinned implements chat.MessageStore.
+func (s *Store) SetPinned(ctx context.Context, id string, on bool, by chat.Ref, at time.Time) (*chat.Message, error) {
+	return s.changeMessage(ctx, id, func(m *chat.Message) error { return rule.SetPinned(m, on, by, at) })
+}
+
+// SetStar implements chat.MessageStore.
+func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (m *chat.Message, changed bool, err error) {
+	m, err = s.changeMessage(ctx, id, func(m *chat.Message) error {
+		if changed = rule.SetStar(m, userID, on, at); !changed {
+			return errSame
+		}
+		return nil
+	})
+	return m, changed, err
+}
+
+// SetReaction implements chat.MessageStore.
+func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *chat.Message, set, changed bool, err error) {
+	m, err = s.changeMessage(ctx, id, func(m *chat.Message) (err error) {
+		if set, changed, err = rule.SetReaction(m, emoji, username, on, max, at); err == nil && !changed {
+			err = errSame
+		}
+		return err
+	})
+	return m, set, changed, err
+}
+
+// DeleteMessage implements chat.MessageStore.
+func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *chat.Room, was *chat.Message, err error) {
+	err = s.update(ctx, func(t *tx) error {
+		var raw []byte
+		err := t.row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw)
+		if err != nil {
+			return err
+		}
+		if was, err = decoded[chat.Message](raw); err != nil {
+			return err
+		}
+		err = errors.Join(
+			t.exec(`DELETE FROM messages WHERE id = ?`, id),
+			t.exec(`DELETE FROM message_stars WHERE mid = ?`, id),
+			t.gone(chat.Gone{ID: id, Kind: chat.GoneMessage, RoomID: was.RoomID, DeletedAt: at}))
+		if err != nil {
+			return err
+		}
+		r, err = t.changeRoom(was.RoomID, func(r *chat.Room) error {
+			r.Messages, r.UpdatedAt = max(r.Messages-1, 0), at
+			if r.LastMessage == nil || r.LastMessage.ID != id {
+				return nil
+			}
+			r.LastMessage, err = t.lastMessage(was.RoomID)
+			return err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, was, nil
+}
+
+// lastMessage is the newest ordinary message of a room, or nil.
+func (t *tx) lastMessage(rid string) (*chat.Message, error) {
+	var raw []byte
+	err := t.row(`SELECT doc FROM messages WHERE rid = ? AND system = 0 AND hidden = 0 ORDER BY ts DESC, id DESC LIMIT 1`, []any{rid}, &raw)
+	if errors.Is(err, dberr.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decoded[chat.Message](raw)
+}
+
+// SweepGone implements chat.MessageStore.
+func (s *Store) SweepGone(ctx context.Context, before time.Time) error {
+	return s.update(ctx, func(t *tx) error { return t.exec(`DELETE FROM trash WHERE at < ?`, before.UnixMilli()) })
+}
