@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -70,12 +71,24 @@ func (s *Service) SaveProfile(ctx context.Context, p *rpc.Peer, l rpc.Login, u *
 	}
 	if change.Bcrypt != nil {
 		s.record(p, "password_changed", u.ID, nil)
-		s.passwordChanged(ctx, p, after, keptTokens)
+		s.passwordChanged(ctx, p, after, "Your password was changed and your other sessions were closed."+s.kept(after))
 	}
 	return after, nil
 }
 
-const keptTokens = "Your password was changed. Your other sessions were closed; personal access tokens, if you have any, still work."
+// kept names the personal access tokens that outlive a change of password: they
+// are kept on purpose, and the owner should know (spec security S055).
+func (s *Service) kept(u *user.User) string {
+	list := s.Tokens(u)
+	if len(list) == 0 {
+		return ""
+	}
+	names := make([]string, len(list))
+	for i, t := range list {
+		names[i] = t.Name
+	}
+	return "\nThese personal access tokens still work: " + strings.Join(names, ", ") + "."
+}
 
 // profileChange checks the plain parts of a profile.
 func (s *Service) profileChange(u *user.User, c Profile) (user.Change, error) {
@@ -197,7 +210,7 @@ func (s *Service) ChangePassword(ctx context.Context, p *rpc.Peer, l rpc.Login, 
 	if err != nil {
 		return err
 	}
-	s.passwordChanged(ctx, p, after, keptTokens)
+	s.passwordChanged(ctx, p, after, "Your password was changed and your other sessions were closed."+s.kept(after))
 	return nil
 }
 

@@ -1,0 +1,76 @@
+package accounts_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/user"
+)
+
+// fill sets every text in a value to a canary that names its place, so that
+// whatever a view shows can be told by where it came from.
+func fill(v reflect.Value, path string) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), path)
+	case reflect.String:
+		v.SetString("<" + path + ">")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0), path)
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]any{"k": "<" + path + ">"}))
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(time.Unix(1, 0).UTC()))
+			return
+		}
+		for i := range v.NumField() {
+			fill(v.Field(i), path+"."+v.Type().Field(i).Name)
+		}
+	}
+}
+
+func TestS081ViewsShowNoSecrets(t *testing.T) {
+	var u user.User
+	fill(reflect.ValueOf(&u).Elem(), "u")
+	for name, c := range map[string]struct {
+		view  ejson.Doc
+		shows []string
+	}{
+		"public":    {accounts.Public(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText"}},
+		"full":      {accounts.Full(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "Emails.Address", "Roles", "Reason", "Language", "CustomFields"}},
+		"own":       {accounts.Own(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "StatusDefault", "Emails.Address", "Roles", "Language", "CustomFields", "Profile"}},
+		"published": {accounts.Published(&u), []string{"Username", "Name", "Status", "Emails.Address", "Roles", "Profile"}},
+	} {
+		raw, err := ejson.Append(nil, c.view)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		text := string(raw)
+		for _, place := range c.shows {
+			if !strings.Contains(text, "<u."+place+">") {
+				t.Errorf("%s lacks %s: %s", name, place, text)
+			}
+			text = strings.ReplaceAll(text, "<u."+place+">", "")
+		}
+		if i := strings.Index(text, "<u."); i >= 0 {
+			t.Errorf("%s shows %s", name, text[i:])
+		}
+	}
+	// An account with nothing in it has views too (hostile or foreign documents).
+	for _, v := range []ejson.Doc{accounts.Public(&user.User{}), accounts.Full(&user.User{}), accounts.Own(&user.User{}), accounts.Published(&user.User{})} {
+		if _, err := ejson.AppendJSON(nil, v); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package accounts_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/crypto/bcrypt"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/audit"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store"
+	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/user"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a Service over a real embedded store, with everything that leaves it recorded.
+type world struct {
+	*accounts.Service
+	t     testing.TB
+	store store.Store
+	set   *settings.Service
+	peer  *rpc.Peer
+
+	mu     sync.Mutex
+	mails  []accounts.Message
+	events []feed.Event
+	audits []audit.Event
+	clock  time.Time
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{
+		t: t, store: storetest.OpenSQLite(t), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		peer: &rpc.Peer{Conn: "c1", Door: rpc.DDP, Address: "192.0.2.1", UserAgent: "test"},
+	}
+	var err error
+	if w.set, err = settings.New(settings.Options{Store: w.store, Now: w.now}); err != nil {
+		t.Fatal(err)
+	}
+	w.Service, err = accounts.New(accounts.Options{
+		Store: w.store, Settings: w.set, Mailer: w, Feed: w, Audit: w, RootURL: "http://localhost:3000/", Now: w.now, BcryptCost: bcrypt.MinCost,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.clock
+}
+
+func (w *world) wait(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock = w.clock.Add(d)
+}
+
+// Send, Publish and Record take what leaves the Service.
+func (w *world) Send(_ context.Context, m accounts.Message) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mails = append(w.mails, m)
+	return nil
+}
+
+func (w *world) Publish(e feed.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, e)
+}
+
+func (w *world) Record(e audit.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.audits = append(w.audits, e)
+}
+
+// set changes settings.
+func (w *world) with(pairs ...any) {
+	w.t.Helper()
+	var list []settings.Change
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, settings.Change{ID: pairs[i].(string), Value: pairs[i+1]})
+	}
+	if _, err := w.set.Save(w.t.Context(), list); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// settle waits for mails that are written in the background.
+func (w *world) settle() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := w.Run(ctx); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// mailed takes the mails sent since the last call.
+func (w *world) mailed() []accounts.Message {
+	w.settle()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	got := w.mails
+	w.mails = nil
+	return got
+}
+
+// linkToken takes the token out of the newest mail with that template.
+func (w *world) linkToken(template string) string {
+	w.t.Helper()
+	for _, m := range slices.Backward(w.mailed()) {
+		if m.Template == template {
+			url := m.Data["url"]
+			return url[strings.LastIndexByte(url, '/')+1:]
+		}
+	}
+	w.t.Fatalf("no mail %q", template)
+	return ""
+}
+
+// alive tells whether the newest news about an account's tokens still names this one.
+func (w *world) alive(userID, hash string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range slices.Backward(w.events) {
+		if e.Kind == feed.TokensKept && e.Key == userID {
+			return slices.Contains(e.Data, hash)
+		}
+	}
+	return true
+}
+
+func (w *world) lastAudit(act string) audit.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range slices.Backward(w.audits) {
+		if e.Act == act {
+			return e
+		}
+	}
+	return audit.Event{}
+}
+
+func (w *world) user(id string) *user.User {
+	w.t.Helper()
+	u, err := w.store.UserByID(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return u
+}
+
+// add registers an account with the password "secret".
+func (w *world) add(username, email string) *user.User {
+	w.t.Helper()
+	u, err := w.Register(w.t.Context(), w.peer, accounts.Registration{Username: username, Email: email, Password: plain(w.t, "secret")})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return u
+}
+
+// login is a whole login without a second factor.
+func (w *world) login(u *user.User) accounts.Issued {
+	w.t.Helper()
+	got, err := w.IssueToken(w.t.Context(), w.peer, w.user(u.ID), "password")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return got
+}
+
+func (w *world) try(name, password string) error {
+	w.t.Helper()
+	_, err := w.Authenticate(w.t.Context(), w.peer, accounts.Selector{Username: name}, plain(w.t, password))
+	return err
+}
+
+func (w *world) from(address string) *rpc.Peer {
+	p := *w.peer
+	p.Address = address
+	return &p
+}
+
+func plain(t testing.TB, s string) accounts.Password {
+	t.Helper()
+	p, err := accounts.Plain(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// hashOf is a stored password hash with the given cost and version letter.
+func hashOf(t testing.TB, password string, cost int, version byte) string {
+	t.Helper()
+	b, err := bcrypt.GenerateFromPassword([]byte(digest(password)), cost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[2] = version
+	return string(b)
+}
+
+// patch changes an account behind the Service's back.
+func (w *world) patch(id string, c user.Change) *user.User {
+	w.t.Helper()
+	c.At = w.now()
+	u, err := w.store.UpdateUser(w.t.Context(), id, c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return u
+}
+
+func ptr[T any](v T) *T { return &v }
