@@ -52,6 +52,10 @@ type HTTP struct {
 	ReadTimeout       time.Duration `key:"read_timeout" min:"1s" max:"5m" doc:"longest time for a request with its body"`
 	IdleTimeout       time.Duration `key:"idle_timeout" min:"1s" max:"10m" doc:"how long an unused HTTP connection is kept"`
 	MaxHeaderBytes    Bytes         `key:"max_header_bytes" min:"4096" max:"1048576" doc:"largest header of a request"`
+	CompressAbove     Bytes         `key:"compress_above" min:"0" max:"1MiB" doc:"smallest message that is compressed for clients that offer permessage-deflate; 0: never"`
+	DisableWebSockets bool          `key:"disable_websockets" doc:"answer 404 to every WebSocket; clients fall back to SockJS polling"`
+	DisableSockJSCORS bool          `key:"disable_sockjs_cors" doc:"leave the CORS headers of SockJS out"`
+	UseJSessionID     bool          `key:"use_jsessionid" doc:"set the cookie JSESSIONID on SockJS, for load balancers that look at it"`
 	ShutdownGrace     time.Duration `key:"shutdown_grace" min:"0s" max:"10m" doc:"how long running calls may finish after the first signal to stop"`
 }
 
@@ -60,7 +64,6 @@ type Storage struct {
 	MongoURL      secret.String `key:"mongo_url" doc:"MongoDB connection string; empty: the embedded store in data_dir"`
 	DataDir       string        `key:"data_dir" doc:"directory of the embedded store, the server key, the outbox and the audit file"`
 	EncryptionKey secret.String `key:"encryption_key" doc:"server key, 32 bytes in base64 or hex; needed with mongo_url, else made once in data_dir"`
-	StoreTimeout  time.Duration `key:"store_timeout" min:"100ms" max:"1m" doc:"longest time of one operation of the store before it counts as unavailable"`
 }
 
 // Mail says how mail leaves the server.
@@ -104,10 +107,11 @@ type Limits struct {
 	WriteTimeout             time.Duration `key:"write_timeout" min:"1s" max:"5m" doc:"longest time one write may wait for a slow reader"`
 	MaxMessageBytes          Bytes         `key:"max_message_bytes" min:"1024" max:"67108863" doc:"largest message of a logged-in client"`
 	MaxMessageBytesLoggedOut Bytes         `key:"max_message_bytes_logged_out" min:"1024" max:"67108863" doc:"largest message before login"`
-	MaxDepth                 int           `key:"max_depth" min:"8" max:"1000" doc:"deepest nesting of a logged-in client's message"`
-	MaxDepthLoggedOut        int           `key:"max_depth_logged_out" min:"8" max:"1000" doc:"deepest nesting before login"`
+	MaxDepth                 int           `key:"max_depth" min:"8" max:"64" doc:"deepest nesting of a logged-in client's message"`
+	MaxDepthLoggedOut        int           `key:"max_depth_logged_out" min:"8" max:"64" doc:"deepest nesting before login"`
 	MaxQueuedMessages        int           `key:"max_queued_messages" min:"1" max:"65536" doc:"messages of one client that may wait; one more closes the connection"`
 	MaxQueuedBytes           Bytes         `key:"max_queued_bytes" min:"16384" max:"1073741824" doc:"bytes that may wait for a slow reader; more closes the connection"`
+	MaxProtocolErrors        int           `key:"max_protocol_errors" min:"1" max:"1000000" doc:"malformed messages of one connection within a minute; one more closes it"`
 	MaxSubscriptions         int           `key:"max_subscriptions" min:"1" max:"65536" doc:"subscriptions of one connection"`
 	MaxUnblocked             int           `key:"max_unblocked_calls" min:"1" max:"1024" doc:"calls of one connection that may run at once after unblocking"`
 }
@@ -124,10 +128,10 @@ func Default() Config {
 	return Config{
 		HTTP: HTTP{
 			Port: 3000, BindIP: "127.0.0.1",
-			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: 30 * time.Second,
+			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 12 * time.Second, IdleTimeout: 30 * time.Second,
 			MaxHeaderBytes: 32 << 10, ShutdownGrace: 10 * time.Second,
 		},
-		Storage:   Storage{DataDir: "./data", StoreTimeout: 5 * time.Second},
+		Storage:   Storage{DataDir: "./data"},
 		Admin:     Admin{AdminUsername: "admin", AdminEmail: "admin@localhost", AdminName: "Administrator"},
 		Trust:     Trust{AllowedOrigins: []string{Loopback}},
 		Telemetry: Telemetry{LogLevel: "info", LogFormat: "auto"},
@@ -136,7 +140,7 @@ func Default() Config {
 			ConnectTimeout: 45 * time.Second, HeartbeatInterval: 15 * time.Second, HeartbeatTimeout: 15 * time.Second,
 			WriteTimeout:    10 * time.Second,
 			MaxMessageBytes: 1 << 20, MaxMessageBytesLoggedOut: 64 << 10, MaxDepth: 64, MaxDepthLoggedOut: 32,
-			MaxQueuedMessages: 256, MaxQueuedBytes: 1 << 20, MaxSubscriptions: 300, MaxUnblocked: 16,
+			MaxQueuedMessages: 256, MaxQueuedBytes: 1 << 20, MaxProtocolErrors: 600, MaxSubscriptions: 300, MaxUnblocked: 16,
 		},
 		Runtime: Runtime{GOGC: 75},
 	}

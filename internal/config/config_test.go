@@ -104,6 +104,7 @@ func TestOrderOfSources(t *testing.T) {
 func TestEveryKeyHasThreeSpellings(t *testing.T) {
 	samples := map[reflect.Type]string{
 		reflect.TypeFor[int]():           "24",
+		reflect.TypeFor[bool]():          "true",
 		reflect.TypeFor[Bytes]():         "512KiB",
 		reflect.TypeFor[time.Duration](): "9s",
 		reflect.TypeFor[[]string]():      "10.0.0.1",
@@ -197,7 +198,7 @@ func TestEachProblemNamesTheKeyAndTheCure(t *testing.T) {
 		{"CONNECT_TIMEOUT=45", "CONNECT_TIMEOUT in the environment: \"45\" is not a time; write a time such as"},
 		{"MAX_MESSAGE_BYTES=1Mb", "MAX_MESSAGE_BYTES in the environment: \"1Mb\" is not a size"},
 		{"MAX_MESSAGE_BYTES=1023", "is out of range; write a size such as 512KiB, 1MiB or a number of bytes from 1KiB to"},
-		{"MAX_DEPTH_LOGGED_OUT=65", "MAX_DEPTH_LOGGED_OUT: 65 is more than MAX_DEPTH (64)"},
+		{"MAX_DEPTH=20", "MAX_DEPTH_LOGGED_OUT: 32 is more than MAX_DEPTH (20)"},
 		{"DDPSERVER_CONFIG=/does/not/exist.yaml", "/does/not/exist.yaml cannot be read"},
 		{"ADMIN_NAME=a\nb", "ADMIN_NAME in the environment: write it on one line"},
 	} {

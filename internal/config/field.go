@@ -63,6 +63,8 @@ func (f field) set(raw any) error {
 			*p = list
 		}
 		return err
+	case *bool:
+		return setBool(raw, p)
 	case *int:
 		n, err := f.number(raw, func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }, "a whole number")
 		if err == nil {
@@ -112,6 +114,22 @@ func (f field) setText(raw any, put func(string)) error {
 		return fmt.Errorf("%q is none of the words it may be; write one of %s", s, strings.Join(strings.Fields(words), ", "))
 	}
 	put(s)
+	return nil
+}
+
+func setBool(raw any, p *bool) error {
+	b, ok := raw.(bool)
+	if !ok {
+		s, _ := raw.(string)
+		switch strings.ToLower(strings.TrimSpace(s)) {
+		case "true", "1", "yes", "on":
+			b = true
+		case "false", "0", "no", "off":
+		default:
+			return errors.New("write true or false")
+		}
+	}
+	*p = b
 	return nil
 }
 

@@ -33,12 +33,10 @@ type Metrics struct {
 	Calls *Timings
 	// Store are operations of the store by name and outcome.
 	Store *Timings
-	// Disconnects are ended connections by reason.
-	Disconnects *Counts
 	// Mail are mails by what became of them.
 	Mail *Counts
-	// Audited are audit events by act; losses have a counter of their own.
-	Audited *Counts
+	// Panics are panics of handlers by method.
+	Panics *Counts
 }
 
 // NewMetrics makes the metrics, with the runtime's and the process's own.
@@ -49,13 +47,12 @@ func NewMetrics() *Metrics {
 			[]string{"method", "door", "outcome"}),
 		Store: newTimings("store_operations", "Operations of the store by name, kind of store and outcome.", "store_seconds", "Time of operations of the store.",
 			[]string{"operation", "store", "outcome"}),
-		Disconnects: newCounts("disconnects_total", "Ended connections by reason.", "reason"),
-		Mail:        newCounts("mails_total", "Mails by outcome.", "outcome"),
-		Audited:     newCounts("audit_events_total", "Audit events by act.", "act"),
+		Mail:   newCounts("mails_total", "Mails by outcome.", "outcome"),
+		Panics: newCounts("panics_total", "Panics of handlers by method.", "method"),
 	}
 	m.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.Calls, m.Store, m.Disconnects, m.Mail, m.Audited,
+		m.Calls, m.Store, m.Mail, m.Panics,
 	)
 	return m
 }
@@ -69,6 +66,26 @@ func (m *Metrics) Gauge(name, help string, read func() float64) {
 // Counter registers a total that only grows and is read at scrape time.
 func (m *Metrics) Counter(name, help string, read func() float64) {
 	m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: namespace + name, Help: help}, read))
+}
+
+// Counters registers totals with one label that are read at scrape time; read
+// calls add for each value of the label.
+func (m *Metrics) Counters(name, help, label string, read func(add func(value string, total float64))) {
+	m.reg.MustRegister(&readings{desc: prometheus.NewDesc(namespace+name, help, []string{label}, nil), read: read})
+}
+
+// readings is a collector of totals that others keep.
+type readings struct {
+	desc *prometheus.Desc
+	read func(add func(value string, total float64))
+}
+
+func (r *readings) Describe(ch chan<- *prometheus.Desc) { ch <- r.desc }
+
+func (r *readings) Collect(ch chan<- prometheus.Metric) {
+	r.read(func(value string, total float64) {
+		ch <- prometheus.MustNewConstMetric(r.desc, prometheus.CounterValue, total, value)
+	})
 }
 
 // Handler answers a scrape.

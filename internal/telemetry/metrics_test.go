@@ -29,7 +29,7 @@ func TestScrape(t *testing.T) {
 	m.Calls.Observe("login", "rest", "refused", 90*time.Millisecond)
 	m.Calls.Observe("login", "ddp", "ok", 10*time.Second)
 	m.Store.Observe("UserByID", "sqlite", "ok", time.Microsecond)
-	m.Disconnects.Add("slow", 2)
+	m.Counters("disconnects_total", "Ended connections.", "reason", func(add func(string, float64)) { add("slow", 2); add("left", 0) })
 	m.Mail.Add("sent", 1)
 	text := scrape(t, m)
 	for _, want := range []string{
@@ -49,7 +49,7 @@ func TestScrape(t *testing.T) {
 			t.Errorf("missing %s", want)
 		}
 	}
-	if m.Calls.Count("login", "ok") != 2 || m.Calls.Count("nothing", "ok") != 0 || m.Disconnects.Value("slow") != 2 || m.Disconnects.Value("x") != 0 {
+	if m.Calls.Count("login", "ok") != 2 || m.Calls.Count("nothing", "ok") != 0 || m.Mail.Value("sent") != 1 || m.Mail.Value("x") != 0 {
 		t.Error("reading back")
 	}
 }
@@ -62,7 +62,7 @@ func TestLabelsAreBounded(t *testing.T) {
 		wg.Go(func() {
 			for i := range 2 * maxLabels {
 				m.Calls.Observe(fmt.Sprint("m", g, "-", i), "ddp", "ok", 0)
-				m.Disconnects.Add(fmt.Sprint("r", i), 1)
+				m.Panics.Add(fmt.Sprint("r", i), 1)
 			}
 		})
 	}
@@ -73,7 +73,7 @@ func TestLabelsAreBounded(t *testing.T) {
 	if n := m.Calls.Count(Other, "ok"); n < 7*maxLabels-1 {
 		t.Errorf("other = %d", n)
 	}
-	if n := strings.Count(scrape(t, m), "ddpserver_disconnects_total{"); n > maxLabels+1 {
+	if n := strings.Count(scrape(t, m), "ddpserver_panics_total{"); n > maxLabels+1 {
 		t.Errorf("%d reasons", n)
 	}
 }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"ddpserver/internal/config"
+)
+
+// command is one thing the program can do. words are what is typed.
+type command struct {
+	words   string
+	summary string
+	args    string // shown behind the words in the usage line
+	help    string // shown above the flags
+	run     func(*program, []string) int
+}
+
+// commands is the table; a function, because help needs it as well.
+func commands() []command {
+	return []command{
+		{"serve", "Run the server (the default).", "[flags]", serveHelp, (*program).serve},
+		{"user create", "Make an account, with the server running or not.", "--username NAME --email ADDRESS --password-stdin [flags]", userCreateHelp, (*program).userCreate},
+		{"check-config", "List everything that is wrong with the configuration; make nothing.", "[flags]", "", (*program).checkConfig},
+		{"healthcheck", "Ask a running server whether it is ready; exit 1 when it is not.", "[flags]", "", (*program).healthcheck},
+		{"version", "Print the version.", "", "", (*program).version},
+		{"help", "Print this text.", "", "", (*program).help},
+	}
+}
+
+// find picks the command; without one, or with flags first, it is serve.
+func find(args []string) (*command, []string) {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") && args[0] != "-h" && args[0] != "--help" {
+		args = append([]string{"serve"}, args...)
+	}
+	if args[0] == "-h" || args[0] == "--help" {
+		args = append([]string{"help"}, args[1:]...)
+	}
+	for _, c := range commands() {
+		words := strings.Fields(c.words)
+		if len(args) >= len(words) && strings.Join(args[:len(words)], " ") == c.words {
+			return &c, args[len(words):]
+		}
+	}
+	return nil, args
+}
+
+func (p *program) unknown(args []string) int {
+	fmt.Fprintf(p.stderr, "ddpserver: there is no command %q; `ddpserver help` lists them\n", strings.Join(args[:min(2, len(args))], " "))
+	return exitUsage
+}
+
+func (p *program) help([]string) int {
+	fmt.Fprint(p.stdout, "ddpserver is a realtime server for Meteor and Rocket.Chat clients\nwith two-factor authentication.\n\nUsage: ddpserver COMMAND [flags]\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(p.stdout, "  %-14s %s\n", c.words, c.summary)
+	}
+	fmt.Fprint(p.stdout, "\n`ddpserver COMMAND --help` tells more. Every flag is also an environment\nvariable (--root-url is ROOT_URL) and a key of the configuration file (root_url);\nconfigs/ddpserver.yaml explains them all.\n")
+	return exitOK
+}
+
+const serveHelp = `
+The first start makes the administrator and prints the password once. SIGTERM or
+SIGINT stops the server in order, a second one at once; SIGHUP opens the audit
+file again after a rotation.
+`
+
+const userCreateHelp = `
+The password is the first line of standard input. The account needs no
+registration to be open, and starts without a second factor.
+`
+
+// parse reads a command's flags and the configuration. ok is false when the
+// command is done, with the exit code.
+func (p *program) parse(name string, args []string, declare func(*pflag.FlagSet)) (c *config.Config, warnings []string, code int, ok bool) {
+	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.SortFlags = false
+	if declare != nil {
+		declare(fs)
+	}
+	config.AddFlags(fs)
+	switch err := fs.Parse(args); {
+	case errors.Is(err, pflag.ErrHelp):
+		p.usage(name, fs)
+		return nil, nil, exitOK, false
+	case err != nil:
+		fmt.Fprintf(p.stderr, "ddpserver %s: %v; `ddpserver %s --help` lists the flags\n", name, err, name)
+		return nil, nil, exitUsage, false
+	case fs.NArg() > 0:
+		fmt.Fprintf(p.stderr, "ddpserver %s: %q is one word too many; `ddpserver %s --help` lists the flags\n", name, fs.Arg(0), name)
+		return nil, nil, exitUsage, false
+	}
+	c, warnings, err := config.Load(config.Source{Environ: p.environ, Flags: fs})
+	if err != nil {
+		return nil, nil, p.fail(err), false
+	}
+	return c, warnings, exitOK, true
+}
+
+func (p *program) usage(name string, fs *pflag.FlagSet) {
+	for _, c := range commands() {
+		if c.words == name {
+			fmt.Fprintf(p.stdout, "%s\n\nUsage: ddpserver %s %s\n%s\nFlags:\n%s", c.summary, c.words, c.args, c.help, fs.FlagUsages())
+		}
+	}
+}
+
+// fail writes one line for each problem and returns the exit code.
+func (p *program) fail(err error) int {
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintf(p.stderr, "ddpserver: %s\n", line)
+		}
+	}
+	return exitError
+}

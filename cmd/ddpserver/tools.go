@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"ddpserver/internal/app"
+	"ddpserver/internal/config"
+)
+
+func (p *program) checkConfig(args []string) int {
+	c, warnings, code, ok := p.parse("check-config", args, nil)
+	if !ok {
+		return code
+	}
+	problems, more := app.Check(c)
+	for _, w := range append(warnings, more...) {
+		fmt.Fprintf(p.stderr, "ddpserver: warning: %s\n", w)
+	}
+	if len(problems) > 0 {
+		return p.fail(config.Problems(problems))
+	}
+	from := "defaults, environment and flags"
+	if c.File != "" {
+		from = c.File + ", environment and flags"
+	}
+	fmt.Fprintf(p.stdout, "The configuration is good (%s).\n", from)
+	return exitOK
+}
+
+// healthTimeout bounds the whole question.
+const healthTimeout = 5 * time.Second
+
+func (p *program) healthcheck(args []string) int {
+	c, _, code, ok := p.parse("healthcheck", args, nil)
+	if !ok {
+		return code
+	}
+	host := c.BindIP
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
+	defer cancel()
+	url := "http://" + net.JoinHostPort(host, strconv.Itoa(c.Port)) + "/readyz"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return p.fail(err)
+	}
+	client := http.Client{Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return p.fail(fmt.Errorf("unhealthy: no answer from %s: is the server running there?", url))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return p.fail(fmt.Errorf("unhealthy: %s answers %d %s", url, resp.StatusCode, strings.TrimSpace(string(body))))
+	}
+	fmt.Fprintln(p.stdout, "healthy")
+	return exitOK
+}
+
+// release is set by the linker (see the Makefile).
+var release = "0.1.0"
+
+func version() string { return release }
+
+func (p *program) version(args []string) int {
+	if len(args) > 0 {
+		return p.unknown(append([]string{"version"}, args...))
+	}
+	revision := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = " " + s.Value[:min(12, len(s.Value))]
+			}
+		}
+	}
+	fmt.Fprintf(p.stdout, "ddpserver %s%s %s %s/%s\n", version(), revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return exitOK
+}

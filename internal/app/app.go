@@ -1,0 +1,228 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/audit"
+	"ddpserver/internal/config"
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/mail"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/realtime"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/sockjs"
+	"ddpserver/internal/store"
+	"ddpserver/internal/telemetry"
+	"ddpserver/internal/twofactor"
+	"ddpserver/internal/web"
+)
+
+// Options are what a program gives an App. Config, Logger and Out are required.
+type Options struct {
+	Config *config.Config
+	// Warnings of config.Load are logged once the log is set up.
+	Warnings []string
+	Logger   *zap.Logger
+	// LogStats may be nil.
+	LogStats *telemetry.LogStats
+	// Out takes the fixed lines of a start ("Listening on …" and, once,
+	// "Administrator: …"), and the audit stream when the configuration says so.
+	Out io.Writer
+	// Version is told by /api/info and the logs.
+	Version string
+}
+
+// App is a server, built and not yet serving. Make it with New, then call Run.
+type App struct {
+	opts Options
+	cfg  *config.Config
+	log  *zap.Logger
+	node string
+
+	public, private net.Listener
+
+	metrics   *telemetry.Metrics
+	audit     audit.Recorder
+	auditLog  *audit.Log // nil when the stream is off
+	key       *secret.Key
+	store     store.Store
+	limiter   *ratelimit.Limiter
+	hub       *realtime.Hub
+	base      *realtime.Base
+	settings  *settings.Service
+	mail      *mail.Outbox
+	accounts  *accounts.Service
+	twofactor *twofactor.Service
+	router    *methods.Router
+	proxies   web.Proxies
+	ddp       *ddp.Server
+	sockjs    *sockjs.Handler
+	web       *web.Server
+	privateer *web.Server
+
+	// closers undo what New opened, last one first.
+	closers []func() error
+}
+
+// New builds every part and opens what must be open before anything is served:
+// the ports first, so that a port in use leaves nothing half-created, then the
+// key, the store, and the services on top. It makes the first administrator.
+// When it fails it has closed everything again; the error is one line that says
+// which setting to change.
+func New(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{opts: o, cfg: o.Config, log: o.Logger, node: o.Config.NodeName, metrics: telemetry.NewMetrics()}
+	if a.node == "" {
+		if a.node, err = os.Hostname(); err != nil {
+			a.node = "ddpserver"
+		}
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	for _, build := range []func(context.Context) error{
+		a.check, a.listen, a.openKey, a.openStore, a.openAudit, a.buildCore, a.buildAccounts, a.buildDoors, a.ensureAdmin, a.buildMetrics,
+	} {
+		if err := build(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// close undoes what New opened.
+func (a *App) close() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+func (a *App) onClose(f func() error) { a.closers = append(a.closers, f) }
+
+// check finds what is wrong without opening or making anything.
+func (a *App) check(context.Context) error {
+	problems, warnings := Check(a.cfg)
+	for _, w := range append(a.opts.Warnings, warnings...) {
+		a.log.Warn("configuration", zap.String("hint", w))
+	}
+	if len(problems) > 0 {
+		return errors.New(strings.Join(problems, "\n"))
+	}
+	return nil
+}
+
+func (a *App) listen(context.Context) (err error) {
+	if a.public, err = listen("PORT and BIND_IP", a.cfg.BindIP, a.cfg.Port); err != nil {
+		return err
+	}
+	a.onClose(func() error { return ignoreClosed(a.public.Close()) })
+	a.cfg.UsePort(a.public.Addr().(*net.TCPAddr).Port)
+	if a.cfg.MetricsAddr == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(a.cfg.MetricsAddr)
+	if err != nil {
+		return fmt.Errorf("METRICS_ADDR: %w", err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return fmt.Errorf("METRICS_ADDR: %w", err)
+	}
+	if a.private, err = listen("METRICS_ADDR", host, n); err != nil {
+		return err
+	}
+	a.onClose(func() error { return ignoreClosed(a.private.Close()) })
+	return nil
+}
+
+func listen(names, host string, port int) (net.Listener, error) {
+	addr := net.JoinHostPort(host, strconv.Itoa(port))
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, explainListen(names, addr, err)
+	}
+	return l, nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (a *App) openKey(context.Context) (err error) {
+	a.key, err = serverKey(a.cfg)
+	return err
+}
+
+func (a *App) openAudit(context.Context) (err error) {
+	o := audit.Options{Node: a.node, Trouble: a.auditTrouble}
+	switch a.cfg.AuditFile {
+	case config.AuditOff:
+		a.audit = audit.Discard{}
+		return nil
+	case config.AuditStdout:
+		o.Out = a.opts.Out
+	default:
+		o.Path = a.cfg.AuditFile
+	}
+	if a.auditLog, err = audit.Open(o); err != nil {
+		return explainAudit(a.cfg, err)
+	}
+	a.audit = a.auditLog
+	a.onClose(a.auditLog.Close)
+	return nil
+}
+
+func (a *App) auditTrouble(err error, lost int64) {
+	if err != nil {
+		a.log.Error("audit_stream_failing", zap.Error(err))
+	} else {
+		a.log.Warn("audit_stream_recovered", zap.Int64("lost_events", lost))
+	}
+}
+
+// ReopenFiles opens the audit file again, after a rotation moved it.
+func (a *App) ReopenFiles() {
+	if a.auditLog != nil {
+		a.auditLog.Reopen()
+	}
+}
+
+// Addr is the address of the public listener.
+func (a *App) Addr() net.Addr { return a.public.Addr() }
+
+// PrivateAddr is the address of the private listener, or nil without one.
+func (a *App) PrivateAddr() net.Addr {
+	if a.private == nil {
+		return nil
+	}
+	return a.private.Addr()
+}
+
+// prefix is the path of ROOT_URL.
+func prefix(rootURL string) string {
+	u, err := url.Parse(rootURL)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimRight(u.Path, "/")
+}

@@ -1,0 +1,130 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/rest"
+	"ddpserver/internal/sockjs"
+	"ddpserver/internal/telemetry"
+	"ddpserver/internal/web"
+)
+
+// buildDoors makes the router and every way in: WebSocket, SockJS, REST, health.
+func (a *App) buildDoors(context.Context) (err error) {
+	if a.proxies, err = web.ParseProxies(a.cfg.ForwardedCount, a.cfg.TrustedProxies); err != nil {
+		return err
+	}
+	origins, err := web.NewOrigins(a.cfg.RootURL, a.cfg.AllowedOrigins)
+	if err != nil {
+		return err
+	}
+	a.router = methods.New(methods.Deps{
+		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter, Feed: a.hub,
+		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
+		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
+	})
+	a.ddp = ddp.New(ddp.Options{
+		Handler: a.hub.Handler(a.router), Limits: a.limits(), Logger: a.log,
+		Peer: a.proxies.Peer, CheckOrigin: origins.Allowed, CompressAbove: int(a.cfg.CompressAbove),
+	})
+	a.base.CloseWith(a.ddp)
+	a.sockjs = sockjs.New(sockjs.Options{
+		Engine: a.ddp, Prefix: "/sockjs", Logger: a.log, WriteTimeout: a.cfg.WriteTimeout,
+		DisableCORS: a.cfg.DisableSockJSCORS, DisableWebSocket: a.cfg.DisableWebSockets, JSessionID: a.cfg.UseJSessionID,
+	})
+	api, err := rest.New(rest.Options{
+		Router: a.router, Accounts: a.accounts, Factors: a.twofactor, Settings: a.settings, Audit: a.audit,
+		Peer: a.proxies.Peer, Origin: func(r *http.Request, _ string) bool { return origins.Allowed(r) },
+		RootURL: a.cfg.RootURL, Version: a.opts.Version, Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.web = web.New(web.Options{
+		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(api), Checks: a.checks(), Logger: a.log,
+		ReadHeaderTimeout: a.cfg.ReadHeaderTimeout, ReadTimeout: a.cfg.ReadTimeout, IdleTimeout: a.cfg.IdleTimeout,
+		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
+	})
+	return nil
+}
+
+func (a *App) mounts(api http.Handler) []web.Mount {
+	m := []web.Mount{
+		{Path: "/sockjs", Subtree: true, Streams: true, Framed: true, Handler: a.sockjs},
+		{Path: "/api", Subtree: true, Handler: api},
+		{Path: "/api/info", Handler: info(a.opts.Version)},
+		{Path: "/", Handler: http.HandlerFunc(welcome)},
+	}
+	if !a.cfg.DisableWebSockets {
+		m = append(m, web.Mount{Path: "/websocket", Streams: true, Handler: a.ddp})
+	}
+	return m
+}
+
+func (a *App) limits() ddp.Limits {
+	c := a.cfg.Limits
+	return ddp.Limits{
+		FrameBefore: int(c.MaxMessageBytesLoggedOut), FrameAfter: int(c.MaxMessageBytes),
+		DepthBefore: c.MaxDepthLoggedOut, DepthAfter: c.MaxDepth,
+		QueuedFrames: c.MaxQueuedMessages, QueuedBytes: int(c.MaxQueuedBytes),
+		Subscriptions: c.MaxSubscriptions, Unblocked: c.MaxUnblocked, ProtocolErrors: c.MaxProtocolErrors,
+		Handshake: c.ConnectTimeout, HeartbeatInterval: c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout,
+		WriteTimeout: c.WriteTimeout, Connections: c.MaxConnections, PerAddress: c.MaxConnectionsPerAddress,
+	}
+}
+
+// info answers what Rocket.Chat clients ask before anything else.
+func info(version string) http.Handler {
+	body, err := json.Marshal(map[string]any{"version": version, "success": true})
+	if err != nil {
+		panic(err) // a text and a Boolean
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		h.Set("Content-Type", "application/json")
+		h.Set("Cache-Control", "no-store")
+		w.Write(body)
+	})
+}
+
+func welcome(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Write([]byte("ddpserver: DDP at websocket and sockjs, REST at api/v1\n"))
+}
+
+// checks are what /readyz asks.
+func (a *App) checks() map[string]func(context.Context) error {
+	c := map[string]func(context.Context) error{"store": a.store.Ping}
+	if a.auditLog != nil {
+		c["audit"] = func(context.Context) error {
+			if _, _, failing := a.auditLog.Stats(); failing {
+				return errAudit
+			}
+			return nil
+		}
+	}
+	return c
+}
+
+var errAudit = errors.New("the audit stream cannot be written")
+
+// callMetrics gives the metrics the shape that the router asks for.
+type callMetrics struct{ m *telemetry.Metrics }
+
+func (c callMetrics) Call(door, method, result string, took time.Duration) {
+	c.m.Calls.Observe(method, door, result, took)
+}
+
+func (c callMetrics) Panicked(method string) { c.m.Panics.Add(method, 1) }

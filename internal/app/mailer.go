@@ -1,0 +1,47 @@
+package app
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"time"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/mail"
+	"ddpserver/internal/twofactor"
+)
+
+// mailer gives the outbox the shapes that accounts and second factors ask for.
+type mailer struct{ outbox *mail.Outbox }
+
+var (
+	_ accounts.Mailer  = (*mailer)(nil)
+	_ twofactor.Mailer = (*mailer)(nil)
+)
+
+// Send implements accounts.Mailer.
+func (m *mailer) Send(ctx context.Context, msg accounts.Message) error {
+	return m.outbox.Send(ctx, mail.Message{To: msg.To, Template: msg.Template, Data: msg.Data, Expire: msg.Expire})
+}
+
+// SendCode implements twofactor.Mailer.
+func (m *mailer) SendCode(ctx context.Context, c twofactor.CodeMail) error {
+	return m.outbox.Send(ctx, mail.Message{
+		To: c.To, Template: mail.Code, Expire: c.Expire,
+		Data: map[string]string{
+			"code": c.Code.Reveal(), "name": c.Name,
+			"minutes": strconv.Itoa(int(math.Ceil(time.Until(c.Expire).Minutes()))),
+		},
+	})
+}
+
+// SendNotice implements twofactor.Mailer.
+func (m *mailer) SendNotice(ctx context.Context, n twofactor.Notice) error {
+	return m.outbox.Send(ctx, mail.Message{
+		To: n.To, Template: mail.Notice, Expire: n.Expire,
+		Data: map[string]string{
+			"subject": n.Subject(), "name": n.Name, "text": n.Text(),
+			"when": n.At.UTC().Format("2006-01-02 15:04:05 UTC"), "address": n.Address, "agent": n.Agent,
+		},
+	})
+}

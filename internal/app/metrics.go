@@ -1,0 +1,40 @@
+package app
+
+import (
+	"context"
+
+	"ddpserver/internal/ddp"
+)
+
+// buildMetrics registers what is read from the parts when somebody asks, and
+// makes the private listener's server.
+func (a *App) buildMetrics(context.Context) error {
+	m := a.metrics
+	stat := func(read func(ddp.Stats) float64) func() float64 {
+		return func() float64 { return read(a.ddp.Stats()) }
+	}
+	m.Gauge("connections", "Open connections.", stat(func(s ddp.Stats) float64 { return float64(s.Sockets) }))
+	m.Gauge("sessions", "DDP sessions.", stat(func(s ddp.Stats) float64 { return float64(s.Sessions) }))
+	m.Gauge("calls_running", "Calls that run now.", stat(func(s ddp.Stats) float64 { return float64(s.Calls) }))
+	m.Gauge("subscriptions", "Subscriptions.", stat(func(s ddp.Stats) float64 { return float64(s.Subscriptions) }))
+	m.Counter("connections_total", "Connections since the start.", stat(func(s ddp.Stats) float64 { return float64(s.Opened) }))
+	m.Counter("connections_refused_total", "Connections that a limit turned away.", stat(func(s ddp.Stats) float64 { return float64(s.Refused) }))
+	m.Counter("messages_total", "Messages received.", stat(func(s ddp.Stats) float64 { return float64(s.Frames) }))
+	m.Counter("message_bytes_total", "Bytes of messages received.", stat(func(s ddp.Stats) float64 { return float64(s.Bytes) }))
+	m.Counter("messages_malformed_total", "Messages answered with an error frame.", stat(func(s ddp.Stats) float64 { return float64(s.Malformed) }))
+	m.Counters("disconnects_total", "Ended connections by reason.", "reason", func(add func(string, float64)) {
+		s := a.ddp.Stats()
+		for i, reason := range ddp.Reasons() {
+			add(reason.String(), float64(s.Disconnects[i]))
+		}
+	})
+	m.Gauge("sockjs_sessions", "SockJS sessions that poll.", func() float64 { return float64(a.sockjs.Len()) })
+	if a.auditLog != nil {
+		m.Counter("audit_events_total", "Audit events written.", func() float64 { w, _, _ := a.auditLog.Stats(); return float64(w) })
+		m.Counter("audit_events_lost_total", "Audit events that could not be written.", func() float64 { _, l, _ := a.auditLog.Stats(); return float64(l) })
+	}
+	if s := a.opts.LogStats; s != nil {
+		m.Counter("log_records_lost_total", "Log records that could not be written.", func() float64 { return float64(s.Lost()) })
+	}
+	return nil
+}

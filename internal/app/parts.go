@@ -1,0 +1,163 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/config"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/mail"
+	"ddpserver/internal/random"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/realtime"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store"
+	"ddpserver/internal/store/mongo"
+	"ddpserver/internal/store/sqlite"
+	"ddpserver/internal/twofactor"
+)
+
+func (a *App) openStore(ctx context.Context) (err error) {
+	a.store, err = openStore(ctx, a.cfg, true, a.log)
+	if err == nil {
+		a.onClose(a.store.Close)
+	}
+	return err
+}
+
+// openStore opens the store of the configuration. server takes the lock of the
+// data directory; without it, the store may be opened beside a running server.
+func openStore(ctx context.Context, c *config.Config, server bool, log *zap.Logger) (store.Store, error) {
+	if u := c.MongoURL.Reveal(); u != "" {
+		st, err := mongo.Open(ctx, u, mongo.Options{Logger: log})
+		if err != nil {
+			return nil, explainMongo(c, err)
+		}
+		return st, nil
+	}
+	st, err := sqlite.Open(c.DataDir, sqlite.Options{Server: server})
+	if err != nil {
+		return nil, explainDir(c.DataDir, err)
+	}
+	return st, nil
+}
+
+// buildCore makes what every service needs: limits, the hub, settings and mail.
+func (a *App) buildCore(context.Context) (err error) {
+	a.limiter = ratelimit.New(ratelimit.Options{})
+	o := realtime.Options{Node: a.node + "/" + random.ID(), Limiter: a.limiter, Logger: a.log}
+	if a.cfg.MongoURL != "" {
+		o.Store = a.store
+	}
+	a.hub = realtime.New(o)
+	if a.settings, err = newSettings(a.cfg, a.store, a.hub, a.log); err != nil {
+		return err
+	}
+	a.mail, err = a.newOutbox()
+	return err
+}
+
+// settingsPoll is how often a node that shares its database reads the settings
+// again, should an event of the feed be lost (security S109).
+const settingsPoll = 30 * time.Second
+
+// newSettings makes the runtime settings with what the configuration forces.
+// They are not loaded yet.
+func newSettings(c *config.Config, st settings.Store, p feed.Publisher, log *zap.Logger) (*settings.Service, error) {
+	table, err := settings.Initial(settings.Table(), c.Environ)
+	if err != nil {
+		return nil, err
+	}
+	o := settings.Options{
+		Store: st, Publisher: p, Overrides: c.Settings, Definitions: table,
+		Warn: func(text string, err error) { log.Warn("settings", zap.String("hint", text), zap.Error(err)) },
+	}
+	if c.MongoURL != "" {
+		o.Poll = settingsPoll
+	}
+	return settings.New(o)
+}
+
+// newOutbox makes the mail outbox: over SMTP, or as files beside the database.
+func (a *App) newOutbox() (*mail.Outbox, error) {
+	transport := mail.Files(filepath.Join(a.cfg.DataDir, "outbox"))
+	if u := a.cfg.MailURL.Reveal(); u != "" {
+		var err error
+		if transport, err = mail.Parse(u); err != nil {
+			return nil, fmt.Errorf("MAIL_URL: %w", err)
+		}
+	}
+	a.log.Info("mail_transport", zap.Stringer("to", transport))
+	if transport.InClear() {
+		a.log.Warn("mail_files_hold_clear_codes", zap.String("hint", "set MAIL_URL to send mail; until then every mail is a readable file"))
+	}
+	return mail.New(mail.Options{
+		Store: a.store, Key: a.key, Transport: transport, Node: a.hub.Node(), Logger: a.log,
+		From: func() string {
+			if from := a.settings.String(settings.FromEmail); from != "" {
+				return from
+			}
+			return a.cfg.MailFrom
+		},
+		Site:    func() string { return a.settings.String(settings.SiteName) },
+		Observe: func(outcome string) { a.metrics.Mail.Add(outcome, 1) },
+	})
+}
+
+// buildAccounts makes the services with the rules about people and rooms, and
+// reads the settings, which some of them listen to.
+func (a *App) buildAccounts(ctx context.Context) (err error) {
+	m := &mailer{outbox: a.mail}
+	a.accounts, err = accounts.New(accounts.Options{
+		Store: a.store, Settings: a.settings, Mailer: m, Feed: a.hub, Audit: a.audit,
+		RootURL: a.cfg.RootURL, Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.base = realtime.NewBase(a.hub, realtime.BaseOptions{Users: a.accounts, Settings: a.settings, Version: a.opts.Version})
+	a.hub.Register(a.base)
+	if err := a.settings.Load(ctx); err != nil {
+		return fmt.Errorf("the settings cannot be read: %w", err)
+	}
+	a.twofactor, err = twofactor.New(twofactor.Options{
+		Store: a.store, Settings: a.settings, Key: a.key, Mailer: m, Passwords: a.accounts, MailLimit: a.limiter,
+		Feed: a.hub, Audit: a.audit, Issuer: a.settings.String(settings.SiteName), Node: a.hub.Node(),
+	})
+	if err != nil {
+		return err
+	}
+	a.accounts.UseFactors(a.twofactor)
+	return nil
+}
+
+// ensureAdmin makes the administrator of a first start and says so, at once:
+// a password that nobody saw would be lost.
+func (a *App) ensureAdmin(ctx context.Context) error {
+	created, password, err := a.accounts.EnsureAdmin(ctx, accounts.FirstAdmin{
+		Username: a.cfg.AdminUsername, Email: a.cfg.AdminEmail, Name: a.cfg.AdminName, Password: a.cfg.AdminPass,
+	})
+	switch {
+	case err != nil:
+		if f, ok := fault.From(err); ok {
+			return fmt.Errorf("ADMIN_USERNAME, ADMIN_EMAIL or ADMIN_PASS: the administrator cannot be made: %s", f.Reason)
+		}
+		return fmt.Errorf("the administrator cannot be made: %w", err)
+	case !created:
+		return nil
+	}
+	shown := password.Reveal()
+	if shown == "" {
+		shown = "(as set by ADMIN_PASS)"
+	}
+	if _, err := fmt.Fprintf(a.opts.Out, "Administrator: %s Password: %s\n", a.cfg.AdminUsername, shown); err != nil {
+		return fmt.Errorf("the administrator's password cannot be shown: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/web"
+)
+
+// part is something that runs until it is stopped.
+type part struct {
+	name string
+	stop context.CancelFunc
+	done chan struct{}
+	err  error // valid once done is closed
+}
+
+// start runs f on a goroutine of its own. A part that ends before it was asked
+// to stops the whole App: failed gets its error.
+func (a *App) start(name string, failed chan<- error, f func(context.Context) error) *part {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &part{name: name, stop: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.err = f(ctx)
+		if ctx.Err() == nil {
+			failed <- fmt.Errorf("%s ended: %w", name, cmpError(p.err))
+		}
+	}()
+	return p
+}
+
+func cmpError(err error) error {
+	if err == nil {
+		return errors.New("without being asked to")
+	}
+	return err
+}
+
+// end stops the part and waits until it has ended.
+func (p *part) end() error {
+	p.stop()
+	<-p.done
+	return p.err
+}
+
+// Run serves until ctx ends, and then stops in order; hard, which must outlive
+// ctx, ends everything at once. It returns nil after an orderly stop. When it
+// returns, no goroutine of the App is left and the store is closed. An App runs once.
+//
+// Order of the start: mail outbox, events of other nodes, settings, sweeping of
+// tokens, HTTP, and readiness last. Order of the stop: readiness, accepting,
+// sessions (running calls may finish within the grace period, then 1001),
+// sweeping, hub, mail, store, audit stream.
+func (a *App) Run(ctx, hard context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.close()) }()
+	failed := make(chan error, 8)
+	parts := []*part{
+		a.start("mail outbox", failed, a.mail.Run),
+		a.start("event feed", failed, a.hub.Run),
+		a.start("settings", failed, a.settings.Run),
+		a.start("accounts", failed, a.accounts.Run),
+	}
+	defer func() {
+		for i := len(parts) - 1; i >= 0; i-- {
+			err = errors.Join(err, parts[i].end())
+		}
+	}()
+	defer a.twofactor.Close()
+
+	var listeners sync.WaitGroup
+	defer listeners.Wait()
+	serve := func(s *web.Server, serve func() error) {
+		listeners.Go(func() {
+			if err := serve(); err != nil {
+				failed <- fmt.Errorf("HTTP server ended: %w", err)
+			}
+		})
+	}
+	serve(a.web, func() error { return a.web.Serve(a.public) })
+	if a.private != nil {
+		a.privateer = web.NewPrivate(a.metrics.Handler(), a.log)
+		serve(a.privateer, func() error { return a.privateer.Serve(a.private) })
+		defer a.privateer.Close()
+	}
+	a.web.SetReady(true)
+	if _, err := fmt.Fprintf(a.opts.Out, "Listening on %s\n", a.cfg.RootURL); err != nil {
+		a.log.Warn("stdout_failed", zap.Error(err))
+	}
+	a.log.Info("ready", zap.String("root_url", a.cfg.RootURL), zap.Stringer("address", a.Addr()), zap.String("version", a.opts.Version))
+
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping", zap.Duration("grace", a.cfg.ShutdownGrace))
+	case err = <-failed:
+		a.log.Error("part_failed", zap.Error(err))
+	}
+	return errors.Join(err, a.stopDoors(hard))
+}
+
+// stopDoors takes the clients' side down.
+func (a *App) stopDoors(hard context.Context) error {
+	a.web.SetReady(false)
+	grace, cancel := context.WithTimeout(hard, a.cfg.ShutdownGrace)
+	defer cancel()
+	begin := time.Now()
+	var http sync.WaitGroup
+	http.Go(func() { // stops accepting at once; polls end with their sessions
+		if err := a.web.Shutdown(grace); err != nil {
+			a.log.Warn("http_requests_cut", zap.Error(err))
+		}
+	})
+	if err := a.ddp.Shutdown(grace); err != nil {
+		a.log.Warn("calls_cut", zap.Error(err))
+	}
+	late, cancelLate := context.WithTimeout(context.WithoutCancel(hard), time.Second)
+	defer cancelLate()
+	if err := a.sockjs.Shutdown(late); err != nil {
+		a.log.Warn("sockjs_sessions_cut", zap.Error(err))
+	}
+	http.Wait()
+	a.log.Info("stopped", zap.Duration("took", time.Since(begin)))
+	return nil
+}
