@@ -1,0 +1,196 @@
+package archtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "ddpserver"
+
+// allowed says what each package may import of ours, besides what those imports
+// may (docs/architecture.md draws it). A package that is not listed fails: a new
+// package needs a place in the picture. Test files may import what they like.
+var allowed = map[string][]string{
+	"internal/fault": {}, "internal/dberr": {}, "internal/random": {}, "internal/user": {}, "internal/feed": {}, "internal/secret": {},
+	"internal/audit":  {"internal/secret"},
+	"internal/ejson":  {},
+	"internal/config": {"internal/secret"},
+
+	"internal/rpc":        {"internal/fault", "internal/ejson", "internal/random", "internal/user"},
+	"internal/permission": {"internal/user", "internal/fault"},
+	"internal/ratelimit":  {"internal/fault"},
+	"internal/settings":   {"internal/dberr", "internal/fault", "internal/feed"},
+	"internal/telemetry":  {"internal/secret"},
+
+	"internal/ddp":           {"internal/rpc", "internal/fault", "internal/ejson", "internal/random"},
+	"internal/ddp/ddptest":   {"internal/ddp", "internal/rpc", "internal/fault", "internal/ejson", "internal/random"},
+	"internal/sockjs":        {"internal/ddp", "internal/rpc", "internal/random", "internal/ejson"},
+	"internal/accounts":      domain,
+	"internal/twofactor":     domain,
+	"internal/mail":          domain,
+	"internal/mail/mailtest": {"internal/mail", "internal/secret", "internal/dberr"},
+	"internal/chat":          append([]string{"internal/chat/md"}, domain...),
+	"internal/chat/md":       {"internal/ejson", "internal/fault"},
+
+	"internal/store":           stored,
+	"internal/store/document":  append([]string{"internal/store"}, stored...),
+	"internal/store/rule":      append([]string{"internal/store", "internal/store/document"}, stored...),
+	"internal/store/sqlite":    append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
+	"internal/store/mongo":     append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
+	"internal/store/storetest": append([]string{"internal/store", "internal/store/sqlite", "internal/store/mongo", "internal/store/mongotest"}, stored...),
+	"internal/store/mongotest": {},
+
+	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user", "internal/accounts",
+		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit", "internal/chat"},
+	"internal/methods": {"internal/rpc", "internal/realtime", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",
+		"internal/chat", "internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/feed", "internal/user", "internal/dberr", "internal/random", "internal/secret"},
+	"internal/rest": {"internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit", "internal/chat", "internal/realtime",
+		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr", "internal/random", "internal/secret", "internal/feed"},
+	"internal/web":  {"internal/rpc"},
+	"internal/app":  nil, // everything below
+	"cmd/ddpserver": {"internal/app", "internal/config", "internal/telemetry", "internal/secret"},
+
+	// Tools of the project: no part of the server.
+	"cmd/ddpload":                    {"internal/load"},
+	"cmd/wsecho":                     {"internal/ddp"},
+	"internal/load":                  {"internal/random"},
+	"internal/store/mongotest/wired": {"internal/store/mongotest"},
+
+	"internal/archtest": {},
+}
+
+// domain is what the packages with rules about people, mail and rooms may use:
+// never each other, never a store or a door.
+var domain = []string{"internal/fault", "internal/dberr", "internal/random", "internal/ejson", "internal/user", "internal/feed", "internal/secret", "internal/audit",
+	"internal/rpc", "internal/settings", "internal/ratelimit", "internal/permission"}
+
+// stored is what stores may use: the interfaces and types of the packages whose
+// documents they keep, never a door, the hub or the methods.
+var stored = []string{"internal/accounts", "internal/twofactor", "internal/settings", "internal/mail", "internal/chat", "internal/feed", "internal/user", "internal/dberr", "internal/fault", "internal/random"}
+
+// never lists what must not be reachable at all, not even through others.
+var never = map[string][]string{
+	"internal/ddp":       {"internal/accounts", "internal/twofactor", "internal/store", "internal/methods", "internal/config", "internal/settings"},
+	"internal/store":     {"internal/ddp", "internal/realtime", "internal/methods", "internal/rest", "internal/web", "internal/config"},
+	"internal/accounts":  {"internal/ddp", "internal/store", "internal/config", "internal/twofactor", "internal/mail", "internal/chat"},
+	"internal/twofactor": {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/mail", "internal/chat"},
+	"internal/chat":      {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/mail"},
+	"internal/methods":   {"internal/store", "internal/config", "internal/mail", "internal/web"},
+	"internal/rest":      {"internal/store", "internal/config", "internal/mail", "internal/web"},
+	"internal/web":       {"internal/accounts", "internal/twofactor", "internal/store", "internal/methods", "internal/config", "internal/ddp"},
+}
+
+// onlyTests are modules that no released binary may contain.
+var onlyTests = []string{"github.com/256dpi/lungo", "github.com/Shopify/toxiproxy", "github.com/emersion/go-smtp", "go.uber.org/goleak",
+	"pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/google/go-cmp", "testing"}
+
+type goPackage struct {
+	ImportPath   string
+	Dir          string
+	Doc          string
+	GoFiles      []string
+	TestGoFiles  []string
+	XTestGoFiles []string
+	Imports      []string
+	Deps         []string
+}
+
+func (p goPackage) rel() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
+
+// packages asks the go tool for every package of the module.
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports,Deps", "./...")
+	cmd.Dir = top(t)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func top(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestImportsPointDownwards(t *testing.T) {
+	for _, p := range packages(t) {
+		may, listed := allowed[p.rel()]
+		if !listed {
+			t.Errorf("%s has no place in the picture: list it in internal/archtest and docs/architecture.md", p.rel())
+			continue
+		}
+		for _, imp := range p.Imports {
+			ours, ok := strings.CutPrefix(imp, module+"/")
+			if ok && p.rel() != "internal/app" && !slices.Contains(may, ours) {
+				t.Errorf("%s imports %s, which is not below it", p.rel(), ours)
+			}
+		}
+		for _, bad := range never[p.rel()] {
+			for _, dep := range p.Deps {
+				if ours, ok := strings.CutPrefix(dep, module+"/"); ok && (ours == bad || strings.HasPrefix(ours, bad+"/")) {
+					t.Errorf("%s reaches %s", p.rel(), ours)
+				}
+			}
+		}
+	}
+}
+
+// A map entry for a package that is gone is a picture that lies.
+func TestThePictureIsCurrent(t *testing.T) {
+	there := map[string]bool{}
+	for _, p := range packages(t) {
+		there[p.rel()] = true
+	}
+	for name := range allowed {
+		if !there[name] {
+			t.Errorf("%s is listed and does not exist", name)
+		}
+	}
+}
+
+func TestConfigIsReadAtTheTopOnly(t *testing.T) {
+	for _, p := range packages(t) {
+		if slices.Contains(p.Imports, module+"/internal/config") && p.rel() != "internal/app" && p.rel() != "cmd/ddpserver" {
+			t.Errorf("%s reads the configuration; give it Options instead", p.rel())
+		}
+	}
+}
+
+func TestNoTestCodeInTheProgram(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.rel() != "cmd/ddpserver" {
+			continue
+		}
+		for _, dep := range p.Deps {
+			for _, bad := range onlyTests {
+				if dep == bad || strings.HasPrefix(dep, bad+"/") {
+					t.Errorf("the program contains %s", dep)
+				}
+			}
+		}
+	}
+}
