@@ -1,0 +1,8 @@
+package methods_test
+
+import "testing"
+
+func TestTwoFactorEmailConversations(t *testing.T)      { playFactors(t, "2fa-email.txtar") }
+func TestTwoFactorTOTPConversations(t *testing.T)       { playFactors(t, "2fa-totp.txtar") }
+func TestTwoFactorLoginConversations(t *testing.T)      { playFactors(t, "2fa-login.txtar") }
+func TestTwoFactorPrecedenceConversations(t *testing.T) { playFactors(t, "2fa-precedence.txtar") }
