@@ -93,11 +93,14 @@ func loginRefusal(err error) (a answer, internal bool) {
 	if !safe || f.Code == "too-many-requests" {
 		return refusal(err)
 	}
-	code, message := f.ID(), f.Reason
-	if f.Code == "" && f.Number == 403 {
-		code, message = "Unauthorized", "Unauthorized"
+	code, message := ejson.AppendString(nil, f.Code), f.Reason
+	switch {
+	case f.Code == "" && f.Number == 403:
+		code, message = []byte(`"Unauthorized"`), "Unauthorized"
+	case f.Code == "":
+		code = strconv.AppendInt(nil, int64(f.Number), 10)
 	}
-	body := append([]byte(`{"success":false,"status":"error","error":`), ejson.AppendString(nil, code)...)
+	body := append([]byte(`{"success":false,"status":"error","error":`), code...)
 	body = append(body, `,"message":`...)
 	body = ejson.AppendString(body, message)
 	body = appendDetails(body, f)

@@ -91,10 +91,16 @@ func selector(r *Request) any {
 		if !ok {
 			continue
 		}
-		if s, isText := v.(string); isText && name == "user" && strings.Contains(s, "@") {
-			name = "email"
-		} else if name == "user" {
-			name = "username"
+		if name == "user" {
+			s, isText := v.(string)
+			switch {
+			case !isText:
+				return v // {user: {username: …}}, as DDP has it
+			case strings.Contains(s, "@"):
+				name = "email"
+			default:
+				name = "username"
+			}
 		}
 		return ejson.Doc{{Key: name, Value: v}}
 	}

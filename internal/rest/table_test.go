@@ -1,0 +1,226 @@
+package rest_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"ddpserver/internal/permission"
+	"ddpserver/internal/rest"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+)
+
+// example makes a body that satisfies a schema.
+func example(s map[string]any) any {
+	if alternatives, ok := s["anyOf"].([]any); ok {
+		return example(alternatives[0].(map[string]any))
+	}
+	if e, ok := s["enum"].([]any); ok {
+		return e[0]
+	}
+	switch s["type"] {
+	case "object":
+		out := map[string]any{}
+		required, _ := s["required"].([]any)
+		for _, name := range required {
+			out[name.(string)] = example(s["properties"].(map[string]any)[name.(string)].(map[string]any))
+		}
+		return out
+	case "array":
+		return []any{}
+	case "boolean":
+		return true
+	case "integer", "number":
+		return 1
+	}
+	return "nothing-such"
+}
+
+func body(rt rest.Route) any {
+	if rt.Body == nil {
+		return nil
+	}
+	return example(rt.Body)
+}
+
+func path(rt rest.Route) string {
+	parts := strings.Split(rt.Path, "/")
+	for i, p := range parts {
+		if strings.HasPrefix(p, ":") {
+			parts[i] = "Site_Name"
+		}
+	}
+	out := strings.Join(parts, "/")
+	if rt.Query != nil {
+		sep := "?"
+		required, _ := rt.Query["required"].([]any)
+		for _, name := range required {
+			out += sep + name.(string) + "=nothing-such"
+			sep = "&"
+		}
+	}
+	return out
+}
+
+// Every route, from its own table line: logged out, no permission, bad body,
+// challenge. The answers' shapes are checked by the world.
+func TestEveryRoute(t *testing.T) {
+	w := newWorld(t, nil)
+	w.account("root1", "admin")
+	w.account("ada")
+	root, ada := w.login("root1"), w.login("ada")
+	for _, rt := range w.rest.Routes() {
+		name := rt.Verb + " " + rt.Path
+		if rt.Auth == rest.LoginRequired {
+			if a := w.client().do(rt.Verb, path(rt), body(rt)); a.status != 401 || a.text("error") != "You must be logged in to do this." {
+				t.Errorf("%s logged out: %d %s", name, a.status, a.raw)
+			}
+			forged := &client{w: w, id: root.id, token: ada.token}
+			if a := forged.do(rt.Verb, path(rt), body(rt)); a.status != 401 {
+				t.Errorf("%s with another user's token: %d %s", name, a.status, a.raw)
+			}
+		}
+		if rt.Permission != "" && !permission.Granted([]string{"user"}, rt.Permission) {
+			if a := ada.do(rt.Verb, path(rt), body(rt)); a.status != 403 || a.errorType() != "error-unauthorized" {
+				t.Errorf("%s without %s: %d %s", name, rt.Permission, a.status, a.raw)
+			}
+		}
+		if rt.Body != nil {
+			for _, bad := range []string{`[]`, `"x"`, `{"a":`, `{"a":1,"a":2}`, "{\"a\":\"\xff\"}", strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)} {
+				if a := root.do(rt.Verb, path(rt), bad); a.status != 400 && a.status != 401 {
+					t.Errorf("%s with body %.20q: %d %s", name, bad, a.status, a.raw)
+				}
+			}
+			wrongTypes(t, root, rt)
+		}
+		if rt.Factor == twofactor.Fresh || rt.Factor == twofactor.Required {
+			if a := root.do(rt.Verb, path(rt), body(rt)); a.status != 400 || a.errorType() != "totp-required" || a.details()["method"] != "password" {
+				t.Errorf("%s is %v and does not challenge: %d %s", name, rt.Factor, a.status, a.raw)
+			}
+			if a := root.with("x-2fa-code", "000000").do(rt.Verb, path(rt), body(rt)); a.errorType() != "totp-invalid" && a.errorType() != "totp-max-attempts" {
+				t.Errorf("%s takes a wrong answer: %d %s", name, a.status, a.raw)
+			}
+			if err := w.store.ResetGuard(t.Context(), root.id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if rt.Verb == http.MethodPost {
+			if a := root.do(http.MethodDelete, rt.Path, nil); a.status != 405 || a.header.Get("Allow") == "" {
+				t.Errorf("DELETE %s: %d %s", rt.Path, a.status, a.raw)
+			}
+		}
+	}
+	if a := root.do("GET", "no.such.route", nil); a.status != 404 || a.errorType() != "error-not-found" {
+		t.Errorf("unknown route: %d %s", a.status, a.raw)
+	}
+}
+
+// wrongTypes sends every required member with types it must not have: 400 with
+// the member's name, never a 500 and never a look-up with an operator (S071).
+func wrongTypes(t *testing.T, c *client, rt rest.Route) {
+	t.Helper()
+	required, _ := rt.Body["required"].([]any)
+	for _, name := range required {
+		property := rt.Body["properties"].(map[string]any)[name.(string)].(map[string]any)
+		for _, bad := range []string{`{"$ne":null}`, `{"$regex":"^a"}`, `[1]`, `null`, `12`} {
+			if property["type"] == nil || property["type"] == "object" && bad[0] == '{' || property["type"] == "array" && bad[0] == '[' {
+				continue
+			}
+			full, _ := example(rt.Body).(map[string]any)
+			full[name.(string)] = json.RawMessage(bad)
+			a := c.do(rt.Verb, path(rt), full)
+			if a.status != 400 || !strings.Contains(a.raw, name.(string)) {
+				t.Errorf("%s %s with %s = %s: %d %s", rt.Verb, rt.Path, name, bad, a.status, a.raw)
+			}
+		}
+	}
+}
+
+func TestLimitIsTold(t *testing.T) {
+	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "true"})
+	w.account("ada")
+	ada := w.login("ada")
+	for i := range 10 {
+		a := ada.do("GET", "me", nil)
+		if a.status != 200 || a.header.Get("X-RateLimit-Limit") != "10" || a.header.Get("X-RateLimit-Reset") == "" {
+			t.Fatalf("request %d: %d %v", i, a.status, a.header)
+		}
+	}
+	a := ada.do("GET", "me", nil)
+	if a.status != 429 || a.header.Get("Retry-After") == "" || a.header.Get("X-RateLimit-Remaining") != "0" || !strings.Contains(a.text("error"), "[error-too-many-requests]") {
+		t.Errorf("eleventh request: %d %s %v", a.status, a.raw, a.header)
+	}
+	if a := ada.with("Test-Address", "127.0.0.2").do("GET", "me", nil); a.status != 200 {
+		t.Errorf("another address pays for it: %d", a.status)
+	}
+}
+
+func TestDocumentIsOpenAPI(t *testing.T) {
+	w := newWorld(t, nil)
+	if w.doc.OpenAPI != "3.1.0" {
+		t.Error(w.doc.OpenAPI)
+	}
+	if err := w.doc.Validate(t.Context()); err != nil {
+		t.Error(err)
+	}
+	ids := map[string]bool{}
+	for _, rt := range w.rest.Routes() {
+		item := w.doc.Paths.Find("/" + strings.ReplaceAll(strings.ReplaceAll(rt.Path, ":method", "{method}"), ":_id", "{_id}"))
+		if item == nil || item.GetOperation(rt.Verb) == nil {
+			t.Errorf("%s %s is not published", rt.Verb, rt.Path)
+			continue
+		}
+		op := item.GetOperation(rt.Verb)
+		if op.Summary == "" || ids[op.OperationID] {
+			t.Errorf("%s %s: summary %q, id %q taken %v", rt.Verb, rt.Path, op.Summary, op.OperationID, ids[op.OperationID])
+		}
+		ids[op.OperationID] = true
+	}
+}
+
+func TestPageAndDocumentAreServed(t *testing.T) {
+	w := newWorld(t, nil)
+	for path, want := range map[string]string{"/api/docs": "<!doctype html>", "/api/docs/docs.js": "fetch('openapi.json')", "/api/docs/docs.css": "color-scheme", "/api/openapi.json": `"openapi":"3.1.0"`} {
+		resp, err := http.Get(w.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %d %.80s %v", path, resp.StatusCode, b, err)
+		}
+		if strings.HasPrefix(path, "/api/docs") && !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'self'") {
+			t.Errorf("%s has no content security policy", path)
+		}
+	}
+	resp, err := http.Get(w.url + "/api/docs/%2e%2e/world_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 404 {
+		t.Errorf("a file outside is served: %d", resp.StatusCode)
+	}
+}
+
+func TestBrowsersOfAllowedOriginsMayRead(t *testing.T) {
+	w := newWorld(t, nil)
+	for origin, allowed := range map[string]bool{"http://localhost:3000": true, "https://evil.example": false} {
+		req, _ := http.NewRequest(http.MethodOptions, w.url+"/api/v1/login", nil)
+		req.Header.Set("Origin", origin)
+		req.Header.Set("Access-Control-Request-Headers", "x-2fa-code")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		got := resp.Header.Get("Access-Control-Allow-Origin") == origin && strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), "x-2fa-code")
+		if got != allowed || resp.StatusCode != 204 {
+			t.Errorf("preflight from %s: %d %v", origin, resp.StatusCode, resp.Header)
+		}
+	}
+}
