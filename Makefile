@@ -1,0 +1,102 @@
+# `make help` lists the targets. CI runs .ci/run, which calls this file only.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO      ?= go
+TOOL    := $(GO) tool -modfile=tools/go.mod
+PKGS    ?= ./...
+# Set VERSION to stamp a release; without it the program tells its built-in one.
+LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
+# Time for each fuzz target: of `make fuzz`, and of its short form in `make check`.
+FUZZTIME       ?= 60s
+FUZZTIME_SHORT ?= 3s
+# Repetitions of `make bench`.
+COUNT ?= 6
+# Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.
+VULNDB ?= ../shared/vulndb/vdb.tgz
+
+.PHONY: help build run dev test test-short race fuzz fuzz-short bench bench-once bench-compare load soak golden fmt-check lint vuln clients cover docs-check check check-rest tidy docker clean
+
+help: ## Print this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+build: ## Build bin/ddpserver, a static binary.
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ddpserver ./cmd/ddpserver
+
+run: build ## Build and start a server on the embedded store, in ./data.
+	./bin/ddpserver
+
+dev: build ## The same with debug logs, private metrics and a data directory of its own.
+	DATA_DIR=build/dev-data LOG_LEVEL=debug METRICS_ADDR=127.0.0.1:9464 ./bin/ddpserver
+
+test: race clients ## Every test, with the race detector and in random order, and the published clients.
+
+race: ## Go tests with the race detector and in random order.
+	$(GO) test -race -shuffle=on -count=1 -timeout 20m $(PKGS)
+
+test-short: ## Go tests without the race detector, without the long ones.
+	$(GO) test -short -count=1 $(PKGS)
+
+fuzz: ## Run every fuzz target for FUZZTIME; new corpus entries stay in testdata.
+	tools/fuzz.sh $(FUZZTIME)
+
+fuzz-short: ## Run every fuzz target for a moment.
+	tools/fuzz.sh $(FUZZTIME_SHORT)
+
+bench: ## Run all benchmarks COUNT times into build/bench.txt.
+	@mkdir -p build
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) $(PKGS) | tee build/bench.txt
+
+bench-once: ## Run every benchmark once, to see that it works.
+	$(GO) test -run '^$$' -bench . -benchtime 1x $(PKGS) | (grep -vE 'no test files|^(goos|goarch|pkg|cpu|PASS)' || true)
+
+bench-compare: bench ## Compare with the committed figures (docs/bench-baseline.txt).
+	$(TOOL) benchstat docs/bench-baseline.txt build/bench.txt
+
+load: build ## Measure the server against the floor of the same machine, as ratios.
+	$(GO) run ./cmd/ddpload compare -server bin/ddpserver
+
+soak: ## Crash and fault runs, bounded in time.
+	$(GO) test -tags soak -count=1 -timeout 60m -run Soak -v $(PKGS)
+
+golden: ## Refresh generated files: surface.golden and docs.
+	$(GO) test ./internal/methods -run Surface -update
+
+fmt-check: ## Fail when a file is not formatted.
+	@out="$$(gofmt -l cmd internal)"; if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi
+
+lint: fmt-check ## Formatting, go vet and staticcheck.
+	$(GO) vet $(PKGS)
+	$(TOOL) staticcheck $(PKGS)
+
+vuln: ## Look for known vulnerabilities that the program calls, with offline data.
+	tools/vuln.sh '$(VULNDB)'
+
+clients: build ## Run the published clients of clients/ against bin/ddpserver.
+	cd clients && npm ci --no-audit --no-fund && npm test
+
+cover: ## Test coverage, as build/cover.html.
+	@mkdir -p build
+	$(GO) test -short -coverpkg=./internal/... -coverprofile=build/cover.out $(PKGS)
+	$(GO) tool cover -html=build/cover.out -o build/cover.html
+	$(GO) tool cover -func=build/cover.out | tail -1
+
+docs-check: ## Links, make targets and configuration keys in the documents exist.
+	$(GO) test -count=1 ./internal/archtest -run Docs
+
+check: test check-rest ## Everything that CI runs.
+
+check-rest: lint bench-once fuzz-short vuln ## What `make test` leaves out of `make check`.
+
+tidy: ## Tidy the modules.
+	$(GO) mod tidy
+	cd tools && $(GO) mod tidy
+
+docker: ## Build the container image.
+	docker build -t ddpserver .
+
+clean: ## Remove what was built; data directories stay.
+	rm -rf bin build dist clients/node_modules
