@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"ddpserver/internal/load"
+	"ddpserver/internal/secret"
 	"ddpserver/internal/store/sqlite"
 	"ddpserver/internal/user"
 )
@@ -22,6 +24,7 @@ type bench struct {
 	binary string
 	self   string
 	dir    string
+	key    string
 }
 
 func newBench(ctx context.Context, binary string, users int) (*bench, error) {
@@ -36,7 +39,7 @@ func newBench(ctx context.Context, binary string, users int) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{ctx: ctx, binary: binary, self: self, dir: dir}
+	b := &bench{ctx: ctx, binary: binary, self: self, dir: dir, key: hex.EncodeToString(secret.Generate())}
 	if err := seed(ctx, dir, users); err != nil {
 		b.close()
 		return nil, err
@@ -54,7 +57,7 @@ func (b *bench) server() (*load.Child, error) {
 		return nil, err
 	}
 	p := strconv.Itoa(port)
-	env := []string{"PORT=" + p, "BIND_IP=127.0.0.1", "DATA_DIR=" + b.dir, "LOG_LEVEL=warn", "ADMIN_PASS=load-test-only",
+	env := []string{"PORT=" + p, "BIND_IP=127.0.0.1", "DATA_DIR=" + b.dir, "LOG_LEVEL=warn", "ENCRYPTION_KEY=" + b.key, "ADMIN_PASS=load-test-only",
 		"MAX_CONNECTIONS_PER_ADDRESS=0", "OVERWRITE_SETTING_API_Enable_Rate_Limiter=false"}
 	for _, scope := range []string{"IP", "User", "Connection", "User_By_Method", "Connection_By_Method"} {
 		env = append(env, "OVERWRITE_SETTING_DDP_Rate_Limit_"+scope+"_Enabled=false")
