@@ -73,6 +73,12 @@ func (r *Router) add(s Spec) {
 	case s.Quick && !s.Anonymous:
 		panic("methods: " + s.Name + " needs a login and so cannot be quick")
 	}
+	if s.Params == "" {
+		s.Params = "none"
+	}
+	if s.Errors == "" {
+		s.Errors = "-"
+	}
 	r.specs[s.Name] = &s
 }
 

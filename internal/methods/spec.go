@@ -34,6 +34,9 @@ type Spec struct {
 	// Factor is the second factor asked for before the handler runs. Handlers
 	// that know only later call Router.Challenge.
 	Factor twofactor.Policy
+	// Inside is what the handler itself asks for when Doc's conditions hold; it
+	// is for the list of the surface only.
+	Inside twofactor.Policy
 	// Permission is checked after the login: before the factor over REST, after
 	// it over DDP, as in Rocket.Chat.
 	Permission string
@@ -49,7 +52,8 @@ type Spec struct {
 	// Quick methods never wait: no store, no other call. They may run on the
 	// goroutine that read them.
 	Quick bool
-	// Doc, Params, Result and Errors describe the call in docs/protocol.md.
+	// Doc, Params, Result and Errors describe the call in docs/protocol.md. Empty
+	// Params and Errors mean none.
 	Doc, Params, Result, Errors string
 }
 

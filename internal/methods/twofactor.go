@@ -16,7 +16,7 @@ type twoFactorMethods struct{ factors *twofactor.Service }
 
 func (g *twoFactorMethods) Specs() []Spec {
 	return []Spec{
-		{Name: "2fa:enable", Do: g.enable, Enrolment: true,
+		{Name: "2fa:enable", Do: g.enable, Enrolment: true, Inside: twofactor.Fresh,
 			Doc:    "Makes a secret for an authenticator app. Asks for the factor that is on, else for the password.",
 			Params: `{qr?: "svg" | "png"}?`, Result: "{secret, url, qr?}",
 			Errors: "error-2fa-already-enabled; error-invalid-user; totp-required; totp-invalid; totp-max-attempts"},
@@ -32,7 +32,7 @@ func (g *twoFactorMethods) Specs() []Spec {
 		{Name: "2fa:checkCodesRemaining", Do: g.remaining, Enrolment: true,
 			Doc:    "Counts the backup codes that are left.",
 			Params: "", Result: "{remaining}", Errors: "invalid-totp; error-invalid-user"},
-		{Name: "2fa:enable-email", Do: g.enableEmail, Enrolment: true,
+		{Name: "2fa:enable-email", Do: g.enableEmail, Enrolment: true, Inside: twofactor.Fresh,
 			Doc:    "Switches codes by mail on. Asks for the authenticator app if that is on.",
 			Params: "", Result: "true", Errors: "error-invalid-user; totp-required; totp-invalid; totp-max-attempts"},
 		{Name: "2fa:disable-email", Do: g.disableEmail, Enrolment: true, Factor: twofactor.Fresh,

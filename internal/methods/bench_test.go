@@ -1,0 +1,35 @@
+package methods_test
+
+import (
+	"testing"
+
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+)
+
+// BenchmarkInvoke is one call through the whole pipeline, without a socket: the
+// cheapest one, and one that reads its caller's account from the store.
+func BenchmarkInvoke(b *testing.B) {
+	w := newWorld(b)
+	for _, id := range []string{settings.LimitIPRequests, settings.LimitUserRequests, settings.LimitConnectionRequests,
+		settings.LimitUserByMethodRequests, settings.LimitConnectionMethodRequests} {
+		w.set(id, 100_000_000)
+	}
+	u := w.user("ada")
+	peer := &rpc.Peer{Conn: "bench", Door: rpc.DDP, Address: "192.0.2.1"}
+	issued, err := w.accounts.IssueToken(b.Context(), peer, u, "password")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, method := range []string{"getServerTime", "getServerInfo", "nope"} {
+		b.Run(method, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c := rpc.Call{Method: method, Peer: peer, Login: issued.Login()}
+				if _, err := w.router.Method(b.Context(), &c); err != nil && method != "nope" {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

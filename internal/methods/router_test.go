@@ -1,0 +1,589 @@
+package methods_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+)
+
+// probes are methods that show what the router let through.
+type probes struct{ router func() *methods.Router }
+
+func (g *probes) Specs() []methods.Spec {
+	all := func(_ context.Context, c *rpc.Call) (any, error) {
+		var args ejson.Rest
+		if err := c.Bind(&args); err != nil {
+			return nil, err
+		}
+		list := make([]any, len(args))
+		for i := range args {
+			list[i] = args[i]
+		}
+		return list, nil
+	}
+	return []methods.Spec{
+		{Name: "test:echo", Do: all},
+		{Name: "test:open", Do: all, Anonymous: true, Limit: ratelimit.Wide},
+		{Name: "test:ordinary", Do: all, Factor: twofactor.Ordinary},
+		{Name: "test:fresh", Do: all, Factor: twofactor.Fresh},
+		{Name: "test:required", Do: all, Factor: twofactor.Required},
+		{Name: "test:admin", Do: all, Permission: permission.EditPrivilegedSetting, Factor: twofactor.Ordinary},
+		{Name: "test:meteor", Do: all, LoginError: fault.Num(401, "Must be logged in")},
+		{Name: "test:boom", Anonymous: true, Limit: ratelimit.Wide, Do: func(context.Context, *rpc.Call) (any, error) { panic("secret text of a panic") }},
+		{Name: "test:fail", Anonymous: true, Do: func(context.Context, *rpc.Call) (any, error) { return nil, errors.New("secret text of an error") }},
+		{Name: "test:late", Factor: twofactor.Ordinary, Do: func(ctx context.Context, c *rpc.Call) (any, error) {
+			if err := g.router().Challenge(ctx, c, twofactor.Required); err != nil {
+				return nil, err
+			}
+			return "in", nil
+		}},
+	}
+}
+
+// probed runs f with the probes served.
+func probed(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Helper()
+	g := &probes{}
+	bubble(t, func(t *testing.T, w *world) {
+		g.router = func() *methods.Router { return w.router }
+		f(t, w)
+	}, g)
+}
+
+func TestUnknownMethod(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		c := w.connect()
+		for range 30 { // not limited: unknown names come before the limit
+			for _, name := range []string{"nope", "__proto__", "constructor", "toString", "hasOwnProperty"} {
+				_, fail := c.call(name)
+				if fail.code() != "404" || fail.Message != "Method '"+name+"' not found [404]" {
+					t.Fatalf("%q: %+v", name, fail)
+				}
+			}
+		}
+		if n := w.metrics.of("unknown refused"); n != 150 {
+			t.Errorf("%d calls counted as unknown, want 150", n)
+		}
+		if _, fail := c.call(strings.Repeat("x", 10_000)); fail.code() != "404" {
+			t.Errorf("%+v", fail)
+		}
+		for _, e := range w.logs.FilterMessage("call").All() {
+			if m := e.ContextMap()["method"].(string); len(m) > 70 {
+				t.Errorf("a stranger wrote %d bytes into the log", len(m))
+			}
+		}
+	})
+}
+
+func TestLoginNeeded(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		c := w.connect()
+		_, fail := c.call("test:echo")
+		if fail.code() != "error-not-authorized" || fail.Message != "Not authorized [error-not-authorized]" || !fail.Safe || fail.ErrorType != "Meteor.Error" {
+			t.Errorf("%+v", fail)
+		}
+		if _, fail = c.call("test:meteor"); fail.code() != "401" {
+			t.Errorf("%+v", fail)
+		}
+		if res, fail := c.call("test:open", 1); fail != nil || string(res) != "[1]" {
+			t.Errorf("%s, %+v", res, fail)
+		}
+	})
+}
+
+// S096: a handler that panics a thousand times costs its callers a 500 each and
+// nobody anything else; text and stack stand in the log only.
+func TestPanic(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		c := w.connect()
+		for range 1000 {
+			_, fail := c.call("test:boom")
+			if fail.code() != "500" || fail.Reason != "Internal server error" || len(fail.Details) > 0 {
+				t.Fatalf("%+v", fail)
+			}
+		}
+		if _, fail := c.call("test:open"); fail != nil {
+			t.Errorf("the session is dead: %+v", fail)
+		}
+		if w.metrics.panics != 1000 || w.metrics.of("test:boom error") != 1000 {
+			t.Errorf("%d panics counted", w.metrics.panics)
+		}
+		logged := w.logs.FilterMessage("call").FilterField(zap.String("method", "test:boom")).All()
+		if len(logged) != 1000 {
+			t.Fatalf("%d records for 1000 calls", len(logged))
+		}
+		m := logged[0].ContextMap()
+		if !strings.Contains(fmt.Sprint(m["cause"]), "secret text of a panic") || !strings.Contains(fmt.Sprint(m["stack"]), "router_test.go") {
+			t.Errorf("the record lacks the panic: %v", m["cause"])
+		}
+	})
+}
+
+// One record for each call, with method, user, result and fault, and nothing of
+// what was said.
+func TestOneRecord(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		u := w.user("ada", "role=user", "role=admin")
+		c := w.as("ada")
+		w.logs.TakeAll()
+		for _, want := range []struct {
+			method, result, fault string
+			params                []any
+		}{
+			{"test:echo", "ok", "", []any{"private words"}},
+			{"test:fail", "error", "500", nil},
+			{"nope", "refused", "404", nil},
+			{"test:fresh", "refused", "totp-required", nil},
+		} {
+			_, _ = c.call(want.method, want.params...)
+			entries := w.logs.FilterMessage("call").All()
+			w.logs.TakeAll()
+			if len(entries) != 1 {
+				t.Fatalf("%s: %d records", want.method, len(entries))
+			}
+			m := entries[0].ContextMap()
+			if m["method"] != want.method || m["result"] != want.result || m["user_id"] != u.ID || m["door"] != "ddp" {
+				t.Errorf("%s: %v", want.method, m)
+			}
+			if got, _ := m["fault"].(string); got != want.fault {
+				t.Errorf("%s: fault %q", want.method, got)
+			}
+			if strings.Contains(fmt.Sprint(m), "private words") {
+				t.Errorf("parameters are logged: %v", m)
+			}
+		}
+	})
+}
+
+// S049: what the router takes for an answer, and what stays a parameter.
+func TestTrailingParameter(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		w.user("ada")
+		c := w.as("ada")
+		for params, want := range map[string]string{
+			`[]`:                `[]`,
+			`[null]`:            `[null]`,
+			`[1,false]`:         `[1,false]`,
+			`[1,0]`:             `[1,0]`,
+			`[1,""]`:            `[1,""]`,
+			`[1,{}]`:            `[1,{}]`,
+			`[false]`:           `[false]`,
+			`["twoFactorCode"]`: `["twoFactorCode"]`,
+			`[1,{"twoFactorCode":"1","twoFactorMethod":"email"}]`:                                       `[1]`,
+			`[{"twoFactorCode":"1","twoFactorMethod":"email"}]`:                                         `[]`,
+			` [ 1 , { "twoFactorMethod" : "email" , "twoFactorCode" : "1" } ] `:                         `[1]`,
+			`[1,{"twoFactorCode":"1","twoFactorMethod":"email","more":1}]`:                              `[1]`,
+			`[1,{"twoFactorCode":"1"}]`:                                                                 `[1]`,
+			`[1,{"twoFactorCode":"1","more":1}]`:                                                        `[1,{"twoFactorCode":"1","more":1}]`,
+			`[1,{"twoFactorMethod":"email"}]`:                                                           `[1,{"twoFactorMethod":"email"}]`,
+			`[{"twoFactorCode":"1","twoFactorMethod":"email"},1]`:                                       `[{"twoFactorCode":"1","twoFactorMethod":"email"},1]`,
+			`[{"twoFactorCode":"1","twoFactorMethod":"a"},{"twoFactorCode":"2","twoFactorMethod":"b"}]`: `[{"twoFactorCode":"1","twoFactorMethod":"a"}]`,
+			`["a]\"}",{"\u0074woFactorCode":"1","twoFactorMethod":"x"}]`:                                `["a]\"}"]`,
+			`[[{"twoFactorCode":"1","twoFactorMethod":"x"}]]`:                                           `[[{"twoFactorCode":"1","twoFactorMethod":"x"}]]`,
+			`[1,{"twoFactorCode":5,"twoFactorMethod":"email"}]`:                                         `[1]`,
+			`[1,{"twoFactorCode":null,"twoFactorMethod":null}]`:                                         `[1]`,
+		} {
+			got, fail := c.callRaw("test:echo", params)
+			if fail != nil || string(got) != want {
+				t.Errorf("%s arrives as %s (%s), want %s", params, got, fail.code(), want)
+			}
+		}
+	})
+}
+
+// A code that is no text counts as a wrong answer, and never as anything else.
+func TestCodesOfOtherTypes(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		w.set(settings.TwoFactorWrongPerHour, 100)
+		w.set(settings.TwoFactorEmailAttempts, 10)
+		w.user("ada", "email2fa")
+		c := w.as("ada")
+		if _, fail := c.call("test:fresh"); fail.code() != "totp-required" {
+			t.Fatalf("%+v", fail)
+		}
+		code := w.mails.last()
+		for _, bad := range []string{code, `null`, `true`, `{}`, `[]`, `["` + code + `"]`, `{"$date":5}`, `{"$ne":null}`} {
+			if strings.HasPrefix(bad, "0") {
+				continue // a number with a leading zero is no JSON
+			}
+			_, fail := c.callRaw("test:fresh", `[{"twoFactorCode":`+bad+`,"twoFactorMethod":"email"}]`)
+			if fail.code() != "totp-invalid" {
+				t.Errorf("code %s: %s", bad, fail.code())
+			}
+		}
+		if _, fail := c.callRaw("test:fresh", `[{"twoFactorCode":"`+code+`","twoFactorMethod":["email"]}]`); fail.code() != "totp-invalid" {
+			t.Errorf("method as a list: %s", fail.code())
+		}
+	})
+}
+
+// S049: what is said in the call beats the headers of the handshake; headers
+// count only together.
+func TestHandshakeHeaders(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		w.user("ada")
+		digest := digestOf("ada")
+		with := func(code, method string) *client {
+			return w.connect(func(p *rpc.Peer) { p.TwoFactorCode, p.TwoFactorMethod = code, method }).login("ada")
+		}
+		if _, fail := with(digest, "password").call("test:fresh"); fail != nil {
+			t.Errorf("both headers: %s", fail.code())
+		}
+		if _, fail := with(digest, "").call("test:fresh"); fail.code() != "totp-required" {
+			t.Errorf("code alone: %s", fail.code())
+		}
+		if _, fail := with("wrong", "password").call("test:fresh", answer(digest, "password")); fail != nil {
+			t.Errorf("explicit beats header: %s", fail.code())
+		}
+		if _, fail := with(digest, "password").call("test:fresh", answer("wrong", "password")); fail.code() != "totp-invalid" {
+			t.Errorf("a wrong answer is not rescued by the headers: %s", fail.code())
+		}
+		if _, fail := with("stale", "email").call("test:echo"); fail != nil {
+			t.Errorf("a stale header on a call that needs no code: %s", fail.code())
+		}
+	})
+}
+
+// The permission comes after the factor over DDP, as in Rocket.Chat, and a code
+// is not asked of those who are logged out.
+func TestOrder(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		w.user("ada")
+		c := w.as("ada")
+		if _, fail := c.call("test:admin"); fail.code() != "totp-required" {
+			t.Errorf("%s", fail.code())
+		}
+		if _, fail := c.call("test:admin", answer(digestOf("ada"), "password")); fail.code() != "error-not-allowed" {
+			t.Errorf("%s", fail.code())
+		}
+		if _, fail := w.connect().call("test:admin"); fail.code() != "error-not-authorized" {
+			t.Errorf("%s", fail.code())
+		}
+		w.set(settings.LimitConnectionMethodEnabled, true)
+		for range 10 {
+			_, _ = c.call("test:required")
+		}
+		if _, fail := c.call("test:required"); fail.code() != "too-many-requests" {
+			t.Errorf("the limit comes first: %s", fail.code())
+		}
+	})
+}
+
+// S048: trust that is remembered for an ordinary call does not stand for the
+// fresh factor that the call asks for later; one right code serves both.
+func TestInheritedApproval(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		w.user("ada", "email2fa")
+		c := w.as("ada")
+		_, _ = c.call("test:ordinary")
+		if _, fail := c.call("test:ordinary", answer(w.mails.last(), "email")); fail != nil {
+			t.Fatalf("%s", fail.code())
+		}
+		if _, fail := c.call("test:ordinary"); fail != nil {
+			t.Fatalf("not remembered: %s", fail.code())
+		}
+		if _, fail := c.call("test:late"); fail.code() != "totp-required" {
+			t.Errorf("remembered trust passed a required factor: %s", fail.code())
+		}
+		if res, fail := c.call("test:late", answer(w.mails.last(), "email")); fail != nil || string(res) != `"in"` {
+			t.Errorf("one code for two checks: %s", fail.code())
+		}
+	})
+}
+
+func TestProtectedCalls(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		w.user("ada")
+		c, stranger := w.as("ada"), w.connect()
+		w.set(settings.TwoFactorProtectedCalls, "test:ec*,\n permissions/get , no:such")
+		for _, method := range []string{"test:echo", "permissions/get"} {
+			if _, fail := c.call(method); fail.code() != "totp-required" {
+				t.Errorf("%s: %s", method, fail.code())
+			}
+		}
+		if w.logs.FilterMessage("protected_calls_without_method").FilterField(zap.String("names", "no:such")).Len() != 1 {
+			t.Error("an unknown name is not logged")
+		}
+		if _, fail := c.call("test:echo", answer(digestOf("ada"), "password")); fail != nil {
+			t.Errorf("%s", fail.code())
+		}
+		if _, fail := c.call("permissions/get"); fail != nil {
+			t.Errorf("ordinary checks are remembered: %s", fail.code())
+		}
+		// Everything protected: the ways in and out stay open.
+		w.set(settings.TwoFactorProtectedCalls, "*")
+		d := w.as("ada")
+		if _, fail := d.call("test:open"); fail.code() != "totp-required" {
+			t.Errorf("%s", fail.code())
+		}
+		if _, fail := stranger.call("test:open"); fail != nil {
+			t.Errorf("a stranger has no factor: %s", fail.code())
+		}
+		if _, fail := d.call("logout"); fail != nil {
+			t.Errorf("logout: %s", fail.code())
+		}
+		w.set(settings.TwoFactorProtectedCalls, "")
+		if _, fail := w.as("ada").call("test:open"); fail != nil {
+			t.Errorf("a change of the list takes effect at once: %s", fail.code())
+		}
+	})
+}
+
+// Users of a role that must have a factor can enrol one, see themselves and
+// leave, and nothing else, over calls and subscriptions alike.
+func TestMandatoryRoles(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		ada := w.user("ada", "verified", "role=user", "role=admin")
+		w.user("bob")
+		w.set(settings.TwoFactorMandatoryRoles, "admin")
+		c := w.as("ada")
+		if f := c.event(); f.Collection != "users" || f.ID != ada.ID {
+			t.Errorf("the own account is not published: %s", f.text)
+		}
+		for _, method := range []string{"test:echo", "test:open", "saveSettings", "getServerInfo", "private-settings/get"} {
+			if _, fail := c.call(method); fail.code() != "error-two-factor-setup-required" {
+				t.Errorf("%s: %s", method, fail.code())
+			}
+		}
+		if _, fail := c.call("callWithTwoFactorRequired", launch("test:echo", digestOf("ada"), "password")); fail.code() != "error-two-factor-setup-required" {
+			t.Errorf("launcher: %s", fail.code())
+		}
+		if fail := c.sub("1", "stream-notify-logged", "user-status", false); fail.code() != "error-two-factor-setup-required" {
+			t.Errorf("stream: %s", fail.code())
+		}
+		if fail := c.sub("2", "stream-notify-user", ada.ID+"/userData", false); fail != nil {
+			t.Errorf("own state: %s", fail.code())
+		}
+		if _, fail := c.call("getServerTime"); fail != nil {
+			t.Errorf("%s", fail.code())
+		}
+		if _, fail := w.as("bob").call("test:echo"); fail != nil {
+			t.Errorf("another role: %s", fail.code())
+		}
+		if _, fail := c.call("2fa:enable-email"); fail.code() == "totp-required" {
+			_, fail = c.call("2fa:enable-email", answer(digestOf("ada"), "password"))
+			if fail != nil {
+				t.Fatalf("enrolment: %s", fail.code())
+			}
+		} else if fail != nil {
+			t.Fatalf("enrolment: %s", fail.code())
+		}
+		if _, fail := c.call("test:echo"); fail != nil {
+			t.Errorf("enrolled: %s", fail.code())
+		}
+		w.set(settings.TwoFactorByEmail, false)
+		if _, fail := c.call("test:echo"); fail.code() != "error-two-factor-setup-required" {
+			t.Errorf("the factor was switched off: %s", fail.code())
+		}
+		w.set(settings.TwoFactorEnabled, false)
+		if _, fail := c.call("test:echo"); fail != nil {
+			t.Errorf("second factors are switched off: %s", fail.code())
+		}
+		if _, fail := c.call("logout"); fail != nil {
+			t.Errorf("%s", fail.code())
+		}
+	})
+}
+
+// A login token that dies is worth nothing from the next call on, also where
+// the connection is still open.
+func TestDeadToken(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.user("ada")
+		u, err := w.accounts.Find(t.Context(), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer := &rpc.Peer{Conn: "c", Door: rpc.DDP}
+		call := func(l rpc.Login, method string) error {
+			_, err := w.router.Method(t.Context(), &rpc.Call{Method: method, Peer: peer, Login: l})
+			return err
+		}
+		issued, err := w.accounts.IssueToken(t.Context(), peer, u, "password")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := issued.Login()
+		if err := call(l, "test:echo"); err != nil {
+			t.Fatal(err)
+		}
+		for name, bad := range map[string]rpc.Login{
+			"no token": {UserID: u.ID}, "other token": {UserID: u.ID, Token: "x"}, "other user": {UserID: "x", Token: l.Token},
+		} {
+			if err := call(bad, "test:echo"); !errors.Is(err, fault.NotAuthorized) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err := call(bad, "test:open"); err != nil {
+				t.Errorf("%s, open method: %v", name, err)
+			}
+		}
+		time.Sleep(91 * 24 * time.Hour) // bubble time
+		if err := call(l, "test:echo"); !errors.Is(err, fault.NotAuthorized) {
+			t.Errorf("an expired token: %v", err)
+		}
+	})
+}
+
+// A store that does not answer refuses; it never lets pass.
+func TestStoreDown(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.user("ada")
+		c := w.as("ada")
+		if err := w.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, method := range []string{"test:echo", "test:ordinary", "test:admin"} {
+			if _, fail := c.call(method); fail.code() != "500" {
+				t.Errorf("%s: %s", method, fail.code())
+			}
+		}
+		if res, fail := c.call("getServerTime"); fail != nil || !strings.HasPrefix(string(res), `{"$date":`) {
+			t.Errorf("the cheapest call needs no store: %s %s", res, fail.code())
+		}
+	})
+}
+
+func TestSpecsThatContradictThemselves(t *testing.T) {
+	do := func(context.Context, *rpc.Call) (any, error) { return nil, nil }
+	bubble(t, func(t *testing.T, w *world) {
+		for name, s := range map[string]methods.Spec{
+			"twice": {Name: "login", Do: do}, "no name": {Do: do}, "no handler": {Name: "x"},
+			"unknown permission":   {Name: "x", Do: do, Permission: "fly"},
+			"permission for all":   {Name: "x", Do: do, Anonymous: true, Permission: permission.CreateUser},
+			"quick, with an login": {Name: "x", Do: do, Quick: true},
+		} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s: accepted", name)
+					}
+				}()
+				methods.New(methods.Deps{
+					Accounts: w.accounts, TwoFactor: w.factors, Settings: w.settings, Limiter: w.limiter, Audit: &w.trail,
+				}, group{s})
+			}()
+		}
+	})
+}
+
+type group []methods.Spec
+
+func (g group) Specs() []methods.Spec { return g }
+
+// Route is the order of REST: login, permission, limit, parameters, factor.
+func TestRoute(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.user("ada")
+		w.user("root", "role=admin")
+		peer := func() *rpc.Peer { return &rpc.Peer{Conn: "r", Door: rpc.REST, Address: "198.51.100.9"} }
+		issue := func(name string) rpc.Login {
+			u, err := w.accounts.Find(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i, err := w.accounts.IssueToken(t.Context(), peer(), u, "password")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return i.Login()
+		}
+		ada, root := issue("ada"), issue("root")
+		spec := methods.Spec{
+			Name: "test.route", Permission: permission.EditPrivilegedSetting, Factor: twofactor.Ordinary,
+			Rest: ratelimit.Rule{Count: 2, Window: time.Minute},
+			Do:   func(context.Context, *rpc.Call) (any, error) { return "done", nil },
+		}
+		run := func(l rpc.Login, p *rpc.Peer, bad bool) (ratelimit.Verdict, error) {
+			_, v, err := w.router.Route(t.Context(), &rpc.Call{Method: "test.route", Peer: p, Login: l}, &spec, "POST", func(*rpc.Call) error {
+				if bad {
+					return fault.New("invalid-params", "bad")
+				}
+				return nil
+			})
+			return v, err
+		}
+		code := func(err error) string {
+			f, _ := fault.From(err)
+			if err == nil {
+				return ""
+			}
+			return f.ID()
+		}
+		if _, err := run(rpc.Login{}, peer(), true); code(err) != "error-not-authorized" {
+			t.Errorf("logged out: %v", err)
+		}
+		if _, err := run(ada, peer(), true); code(err) != "error-not-allowed" {
+			t.Errorf("no permission: %v", err)
+		}
+		if _, err := run(root, peer(), true); code(err) != "invalid-params" {
+			t.Errorf("bad parameters come before the factor: %v", err)
+		}
+		if _, err := run(root, peer(), false); code(err) != "totp-required" {
+			t.Errorf("factor: %v", err)
+		}
+		alone := peer()
+		alone.TwoFactorCode = digestOf("root")
+		if v, err := run(root, alone, false); err != nil || v.Limited {
+			t.Errorf("the code header alone is enough, and administrators are not limited: %v %+v", err, v)
+		}
+		// The limit, for a permission everybody has.
+		spec.Permission, spec.Factor = "", twofactor.None
+		for i, want := range []string{"", "", "error-too-many-requests"} {
+			v, err := run(ada, peer(), false)
+			if code(err) != want || !v.Limited || v.Limit != 2 || v.Remaining != max(1-i, 0) {
+				t.Errorf("request %d: %v %+v", i, err, v)
+			}
+		}
+		// The administrator's list, by route and by verb.
+		for list, want := range map[string]string{
+			"test.route": "totp-required", "POST test.route": "totp-required", "post /api/v1/test.*": "totp-required",
+			"GET test.route": "", "test": "",
+		} {
+			w.set(settings.TwoFactorProtectedCalls, list)
+			spec.Rest.Count = -1
+			if _, err := run(ada, peer(), false); code(err) != want {
+				t.Errorf("list %q: %v", list, err)
+			}
+		}
+	})
+}
+
+func answer(code, method string) map[string]any {
+	return map[string]any{"twoFactorCode": code, "twoFactorMethod": method}
+}
+
+func launch(method, code, factor string, params ...any) map[string]any {
+	return map[string]any{"code": code, "ddpMethod": method, "method": factor, "params": append([]any{}, params...)}
+}
+
+func unmarshal[T any](t testing.TB, raw json.RawMessage) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatalf("%s: %v", raw, err)
+	}
+	return v
+}

@@ -1,0 +1,353 @@
+package methods_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/settings"
+)
+
+type record struct {
+	ID           string `json:"_id"`
+	Value        any    `json:"value"`
+	PackageValue any    `json:"packageValue"`
+	Type         string `json:"type"`
+	Public       bool   `json:"public"`
+	ValueSource  string `json:"valueSource"`
+}
+
+func find(list []record, id string) *record {
+	for i := range list {
+		if list[i].ID == id {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+func TestPublicSettings(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		c := w.connect()
+		raw, fail := c.call("public-settings/get")
+		if fail != nil {
+			t.Fatal(fail.code())
+		}
+		list := unmarshal[[]record](t, raw)
+		if r := find(list, settings.TwoFactorEnabled); r == nil || r.Value != true {
+			t.Errorf("%+v", r)
+		}
+		for _, r := range list {
+			if set, ok := w.settings.Get(r.ID); !ok || !set.Public {
+				t.Errorf("%s is shown to strangers", r.ID)
+			}
+		}
+		time.Sleep(time.Minute) // bubble time
+		since := time.Now()
+		time.Sleep(time.Minute)
+		w.set(settings.SiteName, "New name")
+		w.set(settings.TwoFactorMaxDelta, 2) // not public
+		c = w.connect() // the first one answered no ping
+		raw, fail = c.call("public-settings/get", since)
+		if fail != nil {
+			t.Fatal(fail.code())
+		}
+		diff := unmarshal[struct {
+			Update []record `json:"update"`
+			Remove []any    `json:"remove"`
+		}](t, raw)
+		if len(diff.Update) != 1 || diff.Update[0].ID != settings.SiteName || diff.Update[0].Value != "New name" || diff.Remove == nil {
+			t.Errorf("%s", raw)
+		}
+		for _, bad := range []string{`["2020"]`, `[5]`, `[{"$ne":1}]`, `[{"$date":"x"}]`} {
+			if _, fail := c.callRaw("public-settings/get", bad); fail.code() != "400" {
+				t.Errorf("%s: %s", bad, fail.code())
+			}
+		}
+	})
+}
+
+func TestPrivateSettings(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.user("ada", "role=admin")
+		w.user("bob")
+		for name, c := range map[string]*client{"stranger": w.connect(), "user": w.as("bob")} {
+			if raw, fail := c.call("private-settings/get"); fail != nil || string(raw) != "[]" {
+				t.Errorf("%s: %s %s", name, raw, fail.code())
+			}
+		}
+		c := w.as("ada")
+		w.set(settings.TwoFactorMaxDelta, 2)
+		raw, fail := c.call("private-settings/get")
+		if fail != nil {
+			t.Fatal(fail.code())
+		}
+		list := unmarshal[[]record](t, raw)
+		if len(list) != len(w.settings.All()) {
+			t.Errorf("%d of %d settings", len(list), len(w.settings.All()))
+		}
+		r := find(list, settings.TwoFactorMaxDelta)
+		if r == nil || r.Value != 2.0 || r.PackageValue != 1.0 || r.Type != "int" || r.ValueSource != "customValue" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// saveSetting and saveSettings ask for the factor, then the permission, then
+// look at what is to be saved; a change is audited without its value.
+func TestSaveSettings(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		w.user("ada", "role=admin")
+		w.user("bob")
+		const id = settings.SiteName
+		pass := answer(digestOf("ada"), "password")
+		if _, fail := w.connect().call("saveSetting", id, "x"); fail.code() != "error-not-authorized" {
+			t.Errorf("%s", fail.code())
+		}
+		bob := w.as("bob")
+		if _, fail := bob.call("saveSetting", id, "x"); fail.code() != "totp-required" {
+			t.Errorf("%s", fail.code())
+		}
+		_, fail := bob.call("saveSettings", []any{}, answer(digestOf("bob"), "password"))
+		if fail.code() != "error-action-not-allowed" || fail.Reason != "Editing settings is not allowed" || string(fail.Details) != `{"method":"saveSettings"}` {
+			t.Errorf("%+v", fail)
+		}
+		ada := w.as("ada")
+		if _, fail := ada.call("saveSetting", id, "stolen"); fail.code() != "totp-required" {
+			t.Fatalf("%s", fail.code())
+		}
+		if raw, fail := ada.call("saveSetting", id, "one", nil, pass); fail != nil || string(raw) != "true" {
+			t.Fatalf("%s %s", raw, fail.code())
+		}
+		if w.settings.String(id) != "one" {
+			t.Error("not saved")
+		}
+		// A genuine false in the last place arrives (spec S049); trust is remembered now.
+		if raw, fail := ada.call("saveSetting", settings.AllowEmailChange, false); fail != nil || string(raw) != "true" || w.settings.Bool(settings.AllowEmailChange) {
+			t.Errorf("%s %s", raw, fail.code())
+		}
+		if raw, fail := ada.call("saveSettings", []any{
+			map[string]any{"_id": id, "value": "two", "editor": "x"}, map[string]any{"_id": settings.LoginExpiration, "value": 30},
+		}); fail != nil || string(raw) != "true" || w.settings.String(id) != "two" || w.settings.Int(settings.LoginExpiration) != 30 {
+			t.Errorf("%s %s", raw, fail.code())
+		}
+		events := w.trail.of("setting_changed")
+		if len(events) != 4 || events[0].Target != id || events[0].User != w.vars["ada"] || events[0].Method != "saveSetting" {
+			t.Errorf("%+v", events)
+		}
+		if strings.Contains(fmt.Sprintf("%+v", events), "two") {
+			t.Error("values are recorded")
+		}
+	})
+}
+
+// S079: nothing a client sends makes a setting that is not in the table, or half
+// of a batch.
+func TestSettingWriteAbuse(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		w.user("ada", "role=admin")
+		c := w.as("ada")
+		if _, fail := c.call("saveSettings", []any{}, answer(digestOf("ada"), "password")); fail != nil {
+			t.Fatal(fail.code())
+		}
+		good := map[string]any{"_id": settings.SiteName, "value": "half a batch"}
+		many := make([]any, 10_000)
+		for i := range many {
+			many[i] = good
+		}
+		for name, try := range map[string]struct {
+			method string
+			params []any
+			want   string
+		}{
+			"hidden field":  {"saveSetting", []any{"services.totp.secret", "x"}, "error-invalid-setting"},
+			"operator":      {"saveSetting", []any{"$set", "x"}, "error-invalid-setting"},
+			"dots":          {"saveSetting", []any{"a.b", "x"}, "error-invalid-setting"},
+			"prototype":     {"saveSetting", []any{"__proto__", "x"}, "error-invalid-setting"},
+			"id object":     {"saveSetting", []any{map[string]any{"$ne": ""}, "x"}, "400"},
+			"value object":  {"saveSetting", []any{settings.SiteName, map[string]any{"$ne": ""}}, "400"},
+			"value missing": {"saveSetting", []any{settings.SiteName}, "400"},
+			"value null":    {"saveSetting", []any{settings.SiteName, nil}, "400"},
+			"wrong type":    {"saveSetting", []any{settings.TwoFactorEnabled, "false"}, "400"},
+			"long value":    {"saveSetting", []any{settings.SiteName, strings.Repeat("x", 500_000)}, "error-invalid-setting-value"},
+			"range":         {"saveSetting", []any{settings.TwoFactorEmailExpiration, 3600}, "error-invalid-setting-value"},
+			"many":          {"saveSettings", []any{many}, "400"},
+			"twice":         {"saveSettings", []any{[]any{good, good}}, "400"},
+			"half":          {"saveSettings", []any{[]any{good, map[string]any{"_id": "nope", "value": 1}}}, "error-invalid-setting"},
+			"no list":       {"saveSettings", []any{good}, "400"},
+			"no id":         {"saveSettings", []any{[]any{map[string]any{"value": 1}}}, "400"},
+		} {
+			if _, fail := c.call(try.method, try.params...); fail.code() != try.want {
+				t.Errorf("%s: %s, want %s", name, fail.code(), try.want)
+			}
+		}
+		stored, err := w.store.Settings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range stored {
+			if s.ID == settings.SiteName {
+				t.Errorf("half a batch was stored: %v", s)
+			}
+			if _, known := w.settings.Get(s.ID); !known {
+				t.Errorf("setting %q was made", s.ID)
+			}
+		}
+	})
+}
+
+// A change of a limit takes effect at once on connections that are open.
+func TestLimitsFollowSettings(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		c := w.connect()
+		for i := range 10 {
+			if _, fail := c.call("getServerTime"); fail != nil {
+				t.Fatalf("call %d: %s", i+1, fail.code())
+			}
+		}
+		_, fail := c.call("getServerTime")
+		var details struct {
+			TimeToReset int64 `json:"timeToReset"`
+		}
+		if fail.code() != "too-many-requests" {
+			t.Fatalf("%s", fail.code())
+		}
+		if err := json.Unmarshal(fail.Details, &details); err != nil || details.TimeToReset <= 0 || details.TimeToReset > 10_000 {
+			t.Errorf("%s", fail.Details)
+		}
+		w.set(settings.LimitConnectionMethodEnabled, false)
+		if _, fail := c.call("getServerTime"); fail != nil {
+			t.Errorf("%s", fail.code())
+		}
+		for range 20 { // the login rule is lifted too (decisions 8)
+			if _, fail := c.call("login", map[string]any{}); fail.code() != "400" {
+				t.Fatalf("%s", fail.code())
+			}
+		}
+		w.set(settings.LimitConnectionMethodEnabled, true)
+		w.set(settings.LimitConnectionMethodRequests, 1)
+		_, _ = c.call("permissions/get")
+		if _, fail := c.call("permissions/get"); fail.code() != "too-many-requests" {
+			t.Errorf("%s", fail.code())
+		}
+	})
+}
+
+// A10: the sixth login within ten seconds.
+func TestSixthLogin(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		c := w.connect()
+		for range 5 {
+			if _, fail := c.call("login", map[string]any{}); fail.code() != "400" {
+				t.Fatalf("%s", fail.code())
+			}
+		}
+		if _, fail := c.call("login", map[string]any{}); fail.code() != "too-many-requests" {
+			t.Errorf("%s", fail.code())
+		}
+		if _, fail := c.call("createUser", map[string]any{}); fail.code() == "too-many-requests" {
+			t.Error("each method has a budget of its own")
+		}
+		time.Sleep(11 * time.Second)
+		if _, fail := c.call("login", map[string]any{}); fail.code() != "400" {
+			t.Errorf("%s", fail.code())
+		}
+	})
+}
+
+func TestSystemMethods(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.user("ada")
+		c := w.connect()
+		raw, fail := c.call("getServerTime", "whatever")
+		if fail != nil {
+			t.Fatal(fail.code())
+		}
+		if v, err := ejson.Decode(raw); err != nil || !v.(time.Time).Equal(time.Now().UTC().Truncate(time.Millisecond)) {
+			t.Errorf("%s, %v", raw, err)
+		}
+		if _, fail := c.call("getServerInfo"); fail.code() != "error-not-authorized" {
+			t.Errorf("%s", fail.code())
+		}
+		a := w.as("ada")
+		if raw, fail := a.call("getServerInfo"); fail != nil || string(raw) != `{"name":"ddpserver","version":"1.0.0"}` {
+			t.Errorf("%s %s", raw, fail.code())
+		}
+		raw, fail = a.call("permissions/get")
+		if fail != nil || !strings.Contains(string(raw), `"_id":"create-personal-access-tokens","roles":["admin","user"]`) {
+			t.Errorf("%.200s %s", raw, fail.code())
+		}
+		raw, fail = a.call("permissions/get", time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+		if fail != nil || string(raw) != `{"update":[],"remove":[]}` {
+			t.Errorf("%s %s", raw, fail.code())
+		}
+	})
+}
+
+// A17, A19: the methods of Meteor's users collection.
+func TestMutators(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		ada, bob := w.user("ada"), w.user("bob")
+		c := w.as("ada")
+		const restricted = "Access denied. In a restricted collection you can only update documents, not replace them. Use a Mongo update operator, such as '$set'."
+		for _, try := range []struct{ method, params, want string }{
+			{"configureLoginService", `[{"service":"x"}]`, "Service unknown [403]"},
+			{"configureLoginService", `[{"service":5}]`, "Match failed [400]"},
+			{"configureLoginService", `[]`, "Match failed [400]"},
+			{"/users/insert", `[{"username":"x"}]`, "Access denied. No allow validators set on restricted collection for method 'insert'. [403]"},
+			{"/users/insertAsync", `[{}]`, "Access denied. No allow validators set on restricted collection for method 'insertAsync'. [403]"},
+			{"/users/remove", `["` + ada.ID + `"]`, "Access denied. No allow validators set on restricted collection for method 'remove'. [403]"},
+			{"/users/remove", `[{"username":"bob"}]`, "Not permitted. Untrusted code may only remove documents by ID. [403]"},
+			{"/users/update", `[{"username":"ada"},{"$set":{"profile":{}}}]`, "Not permitted. Untrusted code may only update documents by ID. [403]"},
+			{"/users/update", `[{"_id":{"$ne":"x"}},{"$set":{"profile":{}}}]`, "Not permitted. Untrusted code may only update documents by ID. [403]"},
+			{"/users/update", `["` + bob.ID + `",{"$set":{"profile":{}}}]`, "Access denied [403]"},
+			{"/users/update", `["nobody",{"$set":{"profile":{}}}]`, "Access denied [403]"},
+			{"/users/update", `["` + ada.ID + `",{"$set":{"roles":["admin"]}}]`, "Access denied [403]"},
+			{"/users/update", `["` + ada.ID + `",{"$set":{"profile.x":1,"services.totp":null}}]`, "Access denied [403]"},
+			{"/users/update", `["` + ada.ID + `",{"$rename":{"profile.a":"roles"}}]`, "Access denied. Operator $rename not allowed in a restricted collection. [403]"},
+			{"/users/update", `["` + ada.ID + `",{"profile":{}}]`, restricted + " [403]"},
+			{"/users/update", `["` + ada.ID + `",{}]`, restricted + " [403]"},
+			{"/users/update", `["` + ada.ID + `",{"$set":{"profile":{}}},{"upsert":true}]`, "Access denied. Upserts not allowed in a restricted collection. [403]"},
+			{"/users/update", `["` + ada.ID + `","x"]`, "Match failed [400]"},
+			{"/users/update", `["` + ada.ID + `",{"$set":{"profile":5}}]`, "Match failed [400]"},
+			{"/users/update", `["` + ada.ID + `",{"$set":5}]`, "Match failed [400]"},
+		} {
+			if raw, fail := c.callRaw(try.method, try.params); fail == nil || fail.Message != try.want {
+				t.Errorf("%s %s: %s %+v", try.method, try.params, raw, fail)
+			}
+		}
+		if _, fail := w.connect().callRaw("/users/update", `["`+ada.ID+`",{"$set":{"profile":{}}}]`); fail == nil || fail.Message != "Access denied [403]" {
+			t.Errorf("logged out: %+v", fail)
+		}
+		for _, step := range []struct{ params, want string }{
+			{`["` + ada.ID + `",{"$set":{"profile":{"name":"A","deep":{"x":1}}}}]`, `{"deep":{"x":1},"name":"A"}`},
+			{`[{"_id":"` + ada.ID + `"},{"$set":{"profile.deep.y":true},"$unset":{"profile.name":1}},{}]`, `{"deep":{"x":1,"y":true}}`},
+			{`["` + ada.ID + `",{"$unset":{"profile":1}}]`, `null`},
+		} {
+			raw, fail := c.callRaw("/users/updateAsync", step.params)
+			if fail != nil || string(raw) != "1" {
+				t.Fatalf("%s: %s %+v", step.params, raw, fail)
+			}
+			u, err := w.accounts.User(t.Context(), ada.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := ejson.Append(nil, u.Profile); err != nil || string(got) != step.want {
+				t.Errorf("%s leaves %s, %v", step.params, got, err)
+			}
+			f := c.event()
+			for f.Msg == "added" {
+				f = c.event()
+			}
+			if f.Collection != "users" || f.Msg != "changed" || !strings.Contains(f.text, "profile") {
+				t.Errorf("the change is not pushed: %s", f.text)
+			}
+		}
+	})
+}
