@@ -126,14 +126,39 @@ func (s *Session) invoke(c *rpc.Call) (result any, err error) {
 	return s.srv.handler.Method(s.srv.ctx, c)
 }
 
-// hello lets the handler start the universal publications.
+// hello lets the handler start the universal publications. A session that ended
+// before gets neither Connected nor Disconnected.
 func (s *Session) hello(it *item) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.srv.log.Error("connected hook panicked", zap.String("conn", s.ID()), zap.Any("panic", p), zap.Stack("stack"))
-		}
-	}()
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.greeting = greetingNow
+	s.mu.Unlock()
 	it.hold()
-	defer it.unhold()
-	s.srv.handler.Connected(s.srv.ctx, s)
+	s.guard("connected hook", func() { s.srv.handler.Connected(s.srv.ctx, s) })
+	it.unhold()
+	s.mu.Lock()
+	left := s.greeting == greetingLeft
+	s.greeting = greetingDone
+	s.mu.Unlock()
+	if left { // it ended meanwhile and left this to us
+		s.farewell()
+	}
+}
+
+// greeted is how far Handler.Connected is, so that Disconnected comes after it.
+type greeted uint8
+
+const (
+	greetingNone greeted = iota
+	greetingNow
+	greetingLeft // the session ended while Connected runs
+	greetingDone
+)
+
+// farewell tells the handler that the session is over.
+func (s *Session) farewell() {
+	s.guard("disconnected hook", func() { s.srv.handler.Disconnected(s) })
 }

@@ -1,6 +1,10 @@
 package ddp
 
-import "ddpserver/internal/rpc"
+import (
+	"time"
+
+	"ddpserver/internal/rpc"
+)
 
 // kind is what an item asks for.
 type kind uint8
@@ -69,9 +73,12 @@ func (s *Session) accept(sc *scanner, k kind) {
 }
 
 // enqueue puts an item at the end of the queue and sees that somebody works on
-// the queue. The reader never waits here: a full queue ends the connection.
+// the queue. A queue that stays full ends the connection.
 func (s *Session) enqueue(it *item) {
 	s.mu.Lock()
+	if len(s.queue) >= s.srv.limits.QueuedFrames && !s.ended {
+		s.awaitRoom()
+	}
 	if s.ended || s.draining {
 		s.mu.Unlock()
 		return
@@ -91,6 +98,28 @@ func (s *Session) enqueue(it *item) {
 	}
 }
 
+// queuePatience is how long the reader stops for a full queue. A burst that the
+// worker is busy with must not end a connection, but a reader that waited longer
+// would let pings go unanswered.
+const queuePatience = 250 * time.Millisecond
+
+// awaitRoom gives up the lock, which the caller holds, until the queue has room
+// or patience has run out.
+func (s *Session) awaitRoom() {
+	s.room = make(chan struct{})
+	room := s.room
+	s.mu.Unlock()
+	s.out.flush(true)
+	patience := time.NewTimer(queuePatience)
+	select {
+	case <-room:
+	case <-patience.C:
+	}
+	patience.Stop()
+	s.mu.Lock()
+	s.room = nil
+}
+
 // work is the ordered worker: it runs the queued messages one after another and
 // leaves when there are none, or when the message it runs lets the next one
 // start.
@@ -106,6 +135,10 @@ func (s *Session) work() {
 		it := s.queue[0]
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
+		if s.room != nil && len(s.queue) <= s.srv.limits.QueuedFrames/2 {
+			close(s.room)
+			s.room = nil
+		}
 		s.mu.Unlock()
 		if !it.light() {
 			s.out.flush(false)

@@ -131,8 +131,7 @@ func (s *Session) end(reason DisconnectReason) {
 func (s *Session) leave() {
 	defer s.srv.done.Done()
 	s.mu.Lock()
-	live := s.live
-	named := len(s.subs)
+	live, named := s.live, len(s.subs)
 	stops := make([]func(), 0, named+1)
 	for _, list := range [][]*Subscription{s.subs, s.universal} {
 		for _, p := range list {
@@ -146,20 +145,28 @@ func (s *Session) leave() {
 	s.mu.Unlock()
 	s.srv.stats.subs.Add(-int64(named))
 	for _, stop := range stops {
-		s.guard(stop)
+		s.guard("close hook", stop)
+	}
+	s.mu.Lock()
+	done := s.greeting == greetingDone
+	if s.greeting == greetingNow {
+		s.greeting = greetingLeft
+	}
+	s.mu.Unlock()
+	if done {
+		s.farewell()
 	}
 	if live {
 		s.srv.stats.sessions.Add(-1)
-		s.guard(func() { s.srv.handler.Disconnected(s) })
 	}
 	s.srv.remove(s, live)
 }
 
 // guard contains a panic to one function.
-func (s *Session) guard(f func()) {
+func (s *Session) guard(what string, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.srv.log.Error("close hook panicked", zap.String("conn", s.ID()), zap.Any("panic", p), zap.Stack("stack"))
+			s.srv.log.Error("hook panicked", zap.String("hook", what), zap.String("conn", s.ID()), zap.Any("panic", p), zap.Stack("stack"))
 		}
 	}()
 	f()

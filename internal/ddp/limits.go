@@ -13,6 +13,7 @@ type Limits struct {
 	// before and after login: 32 and 64, at most 64. Above: a "Parse error".
 	DepthBefore, DepthAfter int
 	// QueuedFrames is how many received messages may wait for their turn: 256.
+	// When so many wait for longer than a quarter of a second: close 1008.
 	QueuedFrames int
 	// QueuedBytes is how many bytes may wait to be sent: 1 MiB. A single message
 	// may be longer when nothing else waits.

@@ -338,6 +338,7 @@ func (s *Session) setLogin(ctx context.Context, l rpc.Login) error {
 	if s.ended {
 		s.switching = nil
 		s.mu.Unlock()
+		s.srv.stats.subs.Add(-int64(len(oldSubs)))
 		return nil
 	}
 	for _, p := range oldSubs {

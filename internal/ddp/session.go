@@ -30,10 +30,12 @@ type Session struct {
 
 	mu        sync.Mutex
 	login     rpc.Login
-	queue     []*item // messages waiting for their turn
-	working   bool    // a goroutine owns the queue
-	unblocked int     // calls running beside the queue
-	live      bool    // connect was accepted
+	queue     []*item       // messages waiting for their turn
+	room      chan struct{} // closed when a full queue has room; the reader waits
+	working   bool          // a goroutine owns the queue
+	unblocked int           // calls running beside the queue
+	greeting  greeted
+	live      bool // connect was accepted
 	ended     bool
 	draining  bool // ends when nothing runs any more
 	errors    budget

@@ -56,6 +56,7 @@ func (w *wheel) set(s *Session, d time.Duration) {
 	w.link(s, d)
 	if !w.turning {
 		w.turning = true
+		w.srv.done.Add(1)
 		go w.turn()
 	}
 }
@@ -95,13 +96,19 @@ func (w *wheel) remove(s *Session) {
 	s.timer.dead = true
 }
 
-// turn runs until the wheel is empty.
+// turn runs until the wheel is empty or the server stops.
 func (w *wheel) turn() {
+	defer w.srv.done.Done()
 	t := time.NewTicker(w.tick)
 	defer t.Stop()
 	start, turned := time.Now(), 0
 	var due []*Session
-	for range t.C {
+	for {
+		select {
+		case <-t.C:
+		case <-w.srv.ctx.Done(): // the sessions are being ended
+			return
+		}
 		// A late ticker drops ticks: go by the clock.
 		for target := int((time.Since(start) + w.tick/2) / w.tick); turned < target; turned++ {
 			w.mu.Lock()
