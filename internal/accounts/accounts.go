@@ -51,9 +51,11 @@ type Service struct {
 	feed    feed.Publisher
 	audit   audit.Recorder
 	factors Factors
-	root    string
-	log     *zap.Logger
-	now     func() time.Time
+	// follower may be nil.
+	follower Follower
+	root     string
+	log      *zap.Logger
+	now      func() time.Time
 
 	hasher *hasher
 	blocks *blocks
@@ -178,6 +180,7 @@ func (s *Service) change(ctx context.Context, id string, c user.Change) (*user.U
 		s.revoked(u)
 	}
 	s.changed(id)
+	s.followChange(ctx, u, &c)
 	return u, nil
 }
 

@@ -291,6 +291,7 @@ func (s *Service) deleteUser(ctx context.Context, by *user.User, id string) erro
 	}
 	s.publish(feed.TokensKept, id, nil)
 	s.changed(id)
+	s.follow(ctx, "deleted", id, func(ctx context.Context, f Follower) error { return f.Deleted(ctx, id) })
 	return nil
 }
 

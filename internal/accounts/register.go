@@ -134,6 +134,7 @@ func (s *Service) insert(ctx context.Context, u *user.User) error {
 		return err
 	}
 	s.changed(u.ID)
+	s.follow(ctx, "created", u.ID, func(ctx context.Context, f Follower) error { return f.Created(ctx, u) })
 	return nil
 }
 

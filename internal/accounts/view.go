@@ -60,24 +60,6 @@ func OwnServices(u *user.User) ejson.Doc {
 	return d
 }
 
-// Published are the fields of the owner's document in the "users" collection
-// (decisions 8), without the id.
-func Published(u *user.User) ejson.Doc {
-	var d ejson.Doc
-	add := adder(&d)
-	add("emails", emails(u), len(u.Emails) > 0)
-	add("name", u.Name, u.Name != "")
-	add("profile", u.Profile, len(u.Profile) > 0)
-	add("username", u.Username, u.Username != "")
-	add("roles", roles(u), len(u.Roles) > 0)
-	add("status", presence(u), u.Status != "")
-	add("services", ejson.Doc{
-		{Key: "totp", Value: ejson.Doc{{Key: "enabled", Value: u.TOTPEnabled()}}},
-		{Key: "email2fa", Value: ejson.Doc{{Key: "enabled", Value: u.Email2FAEnabled()}}},
-	}, u.Services.TOTP != nil || u.Services.Email2FA != nil)
-	return d
-}
-
 func adder(d *ejson.Doc) func(key string, v any, show bool) {
 	return func(key string, v any, show bool) {
 		if show {

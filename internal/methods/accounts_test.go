@@ -1,0 +1,156 @@
+package methods_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/ddp/ddptest"
+	"ddpserver/internal/user"
+)
+
+func TestAccountConversations(t *testing.T) {
+	files, err := filepath.Glob("testdata/conversations/accounts*.txtar")
+	if err != nil || len(files) != 2 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		for _, c := range ddptest.Load(t, file) {
+			t.Run(c.Name, func(t *testing.T) {
+				bubble(t, func(t *testing.T, w *world) {
+					c.Text = unfold(t, spread(c.Text))
+					acts := w.acts()
+					for name, f := range w.accountActs() {
+						acts[name] = f
+					}
+					p := &ddptest.Player{Server: w.server, Vars: w.vars, Do: acts}
+					p.Play(t, c)
+				})
+			})
+		}
+	}
+}
+
+// brief are the lines that stand for the usual answers:
+//
+//	err ID NUMBER "reason"   a refusal with a number
+//	ambiguous ID             Meteor's answer that tells nothing
+//	expired ID               the answer to a session that ended
+//	in ID                    a login; <idN> and <tN> are its user and token, N the connection
+//	resumed ID               a login with a token that is known already
+var brief = regexp.MustCompile(`(?m)^(err|ambiguous|expired|in|resumed)(\d*) (\S+)(?: (\d+) "(.*)")?$`)
+
+// spread writes brief lines out as frames.
+func spread(text string) string {
+	return brief.ReplaceAllStringFunc(text, func(line string) string {
+		m := brief.FindStringSubmatch(line)
+		n, id, code, reason := m[2], m[3], m[4], m[5]
+		updated := "\nS" + n + `: {"msg":"updated","methods":["` + id + `"]}`
+		user, token := "<id"+max(n, "1")+":17>", "<t"+max(n, "1")+":43>"
+		switch m[1] {
+		case "ambiguous":
+			code, reason = "403", accounts.ErrCredentials.Reason
+		case "expired":
+			code, reason = "403", accounts.ErrSessionExpired.Reason
+		case "in", "resumed":
+			kind := `"<any>"`
+			if m[1] == "resumed" {
+				token, kind = "<any>", `"resume"`
+			}
+			return "S" + n + `: {"msg":"added","collection":"users","id":"` + user + `","fields":<any>}` + "\n" +
+				"S" + n + `: {"msg":"result","id":"` + id + `","result":{"id":"<17>","token":"` + token + `","tokenExpires":{"$date":<date>},"type":` + kind + `}}` + updated
+		}
+		return "S" + n + `: {"msg":"result","id":"` + id + `","error":{"isClientSafe":true,"error":` + code + `,"reason":"` + reason +
+			`","message":"` + reason + " [" + code + `]","errorType":"Meteor.Error"}}` + updated
+	})
+}
+
+// accountActs are further "do" lines: mailed TEMPLATE ADDRESS (the newest such
+// mail; its link's token becomes <link>), nomail (none since), digest NAME (the
+// password's digest becomes <digest>), hash TOKEN (<hash>), legacy NAME TOKEN
+// and enrol NAME AGE (what an old database holds), nopassword NAME, end NAME
+// (its sessions are ended on another node).
+func (w *world) accountActs() map[string]func(string) error {
+	ctx := context.Background()
+	patch := func(name string, c user.Change) error {
+		c.At = time.Now()
+		_, err := w.store.UpdateUser(ctx, w.vars[name], c)
+		return err
+	}
+	return map[string]func(string) error{
+		"mailed": w.takeMail,
+		"nomail": func(string) error {
+			synctest.Wait()
+			if list := w.mails.sent(); len(list) != 0 {
+				return fmt.Errorf("%d mails, the first is %q to %v", len(list), list[0].Template, list[0].To)
+			}
+			return nil
+		},
+		"digest": func(name string) error { w.vars["digest"] = digestOf(name); return nil },
+		"hash":   func(token string) error { w.vars["hash"] = accounts.HashToken(token); return nil },
+		"legacy": func(args string) error {
+			name, token, _ := strings.Cut(args, " ")
+			return patch(name, user.Change{AddToken: &user.LoginToken{Token: token, When: time.Now()}})
+		},
+		"enrol": func(args string) error {
+			name, age, _ := strings.Cut(args, " ")
+			d, err := time.ParseDuration(age)
+			if err != nil {
+				return err
+			}
+			return patch(name, user.Change{Enroll: &user.ResetToken{Token: "enrol-token", Email: name + "@example.com", When: time.Now().Add(-d), Reason: "enroll"}})
+		},
+		"nopassword": func(name string) error { none := ""; return patch(name, user.Change{Bcrypt: &none}) },
+		"end": func(name string) error {
+			u, err := w.accounts.User(ctx, w.vars[name])
+			if err != nil {
+				return err
+			}
+			return w.accounts.LogoutUser(ctx, nil, u, u.ID, "")
+		},
+	}
+}
+
+// takeMail takes the newest mail with a template to an address out of the mailbox.
+func (w *world) takeMail(args string) error {
+	synctest.Wait() // some mails are written in the background
+	template, address, _ := strings.Cut(args, " ")
+	for i, m := range slices.Backward(w.mails.sent()) {
+		if m.Template != template || !slices.Contains(m.To, address) {
+			continue
+		}
+		if url := m.Data["url"]; url != "" {
+			w.vars["link"] = url[strings.LastIndexByte(url, '/')+1:]
+		}
+		w.mails.drop(i)
+		return nil
+	}
+	return errors.New("no such mail")
+}
+
+func (m *mailbox) sent() []accounts.Message {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.mails)
+}
+
+func (m *mailbox) drop(i int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mails = slices.Delete(m.mails, i, i+1)
+}
+
+func sha256Hex(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
