@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -95,7 +96,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		}
 	}()
 	for _, build := range []func(context.Context) error{
-		a.check, a.listen, a.openKey, a.openStore, a.openAudit, a.buildCore, a.buildAccounts, a.buildDoors, a.ensureAdmin, a.buildMetrics,
+		a.check, a.listen, a.openAudit, a.openKey, a.openStore, a.openAudit, a.buildCore, a.buildAccounts, a.buildDoors, a.ensureAdmin, a.buildMetrics,
 	} {
 		if err := build(ctx); err != nil {
 			return nil, err
@@ -173,7 +174,12 @@ func (a *App) openKey(context.Context) (err error) {
 	return err
 }
 
+// openAudit comes twice: a file elsewhere is opened before anything is made in
+// the data directory, one inside once the directory is there.
 func (a *App) openAudit(context.Context) (err error) {
+	if a.audit != nil || a.store == nil && filepath.Dir(a.cfg.AuditFile) == filepath.Clean(a.cfg.DataDir) {
+		return nil
+	}
 	o := audit.Options{Node: a.node, Trouble: a.auditTrouble}
 	switch a.cfg.AuditFile {
 	case config.AuditOff:

@@ -9,7 +9,9 @@ import (
 
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/methods"
+	"ddpserver/internal/random"
 	"ddpserver/internal/rest"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/sockjs"
 	"ddpserver/internal/telemetry"
 	"ddpserver/internal/web"
@@ -40,7 +42,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 	})
 	api, err := rest.New(rest.Options{
 		Router: a.router, Accounts: a.accounts, Factors: a.twofactor, Settings: a.settings, Audit: a.audit,
-		Peer: a.proxies.Peer, Origin: func(r *http.Request, _ string) bool { return origins.Allowed(r) },
+		Peer: a.restPeer, Origin: func(r *http.Request, _ string) bool { return origins.Allowed(r) },
 		RootURL: a.cfg.RootURL, Version: a.opts.Version, Logger: a.log,
 	})
 	if err != nil {
@@ -52,6 +54,13 @@ func (a *App) buildDoors(context.Context) (err error) {
 		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
 	})
 	return nil
+}
+
+// restPeer describes the sender of a REST request; each is a connection of its own.
+func (a *App) restPeer(r *http.Request) *rpc.Peer {
+	p := a.proxies.Peer(r)
+	p.Door, p.Conn = rpc.REST, random.ID()
+	return p
 }
 
 func (a *App) mounts(api http.Handler) []web.Mount {
