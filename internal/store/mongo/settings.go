@@ -149,7 +149,12 @@ func (s *Store) SaveSettings(ctx context.Context, values []settings.Stored) erro
 	if err != nil {
 		return err
 	}
-	b := batch{ID: random.ID(), Seq: seq, Values: values}
+	b := batch{ID: random.ID(), Seq: seq}
+	for i, v := range values { // of two values for one setting the later counts
+		if !slices.ContainsFunc(values[i+1:], func(later settings.Stored) bool { return later.ID == v.ID }) {
+			b.Values = append(b.Values, v)
+		}
+	}
 	raw, err := document.Encode(b)
 	if err != nil {
 		return err

@@ -166,11 +166,17 @@ func (s *Store) UpdateUser(ctx context.Context, id string, c user.Change) (*user
 func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.Time) (owners []string, err error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
-	oldSession := append(bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: user.PersonalAccessToken}}}}, before("when", sessions)...)
-	hasOld := bson.D{{Key: pathTokens, Value: bson.D{{Key: "$elemMatch", Value: oldSession}}}}
-	err = s.each(ctx, hasOld, func(id string) error {
-		res, err := s.users.UpdateOne(ctx, append(bson.D{{Key: "_id", Value: id}}, hasOld...),
-			bson.D{{Key: "$pull", Value: bson.D{{Key: pathTokens, Value: oldSession}}}})
+	var old, hasOld bson.A
+	for _, when := range tooOld(sessions) {
+		session := bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: user.PersonalAccessToken}}}, {Key: "when", Value: when}}
+		old = append(old, session)
+		hasOld = append(hasOld, bson.D{{Key: pathTokens, Value: bson.D{{Key: "$elemMatch", Value: session}}}})
+	}
+	err = s.each(ctx, bson.D{{Key: "$or", Value: hasOld}}, func(id string) error {
+		// A condition of $pull starts with a field, see removed.
+		pull := bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: user.PersonalAccessToken}}}, {Key: "$or", Value: old}}
+		res, err := s.users.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "$or", Value: hasOld}},
+			bson.D{{Key: "$pull", Value: bson.D{{Key: pathTokens, Value: pull}}}})
 		if err == nil && res.ModifiedCount > 0 {
 			owners = append(owners, id)
 		}
@@ -180,9 +186,12 @@ func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.T
 		return nil, err
 	}
 	for path, limit := range map[string]time.Time{pathReset: resets, pathEnroll: enrols} {
-		old := before(path+".when", limit)
-		err := s.each(ctx, old, func(id string) error {
-			_, err := s.users.UpdateOne(ctx, append(bson.D{{Key: "_id", Value: id}}, old...), bson.D{{Key: "$unset", Value: bson.D{{Key: path, Value: 1}}}})
+		var old bson.A
+		for _, when := range tooOld(limit) {
+			old = append(old, bson.D{{Key: path + ".when", Value: when}})
+		}
+		err := s.each(ctx, bson.D{{Key: "$or", Value: old}}, func(id string) error {
+			_, err := s.users.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "$or", Value: old}}, bson.D{{Key: "$unset", Value: bson.D{{Key: path, Value: 1}}}})
 			return err
 		})
 		if err != nil {
@@ -192,15 +201,15 @@ func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.T
 	return owners, nil
 }
 
-// before matches a date, or the number of milliseconds that old databases
-// keep instead, that lies before t. The type zero date of a document without a
-// start is no start.
-func before(path string, t time.Time) bson.D {
+// tooOld are the conditions, any of which a start before t meets: a date, or
+// the number of milliseconds that old databases keep instead. The zero date of
+// a document without a start is no start.
+func tooOld(t time.Time) []bson.D {
 	ms := t.UnixMilli()
-	return bson.D{{Key: "$or", Value: bson.A{
-		bson.D{{Key: path, Value: bson.D{{Key: "$lt", Value: bson.DateTime(ms)}, {Key: "$gt", Value: zeroDate}}}},
-		bson.D{{Key: path, Value: bson.D{{Key: "$lt", Value: ms}}}},
-	}}}
+	return []bson.D{
+		{{Key: "$lt", Value: bson.DateTime(ms)}, {Key: "$gt", Value: zeroDate}},
+		{{Key: "$lt", Value: ms}},
+	}
 }
 
 // zeroDate is how time.Time's zero value is stored where it is not left out.

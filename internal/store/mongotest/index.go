@@ -78,10 +78,13 @@ func indexConfig(spec bson.D) (mongokit.IndexConfig, error) {
 			if !yes(e.Value) {
 				break
 			}
-			if len(*key) != 1 {
-				return config, refused("a sparse index on several fields")
+			// The engine has no sparse indexes: a document is in one when it
+			// has at least one of the fields.
+			var or bson.A
+			for _, k := range *key {
+				or = append(or, bson.D{{Key: k.Key, Value: bson.D{{Key: "$exists", Value: true}}}})
 			}
-			config.Partial = &bson.D{{Key: (*key)[0].Key, Value: bson.D{{Key: "$exists", Value: true}}}}
+			config.Partial = &bson.D{{Key: "$or", Value: or}}
 		case "expireAfterSeconds":
 			// The engine takes 0 for none.
 			config.Expiry = max(time.Duration(number(e.Value))*time.Second, 1)

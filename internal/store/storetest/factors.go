@@ -1,0 +1,181 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/user"
+)
+
+// trusted is a session that carries remembered trust.
+func trusted(hash string) user.LoginToken {
+	tok := session(hash)
+	tok.TrustHash, tok.TrustUntil = "fp", epoch.Add(time.Hour)
+	return tok
+}
+
+func trust(u *user.User) (out []string) {
+	for _, t := range u.Services.Resume.LoginTokens {
+		if t.TrustHash != "" || !t.TrustUntil.IsZero() {
+			out = append(out, t.HashedToken)
+		}
+	}
+	return out
+}
+
+func testTOTP(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	create(t, s, "ann", withTokens(trusted("h1"), session("h2")))
+	totp := func() *user.TOTP { return get(t, s, "ann").Services.TOTP }
+	next := user.TOTP{Enabled: true, Secret: "v1.final", LastStep: 10, HashedBackup: []string{"b1"}, BackupSalt: "salt"}
+
+	fails(t, s.CountPendingTOTP(ctx, "ann", "v1.a", epoch.Add(-time.Hour), 5), dberr.Conflict)
+	fails(t, s.EnableTOTP(ctx, "ann", "v1.a", next, epoch), dberr.Conflict)
+	ok(t, s.DropPendingTOTP(ctx, "ann", "v1.a"))
+	ok(t, s.SetPendingTOTP(ctx, "ann", "v1.a", epoch))
+	if p := totp(); p.Enabled || p.TempSecret != "v1.a" || !p.TempAt.Equal(epoch.Truncate(time.Millisecond)) {
+		t.Fatalf("pending factor is %+v", p)
+	}
+	for i := range 3 {
+		ok(t, s.CountPendingTOTP(ctx, "ann", "v1.a", epoch.Add(-time.Hour), 3))
+		if p := totp(); p.TempTries != i+1 {
+			t.Fatalf("%d tries, want %d", p.TempTries, i+1)
+		}
+	}
+	fails(t, s.CountPendingTOTP(ctx, "ann", "v1.a", epoch.Add(-time.Hour), 3), dberr.Conflict)
+	fails(t, s.CountPendingTOTP(ctx, "ann", "v1.a", epoch, 5), dberr.Conflict)
+	fails(t, s.CountPendingTOTP(ctx, "ann", "v1.b", epoch.Add(-time.Hour), 5), dberr.Conflict)
+	fails(t, s.CountPendingTOTP(ctx, "ann", "", epoch.Add(-time.Hour), 5), dberr.Conflict)
+	ok(t, s.SetPendingTOTP(ctx, "ann", "v1.b", epoch))
+	if p := totp(); p.TempTries != 0 {
+		t.Error("a new pending secret has tries already")
+	}
+	fails(t, s.CountPendingTOTP(ctx, "ann", "v1.b", epoch.Add(-time.Hour), 0), dberr.Conflict)
+	ok(t, s.DropPendingTOTP(ctx, "ann", "v1.a"))
+	if totp().TempSecret != "v1.b" {
+		t.Error("dropped another pending secret")
+	}
+	ok(t, s.DropPendingTOTP(ctx, "ann", "v1.b"))
+	fails(t, s.EnableTOTP(ctx, "ann", "v1.b", next, epoch), dberr.Conflict)
+	fails(t, s.UseTOTPStep(ctx, "ann", "", 11), dberr.Conflict)
+
+	ok(t, s.SetPendingTOTP(ctx, "ann", "v1.c", epoch))
+	ok(t, s.EnableTOTP(ctx, "ann", "v1.c", next, epoch.Add(time.Minute)))
+	u := get(t, s, "ann")
+	same(t, "factor", u.Services.TOTP, &next)
+	if len(trust(u)) != 0 || len(u.Services.Resume.LoginTokens) != 2 {
+		t.Errorf("trust after a change of factors: %v", trust(u))
+	}
+	if !u.UpdatedAt.Equal(epoch.Add(time.Minute).Truncate(time.Millisecond)) {
+		t.Error("updatedAt is", u.UpdatedAt)
+	}
+	fails(t, s.SetPendingTOTP(ctx, "ann", "v1.d", epoch), dberr.Conflict)
+	fails(t, s.EnableTOTP(ctx, "ann", "v1.c", next, epoch), dberr.Conflict)
+
+	for _, step := range []int64{10, 9, 0, -1} {
+		fails(t, s.UseTOTPStep(ctx, "ann", "v1.final", step), dberr.Conflict)
+	}
+	fails(t, s.UseTOTPStep(ctx, "ann", "v1.other", 11), dberr.Conflict)
+	ok(t, s.UseTOTPStep(ctx, "ann", "v1.final", 12))
+	fails(t, s.UseTOTPStep(ctx, "ann", "v1.final", 11), dberr.Conflict)
+	fails(t, s.UseTOTPStep(ctx, "ann", "v1.final", 12), dberr.Conflict)
+
+	fails(t, s.ResealTOTP(ctx, "ann", "v1.other", "v2.x"), dberr.Conflict)
+	ok(t, s.ResealTOTP(ctx, "ann", "v1.final", "v2.final"))
+	fails(t, s.UseTOTPStep(ctx, "ann", "v1.final", 13), dberr.Conflict)
+	fails(t, s.UseTOTPStep(ctx, "ann", "v2.final", 12), dberr.Conflict)
+	fails(t, s.DisableTOTP(ctx, "ann", "v1.final", epoch), dberr.Conflict)
+	ok(t, s.SetTrust(ctx, "ann", "h2", "fp", epoch))
+	ok(t, s.DisableTOTP(ctx, "ann", "v2.final", epoch))
+	if u := get(t, s, "ann"); u.Services.TOTP != nil || len(trust(u)) != 0 {
+		t.Errorf("after switching off: %+v, trust %v", u.Services.TOTP, trust(u))
+	}
+	fails(t, s.DisableTOTP(ctx, "ann", "v2.final", epoch), dberr.Conflict)
+
+	// An account without a single token, and one without anything.
+	create(t, s, "bare")
+	ok(t, s.SetPendingTOTP(ctx, "bare", "v1.a", epoch))
+	ok(t, s.EnableTOTP(ctx, "bare", "v1.a", next, epoch))
+	if !get(t, s, "bare").TOTPEnabled() {
+		t.Error("not enabled without tokens")
+	}
+	for what, err := range map[string]error{
+		"SetPendingTOTP": s.SetPendingTOTP(ctx, "nobody", "a", epoch), "CountPendingTOTP": s.CountPendingTOTP(ctx, "nobody", "a", epoch, 5),
+		"DropPendingTOTP": s.DropPendingTOTP(ctx, "nobody", "a"), "EnableTOTP": s.EnableTOTP(ctx, "nobody", "a", next, epoch),
+		"DisableTOTP": s.DisableTOTP(ctx, "nobody", "a", epoch), "UseTOTPStep": s.UseTOTPStep(ctx, "nobody", "a", 1),
+		"ResealTOTP": s.ResealTOTP(ctx, "nobody", "a", "b"), "UseBackupCode": s.UseBackupCode(ctx, "nobody", "a"),
+		"ReplaceBackupCodes": s.ReplaceBackupCodes(ctx, "nobody", "a", "s", nil), "SetEmail2FA": s.SetEmail2FA(ctx, "nobody", true, epoch),
+		"SetTrust": s.SetTrust(ctx, "nobody", "h", "f", epoch), "ClearTrust": s.ClearTrust(ctx, "nobody"),
+	} {
+		if err == nil {
+			t.Error(what, "worked on nobody")
+		} else {
+			fails(t, err, dberr.NotFound)
+		}
+	}
+}
+
+func testBackupCodes(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	create(t, s, "ann", func(u *user.User) {
+		u.Services.TOTP = &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"a", "b", "c"}}
+	})
+	create(t, s, "off", func(u *user.User) { u.Services.TOTP = &user.TOTP{HashedBackup: []string{"a"}} })
+	codes := func() string { return fmt.Sprint(get(t, s, "ann").Services.TOTP.HashedBackup) }
+	fails(t, s.UseBackupCode(ctx, "off", "a"), dberr.Conflict)
+	fails(t, s.UseBackupCode(ctx, "ann", "x"), dberr.Conflict)
+	fails(t, s.UseBackupCode(ctx, "ann", ""), dberr.Conflict)
+	ok(t, s.UseBackupCode(ctx, "ann", "b"))
+	fails(t, s.UseBackupCode(ctx, "ann", "b"), dberr.Conflict)
+	if codes() != "[a c]" {
+		t.Error("left", codes())
+	}
+	ok(t, s.UseBackupCode(ctx, "ann", "a"))
+	ok(t, s.UseBackupCode(ctx, "ann", "c"))
+	fails(t, s.UseBackupCode(ctx, "ann", "c"), dberr.Conflict)
+	fails(t, s.ReplaceBackupCodes(ctx, "ann", "other", "salt", []string{"z"}), dberr.Conflict)
+	fails(t, s.ReplaceBackupCodes(ctx, "off", "", "salt", []string{"z"}), dberr.Conflict)
+	ok(t, s.ReplaceBackupCodes(ctx, "ann", "s", "salt", []string{"d", "e"}))
+	if got := get(t, s, "ann").Services.TOTP; codes() != "[d e]" || got.BackupSalt != "salt" || !got.Enabled || got.Secret != "s" {
+		t.Errorf("after replacing: %+v", got)
+	}
+}
+
+func testEmail2FA(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	create(t, s, "ann", withTokens(trusted("h1"), trusted("h2")))
+	fails(t, s.SetEmail2FA(ctx, "ann", false, epoch), dberr.Conflict)
+	ok(t, s.SetEmail2FA(ctx, "ann", true, epoch))
+	fails(t, s.SetEmail2FA(ctx, "ann", true, epoch), dberr.Conflict)
+	u := get(t, s, "ann")
+	if e := u.Services.Email2FA; !e.Enabled || !e.ChangedAt.Equal(epoch.Truncate(time.Millisecond)) || len(trust(u)) != 0 {
+		t.Errorf("switched on: %+v, trust %v", e, trust(u))
+	}
+	ok(t, s.SetTrust(ctx, "ann", "h1", "fp", epoch))
+	ok(t, s.SetEmail2FA(ctx, "ann", false, epoch))
+	if u := get(t, s, "ann"); u.Email2FAEnabled() || len(trust(u)) != 0 {
+		t.Errorf("switched off: %+v, trust %v", u.Services.Email2FA, trust(u))
+	}
+	create(t, s, "bare")
+	ok(t, s.SetEmail2FA(ctx, "bare", true, epoch))
+}
+
+func testTrust(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	create(t, s, "ann", withTokens(session("h1"), pat("p", "h2"), session("h3")))
+	before := get(t, s, "ann")
+	fails(t, s.SetTrust(ctx, "ann", "h4", "fp", epoch), dberr.Conflict)
+	fails(t, s.SetTrust(ctx, "ann", "", "fp", epoch), dberr.Conflict)
+	ok(t, s.SetTrust(ctx, "ann", "h2", "fp", epoch))
+	ok(t, s.SetTrust(ctx, "ann", "h3", "fp3", epoch.Add(time.Hour)))
+	u := get(t, s, "ann")
+	if fmt.Sprint(trust(u)) != "[h2 h3]" || u.LoginToken("h3").TrustHash != "fp3" || !u.LoginToken("h3").TrustUntil.Equal(epoch.Add(time.Hour).Truncate(time.Millisecond)) {
+		t.Errorf("trust is %+v", u.Services.Resume.LoginTokens)
+	}
+	ok(t, s.ClearTrust(ctx, "ann"))
+	same(t, "after clearing", get(t, s, "ann"), before)
+	create(t, s, "bare")
+	ok(t, s.ClearTrust(ctx, "bare"))
+}

@@ -1,0 +1,209 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/mail"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+func stored(id string, v any) settings.Stored {
+	return settings.Stored{ID: id, Value: v, UpdatedAt: epoch}
+}
+
+func testSettings(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	all := func() map[string]any {
+		t.Helper()
+		out := make(map[string]any)
+		for _, v := range must[[]settings.Stored](t)(s.Settings(ctx)) {
+			out[v.ID] = v.Value
+			if !v.UpdatedAt.Equal(epoch.Truncate(time.Millisecond)) {
+				t.Errorf("%s was updated at %v", v.ID, v.UpdatedAt)
+			}
+		}
+		return out
+	}
+	if got := all(); len(got) != 0 {
+		t.Error("an empty store has", got)
+	}
+	ok(t, s.SaveSettings(ctx, nil))
+	ok(t, s.SaveSettings(ctx, []settings.Stored{stored("a", true), stored("b", int64(5)), stored("c", "text"), stored("d", "")}))
+	want := map[string]any{"a": true, "b": int64(5), "c": "text", "d": ""}
+	if got := all(); fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
+		t.Errorf("got %#v, want %#v", got, want)
+	}
+	ok(t, s.SaveSettings(ctx, []settings.Stored{stored("b", int64(1)<<40), stored("e", false), stored("b", int64(-1))}))
+	ok(t, s.Close())
+	s = open(t, db)
+	want["b"], want["e"] = int64(-1), false
+	if got := all(); fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
+		t.Errorf("got %#v, want %#v", got, want)
+	}
+}
+
+func item(id string, created, notBefore int) mail.Item {
+	return mail.Item{ID: id, Sealed: "v1.xyz", CreatedAt: minute(created), NotBefore: minute(notBefore), Expire: minute(1000)}
+}
+
+func minute(m int) time.Time { return epoch.Add(time.Duration(m) * time.Minute) }
+
+func testOutbox(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	next := func(want time.Time) {
+		t.Helper()
+		if !want.IsZero() {
+			want = want.Truncate(time.Millisecond)
+		}
+		if got := must[time.Time](t)(s.NextMail(ctx)); !got.Equal(want) {
+			t.Errorf("next mail at %v, want %v", got, want)
+		}
+	}
+	claim := func(owner string, m int, want string, tries int) mail.Item {
+		t.Helper()
+		it, err := s.ClaimMail(ctx, owner, minute(m), 2*time.Minute)
+		if want == "" {
+			fails(t, err, dberr.NotFound)
+			return it
+		}
+		ok(t, err)
+		if it.ID != want || it.Owner != owner || it.Tries != tries || !it.LeaseUntil.Equal(minute(m+2).Truncate(time.Millisecond)) || it.Sealed != "v1.xyz" {
+			t.Fatalf("claimed %+v, want %s with try %d", it, want, tries)
+		}
+		return it
+	}
+	next(time.Time{})
+	claim("n1", 0, "", 0)
+	ok(t, s.PutMail(ctx, item("late", 3, 0), 3))
+	ok(t, s.PutMail(ctx, item("early", 1, 0), 3))
+	ok(t, s.PutMail(ctx, item("future", 0, 50), 3))
+	fails(t, s.PutMail(ctx, item("full", 0, 0), 3), dberr.Exhausted)
+	fails(t, s.PutMail(ctx, item("late", 0, 0), 9), dberr.Duplicate)
+	next(minute(0))
+	claim("n1", -1, "", 0)
+	claim("n1", 1, "early", 1)
+	claim("n2", 1, "late", 1)
+	claim("n3", 2, "", 0)
+	next(minute(3))
+	// A lease that ran out is free again, and its owner has lost it.
+	claim("n2", 3, "early", 2)
+	fails(t, s.RetryMail(ctx, "early", "n1", minute(9)), dberr.Conflict)
+	fails(t, s.RetryMail(ctx, "early", "", minute(9)), dberr.Conflict)
+	fails(t, s.RetryMail(ctx, "none", "n1", minute(9)), dberr.NotFound)
+	ok(t, s.RetryMail(ctx, "early", "n2", minute(9)))
+	fails(t, s.RetryMail(ctx, "early", "n2", minute(9)), dberr.Conflict)
+	claim("n1", 4, "late", 2)
+	next(minute(6))
+	ok(t, s.DeleteMail(ctx, "late"))
+	ok(t, s.DeleteMail(ctx, "late"))
+	next(minute(9))
+	ok(t, s.PutMail(ctx, item("more", 0, 60), 3))
+	fails(t, s.PutMail(ctx, item("full", 0, 0), 3), dberr.Exhausted)
+	ok(t, s.Close())
+	s = open(t, db)
+	fails(t, s.PutMail(ctx, item("full", 0, 0), 3), dberr.Exhausted)
+	// Also after its time has come, an item is the sender's to drop.
+	it := claim("n1", 2000, "future", 1)
+	if !it.NotBefore.Equal(minute(50).Truncate(time.Millisecond)) || !it.Expire.Equal(minute(1000).Truncate(time.Millisecond)) {
+		t.Errorf("item came back as %+v", it)
+	}
+	claim("n1", 2000, "more", 1)
+	claim("n1", 2000, "early", 3)
+	for _, id := range []string{"future", "more", "early"} {
+		ok(t, s.DeleteMail(ctx, id))
+	}
+	next(time.Time{})
+	for i := range 3 {
+		ok(t, s.PutMail(ctx, item(fmt.Sprint("again", i), 0, 0), 3))
+	}
+	fails(t, s.PutMail(ctx, item("full", 0, 0), 3), dberr.Exhausted)
+}
+
+func testEvents(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	since := func(s Core, cursor string) ([]feed.Event, string) {
+		t.Helper()
+		events, next, err := s.EventsSince(ctx, cursor)
+		ok(t, err)
+		if next == "" {
+			t.Fatal("an empty cursor")
+		}
+		return events, next
+	}
+	event := func(id string) feed.Event {
+		return feed.Event{ID: id, Node: "n", Kind: feed.TokensRevoked, Key: "k", Data: []string{"x", "y"}, At: epoch}
+	}
+	ok(t, s.AppendEvent(ctx, event("before")))
+	events, start := since(s, "")
+	if len(events) != 0 {
+		t.Errorf("the empty cursor gave %v", events)
+	}
+	events, cursor := since(s, start)
+	if len(events) != 0 {
+		t.Errorf("an event from before: %v", events)
+	}
+	ok(t, s.AppendEvent(ctx, event("e1")))
+	ok(t, s.AppendEvent(ctx, event("e2")))
+	events, cursor = since(s, cursor)
+	if len(events) != 2 || events[0].ID != "e1" || events[1].ID != "e2" {
+		t.Fatalf("got %v", events)
+	}
+	same(t, "event", events[0], event("e1"))
+	events, cursor = since(s, cursor)
+	if len(events) != 0 {
+		t.Errorf("given twice: %v", events)
+	}
+	// An older cursor starts over from there: the reader may have died.
+	if events, _ = since(s, start); len(events) != 2 {
+		t.Errorf("from the first cursor: %v", events)
+	}
+	// Another process with that cursor is left out of nothing.
+	ok(t, s.AppendEvent(ctx, event("e3")))
+	ok(t, s.Close())
+	s = open(t, db)
+	events, cursor = since(s, cursor)
+	if len(events) == 0 || events[len(events)-1].ID != "e3" {
+		t.Errorf("after reopening: %v", events)
+	}
+	if events, _ = since(s, cursor); len(events) != 0 {
+		t.Errorf("given twice: %v", events)
+	}
+	if _, _, err := s.EventsSince(ctx, "nonsense"); err == nil {
+		t.Error("a nonsense cursor was accepted")
+	}
+}
+
+// testLife: contexts and closing.
+func testLife(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	ok(t, s.Ping(ctx))
+	create(t, s, "ann")
+	done, cancel := context.WithCancel(ctx)
+	cancel()
+	fails(t, s.Ping(done), context.Canceled)
+	_, err := s.UserByID(done, "ann")
+	fails(t, err, dberr.Unavailable)
+	_, err = s.UpdateUser(done, "ann", user.Change{Name: ptr("x"), At: epoch})
+	fails(t, err, dberr.Unavailable)
+	if get(t, s, "ann").Name != "" {
+		t.Error("a cancelled change was made")
+	}
+	ok(t, s.Close())
+	ok(t, s.Close())
+	fails(t, s.Ping(ctx), dberr.Unavailable)
+	_, err = s.UserByID(ctx, "ann")
+	fails(t, err, dberr.Unavailable)
+	fails(t, s.CreateUser(ctx, &user.User{ID: "bob", CreatedAt: epoch}), dberr.Unavailable)
+	_, err = s.CountAttempt(ctx, "ann", "totp", epoch, attemptLimits)
+	fails(t, err, dberr.Unavailable)
+	s = open(t, db)
+	if get(t, s, "ann").Username != "ann" {
+		t.Error("lost at closing")
+	}
+}
