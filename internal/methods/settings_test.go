@@ -50,7 +50,7 @@ func TestPublicSettings(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.set(settings.SiteName, "New name")
 		w.set(settings.TwoFactorMaxDelta, 2) // not public
-		c = w.connect() // the first one answered no ping
+		c = w.connect()                      // the first one answered no ping
 		raw, fail = c.call("public-settings/get", since)
 		if fail != nil {
 			t.Fatal(fail.code())

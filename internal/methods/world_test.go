@@ -169,6 +169,7 @@ type client struct {
 	next  int
 	other []frame // frames that no call was waiting for
 	done  chan struct{}
+	token string // of the last login
 }
 
 // frame is a message from the server, taken apart.
@@ -352,13 +353,26 @@ func (c *client) event() frame {
 func (c *client) login(name string) *client {
 	c.w.t.Helper()
 	password := map[string]any{"user": map[string]any{"username": name}, "password": passwordOf(name)}
-	_, fail := c.call("login", password)
+	raw, fail := c.call("login", password)
 	if fail.code() == "totp-required" {
-		_, fail = c.call("login", map[string]any{"totp": map[string]any{"login": password, "code": c.w.mails.last()}})
+		raw, fail = c.call("login", map[string]any{"totp": map[string]any{"login": password, "code": c.w.mails.last()}})
 	}
 	if fail != nil {
 		c.w.t.Fatalf("login as %s: %s %s", name, fail.code(), fail.Reason)
 	}
+	c.token = unmarshal[struct {
+		Token string `json:"token"`
+	}](c.w.t, raw).Token
+	return c
+}
+
+// resume logs in with the login token of another connection.
+func (c *client) resume(other *client) *client {
+	c.w.t.Helper()
+	if _, fail := c.call("login", map[string]any{"resume": other.token}); fail != nil {
+		c.w.t.Fatalf("resume: %s %s", fail.code(), fail.Reason)
+	}
+	c.token = other.token
 	return c
 }
 
