@@ -16,6 +16,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
+	"ddpserver/internal/chat"
 	"ddpserver/internal/config"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/mail"
@@ -67,6 +68,8 @@ type App struct {
 	mail      *mail.Outbox
 	accounts  *accounts.Service
 	twofactor *twofactor.Service
+	chat      *chat.Service
+	presence  *chat.Tracker
 	router    *methods.Router
 	proxies   web.Proxies
 	ddp       *ddp.Server

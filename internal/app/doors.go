@@ -28,6 +28,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 	}
 	a.router = methods.New(methods.Deps{
 		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter, Feed: a.hub,
+		Chat: a.chat, Presence: a.presence,
 		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
 		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
 	})

@@ -58,6 +58,9 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 	if err != nil {
 		return "", err
 	}
+	if err := followAccounts(ctx, svc, st, set, noFeed{}); err != nil {
+		return "", err
+	}
 	u, err := svc.CreateByOperator(ctx, accounts.OperatorAccount{
 		Username: n.Username, Email: n.Email, Name: n.Name, Verified: n.Verified, Roles: n.Roles, Password: n.Password, Email2FA: n.Email2FA,
 	})

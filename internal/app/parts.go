@@ -134,7 +134,7 @@ func (a *App) buildAccounts(ctx context.Context) (err error) {
 		return err
 	}
 	a.accounts.UseFactors(a.twofactor)
-	return nil
+	return a.buildChat(ctx)
 }
 
 // ensureAdmin makes the administrator of a first start and says so, at once:

@@ -48,5 +48,6 @@ var (
 	ErrAttachment     = fault.New("error-invalid-message", "Invalid href value provided")
 
 	ErrStatus       = fault.New("error-invalid-status", "Invalid status")
+	ErrInvisible    = fault.New("error-status-not-allowed", "Invisible status is disabled")
 	ErrStatusChange = fault.New("error-not-allowed", "Not allowed")
 )

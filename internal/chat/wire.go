@@ -7,6 +7,7 @@ import (
 
 	"ddpserver/internal/chat/md"
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/user"
 )
 
 // The documents as clients see them. The same ejson.Doc serves DDP, where dates
@@ -192,4 +193,10 @@ func list[T any](items []T, doc func(T) any) []any {
 		out[i] = doc(items[i])
 	}
 	return out
+}
+
+// MemberDoc is what members of a room see of each other.
+func MemberDoc(u *user.User) ejson.Doc {
+	p := statusOf(u)
+	return p.Doc()
 }

@@ -4,7 +4,7 @@ package methods
 // handlers that challenge or call on.
 func All(d Deps, r *Router) []Group {
 	door := gate{accounts: d.Accounts, factors: d.TwoFactor, settings: d.Settings}
-	return []Group{
+	groups := []Group{
 		&launcher{router: r},
 		&system{deps: d},
 		&settingsMethods{settings: d.Settings, audit: d.Audit, now: d.now},
@@ -16,4 +16,10 @@ func All(d Deps, r *Router) []Group {
 		&twoFactorMethods{factors: d.TwoFactor},
 		&users{accounts: d.Accounts},
 	}
+	if d.Chat != nil {
+		groups = append(groups, &rooms{chat: d.Chat},
+			&messages{chat: d.Chat, settings: d.Settings, limiter: d.Limiter},
+			&subscriptions{chat: d.Chat, presence: d.Presence})
+	}
+	return groups
 }

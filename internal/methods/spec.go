@@ -8,6 +8,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
+	"ddpserver/internal/chat"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/ratelimit"
@@ -82,10 +83,13 @@ type Info struct {
 type Deps struct {
 	Accounts  *accounts.Service
 	TwoFactor *twofactor.Service
-	Settings  *settings.Service
-	Limiter   *ratelimit.Limiter
-	Feed      feed.Publisher
-	Audit     audit.Recorder
+	// Chat and Presence are nil on a server without rooms.
+	Chat     *chat.Service
+	Presence *chat.Tracker
+	Settings *settings.Service
+	Limiter  *ratelimit.Limiter
+	Feed     feed.Publisher
+	Audit    audit.Recorder
 	// Logger gets one record for each call; nil discards them.
 	Logger *zap.Logger
 	// Metrics may be nil.

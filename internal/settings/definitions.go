@@ -194,5 +194,7 @@ func generalSettings() []Definition {
 		public(number(DirectMaxUsers, 8, 1, 100)),
 		public(number(GroupMentionMax, 0, 0, 1_000_000)),
 		flag(FavoriteRooms, true, true),
+		flag(AllowInvisible, true, true),
+		flag(PresenceSilent, false, true),
 	)...)
 }

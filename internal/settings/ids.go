@@ -140,6 +140,11 @@ const (
 	GroupMentionMax = "Message_MaxAll"
 	// FavoriteRooms lets users mark rooms as favorites.
 	FavoriteRooms = "Favorite_Rooms"
+	// AllowInvisible lets users choose to be shown as offline.
+	AllowInvisible = "Accounts_AllowInvisibleStatusOption"
+	// PresenceSilent keeps changes of status from being told to everybody who is
+	// connected, for big servers.
+	PresenceSilent = "Presence_broadcast_disabled"
 )
 
 // What UnreadCount and UnreadCountDM can be.

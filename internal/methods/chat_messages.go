@@ -1,0 +1,329 @@
+package methods
+
+import (
+	"context"
+	"time"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+)
+
+// messages serves what is written in rooms.
+type messages struct {
+	chat     *chat.Service
+	settings *settings.Service
+	limiter  *ratelimit.Limiter
+}
+
+func (g *messages) Specs() []Spec {
+	return []Spec{
+		{
+			Name: "sendMessage", Do: g.send, Limit: ratelimit.Wide,
+			Doc:    "Posts a message. The client may choose its id; the same call again gives the same message.",
+			Params: "{rid, msg, _id?, ts?, groupable?, alias?, emoji?, avatar?, attachments?}, previewUrls?", Result: "the message",
+			Errors: "error-invalid-room, error-not-allowed, error-message-size-exceeded, error-message-ts-out-of-sync, error-invalid-message, error-action-not-allowed, too-many-requests",
+		},
+		{
+			Name: "updateMessage", Do: g.update, Limit: ratelimit.Wide,
+			Doc:    "Replaces the text of a message.",
+			Params: "{_id, msg, rid?}, previewUrls?", Result: "none",
+			Errors: "error-action-not-allowed, error-message-editing-blocked, error-invalid-update-key, error-message-size-exceeded",
+		},
+		{
+			Name: "deleteMessage", Do: g.remove, Limit: ratelimit.Wide,
+			Doc: "Deletes a message for good.", Params: "{_id}", Result: "none", Errors: "error-action-not-allowed",
+		},
+		{
+			Name: "pinMessage", Do: g.pin, Limit: ratelimit.Wide,
+			Doc:    "Pins a message and says so in its room.",
+			Params: "{_id}, pinnedAt?", Result: "the message that says so; the pinned one if it was pinned already",
+			Errors: "error-invalid-message, error-action-not-allowed, not-authorized",
+		},
+		{
+			Name: "unpinMessage", Do: g.unpin, Limit: ratelimit.Wide,
+			Doc: "Takes a pin back.", Params: "{_id}", Result: "true", Errors: "error-invalid-message, error-action-not-allowed, not-authorized",
+		},
+		{
+			Name: "starMessage", Do: g.star, Limit: ratelimit.Wide,
+			Doc:    "Marks a message for the caller alone, or takes that back.",
+			Params: "{_id, rid?, starred}", Result: "true; false for a message that the caller cannot see", Errors: "error-action-not-allowed",
+		},
+		{
+			Name: "setReaction", Do: g.react, Limit: ratelimit.Wide,
+			Doc:    "Answers a message with an emoji, takes that back, or toggles it.",
+			Params: "emoji, messageId, shouldReact?", Result: "none", Errors: "error-not-allowed",
+		},
+		{
+			Name: "loadHistory", Do: g.history, Limit: ratelimit.Wide,
+			Doc:    "Reads messages of a room, newest first: at most 200, 20 when no number is given.",
+			Params: "rid, end?: Date, limit?, lastSeen?: Date, showThreadMessages?", Result: "{messages, firstUnread?, unreadNotLoaded}; false for a room the caller is not in",
+			Errors: "400 Match failed",
+		},
+		{
+			Name: "loadMissedMessages", Do: g.missed, Limit: ratelimit.Wide,
+			Doc:    "Reads the messages of a room after a moment, newest first.",
+			Params: "rid, start: Date", Result: "[message]; false for a room the caller is not in", Errors: "400 Match failed",
+		},
+		{
+			Name: "getSingleMessage", Do: g.single, Limit: ratelimit.Wide,
+			Doc: "Reads one message.", Params: "messageId", Result: "the message, or null", Errors: "error-not-allowed",
+		},
+	}
+}
+
+// Rocket.Chat's own limit on sendMessage: 5 in a second for each user without
+// the permission send-many-messages.
+const (
+	sendCount  = 5
+	sendWindow = time.Second
+)
+
+// throttle counts a message of the caller's.
+func (g *messages) throttle(c *rpc.Call) error {
+	if permission.Has(c.User, permission.SendManyMessages) || !g.settings.Bool(settings.LimitUserByMethodEnabled) {
+		return nil
+	}
+	if wait, ok := g.limiter.Take("send/"+c.User.ID, sendCount, sendWindow); !ok {
+		return ratelimit.TooMany(wait)
+	}
+	return nil
+}
+
+// sent is a message as clients send it. What else they send along (their own
+// copy of the author, previews, …) is not taken from them.
+type sent struct {
+	ID          string             `ejson:"_id,optional"`
+	RoomID      string             `ejson:"rid"`
+	Text        string             `ejson:"msg,optional"`
+	TS          *time.Time         `ejson:"ts"`
+	Type        string             `ejson:"t,optional"`
+	ThreadID    string             `ejson:"tmid,optional"`
+	Alias       string             `ejson:"alias,optional"`
+	Emoji       string             `ejson:"emoji,optional"`
+	Avatar      string             `ejson:"avatar,optional"`
+	Groupable   *bool              `ejson:"groupable"`
+	Attachments *[]chat.Attachment `ejson:"attachments"`
+	Rest        ejson.Doc          `ejson:",rest"`
+}
+
+func (m *sent) draft() (chat.Draft, error) {
+	if m.Type != "" { // system messages are the server's
+		return chat.Draft{}, fault.MatchFailed
+	}
+	d := chat.Draft{
+		ID: m.ID, RoomID: m.RoomID, Text: m.Text, ThreadID: m.ThreadID,
+		Alias: m.Alias, Emoji: m.Emoji, Avatar: m.Avatar, Groupable: m.Groupable,
+	}
+	if m.TS != nil {
+		d.TS = *m.TS
+	}
+	if m.Attachments != nil {
+		d.Attachments = *m.Attachments
+	}
+	return d, nil
+}
+
+func (g *messages) send(ctx context.Context, c *rpc.Call) (any, error) {
+	var m sent
+	var previews *any
+	var files *any
+	if err := c.Bind(&m, &previews, &files); err != nil {
+		return nil, err
+	}
+	d, err := m.draft()
+	if err != nil {
+		return nil, err
+	}
+	if err := g.throttle(c); err != nil {
+		return nil, err
+	}
+	out, err := g.chat.Send(ctx, c.User, d)
+	if err != nil {
+		return nil, err
+	}
+	return out.Doc(c.User.ID), nil
+}
+
+// existing names a message; clients often send the whole of it.
+type existing struct {
+	ID      string    `ejson:"_id"`
+	RoomID  string    `ejson:"rid,optional"`
+	Starred *bool     `ejson:"starred"`
+	Rest    ejson.Doc `ejson:",rest"`
+}
+
+func (g *messages) update(ctx context.Context, c *rpc.Call) (any, error) {
+	var m struct {
+		ID     string    `ejson:"_id"`
+		RoomID string    `ejson:"rid,optional"`
+		Text   string    `ejson:"msg"`
+		Rest   ejson.Doc `ejson:",rest"`
+	}
+	var previews *any
+	if err := c.Bind(&m, &previews); err != nil {
+		return nil, err
+	}
+	_, err := g.chat.Edit(ctx, c.User, chat.EditRequest{ID: m.ID, RoomID: m.RoomID, Text: m.Text})
+	return nil, err
+}
+
+// target reads the parameter that names a message.
+func target(c *rpc.Call) (string, error) {
+	var m struct {
+		ID   string    `ejson:"_id"`
+		Rest ejson.Doc `ejson:",rest"`
+	}
+	var extra *any // the date clients send along
+	err := c.Bind(&m, &extra)
+	return m.ID, err
+}
+
+func (g *messages) remove(ctx context.Context, c *rpc.Call) (any, error) {
+	id, err := target(c)
+	if err != nil {
+		return nil, err
+	}
+	_, err = g.chat.Delete(ctx, c.User, id)
+	return nil, err
+}
+
+func (g *messages) pin(ctx context.Context, c *rpc.Call) (any, error) {
+	id, err := target(c)
+	if err != nil {
+		return nil, err
+	}
+	m, err := g.chat.Pin(ctx, c.User, id)
+	if err != nil {
+		return nil, err
+	}
+	return m.Doc(c.User.ID), nil
+}
+
+func (g *messages) unpin(ctx context.Context, c *rpc.Call) (any, error) {
+	id, err := target(c)
+	if err != nil {
+		return nil, err
+	}
+	return done(g.chat.Unpin(ctx, c.User, id))
+}
+
+func (g *messages) star(ctx context.Context, c *rpc.Call) (any, error) {
+	var m existing
+	if err := c.Bind(&m); err != nil {
+		return nil, err
+	}
+	if m.Starred == nil {
+		return nil, fault.MatchFailed
+	}
+	return g.chat.Star(ctx, c.User, m.ID, m.RoomID, *m.Starred)
+}
+
+func (g *messages) react(ctx context.Context, c *rpc.Call) (any, error) {
+	var emoji, id string
+	var on *bool
+	if err := c.Bind(&emoji, &id, &on); err != nil {
+		return nil, err
+	}
+	return nil, g.chat.React(ctx, c.User, id, emoji, on)
+}
+
+// page is what loadHistory answers.
+type page struct {
+	Messages        []ejson.Doc `json:"messages"`
+	FirstUnread     ejson.Doc   `json:"firstUnread,omitempty"`
+	UnreadNotLoaded int         `json:"unreadNotLoaded"`
+}
+
+func (g *messages) history(ctx context.Context, c *rpc.Call) (any, error) {
+	var rid string
+	var end *time.Time
+	var limit *int
+	var seen *any
+	var threads *bool
+	if err := c.Bind(&rid, &end, &limit, &seen, &threads); err != nil {
+		return nil, err
+	}
+	if limit != nil && *limit < 0 {
+		return nil, fault.MatchFailed
+	}
+	last, err := moment(seen)
+	if err != nil {
+		return nil, err
+	}
+	h, err := g.chat.Load(ctx, c.User, rid, value(end), value(limit), last)
+	if err != nil {
+		return nil, err
+	}
+	if h == nil {
+		return false, nil
+	}
+	p := page{Messages: g.docs(c, h.Messages), UnreadNotLoaded: h.UnreadNotLoaded}
+	if h.FirstUnread != nil {
+		p.FirstUnread = h.FirstUnread.Doc(c.User.ID)
+	}
+	return p, nil
+}
+
+// value is what a pointer points to, or the zero value.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// moment reads a Date that older clients send as ISO text.
+func moment(v *any) (time.Time, error) {
+	if v == nil {
+		return time.Time{}, nil
+	}
+	switch t := (*v).(type) {
+	case time.Time:
+		return t, nil
+	case string:
+		if at, err := time.Parse(time.RFC3339, t); err == nil {
+			return at.UTC(), nil
+		}
+	}
+	return time.Time{}, fault.MatchFailed
+}
+
+func (g *messages) docs(c *rpc.Call, list []*chat.Message) []ejson.Doc {
+	return docs(list, func(m *chat.Message) ejson.Doc { return m.Doc(c.User.ID) })
+}
+
+func (g *messages) missed(ctx context.Context, c *rpc.Call) (any, error) {
+	var rid string
+	var start time.Time
+	if err := c.Bind(&rid, &start); err != nil {
+		return nil, err
+	}
+	list, err := g.chat.Missed(ctx, c.User, rid, start)
+	if err != nil {
+		return nil, err
+	}
+	if list == nil {
+		return false, nil
+	}
+	return g.docs(c, list), nil
+}
+
+func (g *messages) single(ctx context.Context, c *rpc.Call) (any, error) {
+	var id string
+	if err := c.Bind(&id); err != nil {
+		return nil, err
+	}
+	m, err := g.chat.Message(ctx, c.User, id)
+	if err != nil {
+		return nil, err
+	}
+	if m == nil {
+		return ejson.Raw("null"), nil
+	}
+	return m.Doc(c.User.ID), nil
+}

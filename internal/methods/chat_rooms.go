@@ -1,0 +1,377 @@
+package methods
+
+import (
+	"context"
+	"time"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+)
+
+// rooms serves rooms and who is in them.
+type rooms struct{ chat *chat.Service }
+
+func (g *rooms) Specs() []Spec {
+	return []Spec{
+		{
+			Name: "createChannel", Do: g.createChannel, Permission: permission.CreateChannels,
+			Doc:    "Makes a public channel; the caller owns it.",
+			Params: "name, usernames?, readOnly?, customFields?, extraData?", Result: "the room, with rid",
+			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found",
+		},
+		{
+			Name: "createPrivateGroup", Do: g.createGroup, Permission: permission.CreateGroups,
+			Doc:    "Makes a private group; the caller owns it.",
+			Params: "name, usernames?, readOnly?, customFields?, extraData?", Result: "the room, with rid",
+			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found",
+		},
+		{
+			Name: "createDirectMessage", Do: g.createDirect, Permission: permission.CreateDirect, Limit: ratelimit.Wide,
+			Doc:    "Opens the direct room of the caller and these users; there is one for each set of users.",
+			Params: "username, …", Result: "the room, with rid", Errors: "error-invalid-user, error-direct-message-max-user-exceeded",
+		},
+		{
+			Name: "joinRoom", Do: g.join, Limit: ratelimit.Wide,
+			Doc:    "Makes the caller a member of a public channel.",
+			Params: "rid, code?", Result: "true", Errors: "error-invalid-room, error-not-allowed, error-room-archived",
+		},
+		{
+			Name: "leaveRoom", Do: g.leave,
+			Doc:    "Ends the caller's membership of a channel or group.",
+			Params: "rid", Result: "none", Errors: "error-invalid-room, error-user-not-in-room, error-you-are-last-owner, error-not-allowed",
+		},
+		{
+			Name: "addUsersToRoom", Do: g.invite,
+			Doc:    "Adds users to a channel or group.",
+			Params: "{rid, users: [username]}", Result: "true",
+			Errors: "error-invalid-room, error-not-allowed, error-user-not-found, error-cant-invite-for-direct-room",
+		},
+		{
+			Name: "addUserToRoom", Do: g.inviteOne,
+			Doc:    "Adds one user to a channel or group.",
+			Params: "{rid, username}", Result: "true", Errors: "as addUsersToRoom",
+		},
+		{
+			Name: "removeUserFromRoom", Do: g.remove,
+			Doc:    "Ends somebody else's membership of a channel or group.",
+			Params: "{rid, username}", Result: "true",
+			Errors: "error-not-allowed, error-invalid-user, error-user-not-in-room, error-you-are-last-owner",
+		},
+		role("addRoomOwner", g.chat, chat.Owner, true, "Makes a member an owner of the room."),
+		role("removeRoomOwner", g.chat, chat.Owner, false, "Takes that back; the last owner stays."),
+		role("addRoomModerator", g.chat, chat.Moderator, true, "Makes a member a moderator of the room."),
+		role("removeRoomModerator", g.chat, chat.Moderator, false, "Takes that back."),
+		{
+			Name: "getRoomRoles", Do: g.roles, Limit: ratelimit.Wide,
+			Doc:    "Lists the members of a room that have a role in it.",
+			Params: "rid", Result: "[{rid, u, roles}]", Errors: "error-room-not-found",
+		},
+		{
+			Name: "rooms/get", Do: g.get, Limit: ratelimit.Wide,
+			Doc:    "Lists the caller's rooms.",
+			Params: "updatedAfter?: Date", Result: "[room], or {update, remove} for a Date", Errors: "400 Match failed",
+		},
+		{
+			Name: "getRoomByTypeAndName", Do: g.byName, Limit: ratelimit.Wide,
+			Doc:    "Finds a room of the caller's, or a public channel, by name or id; a direct room also by the other's user name.",
+			Params: "type, name", Result: "the room", Errors: "error-invalid-room",
+		},
+		{
+			Name: "getRoomIdByNameOrId", Do: g.idOf, Limit: ratelimit.Wide,
+			Doc:    "Finds a room of the caller's, or a public channel.",
+			Params: "name or id", Result: "rid", Errors: "error-not-allowed",
+		},
+		{
+			Name: "getRoomNameById", Do: g.nameOf, Limit: ratelimit.Wide,
+			Doc:    "Names a room of the caller's, or a public channel.",
+			Params: "rid", Result: "name", Errors: "error-not-allowed",
+		},
+		{
+			Name: "getUsersOfRoom", Do: g.members, Limit: ratelimit.Wide,
+			Doc:    "Lists the members of a room of the caller's, by user name: those who are not offline, or all.",
+			Params: "rid, showAll?, {limit?, skip?}?, filter?", Result: "{total, records}", Errors: "error-room-not-found, not-authorized",
+		},
+	}
+}
+
+// withID is a room as the calls that make one answer it.
+func withID(r *chat.Room) ejson.Doc {
+	return append(ejson.Doc{{Key: "rid", Value: r.ID}}, r.Doc(true)...)
+}
+
+func (g *rooms) createChannel(ctx context.Context, c *rpc.Call) (any, error) {
+	return g.create(ctx, c, chat.Channel)
+}
+
+func (g *rooms) createGroup(ctx context.Context, c *rpc.Call) (any, error) {
+	return g.create(ctx, c, chat.Group)
+}
+
+func (g *rooms) create(ctx context.Context, c *rpc.Call, t string) (any, error) {
+	n := chat.NewRoom{Type: t}
+	var names *[]string
+	var readOnly *bool
+	var custom *ejson.Doc
+	var extra *struct {
+		Topic *string   `ejson:"topic"`
+		Rest  ejson.Doc `ejson:",rest"`
+	}
+	if err := c.Bind(&n.Name, &names, &readOnly, &custom, &extra); err != nil {
+		return nil, err
+	}
+	if names != nil {
+		n.Usernames = *names
+	}
+	n.ReadOnly = readOnly != nil && *readOnly
+	if extra != nil && extra.Topic != nil {
+		n.Topic = *extra.Topic
+	}
+	r, err := g.chat.Create(ctx, c.User, n)
+	if err != nil {
+		return nil, err
+	}
+	return withID(r), nil
+}
+
+func (g *rooms) createDirect(ctx context.Context, c *rpc.Call) (any, error) {
+	var list ejson.Rest
+	if err := c.Bind(&list); err != nil {
+		return nil, err
+	}
+	names := make([]string, len(list))
+	for i, raw := range list {
+		if err := ejson.Unmarshal(raw, &names[i]); err != nil {
+			return nil, fault.MatchFailed.Because(err)
+		}
+	}
+	r, err := g.chat.CreateDirect(ctx, c.User, names)
+	if err != nil {
+		return nil, err
+	}
+	return withID(r), nil
+}
+
+func (g *rooms) join(ctx context.Context, c *rpc.Call) (any, error) {
+	var id string
+	var code *any
+	if err := c.Bind(&id, &code); err != nil {
+		return nil, err
+	}
+	_, err := g.chat.Join(ctx, c.User, id)
+	return done(err)
+}
+
+// done answers true, as most of Rocket.Chat's calls do.
+func done(err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return true, nil
+}
+
+func (g *rooms) leave(ctx context.Context, c *rpc.Call) (any, error) {
+	var id string
+	if err := c.Bind(&id); err != nil {
+		return nil, err
+	}
+	return nil, g.chat.Leave(ctx, c.User, id)
+}
+
+func (g *rooms) invite(ctx context.Context, c *rpc.Call) (any, error) {
+	var p struct {
+		RoomID string    `ejson:"rid"`
+		Users  []string  `ejson:"users"`
+		Rest   ejson.Doc `ejson:",rest"`
+	}
+	if err := c.Bind(&p); err != nil {
+		return nil, err
+	}
+	return done(g.chat.Invite(ctx, c.User, p.RoomID, p.Users))
+}
+
+// oneUser is the parameter that names a room and a user.
+type oneUser struct {
+	RoomID   string    `ejson:"rid"`
+	Username string    `ejson:"username"`
+	Rest     ejson.Doc `ejson:",rest"`
+}
+
+func (g *rooms) inviteOne(ctx context.Context, c *rpc.Call) (any, error) {
+	var p oneUser
+	if err := c.Bind(&p); err != nil {
+		return nil, err
+	}
+	return done(g.chat.Invite(ctx, c.User, p.RoomID, []string{p.Username}))
+}
+
+func (g *rooms) remove(ctx context.Context, c *rpc.Call) (any, error) {
+	var p oneUser
+	if err := c.Bind(&p); err != nil {
+		return nil, err
+	}
+	return done(g.chat.Remove(ctx, c.User, p.RoomID, p.Username))
+}
+
+// role is the line of a method that gives or takes a role in a room.
+func role(name string, svc *chat.Service, role string, on bool, doc string) Spec {
+	return Spec{
+		Name: name, Doc: doc, Params: "rid, userId", Result: "true",
+		Errors: "error-invalid-room, error-not-allowed, error-user-not-in-room, error-user-already-has-role, error-user-not-has-role, error-remove-last-owner",
+		Do: func(ctx context.Context, c *rpc.Call) (any, error) {
+			var rid, uid string
+			if err := c.Bind(&rid, &uid); err != nil {
+				return nil, err
+			}
+			return done(svc.SetRole(ctx, c.User, rid, uid, role, on))
+		},
+	}
+}
+
+func (g *rooms) roles(ctx context.Context, c *rpc.Call) (any, error) {
+	var id string
+	if err := c.Bind(&id); err != nil {
+		return nil, err
+	}
+	list, err := g.chat.Roles(ctx, c.User, id)
+	return docs(list, func(m chat.RoleMember) ejson.Doc {
+		return ejson.Doc{{Key: "rid", Value: m.RoomID}, {Key: "u", Value: m.User.Doc()}, {Key: "roles", Value: m.Roles}}
+	}), err
+}
+
+// docs makes a list of documents that is never null.
+func docs[T any](list []T, doc func(T) ejson.Doc) []ejson.Doc {
+	out := make([]ejson.Doc, len(list))
+	for i, v := range list {
+		out[i] = doc(v)
+	}
+	return out
+}
+
+// changes is what calls with a Date answer.
+type changes struct {
+	Update []ejson.Doc `json:"update"`
+	Remove []ejson.Doc `json:"remove"`
+}
+
+// since is an optional Date; zero when there is none. Rocket.Chat ignores what
+// is not a Date, and so do its clients count on it.
+func since(c *rpc.Call) (time.Time, error) {
+	var v *any
+	if err := c.Bind(&v); err != nil || v == nil {
+		return time.Time{}, err
+	}
+	if t, ok := (*v).(time.Time); ok {
+		if t.IsZero() || t.Before(epoch) {
+			t = epoch
+		}
+		return t, nil
+	}
+	return time.Time{}, nil
+}
+
+var epoch = time.UnixMilli(0).UTC()
+
+func (g *rooms) get(ctx context.Context, c *rpc.Call) (any, error) {
+	from, err := since(c)
+	if err != nil {
+		return nil, err
+	}
+	update, gone, err := g.chat.Rooms(ctx, c.User, from)
+	if err != nil {
+		return nil, err
+	}
+	list := docs(update, func(r *chat.Room) ejson.Doc { return r.Doc(true) })
+	if from.IsZero() {
+		return list, nil
+	}
+	return changes{Update: list, Remove: docs(gone, goneDoc)}, nil
+}
+
+func goneDoc(g chat.Gone) ejson.Doc { return g.Doc() }
+
+func (g *rooms) byName(ctx context.Context, c *rpc.Call) (any, error) {
+	var t, name string
+	if err := c.Bind(&t, &name); err != nil {
+		return nil, err
+	}
+	r, member, err := g.chat.RoomByName(ctx, c.User, t, name)
+	if err != nil {
+		return nil, err
+	}
+	return r.Doc(member), nil
+}
+
+// lookUp finds a channel or group by id or name.
+func (g *rooms) lookUp(ctx context.Context, c *rpc.Call) (*chat.Room, error) {
+	var name string
+	if err := c.Bind(&name); err != nil {
+		return nil, err
+	}
+	r, _, err := g.chat.Room(ctx, c.User, name)
+	for _, t := range []string{chat.Channel, chat.Group} {
+		if f, ok := fault.From(err); ok && f.Is(chat.ErrRoomNotFound) || ok && f.Is(chat.ErrInvalidRoom) {
+			r, _, err = g.chat.RoomByName(ctx, c.User, t, name)
+		}
+	}
+	if f, ok := fault.From(err); err != nil && ok && f.Is(chat.ErrInvalidRoom) {
+		err = fault.NotAllowed
+	}
+	return r, err
+}
+
+func (g *rooms) idOf(ctx context.Context, c *rpc.Call) (any, error) {
+	r, err := g.lookUp(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return r.ID, nil
+}
+
+func (g *rooms) nameOf(ctx context.Context, c *rpc.Call) (any, error) {
+	r, err := g.lookUp(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return r.Name, nil
+}
+
+// memberPage is what getUsersOfRoom answers.
+type memberPage struct {
+	Total   int         `json:"total"`
+	Records []ejson.Doc `json:"records"`
+}
+
+func (g *rooms) members(ctx context.Context, c *rpc.Call) (any, error) {
+	var id string
+	var all *bool
+	var page *struct {
+		Limit *int      `ejson:"limit"`
+		Skip  *int      `ejson:"skip"`
+		Rest  ejson.Doc `ejson:",rest"`
+	}
+	var filter *string
+	if err := c.Bind(&id, &all, &page, &filter); err != nil {
+		return nil, err
+	}
+	q := chat.MemberQuery{Online: all == nil || !*all}
+	if filter != nil {
+		q.Filter = *filter
+	}
+	if page != nil {
+		if page.Limit != nil {
+			q.Count = *page.Limit
+		}
+		if page.Skip != nil {
+			q.Offset = *page.Skip
+		}
+	}
+	users, total, err := g.chat.ListMembers(ctx, c.User, id, q)
+	if err != nil {
+		return nil, err
+	}
+	return memberPage{Total: total, Records: docs(users, chat.MemberDoc)}, nil
+}
