@@ -52,8 +52,9 @@ func TestS025FiveWrongAnswers(t *testing.T) {
 
 // S026: at most ten answers are compared, however many come at once. Run as well
 // with two services, which share nothing but the store.
-func TestS026ParallelGuesses(t *testing.T) {
-	w := newWorld(t)
+func TestS026ParallelGuesses(t *testing.T) { onBoth(t, parallelGuesses) }
+
+func parallelGuesses(t *testing.T, w *world) {
 	w.set(settings.TwoFactorRememberFor, 0)
 	nodes := []*twofactor.Service{w.svc, w.service(w.store)}
 	a := w.account("alice", func(u *user.User) {
