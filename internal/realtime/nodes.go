@@ -63,20 +63,26 @@ func (h *Hub) Run(ctx context.Context) error {
 
 // send appends queued events to the store, in order, each until it is there.
 func (h *Hub) send(ctx context.Context) {
-	pause := h.opts.Poll
+	pause, failing := h.opts.Poll, false
 	for {
-		failed := h.flush(ctx)
+		err := h.flush(ctx)
 		switch {
 		case ctx.Err() != nil:
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
-			h.flush(last)
+			err = h.flush(last)
 			cancel()
+			if err != nil {
+				h.log.Warn("events_not_appended", zap.Error(err))
+			}
 			return
-		case failed:
-			pause = min(pause*2, storeTime)
+		case err != nil:
+			if !failing {
+				h.log.Warn("events_not_appended", zap.Error(err))
+			}
+			failing, pause = true, min(pause*2, storeTime)
 			wait(ctx, pause)
 		default:
-			pause = h.opts.Poll
+			failing, pause = false, h.opts.Poll
 			select {
 			case <-ctx.Done():
 			case <-h.out.wake:
@@ -85,8 +91,8 @@ func (h *Hub) send(ctx context.Context) {
 	}
 }
 
-// flush appends what is queued; failed tells that something is left.
-func (h *Hub) flush(ctx context.Context) (failed bool) {
+// flush appends what is queued; after an error something is left.
+func (h *Hub) flush(ctx context.Context) error {
 	q := &h.out
 	for {
 		q.mu.Lock()
@@ -97,7 +103,7 @@ func (h *Hub) flush(ctx context.Context) (failed bool) {
 		if len(q.events) == 0 {
 			q.events = nil
 			q.mu.Unlock()
-			return false
+			return nil
 		}
 		e := q.events[0]
 		q.mu.Unlock()
@@ -105,10 +111,7 @@ func (h *Hub) flush(ctx context.Context) (failed bool) {
 		err := h.opts.Store.AppendEvent(op, e)
 		cancel()
 		if err != nil {
-			if ctx.Err() == nil {
-				h.log.Warn("event_not_appended", zap.String("kind", string(e.Kind)), zap.Error(err))
-			}
-			return true
+			return err
 		}
 		q.mu.Lock()
 		if len(q.events) > 0 && q.events[0].ID == e.ID {
