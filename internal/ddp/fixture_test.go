@@ -204,7 +204,10 @@ func (f *fixture) Subscribe(ctx context.Context, s *ddp.Subscription) error {
 		if s.Name() == "slowsubU" {
 			s.Unblock()
 		}
-		<-time.After(time.Duration(ms) * time.Millisecond)
+		select {
+		case <-time.After(time.Duration(ms) * time.Millisecond):
+		case <-ctx.Done():
+		}
 		s.Ready()
 	case "byUser":
 		me, id := any(nil), "null"

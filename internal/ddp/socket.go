@@ -23,7 +23,8 @@ type socket struct {
 	failed  bool // the network failed
 	protest bool // the library wrote a close frame for a protocol error
 
-	sys sysio
+	sys     sysio
+	headers tracker
 }
 
 func newSocket(conn net.Conn) *socket {
@@ -46,6 +47,7 @@ func (s *socket) Read(p []byte) (int, error) {
 		if !s.sys.usable() {
 			n, err := s.Conn.Read(p)
 			s.failed = s.failed || err != nil
+			s.headers.pass(p[:n])
 			return n, err
 		}
 		b, err := s.sys.read(s.raw)
@@ -54,6 +56,7 @@ func (s *socket) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		s.ahead, s.from = b, 0
+		s.headers.pass(b.b)
 	}
 	n := copy(p, s.ahead.b[s.from:])
 	if s.from += n; s.from == len(s.ahead.b) {

@@ -243,7 +243,7 @@ func (c *Socket) broken(err error) error {
 	case errors.Is(err, websocket.ErrReadLimit):
 		c.shut(true)
 		return ErrTooLong
-	case c.sock.protest:
+	case c.sock.protest || errors.Is(err, ErrFraming):
 		c.shut(true)
 		return ErrFraming
 	case errors.Is(err, errInflate(err)):
@@ -321,6 +321,10 @@ func (c *Socket) pinged(data string) error {
 
 // closed answers the peer's close frame.
 func (c *Socket) closed(code int, _ string) error {
+	if code == websocket.CloseNoStatusReceived && c.sock.headers.half {
+		c.sendClose(websocket.CloseProtocolError, "close frame with half a code")
+		return ErrFraming
+	}
 	c.sendClose(code, "")
 	return nil
 }
