@@ -3,6 +3,7 @@ package accounts_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -335,5 +336,38 @@ func TestEmailVerificationSetting(t *testing.T) {
 	w.patch(u.ID, user.Change{Emails: &[]user.Email{{Address: "ada@x.com", Verified: true}}})
 	if err := w.try("ada", "secret"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestS080WrongLoginsTakeTheSameTime(t *testing.T) {
+	w := newWorldWithCost(t, 8)
+	w.with(settings.BlockLogins, false)
+	w.add("ada", "")
+	off := w.add("off", "")
+	w.patch(off.ID, user.Change{Active: ptr(false)})
+	none := w.add("none", "")
+	w.patch(none.ID, user.Change{Bcrypt: ptr("")})
+	broken := w.add("broken", "")
+	w.patch(broken.ID, user.Change{Bcrypt: ptr("$2b$08$" + strings.Repeat("!", 53))})
+	names := []string{"ada", "nobody", "off", "none", "broken"}
+	took := map[string][]time.Duration{}
+	for range 9 {
+		for _, name := range names { // interleaved, so that a busy machine slows all of them
+			begin := time.Now()
+			if err := w.try(name, "wrong!"); !errors.Is(err, accounts.ErrCredentials) {
+				t.Fatal(name, err)
+			}
+			took[name] = append(took[name], time.Since(begin))
+		}
+	}
+	for _, list := range took {
+		slices.Sort(list)
+	}
+	// A skipped hash would be a hundred times faster. The bar is loose because
+	// the tests of other packages run at the same time.
+	for _, name := range names {
+		if got, want := took[name][4], took["ada"][4]; got < want/3 || got > want*3 {
+			t.Errorf("%s takes %v, a wrong password %v", name, got, want)
+		}
 	}
 }

@@ -42,6 +42,11 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldWithCost(t, bcrypt.MinCost)
+}
+
+func newWorldWithCost(t testing.TB, cost int) *world {
+	t.Helper()
 	w := &world{
 		t: t, store: storetest.OpenSQLite(t), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		peer: &rpc.Peer{Conn: "c1", Door: rpc.DDP, Address: "192.0.2.1", UserAgent: "test"},
@@ -51,7 +56,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.Service, err = accounts.New(accounts.Options{
-		Store: w.store, Settings: w.set, Mailer: w, Feed: w, Audit: w, RootURL: "http://localhost:3000/", Now: w.now, BcryptCost: bcrypt.MinCost,
+		Store: w.store, Settings: w.set, Mailer: w, Feed: w, Audit: w, RootURL: "http://localhost:3000/", Now: w.now, BcryptCost: cost,
 	})
 	if err != nil {
 		t.Fatal(err)

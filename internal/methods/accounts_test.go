@@ -2,8 +2,6 @@ package methods_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"ddpserver/internal/accounts"
+	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/user"
 )
@@ -150,7 +149,47 @@ func (m *mailbox) drop(i int) {
 	m.mails = slices.Delete(m.mails, i, i+1)
 }
 
-func sha256Hex(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
+// Nobody stays connected with a token that was ended while the connection logged
+// in: between the issue of a token and the moment from which the connection is
+// found by it, nobody would close it (S061).
+func TestEndedTokensLeaveNoConnection(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		ada := w.user("ada")
+		for range 10 {
+			clients := make([]*client, 12)
+			for i := range clients {
+				clients[i] = w.connect()
+				clients[i].send(`{"msg":"method","id":"in","method":"login","params":[{"user":{"username":"ada"},"password":"password of ada"}]}`)
+			}
+			for range 6 {
+				if err := w.accounts.LogoutUser(t.Context(), nil, ada, ada.ID, ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			live := map[string]bool{}
+			for _, token := range w.reload(ada).Services.Resume.LoginTokens {
+				live[token.HashedToken] = true
+			}
+			w.server.Sessions(ada.ID, func(s *ddp.Session) bool {
+				if !live[s.Login().Token] {
+					t.Error("a connection is logged in with a dead token")
+				}
+				return true
+			})
+			for _, c := range clients {
+				c.close()
+			}
+		}
+	})
+}
+
+func (w *world) reload(u *user.User) *user.User {
+	w.t.Helper()
+	u, err := w.accounts.User(w.t.Context(), u.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return u
 }
