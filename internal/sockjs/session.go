@@ -190,6 +190,7 @@ func (s *session) close(code int, reason string) {
 
 // drop ends the session without a word: nobody listens any more.
 func (s *session) drop() {
+	s.h.forget(s)
 	s.mu.Lock()
 	unborn := s.phase == fresh
 	s.phase = gone
@@ -200,7 +201,6 @@ func (s *session) drop() {
 		s.timer.Stop()
 	}
 	s.mu.Unlock()
-	s.h.forget(s)
 	if unborn {
 		s.leave()
 	}
@@ -262,7 +262,8 @@ func (s *session) accept(ctx context.Context, messages [][]byte) error {
 			}
 			s.cond.Wait()
 		}
-		if s.phase == gone || s.phase == fresh {
+		// While the open frame is on its way the client may know more than we do.
+		if s.phase == gone || s.phase == fresh && s.receiver == nil {
 			return errGone
 		}
 		if s.phase == closed {
