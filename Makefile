@@ -64,6 +64,7 @@ soak: ## Crash and fault runs, bounded in time.
 
 golden: ## Refresh generated files: surface.golden and docs.
 	$(GO) test ./internal/methods -run Surface -update
+	$(GO) test ./internal/app -run TestProtocolDocument -update
 
 fmt-check: ## Fail when a file is not formatted.
 	@out="$$(gofmt -l cmd internal)"; if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi

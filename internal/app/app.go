@@ -23,6 +23,7 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
+	"ddpserver/internal/rest"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/sockjs"
@@ -74,6 +75,7 @@ type App struct {
 	proxies   web.Proxies
 	ddp       *ddp.Server
 	sockjs    *sockjs.Handler
+	rest      *rest.Server
 	web       *web.Server
 	privateer *web.Server
 
@@ -180,7 +182,7 @@ func (a *App) openKey(context.Context) (err error) {
 // openAudit comes twice: a file elsewhere is opened before anything is made in
 // the data directory, one inside once the directory is there.
 func (a *App) openAudit(context.Context) (err error) {
-	if a.audit != nil || a.store == nil && filepath.Dir(a.cfg.AuditFile) == filepath.Clean(a.cfg.DataDir) {
+	if a.audit != nil || a.store == nil && auditInside(a.cfg) {
 		return nil
 	}
 	o := audit.Options{Node: a.node, Trouble: a.auditTrouble}
@@ -192,12 +194,32 @@ func (a *App) openAudit(context.Context) (err error) {
 		o.Out = a.opts.Out
 	default:
 		o.Path = a.cfg.AuditFile
+		if err := auditDir(a.cfg); err != nil {
+			return err
+		}
 	}
 	if a.auditLog, err = audit.Open(o); err != nil {
 		return explainAudit(a.cfg, err)
 	}
 	a.audit = a.auditLog
 	a.onClose(a.auditLog.Close)
+	return nil
+}
+
+// auditInside tells whether the audit file stands in the data directory.
+func auditInside(c *config.Config) bool {
+	return filepath.Dir(c.AuditFile) == filepath.Clean(c.DataDir)
+}
+
+// auditDir makes the data directory for the audit file: with MongoDB nobody
+// else makes it.
+func auditDir(c *config.Config) error {
+	if !auditInside(c) {
+		return nil
+	}
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return explainDir(c.DataDir, err)
+	}
 	return nil
 }
 

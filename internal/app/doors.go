@@ -41,7 +41,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 		Engine: a.ddp, Prefix: "/sockjs", Logger: a.log, WriteTimeout: a.cfg.WriteTimeout,
 		DisableCORS: a.cfg.DisableSockJSCORS, DisableWebSocket: a.cfg.DisableWebSockets, JSessionID: a.cfg.UseJSessionID,
 	})
-	api, err := rest.New(rest.Options{
+	a.rest, err = rest.New(rest.Options{
 		Router: a.router, Accounts: a.accounts, Factors: a.twofactor, Settings: a.settings, Audit: a.audit,
 		Peer: a.restPeer, Origin: func(r *http.Request, _ string) bool { return origins.Allowed(r) },
 		RootURL: a.cfg.RootURL, Version: a.opts.Version, Logger: a.log,
@@ -50,7 +50,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 		return err
 	}
 	a.web = web.New(web.Options{
-		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(api), Checks: a.checks(), Logger: a.log,
+		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest), Checks: a.checks(), Logger: a.log,
 		ReadHeaderTimeout: a.cfg.ReadHeaderTimeout, ReadTimeout: a.cfg.ReadTimeout, IdleTimeout: a.cfg.IdleTimeout,
 		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
 	})

@@ -78,6 +78,8 @@ func operatorAudit(c *config.Config) (*audit.Log, error) {
 	o := audit.Options{Path: c.AuditFile, Node: "command line"}
 	if c.AuditFile == config.AuditOff || c.AuditFile == config.AuditStdout {
 		o.Out = nowhere{}
+	} else if err := auditDir(c); err != nil {
+		return nil, err
 	}
 	l, err := audit.Open(o)
 	if err != nil {

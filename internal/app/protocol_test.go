@@ -1,0 +1,191 @@
+package app
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rest"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/protocol.md")
+
+// The tables of docs/protocol.md are made from the tables of the code, so that
+// they cannot tell anything else (run `make golden` after a change).
+func TestProtocolDocument(t *testing.T) {
+	const path = "../../docs/protocol.md"
+	n := start(t, t.TempDir())
+	var b strings.Builder
+	b.WriteString(protocolHead)
+	methodTable(&b, n.App)
+	publicationTable(&b, n.App)
+	routeTable(&b, n.App)
+	settingTable(&b, n.App)
+	if *update {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != b.String() {
+		t.Error("docs/protocol.md does not describe this server: run `make golden` and look at the difference")
+	}
+}
+
+// cell makes a text fit a table.
+func cell(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return strings.NewReplacer("|", "\\|", "\n", " ").Replace(s)
+}
+
+func literal(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return "`" + cell(s) + "`"
+}
+
+func methodTable(b *strings.Builder, a *App) {
+	b.WriteString("\n## Methods\n\n| Method | Parameters | Result | Errors of its own | Login | Permission | Factor | Limit |\n|---|---|---|---|---|---|---|---|\n")
+	for _, s := range a.router.Specs() {
+		login := "yes"
+		if s.Anonymous {
+			login = "no"
+		}
+		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s | %s | %s |\n", s.Name, cell(s.Doc), literal(s.Params), literal(s.Result), cell(s.Errors), login, literal(s.Permission), factorText(s.Factor, s.Inside), s.Limit)
+	}
+}
+
+func factorText(p, asks twofactor.Policy) string {
+	if asks != twofactor.None {
+		return "when needed: " + asks.String()
+	}
+	return p.String()
+}
+
+func publicationTable(b *strings.Builder, a *App) {
+	b.WriteString("\n## Publications and streams\n\nEvery session has the universal publication `users`: the owner's own document.\n\n| Name | What | Login |\n|---|---|---|\n")
+	for _, p := range a.hub.Publications() {
+		login := "yes"
+		if p.Anonymous {
+			login = "no"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", p.Name, cell(p.Doc), login)
+	}
+}
+
+func routeTable(b *strings.Builder, a *App) {
+	b.WriteString(restHead)
+	routes := slices.Clone(a.rest.Routes())
+	slices.SortStableFunc(routes, func(x, y rest.Route) int {
+		return strings.Compare(x.Tag+"\x00"+x.Path+"\x00"+x.Verb, y.Tag+"\x00"+y.Path+"\x00"+y.Verb)
+	})
+	b.WriteString("| Route | Parameters | Errors of its own | Login | Permission | Factor | Limit |\n|---|---|---|---|---|---|---|\n")
+	for _, r := range routes {
+		login := map[rest.Auth]string{rest.LoginRequired: "yes", rest.LoginOptional: "optional", rest.NoLogin: "no"}[r.Auth]
+		fmt.Fprintf(b, "| `%s %s`<br>%s | %s | %s | %s | %s | %s | %s |\n", r.Verb, r.Path, cell(r.Summary), members(r), cell(strings.Join(r.Errors, "; ")), login, literal(r.Permission), r.Factor, limitText(r.Limit))
+	}
+}
+
+// members lists a route's query and body members; a question mark follows those
+// that may be left out.
+func members(r rest.Route) string {
+	var out []string
+	for _, s := range []rest.Schema{r.Query, r.Body} {
+		properties, _ := s["properties"].(map[string]any)
+		required, _ := s["required"].([]any)
+		for name := range properties {
+			if !slices.Contains(required, any(name)) {
+				name += "?"
+			}
+			out = append(out, name)
+		}
+	}
+	if len(out) == 0 {
+		return "–"
+	}
+	slices.Sort(out)
+	return "`" + strings.Join(out, ", ") + "`"
+}
+
+func limitText(r ratelimit.Rule) string {
+	switch {
+	case r.Count < 0:
+		return "methods'"
+	case r.Count == 0:
+		return "default"
+	}
+	return fmt.Sprintf("%d / %v", r.Count, r.Window)
+}
+
+func settingTable(b *strings.Builder, a *App) {
+	b.WriteString("\n## Settings\n\nChanged with `saveSetting`, `saveSettings` or `POST settings/:_id`; a change works at once, on every connection and node. " +
+		"`OVERWRITE_SETTING_<id>` forces a value.\n\n| Setting | Type | Default | Range | Public |\n|---|---|---|---|---|\n")
+	for _, d := range settings.Table() {
+		limits := "–"
+		switch {
+		case d.Type == settings.Int:
+			limits = fmt.Sprintf("%d – %d", d.Min, d.Max)
+		case len(d.Values) > 0:
+			limits = strings.Join(d.Values, ", ")
+		}
+		public := "no"
+		if d.Public {
+			public = "yes"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", d.ID, d.Type, literal(strings.ReplaceAll(fmt.Sprint(d.Default), "\n", " ")), limits, public)
+	}
+}
+
+const protocolHead = "# Protocol\n\n" +
+	"What the server offers, door by door. The tables are made from the code (`make golden`); a test fails when they differ. " +
+	"What differs from Rocket.Chat and Meteor on purpose is in [divergences.md](divergences.md).\n\n" +
+	"## The wire\n\n" +
+	"- **DDP** versions `1`, `pre2` and `pre1` on `/websocket` and `/sockjs/websocket`, one frame a WebSocket message; SockJS below `/sockjs` with websocket, " +
+	"xhr-streaming, xhr-polling, eventsource, htmlfile and jsonp. EJSON with dates, bytes, regular expressions, non-finite numbers and ObjectIDs.\n" +
+	"- Every `method` gets exactly one `result` and one `updated`, refused ones too. Frames of one connection are worked off in order; a method may let the next one start.\n" +
+	"- Heartbeats: `ping` after 15 s of silence, 15 s to answer. `connect` within 45 s.\n" +
+	"- Messages up to 64 KiB before login and 1 MiB after, JSON depth 32 and 64, 256 queued messages, 1 MiB queued output, 300 subscriptions.\n\n" +
+	"### Errors\n\n" +
+	"An error is `{isClientSafe: true, error, reason?, details?, message, errorType: \"Meteor.Error\"}`; `error` is a number or a text. Any call may answer:\n\n" +
+	"| error | When |\n|---|---|\n" +
+	"| 400 `Match failed` | a parameter has the wrong type or number |\n" +
+	"| 404 `Method '…' not found` | no such method; `Subscription '…' not found` in a `nosub` |\n" +
+	"| 500 `Internal server error` | the server failed; the reason is in its log only |\n" +
+	"| `error-not-authorized` | the call needs a login |\n" +
+	"| `error-not-allowed` | the caller lacks the permission |\n" +
+	"| `too-many-requests` | a limit; `details.timeToReset` in milliseconds |\n" +
+	"| `totp-required` | a second factor is asked for: see below |\n" +
+	"| `totp-invalid` | the code was not accepted |\n" +
+	"| `totp-max-attempts` | too many wrong codes; nothing is compared |\n" +
+	"| `error-two-factor-setup-required` | the user's role must have a second factor and has none |\n\n" +
+	"### Second factors\n\n" +
+	"`details` of the three `totp-` errors: `method` (`totp`, `email` or `password`), `codeGenerated`, `availableMethods`, and for e-mail `codeCount`, `codeExpires` " +
+	"(a list of ISO dates) and `emailOrUsername`. Answer in any of these ways:\n\n" +
+	"| Where | How |\n|---|---|\n" +
+	"| DDP, any method | the same call with a last parameter `{twoFactorCode, twoFactorMethod}` |\n" +
+	"| DDP, any method | `callWithTwoFactorRequired({code, ddpMethod, method?, params})`, as a method or as a frame of its own: `{\"msg\":\"callWithTwoFactorRequired\",\"id\":…,\"code\":…,\"ddpMethod\":…,\"method\":…,\"params\":[…]}` |\n" +
+	"| DDP, `login` | `{totp: {login: {…}, code}}` |\n" +
+	"| REST | headers `x-2fa-code` and `x-2fa-method` (the method alone chooses the factor) |\n" +
+	"| REST, `login` | `code` in the body, or the header `x-2fa-code`, or `{totp: {login, code}}` |\n\n" +
+	"The code is six digits of the app, six digits of a mail (blanks and a hyphen do not matter), an eight-character backup code, or the lower-case hex SHA-256 of the password.\n\n" +
+	"The column *Factor* says what a call asks for: *none*; *ordinary* (remembered trust and tokens with `bypassTwoFactor` pass); *fresh* (neither passes); " +
+	"*required* (fresh, and the password where no factor is on, whatever the settings say); *login*. *When needed* means that the call decides. " +
+	"An administrator can put any other call under *ordinary* with the setting `Accounts_TwoFactorAuthentication_Protected_Calls`.\n"
+
+const restHead = "\n## REST\n\n" +
+	"Below `/api/v1/`; `/api/openapi.json` describes every body and answer, `/api/docs` draws it. Log in with `X-User-Id` and `X-Auth-Token`; the tokens are those of DDP. " +
+	"Answers are JSON objects with `success`. Refusals: 400 `{success: false, error, errorType, details?}`; 401 without a login; 403 without the permission; 404, 405, 413, 415; " +
+	"429 with `X-RateLimit-*` and `Retry-After`; 500. `POST login` refuses with 401 and the code in `error`; `method.call` with 400 and the DDP error inside `message`.\n\n"
