@@ -119,13 +119,14 @@ func (g *profiles) changePassword(ctx context.Context, c *rpc.Call) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.accounts.ProvePassword(ctx, c.Peer, c.User, old); err != nil {
-		return nil, err
-	}
+	// The factor first, so that a stolen session cannot try old passwords here.
 	if g.gate.guarded(c.User) {
 		if err := g.challenge(ctx, c, twofactor.Fresh); err != nil {
 			return nil, err
 		}
+	}
+	if err := g.accounts.ProvePassword(ctx, c.Peer, c.User, old); err != nil {
+		return nil, err
 	}
 	if err := g.accounts.ChangePassword(ctx, c.Peer, c.Login, c.User, fresh); err != nil {
 		return nil, err

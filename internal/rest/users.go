@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
@@ -94,7 +95,8 @@ func view(r *Request, u *user.User) ejson.Doc {
 func (g *users) info(ctx context.Context, r *Request) (any, error) {
 	// An address may be looked up by those who may see addresses; to others the
 	// answer would tell who has one.
-	if r.Query.Get("email") != "" && !permission.Has(r.User, permission.ViewFullOtherUserInfo) {
+	address := r.Query.Get("email") != "" || strings.Contains(r.Query.Get("username")+r.Query.Get("user"), "@")
+	if address && !permission.Has(r.User, permission.ViewFullOtherUserInfo) {
 		return nil, errUserNotFound
 	}
 	id, err := g.s.target(ctx, r)
