@@ -74,11 +74,14 @@ func openMongo(t *testing.T, url string) store.Store {
 	return s
 }
 
-// rounds of a race: the 200 of spec security S005 when SOAK is set.
+// soakRounds is set by soak_test.go.
+var soakRounds int
+
+// rounds of a race.
 func rounds() int {
 	switch {
-	case os.Getenv("SOAK") != "":
-		return 200
+	case soakRounds > 0:
+		return soakRounds
 	case testing.Short():
 		return 3
 	}
