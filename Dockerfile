@@ -12,14 +12,14 @@ ARG VERSION=
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
       -ldflags "-s -w ${VERSION:+-X main.release=${VERSION}}" -o /out/ddpserver ./cmd/ddpserver
 # What the program expects of a root file system, owned by its user.
-RUN mkdir -p /out/root/data /out/root/tmp /out/root/etc/ssl/certs \
- && cp /etc/ssl/certs/ca-certificates.crt /out/root/etc/ssl/certs/ \
- && echo 'ddpserver:x:65532:65532:ddpserver:/data:/sbin/nologin' > /out/root/etc/passwd \
- && echo 'ddpserver:x:65532:' > /out/root/etc/group \
- && chmod 0700 /out/root/data && chmod 1777 /out/root/tmp && chown -R 65532:65532 /out/root/data
+RUN mkdir -p /out/image/data /out/image/tmp /out/image/etc/ssl/certs \
+ && cp /etc/ssl/certs/ca-certificates.crt /out/image/etc/ssl/certs/ \
+ && echo 'ddpserver:x:65532:65532:ddpserver:/data:/sbin/nologin' > /out/image/etc/passwd \
+ && echo 'ddpserver:x:65532:' > /out/image/etc/group \
+ && chmod 0700 /out/image/data && chmod 1777 /out/image/tmp && chown -R 65532:65532 /out/image/data
 
 FROM scratch
-COPY --from=build /out/root/ /
+COPY --from=build /out/image/ /
 COPY --from=build /out/ddpserver /usr/bin/ddpserver
 COPY configs /configs
 # A container is reached from outside it; what may reach it is decided by the

@@ -29,6 +29,10 @@ type source struct {
 	text []byte
 }
 
+// support are packages that only tests use; archtest checks that the program
+// does not contain them.
+var support = regexp.MustCompile(`(^|/)\w+test(/|$)`)
+
 func sources(t *testing.T) []source {
 	t.Helper()
 	var all []source
@@ -45,7 +49,7 @@ func sources(t *testing.T) []source {
 				t.Fatal(err)
 			}
 			name, _ := filepath.Rel(top(t), path)
-			all = append(all, source{p, name, strings.HasSuffix(f, "_test.go"), file, fset, text})
+			all = append(all, source{p, name, strings.HasSuffix(f, "_test.go") || support.MatchString(p.rel()), file, fset, text})
 		}
 	}
 	return all
@@ -175,7 +179,7 @@ func TestNoSleepInTests(t *testing.T) {
 // prints past the log.
 func TestGlobalsAreLeftAlone(t *testing.T) {
 	for _, s := range sources(t) {
-		if s.test || strings.HasPrefix(s.name, "cmd/") || strings.Contains(s.pkg.rel(), "test") || s.pkg.rel() == "internal/load" {
+		if s.test || strings.HasPrefix(s.name, "cmd/") || s.pkg.rel() == "internal/load" {
 			continue
 		}
 		forbid(t, s, "os", "Getenv", "take it as an option")
