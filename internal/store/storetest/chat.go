@@ -1,0 +1,819 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/user"
+)
+
+// chatStore is a store as the chat suite uses it.
+type chatStore interface {
+	Core
+	chat.Store
+}
+
+// RunChat runs the suite of rooms, memberships, messages and presence. Every
+// group gets a fresh, empty database.
+func RunChat(t *testing.T, fresh func(t testing.TB) Database) {
+	for _, p := range []struct {
+		name string
+		run  func(t *testing.T, s chatStore)
+	}{
+		{"Rooms", testRooms}, {"Members", testMembers}, {"Owners", testOwners}, {"Subscriptions", testSubscriptions},
+		{"Messages", testMessages}, {"Unread", testUnread}, {"History", testHistory}, {"Edits", testEdits},
+		{"Reactions", testReactions}, {"Deletes", testDeletes}, {"Presence", testPresence}, {"Races", testChatRaces},
+	} {
+		t.Run(p.name, func(t *testing.T) {
+			s, is := open(t, fresh(t)).(chatStore)
+			if !is {
+				t.Fatal("the store keeps no rooms")
+			}
+			p.run(t, s)
+		})
+	}
+}
+
+// at is epoch as stores keep it, n milliseconds later.
+func at(n int) time.Time {
+	return epoch.Truncate(time.Millisecond).Add(time.Duration(n) * time.Millisecond)
+}
+
+func channel(id string) *chat.Room {
+	return &chat.Room{ID: id, Type: chat.Channel, Name: id, FName: id, NameKey: user.Key(id), TS: at(0), UpdatedAt: at(0)}
+}
+
+func sub(room, id string, roles ...string) *chat.Subscription {
+	return &chat.Subscription{
+		ID: room + "/" + id, RoomID: room, Type: chat.Channel, Name: room, User: chat.Ref{ID: id, Username: id, Name: strings.ToUpper(id)},
+		UserKey: id, Open: true, Roles: roles, TS: at(0), UpdatedAt: at(0),
+	}
+}
+
+// talk makes a channel with members, the first of whom owns it.
+func talk(t testing.TB, s chatStore, id string, members ...string) *chat.Room {
+	t.Helper()
+	r := channel(id)
+	var subs []*chat.Subscription
+	for i, m := range members {
+		if i == 0 {
+			subs = append(subs, sub(id, m, chat.Owner))
+			r.Owners = []string{m}
+		} else {
+			subs = append(subs, sub(id, m))
+		}
+	}
+	r.Users, r.Membership = len(subs), 1
+	ok(t, s.CreateRoom(t.Context(), r, subs))
+	return r
+}
+
+func message(room, id, by string, ms int) *chat.Message {
+	return &chat.Message{ID: id, RoomID: room, Text: "text of " + id, TS: at(ms), UpdatedAt: at(ms), User: chat.Ref{ID: by, Username: by}}
+}
+
+func post(t testing.TB, s chatStore, m *chat.Message, e chat.Unread) []string {
+	t.Helper()
+	_, touched, err := s.InsertMessage(t.Context(), m, e)
+	ok(t, err)
+	slices.Sort(touched)
+	return touched
+}
+
+func testRooms(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	r := channel("Lobby")
+	r.Creator, r.Topic, r.Default, r.Owners = &chat.Ref{ID: "ann", Username: "ann"}, "talk", true, []string{"ann"}
+	ok(t, s.CreateRoom(ctx, r, []*chat.Subscription{sub("Lobby", "ann", chat.Owner)}))
+	got := must[*chat.Room](t)(s.RoomByID(ctx, "Lobby"))
+	equal(t, got, r)
+	equal(t, must[*chat.Room](t)(s.RoomByName(ctx, "lobby")), r)
+	_, err := s.RoomByName(ctx, "Lobby")
+	fails(t, err, dberr.NotFound)
+	_, err = s.RoomByID(ctx, "none")
+	fails(t, err, dberr.NotFound)
+
+	other := channel("x1")
+	other.NameKey = "lobby"
+	fails(t, s.CreateRoom(ctx, other, []*chat.Subscription{sub("x1", "bob")}), dberr.Duplicate)
+	if ids := must[[]string](t)(s.RoomIDsOf(ctx, "bob")); len(ids) > 0 {
+		t.Error("a refused room left memberships", ids)
+	}
+	again := channel("Lobby")
+	again.NameKey = "free"
+	fails(t, s.CreateRoom(ctx, again, nil), dberr.Duplicate)
+
+	direct := &chat.Room{ID: "annbob", Type: chat.Direct, DirectKey: "ann,bob", UserIDs: []string{"ann", "bob"}, Usernames: []string{"ann", "bob"}, TS: at(0), UpdatedAt: at(0)}
+	ok(t, s.CreateRoom(ctx, direct, []*chat.Subscription{sub("annbob", "ann"), sub("annbob", "bob")}))
+	equal(t, must[*chat.Room](t)(s.RoomByDirectKey(ctx, "ann,bob")), direct)
+	direct2 := *direct
+	direct2.ID = "other"
+	fails(t, s.CreateRoom(ctx, &direct2, nil), dberr.Duplicate)
+
+	for i := range 5 {
+		ok(t, s.CreateRoom(ctx, channel(fmt.Sprint("room", 4-i)), nil))
+	}
+	page, total, err := s.ListRooms(ctx, chat.Channel, 1, 3)
+	ok(t, err)
+	if names := ids(page, func(r *chat.Room) string { return r.ID }); total != 6 || names != "room0 room1 room2" {
+		t.Errorf("page %s of %d", names, total)
+	}
+	if page, total, err := s.ListRooms(ctx, chat.Channel, 0, 0); err != nil || total != 6 || len(page) != 0 {
+		t.Error("a page of nothing", page, total, err)
+	}
+	if d := must[[]*chat.Room](t)(s.DefaultRooms(ctx)); len(d) != 1 || d[0].ID != "Lobby" {
+		t.Error("default rooms", d)
+	}
+	changed := must[*chat.Room](t)(s.UpdateRoom(ctx, "Lobby", chat.RoomChange{Topic: ptr(""), Announcement: ptr("news"), ReadOnly: ptr(true), Default: ptr(false), At: at(9)}))
+	if changed.Topic != "" || changed.Announcement != "news" || !changed.ReadOnly || changed.Default || changed.Archived || !changed.UpdatedAt.Equal(at(9)) {
+		t.Errorf("%+v", changed)
+	}
+	equal(t, must[*chat.Room](t)(s.RoomByID(ctx, "Lobby")), changed)
+	if d := must[[]*chat.Room](t)(s.DefaultRooms(ctx)); len(d) != 0 {
+		t.Error("default rooms", d)
+	}
+	found := must[[]*chat.Room](t)(s.RoomsByIDs(ctx, []string{"Lobby", "room1", "none"}, time.Time{}))
+	if len(found) != 2 {
+		t.Error("rooms by id", found)
+	}
+	found = must[[]*chat.Room](t)(s.RoomsByIDs(ctx, []string{"Lobby", "room1"}, at(9)))
+	if len(found) != 1 || found[0].ID != "Lobby" {
+		t.Error("rooms changed since", found)
+	}
+}
+
+// ids joins what name says of each, in the order given.
+func ids[T any](list []T, name func(T) string) string {
+	var out []string
+	for _, v := range list {
+		out = append(out, name(v))
+	}
+	return strings.Join(out, " ")
+}
+
+func subID(s *chat.Subscription) string { return s.User.ID }
+
+func messageID(m *chat.Message) string { return m.ID }
+
+func testMembers(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	talk(t, s, "r", "ann")
+	_, err := s.AddMember(ctx, sub("none", "bob"))
+	fails(t, err, dberr.NotFound)
+	if got := must[[]string](t)(s.RoomIDsOf(ctx, "bob")); len(got) > 0 {
+		t.Error("a membership of no room", got)
+	}
+	bob := sub("r", "bob")
+	bob.UpdatedAt = at(5)
+	room := must[*chat.Room](t)(s.AddMember(ctx, bob))
+	if room.Users != 2 || room.Membership != 2 || !room.UpdatedAt.Equal(at(5)) {
+		t.Errorf("%+v", room)
+	}
+	twice := sub("r", "bob")
+	twice.ID = "another"
+	_, err = s.AddMember(ctx, twice)
+	fails(t, err, dberr.Duplicate)
+	if room := must[*chat.Room](t)(s.RoomByID(ctx, "r")); room.Users != 2 || room.Membership != 2 {
+		t.Errorf("a refused member counts: %+v", room)
+	}
+	equal(t, must[*chat.Subscription](t)(s.Subscription(ctx, "r", "bob")), bob)
+	_, err = s.Subscription(ctx, "r", "eve")
+	fails(t, err, dberr.NotFound)
+	for _, id := range []string{"dan", "cid"} {
+		must[*chat.Room](t)(s.AddMember(ctx, sub("r", id)))
+	}
+	members, counter, err := s.Members(ctx, "r")
+	ok(t, err)
+	slices.Sort(members)
+	if strings.Join(members, " ") != "ann bob cid dan" || counter != 4 {
+		t.Error("members", members, counter)
+	}
+	_, _, err = s.Members(ctx, "none")
+	fails(t, err, dberr.NotFound)
+	page, total, err := s.ListMembers(ctx, "r", 1, 2)
+	ok(t, err)
+	if got := ids(page, subID); got != "bob cid" || total != 4 {
+		t.Error("page", got, total)
+	}
+	found := must[[]*chat.Subscription](t)(s.SubscriptionsIn(ctx, "r", []string{"dan", "eve", "ann"}))
+	if len(found) != 2 {
+		t.Error("subscriptions in", found)
+	}
+
+	room, was, err := s.RemoveMember(ctx, "r", "bob", false, at(7))
+	ok(t, err)
+	if room.Users != 3 || room.Membership != 5 || was.ID != "r/bob" {
+		t.Errorf("%+v %+v", room, was)
+	}
+	_, _, err = s.RemoveMember(ctx, "r", "bob", false, at(8))
+	fails(t, err, dberr.NotFound)
+	if room := must[*chat.Room](t)(s.RoomByID(ctx, "r")); room.Users != 3 || room.Membership != 5 {
+		t.Errorf("%+v", room)
+	}
+	gone := must[[]chat.Gone](t)(s.GoneSubscriptions(ctx, "bob", at(7)))
+	if len(gone) != 1 || gone[0].ID != "r/bob" || gone[0].RoomID != "r" || !gone[0].DeletedAt.Equal(at(7)) {
+		t.Error("gone", gone)
+	}
+	if gone := must[[]chat.Gone](t)(s.GoneSubscriptions(ctx, "bob", at(8))); len(gone) > 0 {
+		t.Error("gone", gone)
+	}
+	ok(t, s.SweepGone(ctx, at(8)))
+	if gone := must[[]chat.Gone](t)(s.GoneSubscriptions(ctx, "bob", at(0))); len(gone) > 0 {
+		t.Error("gone after the sweep", gone)
+	}
+	must[*chat.Room](t)(s.AddMember(ctx, sub("r", "bob"))) // back again
+}
+
+func testOwners(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	talk(t, s, "r", "ann", "bob", "cid")
+	_, _, err := s.RemoveMember(ctx, "r", "ann", false, at(1))
+	fails(t, err, dberr.Conflict)
+	if _, err := s.Subscription(ctx, "r", "ann"); err != nil {
+		t.Error("the last owner is gone", err)
+	}
+	_, err = s.SetMemberRole(ctx, "r", "ann", chat.Owner, false, at(1))
+	fails(t, err, dberr.Conflict)
+	_, err = s.SetMemberRole(ctx, "r", "ann", chat.Owner, true, at(1))
+	fails(t, err, dberr.Conflict)
+	_, err = s.SetMemberRole(ctx, "r", "eve", chat.Owner, true, at(1))
+	fails(t, err, dberr.NotFound)
+	m := must[*chat.Subscription](t)(s.SetMemberRole(ctx, "r", "bob", chat.Moderator, true, at(2)))
+	if !m.HasRole(chat.Moderator) || !m.UpdatedAt.Equal(at(2)) {
+		t.Errorf("%+v", m)
+	}
+	m = must[*chat.Subscription](t)(s.SetMemberRole(ctx, "r", "bob", chat.Owner, true, at(3)))
+	if !m.HasRole(chat.Owner) || !m.HasRole(chat.Moderator) {
+		t.Errorf("%+v", m)
+	}
+	if got := ids(must[[]*chat.Subscription](t)(s.MembersWithRole(ctx, "r")), subID); got != "ann bob" {
+		t.Error("roles", got)
+	}
+	r, _, err := s.RemoveMember(ctx, "r", "ann", false, at(4))
+	ok(t, err)
+	if !slices.Equal(r.Owners, []string{"bob"}) {
+		t.Error("owners", r.Owners)
+	}
+	_, err = s.SetMemberRole(ctx, "r", "bob", chat.Owner, false, at(5))
+	fails(t, err, dberr.Conflict)
+	m = must[*chat.Subscription](t)(s.SetMemberRole(ctx, "r", "bob", chat.Moderator, false, at(5)))
+	if m.HasRole(chat.Moderator) || !m.HasRole(chat.Owner) {
+		t.Errorf("%+v", m)
+	}
+	if _, _, err := s.RemoveMember(ctx, "r", "bob", true, at(6)); err != nil {
+		t.Error("forced removal of the last owner", err)
+	}
+}
+
+func testSubscriptions(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	talk(t, s, "r", "ann", "bob")
+	talk(t, s, "q", "bob")
+	change := func(c chat.SubscriptionChange) (*chat.Subscription, bool) {
+		t.Helper()
+		m, changed, err := s.ChangeSubscription(ctx, "r", "bob", c)
+		ok(t, err)
+		equal(t, must[*chat.Subscription](t)(s.Subscription(ctx, "r", "bob")), m)
+		return m, changed
+	}
+	if m, changed := change(chat.SubscriptionChange{Open: ptr(true), At: at(1)}); changed || !m.UpdatedAt.Equal(at(0)) {
+		t.Errorf("opening what is open: %+v", m)
+	}
+	if m, changed := change(chat.SubscriptionChange{Open: ptr(false), At: at(2)}); !changed || m.Open || !m.UpdatedAt.Equal(at(2)) {
+		t.Errorf("%+v", m)
+	}
+	if m, changed := change(chat.SubscriptionChange{Favorite: ptr(true), At: at(3)}); !changed || !m.Favorite {
+		t.Errorf("%+v", m)
+	}
+	if _, changed := change(chat.SubscriptionChange{Favorite: ptr(true), At: at(4)}); changed {
+		t.Error("a favorite twice")
+	}
+	if m, changed := change(chat.SubscriptionChange{Favorite: ptr(false), At: at(5)}); !changed || m.Favorite {
+		t.Errorf("%+v", m)
+	}
+	if _, changed := change(chat.SubscriptionChange{Favorite: ptr(false), At: at(5)}); changed {
+		t.Error("no favorite twice")
+	}
+	if m, changed := change(chat.SubscriptionChange{Read: true, At: at(6)}); !changed || !m.LastSeen.Equal(at(6)) || !m.Open {
+		t.Errorf("%+v", m)
+	}
+	_, _, err := s.ChangeSubscription(ctx, "r", "eve", chat.SubscriptionChange{Read: true, At: at(6)})
+	fails(t, err, dberr.NotFound)
+
+	if list := must[[]*chat.Subscription](t)(s.SubscriptionsOf(ctx, "bob", time.Time{})); len(list) != 2 {
+		t.Error("all", list)
+	}
+	if list := must[[]*chat.Subscription](t)(s.SubscriptionsOf(ctx, "bob", at(6))); len(list) != 1 || list[0].RoomID != "r" {
+		t.Error("changed since", list)
+	}
+	rooms := must[[]string](t)(s.RoomIDsOf(ctx, "bob"))
+	slices.Sort(rooms)
+	if strings.Join(rooms, " ") != "q r" {
+		t.Error("rooms", rooms)
+	}
+	ok(t, s.RenameUser(ctx, chat.Ref{ID: "bob", Username: "Zoe", Name: "Zoe Z."}, at(9)))
+	m := must[*chat.Subscription](t)(s.Subscription(ctx, "q", "bob"))
+	if m.User.Username != "Zoe" || m.User.Name != "Zoe Z." || m.UserKey != "zoe" || !m.UpdatedAt.Equal(at(9)) {
+		t.Errorf("%+v", m)
+	}
+	page, _, err := s.ListMembers(ctx, "r", 0, 5)
+	ok(t, err)
+	if got := ids(page, subID); got != "ann bob" {
+		t.Error("order by the new name", got)
+	}
+}
+
+func testMessages(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	talk(t, s, "r", "ann", "bob")
+	m := message("r", "m1", "ann", 10)
+	m.Mentions = []chat.Mention{{ID: "bob", Username: "bob", Type: "user"}}
+	m.URLs, m.Channels = []chat.URL{{URL: "https://x.org"}}, []chat.ChannelRef{{ID: "r", Name: "r"}}
+	m.Groupable, m.Alias = ptr(false), "robot"
+	m.Attachments = []chat.Attachment{{Text: "card", Title: "T", TS: at(1), Fields: []chat.AttachmentField{{Title: "a", Value: "b"}}}}
+	m.Text = "nul \x00, quote \", emoji 😀, \u2028"
+	post(t, s, m, chat.Unread{})
+	equal(t, must[*chat.Message](t)(s.MessageByID(ctx, "m1")), m)
+	r := must[*chat.Room](t)(s.RoomByID(ctx, "r"))
+	if r.Messages != 1 || r.LastMessage == nil || !r.LastAt.Equal(at(10)) || !r.UpdatedAt.Equal(at(10)) {
+		t.Errorf("%+v", r)
+	}
+	equal(t, r.LastMessage, m)
+
+	_, _, err := s.InsertMessage(ctx, message("r", "m1", "bob", 11), chat.Unread{CountAll: true})
+	fails(t, err, dberr.Duplicate)
+	if r := must[*chat.Room](t)(s.RoomByID(ctx, "r")); r.Messages != 1 {
+		t.Error("a refused message counts")
+	}
+	_, _, err = s.InsertMessage(ctx, message("none", "m2", "bob", 11), chat.Unread{})
+	fails(t, err, dberr.NotFound)
+	_, err = s.MessageByID(ctx, "m2")
+	fails(t, err, dberr.NotFound)
+
+	post(t, s, message("r", "older", "ann", 5), chat.Unread{})
+	system := message("r", "system", "ann", 20)
+	system.Type = chat.TypeJoined
+	if touched := post(t, s, system, chat.Unread{None: true}); len(touched) > 0 {
+		t.Error("a system message moves counters", touched)
+	}
+	r = must[*chat.Room](t)(s.RoomByID(ctx, "r"))
+	if r.Messages != 3 || r.LastMessage.ID != "m1" || !r.LastAt.Equal(at(10)) {
+		t.Errorf("%+v", r)
+	}
+
+	m.Pinned, m.UpdatedAt = true, at(30)
+	if is := must[bool](t)(s.TouchLastMessage(ctx, m, at(30))); !is {
+		t.Error("it is the last message")
+	}
+	if is := must[bool](t)(s.TouchLastMessage(ctx, message("r", "older", "ann", 5), at(31))); is {
+		t.Error("it is not the last message")
+	}
+	r = must[*chat.Room](t)(s.RoomByID(ctx, "r"))
+	if !r.LastMessage.Pinned || !r.UpdatedAt.Equal(at(30)) {
+		t.Errorf("%+v", r)
+	}
+}
+
+func testUnread(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	talk(t, s, "r", "ann", "bob", "cid", "dan")
+	get := func(id string) *chat.Subscription { return must[*chat.Subscription](t)(s.Subscription(ctx, "r", id)) }
+	type counters struct {
+		unread, users, groups int
+		alert                 bool
+	}
+	check := func(step string, want map[string]counters) {
+		t.Helper()
+		for id, w := range want {
+			m := get(id)
+			if got := (counters{m.Unread, m.UserMentions, m.GroupMentions, m.Alert}); got != w {
+				t.Errorf("%s: %s has %+v, want %+v", step, id, got, w)
+			}
+		}
+	}
+	mode := chat.Unread{CountUsers: true, CountGroup: true}
+	if touched := post(t, s, message("r", "m1", "ann", 1), mode); strings.Join(touched, " ") != "bob cid dan" {
+		t.Error("touched", touched)
+	}
+	check("plain", map[string]counters{"ann": {}, "bob": {alert: true}, "dan": {alert: true}})
+	if m := get("ann"); !m.LastReply.Equal(at(1)) || !m.LastSeen.Equal(at(1)) {
+		t.Errorf("author %+v", m)
+	}
+	if touched := post(t, s, message("r", "m2", "ann", 2), mode); len(touched) > 0 {
+		t.Error("a second plain message touched", touched)
+	}
+	mode.Users = []string{"bob", "ann", "eve"}
+	if touched := post(t, s, message("r", "m3", "ann", 3), mode); strings.Join(touched, " ") != "bob" {
+		t.Error("touched", touched)
+	}
+	check("mention", map[string]counters{"ann": {}, "bob": {1, 1, 0, true}, "cid": {0, 0, 0, true}})
+	mode.Group = true
+	post(t, s, message("r", "m4", "ann", 4), mode)
+	check("group and mention", map[string]counters{"ann": {}, "bob": {2, 2, 1, true}, "cid": {1, 0, 1, true}})
+	post(t, s, message("r", "m5", "bob", 5), chat.Unread{CountAll: true})
+	check("all", map[string]counters{"ann": {1, 0, 0, true}, "bob": {}, "cid": {2, 0, 1, true}})
+	_, _, err := s.ChangeSubscription(ctx, "r", "cid", chat.SubscriptionChange{Read: true, At: at(6)})
+	ok(t, err)
+	check("read", map[string]counters{"cid": {}})
+	_, _, err = s.ChangeSubscription(ctx, "r", "cid", chat.SubscriptionChange{Open: ptr(false), At: at(7)})
+	ok(t, err)
+	post(t, s, message("r", "m6", "ann", 8), chat.Unread{CountUsers: true, Users: []string{"dan"}})
+	if m := get("cid"); !m.Open || !m.Alert || m.Unread != 0 {
+		t.Errorf("a hidden room is shown again: %+v", m)
+	}
+	if m := get("dan"); m.Unread != 3 || m.UserMentions != 1 || !m.UpdatedAt.Equal(at(8)) {
+		t.Errorf("%+v", m)
+	}
+}
+
+func testHistory(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	talk(t, s, "r", "ann")
+	talk(t, s, "other", "ann")
+	for i := range 10 {
+		m := message("r", fmt.Sprint("m", i), "ann", i/2) // two at each moment
+		switch i {
+		case 3:
+			m.Type = chat.TypeJoined
+		case 5:
+			m.Hidden = true
+		}
+		post(t, s, m, chat.Unread{None: true})
+	}
+	post(t, s, message("other", "x", "ann", 2), chat.Unread{None: true})
+	must[*chat.Message](t)(s.SetPinned(ctx, "m1", true, chat.Ref{ID: "ann"}, at(50)))
+	_, _, err := s.SetStar(ctx, "m8", "bob", true, at(51))
+	ok(t, err)
+	for _, c := range []struct {
+		q    chat.HistoryQuery
+		want string
+		n    int
+	}{
+		{chat.HistoryQuery{Limit: 4}, "m9 m8 m7 m6", 9},
+		{chat.HistoryQuery{}, "m9 m8 m7 m6 m4 m3 m2 m1 m0", 9},
+		{chat.HistoryQuery{Limit: 3, Offset: 7}, "m1 m0", 9},
+		{chat.HistoryQuery{OldestFirst: true, Limit: 2}, "m0 m1", 9},
+		{chat.HistoryQuery{Before: at(2)}, "m3 m2 m1 m0", 4},
+		{chat.HistoryQuery{Before: at(2), Inclusive: true}, "m4 m3 m2 m1 m0", 5},
+		{chat.HistoryQuery{After: at(3)}, "m9 m8", 2},
+		{chat.HistoryQuery{After: at(3), Before: at(4), Inclusive: true}, "m9 m8 m7 m6", 4},
+		{chat.HistoryQuery{After: at(4), Before: at(1)}, "", 0},
+		{chat.HistoryQuery{Ordinary: true, Before: at(2)}, "m2 m1 m0", 3},
+		{chat.HistoryQuery{Pinned: true}, "m1", 1},
+		{chat.HistoryQuery{StarredBy: "bob"}, "m8", 1},
+		{chat.HistoryQuery{StarredBy: "ann"}, "", 0},
+	} {
+		c.q.RoomID = "r"
+		list := must[[]*chat.Message](t)(s.History(ctx, c.q))
+		if got := ids(list, messageID); got != c.want {
+			t.Errorf("%+v: got %q, want %q", c.q, got, c.want)
+		}
+		if n := must[int](t)(s.CountHistory(ctx, c.q)); n != c.n {
+			t.Errorf("%+v: counted %d, want %d", c.q, n, c.n)
+		}
+	}
+	changed := must[[]*chat.Message](t)(s.ChangedMessages(ctx, "r", at(3), 10))
+	if got := ids(changed, messageID); got != "m8 m9 m1 m8" && got != "m9 m1 m8" {
+		t.Error("changed", got)
+	}
+}
+
+func testEdits(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	talk(t, s, "r", "ann")
+	m := message("r", "m", "ann", 1)
+	m.Mentions, m.URLs = []chat.Mention{{ID: "bob", Username: "bob"}}, []chat.URL{{URL: "https://x.org"}}
+	post(t, s, m, chat.Unread{})
+	e := chat.Edit{Old: m.Text, Text: "new", By: chat.Ref{ID: "cid", Username: "cid"}, At: at(5), Channels: []chat.ChannelRef{{ID: "r", Name: "r"}}}
+	got := must[*chat.Message](t)(s.EditMessage(ctx, "m", e))
+	if got.Text != "new" || got.Mentions != nil || got.URLs != nil || len(got.Channels) != 1 || got.EditedBy.ID != "cid" ||
+		!got.EditedAt.Equal(at(5)) || !got.UpdatedAt.Equal(at(5)) || !got.TS.Equal(at(1)) || got.User.ID != "ann" {
+		t.Errorf("%+v", got)
+	}
+	equal(t, must[*chat.Message](t)(s.MessageByID(ctx, "m")), got)
+	_, err := s.EditMessage(ctx, "m", e)
+	fails(t, err, dberr.Conflict) // its text is another one now
+	_, err = s.EditMessage(ctx, "none", e)
+	fails(t, err, dberr.NotFound)
+	system := message("r", "system", "ann", 2)
+	system.Type = chat.TypeLeft
+	post(t, s, system, chat.Unread{None: true})
+	e.Old = system.Text
+	_, err = s.EditMessage(ctx, "system", e)
+	fails(t, err, dberr.Conflict)
+
+	by := chat.Ref{ID: "ann", Username: "ann"}
+	got = must[*chat.Message](t)(s.SetPinned(ctx, "m", true, by, at(6)))
+	if !got.Pinned || *got.PinnedBy != by || !got.PinnedAt.Equal(at(6)) || !got.UpdatedAt.Equal(at(6)) {
+		t.Errorf("%+v", got)
+	}
+	_, err = s.SetPinned(ctx, "m", true, by, at(7))
+	fails(t, err, dberr.Conflict)
+	if got = must[*chat.Message](t)(s.SetPinned(ctx, "m", false, by, at(8))); got.Pinned {
+		t.Errorf("%+v", got)
+	}
+	_, err = s.SetPinned(ctx, "m", false, by, at(9))
+	fails(t, err, dberr.Conflict)
+	_, err = s.SetPinned(ctx, "none", true, by, at(9))
+	fails(t, err, dberr.NotFound)
+
+	for _, step := range []struct {
+		id      string
+		on      bool
+		changed bool
+	}{{"ann", true, true}, {"ann", true, false}, {"bob", true, true}, {"ann", false, true}, {"ann", false, false}} {
+		got, changed, err := s.SetStar(ctx, "m", step.id, step.on, at(10))
+		ok(t, err)
+		if changed != step.changed || got.StarredBy(step.id) != step.on {
+			t.Errorf("%+v: changed %v, %+v", step, changed, got.Starred)
+		}
+	}
+	if got := must[*chat.Message](t)(s.MessageByID(ctx, "m")); len(got.Starred) != 1 || !got.StarredBy("bob") {
+		t.Errorf("%+v", got.Starred)
+	}
+	_, _, err = s.SetStar(ctx, "none", "ann", true, at(11))
+	fails(t, err, dberr.NotFound)
+}
+
+func testReactions(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	talk(t, s, "r", "ann")
+	post(t, s, message("r", "m", "ann", 1), chat.Unread{})
+	for i, step := range []struct {
+		emoji, name  string
+		on           *bool
+		set, changed bool
+		want         string
+	}{
+		{":a:", "ann", nil, true, true, ":a: ann"},
+		{":a:", "bob", ptr(true), true, true, ":a: ann,bob"},
+		{":a:", "bob", ptr(true), true, false, ":a: ann,bob"},
+		{":b:", "bob", nil, true, true, ":a: ann,bob :b: bob"},
+		{":a:", "ann", nil, false, true, ":a: bob :b: bob"},
+		{":a:", "ann", ptr(false), false, false, ":a: bob :b: bob"},
+		{":a:", "bob", ptr(false), false, true, ":b: bob"},
+		{":+1:", "a.b-c", nil, true, true, ":+1: a.b-c :b: bob"},
+	} {
+		m, set, changed, err := s.SetReaction(ctx, "m", step.emoji, step.name, step.on, 2, at(10+i))
+		ok(t, err)
+		stored := must[*chat.Message](t)(s.MessageByID(ctx, "m"))
+		if got := reactions(stored); set != step.set || changed != step.changed || got != step.want || reactions(m) != got {
+			t.Errorf("step %d: set %v changed %v, %s (answered %s)", i, set, changed, got, reactions(m))
+		}
+	}
+	_, _, _, err := s.SetReaction(ctx, "m", ":c:", "ann", nil, 2, at(30))
+	fails(t, err, dberr.Exhausted)
+	if _, set, _, err := s.SetReaction(ctx, "m", ":b:", "ann", nil, 2, at(31)); err != nil || !set {
+		t.Error("an emoji that is there already", set, err)
+	}
+	_, _, _, err = s.SetReaction(ctx, "none", ":c:", "ann", nil, 2, at(32))
+	fails(t, err, dberr.NotFound)
+}
+
+func reactions(m *chat.Message) string {
+	var out []string
+	for _, emoji := range []string{":+1:", ":a:", ":b:", ":c:"} {
+		if r, known := m.Reactions[emoji]; known {
+			out = append(out, emoji+" "+strings.Join(r.Usernames, ","))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func testDeletes(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	talk(t, s, "r", "ann")
+	for i := range 3 {
+		post(t, s, message("r", fmt.Sprint("m", i), "ann", i), chat.Unread{})
+	}
+	system := message("r", "system", "ann", 9)
+	system.Type = chat.TypeJoined
+	post(t, s, system, chat.Unread{None: true})
+	r, was, err := s.DeleteMessage(ctx, "m1", at(20))
+	ok(t, err)
+	if r.Messages != 3 || r.LastMessage.ID != "m2" || was.ID != "m1" || !r.UpdatedAt.Equal(at(20)) {
+		t.Errorf("%+v %+v", r, was)
+	}
+	_, _, err = s.DeleteMessage(ctx, "m1", at(21))
+	fails(t, err, dberr.NotFound)
+	if r, _, err = s.DeleteMessage(ctx, "m2", at(22)); err != nil || r.LastMessage == nil || r.LastMessage.ID != "m0" {
+		t.Errorf("%+v %v", r, err)
+	}
+	if r, _, err = s.DeleteMessage(ctx, "m0", at(23)); err != nil || r.LastMessage != nil || r.Messages != 1 {
+		t.Errorf("%+v %v", r, err)
+	}
+	gone := must[[]chat.Gone](t)(s.GoneMessages(ctx, "r", at(20), 10))
+	if got := ids(gone, func(g chat.Gone) string { return g.ID }); got != "m2 m0" {
+		t.Error("gone", got)
+	}
+	if got := must[[]chat.Gone](t)(s.GoneMessages(ctx, "r", at(0), 1)); len(got) != 1 || got[0].ID != "m1" {
+		t.Error("gone, limited", got)
+	}
+}
+
+func testPresence(t *testing.T, s chatStore) {
+	ctx := t.Context()
+	create(t, s, "ann")
+	create(t, s, "bob")
+	save := func(node string, now int, states ...chat.Presence) string {
+		t.Helper()
+		out := must[[]chat.Presence](t)(s.SavePresence(ctx, node, states, at(now), at(now-100)))
+		return ids(out, func(p chat.Presence) string { return p.UserID + ":" + p.Status })
+	}
+	if got := save("n1", 1000, chat.Presence{UserID: "ann", Status: chat.Away}, chat.Presence{UserID: "bob", Status: chat.Online}); got != "ann:away bob:online" {
+		t.Error(got)
+	}
+	if got := save("n2", 1000, chat.Presence{UserID: "ann", Status: chat.Online}); got != "ann:online" {
+		t.Error(got)
+	}
+	if got := save("n2", 1001, chat.Presence{UserID: "ann"}); got != "ann:away" {
+		t.Error(got)
+	}
+	if got := save("n1", 1002, chat.Presence{UserID: "ann"}, chat.Presence{UserID: "eve"}); got != "ann: eve:" {
+		t.Error(got)
+	}
+	save("n1", 1003, chat.Presence{UserID: "ann", Status: chat.Online})
+	save("n2", 1003, chat.Presence{UserID: "ann", Status: chat.Away})
+	ok(t, s.TouchNode(ctx, "n2", at(2000)))
+	if got := save("n3", 2000); got != "" {
+		t.Error(got)
+	}
+	// n1 was not seen lately: its word does not count, and the sweep forgets it.
+	if got := save("n3", 2001, chat.Presence{UserID: "ann"}); got != "ann:away" {
+		t.Error(got)
+	}
+	lost := must[[]chat.Presence](t)(s.SweepPresence(ctx, at(1900)))
+	slices.SortFunc(lost, func(a, b chat.Presence) int { return strings.Compare(a.UserID, b.UserID) })
+	if got := ids(lost, func(p chat.Presence) string { return p.UserID + ":" + p.Status }); got != "ann:away bob:" {
+		t.Error(got)
+	}
+	if lost := must[[]chat.Presence](t)(s.SweepPresence(ctx, at(1900))); len(lost) > 0 {
+		t.Error("swept twice", lost)
+	}
+
+	changed := must[[]*user.User](t)(s.SaveStatuses(ctx, []chat.Presence{{UserID: "ann", Status: chat.Busy}, {UserID: "bob", Status: chat.Offline}, {UserID: "eve", Status: chat.Online}}, at(5)))
+	if got := ids(changed, func(u *user.User) string { return u.ID + ":" + u.Status }); got != "ann:busy bob:offline" && got != "bob:offline ann:busy" {
+		t.Error(got)
+	}
+	if u := get(t, s, "ann"); u.Status != chat.Busy || !u.UpdatedAt.Equal(at(5)) {
+		t.Errorf("%+v", u)
+	}
+	if changed := must[[]*user.User](t)(s.SaveStatuses(ctx, []chat.Presence{{UserID: "ann", Status: chat.Busy}}, at(6))); len(changed) > 0 {
+		t.Error("changed twice", changed)
+	}
+	if got := ids(must[[]*user.User](t)(s.UsersNotOffline(ctx, 10)), func(u *user.User) string { return u.ID }); got != "ann" {
+		t.Error("not offline", got)
+	}
+	must[[]*user.User](t)(s.SaveStatuses(ctx, []chat.Presence{{UserID: "ann", Status: chat.Offline}}, at(7)))
+	if got := must[[]*user.User](t)(s.UsersNotOffline(ctx, 10)); len(got) > 0 {
+		t.Error("not offline", got)
+	}
+	users := must[[]*user.User](t)(s.UsersByUsernames(ctx, []string{"bob", "none", "ann"}))
+	if len(users) != 2 || len(must[[]*user.User](t)(s.UsersByIDs(ctx, []string{"bob", "none"}))) != 1 {
+		t.Error("users", users)
+	}
+}
+
+// testChatRaces: of fifty at once, exactly one wins what is there once, and
+// nothing that counts is lost.
+func testChatRaces(t *testing.T, s chatStore) {
+	const n = 50
+	talk(t, s, "r", "u0", "ann")
+	at50 := func(do func(ctx context.Context, i int) error) (good, refused int64) {
+		t.Helper()
+		var wg sync.WaitGroup
+		var won, lost atomic.Int64
+		for i := range n {
+			wg.Go(func() {
+				switch err := do(t.Context(), i); {
+				case err == nil:
+					won.Add(1)
+				case errors.Is(err, dberr.Duplicate), errors.Is(err, dberr.Conflict), errors.Is(err, dberr.NotFound):
+					lost.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		return won.Load(), lost.Load()
+	}
+	one := func(what string, do func(ctx context.Context, i int) error) {
+		t.Helper()
+		if good, _ := at50(do); good != 1 {
+			t.Errorf("%s: %d winners", what, good)
+		}
+	}
+	all := func(what string, do func(ctx context.Context, i int) error) {
+		t.Helper()
+		if good, _ := at50(do); good != n {
+			t.Errorf("%s: %d of %d", what, good, n)
+		}
+	}
+	one("room name", func(ctx context.Context, i int) error {
+		r := channel(fmt.Sprint("race", i))
+		r.NameKey = "race"
+		return s.CreateRoom(ctx, r, nil)
+	})
+	one("direct room", func(ctx context.Context, i int) error {
+		return s.CreateRoom(ctx, &chat.Room{ID: fmt.Sprint("d", i), Type: chat.Direct, DirectKey: "a,b", TS: at(0), UpdatedAt: at(0)}, nil)
+	})
+	one("seat", func(ctx context.Context, i int) error {
+		m := sub("r", "bob")
+		m.ID = fmt.Sprint("seat", i)
+		_, err := s.AddMember(ctx, m)
+		return err
+	})
+	one("leaving", func(ctx context.Context, _ int) error {
+		_, _, err := s.RemoveMember(ctx, "r", "bob", false, at(1))
+		return err
+	})
+	all("members", func(ctx context.Context, i int) error {
+		_, err := s.AddMember(ctx, sub("r", fmt.Sprint("v", i)))
+		return err
+	})
+	r := must[*chat.Room](t)(s.RoomByID(t.Context(), "r"))
+	if r.Users != n+2 || r.Membership != n+3 {
+		t.Errorf("%d members, counter %d", r.Users, r.Membership)
+	}
+	all("messages", func(ctx context.Context, i int) error {
+		_, _, err := s.InsertMessage(ctx, message("r", fmt.Sprint("m", i), "u0", i), chat.Unread{CountAll: true})
+		return err
+	})
+	one("message id", func(ctx context.Context, _ int) error {
+		_, _, err := s.InsertMessage(ctx, message("r", "same", "u0", 5), chat.Unread{None: true})
+		return err
+	})
+	r = must[*chat.Room](t)(s.RoomByID(t.Context(), "r"))
+	if r.Messages != n+1 || r.LastMessage.ID != "m49" {
+		t.Errorf("%d messages, last %s", r.Messages, r.LastMessage.ID)
+	}
+	if m := must[*chat.Subscription](t)(s.Subscription(t.Context(), "r", "ann")); m.Unread != n {
+		t.Errorf("%d unread", m.Unread)
+	}
+	one("pin", func(ctx context.Context, _ int) error {
+		_, err := s.SetPinned(ctx, "m0", true, chat.Ref{ID: "u0"}, at(1))
+		return err
+	})
+	one("edit", func(ctx context.Context, i int) error {
+		_, err := s.EditMessage(ctx, "m1", chat.Edit{Old: "text of m1", Text: fmt.Sprint("edit ", i), By: chat.Ref{ID: fmt.Sprint(i)}, At: at(i)})
+		return err
+	})
+	if m := must[*chat.Message](t)(s.MessageByID(t.Context(), "m1")); m.Text != "edit "+m.EditedBy.ID {
+		t.Errorf("half an edit: %+v", m)
+	}
+	all("reactions", func(ctx context.Context, i int) error {
+		_, _, _, err := s.SetReaction(ctx, "m2", ":a:", fmt.Sprint("n", i), ptr(true), 10, at(i))
+		return err
+	})
+	all("stars", func(ctx context.Context, i int) error {
+		_, _, err := s.SetStar(ctx, "m2", fmt.Sprint("n", i), true, at(i))
+		return err
+	})
+	if m := must[*chat.Message](t)(s.MessageByID(t.Context(), "m2")); len(m.Reactions[":a:"].Usernames) != n || len(m.Starred) != n {
+		t.Errorf("%d reactions, %d stars", len(m.Reactions[":a:"].Usernames), len(m.Starred))
+	}
+	all("reactions taken back", func(ctx context.Context, i int) error {
+		_, _, _, err := s.SetReaction(ctx, "m2", ":a:", fmt.Sprint("n", i), ptr(false), 10, at(i))
+		return err
+	})
+	if m := must[*chat.Message](t)(s.MessageByID(t.Context(), "m2")); len(m.Reactions) > 0 {
+		t.Errorf("left: %+v", m.Reactions)
+	}
+	one("delete", func(ctx context.Context, _ int) error {
+		_, _, err := s.DeleteMessage(ctx, "m3", at(1))
+		return err
+	})
+	if r := must[*chat.Room](t)(s.RoomByID(t.Context(), "r")); r.Messages != n {
+		t.Errorf("%d messages", r.Messages)
+	}
+	// Two owners leave at once: one of them has to stay.
+	must[*chat.Subscription](t)(s.SetMemberRole(t.Context(), "r", "ann", chat.Owner, true, at(1)))
+	one("last owner", func(ctx context.Context, i int) error {
+		_, _, err := s.RemoveMember(ctx, "r", []string{"u0", "ann"}[i%2], false, at(2))
+		return err
+	})
+	if list := must[[]*chat.Subscription](t)(s.MembersWithRole(t.Context(), "r")); len(list) != 1 {
+		t.Errorf("%d owners", len(list))
+	}
+}
+
+// equal compares what a store gave with what it was given.
+func equal(t testing.TB, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.AllowUnexported(chat.Attachment{}, chat.AttachmentField{})); diff != "" {
+		t.Errorf("not what was written (-want +got):\n%s", diff)
+	}
+}
