@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
@@ -14,8 +15,10 @@ import (
 
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"ddpserver/internal/config"
+	"ddpserver/internal/telemetry"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,6 +42,7 @@ type node struct {
 	t      *testing.T
 	dir    string
 	out    *output
+	logs   *output
 	stop   context.CancelFunc
 	cut    context.CancelFunc
 	done   chan struct{}
@@ -57,8 +61,12 @@ func load(t *testing.T, env ...string) *config.Config {
 // start runs a server on dir until the test ends.
 func start(t *testing.T, dir string, env ...string) *node {
 	t.Helper()
-	n := &node{t: t, dir: dir, out: &output{}, done: make(chan struct{})}
-	a, err := New(t.Context(), Options{Config: load(t, append([]string{"DATA_DIR=" + dir}, env...)...), Logger: zap.NewNop(), Out: n.out, Version: "0.0.1"})
+	n := &node{t: t, dir: dir, out: &output{}, logs: &output{}, done: make(chan struct{})}
+	log, stats, err := telemetry.NewLogger(telemetry.LogOptions{Level: "debug", Format: "json", Out: zapcore.AddSync(n.logs), Terminal: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(t.Context(), Options{Config: load(t, append([]string{"DATA_DIR=" + dir}, env...)...), Logger: log, LogStats: stats, Out: n.out, Version: "0.0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,6 +205,17 @@ func TestEmailFactorEndToEnd(t *testing.T) {
 		if bytes.Contains(text, []byte(secret)) {
 			t.Errorf("the audit stream has %q", secret)
 		}
+		if strings.Contains(n.logs.String(), secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+	for line := range strings.Lines(n.logs.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("no JSON object on a line: %q", line)
+		}
+	}
+	if n := strings.Count(n.logs.String(), `"msg":"call","method":"2fa:disable-email"`); n != 2 {
+		t.Errorf("%d records of two calls", n)
 	}
 	if lines := bytes.Count(text, []byte{'\n'}); lines < 6 {
 		t.Errorf("only %d audit events:\n%s", lines, text)

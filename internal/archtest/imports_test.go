@@ -184,6 +184,9 @@ func TestNoTestCodeInTheProgram(t *testing.T) {
 			continue
 		}
 		for _, dep := range p.Deps {
+			if ours, ok := strings.CutPrefix(dep, module+"/"); ok && support.MatchString(ours) {
+				t.Errorf("the program contains %s", ours)
+			}
 			for _, bad := range onlyTests {
 				if dep == bad || strings.HasPrefix(dep, bad+"/") {
 					t.Errorf("the program contains %s", dep)
