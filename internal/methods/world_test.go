@@ -19,6 +19,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
+	"ddpserver/internal/chat"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/ejson"
@@ -46,6 +47,8 @@ type world struct {
 	hub      *realtime.Hub
 	accounts *accounts.Service
 	factors  *twofactor.Service
+	chat     *chat.Service
+	presence *chat.Tracker // idle until a test runs it
 	router   *methods.Router
 	server   *ddp.Server
 	mails    mailbox
@@ -95,8 +98,15 @@ func newWorld(t testing.TB, extra ...methods.Group) *world {
 	})
 	check(err)
 	w.accounts.UseFactors(w.factors)
+	w.chat, err = chat.New(chat.Options{Store: w.store, Settings: w.settings, Feed: w.hub})
+	check(err)
+	check(w.chat.Start(t.Context()))
+	w.presence, err = chat.NewTracker(chat.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w.hub, Node: "n1", Alone: true, Logger: log})
+	check(err)
+	w.accounts.Follow(&chat.Follower{Rooms: w.chat, Presence: w.presence})
+	w.hub.Register(realtime.NewChat(w.hub, realtime.ChatOptions{Rooms: w.chat, Presence: w.presence}))
 	w.router = methods.New(methods.Deps{
-		Accounts: w.accounts, TwoFactor: w.factors, Settings: w.settings, Limiter: w.limiter, Feed: w.hub, Audit: &w.trail,
+		Accounts: w.accounts, TwoFactor: w.factors, Chat: w.chat, Presence: w.presence, Settings: w.settings, Limiter: w.limiter, Feed: w.hub, Audit: &w.trail,
 		Logger: log, Metrics: &w.metrics, Info: methods.Info{Version: "1.0.0", RootURL: "http://localhost:3000"},
 	}, extra...)
 	w.server = ddp.New(ddp.Options{Handler: w.hub.Handler(w.router), Logger: log})
@@ -403,7 +413,8 @@ func play(t *testing.T, pattern string, prepare func(w *world)) {
 }
 
 // acts are the "do" lines of conversations: user NAME [options], set ID JSON,
-// code (the last mailed code becomes <code>), unlimited.
+// code (the last mailed code becomes <code>), digest NAME (the password's
+// becomes <digest>), unlimited.
 func (w *world) acts() map[string]func(string) error {
 	return map[string]func(string) error{
 		"user": func(args string) error {
@@ -428,6 +439,7 @@ func (w *world) acts() map[string]func(string) error {
 			return nil
 		},
 		"unlimited": func(string) error { w.unlimited(); return nil },
+		"digest":    func(name string) error { w.vars["digest"] = digestOf(name); return nil },
 	}
 }
 
