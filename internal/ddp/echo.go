@@ -26,11 +26,11 @@ func EchoHandler(o EchoOptions) http.Handler {
 		if c == nil {
 			return
 		}
+		out := &outbox{owner: c, limit: 2*o.Limit + 1<<20}
 		if c.sock.deflate {
-			c.own.compress = o.CompressAbove
+			out.compress = o.CompressAbove
 		}
-		c.own.limit = 2*o.Limit + 1<<20
-		c.attach(&c.own)
+		c.attach(out)
 		c.SetReadLimit(o.Limit)
 		c.wait = 10 * time.Second
 		go c.echo()

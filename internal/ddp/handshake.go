@@ -64,7 +64,7 @@ func (s *Session) connect(text []byte, e *envelope) {
 		s.end(Refused)
 		return
 	}
-	s.connected, s.version = true, v
+	s.connected, s.version, s.quiet = true, v, true
 	s.mu.Lock()
 	if s.ended || s.draining {
 		s.mu.Unlock()

@@ -15,27 +15,63 @@ func (s *Session) frames() frames {
 	return frames{buffer: getBuffer(), compress: s.out.compress}
 }
 
-// run is a connection's one goroutine: it reads until the connection has ended.
-func (s *Server) run(se *Session) {
+// start registers a connection and arms its handshake's deadline; false when the
+// server stops.
+func (s *Server) start(se *Session) bool {
 	if !s.add(se) {
-		se.out.end(ServerShutdown)
-		_, _ = se.conn.ReadFrame()
+		return false
+	}
+	se.conn.SetReadLimit(s.limits.FrameBefore)
+	s.wheel.set(se, s.limits.Handshake)
+	return true
+}
+
+// refuse closes a connection that came too late.
+func (s *Server) refuse(se *Session) {
+	se.out.end(ServerShutdown)
+	_, _ = se.conn.ReadFrame()
+}
+
+// run reads a Conn until it has ended. It is the connection's one goroutine.
+func (s *Server) run(se *Session) {
+	if !s.start(se) {
+		s.refuse(se)
 		return
 	}
 	defer s.done.Done()
-	se.conn.SetReadLimit(s.limits.FrameBefore)
-	s.wheel.set(se, s.limits.Handshake)
+	for s.next(se) {
+		se.out.flush(true)
+	}
+}
+
+// runSocket is run for a WebSocket, which flushes by itself before it waits. It
+// waits here, where the stack is shallow. Go's stacks shrink too late for a
+// goroutine that spends its life waiting: when the connection is likely to be
+// quiet from now on, a fresh goroutine with the smallest stack takes over.
+func (s *Server) runSocket(se *Session, c *Socket) {
 	for {
-		text, err := se.conn.ReadFrame()
-		if err != nil {
-			se.end(reasonOf(err))
+		c.await()
+		if !s.next(se) {
+			s.done.Done()
 			return
 		}
-		se.receive(text)
-		if se.flushEach {
-			se.out.flush(true)
+		if se.quiet {
+			se.quiet = false
+			go s.runSocket(se, c)
+			return
 		}
 	}
+}
+
+// next reads and deals with one message; false at the end of the connection.
+func (s *Server) next(se *Session) bool {
+	text, err := se.conn.ReadFrame()
+	if err != nil {
+		se.end(reasonOf(err))
+		return false
+	}
+	se.receive(text)
+	return true
 }
 
 // add registers a socket; false when the server stops.
@@ -67,7 +103,7 @@ func (s *Server) relogin(se *Session, l rpc.Login) {
 	s.mu.Lock()
 	se.mu.Lock()
 	old := se.login.UserID
-	se.login = l
+	se.login = &l
 	se.mu.Unlock()
 	if _, there := s.sessions[se]; there && old != l.UserID {
 		s.forget(se, old)

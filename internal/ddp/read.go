@@ -69,7 +69,7 @@ func (s *Session) dispatch(sc *scanner) {
 	case "method":
 		kind = kindMethod
 	case "sub":
-		kind = kindSub
+		kind, s.quiet = kindSub, true
 	case "unsub":
 		kind = kindUnsub
 	case "ping":
@@ -79,6 +79,7 @@ func (s *Session) dispatch(sc *scanner) {
 		}
 	case "pong":
 		if s.version != pre1 {
+			s.quiet = true
 			return
 		}
 	case callWithFactor:

@@ -139,7 +139,7 @@ func (s *Server) Serve(conn Conn, peer *rpc.Peer) {
 		peer.Door = rpc.DDP
 	}
 	se := newSession(s, peer)
-	se.conn, se.flushEach = conn, true
+	se.conn = conn
 	se.out.link = &frameLink{conn: conn}
 	s.run(se)
 }

@@ -19,7 +19,7 @@ type Session struct {
 	// The reader's own.
 	connected bool
 	version   version
-	flushEach bool // the Conn does not flush before it waits
+	quiet     bool // no more messages are to be expected soon
 
 	// seen is set by every message and cleared by the heartbeat's tick.
 	seen     atomic.Bool
@@ -29,7 +29,7 @@ type Session struct {
 	place int // in its user's list; guarded by the server's lock
 
 	mu        sync.Mutex
-	login     rpc.Login
+	login     *rpc.Login    // never nil, never changed in place
 	queue     []*item       // messages waiting for their turn
 	room      chan struct{} // closed when a full queue has room; the reader waits
 	working   bool          // a goroutine owns the queue
@@ -47,11 +47,14 @@ type Session struct {
 }
 
 func newSession(srv *Server, peer *rpc.Peer) *Session {
-	s := &Session{srv: srv, peer: peer}
+	s := &Session{srv: srv, peer: peer, login: &nobody}
 	s.out.owner = s
 	s.out.limit = srv.limits.QueuedBytes
 	return s
 }
+
+// nobody is the login of those who are not logged in.
+var nobody rpc.Login
 
 // ID is the DDP session id, the same as Peer().Conn.
 func (s *Session) ID() string { return s.peer.Conn }
@@ -63,7 +66,7 @@ func (s *Session) Peer() *rpc.Peer { return s.peer }
 func (s *Session) Login() rpc.Login {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.login
+	return *s.login
 }
 
 // Close ends the connection after what is queued for it, for the given reason.

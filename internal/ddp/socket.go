@@ -19,9 +19,10 @@ type socket struct {
 	raw     syscall.RawConn
 	ahead   *buffer // read from the system, not yet by the library
 	from    int
-	deflate bool // negotiated
-	failed  bool // the network failed
-	protest bool // the library wrote a close frame for a protocol error
+	deflate bool  // negotiated
+	failed  bool  // the network failed
+	err     error // with which it did, found by await
+	protest bool  // the library wrote a close frame for a protocol error
 
 	sys     sysio
 	headers tracker
@@ -40,6 +41,9 @@ func newSocket(conn net.Conn) *socket {
 
 // Read implements net.Conn for the library.
 func (s *socket) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
 	if s.ahead == nil {
 		if s.c != nil {
 			s.c.out.flush(true)
@@ -64,6 +68,22 @@ func (s *socket) Read(p []byte) (int, error) {
 		s.ahead = nil
 	}
 	return n, nil
+}
+
+// await waits until there is something to read, unless the library may have
+// bytes already. It is called from the shallow end of the reader's stack, so
+// that a waiting connection needs the smallest stack there is.
+func (s *socket) await(messages uint32) {
+	if s.ahead != nil || s.err != nil || !s.sys.usable() || !s.headers.quiet(messages) {
+		return
+	}
+	b, err := s.sys.read(s.raw)
+	if err != nil {
+		s.err, s.failed = err, true
+		return
+	}
+	s.ahead, s.from = b, 0
+	s.headers.pass(b.b)
 }
 
 // badCloseText is what the library answers, with code 1002, to a close frame

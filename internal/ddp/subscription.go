@@ -26,7 +26,7 @@ type Subscription struct {
 	onStop      func()
 	docs        []*document // what it holds, oldest first; may contain some it let go
 	stale       int         // how many of docs it let go
-	login       rpc.Login
+	login       *rpc.Login
 	item        *item // while the handler runs: the message that holds the queue
 	named       bool  // a client's subscription, not a universal publication
 	ready       bool
@@ -57,7 +57,7 @@ func (p *Subscription) Session() *Session { return p.s }
 
 // Login is the user the publication runs for: it stays the old one in OnStop
 // functions while the user changes.
-func (p *Subscription) Login() rpc.Login { return p.login }
+func (p *Subscription) Login() rpc.Login { return *p.login }
 
 // Rerun tells whether the publication runs again because the user changed,
 // without a new message of the client.

@@ -30,13 +30,15 @@ type Socket struct {
 	ws   *websocket.Conn
 	sock *socket
 	out  *outbox
-	own  outbox // when no session brings its own; see WriteFrames
 
 	msg       *buffer // the message handed out last
+	messages  uint32  // handed out so far
 	limit     atomic.Int64
 	closeSent atomic.Bool
-	binary    bool // the last message was binary
-	left      func()
+	binary    bool    // the last message was binary
+	srv       *Server // counts it, until left
+	address   string
+	left      bool
 	wait      time.Duration // for a peer that takes nothing
 	linger    time.Duration
 }
@@ -55,14 +57,19 @@ const tinyReadBuffer = 128
 // ServeHTTP upgrades the request and serves the engine on a goroutine of its
 // own: the HTTP server's stack and buffers are freed.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c, peer := s.Upgrade(w, r)
+	c, peer := s.upgrade(w, r)
 	if c == nil {
 		return
 	}
 	se := newSession(s, peer)
 	se.conn = c
+	se.out.compress = c.compress()
 	c.attach(&se.out)
-	go s.run(se)
+	if !s.start(se) {
+		go s.refuse(se)
+		return
+	}
+	go s.runSocket(se, c)
 }
 
 // Upgrade checks the request (origin, caps, a proper WebSocket handshake) and
@@ -70,6 +77,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // transports that frame messages further inside a WebSocket; they pass the
 // Socket, wrapped, to Serve.
 func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request) (c *Socket, peer *rpc.Peer) {
+	c, peer = s.upgrade(w, r)
+	if c != nil {
+		c.attach(&outbox{owner: c, limit: s.limits.QueuedBytes, compress: c.compress()})
+	}
+	return c, peer
+}
+
+// compress is the size from which messages to this peer are compressed.
+func (c *Socket) compress() int {
+	if c.sock.deflate && c.srv != nil {
+		return c.srv.compress
+	}
+	return 0
+}
+
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *Socket, peer *rpc.Peer) {
 	if !websocket.IsWebSocketUpgrade(r) {
 		http.Error(w, "Not a valid websocket request", http.StatusBadRequest)
 		return nil, nil
@@ -90,22 +113,17 @@ func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request) (c *Socket, pee
 	if peer.Door == "" {
 		peer.Door = rpc.DDP
 	}
-	leave, ok := s.Admit(peer.Address)
-	if !ok {
+	if !s.enter(peer.Address) {
 		http.Error(w, "Too many connections", http.StatusServiceUnavailable)
 		return nil, nil
 	}
 	c = upgrade(w, r, s.compress > 0)
 	if c == nil {
-		leave()
+		s.leave(peer.Address)
 		return nil, nil
 	}
-	c.left = leave
-	c.own.limit = s.limits.QueuedBytes
+	c.srv, c.address = s, peer.Address
 	c.wait, c.linger = s.limits.WriteTimeout, s.limits.Linger
-	if c.sock.deflate {
-		c.own.compress = s.compress
-	}
 	c.ws.SetReadLimit(int64(max(s.limits.FrameBefore, s.limits.FrameAfter)))
 	return c, peer
 }
@@ -130,14 +148,12 @@ func upgrade(w http.ResponseWriter, r *http.Request, compress bool) *Socket {
 	c.limit.Store(64 << 10)
 	ws.SetPingHandler(c.pinged)
 	ws.SetCloseHandler(c.closed)
-	c.own.owner = c
-	c.attach(&c.own)
 	return c
 }
 
 // attach makes o the outbox through which everything leaves.
 func (c *Socket) attach(o *outbox) {
-	o.link, o.compress = c, c.own.compress
+	o.link = c
 	c.out = o
 }
 
@@ -204,6 +220,7 @@ func (c *Socket) ReadFrame() ([]byte, error) {
 			}
 		}
 		if err == io.EOF {
+			c.messages++
 			return b, nil
 		}
 	}
@@ -289,9 +306,23 @@ func (c *Socket) shut(linger bool) {
 		putBuffer(b)
 	}
 	_ = c.sock.Conn.Close()
-	if c.left != nil {
-		c.left()
+	if c.srv != nil && !c.left {
+		c.left = true
+		c.srv.leave(c.address)
 	}
+}
+
+// await lets go of the message handed out last, lets out what is queued, and
+// waits for the next bytes.
+func (c *Socket) await() {
+	if c.msg != nil {
+		putBuffer(c.msg)
+		c.msg = nil
+	}
+	if c.sock.ahead == nil {
+		c.out.flush(true)
+	}
+	c.sock.await(c.messages)
 }
 
 // sendClose sends a close frame, once.
