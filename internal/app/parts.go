@@ -65,7 +65,7 @@ func (a *App) buildCore(context.Context) (err error) {
 
 // settingsPoll is how often a node that shares its database reads the settings
 // again, should an event of the feed be lost (security S109).
-const settingsPoll = 30 * time.Second
+const settingsPoll = 5 * time.Second
 
 // newSettings makes the runtime settings with what the configuration forces.
 // They are not loaded yet.

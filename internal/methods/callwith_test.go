@@ -6,6 +6,8 @@ import (
 	"ddpserver/internal/settings"
 )
 
+func TestLauncherConversations(t *testing.T) { play(t, "launcher.txtar", nil) }
+
 // The order of decisions 8: login, shape, target, code. No step tells anything
 // of a later one.
 func TestLauncherOrder(t *testing.T) {

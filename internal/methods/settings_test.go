@@ -29,6 +29,8 @@ func find(list []record, id string) *record {
 	return nil
 }
 
+func TestSettingsConversations(t *testing.T) { play(t, "settings.txtar", nil) }
+
 func TestPublicSettings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		c := w.connect()

@@ -23,6 +23,7 @@ import (
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/feed"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
@@ -68,11 +69,18 @@ func bubble(t *testing.T, f func(t *testing.T, w *world), extra ...methods.Group
 
 func newWorld(t testing.TB, extra ...methods.Group) *world {
 	t.Helper()
-	w := &world{t: t, store: storetest.OpenSQLite(t), limiter: ratelimit.New(ratelimit.Options{}), vars: map[string]string{}}
+	return newNode(t, "n1", storetest.OpenSQLite(t), secret.Generate(), nil, extra...)
+}
+
+// newNode makes one server of several on one database. Its nodes share the key,
+// and hear of each other through events, which is nil for a server on its own.
+func newNode(t testing.TB, node string, db store.Store, rawKey []byte, events feed.Store, extra ...methods.Group) *world {
+	t.Helper()
+	w := &world{t: t, store: db, limiter: ratelimit.New(ratelimit.Options{}), vars: map[string]string{}}
 	core, logs := observer.New(zapcore.DebugLevel)
 	w.logs = logs
 	log := zap.New(core)
-	w.hub = realtime.New(realtime.Options{Node: "n1", Limiter: w.limiter, Logger: log})
+	w.hub = realtime.New(realtime.Options{Node: node, Store: events, Limiter: w.limiter, Logger: log})
 	var err error
 	check := func(err error) {
 		t.Helper()
@@ -80,9 +88,9 @@ func newWorld(t testing.TB, extra ...methods.Group) *world {
 			t.Fatal(err)
 		}
 	}
-	w.settings, err = settings.New(settings.Options{Store: w.store, Publisher: w.hub})
+	w.settings, err = settings.New(settings.Options{Store: w.store, Publisher: w.hub, Poll: 5 * time.Second})
 	check(err)
-	key, err := secret.NewKey(secret.Generate())
+	key, err := secret.NewKey(rawKey)
 	check(err)
 	w.accounts, err = accounts.New(accounts.Options{
 		Store: w.store, Settings: w.settings, Mailer: &w.mails, Feed: w.hub, Audit: &w.trail,
@@ -94,14 +102,14 @@ func newWorld(t testing.TB, extra ...methods.Group) *world {
 	check(w.settings.Load(t.Context()))
 	w.factors, err = twofactor.New(twofactor.Options{
 		Store: w.store, Settings: w.settings, Key: key, Mailer: &w.mails, Passwords: w.accounts, MailLimit: w.limiter,
-		Feed: w.hub, Audit: &w.trail, Issuer: "Test", Node: "n1",
+		Feed: w.hub, Audit: &w.trail, Issuer: "Test", Node: node,
 	})
 	check(err)
 	w.accounts.UseFactors(w.factors)
 	w.chat, err = chat.New(chat.Options{Store: w.store, Settings: w.settings, Feed: w.hub})
 	check(err)
 	check(w.chat.Start(t.Context()))
-	w.presence, err = chat.NewTracker(chat.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w.hub, Node: "n1", Alone: true, Logger: log})
+	w.presence, err = chat.NewTracker(chat.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w.hub, Node: node, Alone: events == nil, Logger: log})
 	check(err)
 	w.accounts.Follow(&chat.Follower{Rooms: w.chat, Presence: w.presence})
 	w.hub.Register(realtime.NewChat(w.hub, realtime.ChatOptions{Rooms: w.chat, Presence: w.presence}))
@@ -114,6 +122,10 @@ func newWorld(t testing.TB, extra ...methods.Group) *world {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.accounts.Run(ctx) })
+	if events != nil {
+		running.Go(func() { _ = w.hub.Run(ctx) })
+		running.Go(func() { _ = w.settings.Run(ctx) })
+	}
 	t.Cleanup(func() {
 		stop()
 		end, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -137,15 +137,13 @@ func (b *Base) roles(_ context.Context, s *ddp.Subscription) error {
 // ready and stays quiet, because clients wait for all of theirs (spec clients
 // 3.3); one that does not exist is refused.
 var (
-	allEvents = names(`public-settings-changed updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom
-		deleteEmojiCustom updateCustomUserStatus deleteCustomUserStatus public-info roles-change license`)
-	loggedEvents = names(`private-settings-changed permissions-changed roles-change user-status user-status-changed
-		Users:NameChanged Users:Deleted updateAvatar updateEmojiCustom deleteEmojiCustom updateCustomSound deleteCustomSound
-		deleteCustomUserStatus updateCustomUserStatus omnichannel.priority-changed banner-changed voip.statuschanged
-		new-banner banner-changed email-changed room-changed`)
+	allEvents = names(`public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound
+		updateEmojiCustom deleteEmojiCustom license`)
+	loggedEvents = names(`private-settings-changed permissions-changed roles-change user-status Users:NameChanged Users:Deleted
+		updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom deleteEmojiCustom updateCustomUserStatus
+		deleteCustomUserStatus banner-changed new-banner voip.statuschanged omnichannel.priority-changed license`)
 	userEvents = names(`userData message otr webrtc notification rooms-changed subscriptions-changed uiInteraction
-		force_logout banners e2ekeyRequest e2e.keyRequest video-conference videoconf voip calendar status
-		otr-state stream-notify-user settings-changed invites-changed file-uploaded sync`)
+		force_logout banners e2ekeyRequest video-conference voip.events call.hangup calendar webdav`)
 )
 
 func names(list string) map[string]bool {

@@ -1,5 +1,10 @@
 package settings
 
+import (
+	"errors"
+	"net/mail"
+)
+
 // Type says what values a setting takes; it is the "type" of its document.
 type Type string
 
@@ -169,13 +174,24 @@ func limitSettings() []Definition {
 	return append(append(ddp, rest...), feature...)
 }
 
+// mailbox accepts an address as a mail's From has it, or nothing.
+func mailbox(v any) error {
+	if v == "" {
+		return nil
+	}
+	if _, err := mail.ParseAddress(v.(string)); err != nil {
+		return errors.New("must be an e-mail address, such as name@example.com or Name <name@example.com>")
+	}
+	return nil
+}
+
 func generalSettings() []Definition {
 	t := section("General", "",
 		text(SiteName, "ddpserver", true),
 		text(Language, "en", true),
 	)
 	t = append(t, section("Email", "",
-		text(FromEmail, "", false),
+		Definition{ID: FromEmail, Type: Text, Default: "", Check: mailbox},
 		flag(PlainTextMail, false, false),
 	)...)
 	return append(t, section("Message", "",

@@ -1,0 +1,159 @@
+package methods_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/feed"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/user"
+)
+
+// cable carries events between nodes and can be cut.
+type cable struct {
+	feed.Store
+	down atomic.Bool
+}
+
+func (c *cable) AppendEvent(ctx context.Context, e feed.Event) error {
+	if c.down.Load() {
+		return errors.New("cut")
+	}
+	return c.Store.AppendEvent(ctx, e)
+}
+
+func (c *cable) EventsSince(ctx context.Context, cursor string) ([]feed.Event, string, error) {
+	if c.down.Load() {
+		return nil, "", errors.New("cut")
+	}
+	return c.Store.EventsSince(ctx, cursor)
+}
+
+// pair runs f with two nodes on one database. Users of one are known to both.
+func pair(t *testing.T, f func(t *testing.T, n1, n2 *world, link *cable)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		db, key := storetest.OpenSQLite(t), secret.Generate()
+		link := &cable{Store: db}
+		n1 := newNode(t, "n1", db, key, link)
+		n2 := newNode(t, "n2", db, key, link)
+		n1.unlimited()
+		time.Sleep(2 * time.Second)
+		f(t, n1, n2, link)
+	})
+}
+
+// S069: the switches of second factors take effect on every node within two
+// seconds, and are audited; S109: without the feed, within ten.
+func TestSettingsOnNodes(t *testing.T) {
+	pair(t, func(t *testing.T, n1, n2 *world, link *cable) {
+		n1.user("ada")
+		c := n2.as("ada")
+		if _, fail := c.call("2fa:disable-email"); fail.code() != "totp-required" {
+			t.Fatalf("%s", fail.code())
+		}
+		if fail := c.sub("s", "stream-notify-all", "public-settings-changed", false); fail != nil {
+			t.Fatal(fail.code())
+		}
+		c.other = nil
+		n1.set(settings.TwoFactorEnabled, false)
+		time.Sleep(2 * time.Second)
+		if _, fail := c.call("2fa:disable-email"); fail != nil {
+			t.Errorf("the other node did not follow: %s", fail.code())
+		}
+		if f := c.event(); !strings.Contains(f.text, `"_id":"Accounts_TwoFactorAuthentication_Enabled","value":false`) {
+			t.Errorf("not pushed: %s", f.text)
+		}
+		link.down.Store(true)
+		n1.set(settings.TwoFactorEnabled, true)
+		time.Sleep(6 * time.Second)
+		if !n2.settings.Bool(settings.TwoFactorEnabled) {
+			t.Error("without the feed the other node does not follow")
+		}
+	})
+}
+
+// S061, S044, S109: tokens, roles and accounts that change on one node count on
+// the other: connections close within two seconds, and with the feed cut the
+// next call finds out by itself.
+func TestAccountsOnNodes(t *testing.T) {
+	pair(t, func(t *testing.T, n1, n2 *world, link *cable) {
+		ada := n1.user("ada")
+		n1.user("root", "role=admin")
+		c1, c2 := n1.as("ada"), n2.as("ada")
+		shared := n2.connect().resume(c1)
+		if _, fail := c1.call("logout"); fail != nil {
+			t.Fatal(fail.code())
+		}
+		if !shared.closed(2 * time.Second) {
+			t.Error("a connection with the dead token is open on the other node")
+		}
+		if _, fail := c2.call("getServerInfo"); fail != nil {
+			t.Errorf("another token of the account: %s", fail.code())
+		}
+		if _, fail := n1.as("root").call("setUserActiveStatus", ada.ID, false); fail.code() == "totp-required" {
+			_, fail = n1.as("root").call("setUserActiveStatus", ada.ID, false, answer(digestOf("root"), "password"))
+			if fail != nil {
+				t.Fatal(fail.code())
+			}
+		} else if fail != nil {
+			t.Fatal(fail.code())
+		}
+		if !c2.closed(2 * time.Second) {
+			t.Error("a connection of a deactivated account is open on the other node")
+		}
+
+		// The cable is cut: what is written counts for the next call.
+		bob := n1.user("bob", "role=admin")
+		c3 := n2.as("bob")
+		link.down.Store(true)
+		if _, fail := c3.call("private-settings/get"); fail != nil {
+			t.Fatal(fail.code())
+		}
+		roles := []string{"user"}
+		if _, err := n1.store.UpdateUser(t.Context(), bob.ID, user.Change{Roles: &roles, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if raw, fail := c3.call("private-settings/get"); fail != nil || string(raw) != "[]" {
+			t.Errorf("a role that was taken away: %.40s %s", raw, fail.code())
+		}
+		if _, err := n1.store.UpdateUser(t.Context(), bob.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if _, fail := c3.call("getServerInfo"); fail.code() != "error-not-authorized" {
+			t.Errorf("a dead token: %s", fail.code())
+		}
+	})
+}
+
+// After a cut long enough to lose events, everything that is shown is read anew.
+func TestAccountsAfterCut(t *testing.T) {
+	pair(t, func(t *testing.T, n1, n2 *world, link *cable) {
+		ada, bob := n1.user("ada"), n1.user("bob")
+		link.down.Store(true)
+		time.Sleep(3 * time.Minute)
+		c, d := n2.as("ada"), n2.as("bob")
+		c.other = nil
+		name := "New name"
+		if _, err := n1.store.UpdateUser(t.Context(), ada.ID, user.Change{Name: &name, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n1.store.UpdateUser(t.Context(), bob.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		link.down.Store(false)
+		if f := c.event(); f.Msg != "changed" || string(f.Fields) != `{"name":"New name"}` {
+			t.Errorf("got %s", f.text)
+		}
+		if !d.closed(2 * time.Second) {
+			t.Error("a connection with a dead token is open")
+		}
+	})
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package ratelimit
+
+// strangers is how many names TestMemory sends.
+const strangers = 1_000_000
