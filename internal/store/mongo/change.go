@@ -64,6 +64,13 @@ const lostRaces = 1000
 // run applies a plan. try is its meaning on a value (package rule, user.Change):
 // it decides between a condition that does not hold and a lost race.
 func (s *Store) run(ctx context.Context, id string, p plan, try func(*user.User) error) (*user.User, error) {
+	if len(p.rewrite) > 0 {
+		unlock, err := s.locks.lock(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
 	for range lostRaces {
 		step := p
 		if len(p.rewrite) > 0 {

@@ -27,8 +27,9 @@ type guardDoc struct {
 	ForgetAt time.Time `bson:"forgetAt,omitempty"` // for the TTL index
 }
 
-// locks keeps the goroutines of this node that change the same guard from
-// racing each other: the compare-and-set loop is then only for other nodes.
+// locks keeps the goroutines of this node that look at one document and then
+// replace a part of it from racing each other: the compare-and-set loop is then
+// only for other nodes and other kinds of updates.
 type locks struct {
 	seed  maphash.Seed
 	slots [64]chan struct{}

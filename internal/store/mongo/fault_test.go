@@ -1,0 +1,466 @@
+package mongo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/mail"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store/mongo"
+	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
+)
+
+var limits = twofactor.Limits{MaxRecent: 100, Window: time.Hour, MaxInRow: 100}
+
+// start opens a store on a server that can be made to fail.
+func start(t *testing.T, o mongo.Options) (*mongo.Store, *mongotest.Server, database) {
+	t.Helper()
+	server := mongotest.StartServer(t)
+	d := database{server.URI()}
+	s, err := mongo.Open(t.Context(), d.url, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, server, d
+}
+
+func createAnn(t *testing.T, s *mongo.Store) {
+	t.Helper()
+	u := &user.User{ID: "ann", Username: "ann", CreatedAt: time.Now(), Services: user.Services{
+		TOTP:   &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"b"}},
+		Resume: &user.Resume{LoginTokens: []user.LoginToken{{HashedToken: "h", When: time.Now()}}}}}
+	if err := s.CreateUser(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOneFault: the driver repeats a command once; its effect is there once.
+func TestOneFault(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]mongotest.Fault{
+		"dropped before": {DropBefore: true}, "dropped after": {DropAfter: true}, "not primary": mongotest.NotPrimary("", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, server, _ := start(t, mongo.Options{})
+			createAnn(t, s)
+			inject := func(command string) {
+				fault.Command = command
+				server.Inject(fault)
+			}
+			inject("insert")
+			if _, err := s.CountAttempt(t.Context(), "ann", "totp", time.Now(), limits); err != nil {
+				t.Fatal(err)
+			}
+			inject("update")
+			if _, err := s.CountAttempt(t.Context(), "ann", "totp", time.Now(), limits); err != nil {
+				t.Fatal(err)
+			}
+			if g, err := s.Guard(t.Context(), "ann"); err != nil || g.Received != 2 || len(g.Recent) != 2 {
+				t.Errorf("two answers counted as %+v, %v", g, err)
+			}
+			inject("findAndModify")
+			if err := s.UseTOTPStep(t.Context(), "ann", "s", 5); err != nil {
+				t.Fatal(err)
+			}
+			inject("findAndModify")
+			if u, err := s.UpdateUser(t.Context(), "ann", user.Change{AddToken: &user.LoginToken{HashedToken: "h2"}, At: time.Now()}); err != nil || len(u.Services.Resume.LoginTokens) != 2 {
+				t.Errorf("%+v, %v", u, err)
+			}
+			inject("find")
+			if u, err := s.UserByID(t.Context(), "ann"); err != nil || u.Services.TOTP.LastStep != 5 {
+				t.Errorf("%+v, %v", u, err)
+			}
+		})
+	}
+}
+
+// TestUnknownOutcome: whatever cannot be known is a refusal.
+func TestUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]mongotest.Fault{
+		"dropped before": {DropBefore: true}, "dropped after": {DropAfter: true}, "not primary": mongotest.NotPrimary("", 1),
+		"no majority": {WriteConcernCode: 64}, "out of disk space": {Code: 14031, Name: "OutOfDiskSpace"}, "too slow": {Delay: 100 * time.Millisecond, DropBefore: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, server, _ := start(t, mongo.Options{})
+			createAnn(t, s)
+			for what, do := range operations(s) {
+				// The driver tries again until the time is up.
+				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+				defer cancel()
+				fault.Times = -1
+				for _, command := range []string{"insert", "update", "delete", "findAndModify"} {
+					fault.Command = command
+					server.Inject(fault)
+				}
+				if err := do(ctx); !errors.Is(err, dberr.Unavailable) {
+					t.Errorf("%s: got %v, want unavailable", what, err)
+				}
+				server.Heal()
+			}
+		})
+	}
+}
+
+// operations is every operation that writes. Each would succeed on a sound server.
+func operations(s *mongo.Store) map[string]func(context.Context) error {
+	now := time.Now()
+	return map[string]func(context.Context) error{
+		"CreateUser": func(ctx context.Context) error { return s.CreateUser(ctx, &user.User{ID: "x", CreatedAt: now}) },
+		"DeleteUser": func(ctx context.Context) error { return s.DeleteUser(ctx, "x") },
+		"UpdateUser": func(ctx context.Context) error {
+			_, err := s.UpdateUser(ctx, "ann", user.Change{Name: new(string), At: now})
+			return err
+		},
+		"UseTOTPStep":   func(ctx context.Context) error { return s.UseTOTPStep(ctx, "ann", "s", now.Unix()) },
+		"UseBackupCode": func(ctx context.Context) error { return s.UseBackupCode(ctx, "ann", "b") },
+		"SetTrust":      func(ctx context.Context) error { return s.SetTrust(ctx, "ann", "h", "f", now) },
+		"CountAttempt": func(ctx context.Context) error {
+			_, err := s.CountAttempt(ctx, "ann", "totp", now, limits)
+			return err
+		},
+		"ResetGuard": func(ctx context.Context) error { return s.ResetGuard(ctx, "ann") },
+		"AddMailCode": func(ctx context.Context) error {
+			_, err := s.AddMailCode(ctx, "ann", twofactor.MailCode{Digest: "d", Expire: now.Add(time.Hour)}, now, twofactor.MailRules{MaxAlive: 5, MaxMails: 50, Window: time.Hour})
+			return err
+		},
+		"SaveSettings": func(ctx context.Context) error {
+			return s.SaveSettings(ctx, []settings.Stored{{ID: "a", Value: true}})
+		},
+		"PutMail": func(ctx context.Context) error { return s.PutMail(ctx, mail.Item{ID: "m"}, 10) },
+		"ClaimMail": func(ctx context.Context) error {
+			_, err := s.ClaimMail(ctx, "n", now, time.Minute)
+			return err
+		},
+		"DeleteMail":  func(ctx context.Context) error { return s.DeleteMail(ctx, "m") },
+		"AppendEvent": func(ctx context.Context) error { return s.AppendEvent(ctx, feed.Event{ID: "e", At: now}) },
+	}
+}
+
+// TestErrorsQuoteNothing: the text of errors never holds what is stored.
+func TestErrorsQuoteNothing(t *testing.T) {
+	s, server, d := start(t, mongo.Options{})
+	createAnn(t, s)
+	d.Plant(t, bson.D{{Key: "_id", Value: "broken"}, {Key: "services", Value: bson.D{{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: "SECRET"}}}}}})
+	var errs []error
+	collect := func(_ any, err error) {
+		if err == nil {
+			t.Error("no error")
+		} else {
+			errs = append(errs, err)
+		}
+	}
+	collect(s.UpdateUser(t.Context(), "broken", user.Change{AddToken: &user.LoginToken{HashedToken: "SECRET"}, At: time.Now()}))
+	collect(s.UserByID(t.Context(), "broken"))
+	collect(nil, s.CreateUser(t.Context(), &user.User{ID: "SECRET", Username: "ann"}))
+	server.Inject(mongotest.Fault{Command: "findAndModify", Times: -1, DropAfter: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+	defer cancel()
+	collect(s.UpdateUser(ctx, "ann", user.Change{Bcrypt: new("SECRET"), At: time.Now()}))
+	for _, err := range errs {
+		if strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%q quotes the document", err)
+		}
+	}
+}
+
+// TestConcerns: writes are majority and journaled, reads majority, all at the primary.
+func TestConcerns(t *testing.T) {
+	s, server, _ := start(t, mongo.Options{})
+	createAnn(t, s)
+	var mu sync.Mutex
+	seen := make(map[string]int)
+	server.Watch(func(command string, doc []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[command]++
+		raw := bson.Raw(doc)
+		switch command {
+		case "insert", "update", "delete", "findAndModify":
+			wc := raw.Lookup("writeConcern")
+			w, _ := wc.Document().Lookup("w").StringValueOK()
+			if j, _ := wc.Document().Lookup("j").BooleanOK(); w != "majority" || !j {
+				t.Errorf("%s with write concern %v", command, wc)
+			}
+		case "find", "aggregate":
+			if level, _ := raw.Lookup("readConcern", "level").StringValueOK(); level != "majority" {
+				t.Errorf("%s with read concern %v", command, raw.Lookup("readConcern"))
+			}
+		}
+		if mode, ok := raw.Lookup("$readPreference", "mode").StringValueOK(); ok && mode != "primary" {
+			t.Errorf("%s reads from %s", command, mode)
+		}
+	})
+	for what, do := range operations(s) {
+		if err := do(t.Context()); errors.Is(err, dberr.Unavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, _, err := s.ListUsers(t.Context(), 0, 10); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, command := range []string{"insert", "update", "delete", "findAndModify", "find", "aggregate"} {
+		if seen[command] == 0 {
+			t.Errorf("no %s was seen", command)
+		}
+	}
+}
+
+func TestDownAndUp(t *testing.T) {
+	t.Parallel()
+	s, server, _ := start(t, mongo.Options{})
+	createAnn(t, s)
+	server.Down()
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := s.Ping(ctx); !errors.Is(err, dberr.Unavailable) {
+		t.Errorf("ping: %v", err)
+	}
+	if err := s.UseTOTPStep(ctx, "ann", "s", 5); !errors.Is(err, dberr.Unavailable) {
+		t.Errorf("step: %v", err)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("took %v to refuse", took)
+	}
+	server.Up()
+	begin = time.Now()
+	if err := s.UseTOTPStep(t.Context(), "ann", "s", 6); err != nil {
+		t.Fatalf("after %v: %v", time.Since(begin), err)
+	}
+}
+
+// TestSettingsSurvive: once the batch is in, it counts, whatever fails then.
+func TestSettingsSurvive(t *testing.T) {
+	t.Parallel()
+	s, server, d := start(t, mongo.Options{})
+	values := func(s *mongo.Store) string {
+		all, err := s.Settings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := ""
+		for _, v := range all {
+			out += fmt.Sprintf("%s=%v ", v.ID, v.Value)
+		}
+		return out
+	}
+	save := func(n int64) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		return s.SaveSettings(ctx, []settings.Stored{{ID: "a", Value: n, UpdatedAt: time.Now()}, {ID: "b", Value: n, UpdatedAt: time.Now()}})
+	}
+	if err := save(1); err != nil {
+		t.Fatal(err)
+	}
+	// A crash before anything was applied, and one in the middle.
+	for n, skip := range []int{0, 1} {
+		server.Inject(mongotest.Fault{Command: "update", Skip: skip, Times: -1, DropBefore: true})
+		if err := save(int64(n + 2)); err != nil {
+			t.Fatal(err)
+		}
+		server.Heal()
+		want := fmt.Sprintf("a=%d b=%d ", n+2, n+2)
+		if got := values(s); got != want {
+			t.Errorf("read through: %s, want %s", got, want)
+		}
+	}
+	// The batch itself fails: nothing is saved.
+	server.Inject(mongotest.Fault{Command: "insert", Times: -1, DropBefore: true})
+	if err := save(9); !errors.Is(err, dberr.Unavailable) {
+		t.Errorf("got %v", err)
+	}
+	server.Heal()
+	again, err := mongo.Open(t.Context(), d.url, mongo.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if got := values(again); got != "a=3 b=3 " {
+		t.Errorf("after recovery: %s", got)
+	}
+	d.driver(t, func(ctx context.Context, db *driver.Database) error {
+		n, err := db.Collection("ddpserver_setting_batches").CountDocuments(ctx, bson.D{})
+		if n != 0 {
+			t.Errorf("%d batches left after recovery", n)
+		}
+		raw, err2 := db.Collection("rocketchat_settings").FindOne(ctx, bson.D{{Key: "_id", Value: "b"}}).Raw()
+		if v, _ := raw.Lookup("value").AsInt64OK(); v != 3 {
+			t.Errorf("document %v", raw)
+		}
+		return errors.Join(err, err2)
+	})
+}
+
+// TestOutboxCounterRepairsItself: a crash between counter and item costs room
+// for a minute only.
+func TestOutboxCounterRepairsItself(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s, server, _ := start(t, mongo.Options{Now: func() time.Time { return now }})
+	put := func(id string) error { return s.PutMail(t.Context(), mail.Item{ID: id, CreatedAt: now}, 2) }
+	server.Inject(mongotest.Fault{Command: "insert", Times: -1, DropBefore: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := s.PutMail(ctx, mail.Item{ID: "lost"}, 2); !errors.Is(err, dberr.Unavailable) {
+		t.Fatal(err)
+	}
+	server.Heal()
+	if err := put("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := put("b"); !errors.Is(err, dberr.Exhausted) {
+		t.Fatalf("got %v, want exhausted while the lost one may still come", err)
+	}
+	now = now.Add(2 * time.Minute)
+	if err := put("b"); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Minute)
+	if err := put("c"); !errors.Is(err, dberr.Exhausted) {
+		t.Fatalf("got %v, want exhausted", err)
+	}
+}
+
+// TestLateEvent: an event that becomes visible after a younger one is delivered.
+func TestLateEvent(t *testing.T) {
+	s, _, d := start(t, mongo.Options{})
+	_, cursor, err := s.EventsSince(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AppendEvent(t.Context(), feed.Event{ID: "young", Node: "n", Kind: feed.UserChanged, Key: "k", At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	events, cursor, err := s.EventsSince(t.Context(), cursor)
+	if err != nil || len(events) != 1 {
+		t.Fatal(events, err)
+	}
+	d.driver(t, func(ctx context.Context, db *driver.Database) error {
+		_, err := db.Collection("ddpserver_events").InsertOne(ctx, bson.D{{Key: "_id", Value: "late"}, {Key: "kind", Value: "user-changed"},
+			{Key: "ts", Value: bson.Timestamp{T: uint32(time.Now().Unix()) - 2, I: 1}}})
+		return err
+	})
+	if events, _, err = s.EventsSince(t.Context(), cursor); err != nil || len(events) != 1 || events[0].ID != "late" {
+		t.Errorf("got %v, %v, want the late one only", events, err)
+	}
+}
+
+// TestAdopt: a database of Rocket.Chat, with its own indexes and a few oddities.
+func TestAdopt(t *testing.T) {
+	server := mongotest.StartServer(t)
+	d := database{server.URI()}
+	d.driver(t, func(ctx context.Context, db *driver.Database) error {
+		_, err := db.Collection("users").Indexes().CreateMany(ctx, []driver.IndexModel{
+			{Keys: bson.D{{Key: "username", Value: 1}}, Options: options.Index().SetUnique(true).SetSparse(true)},
+			{Keys: bson.D{{Key: "emails.address", Value: 1}}, Options: options.Index().SetUnique(true).SetSparse(true)},
+			{Keys: bson.D{{Key: "services.resume.loginTokens.hashedToken", Value: 1}}, Options: options.Index().SetName("other_name")},
+		})
+		return err
+	})
+	plain := func(id, name string, emails ...any) bson.D {
+		doc := bson.D{{Key: "_id", Value: id}, {Key: "createdAt", Value: time.Now()}, {Key: "username", Value: name}}
+		if len(emails) > 0 {
+			doc = append(doc, bson.E{Key: "emails", Value: bson.A(emails)})
+		}
+		return doc
+	}
+	address := func(a string) bson.D {
+		return bson.D{{Key: "address", Value: a}, {Key: "verified", Value: true}}
+	}
+	d.Plant(t, plain("1", "Ann", address("Ann@Example.org"), address("second@example.org")))
+	d.Plant(t, plain("2", "ann", address("other@example.org")))
+	d.Plant(t, plain("3", "carl", "not a document", 5))
+	d.Plant(t, bson.D{{Key: "_id", Value: "4"}, {Key: "username", Value: 17}})
+	for i := range 150 { // more than one batch of a cursor
+		d.Plant(t, plain(fmt.Sprint("m", i), fmt.Sprint("Many", i)))
+	}
+	core, logs := observer.New(zap.WarnLevel)
+	for range 2 { // the second time there is nothing to do
+		s, err := mongo.Open(t.Context(), d.url, mongo.Options{Logger: zap.New(core)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[string]string{"ann": "1", "carl": "3", "many149": "m149"} {
+			if u, err := s.UserByUsername(t.Context(), key); want == "3" && err == nil || want != "3" && (err != nil || u.ID != want) {
+				t.Errorf("%s is %+v, %v", key, u, err)
+			}
+		}
+		for key, want := range map[string]string{"ann@example.org": "1", "second@example.org": "1", "other@example.org": "2"} {
+			if u, err := s.UserByEmail(t.Context(), key); err != nil || u.ID != want {
+				t.Errorf("%s is %+v, %v", key, u, err)
+			}
+		}
+		err = s.CreateUser(t.Context(), &user.User{ID: "new", Username: "MANY7"})
+		if !errors.Is(err, dberr.DuplicateUsername) {
+			t.Errorf("an adopted name was given away: %v", err)
+		}
+		if _, err := s.UpdateUser(t.Context(), "2", user.Change{Emails: &[]user.Email{{Address: "second@example.org"}}, At: time.Now()}); !errors.Is(err, dberr.DuplicateEmail) {
+			t.Errorf("an adopted address was given away: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clashes := logs.FilterField(zap.String("user_id", "2")).Len() + logs.FilterField(zap.String("user_id", "1")).Len()
+	if clashes != 2 || logs.Len() != 2 {
+		t.Errorf("reported %v, want the clash of Ann and ann at each start", logs.All())
+	}
+}
+
+func TestOpenFails(t *testing.T) {
+	t.Parallel()
+	server := mongotest.StartServer(t)
+	weak := database{server.URI()}
+	weak.driver(t, func(ctx context.Context, db *driver.Database) error {
+		_, err := db.Collection("users").Indexes().CreateOne(ctx, driver.IndexModel{Keys: bson.D{{Key: "ddpUsernameKey", Value: 1}}})
+		return err
+	})
+	for url, want := range map[string]string{
+		"":                                       "must start with mongodb://",
+		"localhost":                              "must start with mongodb://",
+		"postgres://u:hunter2@localhost/db":      "scheme",
+		"mongodb://u:hunter2@localhost":          "names no database",
+		"mongodb://u:hunter2@localhost/?x=y":     "names no database",
+		"mongodb://u:hunter2@local host:x/db":    "",
+		"mongodb://u:hunter2@127.0.0.1:1/db":     "does not answer",
+		"mongodb://u:hunter2@127.0.0.1:1/db?w=x": "",
+		weak.url:                                 "drop it",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		s, err := mongo.Open(ctx, url, mongo.Options{})
+		cancel()
+		if err == nil {
+			_ = s.Close()
+			t.Errorf("%q was opened", url)
+			continue
+		}
+		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v, want %q", url, err, want)
+		}
+	}
+}
