@@ -2,6 +2,8 @@
 // store and wraps no driver.
 package dberr
 
+//lint:file-ignore ST1012 the package name says what these are: dberr.NotFound reads better than dberr.ErrNotFound
+
 import "errors"
 
 var (

@@ -51,7 +51,6 @@ func exact(props ...property) Schema {
 
 func text() Schema            { return Schema{"type": "string"} }
 func boolean() Schema         { return Schema{"type": "boolean"} }
-func number() Schema          { return Schema{"type": "number"} }
 func integer() Schema         { return Schema{"type": "integer"} }
 func dateTime() Schema        { return Schema{"type": "string", "format": "date-time"} }
 func anything() Schema        { return Schema{} }
@@ -77,9 +76,6 @@ func either(schemas ...Schema) Schema {
 	}
 	return Schema{"anyOf": a}
 }
-
-// nullable also accepts null.
-func nullable(s Schema) Schema { return either(s, Schema{"type": "null"}) }
 
 // about adds a description.
 func (s Schema) about(d string) Schema {
