@@ -9,7 +9,6 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
-	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -49,12 +48,12 @@ func isOAuth(u *user.User) bool {
 }
 
 // Verify spends the whole live set when the code is one of it.
-func (f emailFactor) Verify(ctx context.Context, u *user.User, code string) (string, error) {
+func (f emailFactor) Verify(ctx context.Context, r Request, code string) (string, error) {
 	digits, ok := normalizeMailCode(code)
 	if !ok {
 		return "", nil
 	}
-	switch err := f.store.UseMailCode(ctx, u.ID, f.mailDigest(u.ID, digits), f.now()); {
+	switch err := f.store.UseMailCode(ctx, r.User.ID, f.mailDigest(r.User.ID, digits), f.now()); {
 	case err == nil:
 		return Email, nil
 	case errors.Is(err, dberr.Conflict), errors.Is(err, dberr.NotFound):
@@ -65,7 +64,8 @@ func (f emailFactor) Verify(ctx context.Context, u *user.User, code string) (str
 }
 
 // Prepare mails a code if none is alive and sends.
-func (f emailFactor) Prepare(ctx context.Context, u *user.User, p *rpc.Peer, d *Details, send bool) error {
+func (f emailFactor) Prepare(ctx context.Context, r Request, d *Details, send bool) error {
+	u := r.User
 	d.EmailOrUsername = u.Username
 	if addresses := u.VerifiedEmails(); u.Username == "" && len(addresses) > 0 {
 		d.EmailOrUsername = addresses[0] // who has no user name logged in with an address
@@ -76,10 +76,10 @@ func (f emailFactor) Prepare(ctx context.Context, u *user.User, p *rpc.Peer, d *
 	}
 	live := f.alive(g)
 	if len(live) == 0 && send && !f.blocked(g, Email) {
-		if err := f.payMail(p); err != nil {
+		if err := f.payMail(r.Peer); err != nil {
 			return err
 		}
-		if live, d.CodeGenerated, err = f.mailCode(ctx, u, p, g, true); err != nil {
+		if live, d.CodeGenerated, err = f.mailCode(ctx, r, g, true); err != nil {
 			return err
 		}
 	}
@@ -130,11 +130,11 @@ func (s *Service) alive(g Guard) []MailCode {
 	return live
 }
 
-// mailCode adds a code to the live set and mails it. sent is false when the set
+// mailCode adds a code to the live set of r.User and mails it. sent is false when the set
 // is full, or onlyIfNone and one was alive. Over the account's mail budget:
 // too-many-requests. The network address has paid already (payMail).
-func (s *Service) mailCode(ctx context.Context, u *user.User, p *rpc.Peer, g Guard, onlyIfNone bool) (live []MailCode, sent bool, err error) {
-	now := s.now()
+func (s *Service) mailCode(ctx context.Context, r Request, g Guard, onlyIfNone bool) (live []MailCode, sent bool, err error) {
+	u, now := r.User, s.now()
 	digits := random.Digits(6)
 	code := MailCode{Digest: s.mailDigest(u.ID, digits), CreatedAt: now, Expire: now.Add(s.codeLife())}
 	rules := MailRules{
@@ -162,8 +162,7 @@ func (s *Service) mailCode(ctx context.Context, u *user.User, p *rpc.Peer, g Gua
 		}
 		return nil, false, fmt.Errorf("mailing a code: %w", err)
 	}
-	e := event{act: "code_sent", outcome: "ok", factor: Email, user: u.ID}
-	s.record(Request{Peer: p}, e)
+	s.record(r, event{act: "code_sent", outcome: "ok", factor: Email, user: u.ID})
 	return live, true, nil
 }
 

@@ -78,7 +78,7 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 	case err != nil:
 		return nil, fmt.Errorf("counting an answer to a pending secret: %w", err)
 	}
-	at := s.pendingStep(r, u, t.TempSecret)
+	at := s.pendingStep(r, t.TempSecret)
 	if at < 0 {
 		return nil, s.refuse(r, TOTP, ErrInvalidTOTP)
 	}
@@ -97,11 +97,11 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 }
 
 // pendingStep is the newest time step whose code the answer is, or -1.
-func (s *Service) pendingStep(r Request, u *user.User, pending string) int64 {
+func (s *Service) pendingStep(r Request, pending string) int64 {
 	if r.NonString || !sixDigits(r.Code) {
 		return -1
 	}
-	plain, ok := s.openSecret(u, pending)
+	plain, ok := s.openSecret(r, pending)
 	if !ok {
 		return -1
 	}
@@ -188,7 +188,8 @@ func (s *Service) proveTOTP(ctx context.Context, r Request) (*user.User, bool, e
 	if r.NonString {
 		code = ""
 	}
-	a, err := s.prove(ctx, u, totpFactor{s}, 0, code)
+	r.User = u
+	a, err := s.prove(ctx, r, totpFactor{s}, 0, code)
 	switch {
 	case err != nil:
 		return nil, false, s.refuse(r, TOTP, err)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"ddpserver/internal/ejson"
-	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
 )
 
@@ -27,13 +26,13 @@ type Factor interface {
 	// Tries is how many answers a live set of codes survives; 0 when the factor
 	// has no sets.
 	Tries() int
-	// Verify compares an answer that was counted already, and spends it. It
-	// returns what was accepted (the name, or "backup"), or "" for a wrong
-	// answer. It does not ask Enabled.
-	Verify(ctx context.Context, u *user.User, code string) (accepted string, err error)
-	// Prepare fills in the details of a challenge and, when send is set, makes
-	// sure that the owner has a code to answer with.
-	Prepare(ctx context.Context, u *user.User, p *rpc.Peer, d *Details, send bool) error
+	// Verify compares an answer to r.User's factor that was counted already, and
+	// spends it. It returns what was accepted (the name, or "backup"), or "" for
+	// a wrong answer. It does not ask Enabled, and does not look at r's answer.
+	Verify(ctx context.Context, r Request, code string) (accepted string, err error)
+	// Prepare fills in the details of a challenge to r.User and, when send is
+	// set, makes sure that the owner has a code to answer with.
+	Prepare(ctx context.Context, r Request, d *Details, send bool) error
 }
 
 // Details describe a challenge to the client (decisions 2 and 8). They stand in

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -23,20 +22,18 @@ func (f passwordFactor) Enabled(u *user.User) bool {
 	return f.config.Bool(settings.TwoFactorPasswordFallback) && u.Bcrypt() != ""
 }
 
-func (f passwordFactor) Verify(ctx context.Context, u *user.User, code string) (string, error) {
+func (f passwordFactor) Verify(ctx context.Context, r Request, code string) (string, error) {
 	digest, ok := passwordDigest(code)
-	if !ok || u.Bcrypt() == "" {
+	if !ok || r.User.Bcrypt() == "" {
 		return "", nil
 	}
-	if ok, err := f.passwords.VerifyPassword(ctx, u, digest); err != nil || !ok {
+	if ok, err := f.passwords.VerifyPassword(ctx, r.User, digest); err != nil || !ok {
 		return "", err
 	}
 	return Password, nil
 }
 
-func (passwordFactor) Prepare(context.Context, *user.User, *rpc.Peer, *Details, bool) error {
-	return nil
-}
+func (passwordFactor) Prepare(context.Context, Request, *Details, bool) error { return nil }
 
 // passwordDigest checks that code is 64 hex digits and writes them small.
 func passwordDigest(code string) (string, bool) {

@@ -1,6 +1,7 @@
 package twofactor_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -363,6 +364,43 @@ func TestS059PrivateAnswers(t *testing.T) {
 		got, err := w.svc.SendCode(ctx, a.ask(), "ALICE")
 		if err != nil || fmt.Sprint(got) != "[alice@example.org]" {
 			t.Errorf("alice herself: %v %v", got, err)
+		}
+	})
+}
+
+// panicking is a store that panics where a request goes on behind the asker's back.
+type panicking struct{ twofactor.Store }
+
+func (panicking) UserByUsername(context.Context, string) (*user.User, error) { panic("canary") }
+
+// What happens behind the asker's back cannot bring the server down.
+func TestPrivateAnswersContainPanics(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.set(settings.TwoFactorPrivateAnswers, true)
+		svc := w.service(panicking{w.store})
+		if got, err := svc.SendCode(ctx, twofactor.Request{Peer: home}, "alice"); err != nil || len(got) != 0 {
+			t.Errorf("%v %v", got, err)
+		}
+		svc.Close()
+		if w.trail.count("code_sent", "error") != 1 {
+			t.Error("the panic is not in the audit stream")
+		}
+	})
+}
+
+// With private answers a network address pays for every request.
+func TestPrivateAnswersAreLimited(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.set(settings.TwoFactorPrivateAnswers, true)
+		for i := range 25 {
+			_, err := w.svc.SendCode(ctx, twofactor.Request{Peer: home}, "nobody")
+			if want := map[bool]string{true: "", false: "too-many-requests"}[i < 20]; id(err) != want {
+				t.Errorf("request %d: %v", i+1, err)
+			}
+			w.svc.Close()
+		}
+		if n := w.trail.count("code_sent", "limited"); n != 5 {
+			t.Errorf("%d events of the limit", n)
 		}
 	})
 }

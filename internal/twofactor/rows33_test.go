@@ -394,5 +394,10 @@ func TestS085BoundToOwner(t *testing.T) {
 		if w.trail.count("secret_unreadable", "error") == 0 {
 			t.Error("no event for the secret that could not be opened")
 		}
+		for _, e := range w.trail.events {
+			if e.Act == "secret_unreadable" && (e.User != b.id || e.Door != "ddp" || e.Address != home.Address || e.Method != "probe") {
+				t.Errorf("event %+v", e)
+			}
+		}
 	})
 }

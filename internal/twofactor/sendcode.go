@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/fault"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
@@ -34,11 +35,11 @@ func (s *Service) SendCode(ctx context.Context, r Request, emailOrUsername strin
 	if s.config.Bool(settings.TwoFactorPrivateAnswers) && !isCalled(r.User, key) {
 		return s.sendUnseen(ctx, r, key)
 	}
-	u, err := s.find(ctx, key)
+	got, err := s.sendTo(ctx, r, key, true)
 	if err != nil {
-		return nil, err
+		s.recordUnsent(r, err)
 	}
-	return s.sendCode(ctx, r.Peer, u, true)
+	return got, err
 }
 
 // sendUnseen does the work behind the asker's back, so that neither the answer
@@ -46,6 +47,7 @@ func (s *Service) SendCode(ctx context.Context, r Request, emailOrUsername strin
 // for every request, whether a mail comes of it or not.
 func (s *Service) sendUnseen(ctx context.Context, r Request, key string) ([]string, error) {
 	if err := s.payMail(r.Peer); err != nil {
+		s.recordUnsent(r, err)
 		return nil, err
 	}
 	select {
@@ -58,30 +60,47 @@ func (s *Service) sendUnseen(ctx context.Context, r Request, key string) ([]stri
 	s.background.Go(func() {
 		defer cancel()
 		defer func() { <-s.slots }()
-		u, err := s.find(ctx, key)
-		if err == nil {
-			_, err = s.sendCode(ctx, r.Peer, u, false)
-		}
-		if err != nil {
+		defer func() { // no router stands around this goroutine
+			if v := recover(); v != nil {
+				s.recordUnsent(r, errPanicked)
+			}
+		}()
+		if _, err := s.sendTo(ctx, r, key, false); err != nil {
 			s.recordUnsent(r, err)
 		}
 	})
 	return []string{}, nil
 }
 
-// recordUnsent books a request of a stranger that came to nothing.
+// errPanicked stands for a panic in the background; its text may hold anything.
+var errPanicked = errors.New("a code request panicked")
+
+// recordUnsent books a request that came to nothing.
 func (s *Service) recordUnsent(r Request, err error) {
 	e := event{act: "code_sent", outcome: "error", factor: Email}
-	if errors.Is(err, ErrInvalidUser) || errors.Is(err, ErrMaxAttempts) || errors.Is(err, tooMany) {
-		e.outcome = "refused"
+	if f, safe := fault.From(err); safe {
+		e.outcome, e.reason = "refused", f.ID()
+		if errors.Is(err, ErrMaxAttempts) || errors.Is(err, tooMany) {
+			e.outcome = "limited"
+		}
 	}
 	s.record(r, e)
 }
 
-// sendCode mails a code to u if its factor and its budgets allow. pay charges
-// the network address for the mail.
-func (s *Service) sendCode(ctx context.Context, p *rpc.Peer, u *user.User, pay bool) ([]string, error) {
-	f := emailFactor{s}
+// sendTo finds the account that is called that and mails it a code.
+func (s *Service) sendTo(ctx context.Context, r Request, key string, pay bool) ([]string, error) {
+	u, err := s.find(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	r.User = u
+	return s.sendCode(ctx, r, pay)
+}
+
+// sendCode mails a code to r.User, now the account that was named, if its factor
+// and its budgets allow. pay charges the network address for the mail.
+func (s *Service) sendCode(ctx context.Context, r Request, pay bool) ([]string, error) {
+	f, u := emailFactor{s}, r.User
 	if !s.config.Bool(settings.TwoFactorEnabled) || !f.Enabled(u) {
 		return []string{}, nil
 	}
@@ -95,11 +114,11 @@ func (s *Service) sendCode(ctx context.Context, p *rpc.Peer, u *user.User, pay b
 		return u.VerifiedEmails(), nil
 	}
 	if pay {
-		if err := s.payMail(p); err != nil {
+		if err := s.payMail(r.Peer); err != nil {
 			return nil, err
 		}
 	}
-	if _, _, err := s.mailCode(ctx, u, p, g, false); err != nil {
+	if _, _, err := s.mailCode(ctx, r, g, false); err != nil {
 		return nil, err
 	}
 	return u.VerifiedEmails(), nil

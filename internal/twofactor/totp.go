@@ -14,7 +14,6 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"ddpserver/internal/dberr"
-	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -46,7 +45,8 @@ func (f totpFactor) Enabled(u *user.User) bool {
 
 // Verify takes exactly eight characters for a backup code and everything else
 // for a code of the app (spec rocketchat-2fa 1.6.3).
-func (f totpFactor) Verify(ctx context.Context, u *user.User, code string) (string, error) {
+func (f totpFactor) Verify(ctx context.Context, r Request, code string) (string, error) {
+	u := r.User
 	t := u.Services.TOTP
 	if t == nil || !t.Enabled {
 		return "", nil
@@ -57,7 +57,7 @@ func (f totpFactor) Verify(ctx context.Context, u *user.User, code string) (stri
 	if !sixDigits(code) {
 		return "", nil
 	}
-	plain, ok := f.openSecret(u, t.Secret)
+	plain, ok := f.openSecret(r, t.Secret)
 	if !ok {
 		return "", nil
 	}
@@ -72,7 +72,7 @@ func (f totpFactor) Verify(ctx context.Context, u *user.User, code string) (stri
 	return "", nil
 }
 
-func (totpFactor) Prepare(context.Context, *user.User, *rpc.Peer, *Details, bool) error { return nil }
+func (totpFactor) Prepare(context.Context, Request, *Details, bool) error { return nil }
 
 // matches lists the time steps of the window whose code this is, oldest first.
 // It compares every step, in constant time, whatever matches.
@@ -89,13 +89,13 @@ func (s *Service) matches(plain, code string) []int64 {
 	return found
 }
 
-// openSecret gives the base32 text of a stored secret: sealed ones are opened,
+// openSecret gives the base32 text of a stored secret of r.User: sealed ones are opened,
 // plain ones of an adopted database are taken as they are. What cannot be opened
 // or is no secret is refused and told to the audit stream.
-func (s *Service) openSecret(u *user.User, stored string) (plain string, ok bool) {
+func (s *Service) openSecret(r Request, stored string) (plain string, ok bool) {
 	plain, err := stored, error(nil)
 	if secret.Sealed(stored) {
-		plain, err = s.key.Open(sealTOTP, u.ID, stored)
+		plain, err = s.key.Open(sealTOTP, r.User.ID, stored)
 	}
 	plain = strings.ToUpper(strings.TrimRight(plain, "="))
 	if err == nil {
@@ -105,7 +105,7 @@ func (s *Service) openSecret(u *user.User, stored string) (plain string, ok bool
 			return plain, true
 		}
 	}
-	s.record(Request{}, event{act: "secret_unreadable", outcome: "error", factor: TOTP, user: u.ID})
+	s.record(r, event{act: "secret_unreadable", outcome: "error", factor: TOTP, user: r.User.ID})
 	return "", false
 }
 

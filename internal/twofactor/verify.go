@@ -9,7 +9,6 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/settings"
-	"ddpserver/internal/user"
 )
 
 // Verify is Check, and says why the call may go on.
@@ -81,7 +80,7 @@ func (s *Service) answer(ctx context.Context, r Request, f Factor, on bool) (Out
 	if r.NonString || !on {
 		code = "" // no factor has an empty code
 	}
-	a, err := s.prove(ctx, r.User, f, tries, code)
+	a, err := s.prove(ctx, r, f, tries, code)
 	switch {
 	case err != nil:
 		return Outcome{}, s.refuse(r, f.Name(), err)
@@ -112,7 +111,8 @@ type attempt struct {
 // prove counts one answer in a write of its own and only then compares it, so
 // that neither a crash nor a parallel answer gets a guess for nothing. With
 // tries > 0 the answer is counted against the live set of mail codes as well.
-func (s *Service) prove(ctx context.Context, u *user.User, f Factor, tries int, code string) (attempt, error) {
+func (s *Service) prove(ctx context.Context, r Request, f Factor, tries int, code string) (attempt, error) {
+	u := r.User
 	id, live, err := s.count(ctx, u.ID, f.Name(), tries)
 	switch {
 	case errors.Is(err, dberr.Exhausted):
@@ -124,7 +124,7 @@ func (s *Service) prove(ctx context.Context, u *user.User, f Factor, tries int, 
 	}
 	accepted := ""
 	if code != "" && (live || tries == 0) {
-		if accepted, err = f.Verify(ctx, u, code); err != nil {
+		if accepted, err = f.Verify(ctx, r, code); err != nil {
 			return attempt{}, fmt.Errorf("comparing an answer: %w", err)
 		}
 	}
@@ -169,7 +169,7 @@ func (s *Service) strike(ctx context.Context, userID string, tries int) (attempt
 // details describes a challenge; send lets the factor mail a code.
 func (s *Service) details(ctx context.Context, r Request, f Factor, send bool) (*Details, error) {
 	d := &Details{Method: f.Name(), AvailableMethods: s.Available(r.User)}
-	return d, f.Prepare(ctx, r.User, r.Peer, d, send)
+	return d, f.Prepare(ctx, r, d, send)
 }
 
 // blocked tells whether the account's budget of wrong answers is used up, in all
