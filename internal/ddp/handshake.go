@@ -1,7 +1,5 @@
 package ddp
 
-import "ddpserver/internal/ejson"
-
 // version is a version of the protocol. pre2 behaves as 1; pre1 has no
 // heartbeats (spec meteor-ddp A5).
 type version uint8
@@ -32,19 +30,22 @@ func versionOf(name string) version {
 // list that the server knows. Otherwise ok is false and v is what the server
 // would have spoken.
 func negotiate(want, support []byte) (v version, ok bool) {
-	var name string
-	var list []string
-	if ejson.Unmarshal(want, &name) != nil || ejson.Unmarshal(support, &list) != nil {
+	if !isString(want) || len(support) == 0 || support[0] != '[' {
 		return v1, false
 	}
-	listed := false
-	for _, l := range list {
+	name, listed, strange := string(unquoted(want)), false, false
+	eachElement(support, func(value []byte) {
+		if !isString(value) {
+			strange = true
+			return
+		}
+		l := string(unquoted(value))
 		listed = listed || l == name
 		if v == none {
 			v = versionOf(l)
 		}
-	}
-	if !listed || v == none {
+	})
+	if strange || !listed || v == none {
 		return v1, false
 	}
 	return v, v == versionOf(name)

@@ -54,6 +54,10 @@ func (s *Session) accept(sc *scanner, k kind) {
 		s.mu.Unlock()
 		return
 	}
+	if k == kindSub && len(s.subs) >= s.most {
+		s.most = len(s.subs) + 1
+		s.quiet = true // clients subscribe to all they want, and listen
+	}
 	if s.working || !light {
 		s.mu.Unlock()
 		s.enqueue(&item{s: s, kind: k, text: append([]byte(nil), sc.text...), env: sc.env})

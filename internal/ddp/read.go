@@ -69,7 +69,7 @@ func (s *Session) dispatch(sc *scanner) {
 	case "method":
 		kind = kindMethod
 	case "sub":
-		kind, s.quiet = kindSub, true
+		kind = kindSub
 	case "unsub":
 		kind = kindUnsub
 	case "ping":

@@ -19,6 +19,7 @@ type Session struct {
 	// The reader's own.
 	connected bool
 	version   version
+	most      int  // subscriptions held so far
 	quiet     bool // no more messages are to be expected soon
 
 	// seen is set by every message and cleared by the heartbeat's tick.

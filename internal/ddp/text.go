@@ -48,7 +48,21 @@ func eachMember(text []byte, visit func(key, value []byte) bool) bool {
 	}
 }
 
-// valueEnd is the index behind the member value at i, blanks included.
+// eachElement visits the elements of the array text.
+func eachElement(text []byte, visit func(value []byte)) {
+	for i := 1; ; i++ {
+		from := i
+		i = valueEnd(text, i)
+		if value := bytes.TrimSpace(text[from:i]); len(value) > 0 {
+			visit(value)
+		}
+		if text[i] == ']' {
+			return
+		}
+	}
+}
+
+// valueEnd is the index behind the member or element at i, blanks included.
 func valueEnd(text []byte, i int) int {
 	depth := 0
 	for {

@@ -25,11 +25,12 @@ type collection struct {
 }
 
 type document struct {
-	in      *collection
-	id      string // as on the wire
-	seq     int    // age, for an order that does not depend on the map
-	holders []*Subscription
-	fields  []field
+	in     *collection
+	id     string          // as on the wire
+	seq    int             // age, for an order that does not depend on the map
+	holder *Subscription   // one of those that publish it
+	others []*Subscription // the rest
+	fields []field
 }
 
 // field is one top-level field with its precedence list, of which the head,
@@ -62,7 +63,19 @@ func (v *view) document(collection, id string) *document {
 	return nil
 }
 
-func (d *document) heldBy(p *Subscription) bool { return slices.Contains(d.holders, p) }
+func (d *document) heldBy(p *Subscription) bool { return d.holder == p || slices.Contains(d.others, p) }
+
+// letGo takes p off the holders.
+func (d *document) letGo(p *Subscription) {
+	if d.holder != p {
+		d.others = slices.DeleteFunc(d.others, func(h *Subscription) bool { return h == p })
+		return
+	}
+	d.holder = nil
+	if n := len(d.others); n > 0 {
+		d.holder, d.others = d.others[n-1], d.others[:n-1]
+	}
+}
 
 func (d *document) field(key string) int {
 	for i := range d.fields {
@@ -97,14 +110,14 @@ func (v *view) added(p *Subscription, collectionName, id string, fields []field,
 	d := c.docs[id]
 	if d == nil {
 		v.seq++
-		d = &document{in: c, id: id, seq: v.seq, holders: []*Subscription{p}, fields: fields}
+		d = &document{in: c, id: id, seq: v.seq, holder: p, fields: fields}
 		c.docs[id] = d
 		p.docs = append(p.docs, d)
 		out.added(d)
 		return
 	}
 	if !d.heldBy(p) {
-		d.holders = append(d.holders, p)
+		d.others = append(d.others, p)
 		p.docs = append(p.docs, d)
 	}
 	out.beginChange(d)
@@ -218,8 +231,8 @@ func (v *view) dropAll(p *Subscription, out *frames) {
 }
 
 func (v *view) drop(p *Subscription, d *document, out *frames) {
-	d.holders = slices.DeleteFunc(d.holders, func(h *Subscription) bool { return h == p })
-	if len(d.holders) == 0 {
+	d.letGo(p)
+	if d.holder == nil {
 		delete(d.in.docs, d.id)
 		if len(d.in.docs) == 0 {
 			v.collections = slices.DeleteFunc(v.collections, func(c *collection) bool { return c == d.in })
