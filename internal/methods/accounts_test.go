@@ -15,6 +15,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
+	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
 
@@ -34,8 +35,35 @@ func TestAccountConversations(t *testing.T) {
 					}
 					p := &ddptest.Player{Server: w.server, Vars: w.vars, Do: acts}
 					p.Play(t, c)
+					w.silent(t)
 				})
 			})
+		}
+	}
+}
+
+// silent checks that no log record and no audit event holds a secret: passwords,
+// their digests, tokens, codes, links, whole addresses (spec security S085).
+func (w *world) silent(t *testing.T) {
+	t.Helper()
+	var text strings.Builder
+	for _, e := range w.logs.All() {
+		fmt.Fprintln(&text, e.Message, e.ContextMap())
+	}
+	w.trail.mu.Lock()
+	defer w.trail.mu.Unlock()
+	for _, e := range w.trail.events {
+		fmt.Fprintf(&text, "%+v\n", e)
+	}
+	secrets := []string{"password of ", "another", "thirdone", "legacy-token", "enrol-token", "@example.com", "@x.com"}
+	for name, v := range w.vars {
+		if len(v) > 20 || name == "code" {
+			secrets = append(secrets, v)
+		}
+	}
+	for _, secret := range secrets {
+		if i := strings.Index(text.String(), secret); i >= 0 {
+			t.Errorf("%q stands in the logs: …%.200s", secret, text.String()[max(0, i-100):])
 		}
 	}
 }
@@ -192,4 +220,27 @@ func (w *world) reload(u *user.User) *user.User {
 		w.t.Fatal(err)
 	}
 	return u
+}
+
+// A session that reaches its end is closed by the sweep, not only at its next call.
+func TestSweepClosesConnections(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.set(settings.LoginExpiration, 1)
+		w.user("ada")
+		c := w.as("ada")
+		begin := time.Now()
+		for {
+			f := c.readWithin(time.Minute) // answers pings
+			if f.Msg == "" {
+				break
+			}
+		}
+		code, _ := c.conn.CloseReason()
+		if age := time.Since(begin); code != 1000 || age < 24*time.Hour || age > 24*time.Hour+accounts.SweepEvery {
+			t.Errorf("closed with %d after %v", code, age)
+		}
+		if n := len(w.reload(&user.User{ID: w.vars["ada"]}).Services.Resume.LoginTokens); n != 0 {
+			t.Errorf("%d tokens are left", n)
+		}
+	})
 }
