@@ -36,6 +36,7 @@ type Store interface {
 	// document; otherwise Conflict (or NotFound, or a duplicate) and no change.
 	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
 	// SweepTokens removes session tokens started before sessions, reset tokens
-	// before resets, enrol tokens before enrols, and reports whose died.
+	// before resets, enrol tokens before enrols, and reports whose sessions
+	// died; also beside an error, those that died until then.
 	SweepTokens(ctx context.Context, sessions, resets, enrols time.Time) (owners []string, err error)
 }

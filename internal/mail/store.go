@@ -23,14 +23,17 @@ type Item struct {
 
 // Store is what the outbox needs of a store. Every method is atomic.
 type Store interface {
-	// PutMail appends an item durably. Exhausted when max items wait.
+	// PutMail appends an item durably. Exhausted when max items wait, Duplicate
+	// when the id is in use.
 	PutMail(ctx context.Context, it Item, max int) error
 	// ClaimMail leases the oldest item that is due and not leased, and counts a
-	// try; NotFound when there is none.
+	// try; NotFound when there is none. Expired items are claimed like others:
+	// dropping them is the caller's.
 	ClaimMail(ctx context.Context, owner string, now time.Time, lease time.Duration) (Item, error)
 	// RetryMail ends the lease and sets the next try. Condition: owner holds the lease.
 	RetryMail(ctx context.Context, id, owner string, notBefore time.Time) error
-	// DeleteMail removes an item that was sent, refused for good or expired.
+	// DeleteMail removes an item that was sent, refused for good or expired. An
+	// item that is gone is no error.
 	DeleteMail(ctx context.Context, id string) error
 	// NextMail is the time at which ClaimMail may find something; zero when empty.
 	NextMail(ctx context.Context) (time.Time, error)

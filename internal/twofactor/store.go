@@ -59,7 +59,8 @@ type Store interface {
 	// MaxRecent counts are younger than Window, or MaxInRow answers in a row
 	// were wrong with this factor. With l.CodeTries > 0 the count is also made
 	// against the live set of mail codes: Conflict when no code is alive,
-	// Exhausted when CodeTries answers were counted against it.
+	// Exhausted when CodeTries answers were counted against it. Received grows
+	// in either case.
 	CountAttempt(ctx context.Context, userID, factor string, now time.Time, l Limits) (id string, err error)
 	// Succeeded takes back the count of a right answer and sets every factor's
 	// row of wrong answers to zero.
@@ -70,11 +71,13 @@ type Store interface {
 	// AddMailCode adds a code to the live set and counts one mail. A dead or
 	// expired set is replaced. Conflict when maxAlive codes are alive, or when
 	// onlyIfNone and one is; Exhausted when maxMails were mailed within the
-	// window before now. live is the set after the call, oldest first.
+	// window before now. live is the set after the call, oldest first, also
+	// beside Conflict and Exhausted.
 	AddMailCode(ctx context.Context, userID string, c MailCode, now time.Time, r MailRules) (live []MailCode, err error)
 	// UseMailCode spends the set. Condition: a code with that digest is alive.
 	UseMailCode(ctx context.Context, userID, digest string, now time.Time) error
-	// KillMailCodes ends the set when at least tries answers were counted against it.
+	// KillMailCodes ends the set. Condition: there is one, and at least tries
+	// answers were counted against it.
 	KillMailCodes(ctx context.Context, userID string, tries int) error
 }
 

@@ -102,3 +102,8 @@ func TestConformanceOnMongoDB(t *testing.T) {
 }
 
 func TestCrash(t *testing.T) { storetest.Crash(t, mongotest.Start(t), openAt, 3) }
+
+// BenchmarkStore measures the driver and our code: the engine below scans.
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, func(t testing.TB) storetest.Database { return database{mongotest.Start(t)} }, 1_000)
+}

@@ -164,38 +164,25 @@ func (s *Store) UpdateUser(ctx context.Context, id string, c user.Change) (*user
 // SweepTokens implements accounts.Store. Users are found by index and swept one
 // by one, each under the condition that something is still too old.
 func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.Time) (owners []string, err error) {
-	ctx, cancel := op(ctx)
-	defer cancel()
 	var old, hasOld bson.A
 	for _, when := range tooOld(sessions) {
 		session := bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: user.PersonalAccessToken}}}, {Key: "when", Value: when}}
 		old = append(old, session)
 		hasOld = append(hasOld, bson.D{{Key: pathTokens, Value: bson.D{{Key: "$elemMatch", Value: session}}}})
 	}
-	err = s.each(ctx, bson.D{{Key: "$or", Value: hasOld}}, func(id string) error {
-		// A condition of $pull starts with a field, see removed.
-		pull := bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: user.PersonalAccessToken}}}, {Key: "$or", Value: old}}
-		res, err := s.users.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "$or", Value: hasOld}},
-			bson.D{{Key: "$pull", Value: bson.D{{Key: pathTokens, Value: pull}}}})
-		if err == nil && res.ModifiedCount > 0 {
-			owners = append(owners, id)
-		}
-		return err
-	})
+	// A condition of $pull starts with a field, see removed.
+	pull := bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: user.PersonalAccessToken}}}, {Key: "$or", Value: old}}
+	err = s.each(ctx, hasOld, bson.D{{Key: "$pull", Value: bson.D{{Key: pathTokens, Value: pull}}}}, func(id string) { owners = append(owners, id) })
 	if err != nil {
-		return nil, err
+		return owners, err
 	}
 	for path, limit := range map[string]time.Time{pathReset: resets, pathEnroll: enrols} {
 		var old bson.A
 		for _, when := range tooOld(limit) {
 			old = append(old, bson.D{{Key: path + ".when", Value: when}})
 		}
-		err := s.each(ctx, bson.D{{Key: "$or", Value: old}}, func(id string) error {
-			_, err := s.users.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "$or", Value: old}}, bson.D{{Key: "$unset", Value: bson.D{{Key: path, Value: 1}}}})
-			return err
-		})
-		if err != nil {
-			return nil, err
+		if err := s.each(ctx, old, bson.D{{Key: "$unset", Value: bson.D{{Key: path, Value: 1}}}}, func(string) {}); err != nil {
+			return owners, err
 		}
 	}
 	return owners, nil
@@ -215,23 +202,39 @@ func tooOld(t time.Time) []bson.D {
 // zeroDate is how time.Time's zero value is stored where it is not left out.
 var zeroDate = bson.NewDateTimeFromTime(time.Time{})
 
-// each runs do for the ids of the users that match. One account whose document
-// the server refuses to change does not keep the others from their turn.
-func (s *Store) each(ctx context.Context, filter bson.D, do func(id string) error) error {
-	var ids []string
-	err := findAll(ctx, s.users, filter, func(raw bson.Raw) error {
+// each updates the users that match any of the conditions, one by one, and
+// reports those it changed or may have changed. Each command has its own time.
+// An account whose document the server refuses to change does not keep the
+// others from their turn.
+func (s *Store) each(ctx context.Context, or bson.A, update bson.D, changed func(id string)) error {
+	ids, err := s.idsOf(ctx, or)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		ctx, cancel := op(ctx)
+		res, err := s.users.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "$or", Value: or}}, update)
+		cancel()
+		err = failure(err)
+		if err == nil && res.ModifiedCount > 0 || errors.Is(err, dberr.Unavailable) {
+			changed(id)
+		}
+		if err != nil && !errors.Is(err, document.ErrBroken) {
+			return err
+		}
+	}
+	return nil
+}
+
+// idsOf lists the users that match any of the conditions.
+func (s *Store) idsOf(ctx context.Context, or bson.A) (ids []string, err error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	err = findAll(ctx, s.users, bson.D{{Key: "$or", Value: or}}, func(raw bson.Raw) error {
 		if id, ok := raw.Lookup("_id").StringValueOK(); ok {
 			ids = append(ids, id)
 		}
 		return nil
 	}, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}))
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if err := failure(do(id)); err != nil && !errors.Is(err, document.ErrBroken) {
-			return err
-		}
-	}
-	return nil
+	return ids, err
 }

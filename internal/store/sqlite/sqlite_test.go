@@ -211,3 +211,7 @@ func TestUnusableDirectory(t *testing.T) {
 		t.Fatal("opened something that is no database")
 	}
 }
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, func(t testing.TB) storetest.Database { return database{t.TempDir()} }, 1_000, 10_000)
+}

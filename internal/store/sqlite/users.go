@@ -6,13 +6,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store/document"
-	"ddpserver/internal/store/rule"
 	"ddpserver/internal/user"
 )
 
@@ -319,88 +317,6 @@ func (t *tx) syncKeys(id string, before, after *user.User) error {
 		}
 	}
 	return nil
-}
-
-// tokens lists the keys under which a user is found, with the start of those that age.
-func tokens(u *user.User) map[tokenRow]int64 {
-	out := make(map[tokenRow]int64)
-	add := func(kind tokenKind, token string, when time.Time) {
-		if token == "" {
-			return
-		}
-		var at int64
-		if !when.IsZero() {
-			at = when.UnixMilli()
-		}
-		out[tokenRow{kind: kind, token: token}] = at
-	}
-	if r := u.Services.Resume; r != nil {
-		for _, t := range r.LoginTokens {
-			when := t.When
-			if t.IsPAT() {
-				when = time.Time{}
-			}
-			add(loginHash, t.HashedToken, when)
-			add(loginClear, t.Token, when)
-		}
-	}
-	if p := u.Services.Password; p != nil {
-		if p.Reset != nil {
-			add(reset, p.Reset.Token, p.Reset.When)
-		}
-		if p.Enroll != nil {
-			add(enroll, p.Enroll.Token, p.Enroll.When)
-		}
-	}
-	if e := u.Services.Email; e != nil {
-		for _, t := range e.VerificationTokens {
-			add(verification, t.Token, time.Time{})
-		}
-	}
-	return out
-}
-
-// SweepTokens implements accounts.Store. It also forgets idle guards.
-func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.Time) (owners []string, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		owners = nil
-		if err := t.exec(`DELETE FROM guards WHERE forget < ?`, s.now().UnixMilli()); err != nil {
-			return err
-		}
-		var ids []string
-		err := t.rows(`SELECT user_id FROM user_tokens WHERE kind IN (?, ?) AND at < ?
-			UNION SELECT user_id FROM user_tokens WHERE kind = ? AND at < ?
-			UNION SELECT user_id FROM user_tokens WHERE kind = ? AND at < ? ORDER BY 1`,
-			[]any{int(loginHash), int(loginClear), sessions.UnixMilli(), int(reset), resets.UnixMilli(), int(enroll), enrols.UnixMilli()},
-			func(r *sql.Rows) error {
-				var id string
-				err := r.Scan(&id)
-				ids = append(ids, id)
-				return err
-			})
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			var died bool
-			_, err := t.changeUser(id, func(u *user.User) error {
-				died, _ = rule.Sweep(u, sessions, resets, enrols)
-				return nil
-			})
-			switch {
-			case errors.Is(err, document.ErrBroken): // one broken account must not keep the others' tokens alive
-			case err != nil:
-				return err
-			case died:
-				owners = append(owners, id)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return owners, nil
 }
 
 func isAdmin(u *user.User) bool { return u.IsActive() && u.HasRole("admin") }

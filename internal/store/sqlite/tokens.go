@@ -1,0 +1,109 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/document"
+	"ddpserver/internal/store/rule"
+	"ddpserver/internal/user"
+)
+
+// tokens lists the keys under which a user is found, with the start of those that age.
+func tokens(u *user.User) map[tokenRow]int64 {
+	out := make(map[tokenRow]int64)
+	add := func(kind tokenKind, token string, when time.Time) {
+		if token == "" {
+			return
+		}
+		var at int64
+		if !when.IsZero() {
+			at = when.UnixMilli()
+		}
+		out[tokenRow{kind: kind, token: token}] = at
+	}
+	if r := u.Services.Resume; r != nil {
+		for _, t := range r.LoginTokens {
+			when := t.When
+			if t.IsPAT() {
+				when = time.Time{}
+			}
+			add(loginHash, t.HashedToken, when)
+			add(loginClear, t.Token, when)
+		}
+	}
+	if p := u.Services.Password; p != nil {
+		if p.Reset != nil {
+			add(reset, p.Reset.Token, p.Reset.When)
+		}
+		if p.Enroll != nil {
+			add(enroll, p.Enroll.Token, p.Enroll.When)
+		}
+	}
+	if e := u.Services.Email; e != nil {
+		for _, t := range e.VerificationTokens {
+			add(verification, t.Token, time.Time{})
+		}
+	}
+	return out
+}
+
+// sweepChunk is how many accounts one transaction sweeps, so that a big sweep
+// does not keep others from writing.
+const sweepChunk = 64
+
+// SweepTokens implements accounts.Store. It also forgets idle guards.
+func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.Time) (owners []string, err error) {
+	err = s.update(ctx, func(t *tx) error { return t.exec(`DELETE FROM guards WHERE forget < ?`, s.now().UnixMilli()) })
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	err = s.queryAll(ctx, `SELECT user_id FROM user_tokens WHERE kind IN (?, ?) AND at < ?
+		UNION SELECT user_id FROM user_tokens WHERE kind = ? AND at < ?
+		UNION SELECT user_id FROM user_tokens WHERE kind = ? AND at < ?`, func(r *sql.Rows) error {
+		var id string
+		err := r.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, int(loginHash), int(loginClear), sessions.UnixMilli(), int(reset), resets.UnixMilli(), int(enroll), enrols.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	for chunk := range slices.Chunk(ids, sweepChunk) {
+		var died []string
+		err := s.update(ctx, func(t *tx) (err error) {
+			died, err = t.sweep(chunk, sessions, resets, enrols)
+			return err
+		})
+		if err != nil {
+			return owners, err
+		}
+		owners = append(owners, died...)
+	}
+	return owners, nil
+}
+
+// sweep sweeps some accounts and lists those that lost a session. A broken
+// account must not keep the others' tokens alive.
+func (t *tx) sweep(ids []string, sessions, resets, enrols time.Time) (owners []string, err error) {
+	for _, id := range ids {
+		var died bool
+		_, err := t.changeUser(id, func(u *user.User) error {
+			died, _ = rule.Sweep(u, sessions, resets, enrols)
+			return nil
+		})
+		switch {
+		case errors.Is(err, document.ErrBroken), errors.Is(err, dberr.NotFound):
+		case err != nil:
+			return nil, err
+		case died:
+			owners = append(owners, id)
+		}
+	}
+	return owners, nil
+}
