@@ -343,7 +343,8 @@ func (c *client) sub(id, name string, params ...any) *failure {
 	if err != nil {
 		c.w.t.Fatal(err)
 	}
-	c.send(`{"msg":"sub","id":%q,"name":%q,"params":%s}`, id, name, raw)
+	quoted, _ := json.Marshal(name)
+	c.send(`{"msg":"sub","id":%q,"name":%s,"params":%s}`, id, quoted, raw)
 	for {
 		f := c.read()
 		switch {
