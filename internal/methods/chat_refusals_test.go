@@ -1,0 +1,411 @@
+package methods_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/settings"
+)
+
+// Everything a client can do wrong with a message has Rocket.Chat's name.
+func TestMessageRefusals(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann, bob := w.talker("ann"), w.talker("bob")
+		secret := ann.room("createPrivateGroup", "secret")
+		hidden := ann.say(secret, "hidden")
+		m := ann.say(general, "mine")
+		now := time.Now()
+		send := func(fields ...any) map[string]any {
+			p := map[string]any{"rid": general, "msg": "x"}
+			for i := 0; i < len(fields); i += 2 {
+				p[fields[i].(string)] = fields[i+1]
+			}
+			return p
+		}
+		for name, c := range map[string]struct {
+			code   string
+			params any
+		}{
+			"too long":              {"error-message-size-exceeded", send("msg", strings.Repeat("x", 5001))},
+			"too long in UTF-16":    {"error-message-size-exceeded", send("msg", strings.Repeat("😀", 2501))},
+			"empty":                 {"error-invalid-message", send("msg", " \n")},
+			"no text":               {"error-invalid-message", map[string]any{"rid": general}},
+			"no room":               {"400", map[string]any{"msg": "x"}},
+			"unknown room":          {"error-invalid-room", send("rid", "none")},
+			"foreign room":          {"error-not-allowed", send("rid", secret)},
+			"operator as room":      {"400", send("rid", map[string]any{"$ne": ""})},
+			"number as text":        {"400", send("msg", 5)},
+			"id of another message": {"error-invalid-message", send("_id", m.ID)},
+			"id in another room":    {"error-invalid-message", send("_id", hidden.ID)},
+			"id with a dollar":      {"error-invalid-message", send("_id", "$where")},
+			"long id":               {"error-invalid-message", send("_id", strings.Repeat("a", 65))},
+			"id is an object":       {"400", send("_id", map[string]any{"$gt": ""})},
+			"clock off":             {"error-message-ts-out-of-sync", send("ts", now.Add(2*time.Minute))},
+			"ancient":               {"error-message-ts-out-of-sync", send("ts", now.AddDate(-100, 0, 0))},
+			"ts is a text":          {"400", send("ts", "yesterday")},
+			"system message":        {"400", send("t", "uj")},
+			"thread":                {"error-not-allowed", send("tmid", m.ID)},
+			"another name":          {"error-not-allowed", send("alias", "root")},
+			"another face":          {"error-not-allowed", send("avatar", "https://x.org/a.png")},
+			"script in a card":      {"error-invalid-message", send("attachments", []any{map[string]any{"title_link": "javascript:alert(1)"}})},
+			"huge card":             {"error-message-size-exceeded", send("attachments", []any{map[string]any{"text": strings.Repeat("x", 30_000)}})},
+			"a string":              {"400", "x"},
+		} {
+			if fail := bob.refused(c.code, "sendMessage", c.params); fail != nil && fail.Reason == "" {
+				t.Errorf("%s: no reason", name)
+			}
+		}
+		bob.refused("400", "sendMessage")
+
+		for name, c := range map[string]struct {
+			code   string
+			params any
+		}{
+			"not mine":     {"error-action-not-allowed", map[string]any{"_id": m.ID, "rid": general, "msg": "yours"}},
+			"unknown":      {"error-action-not-allowed", map[string]any{"_id": "298gMs93982Le9A7pZjo2D2iB", "rid": general, "msg": "x"}},
+			"foreign room": {"error-action-not-allowed", map[string]any{"_id": hidden.ID, "rid": secret, "msg": "x"}},
+			"no text":      {"400", map[string]any{"_id": m.ID}},
+			"operator":     {"400", map[string]any{"_id": map[string]any{"$ne": ""}, "msg": "x"}},
+		} {
+			if fail := bob.refused(c.code, "updateMessage", c.params); fail == nil {
+				t.Error(name)
+			}
+		}
+		ann.refused("error-invalid-update-key", "updateMessage", map[string]any{"_id": m.ID, "rid": secret, "msg": "moved"})
+		ann.refused("error-message-size-exceeded", "updateMessage", map[string]any{"_id": m.ID, "msg": strings.Repeat("x", 5001)})
+		ann.refused("error-invalid-message", "updateMessage", map[string]any{"_id": m.ID, "msg": ""})
+
+		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": m.ID})
+		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": hidden.ID})
+		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": "none"})
+		bob.refused("400", "deleteMessage", m.ID)
+		bob.refused("not-authorized", "pinMessage", map[string]any{"_id": m.ID})
+		bob.refused("error-invalid-message", "pinMessage", map[string]any{"_id": hidden.ID})
+		bob.refused("error-invalid-message", "pinMessage", map[string]any{"_id": "none", "rid": "64a1f373376181965ab77f54", "msg": "Whats 4*!"})
+		bob.refused("error-invalid-message", "unpinMessage", map[string]any{"_id": hidden.ID})
+		for _, p := range []map[string]any{{"_id": hidden.ID, "starred": true}, {"_id": "none", "starred": true}, {"_id": m.ID, "rid": secret, "starred": true}} {
+			if raw := bob.must("starMessage", p); string(raw) != "false" {
+				t.Errorf("star %v: %s", p, raw)
+			}
+		}
+		bob.refused("400", "starMessage", map[string]any{"_id": m.ID})
+		for _, emoji := range []string{"", "::", ":a b:", ":$where:", ":a.b:", ":<b>:", strings.Repeat("x", 65)} {
+			bob.refused("error-not-allowed", "setReaction", emoji, m.ID)
+		}
+		bob.refused("error-not-allowed", "setReaction", ":a:", hidden.ID)
+		bob.refused("error-not-allowed", "setReaction", ":a:", "none")
+		bob.refused("400", "setReaction", ":a:", map[string]any{"$ne": ""})
+
+		// History: absurd limits, bad dates, rooms one is not in.
+		for _, params := range [][]any{{general, nil, -1}, {general, "yesterday"}, {general, nil, "x"}, {general, nil, 1.5}, {map[string]any{"$ne": ""}}, {general, nil, 5, "no date"}, {}} {
+			bob.refused("400", "loadHistory", params...)
+		}
+		for _, room := range []string{secret, "none", ""} {
+			if raw := bob.must("loadHistory", room); string(raw) != "false" {
+				t.Errorf("history of %q: %s", room, raw)
+			}
+			if raw := bob.must("loadMissedMessages", room, now); string(raw) != "false" {
+				t.Errorf("missed of %q: %s", room, raw)
+			}
+		}
+		bob.refused("400", "loadMissedMessages", general)
+		bob.refused("400", "loadMissedMessages", general, "now")
+		bob.refused("error-not-allowed", "getSingleMessage", hidden.ID)
+
+		out := &talker{w.connect(), "nobody"}
+		for _, s := range w.router.Specs() {
+			if !s.Anonymous {
+				if _, fail := out.call(s.Name); fail.code() == "" {
+					t.Errorf("%s without a login", s.Name)
+				}
+			}
+		}
+	}, "ann", "bob")
+}
+
+func TestMessageRights(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		root, ann, bob := w.talker("root"), w.talker("ann"), w.talker("bob")
+		room := ann.room("createChannel", "team", "bob", "root")
+		old := bob.say(room, "bob's")
+
+		// Owners and administrators edit, pin and delete what others wrote.
+		ann.must("updateMessage", map[string]any{"_id": old.ID, "msg": "by the owner"})
+		root.must("updateMessage", map[string]any{"_id": old.ID, "msg": "by root"})
+		bob.stream(chat.RoomMessages, room)
+		note := wire(t, ann.must("pinMessage", map[string]any{"_id": old.ID, "rid": room, "msg": "by root"}))
+		if note.Type != "message_pinned" || len(note.Attachments) != 1 || note.Attachments[0]["text"] != "by root" || note.Attachments[0]["author_name"] != "bob" || note.Attachments[0]["author_icon"] != "/avatar/bob" {
+			t.Errorf("%+v", note)
+		}
+		if again := wire(t, root.must("pinMessage", map[string]any{"_id": old.ID})); again.ID != old.ID || !again.Pinned {
+			t.Errorf("%+v", again)
+		}
+		got := bob.events()
+		if names := roomMessages(t, got); !slices.Equal(names, []string{"by root by bob", "message_pinned  by ann"}) || !wire(t, got[0].Args[0]).Pinned {
+			t.Errorf("%q", names)
+		}
+		ann.must("unpinMessage", map[string]any{"_id": old.ID})
+		ann.must("unpinMessage", map[string]any{"_id": old.ID})
+		w.set(settings.MessageAllowPinning, false)
+		ann.refused("error-action-not-allowed", "pinMessage", map[string]any{"_id": old.ID})
+		ann.refused("error-action-not-allowed", "unpinMessage", map[string]any{"_id": old.ID})
+		w.set(settings.MessageAllowStarring, false)
+		ann.refused("error-action-not-allowed", "starMessage", map[string]any{"_id": old.ID, "starred": true})
+
+		// Limits on one's own.
+		w.set(settings.MessageEditMinutes, 1)
+		w.set(settings.MessageDeleteMinutes, 1)
+		time.Sleep(59 * time.Second)
+		bob, ann = w.talker("bob"), w.talker("ann") // the old ones answered no ping
+		bob.must("updateMessage", map[string]any{"_id": old.ID, "msg": "in time"})
+		time.Sleep(2 * time.Second)
+		bob.refused("error-message-editing-blocked", "updateMessage", map[string]any{"_id": old.ID, "msg": "late"})
+		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": old.ID})
+		ann.must("deleteMessage", map[string]any{"_id": old.ID})
+		w.set(settings.MessageEditMinutes, 0)
+		w.set(settings.MessageAllowEditing, false)
+		w.set(settings.MessageAllowDeleting, false)
+		mine := bob.say(room, "mine")
+		bob.refused("error-action-not-allowed", "updateMessage", map[string]any{"_id": mine.ID, "msg": "x"})
+		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": mine.ID})
+		w.set(settings.MessageAllowDeleting, true)
+		w.set(settings.MessageAllowPinning, true)
+		bob.must("deleteMessage", map[string]any{"_id": mine.ID})
+		note = ann.say(room, "x")
+		ann.must("pinMessage", map[string]any{"_id": note.ID})
+
+		// Read-only rooms are written by owners and moderators.
+		quiet := ann.roomOf("createChannel", "quiet", []string{"bob"}, true)
+		word := ann.say(quiet, "hear, hear")
+		bob.refused("error-not-allowed", "sendMessage", map[string]any{"rid": quiet, "msg": "x"})
+		bob.refused("error-not-allowed", "setReaction", ":a:", word.ID)
+		ann.must("addRoomModerator", quiet, w.vars["bob"])
+		bob.say(quiet, "now I may")
+
+		// @all needs a right that bots do not have, and is off in big rooms.
+		w.user("robot", "verified", "role=bot")
+		robot := w.talker("robot")
+		robot.refused("error-action-not-allowed", "sendMessage", map[string]any{"rid": general, "msg": "@all wake up"})
+		robot.refused("error-action-not-allowed", "sendMessage", map[string]any{"rid": general, "msg": "@here wake up"})
+		if m := wire(t, robot.must("sendMessage", map[string]any{"rid": general, "msg": "as another", "alias": "News", "avatar": "https://x.org/a.png"})); m.U.Username != "robot" {
+			t.Errorf("%+v", m)
+		}
+		w.set(settings.GroupMentionMax, 2)
+		if m := ann.say(general, "@all @here"); len(m.Mentions) != 0 {
+			t.Errorf("%+v", m.Mentions)
+		}
+	}, "root", "ann", "bob")
+}
+
+// roomOf makes a room with every parameter given.
+func (c *talker) roomOf(method string, params ...any) string {
+	c.w.t.Helper()
+	return unmarshal[struct {
+		RID string `json:"rid"`
+	}](c.w.t, c.must(method, params...)).RID
+}
+
+func TestMessageMarks(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann, bob := w.talker("ann"), w.talker("bob")
+		ann.stream(chat.RoomMessages, general)
+		bob.stream(chat.RoomMessages, general)
+		m := ann.say(general, "first")
+		ann.events()
+		bob.events()
+
+		// A repeated call gives the message that is there; the text decides.
+		own := map[string]any{"_id": "298gMs93982Le9A7pZjo2D2iB", "rid": general, "msg": "chosen", "ts": time.Now().Add(3 * time.Second), "bot": map[string]any{"i": "x"}, "u": map[string]any{"_id": "root"}}
+		first := wire(t, ann.must("sendMessage", own))
+		again := wire(t, ann.must("sendMessage", own))
+		if first.ID != "298gMs93982Le9A7pZjo2D2iB" || first.U.Username != "ann" || again.TS != first.TS || again.ID != first.ID {
+			t.Errorf("%+v %+v", first, again)
+		}
+		if got := roomMessages(t, bob.events()); len(got) != 1 {
+			t.Errorf("%v", got)
+		}
+		ann.events()
+
+		// Reactions.
+		for _, c := range []struct {
+			by     *talker
+			params []any
+			want   string
+		}{
+			{bob, []any{":+1:", m.ID}, "bob"},
+			{ann, []any{"+1", m.ID, true}, "bob,ann"},
+			{ann, []any{":+1:", m.ID, true}, ""}, // nothing changes, nothing is told
+			{bob, []any{":+1:", m.ID}, "ann"},
+			{bob, []any{":+1:", m.ID, false}, ""},
+		} {
+			c.by.must("setReaction", c.params...)
+			got := bob.events()
+			if c.want == "" {
+				if len(got) > 0 {
+					t.Errorf("%v: %v", c.params, eventNames(got))
+				}
+				continue
+			}
+			if names := wire(t, got[0].Args[0]).Reactions[":+1:"].Usernames; strings.Join(names, ",") != c.want {
+				t.Errorf("%v: %v", c.params, names)
+			}
+		}
+		for i := range 49 {
+			ann.must("setReaction", fmt.Sprint("e", i), m.ID)
+		}
+		ann.refused("error-not-allowed", "setReaction", "one-more", m.ID)
+
+		// A star is shown to the one who set it, to nobody else.
+		ann.events()
+		bob.events()
+		ann.must("starMessage", map[string]any{"_id": m.ID, "rid": general, "starred": true})
+		if e := wire(t, ann.events()[0].Args[0]); len(e.Starred) != 1 || e.Starred[0].ID != w.vars["ann"] {
+			t.Errorf("%+v", e)
+		}
+		if e := wire(t, bob.events()[0].Args[0]); len(e.Starred) != 0 {
+			t.Errorf("%+v", e)
+		}
+		history := func(c *talker) wireMessage {
+			t.Helper()
+			h := unmarshal[struct{ Messages []wireMessage }](t, c.must("loadHistory", general, nil, 50, time.UnixMilli(0)))
+			return h.Messages[slices.IndexFunc(h.Messages, func(x wireMessage) bool { return x.ID == m.ID })]
+		}
+		if len(history(ann).Starred) != 1 || len(history(bob).Starred) != 0 {
+			t.Error("stars in the history")
+		}
+		ann.must("updateMessage", map[string]any{"_id": m.ID, "msg": "edited"})
+		if a, b := wire(t, ann.events()[0].Args[0]), wire(t, bob.events()[0].Args[0]); len(a.Starred) != 1 || len(b.Starred) != 0 || a.Msg != "edited" || b.Msg != "edited" {
+			t.Errorf("%+v %+v", a, b)
+		}
+		ann.must("starMessage", map[string]any{"_id": m.ID, "rid": general, "starred": false})
+		if e := wire(t, ann.events()[0].Args[0]); len(e.Starred) != 0 {
+			t.Errorf("%+v", e)
+		}
+	}, "ann", "bob")
+}
+
+func TestHistoryMethods(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann, bob := w.talker("ann"), w.talker("bob")
+		var dates []time.Time
+		for i := range 30 {
+			time.Sleep(100 * time.Millisecond)
+			ann.say(general, fmt.Sprint("m", i))
+			dates = append(dates, time.Now())
+		}
+		type page struct {
+			Messages        []wireMessage
+			FirstUnread     *wireMessage
+			UnreadNotLoaded int
+		}
+		load := func(params ...any) page {
+			t.Helper()
+			return unmarshal[page](t, bob.must("loadHistory", params...))
+		}
+		if p := load(general); len(p.Messages) != 20 || p.Messages[0].Msg != "m29" || p.Messages[19].Msg != "m10" {
+			t.Errorf("%d messages, newest %s", len(p.Messages), p.Messages[0].Msg)
+		}
+		if p := load(general, dates[9], 5); len(p.Messages) != 5 || p.Messages[0].Msg != "m8" {
+			t.Errorf("%+v", p.Messages)
+		}
+		if p := load(general, nil, 1_000_000_000); len(p.Messages) != 32 {
+			t.Errorf("%d messages", len(p.Messages))
+		}
+		p := load(general, nil, 10, dates[4])
+		if p.UnreadNotLoaded != 15 || p.FirstUnread == nil || p.FirstUnread.Msg != "m5" {
+			t.Errorf("%d unread, first %+v", p.UnreadNotLoaded, p.FirstUnread)
+		}
+		if p := load(general, nil, 10, dates[25].UTC().Format(time.RFC3339Nano)); p.UnreadNotLoaded != 0 || p.FirstUnread != nil {
+			t.Errorf("%+v", p)
+		}
+		missed := unmarshal[[]wireMessage](t, bob.must("loadMissedMessages", general, dates[26]))
+		if len(missed) != 3 || missed[0].Msg != "m29" {
+			t.Errorf("%+v", missed)
+		}
+		if missed := unmarshal[[]wireMessage](t, bob.must("loadMissedMessages", general, dates[29])); len(missed) != 0 {
+			t.Errorf("%+v", missed)
+		}
+	}, "ann", "bob")
+}
+
+// A message of a thousand mentions, or of marks alone, costs what its length
+// says, and only those who exist are mentioned.
+func TestHostileMarkup(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann, bob := w.talker("ann"), w.talker("bob")
+		bob.stream(chat.RoomMessages, general)
+		var names []string
+		for i := range 1000 {
+			names = append(names, fmt.Sprint("@u", i))
+		}
+		m := ann.say(general, "@bob "+strings.Join(names, " ")[:4900])
+		if len(m.Mentions) != 1 {
+			t.Errorf("%d mentions", len(m.Mentions))
+		}
+		for _, text := range []string{
+			strings.Repeat("[", 5000), strings.Repeat("*_~", 1666), strings.Repeat("[a](", 1250), "<img src=x onerror=alert(1)>",
+			"[x](javascript:alert(1))", "\x00\x01\u202e\u2028</script>", `{"$ne":1}`, "__proto__ constructor", strings.Repeat("```\n", 1250),
+		} {
+			if got := ann.say(general, text); got.Msg != text || strings.Contains(string(got.MD), `"LINK"`) {
+				t.Errorf("%.40q: %.200s", text, got.MD)
+			}
+		}
+		if got := bob.events(); len(got) != 10 {
+			t.Errorf("%d events", len(got))
+		}
+	}, "ann", "bob")
+}
+
+// Two who edit at once: both are answered, one edit stands as a whole, and
+// everybody sees the same at the end.
+func TestEditsAtOnce(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann := w.talker("ann")
+		m := ann.say(general, "start")
+		ann.stream(chat.RoomMessages, general)
+		u, err := w.store.UserByID(t.Context(), w.vars["ann"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				_, err := w.chat.Edit(t.Context(), u, chat.EditRequest{ID: m.ID, Text: fmt.Sprintf("edit %d #general", i)})
+				if err != nil && !errors.Is(err, chat.ErrEditedMeanTime) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		got := wire(t, ann.must("getSingleMessage", m.ID))
+		if !strings.HasPrefix(got.Msg, "edit ") || len(got.Channels) != 1 {
+			t.Errorf("%+v", got)
+		}
+	}, "ann")
+}
+
+// The author is slowed down to five messages a second; a bot is not.
+func TestSendLimit(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.user("ann")
+		w.user("robot", "role=bot")
+		ann, robot := w.talker("ann"), w.talker("robot")
+		for i := range 5 {
+			ann.say(general, fmt.Sprint(i))
+		}
+		if fail := ann.refused("too-many-requests", "sendMessage", map[string]any{"rid": general, "msg": "6"}); !strings.Contains(string(fail.Details), "timeToReset") {
+			t.Errorf("%s", fail.Details)
+		}
+		time.Sleep(time.Second)
+		ann.say(general, "7")
+		for i := range 40 {
+			robot.say(general, fmt.Sprint(i))
+		}
+	})
+}

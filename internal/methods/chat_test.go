@@ -1,0 +1,518 @@
+package methods_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/settings"
+)
+
+// talker is a connection with what the tests of rooms need beside calls.
+type talker struct {
+	*client
+	name string
+}
+
+// talker logs in a new connection of an account made by world.user.
+func (w *world) talker(name string) *talker {
+	w.t.Helper()
+	return &talker{w.as(name), name}
+}
+
+// must calls and expects no refusal.
+func (c *talker) must(method string, params ...any) json.RawMessage {
+	c.w.t.Helper()
+	raw, fail := c.call(method, params...)
+	if fail != nil {
+		c.w.t.Fatalf("%s by %s: %s %s", method, c.name, fail.code(), fail.Reason)
+	}
+	return raw
+}
+
+// refused calls and expects a refusal of that code and, if given, reason.
+func (c *talker) refused(code, method string, params ...any) *failure {
+	c.w.t.Helper()
+	raw, fail := c.call(method, params...)
+	if fail.code() != code {
+		c.w.t.Errorf("%s by %s: got %s %v, want %s", method, c.name, raw, fail, code)
+	}
+	return fail
+}
+
+// subscribe subscribes to an event of a stream in the newer form.
+func (c *talker) subscribe(stream, event string) *failure {
+	c.w.t.Helper()
+	return c.sub(stream+" "+event, stream, event, map[string]any{"useCollection": false, "args": []any{}})
+}
+
+// stream expects the subscription to be ready.
+func (c *talker) stream(stream, event string) {
+	c.w.t.Helper()
+	if fail := c.subscribe(stream, event); fail != nil {
+		c.w.t.Fatalf("%s/%s for %s: %s", stream, event, c.name, fail.code())
+	}
+}
+
+// streamed is one event of a stream.
+type streamed struct {
+	Collection string
+	Event      string            `json:"eventName"`
+	Args       []json.RawMessage `json:"args"`
+}
+
+// events are the stream events that came so far.
+func (c *talker) events() []streamed {
+	c.w.t.Helper()
+	synctest.Wait()
+	var out []streamed
+	take := func(f frame) {
+		if f.Msg == "changed" && strings.HasPrefix(f.Collection, "stream-") {
+			e := streamed{Collection: f.Collection}
+			if err := json.Unmarshal(f.Fields, &e); err != nil {
+				c.w.t.Fatal(err)
+			}
+			out = append(out, e)
+		}
+	}
+	for _, f := range c.other {
+		take(f)
+	}
+	c.other = nil
+	for {
+		f := c.readWithin(time.Millisecond)
+		if f.Msg == "" {
+			return out
+		}
+		take(f)
+	}
+}
+
+// names lists events as "collection/event arg…", the arguments cut short.
+func eventNames(list []streamed) []string {
+	var out []string
+	for _, e := range list {
+		out = append(out, e.Collection+"/"+e.Event)
+	}
+	return out
+}
+
+// wireMessage is a message as the tests look at it.
+type wireMessage struct {
+	ID        string           `json:"_id"`
+	RoomID    string           `json:"rid"`
+	Type      string           `json:"t"`
+	Msg       string           `json:"msg"`
+	MD        json.RawMessage  `json:"md"`
+	U         wireUser         `json:"u"`
+	TS        wireDate         `json:"ts"`
+	EditedAt  *wireDate        `json:"editedAt"`
+	EditedBy  *wireUser        `json:"editedBy"`
+	Mentions  []wireUser       `json:"mentions"`
+	Channels  []map[string]any `json:"channels"`
+	URLs      []map[string]any `json:"urls"`
+	Pinned    bool             `json:"pinned"`
+	Starred   []wireUser       `json:"starred"`
+	Reactions map[string]struct {
+		Usernames []string `json:"usernames"`
+	} `json:"reactions"`
+	Attachments []map[string]any `json:"attachments"`
+}
+
+type wireUser struct {
+	ID       string `json:"_id"`
+	Username string `json:"username"`
+	Name     string `json:"name"`
+}
+
+type wireDate struct {
+	MS int64 `json:"$date"`
+}
+
+func wire(t testing.TB, raw json.RawMessage) wireMessage {
+	t.Helper()
+	return unmarshal[wireMessage](t, raw)
+}
+
+// say posts a message and returns it.
+func (c *talker) say(rid, text string) wireMessage {
+	c.w.t.Helper()
+	return wire(c.w.t, c.must("sendMessage", map[string]any{"rid": rid, "msg": text}))
+}
+
+// room makes a channel and returns its id.
+func (c *talker) room(method, name string, members ...string) string {
+	c.w.t.Helper()
+	if members == nil {
+		members = []string{}
+	}
+	return unmarshal[struct {
+		RID string `json:"rid"`
+	}](c.w.t, c.must(method, name, members)).RID
+}
+
+// chatWorld is a world with these users, "root" an administrator, and no limits.
+func chatWorld(t *testing.T, f func(t *testing.T, w *world), users ...string) {
+	t.Helper()
+	bubble(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		for _, u := range users {
+			if u == "root" {
+				w.user(u, "verified", "role=admin", "role=user")
+			} else {
+				w.user(u, "verified")
+			}
+		}
+		f(t, w)
+	})
+}
+
+const general = chat.GeneralID
+
+// A new account is in GENERAL; what one writes the others see at once.
+func TestChatTour(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann, bob := w.talker("ann"), w.talker("bob")
+		rooms := unmarshal[[]map[string]any](t, ann.must("rooms/get"))
+		if len(rooms) != 1 || rooms[0]["_id"] != general || rooms[0]["name"] != "general" || rooms[0]["usersCount"] != 2.0 {
+			t.Fatalf("rooms %v", rooms)
+		}
+		bob.stream(chat.RoomMessages, general)
+		bob.stream(chat.NotifyUser, w.vars["bob"]+"/notification")
+		m := ann.say(general, "hi @bob, *look*: #general https://x.org :smile:")
+		if m.U.Username != "ann" || m.U.Name != "Ann" || m.RoomID != general || m.TS.MS == 0 || len(m.ID) != 17 {
+			t.Errorf("%+v", m)
+		}
+		if len(m.Mentions) != 1 || m.Mentions[0].ID != w.vars["bob"] || len(m.Channels) != 1 || len(m.URLs) != 1 {
+			t.Errorf("%+v", m)
+		}
+		if want := `[{"type":"PARAGRAPH","value":[{"type":"PLAIN_TEXT","value":"hi "},{"type":"MENTION_USER",`; !strings.HasPrefix(string(m.MD), want) {
+			t.Errorf("md %s", m.MD)
+		}
+		got := bob.events()
+		if names := eventNames(got); !slices.Equal(names, []string{"stream-room-messages/GENERAL", "stream-notify-user/" + w.vars["bob"] + "/notification"}) {
+			t.Fatalf("events %v", names)
+		}
+		if e := wire(t, got[0].Args[0]); e.ID != m.ID || e.Msg != m.Msg || string(e.MD) != string(m.MD) {
+			t.Errorf("%+v", e)
+		}
+		note := unmarshal[map[string]any](t, got[1].Args[0])
+		if note["title"] != "#general" || note["payload"].(map[string]any)["_id"] != m.ID {
+			t.Errorf("%v", note)
+		}
+
+		// Editing shows who and when, and the text is parsed anew.
+		time.Sleep(time.Second)
+		ann.must("updateMessage", map[string]any{"_id": m.ID, "rid": general, "msg": "Whats 4*!"})
+		e := wire(t, bob.events()[0].Args[0])
+		if e.Msg != "Whats 4*!" || e.EditedBy == nil || e.EditedBy.Username != "ann" || e.EditedAt.MS < m.TS.MS+1000 || e.TS != m.TS || len(e.Mentions) != 0 {
+			t.Errorf("%+v", e)
+		}
+		// The same text again leaves no trace.
+		ann.must("updateMessage", map[string]any{"_id": m.ID, "rid": general, "msg": "Whats 4*!"})
+		if got := bob.events(); len(got) > 0 {
+			t.Errorf("events %v", eventNames(got))
+		}
+		single := wire(t, bob.must("getSingleMessage", m.ID))
+		if single.Msg != "Whats 4*!" {
+			t.Errorf("%+v", single)
+		}
+		if raw := bob.must("getSingleMessage", "nothing"); string(raw) != "null" {
+			t.Errorf("no message: %s", raw)
+		}
+		bob.stream(chat.NotifyRoom, general+"/deleteMessage")
+		ann.must("deleteMessage", map[string]any{"_id": m.ID})
+		if got := bob.events(); len(got) != 1 || string(got[0].Args[0]) != fmt.Sprintf(`{"_id":%q}`, m.ID) {
+			t.Errorf("%v", got)
+		}
+	}, "ann", "bob")
+}
+
+func TestRoomMethods(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann, bob, cid := w.talker("ann"), w.talker("bob"), w.talker("cid")
+		bob.stream(chat.NotifyUser, w.vars["bob"]+"/rooms-changed")
+		bob.stream(chat.NotifyUser, w.vars["bob"]+"/subscriptions-changed")
+		room := ann.room("createChannel", "team", "bob")
+		if names := eventNames(bob.events()); !slices.Equal(names, []string{
+			"stream-notify-user/" + w.vars["bob"] + "/subscriptions-changed", "stream-notify-user/" + w.vars["bob"] + "/rooms-changed",
+		}) {
+			t.Errorf("a new room: %v", names)
+		}
+		secret := ann.room("createPrivateGroup", "secret")
+
+		for _, name := range []string{"team", "TEAM"} {
+			bob.refused("error-duplicate-channel-name", "createChannel", name, []string{})
+		}
+		for _, name := range []string{"", "  ", "a b", "a/b", "<script>", strings.Repeat("x", 101), "naïve", "__proto__\x00"} {
+			bob.refused("error-invalid-room-name", "createChannel", name, []string{})
+		}
+		bob.refused("error-user-not-found", "createChannel", "free", []string{"nobody"})
+		bob.refused("400", "createChannel", 7, []string{})
+		bob.refused("400", "createChannel", "free", "ann")
+		if rooms := unmarshal[[]map[string]any](t, cid.must("rooms/get")); len(rooms) != 1 {
+			t.Errorf("cid's rooms %v", rooms)
+		}
+
+		// Finding rooms: channels by everybody, groups by members, no last message for strangers.
+		ann.say(room, "only for us")
+		r := unmarshal[map[string]any](t, cid.must("getRoomByTypeAndName", "c", "team"))
+		if r["_id"] != room || r["lastMessage"] != nil || r["msgs"] != 1.0 {
+			t.Errorf("%v", r)
+		}
+		if r := unmarshal[map[string]any](t, bob.must("getRoomByTypeAndName", "c", room)); r["lastMessage"] == nil {
+			t.Errorf("%v", r)
+		}
+		cid.refused("error-invalid-room", "getRoomByTypeAndName", "p", "secret")
+		cid.refused("error-invalid-room", "getRoomByTypeAndName", "p", secret)
+		cid.refused("error-invalid-room", "getRoomByTypeAndName", "c", "secret")
+		cid.refused("error-invalid-room", "getRoomByTypeAndName", "x", "team")
+		if id := unmarshal[string](t, cid.must("getRoomIdByNameOrId", "team")); id != room {
+			t.Errorf("id %s", id)
+		}
+		if name := unmarshal[string](t, ann.must("getRoomNameById", secret)); name != "secret" {
+			t.Errorf("name %s", name)
+		}
+		cid.refused("error-not-allowed", "getRoomIdByNameOrId", "secret")
+		cid.refused("error-not-allowed", "getRoomNameById", secret)
+
+		// Joining, and what is told of it in the room.
+		bob.stream(chat.RoomMessages, room)
+		cid.must("joinRoom", room)
+		cid.must("joinRoom", room)
+		cid.refused("error-not-allowed", "joinRoom", secret)
+		cid.refused("error-invalid-room", "joinRoom", "none")
+		if got := roomMessages(t, bob.events()); !slices.Equal(got, []string{"uj cid by cid"}) {
+			t.Errorf("join: %v", got)
+		}
+		// Inviting and removing.
+		cid.refused("error-not-allowed", "addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan"}})
+		ann.refused("error-user-not-found", "addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan", "nobody"}})
+		ann.refused("error-invalid-room", "addUsersToRoom", map[string]any{"rid": "none", "users": []string{"dan"}})
+		ann.must("addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan", "bob"}})
+		ann.must("addUserToRoom", map[string]any{"rid": secret, "username": "@dan"})
+		if got := roomMessages(t, bob.events()); !slices.Equal(got, []string{"au dan by ann"}) {
+			t.Errorf("invite: %v", got)
+		}
+		cid.refused("error-not-allowed", "removeUserFromRoom", map[string]any{"rid": room, "username": "dan"})
+		ann.refused("error-user-not-in-room", "removeUserFromRoom", map[string]any{"rid": secret, "username": "bob"})
+		ann.refused("error-invalid-user", "removeUserFromRoom", map[string]any{"rid": room, "username": "nobody"})
+		ann.must("removeUserFromRoom", map[string]any{"rid": room, "username": "dan"})
+		if got := roomMessages(t, bob.events()); !slices.Equal(got, []string{"ru dan by ann"}) {
+			t.Errorf("removal: %v", got)
+		}
+		cid.must("leaveRoom", room)
+		cid.refused("error-user-not-in-room", "leaveRoom", room)
+		cid.refused("error-invalid-room", "leaveRoom", "none")
+		if got := roomMessages(t, bob.events()); !slices.Equal(got, []string{"ul cid by cid"}) {
+			t.Errorf("leave: %v", got)
+		}
+
+		// Roles: the last owner stays until there is another.
+		ann.refused("error-you-are-last-owner", "leaveRoom", room)
+		bob.refused("error-not-allowed", "addRoomOwner", room, w.vars["bob"])
+		bob.stream(chat.NotifyLogged, "roles-change")
+		ann.must("addRoomModerator", room, w.vars["bob"])
+		ann.refused("error-user-already-has-role", "addRoomModerator", room, w.vars["bob"])
+		got := bob.events()
+		if change := unmarshal[map[string]any](t, only(t, got, "stream-notify-logged/roles-change").Args[0]); change["type"] != "added" || change["_id"] != "moderator" || change["scope"] != room {
+			t.Errorf("%v", change)
+		}
+		ann.refused("error-remove-last-owner", "removeRoomOwner", room, w.vars["ann"])
+		ann.refused("error-user-not-has-role", "removeRoomModerator", room, w.vars["ann"])
+		ann.must("addRoomOwner", room, w.vars["bob"])
+		roles := unmarshal[[]map[string]any](t, ann.must("getRoomRoles", room))
+		if len(roles) != 2 {
+			t.Errorf("roles %v", roles)
+		}
+		ann.must("leaveRoom", room)
+		bob.refused("error-you-are-last-owner", "leaveRoom", room)
+
+		// What is gone stands in the answer to a Date.
+		time.Sleep(10 * time.Second)
+		since := time.Now().Add(-time.Hour)
+		for method, id := range map[string]string{"rooms/get": room, "subscriptions/get": ""} {
+			changed := unmarshal[struct{ Update, Remove []map[string]any }](t, ann.must(method, since))
+			if len(changed.Update) == 0 || len(changed.Remove) != 1 || changed.Remove[0]["_deletedAt"] == nil || id != "" && changed.Remove[0]["_id"] != id {
+				t.Errorf("%s: %v", method, changed)
+			}
+			changed = unmarshal[struct{ Update, Remove []map[string]any }](t, ann.must(method, time.Now()))
+			if len(changed.Update)+len(changed.Remove) > 0 {
+				t.Errorf("%s: %v", method, changed)
+			}
+		}
+	}, "ann", "bob", "cid", "dan")
+}
+
+// roomMessages lists the events of stream-room-messages as "type text by author".
+func roomMessages(t *testing.T, list []streamed) []string {
+	t.Helper()
+	var out []string
+	for _, e := range list {
+		if e.Collection == chat.RoomMessages {
+			m := wire(t, e.Args[0])
+			out = append(out, strings.TrimSpace(m.Type+" "+m.Msg+" by "+m.U.Username))
+		}
+	}
+	return out
+}
+
+// only is the only event of that name.
+func only(t *testing.T, list []streamed, name string) streamed {
+	t.Helper()
+	var found []streamed
+	for _, e := range list {
+		if e.Collection+"/"+e.Event == name {
+			found = append(found, e)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d events %s in %v", len(found), name, eventNames(list))
+	}
+	return found[0]
+}
+
+func TestDirectRooms(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann, bob, cid := w.talker("ann"), w.talker("bob"), w.talker("cid")
+		bob.stream(chat.RoomMessages, chat.MyMessages)
+		bob.stream(chat.NotifyUser, w.vars["bob"]+"/notification")
+		open := func(c *talker, names ...any) string {
+			t.Helper()
+			return unmarshal[struct {
+				RID string `json:"rid"`
+				T   string `json:"t"`
+			}](t, c.must("createDirectMessage", names...)).RID
+		}
+		id := open(ann, "bob")
+		want := []string{w.vars["ann"], w.vars["bob"]}
+		slices.Sort(want)
+		if id != strings.Join(want, "") || open(bob, "ann") != id || open(ann, "@bob") != id {
+			t.Errorf("direct room %s", id)
+		}
+		if self := open(ann, "ann"); self == id || open(ann, "ann") != self {
+			t.Error("a room with oneself")
+		}
+		three := open(ann, "bob", "cid")
+		if open(cid, "ann", "bob") != three || open(cid, "bob", "ann", "cid") != three || three == id {
+			t.Error("a room of three")
+		}
+		ann.refused("error-invalid-user", "createDirectMessage", "nobody")
+		ann.refused("error-invalid-user", "createDirectMessage")
+		ann.refused("400", "createDirectMessage", 7)
+		ann.refused("error-direct-message-max-user-exceeded", "createDirectMessage", "a", "b", "c", "d", "e", "f", "g", "h", "i")
+		ann.refused("error-cant-invite-for-direct-room", "addUsersToRoom", map[string]any{"rid": id, "users": []string{"cid"}})
+		ann.refused("error-not-allowed", "leaveRoom", id)
+		ann.refused("error-not-allowed", "removeUserFromRoom", map[string]any{"rid": id, "username": "bob"})
+		cid.refused("error-not-allowed", "joinRoom", id)
+		cid.refused("error-not-allowed", "sendMessage", map[string]any{"rid": id, "msg": "x"})
+		if raw := cid.must("loadHistory", id); string(raw) != "false" {
+			t.Errorf("a stranger reads %s", raw)
+		}
+
+		sub := func(c *talker) map[string]any {
+			t.Helper()
+			for _, s := range unmarshal[[]map[string]any](t, c.must("subscriptions/get")) {
+				if s["rid"] == id {
+					return s
+				}
+			}
+			t.Fatal("no subscription")
+			return nil
+		}
+		ann.say(id, "psst")
+		ann.say(id, "still there?")
+		if s := sub(bob); s["name"] != "ann" || s["fname"] != "Ann" || s["unread"] != 2.0 || s["open"] != true || s["alert"] != true {
+			t.Errorf("%v", s)
+		}
+		got := bob.events()
+		mine := only(t, got[:1], "stream-room-messages/__my_messages__")
+		if about := unmarshal[map[string]any](t, mine.Args[1]); about["roomParticipant"] != true || about["roomType"] != "d" {
+			t.Errorf("%v", about)
+		}
+		if names := eventNames(got); len(names) != 4 {
+			t.Errorf("events %v", names)
+		}
+		bob.must("readMessages", id)
+		if s := sub(bob); s["unread"] != 0.0 || s["alert"] != false || s["ls"] == nil {
+			t.Errorf("%v", s)
+		}
+		if r := unmarshal[map[string]any](t, bob.must("getRoomByTypeAndName", "d", "ann")); r["_id"] != id || len(r["usernames"].([]any)) != 2 {
+			t.Errorf("%v", r)
+		}
+		// Both sides may pin here.
+		m := bob.say(id, "mind this")
+		bob.must("pinMessage", map[string]any{"_id": m.ID})
+	}, "ann", "bob", "cid")
+}
+
+func TestSubscriptionMethods(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann, bob := w.talker("ann"), w.talker("bob")
+		uid := w.vars["bob"]
+		bob.stream(chat.NotifyUser, uid+"/subscriptions-changed")
+		num := func(raw json.RawMessage) float64 { return unmarshal[float64](t, raw) }
+		if n := num(bob.must("openRoom", general)); n != 0 {
+			t.Errorf("open already: %v", n)
+		}
+		if n := num(bob.must("hideRoom", general)); n != 1 {
+			t.Errorf("hide: %v", n)
+		}
+		if n := num(bob.must("hideRoom", "none")); n != 0 {
+			t.Errorf("hide none: %v", n)
+		}
+		if n := num(bob.must("toggleFavorite", general)); n != 1 {
+			t.Errorf("favorite: %v", n)
+		}
+		if n := num(bob.must("toggleFavorite", general, true)); n != 0 {
+			t.Errorf("favorite again: %v", n)
+		}
+		bob.refused("error-invalid-subscription", "toggleFavorite", "none", true)
+		bob.refused("error-room-does-not-exist", "readMessages", "none")
+		secret := ann.room("createPrivateGroup", "secret")
+		bob.refused("error-not-allowed", "readMessages", secret)
+		if got := eventNames(bob.events()); len(got) != 2 {
+			t.Errorf("events %v", got)
+		}
+		ann.say(general, "hello @all")
+		got := bob.events()
+		s := unmarshal[map[string]any](t, only(t, got, "stream-notify-user/"+uid+"/subscriptions-changed").Args[1])
+		if s["unread"] != 1.0 || s["groupMentions"] != 1.0 || s["open"] != true || s["f"] != true || s["alert"] != true {
+			t.Errorf("%v", s)
+		}
+		ann.say(general, "plain")
+		if got := bob.events(); len(got) > 0 {
+			t.Errorf("a plain message to somebody alerted: %v", eventNames(got))
+		}
+		w.set(settings.UnreadCount, settings.CountAllMessages)
+		ann.say(general, "counted")
+		s = unmarshal[map[string]any](t, only(t, bob.events(), "stream-notify-user/"+uid+"/subscriptions-changed").Args[1])
+		if s["unread"] != 2.0 {
+			t.Errorf("%v", s)
+		}
+		page := unmarshal[struct {
+			Total   int
+			Records []map[string]any
+		}](t, ann.must("getUsersOfRoom", general, true, map[string]any{"limit": 1, "skip": 1}))
+		if page.Total != 2 || len(page.Records) != 1 || page.Records[0]["username"] != "bob" {
+			t.Errorf("%+v", page)
+		}
+		page.Records = nil
+		page = unmarshal[struct {
+			Total   int
+			Records []map[string]any
+		}](t, ann.must("getUsersOfRoom", general, true, nil, "AN"))
+		if len(page.Records) != 1 || page.Records[0]["username"] != "ann" {
+			t.Errorf("%+v", page)
+		}
+		bob.refused("not-authorized", "getUsersOfRoom", secret, true)
+		bob.refused("error-room-not-found", "getUsersOfRoom", "none", true)
+	}, "ann", "bob")
+}
+
+func TestChatConversations(t *testing.T) { play(t, "chat.txtar", nil) }
