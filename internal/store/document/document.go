@@ -25,7 +25,7 @@ import (
 var ErrBroken = errors.New("stored document is broken")
 
 // registry is the driver's with one addition: dates that old databases keep as
-// numbers of milliseconds (spec meteor-ddp D6).
+// floating-point numbers of milliseconds (spec meteor-ddp D6).
 var registry = newRegistry()
 
 func newRegistry() *bson.Registry {
@@ -78,14 +78,24 @@ func Encode(v any) (bson.Raw, error) {
 	return raw, nil
 }
 
-// Decode reads raw into v, a pointer to a struct with bson tags. Any failure,
-// a panic of the decoder included, is ErrBroken.
+// Decode reads raw into v, a pointer to a struct with bson tags; members for
+// which raw has no key keep their value if it is read at the first try and are
+// zero otherwise. Any failure, a panic of the decoder included, is ErrBroken.
 func Decode(raw bson.Raw, v any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", ErrBroken, p)
 		}
 	}()
+	if bson.Unmarshal(raw, v) == nil {
+		return nil
+	}
+	// Again for what the driver does not accept. Only this reader takes a
+	// registry; it believes every length it reads, hence Validate.
+	if err := raw.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	reflect.ValueOf(v).Elem().SetZero()
 	d := bson.NewDecoder(bson.NewDocumentReader(bytes.NewReader(raw)))
 	d.SetRegistry(registry)
 	if err := d.Decode(v); err != nil {
