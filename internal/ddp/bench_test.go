@@ -126,7 +126,7 @@ func BenchmarkFanout(b *testing.B) {
 	b.ReportAllocs()
 	n := int64(0)
 	for b.Loop() {
-		f.publish(params)
+		f.publish(params, true)
 		n++
 		await(b, func() bool {
 			for _, c := range clients {

@@ -35,6 +35,7 @@
 //	worker    while messages are queued; one more for each unblocked call
 //	flusher   while the socket is behind
 //	leaver    once, at a session's end
+//	poster    a few for the server, while posted events wait to be written
 //	wheel     one for the server, while there are sessions
 //
 // Server.Shutdown waits for all of them.
@@ -45,6 +46,7 @@
 //	Session.mu   login, queue, subscriptions, view
 //	outbox.mu    queued bytes
 //	wheel.mu     the timing wheel; nothing is taken under it
+//	posters.mu   sessions with posted events; nothing is taken under it
 //
 // No handler, OnStop or OnClose function runs, no connection is written and no
 // encoder of foreign values runs while one of them is held.

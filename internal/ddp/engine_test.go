@@ -231,6 +231,37 @@ func TestSlowReaderIsClosedAndNobodyWaits(t *testing.T) {
 	})
 }
 
+// TestPostedEventsKeepTheirPlace: to the publisher before its answer, to others
+// in order.
+func TestPostedEventsKeepTheirPlace(t *testing.T) {
+	inBubble(t, ddp.Options{}, func(r *rig) {
+		me, other := r.dial(true), r.dial(true)
+		for _, c := range []*ddptest.Client{me, other} {
+			c.Send(`{"msg":"sub","id":"1","name":"stream"}`)
+			r.want(c, `{"msg":"ready","subs":["1"]}`)
+		}
+		event := func(i int) string {
+			return fmt.Sprintf(`{"msg":"changed","collection":"stream","id":"id","fields":{"eventName":"e","args":[%d]}}`, i)
+		}
+		for i := range 100 {
+			r.method(me, "x", "post", fmt.Sprintf("[%d]", i))
+		}
+		for i := range 100 {
+			r.want(me, event(i), `{"msg":"result","id":"x"}`, `{"msg":"updated","methods":["x"]}`)
+			r.want(other, event(i))
+		}
+		resume := other.Stall()
+		defer resume()
+		for range 40 {
+			r.method(me, "x", "post", `["`+strings.Repeat("x", 60<<10)+`"]`)
+			for range 3 {
+				r.frame(me)
+			}
+		}
+		r.ends(ddp.Slow, 1)
+	})
+}
+
 func TestOneLongAnswerIsNoSlowReader(t *testing.T) {
 	inBubble(t, ddp.Options{Limits: ddp.Limits{QueuedBytes: 4 << 10, FrameBefore: 64 << 10}}, func(r *rig) {
 		c := r.dial(true)
@@ -481,6 +512,7 @@ func TestConcurrentUse(t *testing.T) {
 				c.Send(fmt.Sprintf(`{"msg":"sub","id":"s%d","name":"stream"}`, n%3))
 				c.Send(fmt.Sprintf(`{"msg":"sub","id":"t%d","name":"byUser"}`, n%3))
 				c.Send(fmt.Sprintf(`{"msg":"method","id":"%d","method":"push","params":[%d]}`, n, n))
+				c.Send(fmt.Sprintf(`{"msg":"method","id":"p%d","method":"post","params":[%d]}`, n, n))
 				c.Send(fmt.Sprintf(`{"msg":"method","id":"u%d","method":"setU","params":["u%d"]}`, n, n%4))
 				c.Send(fmt.Sprintf(`{"msg":"method","id":"w%d","method":"slowU","params":[1]}`, n))
 				c.Send(fmt.Sprintf(`{"msg":"unsub","id":"s%d"}`, n%3))

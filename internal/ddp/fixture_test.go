@@ -119,8 +119,8 @@ func (f *fixture) Method(ctx context.Context, c *rpc.Call) (any, error) {
 			{Key: "i", Value: math.Inf(-1)}, {Key: "o", Value: ejson.ObjectID("5f4e30f824d92b57b86e6691")}}, nil
 	case "unencodable":
 		return make(chan int), nil
-	case "push":
-		f.publish(c.Params)
+	case "push", "post":
+		f.publish(c.Params, c.Method == "post")
 		return nil, nil
 	case "callWithTwoFactorRequired":
 		return ejson.Raw(c.Params), nil
@@ -129,7 +129,7 @@ func (f *fixture) Method(ctx context.Context, c *rpc.Call) (any, error) {
 }
 
 // publish sends params to the subscribers of the publication "stream".
-func (f *fixture) publish(params []byte) {
+func (f *fixture) publish(params []byte, post bool) {
 	frame := ddp.NewFrame(append(append([]byte(`{"msg":"changed","collection":"stream","id":"id","fields":{"eventName":"e","args":`), params...), `}}`...))
 	f.mu.Lock()
 	subs := make([]*ddp.Subscription, 0, len(f.streams))
@@ -138,7 +138,11 @@ func (f *fixture) publish(params []byte) {
 	}
 	f.mu.Unlock()
 	for _, s := range subs {
-		s.Send(frame)
+		if post {
+			s.Post(frame)
+		} else {
+			s.Send(frame)
+		}
 	}
 }
 

@@ -15,8 +15,8 @@ type Limits struct {
 	// QueuedFrames is how many received messages may wait for their turn: 256.
 	// When so many wait for longer than a quarter of a second: close 1008.
 	QueuedFrames int
-	// QueuedBytes is how many bytes may wait to be sent: 1 MiB. A single message
-	// may be longer when nothing else waits.
+	// QueuedBytes is how many bytes may wait to be sent: 1 MiB. A message that
+	// comes when more than that waits ends the connection.
 	QueuedBytes int
 	// Subscriptions is how many one session may hold: 300. Above: nosub with
 	// too-many-subscriptions.

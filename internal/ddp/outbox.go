@@ -58,6 +58,7 @@ type outbox struct {
 	holds    int     // answers being gathered; see hold
 	busy     bool    // somebody writes
 	forced   bool    // what is queued must not wait for a hold
+	posted   bool    // the server's posters will flush
 	ended    bool    // nothing more is accepted
 	closing  bool    // ended, and the link is to be closed when all is written
 	reason   DisconnectReason
@@ -73,13 +74,13 @@ func (o *outbox) add(b *buffer) bool {
 		putBuffer(b)
 		return true
 	}
+	ok := o.fits()
 	if o.buf == nil {
 		o.buf = b
 		b = nil
 	} else {
 		o.buf.b = append(o.buf.b, b.b...)
 	}
-	ok := o.fits(len(o.buf.b))
 	o.mu.Unlock()
 	if b != nil {
 		putBuffer(b)
@@ -87,18 +88,14 @@ func (o *outbox) add(b *buffer) bool {
 	return ok
 }
 
-// fits tells whether the queue may stay as it is, of which the newest buffer
-// has n bytes. A single message is allowed to be longer than the limit.
-func (o *outbox) fits(n int) bool {
-	total := o.inflight + n
-	if total <= o.limit {
-		return true
+// fits tells whether one more may be queued: the limit is for what waits
+// already, so that a single long answer does not count as slowness.
+func (o *outbox) fits() bool {
+	waiting := o.inflight
+	if o.buf != nil {
+		waiting += len(o.buf.b)
 	}
-	if o.inflight > 0 || o.buf == nil {
-		return false
-	}
-	_, _, rest := splitFrame(o.buf.b)
-	return len(rest) == 0
+	return waiting <= o.limit
 }
 
 // hold lets messages gather until release: data, ready, updated and result of
@@ -129,16 +126,42 @@ func (o *outbox) send(wire []byte) bool {
 		o.pump(wire, nil)
 		return true
 	}
+	ok := o.fits()
 	if o.buf == nil {
 		o.buf = getBuffer()
 	}
 	o.buf.b = append(o.buf.b, wire...)
-	ok := o.fits(len(o.buf.b))
 	o.mu.Unlock()
 	if ok {
 		o.flush(true)
 	}
 	return ok
+}
+
+// post queues one shared frame. later tells that somebody has to flush.
+func (o *outbox) post(wire []byte) (ok, later bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		return true, false
+	}
+	ok = o.fits()
+	if o.buf == nil {
+		o.buf = getBuffer()
+	}
+	o.buf.b = append(o.buf.b, wire...)
+	o.forced = true
+	later = !o.posted && !o.busy
+	o.posted = o.posted || later
+	return ok, later
+}
+
+// flushPosted is flush for what was posted.
+func (o *outbox) flushPosted() {
+	o.mu.Lock()
+	o.posted = false
+	o.mu.Unlock()
+	o.flush(true)
 }
 
 // flush writes what is queued, unless somebody writes already (who then takes

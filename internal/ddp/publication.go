@@ -303,6 +303,25 @@ func (p *Subscription) Send(f *Frame) {
 	}
 }
 
+// Post is Send for frames that go to many: it only queues, in order, and the
+// write follows at once from another goroutine. So events that come in bursts
+// share a write, and who publishes does not pay for the sockets of all.
+func (p *Subscription) Post(f *Frame) {
+	s := p.s
+	s.mu.Lock()
+	stopped := p.stopped || s.ended
+	s.mu.Unlock()
+	if stopped {
+		return
+	}
+	ok, later := s.out.post(f.wireFor(s.out.compress))
+	if !ok {
+		s.end(Slow)
+	} else if later {
+		s.srv.posters.add(s)
+	}
+}
+
 // switching is the state while the subscriptions are re-run for another user.
 type switching struct {
 	ready []*Subscription

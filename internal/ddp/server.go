@@ -79,6 +79,7 @@ type Server struct {
 	compress int
 	names    names
 	wheel    wheel
+	posters  posters
 	stats    counters
 
 	ctx    context.Context // of every call; ended by the end of Shutdown
@@ -124,6 +125,7 @@ func New(o Options) *Server {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wheel.init(s)
+	s.posters.srv = s
 	return s
 }
 

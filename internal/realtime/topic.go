@@ -134,6 +134,10 @@ func (h *Hub) SendIf(key string, f *ddp.Frame, accept func(s *ddp.Subscription, 
 	t.drain()
 }
 
+// postFrom is from how many members on the writes to their sockets are left to
+// the engine: who publishes does not wait for them, and bursts share a write.
+const postFrom = 8
+
 // drain sends what is queued. It is called with mu held and releases it.
 func (t *topic) drain() {
 	locked := true
@@ -154,9 +158,13 @@ func (t *topic) drain() {
 		t.batch = nil
 		t.mu.Unlock()
 		locked = false
+		send := (*ddp.Subscription).Send
+		if len(batch) >= postFrom {
+			send = (*ddp.Subscription).Post
+		}
 		for i, m := range batch {
 			if next.accept == nil || next.accept(m.sub, m.login) {
-				m.sub.Send(next.frame)
+				send(m.sub, next.frame)
 			}
 			batch[i] = nil
 		}
