@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -110,11 +111,25 @@ func newHasher(cost int) (*hasher, error) {
 	if cost == 0 {
 		cost = defaultCost
 	}
-	dummy, err := bcrypt.GenerateFromPassword([]byte(random.Secret()), cost)
-	if err != nil {
-		return nil, err
+	if cost < bcrypt.MinCost || cost > bcrypt.MaxCost {
+		return nil, bcrypt.InvalidCostError(cost)
 	}
-	return &hasher{cost: cost, dummy: dummy, places: make(chan struct{}, hashQueue+1), turn: make(chan struct{}, 1)}, nil
+	return &hasher{cost: cost, dummy: dummyHash(cost), places: make(chan struct{}, hashQueue+1), turn: make(chan struct{}, 1)}, nil
+}
+
+// dummyHash looks like the hash of a password that nobody knows: a comparison
+// with it costs as much as any other and fails. Random letters do, so that a
+// start need not wait for a real hash.
+func dummyHash(cost int) []byte {
+	const saltAndHash = 22 + 31
+	text := random.ID() + random.ID() + random.ID() + random.ID()
+	return fmt.Appendf(nil, "$2a$%02d$%s", cost, text[:saltAndHash])
+}
+
+// Hashing tells how many passwords are being hashed and how many wait, for metrics.
+func (s *Service) Hashing() (running, waiting int) {
+	running = len(s.hasher.turn)
+	return running, max(0, len(s.hasher.places)-running)
 }
 
 // enter waits for the caller's turn; leave ends it. A full queue is refused at
