@@ -191,12 +191,19 @@ func (r *Router) factor(ctx context.Context, c *rpc.Call, spec *Spec, verb strin
 	switch {
 	case policy == twofactor.Login:
 		return nil // the handler asks, after the password
-	case policy == twofactor.None && c.User != nil && !passage[spec.Name] && r.policy.Load().protects(spec.Name, verb):
+	case policy == twofactor.None && c.User != nil && !passage[spec.Name] && r.listed(spec, verb):
 		policy = twofactor.Ordinary
 	case policy == twofactor.None:
 		return nil
 	}
 	return r.Challenge(ctx, c, policy)
+}
+
+// listed tells whether the administrator's list names the call, or the method
+// that a route stands for.
+func (r *Router) listed(spec *Spec, verb string) bool {
+	p := r.policy.Load()
+	return p.protects(spec.Name, verb) || spec.Twin != "" && !passage[spec.Twin] && p.protects(spec.Twin, "")
 }
 
 // Challenge asks for a second factor from within a handler that knows only now

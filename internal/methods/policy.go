@@ -8,10 +8,9 @@ import (
 // policy is what two settings say about all calls: the administrator's list of
 // further protected ones, and the roles that must have a factor.
 type policy struct {
-	protected string // the setting's text
-	exact     map[string]bool
-	prefixes  []string
-	roles     []string
+	exact    map[string]bool
+	prefixes []string
+	roles    []string
 }
 
 // apiPrefix may stand before a REST route in the list.
@@ -24,7 +23,7 @@ var verbs = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
 // (decisions 8). unknown are entries that fit no name that known tells of; they
 // count nevertheless.
 func parsePolicy(protected, mandatory string, known func(pattern string) bool) (p *policy, unknown []string) {
-	p = &policy{protected: protected, exact: map[string]bool{}, roles: split(mandatory)}
+	p = &policy{exact: map[string]bool{}, roles: split(mandatory)}
 	for _, entry := range split(protected) {
 		entry = canonical(entry)
 		name := entry

@@ -37,8 +37,8 @@ func NotFound(name string) *fault.Error {
 type Router struct {
 	deps  Deps
 	specs map[string]*Spec
-	// routes are the REST routes, for the list of what exists.
-	routes map[string]bool
+	// routes are the REST routes, for the administrator's list of protected calls.
+	routes []RouteName
 	// policy is what the settings say about all calls; replaced as a whole.
 	policy atomic.Pointer[policy]
 }
@@ -49,14 +49,19 @@ func New(d Deps, extra ...Group) *Router {
 	if d.Logger == nil {
 		d.Logger = zap.NewNop()
 	}
-	r := &Router{deps: d, specs: map[string]*Spec{}, routes: map[string]bool{}}
+	r := &Router{deps: d, specs: map[string]*Spec{}}
 	for _, g := range append(All(d, r), extra...) {
 		for _, s := range g.Specs() {
 			r.add(s)
 		}
 	}
-	r.configure(nil)
-	d.Settings.OnChange(r.configure)
+	r.configure() // what the list names without need is told once the routes are known
+	d.Settings.OnChange(func(changed []*settings.Setting) {
+		unknown := r.configure()
+		if slices.ContainsFunc(changed, func(s *settings.Setting) bool { return s.ID == settings.TwoFactorProtectedCalls }) {
+			r.announce(unknown)
+		}
+	})
 	return r
 }
 
@@ -99,33 +104,28 @@ func (r *Router) Spec(name string) (Spec, bool) {
 	return Spec{}, false
 }
 
-// AddRoutes makes the names of REST routes known, so that the administrator's
-// list of protected calls may name them without a warning. It is called before
-// anything is served.
-func (r *Router) AddRoutes(names ...string) {
-	for _, n := range names {
-		r.routes[n] = true
-	}
-	r.configure(nil)
+// RouteName names a REST route: its path below the prefix, its HTTP method, and
+// the DDP method that it stands for, if any.
+type RouteName struct{ Verb, Path, Twin string }
+
+// AddRoutes makes REST routes known, so that the administrator's list of
+// protected calls may name them without a warning, and covers a method whose
+// route it names. It is called before anything is served.
+func (r *Router) AddRoutes(routes ...RouteName) {
+	r.routes = append(r.routes, routes...)
+	r.announce(r.configure())
 }
 
 // known tells whether a pattern of the list fits a method or a route.
 func (r *Router) known(pattern string) bool {
 	prefix, wild := strings.CutSuffix(pattern, "*")
-	if !wild {
-		return r.specs[pattern] != nil || r.routes[pattern]
-	}
+	fits := func(name string) bool { return name == pattern || wild && strings.HasPrefix(name, prefix) }
 	for name := range r.specs {
-		if strings.HasPrefix(name, prefix) {
+		if fits(name) {
 			return true
 		}
 	}
-	for name := range r.routes {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.routes, func(n RouteName) bool { return fits(n.Path) })
 }
 
 // Quick tells whether a method never waits (ddp.QuickHandler).
@@ -228,13 +228,24 @@ func (d Deps) now() time.Time {
 	return time.Now()
 }
 
-// configure reads what the settings say about all calls.
-func (r *Router) configure([]*settings.Setting) {
+// configure reads what the settings say about all calls. unknown are entries of
+// the list of protected calls that fit nothing there is.
+func (r *Router) configure() (unknown []string) {
 	s := r.deps.Settings
 	p, unknown := parsePolicy(s.String(settings.TwoFactorProtectedCalls), s.String(settings.TwoFactorMandatoryRoles), r.known)
-	old := r.policy.Swap(p)
-	if len(unknown) > 0 && (old == nil || old.protected != p.protected) {
-		r.deps.Logger.Info("protected_calls_without_method", zap.String("names", strings.Join(unknown, " ")))
+	for _, n := range r.routes {
+		if n.Twin != "" && p.protects(n.Path, n.Verb) {
+			p.exact[n.Twin] = true
+		}
 	}
+	r.policy.Store(p)
 	r.deps.Limiter.Configure(limits(s))
+	return unknown
+}
+
+// announce tells an operator about entries that may be misspelled.
+func (r *Router) announce(unknown []string) {
+	if len(unknown) > 0 {
+		r.deps.Logger.Warn("protected_calls_without_method", zap.String("names", strings.Join(unknown, " ")))
+	}
 }

@@ -557,15 +557,20 @@ func TestRoute(t *testing.T) {
 				t.Errorf("request %d: %v %+v", i, err, v)
 			}
 		}
-		// The administrator's list, by route and by verb.
+		// The administrator's list, by route, by verb, and by the method it stands for.
+		spec.Twin = "test:echo"
+		w.router.AddRoutes(methods.RouteName{Verb: "POST", Path: "test.route", Twin: "test:echo"})
 		for list, want := range map[string]string{
 			"test.route": "totp-required", "POST test.route": "totp-required", "post /api/v1/test.*": "totp-required",
-			"GET test.route": "", "test": "",
+			"GET test.route": "", "test": "", "test:echo": "totp-required", "test:ordinary": "",
 		} {
 			w.set(settings.TwoFactorProtectedCalls, list)
 			spec.Rest.Count = -1
 			if _, err := run(ada, peer(), false); code(err) != want {
 				t.Errorf("list %q: %v", list, err)
+			}
+			if _, err := w.router.Method(t.Context(), &rpc.Call{Method: "test:echo", Peer: peer(), Login: ada}); code(err) != want {
+				t.Errorf("list %q, the method: %v", list, err)
 			}
 		}
 	})

@@ -45,6 +45,9 @@ type Spec struct {
 	PermissionError *fault.Error
 	// Limit is the class of rate limits.
 	Limit ratelimit.Class
+	// Twin is the DDP method that a REST route stands for, if any: whatever the
+	// administrator's list says of one holds for the other.
+	Twin string
 	// Rest is a REST route's own limit; the zero value is the configured default.
 	Rest ratelimit.Rule
 	// Enrolment keeps the call open to users who must set up a factor first

@@ -142,7 +142,7 @@ func (rt *Route) compile(router *methods.Router) error {
 		rt.Limit = ratelimit.Rule{Count: -1}
 	}
 	rt.spec = methods.Spec{
-		Name: rt.Path, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
+		Name: rt.Path, Twin: rt.Method, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
 		Permission: rt.Permission, Rest: rt.Limit, Enrolment: rt.Enrolment, Doc: rt.Summary,
 	}
 	var err error

@@ -88,6 +88,11 @@ func New(o Options, groups ...Group) (*Server, error) {
 		}
 		s.fixed[rt.Path][rt.Verb] = rt
 	}
+	names := make([]methods.RouteName, len(s.routes))
+	for i, rt := range s.routes {
+		names[i] = methods.RouteName{Verb: rt.Verb, Path: rt.Path, Twin: rt.Method}
+	}
+	o.Router.AddRoutes(names...)
 	var err error
 	if s.document, err = document(s.routes, o.RootURL, o.Version); err != nil {
 		return nil, err
