@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
 
@@ -112,6 +114,52 @@ func TestS003MailedSpellings(t *testing.T) {
 			}
 		}
 	})
+}
+
+// S004: a code is spent for all doors at once, whichever comes first: a call over
+// DDP or REST, a login, or a method that takes it as its parameter.
+func TestS004ReplayAcrossDoors(t *testing.T) {
+	rest := &rpc.Peer{Conn: "r", Door: rpc.REST, Address: "198.51.100.1", UserAgent: "curl"}
+	doors := map[string]func(*world, *account, string) bool{
+		"ddp": func(_ *world, a *account, c string) bool { return a.check(code(c)) == "" },
+		"rest": func(_ *world, a *account, c string) bool {
+			return a.check(code(c), from(rest), token("alice-pat")) == ""
+		},
+		"fresh": func(_ *world, a *account, c string) bool { return a.check(code(c), policy(twofactor.Fresh)) == "" },
+		"login": func(_ *world, a *account, c string) bool {
+			return a.check(code(c), policy(twofactor.Login), token("")) == ""
+		},
+		"regenerate": func(w *world, a *account, c string) bool {
+			codes, err := w.svc.Regenerate(ctx, a.ask(code(c)))
+			if codes != nil {
+				a.backup = codes
+			}
+			return codes != nil && err == nil
+		},
+	}
+	for first, use := range doors {
+		t.Run(first, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				never(t, w)
+				w.set(settings.TwoFactorWrongPerHour, 100)
+				a := w.account("alice").enrol()
+				for _, next := range []func() string{func() string { return a.now(0) }, func() string { return a.backup[0] }} {
+					c := next()
+					if !use(w, a, c) {
+						t.Fatalf("first use of %d characters", len(c))
+					}
+					for second, again := range doors {
+						if again(w, a, c) {
+							t.Errorf("a code of %d characters, used at %s, works at %s", len(c), first, second)
+						}
+					}
+					if ok, _ := w.svc.Disable(ctx, a.ask(code(c))); ok {
+						t.Fatalf("a spent code switched the factor off")
+					}
+				}
+			})
+		})
+	}
 }
 
 // S008: codes belong to their account.
