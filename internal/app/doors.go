@@ -69,7 +69,8 @@ func (a *App) mounts(api http.Handler) []web.Mount {
 		{Path: "/sockjs", Subtree: true, Streams: true, Framed: true, Handler: a.sockjs},
 		{Path: "/api", Subtree: true, Handler: api},
 		{Path: "/api/info", Handler: info(a.opts.Version)},
-		{Path: "/", Handler: http.HandlerFunc(welcome)},
+		{Path: "/", Handler: web.Links()},
+		{Path: "/links", Subtree: true, Handler: web.Links()},
 	}
 	if !a.cfg.DisableWebSockets {
 		m = append(m, web.Mount{Path: "/websocket", Streams: true, Handler: a.ddp})
@@ -107,11 +108,6 @@ func info(version string) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		w.Write(body)
 	})
-}
-
-func welcome(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Write([]byte("ddpserver: DDP at websocket and sockjs, REST at api/v1\n"))
 }
 
 // checks are what /readyz asks.
