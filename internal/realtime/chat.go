@@ -36,6 +36,7 @@ type Chat struct {
 	rooms    *chat.Service
 	presence *chat.Tracker
 	members  memberLists
+	mine     mine
 }
 
 // NewChat makes the group and connects the hub with the news of rooms. It must
@@ -43,6 +44,7 @@ type Chat struct {
 func NewChat(h *Hub, o ChatOptions) *Chat {
 	c := &Chat{hub: h, rooms: o.Rooms, presence: o.Presence}
 	c.members.byRoom = map[string]*memberList{}
+	c.mine.byUser = map[string][]*ddp.Subscription{}
 	h.Handle(feed.RoomMessage, c.message)
 	h.Handle(feed.RoomNotice, c.notice)
 	h.Handle(feed.RoomChanged, c.room)
@@ -62,7 +64,7 @@ func (c *Chat) Publications() []Publication {
 // Streams lists the streams of the group.
 func (c *Chat) Streams() []Stream {
 	return []Stream{
-		{Name: chat.RoomMessages, Allow: c.allowMessages, Doc: "Messages: <room id>, or __my_messages__ for every room of one's own."},
+		{Name: chat.RoomMessages, Allow: c.allowMessages, Open: c.openMessages, Doc: "Messages: <room id>, or __my_messages__ for every room of one's own."},
 		{Name: chat.NotifyRoom, Allow: c.allowRoom, Doc: "What happens in a room: <room id>/typing, /user-activity, /deleteMessage."},
 	}
 }
@@ -84,6 +86,15 @@ func (c *Chat) allowMessages(ctx context.Context, l rpc.Login, event string) err
 		return nil
 	}
 	return c.allowMember(ctx, l, event)
+}
+
+func (c *Chat) openMessages(_ context.Context, s *ddp.Subscription, event string) error {
+	if event == chat.MyMessages {
+		c.mine.add(s)
+	} else {
+		c.hub.listen(c.hub.streams[chat.RoomMessages], s, event)
+	}
+	return nil
 }
 
 func (c *Chat) allowMember(ctx context.Context, l rpc.Login, roomID string) error {
@@ -146,41 +157,95 @@ func (c *Chat) read(l *memberList) error {
 // message delivers a message to those who listen to its room, and to those who
 // listen to all of theirs.
 func (c *Chat) message(e feed.Event) {
-	room, mine := chat.RoomMessages+"/"+e.Key, chat.RoomMessages+"/"+chat.MyMessages
 	if len(e.Data) < 4 {
 		return
 	}
-	c.deliver(e, c.hub.Listening(room) || c.hub.Listening(mine), func(members map[string]struct{}) {
-		stars := e.Data[4:]
-		plain := func(_ *ddp.Subscription, l rpc.Login) bool {
-			_, member := members[l.UserID]
-			return member && !slices.Contains(stars, l.UserID)
+	room := chat.RoomMessages + "/" + e.Key
+	listening := c.hub.Listening(room)
+	c.deliver(e, listening || c.mine.any(), func(members map[string]struct{}) {
+		stars, raw := e.Data[4:], e.Data[3]
+		if listening {
+			c.hub.SendIf(room, streamFrame(room, ejson.Raw("["+raw+"]")), func(_ *ddp.Subscription, l rpc.Login) bool {
+				_, member := members[l.UserID]
+				return member && !slices.Contains(stars, l.UserID)
+			})
 		}
-		raw := e.Data[3]
-		c.send(room, mine, e, raw, plain)
 		for _, id := range stars {
-			if _, member := members[id]; member {
-				c.send(room, mine, e, starred(raw, id), func(_ *ddp.Subscription, l rpc.Login) bool { return l.UserID == id })
+			if _, member := members[id]; member && listening {
+				c.hub.SendIf(room, streamFrame(room, ejson.Raw("["+starred(raw, id)+"]")),
+					func(_ *ddp.Subscription, l rpc.Login) bool { return l.UserID == id })
 			}
+		}
+		var plain *ddp.Frame
+		for _, s := range c.mine.of(members) {
+			if id := s.Login().UserID; slices.Contains(stars, id) {
+				s.Send(mineFrame(e, starred(raw, id)))
+				continue
+			}
+			if plain == nil {
+				plain = mineFrame(e, raw)
+			}
+			s.Send(plain)
 		}
 	})
 }
 
-// send sends one form of a message.
-func (c *Chat) send(room, mine string, e feed.Event, raw string, accept func(*ddp.Subscription, rpc.Login) bool) {
-	if c.hub.Listening(room) {
-		c.hub.SendIf(room, streamFrame(room, ejson.Raw("["+raw+"]")), accept)
+// mineFrame is a message with what those need to know who listen to all rooms.
+func mineFrame(e feed.Event, raw string) *ddp.Frame {
+	b := append([]byte{'['}, raw...)
+	b = append(b, `,{"roomParticipant":true,"roomType":`...)
+	b = ejson.AppendString(b, e.Data[1])
+	if e.Data[2] != "" {
+		b = append(b, `,"roomName":`...)
+		b = ejson.AppendString(b, e.Data[2])
 	}
-	if c.hub.Listening(mine) {
-		b := append([]byte{'['}, raw...)
-		b = append(b, `,{"roomParticipant":true,"roomType":`...)
-		b = ejson.AppendString(b, e.Data[1])
-		if e.Data[2] != "" {
-			b = append(b, `,"roomName":`...)
-			b = ejson.AppendString(b, e.Data[2])
+	return streamFrame(chat.RoomMessages+"/"+chat.MyMessages, append(b, '}', ']'))
+}
+
+// mine are the subscriptions to all messages of one's own rooms. They have no
+// topic: what a topic queues for one room could go out after somebody left another.
+type mine struct {
+	mu     sync.Mutex
+	byUser map[string][]*ddp.Subscription
+}
+
+func (m *mine) add(s *ddp.Subscription) {
+	id := s.Login().UserID
+	m.mu.Lock()
+	m.byUser[id] = append(m.byUser[id], s)
+	m.mu.Unlock()
+	s.OnStop(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		rest := slices.DeleteFunc(m.byUser[id], func(x *ddp.Subscription) bool { return x == s })
+		if m.byUser[id] = rest; len(rest) == 0 {
+			delete(m.byUser, id)
 		}
-		c.hub.SendIf(mine, streamFrame(mine, append(b, '}', ']')), accept)
+	})
+}
+
+func (m *mine) any() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.byUser) > 0
+}
+
+// of lists the subscriptions of the members of a room.
+func (m *mine) of(members map[string]struct{}) (out []*ddp.Subscription) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.byUser) < len(members) {
+		for id, subs := range m.byUser {
+			if _, member := members[id]; member {
+				out = append(out, subs...)
+			}
+		}
+		return out
 	}
+	for id := range members {
+		out = append(out, m.byUser[id]...)
+	}
+	return out
 }
 
 // starred is the message as somebody sees it who starred it.
@@ -213,11 +278,8 @@ func (c *Chat) room(e feed.Event) {
 	}
 	c.deliver(e, true, func(members map[string]struct{}) {
 		var args []byte
-		for id := range members {
+		for _, id := range c.hub.listeningUsers(members, "rooms-changed") {
 			key := chat.NotifyUser + "/" + id + "/rooms-changed"
-			if !c.hub.Listening(key) {
-				continue
-			}
 			if args == nil {
 				args = append(ejson.AppendString([]byte{'['}, e.Data[1]), ',')
 				args = append(append(args, e.Data[2]...), ']')
@@ -225,6 +287,21 @@ func (c *Chat) room(e feed.Event) {
 			c.hub.Send(key, streamFrame(key, args))
 		}
 	})
+}
+
+// listeningUsers lists those of the users who listen to an event of their own.
+// It allocates nothing for the others, of whom there may be thousands.
+func (h *Hub) listeningUsers(users map[string]struct{}, event string) (out []string) {
+	key := make([]byte, 0, 128)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for id := range users {
+		key = append(append(append(append(key[:0], chat.NotifyUser+"/"...), id...), '/'), event...)
+		if h.topics[string(key)] != nil {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // unread delivers to users what became of their memberships.

@@ -1,0 +1,228 @@
+package realtime_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ddptest"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/realtime"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store"
+	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/user"
+)
+
+// be is a router with one method: "be" logs in as the user it is given.
+type be struct{}
+
+func (be) Method(ctx context.Context, c *rpc.Call) (any, error) {
+	var id string
+	if err := c.Bind(&id); err != nil {
+		return nil, err
+	}
+	return nil, c.Session.SetLogin(ctx, rpc.Login{UserID: id})
+}
+func (be) Quick(string) bool                                      { return false }
+func (be) Admit(context.Context, rpc.Login, string, string) error { return nil }
+
+// chatNode is one server of several on a store.
+type chatNode struct {
+	t      testing.TB
+	store  store.Store
+	hub    *realtime.Hub
+	chat   *chat.Service
+	server *ddp.Server
+}
+
+// newChatNode makes a server. shared is nil for a server that is alone.
+func newChatNode(t testing.TB, name string, s store.Store, shared feed.Store) *chatNode {
+	t.Helper()
+	n := &chatNode{t: t, store: s, hub: realtime.New(realtime.Options{Node: name, Store: shared})}
+	set, err := settings.New(settings.Options{Store: s})
+	if err == nil {
+		n.chat, err = chat.New(chat.Options{Store: s, Settings: set, Feed: n.hub})
+	}
+	if err == nil {
+		err = n.chat.Start(context.Background())
+	}
+	var presence *chat.Tracker
+	if err == nil {
+		presence, err = chat.NewTracker(chat.PresenceOptions{Store: s, Settings: set, Feed: n.hub, Node: name})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.hub.Register(realtime.NewChat(n.hub, realtime.ChatOptions{Rooms: n.chat, Presence: presence}))
+	n.server = ddp.New(ddp.Options{Handler: n.hub.Handler(be{}), Limits: ddp.Limits{HeartbeatInterval: -1}})
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = n.hub.Run(ctx) })
+	t.Cleanup(func() {
+		if err := n.server.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		stop()
+		running.Wait()
+	})
+	return n
+}
+
+// account makes a user who is in GENERAL.
+func (n *chatNode) account(id string) *user.User {
+	n.t.Helper()
+	u := &user.User{ID: id, Username: id, Roles: []string{"user"}, CreatedAt: time.Now()}
+	if err := n.store.CreateUser(context.Background(), u); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := n.chat.JoinDefaults(context.Background(), u); err != nil {
+		n.t.Fatal(err)
+	}
+	return u
+}
+
+// listen connects as a user and subscribes to streams, given as "stream/event".
+func (n *chatNode) listen(id string, streams ...string) *ddptest.Client {
+	n.t.Helper()
+	conn, c := ddptest.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.server.Serve(conn, &rpc.Peer{})
+	}()
+	n.t.Cleanup(func() {
+		c.Close()
+		<-done
+	})
+	c.Send(`{"msg":"connect","version":"1","support":["1"]}`)
+	c.Send(fmt.Sprintf(`{"msg":"method","id":"1","method":"be","params":[%q]}`, id))
+	for i, s := range streams {
+		name, event, _ := strings.Cut(s, "/")
+		c.Send(fmt.Sprintf(`{"msg":"sub","id":"s%d","name":%q,"params":[%q,false]}`, i, name, event))
+	}
+	for want := 3 + len(streams); want > 0; want-- {
+		next(n.t, c, "")
+	}
+	return c
+}
+
+// next is the next frame, which must contain want.
+func next(t testing.TB, c *ddptest.Client, want string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	frame, ok, code := c.Next(ctx.Done())
+	if !ok || !strings.Contains(frame, want) {
+		t.Fatalf("got %q (close %d), want %s", frame, code, want)
+	}
+	return frame
+}
+
+// rest are the frames that come within a while.
+func rest(c *ddptest.Client, d time.Duration) (out []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	for {
+		frame, ok, _ := c.Next(ctx.Done())
+		if !ok {
+			return out
+		}
+		out = append(out, frame)
+	}
+}
+
+// Two nodes on one store: what is written on one is heard on the other, and
+// somebody who was removed on one hears nothing more on the other, although the
+// news of the removal has not come there yet.
+func TestChatOnTwoNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := storetest.OpenSQLite(t)
+		a, b := newChatNode(t, "a", s, s), newChatNode(t, "b", s, s)
+		ann, _ := a.account("ann"), a.account("bob")
+		room, err := a.chat.Create(t.Context(), ann, chat.NewRoom{Type: chat.Group, Name: "team", Usernames: []string{"bob"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		bob := b.listen("bob", chat.RoomMessages+"/"+room.ID, chat.RoomMessages+"/"+chat.MyMessages, chat.NotifyRoom+"/"+room.ID+"/typing")
+		owner := b.listen("ann", chat.RoomMessages+"/"+room.ID)
+		say := func(n *chatNode, text string) {
+			t.Helper()
+			if _, err := n.chat.Send(t.Context(), ann, chat.Draft{RoomID: room.ID, Text: text}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		say(a, "from the other node")
+		next(t, bob, "from the other node")
+		next(t, bob, "from the other node")
+		next(t, owner, "from the other node")
+
+		if err := a.chat.Remove(t.Context(), ann, room.ID, "bob"); err != nil {
+			t.Fatal(err)
+		}
+		// At once, before node b has asked for news.
+		say(b, "on the same node")
+		if _, err := b.chat.Typing(t.Context(), "ann", "ann", room.ID, "typing", "ann", nil, true, ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := rest(bob, 10*time.Millisecond); len(got) > 0 {
+			t.Errorf("after the removal: %q", got)
+		}
+		next(t, owner, "on the same node")
+		// The news comes: the subscriptions end, and nothing else comes with them.
+		for _, frame := range rest(bob, time.Minute) {
+			if !strings.Contains(frame, `"nosub"`) {
+				t.Errorf("got %s", frame)
+			}
+		}
+		if err := a.chat.Invite(t.Context(), ann, room.ID, []string{"bob"}); err != nil {
+			t.Fatal(err)
+		}
+		say(b, "welcome back")
+		if got := strings.Join(rest(bob, time.Second), "\n"); strings.Count(got, `"msg":"welcome back"`) != 1 { // only __my_messages__ is left
+			t.Errorf("%s", got)
+		}
+	})
+}
+
+// BenchmarkRoomMessage is a message from the call of the service to the last
+// socket: stored, counted, encoded once, checked against the members for each.
+func BenchmarkRoomMessage(b *testing.B) {
+	for _, n := range []int{1, 500} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			node := newChatNode(b, "n", storetest.OpenSQLite(b), nil)
+			ann := node.account("ann")
+			stop := make(chan struct{})
+			var readers sync.WaitGroup
+			for i := range n {
+				id := fmt.Sprint("u", i)
+				node.account(id)
+				c := node.listen(id, chat.RoomMessages+"/"+chat.GeneralID)
+				readers.Go(func() {
+					for {
+						if _, ok, _ := c.Next(stop); !ok {
+							return
+						}
+					}
+				})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := node.chat.Send(b.Context(), ann, chat.Draft{RoomID: chat.GeneralID, Text: "hi *everybody*, how is it?"}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
+			close(stop)
+			readers.Wait()
+		})
+	}
+}
