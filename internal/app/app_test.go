@@ -263,7 +263,7 @@ func TestOriginsPrefixAndRest(t *testing.T) {
 	}
 	resp.Body.Close()
 	code, metrics := httpGet(t, "http://"+n.PrivateAddr().String()+"/metrics")
-	for _, want := range []string{`ddpserver_calls_total{door="rest",method="login",outcome="ok"} 1`, "ddpserver_connections ", "go_goroutines"} {
+	for _, want := range []string{`ddpserver_calls_total{door="rest",method="login",outcome="ok"} 1`, "ddpserver_connections ", "go_goroutines", `ddpserver_store_operations_total{operation="write",outcome="ok"}`, `ddpserver_disconnects_total{reason="slow"} 0`, "ddpserver_hashing_waiting 0"} {
 		if code != 200 || !strings.Contains(metrics, want) {
 			t.Errorf("metrics lack %s", want)
 		}

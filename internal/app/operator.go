@@ -35,7 +35,7 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 	if _, err := serverKey(c); err != nil {
 		return "", err
 	}
-	st, err := openStore(ctx, c, false, log)
+	st, err := openStore(ctx, c, false, log, nil)
 	if err != nil {
 		return "", err
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/config"
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
@@ -24,24 +26,38 @@ import (
 )
 
 func (a *App) openStore(ctx context.Context) (err error) {
-	a.store, err = openStore(ctx, a.cfg, true, a.log)
+	a.store, err = openStore(ctx, a.cfg, true, a.log, a.observeStore)
 	if err == nil {
 		a.onClose(a.store.Close)
 	}
 	return err
 }
 
+// observeStore counts one operation. What a condition refused is no failure of
+// the store; an unknown outcome is.
+func (a *App) observeStore(operation string, took time.Duration, err error) {
+	outcome := "ok"
+	switch {
+	case errors.Is(err, dberr.Unavailable):
+		outcome = "unavailable"
+	case err != nil:
+		outcome = "refused"
+	}
+	a.metrics.Store.Observe(operation, "", outcome, took)
+}
+
 // openStore opens the store of the configuration. server takes the lock of the
 // data directory; without it, the store may be opened beside a running server.
-func openStore(ctx context.Context, c *config.Config, server bool, log *zap.Logger) (store.Store, error) {
+// observe may be nil.
+func openStore(ctx context.Context, c *config.Config, server bool, log *zap.Logger, observe func(string, time.Duration, error)) (store.Store, error) {
 	if u := c.MongoURL.Reveal(); u != "" {
-		st, err := mongo.Open(ctx, u, mongo.Options{Logger: log})
+		st, err := mongo.Open(ctx, u, mongo.Options{Logger: log, Observe: observe})
 		if err != nil {
 			return nil, explainMongo(c, err)
 		}
 		return st, nil
 	}
-	st, err := sqlite.Open(c.DataDir, sqlite.Options{Server: server})
+	st, err := sqlite.Open(c.DataDir, sqlite.Options{Server: server, Observe: observe})
 	if err != nil {
 		return nil, explainDir(c.DataDir, err)
 	}

@@ -45,8 +45,8 @@ func NewMetrics() *Metrics {
 		reg: prometheus.NewRegistry(),
 		Calls: newTimings("calls", "Calls by method, door and outcome.", "call_seconds", "Time of calls from the router's door to its answer, by method.",
 			[]string{"method", "door", "outcome"}),
-		Store: newTimings("store_operations", "Operations of the store by name, kind of store and outcome.", "store_seconds", "Time of operations of the store.",
-			[]string{"operation", "store", "outcome"}),
+		Store: newTimings("store_operations", "Operations of the store by name and outcome.", "store_seconds", "Time of operations of the store.",
+			[]string{"operation", "outcome"}),
 		Mail:   newCounts("mails_total", "Mails by outcome.", "outcome"),
 		Panics: newCounts("panics_total", "Panics of handlers by method.", "method"),
 	}
@@ -177,18 +177,20 @@ type end struct{ door, outcome string }
 // kept beside the name and the door it came through.
 type Timings struct {
 	count, seconds *prometheus.Desc
+	doors          bool
 	m              grown[string, series]
 }
 
 func newTimings(count, countHelp, seconds, secondsHelp string, labels []string) *Timings {
 	return &Timings{
+		doors:   len(labels) == 3,
 		count:   prometheus.NewDesc(namespace+count+"_total", countHelp, labels, nil),
 		seconds: prometheus.NewDesc(namespace+seconds, secondsHelp, labels[:1], nil),
 	}
 }
 
 // Observe records one act. name must come from the program's own tables: pass
-// Other for a name that a client made up. door may be empty.
+// Other for a name that a client made up. door is empty where there are no doors.
 func (t *Timings) Observe(name, door, outcome string, d time.Duration) {
 	s := t.m.get(name, Other)
 	i, _ := slices.BinarySearch(bounds, d.Seconds())
@@ -224,7 +226,11 @@ func (t *Timings) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstHistogram(t.seconds, total, time.Duration(s.nanos.Load()).Seconds(), cumulative, name)
 		for key, n := range s.ends.all() { // the registry sorts
-			ch <- prometheus.MustNewConstMetric(t.count, prometheus.CounterValue, float64(n.Load()), name, key.door, key.outcome)
+			values := []string{name, key.door, key.outcome}
+			if !t.doors {
+				values = []string{name, key.outcome}
+			}
+			ch <- prometheus.MustNewConstMetric(t.count, prometheus.CounterValue, float64(n.Load()), values...)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func TestScrape(t *testing.T) {
 	m.Calls.Observe("login", "ddp", "ok", 2*time.Millisecond)
 	m.Calls.Observe("login", "rest", "refused", 90*time.Millisecond)
 	m.Calls.Observe("login", "ddp", "ok", 10*time.Second)
-	m.Store.Observe("UserByID", "sqlite", "ok", time.Microsecond)
+	m.Store.Observe("read", "", "ok", time.Microsecond)
 	m.Counters("disconnects_total", "Ended connections.", "reason", func(add func(string, float64)) { add("slow", 2); add("left", 0) })
 	m.Mail.Add("sent", 1)
 	text := scrape(t, m)
@@ -40,7 +40,7 @@ func TestScrape(t *testing.T) {
 		`ddpserver_call_seconds_bucket{method="login",le="0.1"} 2`,
 		`ddpserver_call_seconds_bucket{method="login",le="+Inf"} 3`,
 		`ddpserver_call_seconds_count{method="login"} 3`,
-		`ddpserver_store_operations_total{operation="UserByID",outcome="ok",store="sqlite"} 1`,
+		`ddpserver_store_operations_total{operation="read",outcome="ok"} 1`,
 		`ddpserver_disconnects_total{reason="slow"} 2`,
 		`ddpserver_mails_total{outcome="sent"} 1`,
 		"ddpserver_sessions 7", "ddpserver_log_records_lost_total 3", "go_goroutines ", "process_open_fds ",

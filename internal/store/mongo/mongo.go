@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
@@ -50,6 +51,9 @@ type Options struct {
 	Logger *zap.Logger
 	// Now tells the time for what the store itself lets age. Nil means time.Now.
 	Now func() time.Time
+	// Observe is told of every command that the driver sent, by name. It must be
+	// fast. Nil means nobody.
+	Observe func(command string, took time.Duration, err error)
 }
 
 // Store is the store on MongoDB.
@@ -79,6 +83,12 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}).
 		SetReadConcern(readconcern.Majority()).SetReadPreference(readpref.Primary()).
 		SetServerSelectionTimeout(opTimeout).SetConnectTimeout(opTimeout)
+	if o.Observe != nil {
+		opts.SetMonitor(&event.CommandMonitor{
+			Succeeded: func(_ context.Context, e *event.CommandSucceededEvent) { o.Observe(e.CommandName, e.Duration, nil) },
+			Failed:    func(_ context.Context, e *event.CommandFailedEvent) { o.Observe(e.CommandName, e.Duration, e.Failure) },
+		})
+	}
 	if err := opts.Validate(); err != nil {
 		// The driver's text may quote the URL, and with it the password.
 		return nil, errors.New("MongoDB: " + strings.ReplaceAll(err.Error(), rawURL, "the URL"))
@@ -230,6 +240,14 @@ func duplicate(err error) error {
 		return dberr.DuplicateEmail
 	}
 	return dberr.Duplicate
+}
+
+// newest is the collection as the primary has it now, acknowledged by a majority
+// or not. It is for looks that are followed by a write on condition of what was
+// seen: that write cannot outlive what it was based on, and an older view
+// would only make it fail again and again.
+func newest(c *driver.Collection) *driver.Collection {
+	return c.Clone(options.Collection().SetReadConcern(readconcern.Local()))
 }
 
 // findRaw reads one document; dberr.NotFound when there is none.

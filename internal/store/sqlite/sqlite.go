@@ -56,6 +56,9 @@ var ErrLocked = errors.New("another server uses this data directory")
 type Options struct {
 	// Server takes the lock that keeps a second server off the directory.
 	Server bool
+	// Observe is told of every look-up ("read") and change ("write", the wait
+	// for its turn and its commit included). It must be fast. Nil means nobody.
+	Observe func(operation string, took time.Duration, err error)
 	// Now tells the time for what the store itself lets age (events). Nil means time.Now.
 	Now func() time.Time
 }
@@ -67,6 +70,7 @@ type Store struct {
 	writer *writer
 	lock   *flock.Flock
 	now    func() time.Time
+	watch  func(operation string, took time.Duration, err error)
 	closed atomic.Bool
 
 	mu    sync.RWMutex
@@ -79,7 +83,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Store{now: o.Now, stmts: make(map[string]*sql.Stmt)}
+	s := &Store{now: o.Now, watch: o.Observe, stmts: make(map[string]*sql.Stmt)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("open data directory %s: %w", dir, err), s.Close())
@@ -173,9 +177,16 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
+func (s *Store) observed(operation string, begin time.Time, err *error) {
+	s.watch(operation, time.Since(begin), *err)
+}
+
 // query runs a look-up of one row on a reader. The context counts before it
 // starts; the look-up itself is too short to be worth interrupting.
-func (s *Store) query(ctx context.Context, text string, scan func(*sql.Row) error, args ...any) error {
+func (s *Store) query(ctx context.Context, text string, scan func(*sql.Row) error, args ...any) (err error) {
+	if s.watch != nil {
+		defer s.observed("read", time.Now(), &err)
+	}
 	st, err := s.stmt(ctx, text)
 	if err != nil {
 		return err
@@ -184,7 +195,10 @@ func (s *Store) query(ctx context.Context, text string, scan func(*sql.Row) erro
 }
 
 // queryAll runs a look-up of many rows on a reader and interrupts it when ctx ends.
-func (s *Store) queryAll(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) error {
+func (s *Store) queryAll(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) (err error) {
+	if s.watch != nil {
+		defer s.observed("read", time.Now(), &err)
+	}
 	st, err := s.stmt(ctx, text)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"ddpserver/internal/dberr"
 )
@@ -61,7 +62,10 @@ func newWriter(db *sql.DB) (*writer, error) {
 // update runs do in a write transaction and returns after the commit is
 // durable. An error of do undoes its changes. The context counts until the
 // operation starts.
-func (s *Store) update(ctx context.Context, do func(*tx) error) error {
+func (s *Store) update(ctx context.Context, do func(*tx) error) (err error) {
+	if s.watch != nil {
+		defer s.observed("write", time.Now(), &err)
+	}
 	o := &op{ctx: ctx, do: do}
 	s.writer.run(o)
 	if o.panic != nil {
