@@ -39,7 +39,7 @@ func (s *Service) mailBudget(key string, most int) bool {
 // server write a mail: shape, the asker's budget, then the rest unseen, so that
 // neither the answer nor its time tells whether the account exists (S080).
 func (s *Service) askForLink(ctx context.Context, p *rpc.Peer, act, email string, job func(context.Context, *user.User, string) error) error {
-	if network := networkOf(p.Address); !s.mailBudget("link/"+network, linksPerAddress) {
+	if network := networkOf(p.Address); network != "" && !s.mailBudget("link/"+network, linksPerAddress) {
 		err := tooMany(linksWindow / linksPerAddress)
 		s.record(p, act, "", err)
 		return err
