@@ -74,7 +74,7 @@ func (s *Store) run(ctx context.Context, id string, p plan, try func(*user.User)
 	for range lostRaces {
 		step := p
 		if len(p.rewrite) > 0 {
-			raw, err := findRaw(ctx, s.users, bson.D{{Key: "_id", Value: id}})
+			raw, err := findRaw(ctx, newest(s.users), bson.D{{Key: "_id", Value: id}})
 			if err != nil {
 				return nil, err
 			}
@@ -99,7 +99,11 @@ func (s *Store) run(ctx context.Context, id string, p plan, try func(*user.User)
 		if len(p.rewrite) > 0 {
 			continue // the next look decides
 		}
-		u, err := s.user(ctx, bson.D{{Key: "_id", Value: id}})
+		raw, err = findRaw(ctx, newest(s.users), bson.D{{Key: "_id", Value: id}})
+		if err != nil {
+			return nil, err
+		}
+		u, err := document.DecodeUser(raw)
 		if err != nil {
 			return nil, err
 		}

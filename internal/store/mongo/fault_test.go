@@ -191,7 +191,7 @@ func TestConcerns(t *testing.T) {
 	s, server, _ := start(t, mongo.Options{})
 	createAnn(t, s)
 	var mu sync.Mutex
-	seen := make(map[string]int)
+	seen, levels := make(map[string]int), make(map[string]int)
 	server.Watch(func(command string, doc []byte) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -205,9 +205,8 @@ func TestConcerns(t *testing.T) {
 				t.Errorf("%s with write concern %v", command, wc)
 			}
 		case "find", "aggregate":
-			if level, _ := raw.Lookup("readConcern", "level").StringValueOK(); level != "majority" {
-				t.Errorf("%s with read concern %v", command, raw.Lookup("readConcern"))
-			}
+			level, _ := raw.Lookup("readConcern", "level").StringValueOK()
+			levels[level]++
 		}
 		if mode, ok := raw.Lookup("$readPreference", "mode").StringValueOK(); ok && mode != "primary" {
 			t.Errorf("%s reads from %s", command, mode)
@@ -218,11 +217,22 @@ func TestConcerns(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, _, err := s.ListUsers(t.Context(), 0, 10); err != nil {
+	mu.Lock()
+	clear(levels) // looks before a conditional write may see the newest
+	mu.Unlock()
+	_, _, list := s.ListUsers(t.Context(), 0, 10)
+	_, byID := s.UserByID(t.Context(), "ann")
+	_, byToken := s.UserByToken(t.Context(), "h", "")
+	_, guard := s.Guard(t.Context(), "ann")
+	_, all := s.Settings(t.Context())
+	if err := errors.Join(list, byID, byToken, guard, all); err != nil {
 		t.Error(err)
 	}
 	mu.Lock()
 	defer mu.Unlock()
+	if len(levels) != 1 || levels["majority"] < 6 {
+		t.Errorf("read concerns %v, want majority only", levels)
+	}
 	for _, command := range []string{"insert", "update", "delete", "findAndModify", "find", "aggregate"} {
 		if seen[command] == 0 {
 			t.Errorf("no %s was seen", command)
@@ -344,6 +354,49 @@ func TestOutboxCounterRepairsItself(t *testing.T) {
 	if err := put("c"); !errors.Is(err, dberr.Exhausted) {
 		t.Fatalf("got %v, want exhausted", err)
 	}
+}
+
+// TestIdleGuardsAreForgotten by the TTL index, but never one with a row of
+// wrong answers.
+func TestIdleGuardsAreForgotten(t *testing.T) {
+	s, _, d := start(t, mongo.Options{})
+	forget := func() (has bool) {
+		d.driver(t, func(ctx context.Context, db *driver.Database) error {
+			raw, err := db.Collection("ddpserver_guards").FindOne(ctx, bson.D{{Key: "_id", Value: "ann"}}).Raw()
+			_, has = raw.Lookup("forgetAt").TimeOK()
+			return err
+		})
+		return has
+	}
+	id, err := s.CountAttempt(t.Context(), "ann", "totp", time.Now(), limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if forget() {
+		t.Error("a row of wrong answers would be forgotten")
+	}
+	if err := s.Succeeded(t.Context(), "ann", id); err != nil {
+		t.Fatal(err)
+	}
+	if !forget() {
+		t.Error("an idle guard would be kept for ever")
+	}
+	d.driver(t, func(ctx context.Context, db *driver.Database) error {
+		_, err := db.Collection("ddpserver_guards").UpdateOne(ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "forgetAt", Value: time.Now().Add(-time.Hour)}}}})
+		return err
+	})
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 100 {
+		<-tick.C
+		if g, err := s.Guard(t.Context(), "ann"); err != nil || g.Received == 0 {
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		}
+	}
+	t.Error("the TTL index deletes nothing")
 }
 
 // TestLateEvent: an event that becomes visible after a younger one is delivered.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/random"
@@ -56,17 +57,17 @@ func (l *locks) lock(ctx context.Context, key string) (unlock func(), err error)
 func (s *Store) Guard(ctx context.Context, userID string) (twofactor.Guard, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
-	g, err := s.guard(ctx, userID)
+	g, err := readGuard(ctx, s.guards, userID)
 	if err != nil && !errors.Is(err, dberr.NotFound) {
 		return twofactor.Guard{}, err
 	}
 	return g.Guard, nil
 }
 
-// guard reads a guard; with dberr.NotFound it is empty but for its id.
-func (s *Store) guard(ctx context.Context, userID string) (guardDoc, error) {
+// readGuard reads a guard; with dberr.NotFound it is empty but for its id.
+func readGuard(ctx context.Context, c *driver.Collection, userID string) (guardDoc, error) {
 	g := guardDoc{Guard: twofactor.Guard{UserID: userID}}
-	raw, err := findRaw(ctx, s.guards, bson.D{{Key: "_id", Value: userID}})
+	raw, err := findRaw(ctx, c, bson.D{{Key: "_id", Value: userID}})
 	if err == nil {
 		err = document.Decode(raw, &g)
 	}
@@ -84,7 +85,7 @@ func (s *Store) updateGuard(ctx context.Context, userID string, keep func(error)
 	}
 	defer unlock()
 	for range lostRaces {
-		g, err := s.guard(ctx, userID)
+		g, err := readGuard(ctx, newest(s.guards), userID)
 		isNew := errors.Is(err, dberr.NotFound)
 		if err != nil && !isNew {
 			return err

@@ -78,7 +78,7 @@ func (f *Fault) before() (answer bson.D, err error) {
 		return nil, nil
 	}
 	if f.Delay > 0 {
-		time.Sleep(f.Delay)
+		<-time.After(f.Delay)
 	}
 	if f.DropBefore {
 		return nil, errHangUp
