@@ -2,6 +2,7 @@
 // directory of its own and a real SMTP server that keeps what it is sent.
 
 import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,6 +20,15 @@ const unlimited = Object.fromEntries(
     .map((rule) => [`OVERWRITE_SETTING_DDP_Rate_Limit_${rule}_Enabled`, 'false'])
     .concat([['OVERWRITE_SETTING_API_Enable_Rate_Limiter', 'false']]),
 );
+
+// With MONGO_URL the servers run on MongoDB, each in a database of its own. The
+// URL has to name one, to which a random part is added.
+function mongo() {
+  if (!process.env.MONGO_URL) return {};
+  const url = new URL(process.env.MONGO_URL);
+  url.pathname += `-${randomBytes(6).toString('hex')}`;
+  return { MONGO_URL: url.href, ENCRYPTION_KEY: randomBytes(32).toString('base64') };
+}
 
 export const adminPassword = 'the administrator of this test';
 
@@ -94,6 +104,7 @@ export class Server {
       ADMIN_PASS: adminPassword,
       LOG_FORMAT: 'json',
       ...unlimited,
+      ...mongo(),
       ...env,
     };
     await server.#launch();

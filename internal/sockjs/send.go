@@ -11,12 +11,20 @@ import (
 	"ddpserver/internal/ejson"
 )
 
-// Refusals of a posted body.
+// badPayload is a refused body: the status and SockJS's own words for it.
+type badPayload struct {
+	status int
+	text   string
+}
+
+func (p *badPayload) Error() string { return "sockjs: " + p.text }
+
+// Refusals of a posted body; the last two are not SockJS's.
 var (
-	errNoPayload  = errors.New("Payload expected.")      //nolint:staticcheck // SockJS's own words
-	errBadJSON    = errors.New("Broken JSON encoding.")  //nolint:staticcheck // SockJS's own words
-	errTooLarge   = errors.New("Payload too large.\n")   //nolint:staticcheck // in SockJS's manner
-	errBrokenBody = errors.New("Payload interrupted.\n") //nolint:staticcheck // in SockJS's manner
+	errNoPayload  = &badPayload{http.StatusInternalServerError, "Payload expected."}
+	errBadJSON    = &badPayload{http.StatusInternalServerError, "Broken JSON encoding."}
+	errTooLarge   = &badPayload{http.StatusRequestEntityTooLarge, "Payload too large.\n"}
+	errBrokenBody = &badPayload{http.StatusBadRequest, "Payload interrupted.\n"}
 )
 
 // bodyOf takes the JSON text out of a request's body.
@@ -28,12 +36,10 @@ func (h *Handler) sender(p place, read bodyOf, answer func(http.ResponseWriter))
 		noStore(w.Header())
 		s, status := h.session(p.session, r, false)
 		messages, err := posted(r, s, read)
+		var bad *badPayload
 		switch {
-		case errors.Is(err, errTooLarge):
-			refuse(w, http.StatusRequestEntityTooLarge, err.Error())
-			return
-		case err != nil:
-			refuse(w, http.StatusInternalServerError, err.Error())
+		case errors.As(err, &bad):
+			refuse(w, bad.status, bad.text)
 			return
 		case s == nil:
 			refuseSession(w, status)
