@@ -39,6 +39,7 @@ func EchoHandler(o EchoOptions) http.Handler {
 
 func (c *Socket) echo() {
 	for {
+		c.await()
 		text, err := c.ReadFrame()
 		if err != nil {
 			return

@@ -342,7 +342,7 @@ func (s *Session) setLogin(ctx context.Context, l rpc.Login) error {
 			if stop := p.halt(); stop != nil {
 				stops = append(stops, stop)
 			}
-			p.docs = nil
+			p.held = nil
 		}
 	}
 	old := s.view

@@ -24,14 +24,19 @@ type Subscription struct {
 	params      []byte
 	publication func(context.Context, *Subscription) error // universal ones
 	onStop      func()
-	docs        []*document // what it holds, oldest first; may contain some it let go
-	stale       int         // how many of docs it let go
+	held        *holding // nil until it publishes a document
 	login       *rpc.Login
 	item        *item // while the handler runs: the message that holds the queue
 	named       bool  // a client's subscription, not a universal publication
 	ready       bool
 	stopped     bool
 	again       bool // re-run by a change of user
+}
+
+// holding is what a subscription publishes.
+type holding struct {
+	docs  []*document // oldest first; may contain some it let go
+	stale int         // how many it let go
 }
 
 // ID is the client's id of the subscription, "" for a universal publication.

@@ -112,13 +112,13 @@ func (v *view) added(p *Subscription, collectionName, id string, fields []field,
 		v.seq++
 		d = &document{in: c, id: id, seq: v.seq, holder: p, fields: fields}
 		c.docs[id] = d
-		p.docs = append(p.docs, d)
+		p.hold(d)
 		out.added(d)
 		return
 	}
 	if !d.heldBy(p) {
 		d.others = append(d.others, p)
-		p.docs = append(p.docs, d)
+		p.hold(d)
 	}
 	out.beginChange(d)
 	for _, f := range fields {
@@ -212,22 +212,39 @@ func (v *view) removed(p *Subscription, collectionName, id string, out *frames) 
 		return false
 	}
 	v.drop(p, d, out)
-	p.stale++
-	if p.stale > 16 && p.stale > len(p.docs)/2 {
-		p.docs = slices.DeleteFunc(p.docs, func(d *document) bool { return !d.heldBy(p) })
-		p.stale = 0
+	h := p.held
+	h.stale++
+	if h.stale > 16 && h.stale > len(h.docs)/2 {
+		seen := make(map[*document]struct{}, len(h.docs)) // one may have come back
+		h.docs = slices.DeleteFunc(h.docs, func(d *document) bool {
+			_, twice := seen[d]
+			seen[d] = struct{}{}
+			return twice || !d.heldBy(p)
+		})
+		h.stale = 0
 	}
 	return true
 }
 
+// hold notes that p publishes d.
+func (p *Subscription) hold(d *document) {
+	if p.held == nil {
+		p.held = new(holding)
+	}
+	p.held.docs = append(p.held.docs, d)
+}
+
 // dropAll takes everything back that p publishes.
 func (v *view) dropAll(p *Subscription, out *frames) {
-	for _, d := range p.docs {
+	if p.held == nil {
+		return
+	}
+	for _, d := range p.held.docs {
 		if d.heldBy(p) {
 			v.drop(p, d, out)
 		}
 	}
-	p.docs, p.stale = nil, 0
+	p.held = nil
 }
 
 func (v *view) drop(p *Subscription, d *document, out *frames) {

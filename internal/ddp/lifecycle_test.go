@@ -1,0 +1,159 @@
+package ddp_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ddptest"
+)
+
+func TestDeadTokensCloseTheirSessions(t *testing.T) {
+	inBubble(t, ddp.Options{}, func(r *rig) {
+		var all []*ddptest.Client
+		for _, u := range []string{"ada", "ada", "bob"} {
+			c := r.dial(true)
+			r.method(c, "1", "setU", `["`+u+`"]`)
+			r.want(c, `{"msg":"result","id":"1"}`, `{"msg":"updated","methods":["1"]}`)
+			all = append(all, c)
+		}
+		n := 0
+		r.srv.Sessions("ada", func(s *ddp.Session) bool { n++; return s.Login().Token == "hash of ada" })
+		if n != 2 {
+			t.Errorf("%d sessions of ada", n)
+		}
+		r.srv.CloseTokens("ada", func(hash string) bool { return hash == "another" })
+		r.srv.CloseTokens("ada", func(hash string) bool { return hash == "hash of ada" })
+		r.want(all[0], "close 1000")
+		r.want(all[1], "close 1000")
+		r.method(all[2], "2", "whoami", "[]")
+		r.want(all[2], `{"msg":"result","id":"2","result":"bob"}`)
+		r.ends(ddp.ServerClosed, 2)
+		if n := r.srv.Stats().Sessions; n != 1 {
+			t.Errorf("%d sessions left", n)
+		}
+	})
+}
+
+func TestEndRunsHooksInOrder(t *testing.T) {
+	var order []string
+	f := &fixture{}
+	f.onConnect = func(s *ddp.Session) {
+		s.OnClose(func() { order = append(order, "first") })
+		s.OnClose(func() { panic("a hook's bug") })
+		s.OnClose(func() {
+			order = append(order, "second")
+			s.OnClose(func() { order = append(order, "late") })
+		})
+		s.Publish(func(_ context.Context, p *ddp.Subscription) error {
+			p.OnStop(func() {
+				order = append(order, "stop")
+				p.OnStop(func() { order = append(order, "stopped already") })
+				_ = p.Added("c", "1", nil)
+			})
+			return nil
+		})
+	}
+	inBubble(t, ddp.Options{Handler: f}, func(r *rig) {
+		c := r.dial(true)
+		synctest.Wait()
+		c.Close()
+		synctest.Wait()
+		if got := strings.Join(order, ","); got != "stop,stopped already,first,second,late" {
+			t.Error(got)
+		}
+		if f.connected.Load() != 1 || f.disconnected.Load() != 1 {
+			t.Error("the handler was not told once each")
+		}
+		r.ends(ddp.PeerLeft, 1)
+	})
+}
+
+func TestCallsGoOnWhenThePeerLeaves(t *testing.T) {
+	inBubble(t, ddp.Options{}, func(r *rig) {
+		c := r.dial(true)
+		r.method(c, "1", "slow", "[1000]")
+		synctest.Wait()
+		c.Close()
+		synctest.Wait()
+		if n := r.srv.Stats().Calls; n != 1 {
+			t.Errorf("%d calls run", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := r.srv.Stats().Calls; n != 0 {
+			t.Errorf("%d calls run", n)
+		}
+	})
+}
+
+func TestShutdownFinishesCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, f: &fixture{}}
+		r.srv = ddp.New(ddp.Options{Handler: r.f})
+		busy, idle, raw := r.dial(true), r.dial(true), r.dial(false)
+		r.method(busy, "1", "slow", "[5000]")
+		r.method(busy, "2", "slow", "[5000]")
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- r.srv.Shutdown(ctx) }()
+		synctest.Wait()
+		r.want(idle, "close 1001")
+		r.want(raw, "close 1001")
+		r.method(busy, "3", "nothing", "[]") // not read any more
+		r.want(busy, `{"msg":"result","id":"1"}`, `{"msg":"updated","methods":["1"]}`,
+			`{"msg":"result","id":"2"}`, `{"msg":"updated","methods":["2"]}`, "close 1001")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		late := r.dial(false)
+		r.want(late, "close 1001")
+		r.wg.Wait()
+	})
+}
+
+func TestShutdownGraceExceeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, f: &fixture{}}
+		r.srv = ddp.New(ddp.Options{Handler: r.f})
+		c := r.dial(true)
+		r.method(c, "1", "slow", "[60000]")
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		start := time.Now()
+		if err := r.srv.Shutdown(ctx); err != context.DeadlineExceeded {
+			t.Error(err)
+		}
+		if d := time.Since(start); d > 4*time.Second {
+			t.Errorf("took %v", d)
+		}
+		r.want(c, "close 1001")
+		r.wg.Wait()
+	})
+}
+
+func TestAdmission(t *testing.T) {
+	inBubble(t, ddp.Options{Limits: ddp.Limits{PerAddress: 2, Connections: 3}}, func(r *rig) {
+		a, ok := r.srv.Admit("1.1.1.1")
+		_, ok2 := r.srv.Admit("1.1.1.1")
+		_, ok3 := r.srv.Admit("1.1.1.1")
+		_, ok4 := r.srv.Admit("2.2.2.2")
+		_, ok5 := r.srv.Admit("3.3.3.3")
+		if !ok || !ok2 || ok3 || !ok4 || ok5 {
+			t.Error(ok, ok2, ok3, ok4, ok5)
+		}
+		a()
+		a()
+		if _, ok := r.srv.Admit("1.1.1.1"); !ok {
+			t.Error("the place was not given back")
+		}
+		if st := r.srv.Stats(); st.Refused != 2 || st.Sockets != 3 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
