@@ -46,10 +46,13 @@ func TestHostileParameters(t *testing.T) {
 		for _, spec := range w.router.Specs() {
 			// Each method gets a login of its own: some of them end it.
 			login := w.token(t, ada.ID)
-			for _, place := range []string{"[%s]", "[[%s]]", `["x",%s]`, "[%[1]s,%[1]s]", "[%[1]s,%[1]s,%[1]s,%[1]s]"} {
+			for i, place := range []string{"[%s]", "[[%s]]", `["x",%s]`, "[%[1]s,%[1]s]", "[%[1]s,%[1]s,%[1]s,%[1]s]"} {
 				for _, v := range values {
 					params := fmt.Sprintf(place, v)
 					for who, l := range map[string]rpc.Login{"ada": login, "nobody": {}} {
+						if who == "nobody" && i > 0 {
+							continue
+						}
 						err := w.invoke(t, l, spec.Name, params)
 						if err == nil {
 							continue
