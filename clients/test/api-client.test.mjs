@@ -15,7 +15,7 @@ let server;
 before(async () => {
   server = await Server.start();
 });
-after(() => server.stop());
+after(() => server?.stop());
 
 // answer reads a refused response.
 async function answer(promise) {

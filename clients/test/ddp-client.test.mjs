@@ -11,7 +11,7 @@ let server;
 before(async () => {
   server = await Server.start({ HEARTBEAT_INTERVAL: '1s', HEARTBEAT_TIMEOUT: '5s' });
 });
-after(() => server.stop());
+after(() => server?.stop());
 
 const make = (s) => ddpClient(s.url, watchWebSocket());
 

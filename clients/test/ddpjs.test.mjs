@@ -10,7 +10,7 @@ let server;
 before(async () => {
   server = await Server.start({ HEARTBEAT_INTERVAL: '1s', HEARTBEAT_TIMEOUT: '5s' });
 });
-after(() => server.stop());
+after(() => server?.stop());
 
 tell('ddp.js', () => server, (s) => ddpjs(s.ws, watchWebSocket()));
 for (const transport of ['xhr-polling', 'xhr-streaming', 'eventsource', 'websocket']) {

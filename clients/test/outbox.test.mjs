@@ -16,7 +16,7 @@ let server;
 before(async () => {
   server = await Server.start({ MAIL_URL: '' });
 });
-after(() => server.stop());
+after(() => server?.stop());
 
 // newestCode waits for a mail file with a code.
 async function newestCode() {

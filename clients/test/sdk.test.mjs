@@ -19,7 +19,7 @@ let server;
 before(async () => {
   server = await Server.start();
 });
-after(() => server.stop());
+after(() => server?.stop());
 
 const options = () => ({ host: server.url, useSsl: false, logger: quiet, ping: 20_000, reopen: 200 });
 

@@ -49,6 +49,6 @@ let server;
 before(async () => {
   server = await Server.start({ HEARTBEAT_INTERVAL: '1s', HEARTBEAT_TIMEOUT: '5s' });
 });
-after(() => server.stop());
+after(() => server?.stop());
 
 tell('simpleddp', () => server, make);
