@@ -270,6 +270,9 @@ func TestFilesSortByTimeAndAreWrittenOnce(t *testing.T) {
 			t.Errorf("%s has mode %v", e.Name(), info.Mode())
 		}
 		raw, _ := os.ReadFile(filepath.Join(dir, e.Name()))
+		if !strings.Contains(string(raw), "\n012-345") {
+			t.Errorf("%s cannot be read as it is:\n%s", e.Name(), raw)
+		}
 		if m, err := mailtest.Read(raw); err != nil || m.Code() != "012345" || m.To != "ada@example.org" {
 			t.Errorf("%s: %v %q to %q", e.Name(), err, m.Code(), m.To)
 		}
@@ -293,6 +296,13 @@ func TestS099Addresses(t *testing.T) {
 		if err := w.Send(t.Context(), mail.Message{To: []string{bad}, Template: mail.Code}); !errors.Is(err, mail.ErrAddress) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+	// An odd address among good ones is left out.
+	if err := w.Send(t.Context(), mail.Message{To: []string{"ada@x.org>", "ada@example.org"}, Template: mail.Code}); err != nil {
+		t.Errorf("one good address of two: %v", err)
+	}
+	if got := w.step(t); got != "sent" {
+		t.Errorf("the good one: %s", got)
 	}
 	for _, good := range []string{"ada@example.org", "a.b+c@localhost", "ñandú@example.org", "admin@localhost"} {
 		if err := mail.CheckAddress(good); err != nil {

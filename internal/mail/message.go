@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"ddpserver/internal/random"
 )
 
@@ -54,16 +56,23 @@ func (o *Outbox) Send(ctx context.Context, m Message) error {
 	if m.Expire.IsZero() {
 		m.Expire = now.Add(maxAge)
 	}
+	// One odd address of an adopted account must not keep codes from the others.
+	var good []string
 	for _, to := range m.To {
 		if err := CheckAddress(to); err != nil {
-			return err
+			o.log.Warn("mail not sent to an address that is none", zap.String("to", mask(to)), zap.String("template", m.Template))
+			continue
 		}
+		good = append(good, to)
+	}
+	if len(good) == 0 {
+		return ErrAddress
 	}
 	subject, text, html, err := render(m.Template, o.site(), m.Data)
 	if err != nil {
 		return err
 	}
-	for _, to := range m.To {
+	for _, to := range good {
 		plain, err := json.Marshal(letter{From: o.from(), To: to, Subject: subject, Text: text, HTML: html})
 		if err != nil {
 			return fmt.Errorf("encode mail: %w", err)

@@ -128,7 +128,12 @@ func (t *Transport) InClear() bool { return t.smtp == nil }
 
 // deliver sends one mail; where is the file's path for the file transport.
 func (t *Transport) deliver(ctx context.Context, it Item, l letter) (where string, err error) {
-	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	opts := []gomail.MsgOption{gomail.WithNoDefaultUserAgent()}
+	if t.smtp == nil {
+		// People and scripts read the files: no soft line breaks inside links.
+		opts = append(opts, gomail.WithEncoding(gomail.NoEncoding))
+	}
+	m := gomail.NewMsg(opts...)
 	if err := m.From(l.From); err != nil {
 		return "", fmt.Errorf("%w: sender: %w", errPermanent, err)
 	}
