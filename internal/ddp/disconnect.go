@@ -67,7 +67,8 @@ var (
 	ErrTooLong = errors.New("ddp: message too long")
 	// ErrNotUTF8 says that a text message was not UTF-8.
 	ErrNotUTF8 = errors.New("ddp: text message is not UTF-8")
-	// ErrTooSlow says that the peer does not take what is sent.
+	// ErrTooSlow says that the peer does not take what is sent: WriteFrames of a
+	// Conn returns it, or os.ErrDeadlineExceeded.
 	ErrTooSlow = errors.New("ddp: peer too slow")
 	// ErrFraming says that the peer broke the transport's framing.
 	ErrFraming = errors.New("ddp: broken framing")
@@ -88,8 +89,6 @@ func reasonOf(err error) DisconnectReason {
 		return TooLong
 	case errors.Is(err, ErrNotUTF8):
 		return NotUTF8
-	case errors.Is(err, ErrTooSlow):
-		return Slow
 	case errors.Is(err, ErrFraming):
 		return ProtocolAbuse
 	}

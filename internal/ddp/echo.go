@@ -14,7 +14,7 @@ type EchoOptions struct {
 }
 
 // EchoHandler upgrades every request and sends each message back, text as text
-// and binary as binary, through the same Socket and outbox that sessions use.
+// and binary as binary, through the same wsConn and outbox that sessions use.
 // It is for conformance suites and for measuring, not for the open internet: it
 // checks no origin and counts no addresses.
 func EchoHandler(o EchoOptions) http.Handler {
@@ -37,7 +37,7 @@ func EchoHandler(o EchoOptions) http.Handler {
 	})
 }
 
-func (c *Socket) echo() {
+func (c *wsConn) echo() {
 	for {
 		c.await()
 		text, err := c.ReadFrame()

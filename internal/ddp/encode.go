@@ -254,8 +254,6 @@ func appendFault(dst []byte, err error) []byte {
 	return append(dst, `,"errorType":"Meteor.Error"}`...)
 }
 
-const hexDigits = "0123456789abcdef"
-
 // appendString appends s as a JSON string. Bytes that are not UTF-8 become the
 // replacement character.
 func appendString(dst []byte, s string) []byte {

@@ -23,7 +23,6 @@ type fixture struct {
 	disconnected atomic.Int64
 	universal    func(context.Context, *ddp.Subscription) error
 	limited      int // calls of the publication "limited"
-	tokens       func(string) (rpc.Login, bool)
 	onConnect    func(*ddp.Session)
 }
 

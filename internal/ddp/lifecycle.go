@@ -48,7 +48,7 @@ func (s *Server) run(se *Session) {
 // waits here, where the stack is shallow. Go's stacks shrink too late for a
 // goroutine that spends its life waiting: when the connection is likely to be
 // quiet from now on, a fresh goroutine with the smallest stack takes over.
-func (s *Server) runSocket(se *Session, c *Socket) {
+func (s *Server) runSocket(se *Session, c *wsConn) {
 	for {
 		c.await()
 		if !s.next(se) {
@@ -96,6 +96,16 @@ func (s *Server) connected(se *Session) {
 		s.users[""] = append(s.users[""], se)
 		se.place = len(s.users[""]) - 1
 	}
+}
+
+// room tells whether a session of user old may become one of user next.
+func (s *Server) room(next, old string) bool {
+	if s.limits.PerUser <= 0 || next == "" || next == old {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.users[next]) < s.limits.PerUser
 }
 
 // relogin moves a session to another user.

@@ -42,6 +42,10 @@ type Limits struct {
 	Connections int
 	// PerAddress is how many sockets one address may have open; 0 means no limit.
 	PerAddress int
+	// PerUser is how many sessions one user may be logged in with; 0 means no
+	// limit. One more login is refused with too-many-connections. Logins at the
+	// same instant may exceed it by their own number.
+	PerUser int
 }
 
 // withDefaults fills what was left zero.

@@ -270,7 +270,7 @@ func (o *outbox) fail(err error) {
 		o.buf = nil
 	}
 	o.mu.Unlock()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrTooSlow) {
 		reason = Slow
 	}
 	if closing {

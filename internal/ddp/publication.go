@@ -12,6 +12,8 @@ import (
 )
 
 // errTooManySubscriptions refuses one more (decisions 8).
+var errTooManyConnections = fault.New("too-many-connections", "Too many connections of this user")
+
 var errTooManySubscriptions = fault.New("too-many-subscriptions", "Too many subscriptions")
 
 // subscribe runs a sub message (spec meteor-ddp A11).
@@ -330,6 +332,9 @@ type switching struct {
 // setLogin changes the user (spec meteor-ddp A15, with the 2.x order: universal
 // publications finish before the difference is sent).
 func (s *Session) setLogin(ctx context.Context, l rpc.Login) error {
+	if !s.srv.room(l.UserID, s.Login().UserID) {
+		return errTooManyConnections
+	}
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()

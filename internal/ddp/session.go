@@ -13,7 +13,7 @@ import (
 type Session struct {
 	srv  *Server
 	peer *rpc.Peer
-	conn Conn
+	conn source
 	out  outbox
 
 	// The reader's own.
@@ -45,6 +45,13 @@ type Session struct {
 	view      view
 	switching *switching // set while SetLogin re-runs the subscriptions
 	onClose   []func()
+}
+
+// source is what a session reads from: a Conn, or a wsConn, which the outbox
+// writes to in its own way.
+type source interface {
+	ReadFrame() ([]byte, error)
+	SetReadLimit(bytes int)
 }
 
 func newSession(srv *Server, peer *rpc.Peer) *Session {

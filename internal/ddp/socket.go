@@ -9,13 +9,13 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// socket is the network connection below a Socket. Its reads use a pooled
+// socket is the network connection below a wsConn. Its reads use a pooled
 // buffer that is held only while bytes are there, and let out what is queued
 // before they wait. Its writes can be tried without waiting, where the system
 // has that (see socket_unix.go).
 type socket struct {
 	net.Conn
-	c       *Socket // nil during the handshake
+	c       *wsConn // nil during the handshake
 	raw     syscall.RawConn
 	ahead   *buffer // read from the system, not yet by the library
 	from    int

@@ -31,27 +31,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go s.runSocket(se, c)
 }
 
-// Upgrade checks the request (origin, caps, a proper WebSocket handshake) and
-// takes its connection over. Refusals are answered; then c is nil. It is for
-// transports that frame messages further inside a WebSocket; they pass the
-// Socket, wrapped, to Serve.
-func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request) (c *Socket, peer *rpc.Peer) {
-	c, peer = s.upgrade(w, r)
-	if c != nil {
-		c.attach(&outbox{owner: c, limit: s.limits.QueuedBytes, compress: c.compress()})
-	}
-	return c, peer
-}
-
 // compress is the size from which messages to this peer are compressed.
-func (c *Socket) compress() int {
+func (c *wsConn) compress() int {
 	if c.sock.deflate && c.srv != nil {
 		return c.srv.compress
 	}
 	return 0
 }
 
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *Socket, peer *rpc.Peer) {
+// upgrade checks the request (origin, caps, a proper WebSocket handshake) and
+// takes its connection over. Refusals are answered; then c is nil.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *wsConn, peer *rpc.Peer) {
 	if !websocket.IsWebSocketUpgrade(r) {
 		http.Error(w, "Not a valid websocket request", http.StatusBadRequest)
 		return nil, nil
@@ -88,7 +78,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *Socket, pee
 }
 
 // upgrade makes the handshake; nil when it failed, and was answered.
-func upgrade(w http.ResponseWriter, r *http.Request, compress bool) *Socket {
+func upgrade(w http.ResponseWriter, r *http.Request, compress bool) *wsConn {
 	u := websocket.Upgrader{
 		ReadBufferSize:    tinyReadBuffer,
 		WriteBufferPool:   noWriteBuffer{},
@@ -101,7 +91,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, compress bool) *Socket {
 	if err != nil {
 		return nil
 	}
-	c := &Socket{ws: ws, sock: h.sock, linger: time.Second, wait: 10 * time.Second}
+	c := &wsConn{ws: ws, sock: h.sock, linger: time.Second, wait: 10 * time.Second}
 	c.sock.deflate = compress && offersDeflate(r.Header)
 	c.sock.c = c
 	c.limit.Store(64 << 10)
@@ -111,7 +101,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, compress bool) *Socket {
 }
 
 // attach makes o the outbox through which everything leaves.
-func (c *Socket) attach(o *outbox) {
+func (c *wsConn) attach(o *outbox) {
 	o.link = c
 	c.out = o
 }

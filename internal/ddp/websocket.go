@@ -12,14 +12,14 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Socket is a Conn over a WebSocket. gorilla/websocket makes the handshake and
-// reads frames; what is sent is framed by the engine, so that many messages
+// wsConn is a connection over a WebSocket. gorilla/websocket makes the handshake
+// and reads frames; what is sent is framed by the engine, so that many messages
 // leave in one system call, and goes around the library.
 //
 // It validates what RFC 6455 asks of a server, UTF-8 included, and takes binary
-// messages for text, as Meteor does. An idle Socket holds no buffers but the
+// messages for text, as Meteor does. An idle one holds no buffers but the
 // library's smallest.
-type Socket struct {
+type wsConn struct {
 	ws   *websocket.Conn
 	sock *socket
 	out  *outbox
@@ -47,8 +47,8 @@ func (noWriteBuffer) Put(any)  {}
 // itself is done into pooled buffers, see socket.
 const tinyReadBuffer = 128
 
-// ReadFrame implements Conn. What was queued leaves before it waits.
-func (c *Socket) ReadFrame() ([]byte, error) {
+// ReadFrame implements source. What was queued leaves before it waits.
+func (c *wsConn) ReadFrame() ([]byte, error) {
 	if c.msg != nil {
 		putBuffer(c.msg)
 		c.msg = nil
@@ -107,7 +107,7 @@ func validUpTo(b []byte, valid int, end bool) (int, bool) {
 }
 
 // broken turns the library's error into the engine's and lets go of the socket.
-func (c *Socket) broken(err error) error {
+func (c *wsConn) broken(err error) error {
 	var closed *websocket.CloseError
 	switch {
 	case c.sock.failed: // what arrives after a failed write does not count
@@ -144,7 +144,7 @@ func errInflate(err error) error {
 }
 
 // refuse ends the connection because of what the peer sent.
-func (c *Socket) refuse(reason DisconnectReason, err error) error {
+func (c *wsConn) refuse(reason DisconnectReason, err error) error {
 	c.sendClose(reason.Code(), reason.Text())
 	c.shut(true)
 	return err
@@ -152,7 +152,7 @@ func (c *Socket) refuse(reason DisconnectReason, err error) error {
 
 // shut closes the socket. With linger it first lets the peer read our close
 // frame: closing at once would reset the connection while it still sends.
-func (c *Socket) shut(linger bool) {
+func (c *wsConn) shut(linger bool) {
 	if linger {
 		c.out.flush(true)
 		c.sock.closeWrite()
@@ -174,7 +174,7 @@ func (c *Socket) shut(linger bool) {
 
 // await lets go of the message handed out last, lets out what is queued, and
 // waits for the next bytes.
-func (c *Socket) await() {
+func (c *wsConn) await() {
 	if c.msg != nil {
 		putBuffer(c.msg)
 		c.msg = nil
@@ -186,7 +186,7 @@ func (c *Socket) await() {
 }
 
 // sendClose sends a close frame, once.
-func (c *Socket) sendClose(code int, text string) {
+func (c *wsConn) sendClose(code int, text string) {
 	if c.closeSent.Swap(true) {
 		return
 	}
@@ -201,7 +201,7 @@ func (c *Socket) sendClose(code int, text string) {
 }
 
 // pinged answers a WebSocket ping; it leaves before the next wait.
-func (c *Socket) pinged(data string) error {
+func (c *wsConn) pinged(data string) error {
 	b := getBuffer()
 	b.b = appendFrame(b.b, opPong, []byte(data))
 	if !c.out.add(b) {
@@ -211,7 +211,7 @@ func (c *Socket) pinged(data string) error {
 }
 
 // closed answers the peer's close frame.
-func (c *Socket) closed(code int, _ string) error {
+func (c *wsConn) closed(code int, _ string) error {
 	if code == websocket.CloseNoStatusReceived && c.sock.headers.half {
 		c.sendClose(websocket.CloseProtocolError, "close frame with half a code")
 		return ErrFraming
@@ -220,55 +220,14 @@ func (c *Socket) closed(code int, _ string) error {
 	return nil
 }
 
-// SetReadLimit implements Conn.
-func (c *Socket) SetReadLimit(n int) { c.limit.Store(int64(n)) }
-
-// WriteFrames implements Conn for transports that wrap a Socket. It never
-// waits: it fails when the peer is too far behind.
-func (c *Socket) WriteFrames(frames ...[]byte) error {
-	b := getBuffer()
-	for _, f := range frames {
-		at := len(b.b)
-		b.b = appendFrame(b.b, opText, f)
-		if n := c.out.compress; n > 0 && len(f) >= n {
-			b.b = deflateFrame(b.b, at)
-		}
-	}
-	if !c.out.add(b) {
-		c.out.end(Slow)
-		return ErrTooSlow
-	}
-	c.out.flush(true)
-	return nil
-}
-
-// Ping sends a WebSocket ping frame, for transports that wrap a Socket and beat
-// by themselves. onPong of the last call runs on the reading goroutine.
-func (c *Socket) Ping() {
-	b := getBuffer()
-	b.b = appendFrame(b.b, opPing, nil)
-	c.out.add(b)
-	c.out.flush(true)
-}
-
-// OnPong sets what runs, on the reading goroutine, for each WebSocket pong.
-// It must be called before the first ReadFrame.
-func (c *Socket) OnPong(f func()) {
-	c.ws.SetPongHandler(func(string) error { f(); return nil })
-}
-
-// Close implements Conn for transports that wrap a Socket.
-func (c *Socket) Close(code int, reason string) error {
-	c.sendClose(code, reason)
-	c.hangUp()
-	return nil
-}
+// SetReadLimit implements source.
+func (c *wsConn) SetReadLimit(n int) { c.limit.Store(int64(n)) }
 
 // lost implements the owner of the Socket's own outbox.
-func (c *Socket) lost(DisconnectReason) { _ = c.sock.Conn.Close() }
+func (c *wsConn) lost(DisconnectReason) { _ = c.sock.Conn.Close() }
 
 // end implements link. A peer that does not take anything is cut off.
-func (c *Socket) end(reason DisconnectReason) {
+func (c *wsConn) end(reason DisconnectReason) {
 	if reason == Slow || reason == PeerLeft {
 		_ = c.sock.Conn.Close()
 		return
@@ -280,17 +239,17 @@ func (c *Socket) end(reason DisconnectReason) {
 }
 
 // hangUp ends our half and bounds the wait for the peer's.
-func (c *Socket) hangUp() {
+func (c *wsConn) hangUp() {
 	c.sock.closeWrite()
 	_ = c.sock.Conn.SetReadDeadline(time.Now().Add(c.linger))
 }
 
 // try implements link.
-func (c *Socket) try(p []byte) (int, error) { return c.sock.try(p) }
+func (c *wsConn) try(p []byte) (int, error) { return c.sock.try(p) }
 
 // write implements link: every piece has its own time limit, so that a slow
 // peer that takes something lives.
-func (c *Socket) write(p []byte) error {
+func (c *wsConn) write(p []byte) error {
 	defer func() { _ = c.sock.Conn.SetWriteDeadline(time.Time{}) }()
 	for len(p) > 0 {
 		piece := p[:min(len(p), 64<<10)]
