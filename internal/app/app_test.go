@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -323,6 +324,29 @@ func TestStartsThatFail(t *testing.T) {
 		if entries, _ := os.ReadDir(fresh); name != "audit" && len(entries) > 0 {
 			t.Errorf("%s: left %v behind", name, entries)
 		}
+	}
+}
+
+// Security S095: caps per user and per address; what is refused is told so.
+func TestConnectionCaps(t *testing.T) {
+	n := start(t, t.TempDir(), "ADMIN_PASS=correct horse battery", "MAX_CONNECTIONS_PER_USER=2", "MAX_CONNECTIONS_PER_ADDRESS=4")
+	first := dial(t, n.addr(), nil)
+	token := first.login("admin", "correct horse battery")["token"]
+	resume := map[string]any{"resume": token}
+	second, third := dial(t, n.addr(), nil), dial(t, n.addr(), nil)
+	second.must("login", resume)
+	second.must("login", resume) // again on the same connection is no second one
+	third.refused("too-many-connections", "login", resume)
+	first.ws.Close()
+	eventually(t, "the place of a closed connection", func() bool {
+		_, failure := third.call("login", resume)
+		return failure == nil
+	})
+	dial(t, n.addr(), nil)
+	dial(t, n.addr(), nil)
+	_, resp, err := websocket.DefaultDialer.Dial("ws://"+n.addr()+"/websocket", nil)
+	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable && resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("the fifth connection of an address: %v %v", resp, err)
 	}
 }
 

@@ -87,6 +87,7 @@ func (a *App) limits() ddp.Limits {
 		Subscriptions: c.MaxSubscriptions, Unblocked: c.MaxUnblocked, ProtocolErrors: c.MaxProtocolErrors,
 		Handshake: c.ConnectTimeout, HeartbeatInterval: c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout,
 		WriteTimeout: c.WriteTimeout, Connections: c.MaxConnections, PerAddress: c.MaxConnectionsPerAddress,
+		PerUser: c.MaxConnectionsPerUser,
 	}
 }
 
