@@ -116,6 +116,9 @@ func (s *Store) AddMailCode(ctx context.Context, userID string, c twofactor.Mail
 		live, err = rule.AddMailCode(g, c, now, r)
 		return err
 	})
+	if errors.Is(err, dberr.Unavailable) {
+		return nil, err // what was to be stored may not be
+	}
 	return live, err
 }
 
