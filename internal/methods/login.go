@@ -130,6 +130,7 @@ func (g gate) enter(ctx context.Context, c *rpc.Call, got accounts.Issued, kind 
 		}
 		return nil, err
 	}
+	c.Login = got.Login() // so that the call's record names who logged in
 	return LoginResult{ID: got.UserID, Token: got.Token, TokenExpires: got.Expires, Type: kind}, nil
 }
 

@@ -141,6 +141,11 @@ func TestOneRecord(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
 		u := w.user("ada", "role=user", "role=admin")
 		c := w.as("ada")
+		for _, e := range w.logs.FilterMessage("call").All() {
+			if m := e.ContextMap(); m["method"] != "login" || m["user_id"] != u.ID {
+				t.Errorf("the record of the login: %v", m)
+			}
+		}
 		w.logs.TakeAll()
 		for _, want := range []struct {
 			method, result, fault string
