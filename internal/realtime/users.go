@@ -98,15 +98,22 @@ func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 		return nil
 	}
 	w := o.watch(id)
+	err := o.show(ctx, w, s)
+	// Last, because a subscription that has stopped meanwhile cleans up at once.
 	s.OnStop(func() {
 		o.unwatch(w)
 		w.mu.Lock()
 		delete(w.docs, s)
 		w.mu.Unlock()
 	})
+	return err
+}
+
+// show sends the account as it is now, and keeps it up to date from then on.
+func (o *own) show(ctx context.Context, w *watched, s *ddp.Subscription) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	u, err := o.read(ctx, id)
+	u, err := o.read(ctx, w.id)
 	if err != nil || u == nil {
 		return err
 	}
@@ -115,7 +122,7 @@ func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 	if w.shown == nil {
 		w.shown = flat(u)
 	}
-	return s.Added("users", id, doc)
+	return s.Added("users", w.id, doc)
 }
 
 // follow keeps an account watched as long as its userData event is subscribed to.
