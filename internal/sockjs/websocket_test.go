@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -229,6 +230,63 @@ func TestDDP(t *testing.T) {
 		t.Errorf("polling peer: %q", text)
 	}
 	<-gone
+}
+
+// TestQuoted: what some browser or proxy loses is escaped, nothing else is.
+func TestQuoted(t *testing.T) {
+	for message, want := range map[string]string{
+		"plain é <&>":                `"plain é <&>"`,
+		"\"\\\b\f\n\r\t\x00\x1f\x7f": "\"\\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\x7f\"",
+		"\u200b\u200c\u200f\u2010":   "\"\u200b\\u200c\\u200f\u2010\"",
+		"\u2027\u2028\u202f\u2030":   "\"\u2027\\u2028\\u202f\u2030\"",
+		"\u205f\u2060\u206f\u2070":   "\"\u205f\\u2060\\u206f\u2070\"",
+		"\uffef\ufff0\uffff":         "\"\uffef\\ufff0\\uffff\"",
+		"😀":                          `"\ud83d\ude00"`,
+	} {
+		if got := string(appendQuoted(nil, []byte(message))); got != want {
+			t.Errorf("%q is written %s, want %s", message, got, want)
+		}
+	}
+	if got := string(eventFrame(nil, []byte("%\r\n\x00x"))); got != "data: %25%0D%0A%00x\r\n\r\n" {
+		t.Errorf("event %q", got)
+	}
+}
+
+// broken is a response whose peer is gone.
+type broken struct{ header http.Header }
+
+func (b broken) Header() http.Header       { return b.header }
+func (b broken) WriteHeader(int)           {}
+func (b broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// TestBrokenReceiver: a receiver that dies before or with its open frame leaves
+// no session behind.
+func TestBrokenReceiver(t *testing.T) {
+	d := open1(t, Options{})
+	for _, path := range []string{"/sockjs/0/broken12/xhr", "/sockjs/0/broken12/xhr_streaming"} {
+		r, err := http.NewRequest("POST", path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.h.ServeHTTP(broken{http.Header{}}, r)
+		if n := d.h.Len(); n != 0 || d.engine.Stats().Sockets != 0 {
+			t.Errorf("%s leaves %d sessions and %d places", path, n, d.engine.Stats().Sockets)
+		}
+	}
+}
+
+// TestFull: nobody gets in beyond the engine's caps, by whatever transport.
+func TestFull(t *testing.T) {
+	d := open1(t, Options{})
+	d.engine.Server = ddp.New(ddp.Options{Limits: ddp.Limits{Connections: 1}})
+	d.want("POST", "/sockjs/0/onlyone1/xhr", "", 200, "o\n")
+	d.want("POST", "/sockjs/0/another1/xhr", "", 503, "Too many connections\n")
+	_, r, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(d.url, "http")+"/sockjs/0/x/websocket", nil)
+	if err == nil || r == nil || r.StatusCode != 503 {
+		t.Errorf("websocket: %v, %v", r, err)
+	}
+	d.want("POST", "/sockjs/0/onlyone1/xhr_send", `["close"]`, 204, "")
+	<-d.engine.ended
 }
 
 // FuzzMessages checks that no input of a client panics and that what is read
