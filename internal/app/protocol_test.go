@@ -183,7 +183,18 @@ const protocolHead = "# Protocol\n\n" +
 	"The code is six digits of the app, six digits of a mail (blanks and a hyphen do not matter), an eight-character backup code, or the lower-case hex SHA-256 of the password.\n\n" +
 	"The column *Factor* says what a call asks for: *none*; *ordinary* (remembered trust and tokens with `bypassTwoFactor` pass); *fresh* (neither passes); " +
 	"*required* (fresh, and the password where no factor is on, whatever the settings say); *login*. *When needed* means that the call decides. " +
-	"An administrator can put any other call under *ordinary* with the setting `Accounts_TwoFactorAuthentication_Protected_Calls`.\n"
+	"An administrator can put any other call under *ordinary* with the setting `Accounts_TwoFactorAuthentication_Protected_Calls`.\n\n" +
+	"### Limits\n" +
+	"\n" +
+	"Windows are fixed, begin with a caller's first call, and go on counting what they refuse. The refusal is `too-many-requests` (REST: `error-too-many-requests`, HTTP 429) with `details.timeToReset`. Every number is a setting, `DDP_Rate_Limit_*` and `API_Enable_Rate_Limiter*`, and works at once.\n" +
+	"\n" +
+	"| Column *Limit* | Counted |\n" +
+	"|---|---|\n" +
+	"| *default* | 120,000 a minute for an address (not loopback; an IPv6 /64 network is one), 1,200 for a user, 600 for a connection; of one method 20 in ten seconds for a user and 10 for a connection. Subscriptions likewise, those of `stream-*` four times as many |\n" +
+	"| *wide* | as *default*, without the limits of one method |\n" +
+	"| *account* | as *wide*, and 5 in ten seconds of one method for a connection |\n" +
+	"| *register* | as *account*, and one a minute for an address (`Rate_Limiter_Limit_RegisterUser`) |\n" +
+	"| REST routes | 10 a minute for an address and route, unless the table says otherwise; not for those with `api-bypass-rate-limit` |\n"
 
 const restHead = "\n## REST\n\n" +
 	"Below `/api/v1/`; `/api/openapi.json` describes every body and answer, `/api/docs` draws it. Log in with `X-User-Id` and `X-Auth-Token`; the tokens are those of DDP. " +
