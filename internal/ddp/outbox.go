@@ -36,6 +36,8 @@ type link interface {
 	try(p []byte) (int, error)
 	// write writes everything, within the write time limit.
 	write(p []byte) error
+	// farewell is what the peer is to be told last, if anything.
+	farewell(reason DisconnectReason) []byte
 	// end closes the transport after what was written. It does not wait.
 	end(reason DisconnectReason)
 }
@@ -295,6 +297,12 @@ func (o *outbox) end(reason DisconnectReason) {
 		o.link.end(reason)
 		return
 	}
+	if last := o.link.farewell(reason); last != nil {
+		if o.buf == nil {
+			o.buf = getBuffer()
+		}
+		o.buf.b = append(o.buf.b, last...)
+	}
 	busy := o.busy
 	o.mu.Unlock()
 	if busy {
@@ -331,5 +339,8 @@ func (l *frameLink) write(p []byte) error {
 	}
 	return err
 }
+
+// farewell implements link: Close tells the peer.
+func (l *frameLink) farewell(DisconnectReason) []byte { return nil }
 
 func (l *frameLink) end(reason DisconnectReason) { _ = l.conn.Close(reason.Code(), reason.Text()) }

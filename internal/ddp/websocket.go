@@ -226,14 +226,19 @@ func (c *wsConn) SetReadLimit(n int) { c.limit.Store(int64(n)) }
 // lost implements the owner of the Socket's own outbox.
 func (c *wsConn) lost(DisconnectReason) { _ = c.sock.Conn.Close() }
 
+// farewell implements link: the close frame, if none was sent.
+func (c *wsConn) farewell(reason DisconnectReason) []byte {
+	if c.closeSent.Swap(true) {
+		return nil
+	}
+	return appendFrame(nil, opClose, websocket.FormatCloseMessage(reason.Code(), reason.Text()))
+}
+
 // end implements link. A peer that does not take anything is cut off.
 func (c *wsConn) end(reason DisconnectReason) {
 	if reason == Slow || reason == PeerLeft {
 		_ = c.sock.Conn.Close()
 		return
-	}
-	if !c.closeSent.Swap(true) {
-		_, _ = c.sock.try(appendFrame(nil, opClose, websocket.FormatCloseMessage(reason.Code(), reason.Text())))
 	}
 	c.hangUp()
 }

@@ -330,3 +330,29 @@ func TestPeerOption(t *testing.T) {
 		return true
 	})
 }
+
+// TestWebSocketOverTLS takes the way without system calls of our own: reads wait
+// in the library, writes are the flusher's.
+func TestWebSocketOverTLS(t *testing.T) {
+	srv := ddp.New(ddp.Options{Handler: &fixture{}})
+	web := httptest.NewTLSServer(srv)
+	defer web.Close()
+	d := &websocket.Dialer{TLSClientConfig: web.Client().Transport.(*http.Transport).TLSClientConfig}
+	ws := dialWS(t, d, "wss"+strings.TrimPrefix(web.URL, "https"), nil)
+	say(t, ws, websocket.TextMessage, hello)
+	hear(t, ws, "")
+	text := strings.Repeat("z", 50<<10)
+	for i := range 15 {
+		say(t, ws, websocket.TextMessage, fmt.Sprintf(`{"msg":"method","id":"%d","method":"echo","params":["%s"]}`, i, text))
+	}
+	for i := range 15 {
+		hear(t, ws, fmt.Sprintf(`{"msg":"result","id":"%d","result":["%s"]}`, i, text))
+		hear(t, ws, fmt.Sprintf(`{"msg":"updated","methods":["%d"]}`, i))
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Shutdown(context.Background()) }()
+	closedWith(t, ws, 1001)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
