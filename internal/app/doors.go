@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/random"
@@ -43,6 +44,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 	})
 	a.rest, err = rest.New(rest.Options{
 		Router: a.router, Accounts: a.accounts, Factors: a.twofactor, Settings: a.settings, Audit: a.audit,
+		Chat: a.chat, Presence: a.presence,
 		Peer: a.restPeer, Origin: func(r *http.Request, _ string) bool { return origins.Allowed(r) },
 		RootURL: a.cfg.RootURL, Version: a.opts.Version, Logger: a.log,
 	})
@@ -68,6 +70,7 @@ func (a *App) mounts(api http.Handler) []web.Mount {
 	m := []web.Mount{
 		{Path: "/sockjs", Subtree: true, Streams: true, Framed: true, Handler: a.sockjs},
 		{Path: "/api", Subtree: true, Handler: api},
+		{Path: "/avatar", Subtree: true, Handler: rest.Avatar()},
 		{Path: "/api/info", Handler: info(a.opts.Version)},
 		{Path: "/", Handler: web.Links()},
 		{Path: "/links", Subtree: true, Handler: web.Links()},
@@ -113,7 +116,13 @@ func info(version string) http.Handler {
 
 // checks are what /readyz asks.
 func (a *App) checks() map[string]func(context.Context) error {
-	c := map[string]func(context.Context) error{"store": a.store.Ping}
+	c := map[string]func(context.Context) error{"store": func(ctx context.Context) error {
+		// A full disk refuses writes while reads go on, so Ping is not enough.
+		if time.Since(time.Unix(0, a.storeFailed.Load())) < storeDoubt {
+			return dberr.Unavailable
+		}
+		return a.store.Ping(ctx)
+	}}
 	if a.auditLog != nil {
 		c["audit"] = func(context.Context) error {
 			if _, _, failing := a.auditLog.Stats(); failing {
@@ -124,6 +133,10 @@ func (a *App) checks() map[string]func(context.Context) error {
 	}
 	return c
 }
+
+// storeDoubt is how long an operation of the store with an unknown outcome
+// makes the server unready.
+const storeDoubt = 10 * time.Second
 
 var errAudit = errors.New("the audit stream cannot be written")
 

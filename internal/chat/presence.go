@@ -401,7 +401,8 @@ func (p *Status) Doc() ejson.Doc {
 	return text(d, "statusText", p.Text)
 }
 
-func statusOf(u *user.User) Status {
+// StatusOf tells how an account is shown.
+func StatusOf(u *user.User) Status {
 	status := u.Status
 	if status == "" {
 		status = Offline
@@ -421,7 +422,7 @@ func (s *Service) Statuses(ctx context.Context, ids []string, limit int) ([]Stat
 	}
 	out := make([]Status, len(users))
 	for i, u := range users {
-		out[i] = statusOf(u)
+		out[i] = StatusOf(u)
 	}
 	return out, err
 }

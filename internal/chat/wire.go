@@ -197,6 +197,6 @@ func list[T any](items []T, doc func(T) any) []any {
 
 // MemberDoc is what members of a room see of each other.
 func MemberDoc(u *user.User) ejson.Doc {
-	p := statusOf(u)
+	p := StatusOf(u)
 	return p.Doc()
 }

@@ -2,7 +2,7 @@ package rest
 
 // all lists the groups of the server. A new group is one file and one line here.
 func all(s *Server) []Group {
-	return []Group{
+	groups := []Group{
 		&login{s},
 		&own{s},
 		&users{s},
@@ -12,4 +12,8 @@ func all(s *Server) []Group {
 		&system{s},
 		&calls{s},
 	}
+	if s.o.Chat != nil {
+		groups = append(groups, &chatRooms{s}, &chatMessages{s}, &chatOwn{s})
+	}
+	return groups
 }

@@ -64,6 +64,9 @@ type Route struct {
 	Shape  func(result any) (ejson.Doc, error)
 	// Do handles routes that are no method.
 	Do func(ctx context.Context, r *Request) (any, error)
+	// Twin names the DDP method that does the same as Do: who puts one of the
+	// two under a second factor means both.
+	Twin string
 
 	spec        methods.Spec
 	body, query *checker
@@ -142,7 +145,7 @@ func (rt *Route) compile(router *methods.Router) error {
 		rt.Limit = ratelimit.Rule{Count: -1}
 	}
 	rt.spec = methods.Spec{
-		Name: rt.Path, Twin: rt.Method, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
+		Name: rt.Path, Twin: rt.twin(), Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
 		Permission: rt.Permission, Rest: rt.Limit, Enrolment: rt.Enrolment, Doc: rt.Summary,
 	}
 	var err error
@@ -151,6 +154,14 @@ func (rt *Route) compile(router *methods.Router) error {
 	}
 	rt.query, err = newChecker(rt.Verb+"/"+rt.Path+"/query", rt.Query)
 	return err
+}
+
+// twin is the method that the route stands for, or "".
+func (rt *Route) twin() string {
+	if rt.Method != "" {
+		return rt.Method
+	}
+	return rt.Twin
 }
 
 // borrow takes handler and policies from the route's method.

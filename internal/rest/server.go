@@ -15,6 +15,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
+	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
@@ -32,6 +33,9 @@ type Options struct {
 	Factors  *twofactor.Service
 	Settings *settings.Service
 	Audit    audit.Recorder
+	// Chat and Presence are nil on a server without rooms.
+	Chat     *chat.Service
+	Presence *chat.Tracker
 	// Peer tells who sent a request, after trusted proxies.
 	Peer func(*http.Request) *rpc.Peer
 	// Origin tells whether a browser of that origin may read answers.
@@ -90,7 +94,7 @@ func New(o Options, groups ...Group) (*Server, error) {
 	}
 	names := make([]methods.RouteName, len(s.routes))
 	for i, rt := range s.routes {
-		names[i] = methods.RouteName{Verb: rt.Verb, Path: rt.Path, Twin: rt.Method}
+		names[i] = methods.RouteName{Verb: rt.Verb, Path: rt.Path, Twin: rt.twin()}
 	}
 	o.Router.AddRoutes(names...)
 	var err error

@@ -21,6 +21,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
+	"ddpserver/internal/chat"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
@@ -44,6 +45,7 @@ type world struct {
 	store    store.Store
 	settings *settings.Service
 	accounts *accounts.Service
+	chat     *chat.Service
 	router   *methods.Router
 	rest     *rest.Server
 	limiter  *ratelimit.Limiter
@@ -118,10 +120,16 @@ func newWorld(t testing.TB, overrides map[string]string) *world {
 	factors, err := twofactor.New(twofactor.Options{Store: w.store, Settings: w.settings, Key: key, Mailer: w, Passwords: w.accounts, MailLimit: w.limiter, Feed: w, Audit: w})
 	must(err)
 	t.Cleanup(factors.Close)
-	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Settings: w.settings, Limiter: w.limiter, Feed: w, Audit: w})
+	w.chat, err = chat.New(chat.Options{Store: w.store, Settings: w.settings, Feed: w})
+	must(err)
+	must(w.chat.Start(t.Context()))
+	presence, err := chat.NewTracker(chat.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w, Node: "n1"})
+	must(err)
+	w.accounts.Follow(&chat.Follower{Rooms: w.chat, Presence: presence})
+	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Limiter: w.limiter, Feed: w, Audit: w})
 	must(w.settings.Load(t.Context()))
 	w.rest, err = rest.New(rest.Options{
-		Router: w.router, Accounts: w.accounts, Factors: factors, Settings: w.settings, Audit: w, RootURL: "http://localhost:3000", Version: "test",
+		Router: w.router, Accounts: w.accounts, Factors: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Audit: w, RootURL: "http://localhost:3000", Version: "test",
 		Peer: func(r *http.Request) *rpc.Peer {
 			addr := r.Header.Get("Test-Address")
 			if addr == "" {
