@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,7 +36,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"freeport": freeport, "ready": ready, "login": login, "mongo": startMongo, "mode": mode, "terminate": terminate,
+			"freeport": freeport, "ready": ready, "login": login, "mongo": startMongo, "mode": mode, "live": live, "metric": metric, "send": send, "await": await,
 		},
 	})
 }
@@ -51,9 +53,12 @@ func freeport(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(l.Close())
 }
 
-// ready waits until the server on PORT is ready.
-func ready(ts *testscript.TestScript, _ bool, _ []string) {
-	url := "http://127.0.0.1:" + ts.Getenv("PORT") + "/readyz"
+// ready waits until the server on PORT is ready, live until it answers at all.
+func ready(ts *testscript.TestScript, _ bool, _ []string) { awaitOK(ts, "/readyz") }
+func live(ts *testscript.TestScript, _ bool, _ []string)  { awaitOK(ts, "/livez") }
+
+func awaitOK(ts *testscript.TestScript, path string) {
+	url := "http://127.0.0.1:" + ts.Getenv("PORT") + path
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); <-tick.C {
@@ -101,11 +106,42 @@ func startMongo(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("MONGO_URL", s.URI())
 }
 
-// terminate sends SIGTERM to what runs in the background; kill knows only INT and KILL.
-func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+// send TERM|HUP signals what runs in the background; kill knows only INT and KILL.
+func send(ts *testscript.TestScript, _ bool, args []string) {
+	sig := map[string]os.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}[args[0]]
 	for _, cmd := range ts.BackgroundCmds() {
-		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+		ts.Check(cmd.Process.Signal(sig))
 	}
+}
+
+// await FILE TEXT waits until the file has the text.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); <-tick.C {
+		if text, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && strings.Contains(string(text), args[1]) {
+			return
+		}
+	}
+	ts.Fatalf("%s did not get %q", args[0], args[1])
+}
+
+// metric NAME waits until the counter on the private listener is above zero.
+func metric(ts *testscript.TestScript, _ bool, args []string) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	above := regexp.MustCompile(`(?m)^` + args[0] + ` [1-9]`)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); <-tick.C {
+		resp, err := http.Get("http://127.0.0.1:" + ts.Getenv("METRICS") + "/metrics")
+		ts.Check(err)
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if above.Match(text) {
+			return
+		}
+	}
+	ts.Fatalf("%s stays zero", args[0])
 }
 
 // mode OCTAL FILE… checks permissions.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -78,6 +79,9 @@ type App struct {
 	rest      *rest.Server
 	web       *web.Server
 	privateer *web.Server
+
+	// storeFailed is when an operation of the store last had an unknown outcome.
+	storeFailed atomic.Int64
 
 	// closers undo what New opened, last one first.
 	closers []func() error

@@ -38,8 +38,9 @@ func (a *App) openStore(ctx context.Context) (err error) {
 func (a *App) observeStore(operation string, took time.Duration, err error) {
 	outcome := "ok"
 	switch {
-	case errors.Is(err, dberr.Unavailable):
+	case errors.Is(err, dberr.Unavailable) && !errors.Is(err, context.Canceled):
 		outcome = "unavailable"
+		a.storeFailed.Store(time.Now().UnixNano())
 	case err != nil:
 		outcome = "refused"
 	}

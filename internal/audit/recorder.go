@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,12 +56,13 @@ type Log struct {
 	wake    chan struct{} // capacity 1
 
 	// Owned by run.
-	out     io.Writer
-	file    *os.File
-	torn    bool  // the last write ended inside a line
-	gap     int64 // lost events that no line tells about yet
-	done    chan struct{}
-	lastErr error
+	out  io.Writer
+	file *os.File
+	torn bool  // the last write ended inside a line
+	gap  int64 // lost events that a line told about
+
+	done     chan struct{}
+	closeErr error // valid once done is closed
 }
 
 // Open starts a Log. It fails when the file cannot be opened for appending.
@@ -117,6 +117,7 @@ func (l *Log) Reopen() {
 }
 
 // Close writes what is queued and closes the file. Later events count as lost.
+// Failures to write were told to Options.Trouble; the error is the file's own.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	first := !l.closed
@@ -126,7 +127,7 @@ func (l *Log) Close() error {
 		l.nudge()
 	}
 	<-l.done
-	return l.lastErr
+	return l.closeErr
 }
 
 func (l *Log) nudge() {
@@ -152,7 +153,7 @@ func (l *Log) run() {
 		}
 		if closed {
 			if l.file != nil {
-				l.lastErr = errors.Join(l.lastErr, l.file.Close())
+				l.closeErr = l.file.Close()
 			}
 			return
 		}
@@ -194,7 +195,6 @@ func (l *Log) write(batch []byte, n int64) {
 	l.torn = false
 	l.written.Add(n)
 	l.gap += gap
-	l.lastErr = nil
 	if l.failing.Swap(false) && l.opts.Trouble != nil {
 		l.opts.Trouble(nil, gap)
 	}
@@ -202,7 +202,6 @@ func (l *Log) write(batch []byte, n int64) {
 
 // trouble reports the first of a row of failures.
 func (l *Log) trouble(err error) {
-	l.lastErr = err
 	if !l.failing.Swap(true) && l.opts.Trouble != nil {
 		l.opts.Trouble(err, 0)
 	}
