@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"ddpserver/internal/config"
+	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/telemetry"
 )
 
@@ -42,6 +43,7 @@ type node struct {
 	*App
 	t      *testing.T
 	dir    string
+	env    []string
 	out    *output
 	logs   *output
 	stop   context.CancelFunc
@@ -62,12 +64,13 @@ func load(t *testing.T, env ...string) *config.Config {
 // start runs a server on dir until the test ends.
 func start(t *testing.T, dir string, env ...string) *node {
 	t.Helper()
-	n := &node{t: t, dir: dir, out: &output{}, logs: &output{}, done: make(chan struct{})}
+	env = append([]string{"DATA_DIR=" + dir}, env...)
+	n := &node{t: t, dir: dir, env: env, out: &output{}, logs: &output{}, done: make(chan struct{})}
 	log, stats, err := telemetry.NewLogger(telemetry.LogOptions{Level: "debug", Format: "json", Out: zapcore.AddSync(n.logs), Terminal: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(t.Context(), Options{Config: load(t, append([]string{"DATA_DIR=" + dir}, env...)...), Logger: log, LogStats: stats, Out: n.out, Version: "0.0.1"})
+	a, err := New(t.Context(), Options{Config: load(t, env...), Logger: log, LogStats: stats, Out: n.out, Version: "0.0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +114,7 @@ func (n *node) adminPassword() string {
 // addUser makes an account beside the running server.
 func (n *node) addUser(u NewUser) string {
 	n.t.Helper()
-	id, err := CreateUser(n.t.Context(), load(n.t, "DATA_DIR="+n.dir), zap.NewNop(), u)
+	id, err := CreateUser(n.t.Context(), load(n.t, n.env...), zap.NewNop(), u)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -165,7 +168,14 @@ func TestFirstStart(t *testing.T) {
 // The tour of the README: a user with the e-mail factor is challenged, reads
 // the code from a mail, passes, and switches the factor off again.
 func TestEmailFactorEndToEnd(t *testing.T) {
-	n := start(t, t.TempDir(), "ADMIN_PASS=correct horse battery")
+	t.Run("SQLite", func(t *testing.T) { tour(t) })
+	t.Run("MongoDB", func(t *testing.T) {
+		tour(t, "MONGO_URL="+mongotest.Start(t), "ENCRYPTION_KEY="+strings.Repeat("ab", 32))
+	})
+}
+
+func tour(t *testing.T, env ...string) {
+	n := start(t, t.TempDir(), append(env, "ADMIN_PASS=correct horse battery")...)
 	n.addUser(NewUser{Username: "alice", Email: "alice@example.com", Verified: true, Password: "wonder land 1"})
 	c := dial(t, n.addr(), nil)
 	c.login("alice", "wonder land 1")
