@@ -269,8 +269,7 @@ func appendString(dst []byte, s string) []byte {
 		dst = append(dst, s...)
 		return append(dst, '"')
 	}
-	b, _ := ejson.Append(dst, s)
-	return b
+	return ejson.AppendString(dst, s)
 }
 
 var errID = errors.New("ddp: not a document id")

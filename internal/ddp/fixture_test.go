@@ -24,6 +24,7 @@ type fixture struct {
 	universal    func(context.Context, *ddp.Subscription) error
 	limited      int // calls of the publication "limited"
 	onConnect    func(*ddp.Session)
+	onSubscribe  func(*ddp.Subscription)
 }
 
 var empty = ejson.Raw("null")
@@ -146,6 +147,9 @@ func (f *fixture) publish(params []byte, post bool) {
 }
 
 func (f *fixture) Subscribe(ctx context.Context, s *ddp.Subscription) error {
+	if f.onSubscribe != nil {
+		f.onSubscribe(s)
+	}
 	switch s.Name() {
 	case "rdy", "empty":
 		s.Ready()

@@ -157,3 +157,35 @@ func TestAdmission(t *testing.T) {
 		}
 	})
 }
+
+func TestReasonsAreNamed(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range ddp.Reasons() {
+		if r.String() == "" || seen[r.String()] || r.Code() < 1000 || r.Code() > 1011 || r.Text() == "" || len(r.Text()) > 123 {
+			t.Errorf("%d: %q %d %q", r, r, r.Code(), r.Text())
+		}
+		seen[r.String()] = true
+	}
+}
+
+func TestStopHooksRunInOrder(t *testing.T) {
+	var order []string
+	f := &fixture{}
+	f.onSubscribe = func(s *ddp.Subscription) {
+		for _, n := range []string{"1", "2", "3"} {
+			s.OnStop(func() { order = append(order, n+s.ID()+s.Login().UserID) })
+		}
+	}
+	inBubble(t, ddp.Options{Handler: f}, func(r *rig) {
+		c := r.dial(true)
+		c.Send(`{"msg":"sub","id":"s","name":"rdy"}`)
+		r.want(c, `{"msg":"ready","subs":["s"]}`)
+		r.method(c, "1", "setU", `["ada"]`) // the old ones still see nobody
+		r.want(c, `{"msg":"ready","subs":["s"]}`, `{"msg":"result","id":"1"}`, `{"msg":"updated","methods":["1"]}`)
+		c.Send(`{"msg":"unsub","id":"s"}`)
+		r.want(c, `{"msg":"nosub","id":"s"}`)
+		if got := strings.Join(order, ","); got != "1s,2s,3s,1sada,2sada,3sada" {
+			t.Error(got)
+		}
+	})
+}

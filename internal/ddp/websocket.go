@@ -1,10 +1,9 @@
 package ddp
 
 import (
+	"compress/flate"
 	"errors"
 	"io"
-	"net"
-	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -123,24 +122,17 @@ func (c *wsConn) broken(err error) error {
 	case c.sock.protest || errors.Is(err, ErrFraming):
 		c.shut(true)
 		return ErrFraming
-	case errors.Is(err, errInflate(err)):
+	case badInflate(err):
 		return c.refuse(ProtocolAbuse, ErrFraming)
 	}
 	c.shut(false)
 	return io.EOF
 }
 
-// errInflate recognises what is wrong inside a compressed message: everything
-// that is neither the network's nor the end.
-func errInflate(err error) error {
-	var network net.Error
-	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	if strings.HasPrefix(err.Error(), "flate:") {
-		return err
-	}
-	return nil
+// badInflate recognises a compressed message that is none.
+func badInflate(err error) bool {
+	var corrupt flate.CorruptInputError
+	return errors.As(err, &corrupt)
 }
 
 // refuse ends the connection because of what the peer sent.

@@ -223,6 +223,10 @@ func TestWebSocketCompression(t *testing.T) {
 	closedWith(t, ws, 1009)
 	ws.Close()
 	await(t, func() bool { return srv.Stats().Disconnects[ddp.TooLong] == 1 })
+	ws = dialWS(t, d, url, nil)
+	raw := &rawWS{t, ws.NetConn()}
+	raw.send(rawFrame(0x81|0x40, "\xff\xff\xff\xff"))
+	raw.wantClose(1008)
 	_, plain := listen(t, ddp.Options{})
 	_, resp, err := d.Dial(plain, nil)
 	if err != nil || resp.Header.Get("Sec-Websocket-Extensions") != "" {
