@@ -17,6 +17,8 @@ import (
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
+	"ddpserver/internal/store/mongo"
+	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/user"
 )
@@ -191,6 +193,63 @@ func TestChatOnTwoNodes(t *testing.T) {
 			t.Errorf("%s", got)
 		}
 	})
+}
+
+// The same conversation on MongoDB, over real time: two nodes, a message each
+// way, an edit, a pin, a removal.
+func TestChatOnMongoDB(t *testing.T) {
+	url := mongotest.Start(t)
+	open := func() store.Store {
+		s, err := mongo.Open(t.Context(), url, mongo.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	}
+	sa, sb := open(), open()
+	a, b := newChatNode(t, "a", sa, sa), newChatNode(t, "b", sb, sb)
+	ann, bob := a.account("ann"), b.account("bob")
+	room, err := a.chat.Create(t.Context(), ann, chat.NewRoom{Type: chat.Group, Name: "team", Usernames: []string{"bob"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := a.listen("ann", chat.RoomMessages+"/"+room.ID)
+	there := b.listen("bob", chat.RoomMessages+"/"+room.ID)
+	m, err := a.chat.Send(t.Context(), ann, chat.Draft{RoomID: room.ID, Text: "hello @bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next(t, here, `"msg":"hello @bob"`)
+	next(t, there, `"msg":"hello @bob"`)
+	if _, err := b.chat.Send(t.Context(), bob, chat.Draft{RoomID: room.ID, Text: "hi"}); err != nil {
+		t.Fatal(err)
+	}
+	next(t, there, `"msg":"hi"`)
+	next(t, here, `"msg":"hi"`)
+	if _, err := a.chat.Edit(t.Context(), ann, chat.EditRequest{ID: m.ID, Text: "hello all"}); err != nil {
+		t.Fatal(err)
+	}
+	next(t, there, `"editedAt"`)
+	if _, err := a.chat.Pin(t.Context(), ann, m.ID); err != nil {
+		t.Fatal(err)
+	}
+	next(t, there, `"pinned":true`)
+	next(t, there, `"message_pinned"`)
+	if err := a.chat.Remove(t.Context(), ann, room.ID, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.chat.Send(t.Context(), ann, chat.Draft{RoomID: room.ID, Text: "alone"}); err != nil {
+		t.Fatal(err)
+	}
+	next(t, there, `"nosub"`) // and not the message, which was delivered before on the same node
+	for _, want := range []string{`"editedAt"`, `"pinned":true`, `"message_pinned"`, `"ru"`, `"alone"`} {
+		next(t, here, want)
+	}
 }
 
 // BenchmarkRoomMessage is a message from the call of the service to the last
