@@ -184,6 +184,7 @@ func TestStopHooksRunInOrder(t *testing.T) {
 		r.want(c, `{"msg":"ready","subs":["s"]}`, `{"msg":"result","id":"1"}`, `{"msg":"updated","methods":["1"]}`)
 		c.Send(`{"msg":"unsub","id":"s"}`)
 		r.want(c, `{"msg":"nosub","id":"s"}`)
+		synctest.Wait()
 		if got := strings.Join(order, ","); got != "1s,2s,3s,1sada,2sada,3sada" {
 			t.Error(got)
 		}
