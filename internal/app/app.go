@@ -78,7 +78,6 @@ type App struct {
 	sockjs    *sockjs.Handler
 	rest      *rest.Server
 	web       *web.Server
-	privateer *web.Server
 
 	// storeFailed is when an operation of the store last had an unknown outcome.
 	storeFailed atomic.Int64

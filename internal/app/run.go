@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -29,18 +31,13 @@ func (a *App) start(name string, failed chan<- error, f func(context.Context) er
 		defer close(p.done)
 		p.err = f(ctx)
 		if ctx.Err() == nil {
-			failed <- fmt.Errorf("%s ended: %w", name, cmpError(p.err))
+			failed <- fmt.Errorf("%s ended by itself: %w", name, cmp.Or(p.err, errUnasked))
 		}
 	}()
 	return p
 }
 
-func cmpError(err error) error {
-	if err == nil {
-		return errors.New("without being asked to")
-	}
-	return err
-}
+var errUnasked = errors.New("it was not asked to")
 
 // end stops the part and waits until it has ended.
 func (p *part) end() error {
@@ -76,18 +73,19 @@ func (a *App) Run(ctx, hard context.Context) (err error) {
 
 	var listeners sync.WaitGroup
 	defer listeners.Wait()
-	serve := func(s *web.Server, serve func() error) {
+	serve := func(s *web.Server, l net.Listener) {
 		listeners.Go(func() {
-			if err := serve(); err != nil {
+			if err := s.Serve(l); err != nil {
 				failed <- fmt.Errorf("HTTP server ended: %w", err)
 			}
 		})
 	}
-	serve(a.web, func() error { return a.web.Serve(a.public) })
+	serve(a.web, a.public)
 	if a.private != nil {
-		a.privateer = web.NewPrivate(a.metrics.Handler(), a.log)
-		serve(a.privateer, func() error { return a.privateer.Serve(a.private) })
-		defer a.privateer.Close()
+		private := web.NewPrivate(a.metrics.Handler(), a.log)
+		serve(private, a.private)
+		defer private.Close()
+		a.log.Info("private_listener", zap.Stringer("address", a.private.Addr()))
 	}
 	a.web.SetReady(true)
 	if _, err := fmt.Fprintf(a.opts.Out, "Listening on %s\n", a.cfg.RootURL); err != nil {
@@ -101,11 +99,12 @@ func (a *App) Run(ctx, hard context.Context) (err error) {
 	case err = <-failed:
 		a.log.Error("part_failed", zap.Error(err))
 	}
-	return errors.Join(err, a.stopDoors(hard))
+	a.stopDoors(hard)
+	return err
 }
 
-// stopDoors takes the clients' side down.
-func (a *App) stopDoors(hard context.Context) error {
+// stopDoors takes the clients' side down. What had to be cut is logged.
+func (a *App) stopDoors(hard context.Context) {
 	a.web.SetReady(false)
 	grace, cancel := context.WithTimeout(hard, a.cfg.ShutdownGrace)
 	defer cancel()
@@ -126,5 +125,4 @@ func (a *App) stopDoors(hard context.Context) error {
 	}
 	http.Wait()
 	a.log.Info("stopped", zap.Duration("took", time.Since(begin)))
-	return nil
 }
