@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -47,7 +48,8 @@ func NewLogger(o LogOptions) (*zap.Logger, *LogStats, error) {
 		TimeKey: "time", LevelKey: "level", NameKey: "logger", MessageKey: "msg", StacktraceKey: "stack",
 		EncodeLevel: zapcore.LowercaseLevelEncoder, EncodeDuration: zapcore.StringDurationEncoder,
 		EncodeTime: func(t time.Time, e zapcore.PrimitiveArrayEncoder) {
-			e.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+			var buf [32]byte
+			e.AppendByteString(t.UTC().AppendFormat(buf[:0], "2006-01-02T15:04:05.000Z07:00"))
 		},
 	}
 	var encoder zapcore.Encoder
@@ -173,6 +175,31 @@ var sensitive = map[string]bool{
 // Sensitive tells whether a field of that key is masked: keys are split at
 // underscores, hyphens, dots and changes of case.
 func Sensitive(key string) bool {
+	known := judged.Load()
+	if verdict, ok := (*known)[key]; ok {
+		return verdict
+	}
+	verdict := judge(key)
+	if len(*known) < maxJudged {
+		more := maps.Clone(*known)
+		more[key] = verdict
+		judged.CompareAndSwap(known, &more)
+	}
+	return verdict
+}
+
+// judged remembers keys, which are few and in the code; every record asks for
+// all of its own.
+var judged = func() *atomic.Pointer[map[string]bool] {
+	p := &atomic.Pointer[map[string]bool]{}
+	p.Store(&map[string]bool{})
+	return p
+}()
+
+// maxJudged bounds that memory should keys ever come from outside.
+const maxJudged = 256
+
+func judge(key string) bool {
 	word := 0
 	for i := 0; i <= len(key); i++ {
 		if i < len(key) && !boundary(key, i) {
