@@ -15,6 +15,8 @@ type Follower interface {
 	Created(ctx context.Context, u *user.User) error
 	// Renamed: its user name or name changed.
 	Renamed(ctx context.Context, u *user.User) error
+	// RolesChanged: it has other roles of the server.
+	RolesChanged(ctx context.Context, u *user.User) error
 	// StatusChosen: what it wants to be shown as changed.
 	StatusChosen(userID string)
 	// Deleted: it is no more.
@@ -39,6 +41,9 @@ func (s *Service) follow(ctx context.Context, what, userID string, do func(conte
 func (s *Service) followChange(ctx context.Context, u *user.User, c *user.Change) {
 	if c.Username != nil || c.Name != nil {
 		s.follow(ctx, "renamed", u.ID, func(ctx context.Context, f Follower) error { return f.Renamed(ctx, u) })
+	}
+	if c.Roles != nil {
+		s.follow(ctx, "roles", u.ID, func(ctx context.Context, f Follower) error { return f.RolesChanged(ctx, u) })
 	}
 	if c.StatusDefault != nil && s.follower != nil {
 		s.follower.StatusChosen(u.ID)

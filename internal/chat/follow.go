@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 
+	"ddpserver/internal/ejson"
 	"ddpserver/internal/user"
 )
 
@@ -31,6 +32,18 @@ func (f *Follower) Renamed(ctx context.Context, u *user.User) error {
 		}
 	}
 	return f.Rooms.Renamed(ctx, u)
+}
+
+// RolesChanged tells everybody which roles of the server an account has now.
+func (f *Follower) RolesChanged(_ context.Context, u *user.User) error {
+	r := ref(u)
+	for _, role := range u.Roles {
+		err := f.Rooms.stream(NotifyLogged, "roles-change", ejson.Doc{{Key: "type", Value: "changed"}, {Key: "_id", Value: role}, {Key: "u", Value: r.Doc()}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // StatusChosen has the status that others see worked out again.

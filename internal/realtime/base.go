@@ -83,8 +83,8 @@ func (b *Base) Publications() []Publication {
 func (b *Base) Streams() []Stream {
 	return []Stream{
 		{Name: "stream-notify-all", Anonymous: true, Allow: b.allowAll, Doc: "Events for everybody: public-settings-changed."},
-		{Name: "stream-notify-logged", Allow: b.allowLogged, Doc: "Events for everybody who is logged in: private-settings-changed."},
-		{Name: "stream-notify-user", Allow: b.allowUser, Open: b.openUser, Doc: "Events of the own account: <uid>/userData."},
+		{Name: "stream-notify-logged", Allow: b.allowLogged, Doc: "Events for everybody who is logged in: private-settings-changed, user-status, Users:NameChanged, roles-change."},
+		{Name: "stream-notify-user", Allow: b.allowUser, Open: b.openUser, Doc: "Events of the own account: <uid>/userData, /message, /notification, /rooms-changed, /subscriptions-changed."},
 	}
 }
 

@@ -2,6 +2,8 @@ package realtime
 
 import (
 	"context"
+	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -278,7 +280,7 @@ func (c *Chat) room(e feed.Event) {
 	}
 	c.deliver(e, true, func(members map[string]struct{}) {
 		var args []byte
-		for _, id := range c.hub.listeningUsers(members, "rooms-changed") {
+		for _, id := range c.hub.listeningUsers(maps.Keys(members), "rooms-changed") {
 			key := chat.NotifyUser + "/" + id + "/rooms-changed"
 			if args == nil {
 				args = append(ejson.AppendString([]byte{'['}, e.Data[1]), ',')
@@ -291,7 +293,7 @@ func (c *Chat) room(e feed.Event) {
 
 // listeningUsers lists those of the users who listen to an event of their own.
 // It allocates nothing for the others, of whom there may be thousands.
-func (h *Hub) listeningUsers(users map[string]struct{}, event string) (out []string) {
+func (h *Hub) listeningUsers(users iter.Seq[string], event string) (out []string) {
 	key := make([]byte, 0, 128)
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -306,12 +308,7 @@ func (h *Hub) listeningUsers(users map[string]struct{}, event string) (out []str
 
 // unread delivers to users what became of their memberships.
 func (c *Chat) unread(e feed.Event) {
-	var ids []string
-	for _, id := range e.Data[min(1, len(e.Data)):] {
-		if c.hub.Listening(chat.NotifyUser + "/" + id + "/subscriptions-changed") {
-			ids = append(ids, id)
-		}
-	}
+	ids := c.hub.listeningUsers(slices.Values(e.Data[min(1, len(e.Data)):]), "subscriptions-changed")
 	if len(ids) == 0 {
 		return
 	}
