@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"ddpserver/internal/accounts"
 	"ddpserver/internal/chat"
 	"ddpserver/internal/rpc"
 )
@@ -295,6 +296,7 @@ func TestPresence(t *testing.T) {
 		status := func(want string) {
 			t.Helper()
 			var got []string
+			time.Sleep(100 * time.Millisecond) // changes gather for a moment
 			for _, e := range ann.events() {
 				for _, a := range e.Args {
 					if strings.Contains(string(a), uid) {
@@ -373,6 +375,13 @@ func TestAccountsInRooms(t *testing.T) {
 		u, err := w.store.UserByID(t.Context(), w.vars["root"])
 		if err != nil {
 			t.Fatal(err)
+		}
+		bob.stream(chat.NotifyLogged, "roles-change")
+		if _, err := w.accounts.UpdateUser(t.Context(), &rpc.Peer{}, u, w.vars["ann"], accounts.UserChange{Roles: &[]string{"bot"}}); err != nil {
+			t.Fatal(err)
+		}
+		if change := unmarshal[map[string]any](t, only(t, bob.events(), "stream-notify-logged/roles-change").Args[0]); change["type"] != "changed" || change["_id"] != "bot" {
+			t.Errorf("%v", change)
 		}
 		if err := w.accounts.DeleteUser(t.Context(), &rpc.Peer{}, u, w.vars["ann"]); err != nil {
 			t.Fatal(err)
