@@ -92,6 +92,7 @@ func flags(name string, args []string) (r load.Run, asJSON bool, err error) {
 	fs.StringVar(&r.Method, "method", "getServerTime", "method to call")
 	fs.StringVar(&r.Params, "params", "[]", "its parameters as a JSON array")
 	fs.StringVar(&r.Token, "token", "", "resume token to log in with, %d for the connection's number; empty: logged out")
+	fs.IntVar(&r.Users, "users", 10000, "accounts that there are tokens of")
 	fs.StringVar(&r.Sub, "sub", "meteor_autoupdate_clientVersions", "publication")
 	fs.StringVar(&r.SubParams, "sub-params", "[null]", "its parameters as a JSON array, %d for the subscription's number (idle)")
 	fs.StringVar(&r.Join, "join", "", "joinRoom parameters to call with after the login")
@@ -159,7 +160,7 @@ func compare(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer bench.close()
-	base := load.Run{Warm: *measure / 4, For: *measure, InFlight: 1}
+	base := load.Run{Warm: *measure / 4, For: *measure, InFlight: 1, Users: *users}
 	var rows []load.Row
 	missed := 0
 	for _, s := range figures(*big) {

@@ -24,6 +24,9 @@ const (
 	// time the connections it spoke of count as gone.
 	nodeBeat = 30 * time.Second
 	nodeLife = 2 * time.Minute
+	// settle is how long changes gather before they are written and told: one
+	// round for the hundreds that log in at once after a restart.
+	settle = 20 * time.Millisecond
 	// retry is the pause after the store failed.
 	retry = 2 * time.Second
 	// presenceBatch is how many users are written at once.
@@ -62,8 +65,16 @@ type Tracker struct {
 	mu    sync.Mutex
 	conns map[string]map[string]string // by user, by connection: Online or Away
 	dirty map[string]struct{}          // users whose state must be written
-	// leaving are the users whose last connection is gone and who are in their grace.
-	leaving map[string]grace
+	// leaving are the users whose last connection is gone and who are in their
+	// grace; departures names them in the order in which it ends.
+	leaving    map[string]grace
+	departures []departure
+}
+
+// departure is the end of a grace; it counts if the user is still in that one.
+type departure struct {
+	userID string
+	until  time.Time
 }
 
 // grace is what a user is taken for until when.
@@ -130,9 +141,14 @@ func (t *Tracker) Disconnected(userID, conn string) {
 	delete(set, conn)
 	if len(set) == 0 {
 		delete(t.conns, userID)
-		t.leaving[userID] = grace{before, t.svc.time().Add(Grace)}
+		until := t.svc.time().Add(Grace)
+		t.leaving[userID] = grace{before, until}
+		t.departures = append(t.departures, departure{userID, until})
+		first := len(t.departures) == 1
 		t.mu.Unlock()
-		t.poke()
+		if first {
+			t.poke() // else Run has a timer for an earlier one
+		}
 		return
 	}
 	changed := best(set) != before
@@ -171,7 +187,7 @@ func (t *Tracker) Run(ctx context.Context) error {
 	t.start(ctx)
 	beat := time.NewTicker(nodeBeat)
 	defer beat.Stop()
-	var pause <-chan time.Time
+	var settled, pause <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -180,9 +196,14 @@ func (t *Tracker) Run(ctx context.Context) error {
 		case <-beat.C:
 			t.beat(ctx)
 		case <-t.wake:
+			if settled == nil {
+				settled = time.After(settle)
+			}
+			continue
+		case <-settled:
 		case <-pause:
 		}
-		pause = nil
+		settled, pause = nil, nil
 		if next := t.flush(ctx); next > 0 {
 			pause = time.After(next)
 		}
@@ -238,6 +259,7 @@ func (t *Tracker) stop() {
 	}
 	clear(t.conns)
 	clear(t.leaving)
+	t.departures = nil
 	t.mu.Unlock()
 	t.flush(ctx)
 }
@@ -267,12 +289,16 @@ func (t *Tracker) take() (batch []Presence, next time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.svc.time()
-	for id, g := range t.leaving {
-		if wait := g.until.Sub(now); wait <= 0 {
-			delete(t.leaving, id)
-			t.dirty[id] = struct{}{}
-		} else if next == 0 || wait < next {
-			next = wait
+	for len(t.departures) > 0 {
+		d := t.departures[0]
+		if next = d.until.Sub(now); next > 0 {
+			break
+		}
+		next = 0
+		t.departures = t.departures[1:]
+		if g, still := t.leaving[d.userID]; still && g.until.Equal(d.until) {
+			delete(t.leaving, d.userID)
+			t.dirty[d.userID] = struct{}{}
 		}
 	}
 	for id := range t.dirty {

@@ -28,6 +28,8 @@ type Run struct {
 	// Token is a resume token with %d for the number of the connection; empty
 	// stays logged out.
 	Token string
+	// Users is how many accounts there are: connections beyond share them. 0: enough.
+	Users int
 	// Join, when set, is the parameter of a joinRoom call made after the login.
 	Join string
 	// Sub and SubParams are made on each idle connection Subs times; %d in the
@@ -77,7 +79,7 @@ func (r Run) open(ctx context.Context) ([]*Client, error) {
 		if r.Token == "" {
 			return nil
 		}
-		if err := c.Login(numbered(r.Token, i)); err != nil || r.Join == "" {
+		if err := c.Login(r.token(i)); err != nil || r.Join == "" {
 			return err
 		}
 		// Being a member already is fine; not being allowed shows at the subscription.
@@ -91,6 +93,14 @@ func (r Run) open(ctx context.Context) ([]*Client, error) {
 		return nil, err
 	}
 	return clients, nil
+}
+
+// token is the resume token of connection i.
+func (r Run) token(i int) string {
+	if r.Users > 0 {
+		i %= r.Users
+	}
+	return numbered(r.Token, i)
 }
 
 func numbered(s string, i int) string { return strings.ReplaceAll(s, "%d", strconv.Itoa(i)) }
@@ -256,7 +266,7 @@ func (r Run) Connects(ctx context.Context) (Report, error) {
 					return err
 				}
 				if r.Token != "" {
-					err = c.Login(numbered(r.Token, int(n.Add(1)-1)))
+					err = c.Login(r.token(int(n.Add(1) - 1)))
 				}
 				lat = append(lat, time.Since(start))
 				if err := errors.Join(err, c.Close()); err != nil {
@@ -293,7 +303,7 @@ func (r Run) Storm(ctx context.Context) (Report, error) {
 			if err == nil {
 				clients[i] = c
 				if r.Token != "" {
-					err = c.Login(numbered(r.Token, i))
+					err = c.Login(r.token(i))
 				}
 			}
 			if err != nil {

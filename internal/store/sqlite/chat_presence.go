@@ -2,136 +2,194 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"ddpserver/internal/chat"
-	"ddpserver/internal/dberr"
 	"ddpserver/internal/user"
 )
 
-// SavePresence implements chat.PresenceStore.
-func (s *Store) SavePresence(ctx context.Context, node string, states []chat.Presence, now, alive time.Time) (out []chat.Presence, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		out = nil
-		if err := t.touchNode(node, now); err != nil {
-			return err
-		}
-		for _, p := range states {
-			var err error
-			if p.Status == "" {
-				err = t.exec(`DELETE FROM presence WHERE uid = ? AND node = ?`, p.UserID, node)
-			} else {
-				err = t.exec(`INSERT INTO presence (node, uid, status) VALUES (?, ?, ?)
-					ON CONFLICT (uid, node) DO UPDATE SET status = excluded.status`, node, p.UserID, p.Status)
-			}
-			if err != nil {
-				return err
-			}
-			best, err := t.bestStatus(p.UserID, alive)
-			if err != nil {
-				return err
-			}
-			out = append(out, chat.Presence{UserID: p.UserID, Status: best})
-		}
-		return nil
-	})
-	return out, err
+// presence is who is connected and how accounts are shown. One server owns the
+// directory, so nobody else could read this, and when the process is gone so are
+// its connections: it lives in memory, and a login writes nothing to the disk.
+// The status in a stored document holds until the account is first shown as
+// something here.
+type presence struct {
+	mu    sync.RWMutex
+	nodes map[string]time.Time
+	here  map[string][]nodeStatus // by user
+	shown map[string]shownStatus  // by user
 }
 
-func (t *tx) bestStatus(uid string, alive time.Time) (best string, err error) {
-	err = t.rows(`SELECT p.status FROM presence p JOIN presence_nodes n ON n.node = p.node WHERE p.uid = ? AND n.seen >= ?`,
-		[]any{uid, alive.UnixMilli()}, func(r *sql.Rows) error {
-			var status string
-			err := r.Scan(&status)
-			best = chat.BetterStatus(best, status)
-			return err
-		})
-	return best, err
+type nodeStatus struct{ node, status string }
+
+type shownStatus struct {
+	status string
+	at     time.Time
+}
+
+// dress gives an account the status it is shown with.
+func (p *presence) dress(u *user.User) {
+	p.mu.RLock()
+	now, set := p.shown[u.ID]
+	p.mu.RUnlock()
+	if !set {
+		return
+	}
+	u.Status = now.status
+	if now.at.After(u.UpdatedAt) {
+		u.UpdatedAt = now.at
+	}
+}
+
+// show sets the status of an account.
+func (p *presence) show(id, status string, at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shown == nil {
+		p.shown = map[string]shownStatus{}
+	}
+	p.shown[id] = shownStatus{status, at}
+}
+
+// unset lets the document say how the account is shown.
+func (p *presence) unset(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.shown, id)
+}
+
+// forget drops what is known of an account that is no more.
+func (p *presence) forget(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.shown, id)
+	delete(p.here, id)
+}
+
+func (p *presence) touch(node string, now time.Time) {
+	if p.nodes == nil {
+		p.nodes, p.here = map[string]time.Time{}, map[string][]nodeStatus{}
+	}
+	if now.After(p.nodes[node]) {
+		p.nodes[node] = now
+	}
+}
+
+// set records the word of a node about a user.
+func (p *presence) set(id, node, status string) {
+	list := p.here[id]
+	i := slices.IndexFunc(list, func(s nodeStatus) bool { return s.node == node })
+	switch {
+	case i >= 0 && status == "":
+		list = slices.Delete(list, i, i+1)
+	case i >= 0:
+		list[i].status = status
+	case status != "":
+		list = append(list, nodeStatus{node, status})
+	}
+	if len(list) == 0 {
+		delete(p.here, id)
+	} else {
+		p.here[id] = list
+	}
+}
+
+func (p *presence) best(id string, alive time.Time) (best string) {
+	for _, s := range p.here[id] {
+		if !p.nodes[s.node].Before(alive) {
+			best = chat.BetterStatus(best, s.status)
+		}
+	}
+	return best
+}
+
+// SavePresence implements chat.PresenceStore.
+func (s *Store) SavePresence(ctx context.Context, node string, states []chat.Presence, now, alive time.Time) ([]chat.Presence, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	p := &s.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.touch(node, now)
+	out := make([]chat.Presence, len(states))
+	for i, st := range states {
+		p.set(st.UserID, node, st.Status)
+		out[i] = chat.Presence{UserID: st.UserID, Status: p.best(st.UserID, alive)}
+	}
+	return out, nil
 }
 
 // TouchNode implements chat.PresenceStore.
 func (s *Store) TouchNode(ctx context.Context, node string, now time.Time) error {
-	return s.update(ctx, func(t *tx) error { return t.touchNode(node, now) })
-}
-
-func (t *tx) touchNode(node string, now time.Time) error {
-	return t.exec(`INSERT INTO presence_nodes (node, seen) VALUES (?, ?)
-		ON CONFLICT (node) DO UPDATE SET seen = max(seen, excluded.seen)`, node, now.UnixMilli())
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.presence.mu.Lock()
+	defer s.presence.mu.Unlock()
+	s.presence.touch(node, now)
+	return nil
 }
 
 // SweepPresence implements chat.PresenceStore.
-func (s *Store) SweepPresence(ctx context.Context, alive time.Time) (out []chat.Presence, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		out = nil
-		var ids []string
-		err := t.rows(`SELECT DISTINCT uid FROM presence WHERE node NOT IN (SELECT node FROM presence_nodes WHERE seen >= ?)`,
-			[]any{alive.UnixMilli()}, func(r *sql.Rows) error {
-				var id string
-				err := r.Scan(&id)
-				ids = append(ids, id)
-				return err
-			})
-		if err != nil {
-			return err
+func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]chat.Presence, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	p := &s.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []chat.Presence
+	dead := func(st nodeStatus) bool { return p.nodes[st.node].Before(alive) }
+	for id, list := range p.here {
+		if !slices.ContainsFunc(list, dead) {
+			continue
 		}
-		err = errors.Join(
-			t.exec(`DELETE FROM presence WHERE node NOT IN (SELECT node FROM presence_nodes WHERE seen >= ?)`, alive.UnixMilli()),
-			t.exec(`DELETE FROM presence_nodes WHERE seen < ?`, alive.UnixMilli()))
-		if err != nil {
-			return err
+		if list = slices.DeleteFunc(list, dead); len(list) == 0 {
+			delete(p.here, id)
+		} else {
+			p.here[id] = list
 		}
-		for _, id := range ids {
-			best, err := t.bestStatus(id, alive)
-			if err != nil {
-				return err
-			}
-			out = append(out, chat.Presence{UserID: id, Status: best})
+		out = append(out, chat.Presence{UserID: id, Status: p.best(id, alive)})
+	}
+	for node, seen := range p.nodes {
+		if seen.Before(alive) {
+			delete(p.nodes, node)
 		}
-		return nil
-	})
-	return out, err
+	}
+	return out, nil
 }
 
 // SaveStatuses implements chat.PresenceStore.
 func (s *Store) SaveStatuses(ctx context.Context, states []chat.Presence, at time.Time) (out []*user.User, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		out = nil
-		for _, p := range states {
-			u, err := t.changeUser(p.UserID, func(u *user.User) error {
-				if u.Status == p.Status {
-					return errSame
-				}
+	for _, p := range states {
+		users, err := s.UsersByIDs(ctx, []string{p.UserID})
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range users {
+			if u.Status != p.Status {
+				s.presence.show(u.ID, p.Status, at)
 				u.Status, u.UpdatedAt = p.Status, at
-				return nil
-			})
-			switch {
-			case err == nil:
 				out = append(out, u)
-			case err == errSame, errors.Is(err, dberr.NotFound): //nolint:errorlint // made above
-			default:
-				return err
-			}
-			if p.Status == chat.Offline || errors.Is(err, dberr.NotFound) {
-				err = t.exec(`DELETE FROM presence_shown WHERE uid = ?`, p.UserID)
-			} else {
-				err = t.exec(`INSERT OR IGNORE INTO presence_shown (uid) VALUES (?)`, p.UserID)
-			}
-			if err != nil {
-				return err
 			}
 		}
-		return nil
-	})
-	return out, err
+	}
+	return out, nil
 }
 
 // UsersNotOffline implements chat.PresenceStore.
 func (s *Store) UsersNotOffline(ctx context.Context, limit int) ([]*user.User, error) {
-	ids, err := s.texts(ctx, `SELECT uid FROM presence_shown ORDER BY uid LIMIT ?`, limit)
-	if err != nil {
-		return nil, err
+	var ids []string
+	s.presence.mu.RLock()
+	for id, now := range s.presence.shown {
+		if now.status != chat.Offline {
+			ids = append(ids, id)
+		}
 	}
-	return s.UsersByIDs(ctx, ids)
+	s.presence.mu.RUnlock()
+	slices.Sort(ids)
+	return s.UsersByIDs(ctx, ids[:min(len(ids), max(limit, 0))])
 }

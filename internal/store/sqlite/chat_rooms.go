@@ -69,20 +69,6 @@ CREATE TABLE trash (
 CREATE INDEX trash_room ON trash (kind, rid, at);
 CREATE INDEX trash_user ON trash (kind, uid, at);
 CREATE INDEX trash_age ON trash (at);
-CREATE TABLE presence_nodes (
-	node TEXT NOT NULL UNIQUE,
-	seen INTEGER NOT NULL
-);
-CREATE TABLE presence (
-	node   TEXT NOT NULL,
-	uid    TEXT NOT NULL,
-	status TEXT NOT NULL,
-	UNIQUE (uid, node)
-);
-CREATE INDEX presence_node ON presence (node);
-CREATE TABLE presence_shown (
-	uid TEXT NOT NULL UNIQUE -- whose user document says other than offline
-);
 `}}
 
 // UsersByIDs implements chat.Store.

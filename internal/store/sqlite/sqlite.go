@@ -10,9 +10,12 @@
 //
 // Every aggregate has a file of its own with its schema, listed in schema.go.
 //
-// It starts no goroutine of its own, caches no document and does not expire
-// anything by itself: guards and events that are too old are removed by the
-// writes of their own aggregate.
+// Who is connected is kept in memory only (see chat_presence.go): it means
+// nothing after the process.
+//
+// It starts no goroutine of its own, caches nothing but accounts (see cache.go)
+// and does not expire anything by itself: guards and events that are too old are
+// removed by the writes of their own aggregate.
 package sqlite
 
 import (
@@ -72,6 +75,9 @@ type Store struct {
 	now    func() time.Time
 	watch  func(operation string, took time.Duration, err error)
 	closed atomic.Bool
+	// cache is nil in a process that does not own the directory.
+	cache    *userCache
+	presence presence
 
 	mu    sync.RWMutex
 	stmts map[string]*sql.Stmt // look-ups, by text
@@ -118,8 +124,18 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	if s.writer, err = newWriter(s.write); err != nil {
 		return nil, err
 	}
+	s.writer.presence = &s.presence
+	if o.Server {
+		s.cache = new(userCache)
+		s.writer.cache = s.cache
+	}
 	if err := s.migrate(); err != nil {
 		return nil, err
+	}
+	if o.Server {
+		if err := s.releaseMail(context.Background()); err != nil {
+			return nil, err
+		}
 	}
 	if s.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")); err != nil {
 		return nil, err
@@ -216,13 +232,18 @@ func (s *Store) queryAll(ctx context.Context, text string, scan func(*sql.Rows) 
 	return failure(rows.Err())
 }
 
+// usable refuses what comes after the end of the store or of its context.
+func (s *Store) usable(ctx context.Context) error {
+	if s.closed.Load() {
+		return fmt.Errorf("%w: closed", dberr.Unavailable)
+	}
+	return failure(ctx.Err())
+}
+
 // stmt returns the prepared form of a look-up.
 func (s *Store) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
-	if s.closed.Load() {
-		return nil, fmt.Errorf("%w: closed", dberr.Unavailable)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, failure(err)
+	if err := s.usable(ctx); err != nil {
+		return nil, err
 	}
 	s.mu.RLock()
 	st := s.stmts[text]

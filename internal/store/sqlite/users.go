@@ -59,11 +59,41 @@ type tokenRow struct {
 	at    int64 // 0: none
 }
 
-const selectDoc = `SELECT doc FROM users WHERE id = ?`
+const (
+	selectDoc     = `SELECT doc FROM users WHERE id = ?`
+	selectByToken = `SELECT u.doc FROM user_tokens t JOIN users u ON u.id = t.user_id WHERE t.kind = ? AND t.token = ?`
+)
 
 // UserByID implements accounts.Store and twofactor.Store.
 func (s *Store) UserByID(ctx context.Context, id string) (*user.User, error) {
-	return s.user(ctx, selectDoc, id)
+	if s.cache == nil {
+		return s.user(ctx, selectDoc, id)
+	}
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	u, ticket := s.cache.get(id, s.now())
+	if u != nil {
+		return s.handOut(u), nil
+	}
+	return s.load(ctx, ticket, selectDoc, id)
+}
+
+// load reads an account and remembers it.
+func (s *Store) load(ctx context.Context, ticket uint64, text string, args ...any) (*user.User, error) {
+	u, err := s.decoded(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	s.cache.put(u, ticket, s.now())
+	return s.handOut(u), nil
+}
+
+// handOut makes the caller's own copy of a remembered account.
+func (s *Store) handOut(u *user.User) *user.User {
+	u = u.Clone()
+	s.presence.dress(u)
+	return u
 }
 
 // UserByUsername implements accounts.Store.
@@ -78,6 +108,19 @@ func (s *Store) UserByEmail(ctx context.Context, key string) (*user.User, error)
 
 // UserByToken implements accounts.Store.
 func (s *Store) UserByToken(ctx context.Context, hash, clear string) (*user.User, error) {
+	if s.cache != nil && hash != "" {
+		if err := s.usable(ctx); err != nil {
+			return nil, err
+		}
+		u, ticket := s.cache.getToken(hash, s.now())
+		if u != nil {
+			return s.handOut(u), nil
+		}
+		if u, err := s.load(ctx, ticket, selectByToken, int(loginHash), hash); !errors.Is(err, dberr.NotFound) {
+			return u, err
+		}
+		hash = ""
+	}
 	return s.userByToken(ctx, tokenRow{kind: loginHash, token: hash}, tokenRow{kind: loginClear, token: clear})
 }
 
@@ -107,7 +150,7 @@ func (s *Store) userByToken(ctx context.Context, tokens ...tokenRow) (*user.User
 		if t.token == "" {
 			continue
 		}
-		u, err := s.user(ctx, `SELECT u.doc FROM user_tokens t JOIN users u ON u.id = t.user_id WHERE t.kind = ? AND t.token = ?`, int(t.kind), t.token)
+		u, err := s.user(ctx, selectByToken, int(t.kind), t.token)
 		if !errors.Is(err, dberr.NotFound) {
 			return u, err
 		}
@@ -115,7 +158,17 @@ func (s *Store) userByToken(ctx context.Context, tokens ...tokenRow) (*user.User
 	return nil, dberr.NotFound
 }
 
+// user reads an account as it is now, its presence included.
 func (s *Store) user(ctx context.Context, text string, args ...any) (*user.User, error) {
+	u, err := s.decoded(ctx, text, args...)
+	if err == nil {
+		s.presence.dress(u)
+	}
+	return u, err
+}
+
+// decoded reads an account as it is stored.
+func (s *Store) decoded(ctx context.Context, text string, args ...any) (*user.User, error) {
 	var raw []byte
 	if err := s.query(ctx, text, func(r *sql.Row) error { return r.Scan(&raw) }, args...); err != nil {
 		return nil, err
@@ -134,8 +187,12 @@ func (s *Store) ListUsers(ctx context.Context, offset, count int) (page []*user.
 			return err
 		}
 		u, err := document.DecodeUser(raw)
+		if err != nil {
+			return err
+		}
+		s.presence.dress(u)
 		page = append(page, u)
-		return err
+		return nil
 	}, max(count, 0), max(offset, 0))
 	if err != nil {
 		return nil, 0, err
@@ -198,7 +255,10 @@ func usersTaken(err error) error {
 
 // DeleteUser implements accounts.Store.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
-	return s.update(ctx, func(t *tx) error {
+	err := s.update(ctx, func(t *tx) error {
+		if err := t.touch(id); err != nil {
+			return err
+		}
 		n, err := t.execN(`DELETE FROM users WHERE id = ?`, id)
 		if err != nil {
 			return err
@@ -211,6 +271,10 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 			t.exec(`DELETE FROM user_tokens WHERE user_id = ?`, id),
 			t.exec(`DELETE FROM guards WHERE id = ?`, id))
 	})
+	if err == nil {
+		s.presence.forget(id)
+	}
+	return err
 }
 
 // UpdateUser implements accounts.Store.
@@ -228,6 +292,10 @@ func (s *Store) UpdateUser(ctx context.Context, id string, c user.Change) (*user
 	if err != nil {
 		return nil, err
 	}
+	if c.Status != nil {
+		s.presence.unset(id)
+		out.Status = *c.Status
+	}
 	return out, nil
 }
 
@@ -241,6 +309,9 @@ func (s *Store) updateUser(ctx context.Context, id string, do func(*user.User) e
 
 // changeUser changes one user document and what is derived from it, and returns it.
 func (t *tx) changeUser(id string, do func(*user.User) error) (*user.User, error) {
+	if err := t.touch(id); err != nil {
+		return nil, err
+	}
 	var raw []byte
 	if err := t.row(selectDoc, []any{id}, &raw); err != nil {
 		return nil, err
@@ -249,10 +320,7 @@ func (t *tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 	if err != nil {
 		return nil, err
 	}
-	after, err := document.DecodeUser(raw)
-	if err != nil {
-		return nil, err
-	}
+	after := before.Clone()
 	if err := do(after); err != nil {
 		return nil, err
 	}
@@ -272,7 +340,9 @@ func (t *tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 	if err != nil {
 		return nil, usersTaken(err)
 	}
-	return after, t.syncKeys(id, before, after)
+	err = t.syncKeys(id, before, after)
+	t.w.presence.dress(after)
+	return after, err
 }
 
 // syncKeys brings the side tables from one state of a user to another.

@@ -23,6 +23,9 @@ import (
 type writer struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt // belongs to the leader
+	cache *userCache           // nil in a process that does not own the directory
+
+	presence *presence
 
 	mu      sync.Mutex // guards the rest
 	queue   []*op
@@ -46,7 +49,22 @@ type op struct {
 }
 
 // tx is the write transaction as an operation sees it.
-type tx struct{ w *writer }
+type tx struct {
+	w       *writer
+	touched []string // accounts that were changed
+}
+
+// errNotOwner refuses what would make a running server's memory wrong.
+var errNotOwner = errors.New("sqlite: only the server of a data directory changes or deletes accounts")
+
+// touch says that an account is about to be changed.
+func (t *tx) touch(id string) error {
+	if t.w.cache == nil {
+		return errNotOwner
+	}
+	t.touched = append(t.touched, id)
+	return nil
+}
 
 func newWriter(db *sql.DB) (*writer, error) {
 	db.SetMaxOpenConns(1)
@@ -155,6 +173,10 @@ func (w *writer) commit(batch []*op) {
 	if good == 0 {
 		_ = t.exec("ROLLBACK")
 		return
+	}
+	if len(t.touched) > 0 {
+		w.cache.begin(t.touched)
+		defer w.cache.end()
 	}
 	if err := t.exec("COMMIT"); err != nil {
 		_ = t.exec("ROLLBACK")

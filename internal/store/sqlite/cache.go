@@ -1,0 +1,137 @@
+package sqlite
+
+import (
+	"sync"
+	"time"
+
+	"ddpserver/internal/user"
+)
+
+// userCache keeps decoded accounts, because every call of somebody who is
+// logged in reads one. It is never wrong, for three reasons:
+//
+//   - One server owns the directory (Options.Server takes the lock), and other
+//     processes only add accounts (see tx.touch); what is not there is not cached.
+//   - A transaction takes the accounts it touched out of the cache before it
+//     commits. Between then and the end of its commit nothing is put in, so
+//     whoever looks meanwhile asks the database.
+//   - What a reader found is put in only if no commit ended, or was under way,
+//     since before it asked (the ticket).
+//
+// Its accounts are never changed; callers get copies. It holds two generations:
+// when the young one is full or old, it becomes the old one, and what nobody
+// asked for since is dropped.
+type userCache struct {
+	mu         sync.Mutex
+	young, old generation
+	born       time.Time // of the young generation
+	committing bool
+	commits    uint64
+}
+
+// generation holds accounts by id and by the hashes of their login tokens.
+type generation struct {
+	byID    map[string]*user.User
+	byToken map[string]*user.User
+}
+
+const (
+	// generationSize is how many accounts a generation holds, each of about 1 KiB.
+	generationSize = 4096
+	// generationAge is after what time an account that nobody asked for is on its way out.
+	generationAge = 2 * time.Minute
+)
+
+func newGeneration() generation {
+	return generation{byID: map[string]*user.User{}, byToken: map[string]*user.User{}}
+}
+
+func (g *generation) add(u *user.User) {
+	g.byID[u.ID] = u
+	if r := u.Services.Resume; r != nil {
+		for i := range r.LoginTokens {
+			if hash := r.LoginTokens[i].HashedToken; hash != "" {
+				g.byToken[hash] = u
+			}
+		}
+	}
+}
+
+func (g *generation) remove(id string) {
+	u := g.byID[id]
+	if u == nil {
+		return
+	}
+	delete(g.byID, id)
+	if r := u.Services.Resume; r != nil {
+		for i := range r.LoginTokens {
+			delete(g.byToken, r.LoginTokens[i].HashedToken)
+		}
+	}
+}
+
+// get finds an account by its id; nil when it is not here. ticket is for put.
+func (c *userCache) get(id string, now time.Time) (u *user.User, ticket uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if u = c.young.byID[id]; u == nil {
+		u = c.rescue(c.old.byID[id], now)
+	}
+	return u, c.commits
+}
+
+// getToken finds an account by the hash of a login token.
+func (c *userCache) getToken(hash string, now time.Time) (u *user.User, ticket uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if u = c.young.byToken[hash]; u == nil {
+		u = c.rescue(c.old.byToken[hash], now)
+	}
+	return u, c.commits
+}
+
+// rescue moves an account that is asked for into the young generation.
+func (c *userCache) rescue(u *user.User, now time.Time) *user.User {
+	if u != nil {
+		c.old.remove(u.ID)
+		c.add(u, now)
+	}
+	return u
+}
+
+func (c *userCache) add(u *user.User, now time.Time) {
+	if c.young.byID == nil || len(c.young.byID) >= generationSize || now.Sub(c.born) > generationAge {
+		c.old, c.young, c.born = c.young, newGeneration(), now
+	}
+	c.young.remove(u.ID) // its tokens may be others
+	c.young.add(u)
+}
+
+// put remembers what a reader found. The account must not be changed afterwards.
+func (c *userCache) put(u *user.User, ticket uint64, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.committing && ticket == c.commits {
+		c.add(u, now)
+	}
+}
+
+// begin forgets the accounts that a transaction changed; it is called before
+// the commit, and end after it, whatever became of it.
+func (c *userCache) begin(ids []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.committing = true
+	c.commits++
+	for _, id := range ids {
+		c.young.remove(id)
+		c.old.remove(id)
+	}
+}
+
+func (c *userCache) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.committing = false
+	c.commits++
+}
