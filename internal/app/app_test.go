@@ -361,7 +361,7 @@ func TestConnectionCaps(t *testing.T) {
 }
 
 func TestStopWaitsForRunningCalls(t *testing.T) {
-	n := start(t, t.TempDir(), "ADMIN_PASS=correct horse battery")
+	n := start(t, t.TempDir(), "ADMIN_PASS=correct horse battery", "SHUTDOWN_GRACE=1m")
 	c := dial(t, n.addr(), nil)
 	id := c.start("login", byPassword("admin", "correct horse battery")) // takes a while: a password is hashed
 	other := dial(t, n.addr(), nil)
