@@ -145,7 +145,7 @@ func (a *App) buildAccounts(ctx context.Context) (err error) {
 	}
 	a.twofactor, err = twofactor.New(twofactor.Options{
 		Store: a.store, Settings: a.settings, Key: a.key, Mailer: m, Passwords: a.accounts, MailLimit: a.limiter,
-		Feed: a.hub, Audit: a.audit, Issuer: a.settings.String(settings.SiteName), Node: a.hub.Node(),
+		Feed: a.hub, Audit: a.audit, Node: a.hub.Node(),
 	})
 	if err != nil {
 		return err

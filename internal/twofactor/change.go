@@ -14,37 +14,16 @@ import (
 // noticeLife is how long a notice is worth sending.
 const noticeLife = 24 * time.Hour
 
-// settle finishes a change of factors that was committed: it closes the user's
-// other sessions and forgets trust, tells the feed, mails the notice and records
-// the event. The change stands whatever happens here, so nothing is returned:
-// what fails is in the audit stream. A caller who hangs up does not stop it.
-func (s *Service) settle(ctx context.Context, r Request, before *user.User, c Change) {
+// settle tells of a change of factors that was committed, sessions and trust
+// included: the feed, the owner by mail, the audit stream. The change stands
+// whatever happens here, so nothing is returned: what fails is in the audit
+// stream. A caller who hangs up does not stop it.
+func (s *Service) settle(ctx context.Context, r Request, before, after *user.User, c Change) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	if err := s.closeOthers(ctx, r, before.ID); err != nil {
-		s.record(r, event{act: "sessions_closed", outcome: "error", user: before.ID})
-	}
+	s.revoked(before, after)
 	s.changed(before.ID)
 	s.announce(ctx, r, before, c)
-}
-
-// closeOthers removes every session but the caller's and forgets trust. It is
-// tried twice, because a session that survives is the worse outcome.
-func (s *Service) closeOthers(ctx context.Context, r Request, userID string) error {
-	var err error
-	for range 2 {
-		var before *user.User
-		if before, err = s.store.UserByID(ctx, userID); err != nil {
-			continue
-		}
-		change := user.Change{RemoveSessions: true, KeepToken: r.Token, ClearTrust: true, At: s.now()}
-		var after *user.User
-		if after, err = s.store.UpdateUser(ctx, userID, change); err == nil {
-			s.revoked(before, after)
-			return nil
-		}
-	}
-	return err
 }
 
 // revoked tells the feed which tokens are gone.
@@ -172,17 +151,12 @@ func (s *Service) SetEmail(ctx context.Context, r Request, on bool) error {
 	case err != nil:
 		return err
 	}
-	s.revoked(u, after)
-	s.changed(u.ID)
-	c := EmailDisabled
 	if on {
-		c = EmailEnabled
+		s.settle(ctx, r, u, after, EmailEnabled)
+		return nil
 	}
-	ctx = context.WithoutCancel(ctx)
-	if !on {
-		s.forgetCodes(ctx, r, u.ID)
-	}
-	s.announce(ctx, r, u, c)
+	s.forgetCodes(context.WithoutCancel(ctx), r, u.ID)
+	s.settle(ctx, r, u, after, EmailDisabled)
 	return nil
 }
 

@@ -84,7 +84,8 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 	}
 	codes, salt, stored := s.newBackupCodes(u.ID)
 	factor := user.TOTP{Enabled: true, Secret: t.TempSecret, LastStep: at, HashedBackup: stored, BackupSalt: salt}
-	switch err := s.store.EnableTOTP(ctx, u.ID, t.TempSecret, factor, now); {
+	after, err := s.store.EnableTOTP(ctx, u.ID, t.TempSecret, factor, r.Token, now)
+	switch {
 	case errors.Is(err, dberr.Conflict):
 		return nil, s.refuse(r, TOTP, ErrInvalidTOTP) // dropped or confirmed by somebody else
 	case err != nil:
@@ -92,7 +93,7 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 	}
 	// The factor is on: the owner must get the codes now, whatever the rest does.
 	_ = s.store.Succeeded(ctx, u.ID, id)
-	s.settle(ctx, r, u, TOTPEnabled)
+	s.settle(ctx, r, u, after, TOTPEnabled)
 	return codes, nil
 }
 
@@ -120,14 +121,14 @@ func (s *Service) Disable(ctx context.Context, r Request) (bool, error) {
 	if err != nil || !ok {
 		return false, err
 	}
-	err = s.store.DisableTOTP(ctx, u.ID, u.Services.TOTP.Secret, s.now())
+	after, err := s.store.DisableTOTP(ctx, u.ID, u.Services.TOTP.Secret, r.Token, s.now())
 	switch {
 	case errors.Is(err, dberr.Conflict):
 		return false, nil // switched off by somebody else meanwhile
 	case err != nil:
 		return false, fmt.Errorf("switching an authenticator off: %w", err)
 	}
-	s.settle(ctx, r, u, TOTPDisabled)
+	s.settle(ctx, r, u, after, TOTPDisabled)
 	return true, nil
 }
 

@@ -31,10 +31,13 @@ type Store interface {
 	// DropPendingTOTP forgets that pending secret, if it is still there.
 	DropPendingTOTP(ctx context.Context, userID, sealed string) error
 	// EnableTOTP turns the pending secret into the factor. Condition: it is
-	// still pending and the factor is off. It also clears remembered trust.
-	EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, at time.Time) error
-	// DisableTOTP removes the factor and clears remembered trust. Condition: secret (as stored) is the one in force.
-	DisableTOTP(ctx context.Context, userID, secret string, at time.Time) error
+	// still pending and the factor is off. In the same write it ends every
+	// session but keep (a token hash, or empty), leaves personal access tokens
+	// and clears remembered trust. It returns the new document.
+	EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, keep string, at time.Time) (*user.User, error)
+	// DisableTOTP removes the factor, and does with tokens what EnableTOTP does.
+	// Condition: secret (as stored) is the one in force.
+	DisableTOTP(ctx context.Context, userID, secret, keep string, at time.Time) (*user.User, error)
 	// UseTOTPStep spends a time step. Condition: the factor is on with that
 	// stored secret and no step >= step was spent.
 	UseTOTPStep(ctx context.Context, userID, secret string, step int64) error

@@ -26,10 +26,15 @@ const (
 
 // factor runs a plan on a user; try is the same operation of package rule.
 func (s *Store) factor(ctx context.Context, id string, p plan, try func(*user.User) error) error {
+	_, err := s.changed(ctx, id, p, try)
+	return err
+}
+
+// changed is factor for those who need the new document.
+func (s *Store) changed(ctx context.Context, id string, p plan, try func(*user.User) error) (*user.User, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
-	_, err := s.run(ctx, id, p, try)
-	return err
+	return s.run(ctx, id, p, try)
 }
 
 // inForce is the condition that this stored secret is the factor's.
@@ -92,22 +97,22 @@ func (s *Store) DropPendingTOTP(ctx context.Context, userID, sealed string) erro
 }
 
 // EnableTOTP implements twofactor.Store.
-func (s *Store) EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, at time.Time) error {
+func (s *Store) EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, keep string, at time.Time) (*user.User, error) {
 	p := waiting(pending)
 	t.Enabled = true
 	p.put(pathTOTP, t, false)
 	p.put("_updatedAt", at, at.IsZero())
 	p.rewrite = []string{pathTokens}
-	return s.factor(ctx, userID, p, func(u *user.User) error { return rule.EnableTOTP(u, pending, t, at) })
+	return s.changed(ctx, userID, p, func(u *user.User) error { return rule.EnableTOTP(u, pending, t, keep, at) })
 }
 
 // DisableTOTP implements twofactor.Store.
-func (s *Store) DisableTOTP(ctx context.Context, userID, secret string, at time.Time) error {
+func (s *Store) DisableTOTP(ctx context.Context, userID, secret, keep string, at time.Time) (*user.User, error) {
 	p := inForce(secret)
 	p.put(pathTOTP, nil, true)
 	p.put("_updatedAt", at, at.IsZero())
 	p.rewrite = []string{pathTokens}
-	return s.factor(ctx, userID, p, func(u *user.User) error { return rule.DisableTOTP(u, secret, at) })
+	return s.changed(ctx, userID, p, func(u *user.User) error { return rule.DisableTOTP(u, secret, keep, at) })
 }
 
 // UseTOTPStep implements twofactor.Store.

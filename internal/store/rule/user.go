@@ -63,26 +63,32 @@ func DropPendingTOTP(u *user.User, sealed string) {
 	}
 }
 
-// EnableTOTP makes t the factor in force in place of the pending secret.
-func EnableTOTP(u *user.User, sealed string, t user.TOTP, at time.Time) error {
+// EnableTOTP makes t the factor in force in place of the pending secret, ends
+// every session but keep and forgets trust.
+func EnableTOTP(u *user.User, sealed string, t user.TOTP, keep string, at time.Time) error {
 	if pending(u, sealed) == nil {
 		return dberr.Conflict
 	}
 	t.Enabled = true
 	u.Services.TOTP = &t
-	u.UpdatedAt = at
-	ClearTrust(u)
-	return nil
+	return closeSessions(u, keep, at)
 }
 
-// DisableTOTP removes the factor and remembered trust.
-func DisableTOTP(u *user.User, secret string, at time.Time) error {
+// DisableTOTP removes the factor, ends every session but keep and forgets trust.
+func DisableTOTP(u *user.User, secret, keep string, at time.Time) error {
 	if totp(u, secret) == nil {
 		return dberr.Conflict
 	}
 	u.Services.TOTP = nil
-	u.UpdatedAt = at
-	ClearTrust(u)
+	return closeSessions(u, keep, at)
+}
+
+// closeSessions is what every change of factors does to the account's tokens.
+func closeSessions(u *user.User, keep string, at time.Time) error {
+	c := user.Change{RemoveSessions: true, KeepToken: keep, ClearTrust: true, At: at}
+	if !c.Apply(u) {
+		return dberr.Conflict
+	}
 	return nil
 }
 

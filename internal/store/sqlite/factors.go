@@ -11,6 +11,19 @@ import (
 // The operations on the factors inside a user document: package rule in a
 // write transaction.
 
+// changedUser is updateUser for those who need the new document.
+func (s *Store) changedUser(ctx context.Context, id string, do func(*user.User) error) (*user.User, error) {
+	var out *user.User
+	err := s.update(ctx, func(t *tx) (err error) {
+		out, err = t.changeUser(id, do)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SetPendingTOTP implements twofactor.Store.
 func (s *Store) SetPendingTOTP(ctx context.Context, userID, sealed string, at time.Time) error {
 	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.SetPendingTOTP(u, sealed, at) })
@@ -30,13 +43,13 @@ func (s *Store) DropPendingTOTP(ctx context.Context, userID, sealed string) erro
 }
 
 // EnableTOTP implements twofactor.Store.
-func (s *Store) EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, at time.Time) error {
-	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.EnableTOTP(u, pending, t, at) })
+func (s *Store) EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, keep string, at time.Time) (*user.User, error) {
+	return s.changedUser(ctx, userID, func(u *user.User) error { return rule.EnableTOTP(u, pending, t, keep, at) })
 }
 
 // DisableTOTP implements twofactor.Store.
-func (s *Store) DisableTOTP(ctx context.Context, userID, secret string, at time.Time) error {
-	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.DisableTOTP(u, secret, at) })
+func (s *Store) DisableTOTP(ctx context.Context, userID, secret, keep string, at time.Time) (*user.User, error) {
+	return s.changedUser(ctx, userID, func(u *user.User) error { return rule.DisableTOTP(u, secret, keep, at) })
 }
 
 // UseTOTPStep implements twofactor.Store.

@@ -25,14 +25,25 @@ func trust(u *user.User) (out []string) {
 	return out
 }
 
+// fault is the error of an operation that also returns a document.
+func fault(_ *user.User, err error) error { return err }
+
+// hashes are the account's tokens, in order.
+func hashes(u *user.User) (out []string) {
+	for _, t := range u.Services.Resume.LoginTokens {
+		out = append(out, t.HashedToken)
+	}
+	return out
+}
+
 func testTOTP(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
-	create(t, s, "ann", withTokens(trusted("h1"), session("h2")))
+	create(t, s, "ann", withTokens(trusted("h1"), trusted("h2"), pat("p", "p1"), trusted("h3")))
 	totp := func() *user.TOTP { return get(t, s, "ann").Services.TOTP }
 	next := user.TOTP{Enabled: true, Secret: "v1.final", LastStep: 10, HashedBackup: []string{"b1"}, BackupSalt: "salt"}
 
 	fails(t, s.CountPendingTOTP(ctx, "ann", "v1.a", epoch.Add(-time.Hour), 5), dberr.Conflict)
-	fails(t, s.EnableTOTP(ctx, "ann", "v1.a", next, epoch), dberr.Conflict)
+	fails(t, fault(s.EnableTOTP(ctx, "ann", "v1.a", next, "", epoch)), dberr.Conflict)
 	ok(t, s.DropPendingTOTP(ctx, "ann", "v1.a"))
 	ok(t, s.SetPendingTOTP(ctx, "ann", "v1.a", epoch))
 	if p := totp(); p.Enabled || p.TempSecret != "v1.a" || !p.TempAt.Equal(epoch.Truncate(time.Millisecond)) {
@@ -58,21 +69,21 @@ func testTOTP(t *testing.T, db Database) {
 		t.Error("dropped another pending secret")
 	}
 	ok(t, s.DropPendingTOTP(ctx, "ann", "v1.b"))
-	fails(t, s.EnableTOTP(ctx, "ann", "v1.b", next, epoch), dberr.Conflict)
+	fails(t, fault(s.EnableTOTP(ctx, "ann", "v1.b", next, "", epoch)), dberr.Conflict)
 	fails(t, s.UseTOTPStep(ctx, "ann", "", 11), dberr.Conflict)
 
 	ok(t, s.SetPendingTOTP(ctx, "ann", "v1.c", epoch))
-	ok(t, s.EnableTOTP(ctx, "ann", "v1.c", next, epoch.Add(time.Minute)))
-	u := get(t, s, "ann")
+	u := must[*user.User](t)(s.EnableTOTP(ctx, "ann", "v1.c", next, "h2", epoch.Add(time.Minute)))
+	same(t, "returned", u, get(t, s, "ann"))
 	same(t, "factor", u.Services.TOTP, &next)
-	if len(trust(u)) != 0 || len(u.Services.Resume.LoginTokens) != 2 {
-		t.Errorf("trust after a change of factors: %v", trust(u))
+	if got := hashes(u); len(trust(u)) != 0 || fmt.Sprint(got) != "[h2 p1]" {
+		t.Errorf("after a change of factors: tokens %v, trust %v", got, trust(u))
 	}
 	if !u.UpdatedAt.Equal(epoch.Add(time.Minute).Truncate(time.Millisecond)) {
 		t.Error("updatedAt is", u.UpdatedAt)
 	}
 	fails(t, s.SetPendingTOTP(ctx, "ann", "v1.d", epoch), dberr.Conflict)
-	fails(t, s.EnableTOTP(ctx, "ann", "v1.c", next, epoch), dberr.Conflict)
+	fails(t, fault(s.EnableTOTP(ctx, "ann", "v1.c", next, "h1", epoch)), dberr.Conflict)
 
 	for _, step := range []int64{10, 9, 0, -1} {
 		fails(t, s.UseTOTPStep(ctx, "ann", "v1.final", step), dberr.Conflict)
@@ -86,25 +97,26 @@ func testTOTP(t *testing.T, db Database) {
 	ok(t, s.ResealTOTP(ctx, "ann", "v1.final", "v2.final"))
 	fails(t, s.UseTOTPStep(ctx, "ann", "v1.final", 13), dberr.Conflict)
 	fails(t, s.UseTOTPStep(ctx, "ann", "v2.final", 12), dberr.Conflict)
-	fails(t, s.DisableTOTP(ctx, "ann", "v1.final", epoch), dberr.Conflict)
+	fails(t, fault(s.DisableTOTP(ctx, "ann", "v1.final", "h2", epoch)), dberr.Conflict)
+	must[*user.User](t)(s.UpdateUser(ctx, "ann", user.Change{AddToken: ptr(trusted("h4")), At: epoch}))
 	ok(t, s.SetTrust(ctx, "ann", "h2", "fp", epoch))
-	ok(t, s.DisableTOTP(ctx, "ann", "v2.final", epoch))
-	if u := get(t, s, "ann"); u.Services.TOTP != nil || len(trust(u)) != 0 {
-		t.Errorf("after switching off: %+v, trust %v", u.Services.TOTP, trust(u))
+	same(t, "returned", must[*user.User](t)(s.DisableTOTP(ctx, "ann", "v2.final", "h4", epoch)), get(t, s, "ann"))
+	if u := get(t, s, "ann"); u.Services.TOTP != nil || len(trust(u)) != 0 || fmt.Sprint(hashes(u)) != "[p1 h4]" {
+		t.Errorf("after switching off: %+v, tokens %v, trust %v", u.Services.TOTP, hashes(u), trust(u))
 	}
-	fails(t, s.DisableTOTP(ctx, "ann", "v2.final", epoch), dberr.Conflict)
+	fails(t, fault(s.DisableTOTP(ctx, "ann", "v2.final", "", epoch)), dberr.Conflict)
 
 	// An account without a single token, and one without anything.
 	create(t, s, "bare")
 	ok(t, s.SetPendingTOTP(ctx, "bare", "v1.a", epoch))
-	ok(t, s.EnableTOTP(ctx, "bare", "v1.a", next, epoch))
+	must[*user.User](t)(s.EnableTOTP(ctx, "bare", "v1.a", next, "", epoch))
 	if !get(t, s, "bare").TOTPEnabled() {
 		t.Error("not enabled without tokens")
 	}
 	for what, err := range map[string]error{
 		"SetPendingTOTP": s.SetPendingTOTP(ctx, "nobody", "a", epoch), "CountPendingTOTP": s.CountPendingTOTP(ctx, "nobody", "a", epoch, 5),
-		"DropPendingTOTP": s.DropPendingTOTP(ctx, "nobody", "a"), "EnableTOTP": s.EnableTOTP(ctx, "nobody", "a", next, epoch),
-		"DisableTOTP": s.DisableTOTP(ctx, "nobody", "a", epoch), "UseTOTPStep": s.UseTOTPStep(ctx, "nobody", "a", 1),
+		"DropPendingTOTP": s.DropPendingTOTP(ctx, "nobody", "a"), "EnableTOTP": fault(s.EnableTOTP(ctx, "nobody", "a", next, "", epoch)),
+		"DisableTOTP": fault(s.DisableTOTP(ctx, "nobody", "a", "", epoch)), "UseTOTPStep": s.UseTOTPStep(ctx, "nobody", "a", 1),
 		"ResealTOTP": s.ResealTOTP(ctx, "nobody", "a", "b"), "UseBackupCode": s.UseBackupCode(ctx, "nobody", "a"),
 		"ReplaceBackupCodes": s.ReplaceBackupCodes(ctx, "nobody", "a", "s", nil), "SetEmail2FA": s.SetEmail2FA(ctx, "nobody", true, epoch),
 		"SetTrust": s.SetTrust(ctx, "nobody", "h", "f", epoch), "ClearTrust": s.ClearTrust(ctx, "nobody"),

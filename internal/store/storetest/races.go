@@ -101,7 +101,7 @@ func testRacesOnFactors(t *testing.T, db Database) {
 		t.Errorf("%d answers counted, want 5", won)
 	}
 	oneWinner(t, "enable", func(i int) error {
-		return s.EnableTOTP(ctx, "ann", "pending", user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"a", "b", "c"}}, epoch)
+		return fault(s.EnableTOTP(ctx, "ann", "pending", user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"a", "b", "c"}}, "h", epoch))
 	})
 	oneWinner(t, "step", func(int) error { return s.UseTOTPStep(ctx, "ann", "s", 100) })
 	if won := race(t, func(i int) error { return s.UseTOTPStep(ctx, "ann", "s", int64(101+i)) }, dberr.Conflict); won < 1 {
@@ -120,7 +120,7 @@ func testRacesOnFactors(t *testing.T, db Database) {
 	}
 	oneWinner(t, "reseal", func(i int) error { return s.ResealTOTP(ctx, "ann", "s", fmt.Sprint("s", i)) })
 	secret := get(t, s, "ann").Services.TOTP.Secret
-	oneWinner(t, "disable", func(int) error { return s.DisableTOTP(ctx, "ann", secret, epoch) })
+	oneWinner(t, "disable", func(int) error { return fault(s.DisableTOTP(ctx, "ann", secret, "h", epoch)) })
 	oneWinner(t, "mail factor on", func(int) error { return s.SetEmail2FA(ctx, "ann", true, epoch) })
 	oneWinner(t, "mail factor off", func(int) error { return s.SetEmail2FA(ctx, "ann", false, epoch) })
 	if won := race(t, func(i int) error {
