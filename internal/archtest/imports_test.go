@@ -59,7 +59,8 @@ var allowed = map[string][]string{
 	"cmd/ddpserver": {"internal/app", "internal/config", "internal/telemetry", "internal/secret"},
 
 	// Tools of the project, no part of the server, may use whatever they need.
-	"cmd/ddpcat": nil, "cmd/ddpload": nil, "cmd/wsecho": nil, "internal/load": nil,
+	"internal/soak": {},
+	"cmd/ddpcat":    nil, "cmd/ddpload": nil, "cmd/wsecho": nil, "internal/load": nil,
 	"internal/store/mongotest/wired": {"internal/store/mongotest"},
 
 	"internal/archtest": {},
