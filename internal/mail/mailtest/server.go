@@ -322,3 +322,16 @@ func (c *tapConn) Read(b []byte) (int, error) {
 	c.s.seen.Write(b[:n])
 	return n, err
 }
+
+// To lists what was received so far for one recipient.
+func (s *Server) To(address string) []Mail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Mail
+	for _, m := range s.mails {
+		if m.To == address {
+			out = append(out, m)
+		}
+	}
+	return out
+}

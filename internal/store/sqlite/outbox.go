@@ -104,6 +104,35 @@ func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
 	return time.UnixMilli(ms).UTC(), nil
 }
 
+// releaseMail ends every lease. Only the server that holds the lock of the
+// directory may do that: whoever leased them before is dead.
+func (s *Store) releaseMail(ctx context.Context) error {
+	return s.update(ctx, func(t *tx) error {
+		var leased []mail.Item
+		err := t.rows(`SELECT doc FROM outbox`, nil, func(r *sql.Rows) error {
+			var raw []byte
+			if err := r.Scan(&raw); err != nil {
+				return err
+			}
+			var it mail.Item
+			if document.Decode(raw, &it) == nil && it.Owner != "" { // what cannot be read is the outbox's to drop
+				leased = append(leased, it)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, it := range leased {
+			it.Owner, it.LeaseUntil = "", time.Time{}
+			if err := t.putMail(it); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func (t *tx) putMail(it mail.Item) error {
 	raw, err := document.Encode(it)
 	if err != nil {
