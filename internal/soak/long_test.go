@@ -1,0 +1,6 @@
+//go:build soak
+
+package soak
+
+// long chooses the long form of every run.
+const long = true
