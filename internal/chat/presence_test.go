@@ -1,0 +1,147 @@
+package chat_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/user"
+)
+
+// shaky is the real store behind a cable that can be cut.
+type shaky struct {
+	chat.Store
+	down atomic.Bool
+}
+
+var errCut = errors.New("cut")
+
+func (s *shaky) SavePresence(ctx context.Context, node string, states []chat.Presence, now, alive time.Time) ([]chat.Presence, error) {
+	if s.down.Load() {
+		return nil, errCut
+	}
+	return s.Store.SavePresence(ctx, node, states, now, alive)
+}
+
+// news keeps the statuses that were told.
+type news struct {
+	mu   sync.Mutex
+	told []string
+}
+
+func (n *news) Publish(e feed.Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if e.Kind == feed.Stream && strings.HasSuffix(e.Key, "/user-status") {
+		n.told = append(n.told, e.Data[0])
+	}
+}
+
+func (n *news) take() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := strings.Join(n.told, " ")
+	n.told = nil
+	return out
+}
+
+// tracked runs f with a tracker over the real store, in fake time.
+func tracked(t *testing.T, f func(t *testing.T, s *shaky, track *chat.Tracker, told *news)) {
+	synctest.Test(t, func(t *testing.T) {
+		real := storetest.OpenSQLite(t)
+		s, told := &shaky{Store: real}, &news{}
+		set, err := settings.New(settings.Options{Store: real})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{"ann", "bob"} {
+			if err := real.CreateUser(t.Context(), &user.User{ID: id, Username: id, CreatedAt: time.Now(), Status: chat.Offline}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		track, err := chat.NewTracker(chat.PresenceOptions{Store: s, Settings: set, Feed: told, Node: "n", Alone: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := track.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(time.Second)
+		f(t, s, track, told)
+		stop()
+		running.Wait()
+	})
+}
+
+func line(id string, status int) string { return fmt.Sprintf(`[[%q,%q,%d,"","",[]]]`, id, id, status) }
+
+// What could not be written is written once the store is back; nothing is told
+// that is not written.
+func TestPresenceWithoutStore(t *testing.T) {
+	tracked(t, func(t *testing.T, s *shaky, track *chat.Tracker, told *news) {
+		s.down.Store(true)
+		track.Connected("ann", "c1")
+		time.Sleep(10 * time.Second)
+		if got := told.take(); got != "" {
+			t.Errorf("told %s", got)
+		}
+		s.down.Store(false)
+		time.Sleep(10 * time.Second)
+		if got := told.take(); got != line("ann", 1) {
+			t.Errorf("told %s", got)
+		}
+		// Gone and back while the store is away: nothing has changed at the end.
+		s.down.Store(true)
+		track.Disconnected("ann", "c1")
+		time.Sleep(chat.Grace + time.Second)
+		track.Connected("ann", "c2")
+		s.down.Store(false)
+		time.Sleep(10 * time.Second)
+		if got := told.take(); got != "" {
+			t.Errorf("told %s", got)
+		}
+	})
+}
+
+// A connection counts once; one that is not known is no news.
+func TestPresenceConnections(t *testing.T) {
+	tracked(t, func(t *testing.T, _ *shaky, track *chat.Tracker, told *news) {
+		pause := func() { time.Sleep(time.Second) }
+		track.Disconnected("ann", "never")
+		track.Connected("ann", "c1")
+		track.Connected("ann", "c1")
+		track.Connected("bob", "c9")
+		pause()
+		if got := told.take(); got != line("ann", 1)+" "+line("bob", 1) && got != line("bob", 1)+" "+line("ann", 1) {
+			t.Errorf("told %s", got)
+		}
+		track.Disconnected("ann", "c1")
+		track.Disconnected("ann", "c1")
+		pause()
+		track.Set("ann", "c2", chat.Away)
+		pause()
+		if got := told.take(); got != line("ann", 2) {
+			t.Errorf("told %s", got)
+		}
+		track.Disconnected("ann", "c2")
+		track.Disconnected("bob", "c9")
+		time.Sleep(chat.Grace + time.Second)
+		if got := told.take(); got != line("ann", 0)+" "+line("bob", 0) && got != line("bob", 0)+" "+line("ann", 0) {
+			t.Errorf("told %s", got)
+		}
+	})
+}
