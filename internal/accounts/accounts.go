@@ -21,7 +21,7 @@ import (
 // Factors is what the package tells second factors; *twofactor.Service has it.
 type Factors interface {
 	// Forget ends the account's pending mail codes and remembered trust, after
-	// its password changed.
+	// its password or its address changed.
 	Forget(ctx context.Context, userID string) error
 }
 

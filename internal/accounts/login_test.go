@@ -289,6 +289,42 @@ func TestA23LegacyTokensAreReplacedByTheirHash(t *testing.T) {
 	}
 }
 
+// S021: a login that was under way when a factor was switched on, or whose
+// factor was replaced, gets no token.
+func TestS021LoginUnderWayDoesNotOutliveAChange(t *testing.T) {
+	for name, change := range map[string]user.Change{
+		"mail factor switched": {Email2FA: &user.Email2FA{}}, // new accounts have it on
+		"app off":              {ClearTOTP: true},
+	} {
+		w := newWorld(t)
+		ada := w.add("ada", "")
+		if change.ClearTOTP {
+			w.enrol(ada.ID)
+		}
+		u, err := w.Authenticate(t.Context(), w.peer, accounts.Selector{Username: "ada"}, plain(t, "secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.patch(ada.ID, change)
+		if _, err := w.IssueToken(t.Context(), w.peer, u, "password"); !errors.Is(err, accounts.ErrCredentials) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w := newWorld(t)
+	ada := w.add("ada", "")
+	u, err := w.Authenticate(t.Context(), w.peer, accounts.Selector{Username: "ada"}, plain(t, "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.enrol(ada.ID)
+	if _, err := w.IssueToken(t.Context(), w.peer, u, "password"); !errors.Is(err, accounts.ErrCredentials) {
+		t.Errorf("app on: %v", err)
+	}
+	if r := w.user(ada.ID).Services.Resume; r != nil && len(r.LoginTokens) != 0 {
+		t.Errorf("tokens %+v", r.LoginTokens)
+	}
+}
+
 func TestTokenIsBoundToTheProvedPassword(t *testing.T) {
 	w := newWorld(t)
 	ada := w.add("ada", "")

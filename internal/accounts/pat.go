@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
 )
@@ -64,12 +65,27 @@ func (s *Service) generate(ctx context.Context, u *user.User, name string, bypas
 	if len(s.Tokens(u)) >= maxTokens {
 		return "", ErrTooManyTokens
 	}
-	active := true
-	token, err := s.addPAT(ctx, u.ID, name, bypass, user.Change{IfNoTokenName: name, IfActive: &active})
+	// The token belongs to the account as it was when its factor was asked: one
+	// that outlives a change of password would undo the change.
+	bcrypt, active := u.Bcrypt(), true
+	token, err := s.addPAT(ctx, u.ID, name, bypass, user.Change{IfNoTokenName: name, IfBcrypt: &bcrypt, IfActive: &active})
 	if errors.Is(err, dberr.Conflict) {
-		err = ErrTokenExists
+		return "", s.whyNoToken(ctx, u, name)
 	}
 	return token, err
+}
+
+// whyNoToken words a conflict: the name is taken, or the account is no longer
+// what it was.
+func (s *Service) whyNoToken(ctx context.Context, u *user.User, name string) error {
+	now, err := s.store.UserByID(ctx, u.ID)
+	switch {
+	case err == nil && named(now, name) == nil, errors.Is(err, dberr.NotFound):
+		return fault.NotAuthorized
+	case err != nil:
+		return err
+	}
+	return ErrTokenExists
 }
 
 func (s *Service) addPAT(ctx context.Context, id, name string, bypass bool, c user.Change) (string, error) {
@@ -91,8 +107,9 @@ func (s *Service) RegenerateToken(ctx context.Context, p *rpc.Peer, u *user.User
 	return token, nil
 }
 
-// regenerate removes the old token, then adds the new one: two at once make one
-// winner, because the removal is conditional on the very token that was read.
+// regenerate puts the new token in the place of the old one, in one write: two
+// at once make one winner, a crash loses neither, and a token that ends
+// meanwhile, with a reset of the password for instance, does not come back.
 func (s *Service) regenerate(ctx context.Context, u *user.User, name string) (string, error) {
 	name, err := tokenName(name)
 	if err != nil {
@@ -102,12 +119,10 @@ func (s *Service) regenerate(ctx context.Context, u *user.User, name string) (st
 	if old == nil {
 		return "", ErrNoToken
 	}
-	if err := s.removePAT(ctx, u.ID, old); err != nil {
-		return "", err
-	}
-	token, err := s.addPAT(ctx, u.ID, name, old.BypassTwoFactor, user.Change{IfNoTokenName: name})
-	if errors.Is(err, dberr.Conflict) {
-		err = ErrTokenExists
+	active := true
+	token, err := s.addPAT(ctx, u.ID, name, old.BypassTwoFactor, user.Change{IfToken: old.HashedToken, IfActive: &active, RemoveToken: old.HashedToken})
+	if errors.Is(err, dberr.Conflict) || errors.Is(err, dberr.NotFound) {
+		err = ErrNoToken.Because(err)
 	}
 	return token, err
 }

@@ -217,16 +217,24 @@ func (s *Service) ChangePassword(ctx context.Context, p *rpc.Peer, l rpc.Login, 
 // passwordChanged ends what the old password's owner may have started and tells
 // the owner.
 func (s *Service) passwordChanged(ctx context.Context, p *rpc.Peer, u *user.User, text string) {
-	if s.factors != nil {
-		if err := s.factors.Forget(context.WithoutCancel(ctx), u.ID); err != nil {
-			s.log.Warn("codes_not_ended", zap.String("user_id", u.ID), zap.Error(err))
-		}
-	}
+	s.forgetCodes(ctx, u.ID)
 	s.notice(ctx, p, u, nil, "Your password was changed", text)
 }
 
-// emailChanged tells the old addresses and asks the new one to prove itself.
+// forgetCodes ends pending mail codes after a change that was committed.
+func (s *Service) forgetCodes(ctx context.Context, id string) {
+	if s.factors == nil {
+		return
+	}
+	if err := s.factors.Forget(context.WithoutCancel(ctx), id); err != nil {
+		s.log.Warn("codes_not_ended", zap.String("user_id", id), zap.Error(err))
+	}
+}
+
+// emailChanged ends the codes that wait in the old mailboxes, tells the old
+// addresses and asks the new one to prove itself.
 func (s *Service) emailChanged(ctx context.Context, p *rpc.Peer, before, after *user.User) {
+	s.forgetCodes(ctx, after.ID)
 	s.record(p, "email_changed", after.ID, nil)
 	var old []string
 	for _, e := range before.Emails {

@@ -70,12 +70,13 @@ func (s *Service) expiry(t *user.LoginToken) time.Time {
 // IssueToken begins a session. It is the last step of a login, after every
 // factor was checked: u is the account as Authenticate (or Register,
 // ResetPassword, VerifyEmail) returned it, and the token is refused with
-// ErrCredentials when its password changed or it was deactivated since.
+// ErrCredentials when its password or its factors changed or it was deactivated
+// since: a login that was under way must not outlive such a change (S021).
 // how names the kind of login for the audit stream.
 func (s *Service) IssueToken(ctx context.Context, p *rpc.Peer, u *user.User, how string) (Issued, error) {
-	bcrypt, active := u.Bcrypt(), true
-	now := s.time()
-	got, after, err := s.add(ctx, u.ID, user.LoginToken{When: now}, user.Change{IfBcrypt: &bcrypt, IfActive: &active})
+	bcrypt, totp, mail, active := u.Bcrypt(), u.TOTPEnabled(), u.Email2FAEnabled(), true
+	unchanged := user.Change{IfBcrypt: &bcrypt, IfTOTP: &totp, IfEmail2FA: &mail, IfActive: &active}
+	got, after, err := s.add(ctx, u.ID, user.LoginToken{When: s.time()}, unchanged)
 	if errors.Is(err, dberr.Conflict) || errors.Is(err, dberr.NotFound) {
 		err = ErrCredentials.Because(err)
 	}

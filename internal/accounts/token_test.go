@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ddpserver/internal/accounts"
+	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
 )
@@ -214,6 +215,35 @@ func TestS058OneTokenForEachName(t *testing.T) {
 		if n := len(w.Tokens(w.user(ada.ID))); n != round+1 {
 			t.Fatalf("round %d: %d tokens", round, n)
 		}
+	}
+}
+
+// S058, S061: a token is not made, and does not come back, for an account that
+// changed since its owner was asked for a factor.
+func TestS061TokensDoNotOutliveAChange(t *testing.T) {
+	w := newWorld(t)
+	ada := w.add("ada", "")
+	if _, err := w.GenerateToken(t.Context(), w.peer, ada, "bot", true); err != nil {
+		t.Fatal(err)
+	}
+	before := w.user(ada.ID)
+	w.patch(ada.ID, user.Change{Bcrypt: ptr(hashOf(t, "other!", 4, 'b')), RemoveTokens: true})
+	if _, err := w.GenerateToken(t.Context(), w.peer, before, "late", false); !errors.Is(err, fault.NotAuthorized) {
+		t.Errorf("made after a reset: %v", err)
+	}
+	if _, err := w.RegenerateToken(t.Context(), w.peer, before, "bot"); !errors.Is(err, accounts.ErrNoToken) {
+		t.Errorf("came back after a reset: %v", err)
+	}
+	if list := w.Tokens(w.user(ada.ID)); len(list) != 0 {
+		t.Errorf("tokens %+v", list)
+	}
+	if _, err := w.GenerateToken(t.Context(), w.peer, w.user(ada.ID), "bot", false); err != nil {
+		t.Fatal(err)
+	}
+	before = w.user(ada.ID)
+	w.patch(ada.ID, user.Change{Active: ptr(false)})
+	if _, err := w.RegenerateToken(t.Context(), w.peer, before, "bot"); !errors.Is(err, accounts.ErrNoToken) {
+		t.Errorf("replaced for a deactivated account: %v", err)
 	}
 }
 

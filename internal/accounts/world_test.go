@@ -64,6 +64,17 @@ func newWorldWithCost(t testing.TB, cost int) *world {
 	return w
 }
 
+// enrol switches the account's authenticator app on.
+func (w *world) enrol(id string) {
+	w.t.Helper()
+	if err := w.store.SetPendingTOTP(w.t.Context(), id, "sealed", w.now()); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.store.EnableTOTP(w.t.Context(), id, "sealed", user.TOTP{Secret: "sealed"}, "", w.now()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func (w *world) now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 // things as they are. Apply is its meaning; a store that does not call Apply
 // must do exactly the same (the conformance suite compares them).
 //
-// AddToken and a removal of tokens cannot be combined in one Change.
+// Tokens are removed before AddToken is added.
 type Change struct {
 	// Conditions.
 	IfBcrypt       *string // the password hash is still this ("" = none)
@@ -21,6 +21,7 @@ type Change struct {
 	IfResetToken   string // Services.Password.Reset or Enroll holds this stored token
 	IfVerification string // a verification token with this stored text exists
 	IfEmail2FA     *bool  // the mail factor's switch is in this position (absent = false)
+	IfTOTP         *bool  // the authenticator app is on or off
 	IfActive       *bool
 
 	// Plain fields.
@@ -67,6 +68,7 @@ func (c *Change) Holds(u *User) bool {
 		c.IfUsername != nil && *c.IfUsername != u.Username,
 		c.IfEmails != nil && !slices.Equal(*c.IfEmails, u.Emails),
 		c.IfEmail2FA != nil && *c.IfEmail2FA != u.Email2FAEnabled(),
+		c.IfTOTP != nil && *c.IfTOTP != u.TOTPEnabled(),
 		c.IfActive != nil && *c.IfActive != u.IsActive(),
 		c.IfResetToken != "" && !u.hasResetToken(c.IfResetToken),
 		c.IfVerification != "" && !u.hasVerification(c.IfVerification):

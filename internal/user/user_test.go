@@ -88,6 +88,8 @@ func TestChangeConditions(t *testing.T) {
 		"verification gone":   {Change{IfVerification: "sha256:v"}, false},
 		"mail factor off":     {Change{IfEmail2FA: &no}, true},
 		"mail factor on":      {Change{IfEmail2FA: &yes}, false},
+		"app off":             {Change{IfTOTP: &no}, true},
+		"app on":              {Change{IfTOTP: &yes}, false},
 		"active":              {Change{IfActive: &yes}, true},
 		"inactive":            {Change{IfActive: &no}, false},
 		"same addresses":      {Change{IfEmails: &[]Email{{"Ada@X.com", true}, {"b@x.com", false}}}, true},

@@ -212,6 +212,13 @@ func (p *plan) conditions(c *user.Change) {
 			p.cond("services.email2fa.enabled", bson.D{{Key: "$ne", Value: true}})
 		}
 	}
+	if c.IfTOTP != nil {
+		if *c.IfTOTP {
+			p.cond(pathEnabled, true)
+		} else {
+			p.cond(pathEnabled, bson.D{{Key: "$ne", Value: true}})
+		}
+	}
 	if c.IfActive != nil {
 		if *c.IfActive {
 			p.cond("active", bson.D{{Key: "$ne", Value: false}})

@@ -28,6 +28,7 @@ func testConditions(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	create(t, s, "ann", withTokens(session("h1"), pat("p", "h2")), func(u *user.User) {
 		u.Services.Password = &user.Password{Bcrypt: "b", Reset: &user.ResetToken{Token: "sha256:r"}}
+		u.Services.TOTP = &user.TOTP{Enabled: true, Secret: "s"}
 		u.Services.Email = &user.Proofs{VerificationTokens: []user.VerificationToken{{Token: "sha256:v", Address: "a"}}}
 	})
 	bare := &user.User{ID: "bare", CreatedAt: epoch}
@@ -49,6 +50,7 @@ func testConditions(t *testing.T, db Database) {
 		{"ann", user.Change{IfResetToken: "sha256:r"}, true}, {"ann", user.Change{IfResetToken: "r"}, false}, {"bare", user.Change{IfResetToken: "sha256:r"}, false},
 		{"ann", user.Change{IfVerification: "sha256:v"}, true}, {"ann", user.Change{IfVerification: "v"}, false}, {"bare", user.Change{IfVerification: "v"}, false},
 		{"ann", user.Change{IfEmail2FA: ptr(false)}, true}, {"ann", user.Change{IfEmail2FA: ptr(true)}, false},
+		{"ann", user.Change{IfTOTP: ptr(true)}, true}, {"ann", user.Change{IfTOTP: ptr(false)}, false}, {"bare", user.Change{IfTOTP: ptr(true)}, false}, {"bare", user.Change{IfTOTP: ptr(false)}, true},
 		{"ann", user.Change{IfActive: ptr(true)}, true}, {"ann", user.Change{IfActive: ptr(false)}, false},
 		{"ann", user.Change{IfToken: "h1", IfBcrypt: ptr("b"), IfActive: ptr(true), IfUsername: ptr("ann")}, true},
 		{"ann", user.Change{IfToken: "h1", IfBcrypt: ptr("b"), IfActive: ptr(true), IfUsername: ptr("bob")}, false},
@@ -214,6 +216,7 @@ func genChange(id string) *rapid.Generator[user.Change] {
 			c.IfResetToken = maybeText(t, "ifReset", "sha256:r1", "sha256:r2")
 			c.IfVerification = maybeText(t, "ifVerification", "sha256:v1", "sha256:v2")
 			c.IfEmail2FA = maybe(t, "ifEmail2FA", rapid.Bool())
+			c.IfTOTP = maybe(t, "ifTOTP", rapid.Bool())
 			c.IfActive = maybe(t, "ifActive", rapid.Bool())
 		}
 		c.Username = maybe(t, "username", rapid.SampledFrom([]string{id, id + "x", strings.ToUpper(id), ""}))
@@ -235,9 +238,8 @@ func genChange(id string) *rapid.Generator[user.Change] {
 		}))
 		c.ClearTOTP = rapid.IntRange(0, 4).Draw(t, "clearTOTP") == 0
 		c.ClearTrust = rapid.IntRange(0, 4).Draw(t, "clearTrust") == 0
-		if rapid.Bool().Draw(t, "add or remove") {
-			c.AddToken = maybe(t, "addToken", genToken())
-		} else {
+		c.AddToken = maybe(t, "addToken", genToken())
+		if rapid.Bool().Draw(t, "remove") {
 			c.RemoveToken = maybeText(t, "removeToken", tokenHashes...)
 			c.RemoveNamed = maybeText(t, "removeNamed", "p1", "p2")
 			c.RemoveSessions = rapid.IntRange(0, 3).Draw(t, "removeSessions") == 0
