@@ -32,9 +32,10 @@
 // # Goroutines
 //
 //	reader    one for each connection, as long as it lives
-//	worker    while messages are queued; one more for each unblocked call
+//	worker    while messages are queued; one more for each unblocked call; some
+//	          wait for the next session that needs one (crew)
 //	flusher   while the socket is behind
-//	leaver    once, at a session's end
+//	leaver    once, at a session's end; a worker, too
 //	poster    a few for the server, while posted events wait to be written
 //	wheel     one for the server, while there are sessions
 //
@@ -46,6 +47,7 @@
 //	Session.mu   login, queue, subscriptions, view
 //	outbox.mu    queued bytes
 //	wheel.mu     the timing wheel; nothing is taken under it
+//	crew.mu      workers that wait; nothing is taken under it
 //	posters.mu   sessions with posted events; nothing is taken under it
 //
 // No handler, OnStop or OnClose function runs, no connection is written and no

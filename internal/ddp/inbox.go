@@ -97,8 +97,7 @@ func (s *Session) enqueue(it *item) {
 	s.working = true
 	s.mu.Unlock()
 	if start {
-		s.srv.done.Add(1)
-		go s.work()
+		s.srv.employ(job{s: s})
 	}
 }
 
@@ -128,7 +127,6 @@ func (s *Session) awaitRoom() {
 // leaves when there are none, or when the message it runs lets the next one
 // start.
 func (s *Session) work() {
-	defer s.srv.done.Done()
 	for {
 		s.mu.Lock()
 		if len(s.queue) == 0 || s.ended {
@@ -188,8 +186,7 @@ func (s *Session) unblock(it *item) {
 	s.mu.Unlock()
 	it.unhold()
 	if start {
-		s.srv.done.Add(1)
-		go s.work()
+		s.srv.employ(job{s: s})
 	}
 }
 

@@ -81,6 +81,9 @@ func (s *Server) add(se *Session) bool {
 	if s.draining {
 		return false
 	}
+	if len(s.sessions) == 0 {
+		s.crew.set(true)
+	}
 	s.sessions[se] = struct{}{}
 	s.done.Add(1)
 	s.stats.opened.Add(1)
@@ -167,15 +170,13 @@ func (s *Session) end(reason DisconnectReason) {
 	s.mu.Unlock()
 	s.srv.stats.disconnects[reason].Add(1)
 	s.srv.wheel.remove(s)
-	s.srv.done.Add(1)
-	go s.leave()
+	s.srv.employ(job{s: s, leave: true})
 	s.out.end(reason)
 }
 
 // leave runs what others want to be told (spec meteor-ddp A16): subscriptions
 // stop, then the session's own functions, then the handler.
 func (s *Session) leave() {
-	defer s.srv.done.Done()
 	s.mu.Lock()
 	live, named := s.live, len(s.subs)
 	stops := make([]func(), 0, named+1)
@@ -225,6 +226,9 @@ func (s *Server) remove(se *Session, live bool) {
 		s.forget(se, se.Login().UserID)
 	}
 	delete(s.sessions, se)
+	if len(s.sessions) == 0 {
+		s.crew.set(false)
+	}
 	if s.draining && len(s.sessions) == 0 {
 		s.emptyOnce.Do(func() { close(s.emptied) })
 	}

@@ -79,6 +79,7 @@ type Server struct {
 	compress int
 	names    names
 	wheel    wheel
+	crew     crew
 	posters  posters
 	stats    counters
 
