@@ -7,6 +7,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
+	"ddpserver/internal/permission"
 	"ddpserver/internal/twofactor"
 )
 
@@ -22,7 +23,7 @@ func (g *factors) Routes() []Route {
 	return []Route{
 		{Verb: "POST", Path: "users.2fa.enableEmail", Tag: tag, Summary: "Switch codes by e-mail on", Method: "2fa:enable-email", Errors: []string{"error-invalid-user"}},
 		{Verb: "POST", Path: "users.2fa.disableEmail", Tag: tag, Summary: "Switch codes by e-mail off", Method: "2fa:disable-email"},
-		{Verb: "POST", Path: "users.2fa.sendEmailCode", Tag: tag, Summary: "Mail a new code", Auth: LoginOptional, Enrolment: true,
+		{Verb: "POST", Path: "users.2fa.sendEmailCode", Tag: tag, Summary: "Mail a new code", Twin: "sendEmailCode", Auth: LoginOptional, Enrolment: true,
 			Body: exact(must("emailOrUsername", nonEmpty().about("ignored for a caller who is logged in"))), Do: g.sendCode, Errors: []string{"too-many-requests"}},
 		{Verb: "POST", Path: "users.enableTotp", Tag: tag, Summary: "Start to enrol an authenticator app", Method: "2fa:enable",
 			Body:   object(may("qr", oneOf("svg", "png").about("also return a picture of the URL"))),
@@ -75,6 +76,21 @@ func (g *factors) sendCode(ctx context.Context, r *Request) (any, error) {
 		return nil, nil
 	}
 	return nil, err
+}
+
+// reset removes somebody's authenticator (spec rocketchat-2fa 5.8).
+func (g *factors) reset(ctx context.Context, r *Request) (any, error) {
+	id, err := g.s.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		id = r.User.ID
+	}
+	if id != r.User.ID && !permission.Has(r.User, permission.EditOtherUserTOTP) {
+		return nil, fault.NotAllowed
+	}
+	return nil, g.s.o.Factors.Reset(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method}, id)
 }
 
 // via runs a method's handler with parameters, for routes that add something of

@@ -5,9 +5,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/ejson"
-	"ddpserver/internal/fault"
 	"ddpserver/internal/ratelimit"
-	"ddpserver/internal/twofactor"
 
 	"time"
 )
@@ -23,32 +21,32 @@ func (g *own) Routes() []Route {
 		may("newPassword", text()), may("currentPassword", text().about("hex SHA-256 of the password; the proof of an account without another factor")), may("customFields", object()))
 	return []Route{
 		{Verb: "GET", Path: "me", Tag: tag, Summary: "One's own account", Enrolment: true, Result: withSuccess(meSchema), Do: g.me},
-		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Auth: NoLogin, Limit: ratelimit.Rule{Count: 10, Window: time.Minute}, Form: true,
+		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Twin: "registerUser", Auth: NoLogin, Limit: ratelimit.Rule{Count: 10, Window: time.Minute}, Form: true,
 			Body:   object(must("username", nonEmpty()), may("name", text()), must("email", text()), must("pass", text()), may("reason", text()), may("secretURL", text())),
 			Result: success(must("user", userSchema)), Do: g.register,
 			Errors: []string{"error-user-registration-disabled", "error-field-unavailable", "username-invalid", "error-invalid-email", "error-password-policy-not-met"}},
-		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password",
+		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password", Twin: "saveUserProfile",
 			Body:   object(must("data", fields), may("customFields", object())),
 			Result: success(must("user", meSchema)), Do: g.update, Errors: []string{"error-not-allowed", "error-field-unavailable", "totp-required", "totp-invalid"}},
 		{Verb: "POST", Path: "users.logoutOtherClients", Tag: tag, Summary: "End every other session", Method: "logoutOtherClients",
 			Result: success(must("token", text()), must("tokenExpires", dateTime())), Shape: asDoc},
-		{Verb: "POST", Path: "users.removeOtherTokens", Tag: tag, Summary: "End every other session", Do: g.removeOthers},
-		{Verb: "POST", Path: "users.forgotPassword", Tag: tag, Summary: "Mail a link that sets a new password", Auth: NoLogin, Body: email,
+		{Verb: "POST", Path: "users.removeOtherTokens", Tag: tag, Summary: "End every other session", Method: "removeOtherTokens"},
+		{Verb: "POST", Path: "users.forgotPassword", Tag: tag, Summary: "Mail a link that sets a new password", Twin: "forgotPassword", Auth: NoLogin, Body: email,
 			Do: func(ctx context.Context, r *Request) (any, error) {
 				return nil, g.s.o.Accounts.ForgotPassword(ctx, r.Peer, r.Text("email"))
 			}},
-		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Auth: NoLogin, Body: email,
+		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Twin: "sendConfirmationEmail", Auth: NoLogin, Body: email,
 			Do: func(ctx context.Context, r *Request) (any, error) {
 				return nil, g.s.o.Accounts.SendConfirmation(ctx, r.Peer, r.Text("email"))
 			}},
-		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Auth: NoLogin, Body: object(must("token", text())),
+		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Twin: "verifyEmail", Auth: NoLogin, Body: object(must("token", text())),
 			Do: g.verify, Errors: []string{"403"}},
-		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Auth: NoLogin, Body: object(must("token", text()), must("password", text())),
+		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Twin: "resetPassword", Auth: NoLogin, Body: object(must("token", text()), must("password", text())),
 			Do: g.reset, Errors: []string{"403", "error-password-policy-not-met"}},
-		{Verb: "POST", Path: "users.deleteOwnAccount", Tag: tag, Summary: "Delete one's own account", Body: object(must("password", text().about("hex SHA-256 of the password")), may("confirmRelinquish", boolean())),
-			Do: func(ctx context.Context, r *Request) (any, error) {
-				return nil, g.s.o.Accounts.DeleteOwn(ctx, r.Peer, r.User, r.Text("password"))
-			}, Errors: []string{"error-invalid-password", "error-invalid-username", "error-not-allowed"}},
+		{Verb: "POST", Path: "users.deleteOwnAccount", Tag: tag, Summary: "Delete one's own account", Method: "deleteUserOwnAccount",
+			Body:   object(must("password", text().about("hex SHA-256 of the password")), may("confirmRelinquish", boolean())),
+			Params: func(r *Request) []any { return []any{r.Text("password")} },
+			Errors: []string{"error-invalid-password", "error-invalid-username", "error-not-allowed"}},
 	}
 }
 
@@ -112,10 +110,6 @@ func (g *own) update(ctx context.Context, r *Request) (any, error) {
 	return ejson.Doc{{Key: "user", Value: g.s.me(u)}}, nil
 }
 
-func (g *own) removeOthers(ctx context.Context, r *Request) (any, error) {
-	return nil, g.s.o.Accounts.RemoveOtherTokens(ctx, r.Peer, r.Login)
-}
-
 // verify and reset prove an address or set a password; over REST neither logs
 // anybody in, so an account with a second factor needs no exception.
 func (g *own) verify(ctx context.Context, r *Request) (any, error) {
@@ -130,19 +124,4 @@ func (g *own) reset(ctx context.Context, r *Request) (any, error) {
 	}
 	_, err = g.s.o.Accounts.ResetPassword(ctx, r.Peer, r.Text("token"), pw)
 	return nil, err
-}
-
-// reset (factors) removes somebody's authenticator (spec rocketchat-2fa 5.8).
-func (g *factors) reset(ctx context.Context, r *Request) (any, error) {
-	id, err := g.s.target(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if id == "" {
-		id = r.User.ID
-	}
-	if id != r.User.ID && !mayResetTOTP(r) {
-		return nil, fault.NotAllowed
-	}
-	return nil, g.s.o.Factors.Reset(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method}, id)
 }

@@ -42,13 +42,13 @@ func (g *users) Routes() []Route {
 			Result: one, Do: g.create, Errors: []string{"error-action-not-allowed", "403", "username-invalid", "error-invalid-email"}},
 		{Verb: "POST", Path: "users.update", Tag: tag, Summary: "Change somebody's account", Permission: permission.EditOtherUserInfo, Factor: twofactor.Ordinary,
 			Body: object(must("userId", nonEmpty()), must("data", data)), Result: one, Do: g.update, Errors: []string{"error-action-not-allowed", "error-invalid-user"}},
-		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Permission: permission.EditOtherUserActiveStatus,
+		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Twin: "setUserActiveStatus", Permission: permission.EditOtherUserActiveStatus,
 			Body: object(must("userId", nonEmpty()), must("activeStatus", boolean()), may("confirmRelinquish", boolean())), Result: one, Do: g.setActive, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
-		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Permission: permission.DeleteUser,
+		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Twin: "deleteUser", Permission: permission.DeleteUser,
 			Body: object(append(who, may("confirmRelinquish", boolean()))...), Do: g.delete, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
 		{Verb: "POST", Path: "users.logout", Tag: tag, Summary: "End every session of an account, one's own or another's", Body: object(may("userId", text())),
 			Result: success(must("message", text())), Do: g.logout, Errors: []string{"error-not-allowed"}},
-		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: success(must("result", text())), Do: g.suggest},
+		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: success(must("result", text())), Method: "getUsernameSuggestion", Shape: under("result")},
 		{Verb: "GET", Path: "users.checkUsernameAvailability", Tag: tag, Summary: "Whether a user name is free", Query: object(must("username", nonEmpty())),
 			Result: success(must("result", boolean())), Do: g.available},
 	}
@@ -81,8 +81,6 @@ func (s *Server) target(ctx context.Context, r *Request) (string, error) {
 	}
 	return "", nil
 }
-
-func mayResetTOTP(r *Request) bool { return permission.Has(r.User, permission.EditOtherUserTOTP) }
 
 // view shows an account as much as the caller may see.
 func view(r *Request, u *user.User) ejson.Doc {
@@ -235,18 +233,6 @@ func (g *users) logout(ctx context.Context, r *Request) (any, error) {
 		return nil, err
 	}
 	return ejson.Doc{{Key: "message", Value: "User " + id + " has been logged out!"}}, nil
-}
-
-func (g *users) suggest(ctx context.Context, r *Request) (any, error) {
-	email := ""
-	if len(r.User.Emails) > 0 {
-		email = r.User.Emails[0].Address
-	}
-	name, err := g.s.o.Accounts.SuggestUsername(ctx, r.User.Name, email)
-	if err != nil {
-		return nil, err
-	}
-	return ejson.Doc{{Key: "result", Value: name}}, nil
 }
 
 func (g *users) available(ctx context.Context, r *Request) (any, error) {

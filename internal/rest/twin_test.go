@@ -1,0 +1,73 @@
+package rest_test
+
+import (
+	"slices"
+	"testing"
+
+	"ddpserver/internal/settings"
+)
+
+// alone are the routes that no method does under another name.
+var alone = []string{
+	"GET me", "POST method.call/:method", "POST method.callAnon/:method",
+	"POST users.update", "POST users.create", "GET users.info", "GET users.list", "POST users.logout", "GET users.checkUsernameAvailability",
+	"POST users.resetTOTP", "GET users.getPersonalAccessTokens",
+	"GET settings/:_id", "GET service.configurations", "GET settings.oauth", "GET roles.list",
+	"GET rooms.info", "GET subscriptions.getOne", "GET channels.info", "GET groups.info",
+	"GET channels.list", "GET channels.list.joined", "GET groups.list", "GET im.list", "GET dm.list",
+	"GET channels.messages", "GET groups.messages", "GET im.messages", "GET dm.messages",
+	"GET channels.counters", "GET groups.counters", "GET im.counters", "GET dm.counters",
+	"GET chat.search", "GET chat.syncMessages", "GET chat.getPinnedMessages", "GET chat.getStarredMessages",
+	"GET users.presence", "GET users.getPresence", "GET users.getStatus", "GET commands.list",
+}
+
+// Whoever puts a method under a second factor means its route as well, so every
+// route says which method it stands for, or is listed here because none does
+// the same.
+func TestEveryRouteNamesItsTwin(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, rt := range w.rest.Routes() {
+		name := rt.Verb + " " + rt.Path
+		twin := rt.Method + rt.Twin
+		if _, known := w.router.Spec(twin); twin != "" && !known {
+			t.Errorf("%s stands for %q, which is no method", name, twin)
+		}
+		if (twin == "") != slices.Contains(alone, name) {
+			t.Errorf("%s stands for method %q; listed as standing alone: %v", name, twin, slices.Contains(alone, name))
+		}
+	}
+}
+
+// The administrator names the method; the side door must not stay open.
+func TestProtectedAccounts(t *testing.T) {
+	for _, c := range []struct {
+		method, verb, path string
+		body               map[string]any
+	}{
+		{"saveUserProfile", "POST", "users.updateOwnBasicInfo", map[string]any{"data": map[string]any{"name": "Somebody"}}},
+		{"removeOtherTokens", "POST", "users.removeOtherTokens", nil},
+		{"deleteUserOwnAccount", "POST", "users.deleteOwnAccount", map[string]any{"password": proof()}},
+		{"deleteUser", "POST", "users.delete", map[string]any{"username": "bob"}},
+		{"setUserActiveStatus", "POST", "users.setActiveStatus", map[string]any{"userId": "x", "activeStatus": false}},
+		{"getUsernameSuggestion", "GET", "users.getUsernameSuggestion", nil},
+		{"permissions/get", "GET", "permissions.listAll", nil},
+		{"private-settings/get", "GET", "settings", nil},
+	} {
+		for _, list := range []string{c.method, c.path} {
+			w := newWorld(t, map[string]string{settings.TwoFactorProtectedCalls: list})
+			w.account("root1", "admin")
+			w.account("bob")
+			var body any
+			if c.body != nil {
+				body = c.body
+			}
+			root := w.login("root1")
+			if a := root.do(c.verb, c.path, body); a.status != 400 || a.errorType() != "totp-required" || a.details()["method"] != "password" {
+				t.Errorf("%s with %q protected: %d %s", c.path, list, a.status, a.raw)
+			}
+			if a := root.proven().do(c.verb, c.path, body); a.errorType() == "totp-required" || a.errorType() == "totp-invalid" {
+				t.Errorf("%s with %q protected and the proof: %d %s", c.path, list, a.status, a.raw)
+			}
+		}
+	}
+}
