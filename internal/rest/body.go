@@ -96,7 +96,7 @@ func formToJSON(raw []byte) ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// status gives the HTTP status of a refusal made in this file.
+// bodyStatus gives the HTTP status of a refusal made in this file.
 func bodyStatus(err error) int {
 	switch {
 	case errors.Is(err, errTooLarge):

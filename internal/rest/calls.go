@@ -28,7 +28,7 @@ func (g *calls) Routes() []Route {
 	}
 }
 
-// frame is what the message member holds.
+// methodFrame is what the message member holds.
 type methodFrame struct {
 	Msg    string    `ejson:"msg"`
 	ID     string    `ejson:"id"`
