@@ -7,7 +7,7 @@ func All(d Deps, r *Router) []Group {
 	groups := []Group{
 		&launcher{router: r},
 		&system{deps: d},
-		&settingsMethods{settings: d.Settings, audit: d.Audit, now: d.now},
+		&settingsMethods{settings: d.Settings, audit: d.Audit, now: d.now, challenge: r.Challenge},
 		&mutators{accounts: d.Accounts},
 		&logins{accounts: d.Accounts, gate: door},
 		&registration{accounts: d.Accounts, gate: door},

@@ -2,6 +2,7 @@ package methods
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"ddpserver/internal/audit"
@@ -18,7 +19,12 @@ type settingsMethods struct {
 	settings *settings.Service
 	audit    audit.Recorder
 	now      func() time.Time
+	// challenge is Router.Challenge.
+	challenge challenge
 }
+
+// challenge asks for a second factor from within a handler.
+type challenge = func(ctx context.Context, c *rpc.Call, p twofactor.Policy) error
 
 func (g *settingsMethods) Specs() []Spec {
 	refused := func(method string) *fault.Error {
@@ -93,7 +99,7 @@ func (g *settingsMethods) saveOne(ctx context.Context, c *rpc.Call) (any, error)
 	if err := c.Bind(&id, &value, &editor); err != nil {
 		return nil, err
 	}
-	return SaveSettings(ctx, g.settings, g.audit, g.now(), c, []settings.Change{{ID: id, Value: value}})
+	return SaveSettings(ctx, g.settings, g.audit, g.challenge, g.now(), c, []settings.Change{{ID: id, Value: value}})
 }
 
 // settingChange is one element of saveSettings; clients add members of their own.
@@ -112,12 +118,23 @@ func (g *settingsMethods) saveAll(ctx context.Context, c *rpc.Call) (any, error)
 	for i, l := range list {
 		changes[i] = settings.Change{ID: l.ID, Value: l.Value}
 	}
-	return SaveSettings(ctx, g.settings, g.audit, g.now(), c, changes)
+	return SaveSettings(ctx, g.settings, g.audit, g.challenge, g.now(), c, changes)
 }
 
 // SaveSettings saves for a caller who passed all checks and records who changed
 // what; values are not recorded. The result is true. REST's routes use it too.
-func SaveSettings(ctx context.Context, s *settings.Service, a audit.Recorder, now time.Time, c *rpc.Call, changes []settings.Change) (any, error) {
+//
+// A personal access token that may skip checks is asked for a factor all the
+// same when one of the settings says how people prove who they are: else it
+// could switch the second factor off for everybody, its owner's included (spec
+// security S057). ask is Router.Challenge.
+func SaveSettings(ctx context.Context, s *settings.Service, a audit.Recorder, ask challenge, now time.Time, c *rpc.Call, changes []settings.Change) (any, error) {
+	guards := func(ch settings.Change) bool { return settings.GuardsAccounts(ch.ID) }
+	if t := c.User.LoginToken(c.Login.Token); t != nil && t.IsPAT() && t.BypassTwoFactor && slices.ContainsFunc(changes, guards) {
+		if err := ask(ctx, c, twofactor.Fresh); err != nil {
+			return nil, err
+		}
+	}
 	changed, err := s.Save(ctx, changes)
 	if err != nil {
 		return nil, err

@@ -8,7 +8,9 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"ddpserver/internal/accounts"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 )
 
@@ -213,6 +215,74 @@ func TestS056ProtectedMatrix(t *testing.T) {
 		}
 		if protected < 6 {
 			t.Errorf("only %d protected methods", protected)
+		}
+	})
+}
+
+// S057: a bypass token may save settings, but none that says how people prove
+// who they are; with a code it may.
+func TestS057BypassDoesNotSwitchChecksOff(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		if err := (factorPlay{w}).account(w.vars, "root", "totp", "admin"); err != nil {
+			t.Fatal(err)
+		}
+		c := w.connect()
+		if _, fail := c.call("login", map[string]any{"resume": w.vars["rootbypass"]}); fail != nil {
+			t.Fatal(fail.code())
+		}
+		if _, fail := c.call("saveSetting", "Site_Name", "by a bot"); fail != nil {
+			t.Errorf("an ordinary setting: %q", fail.code())
+		}
+		for id, value := range map[string]any{
+			settings.TwoFactorEnabled: false, settings.TwoFactorByTOTP: false, settings.TwoFactorEmailOAuth: true,
+			settings.TwoFactorProtectedCalls: "", settings.BlockLogins: false, settings.PersonalAccessTokens: true,
+		} {
+			if _, fail := c.call("saveSetting", id, value); fail.code() != "totp-required" {
+				t.Errorf("%s: %q", id, fail.code())
+			}
+			list := []any{map[string]any{"_id": "Site_Name", "value": "x"}, map[string]any{"_id": id, "value": value}}
+			if _, fail := c.call("saveSettings", list); fail.code() != "totp-required" {
+				t.Errorf("%s among others: %q", id, fail.code())
+			}
+		}
+		if !w.settings.Bool(settings.TwoFactorEnabled) || w.settings.String(settings.SiteName) != "by a bot" {
+			t.Error("something was saved")
+		}
+		code, err := totp.GenerateCode(factorSecret, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := map[string]any{"twoFactorCode": code, "twoFactorMethod": "totp"}
+		if _, fail := c.call("saveSetting", settings.TwoFactorByEmail, false, answer); fail != nil {
+			t.Errorf("with a code: %q", fail.code())
+		}
+	})
+}
+
+// S055: a change of address ends the codes that wait in the old mailbox.
+func TestS055AddressChangeEndsCodes(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.user("ada", "email2fa")
+		c := w.connect().login("ada")
+		other := w.connect()
+		if _, fail := other.call("sendEmailCode", "ada"); fail != nil {
+			t.Fatal(fail.code())
+		}
+		id := w.vars["ada"]
+		if g, err := w.store.Guard(t.Context(), id); err != nil || len(g.Codes) == 0 {
+			t.Fatalf("%d codes, %v", len(g.Codes), err)
+		}
+		u, err := w.accounts.User(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := "new@example.org"
+		if _, err := w.accounts.SaveProfile(t.Context(), c.peer, rpc.Login{UserID: id}, u, accounts.Profile{Email: &address}); err != nil {
+			t.Fatal(err)
+		}
+		if g, err := w.store.Guard(t.Context(), id); err != nil || len(g.Codes) != 0 {
+			t.Errorf("%d codes live on, %v", len(g.Codes), err)
 		}
 	})
 }

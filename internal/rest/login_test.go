@@ -203,6 +203,35 @@ func TestS060TokenVariants(t *testing.T) {
 	}
 }
 
+// S060: a header that is there twice is nobody's, whichever of the two is right.
+func TestS060DoubledHeaders(t *testing.T) {
+	w := newWorld(t, nil)
+	w.account("ada")
+	ada := w.login("ada")
+	for _, name := range []string{"X-Auth-Token", "X-User-Id"} {
+		for _, first := range []bool{true, false} {
+			req, err := http.NewRequest("GET", w.url+"/api/v1/me", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("X-User-Id", ada.id)
+			req.Header.Set("X-Auth-Token", ada.token)
+			right := req.Header.Get(name)
+			req.Header[name] = []string{right, "other"}
+			if !first {
+				req.Header[name] = []string{"other", right}
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.Body.Close(); resp.StatusCode != 401 {
+				t.Errorf("two headers %s, the right one first: %v: %d", name, first, resp.StatusCode)
+			}
+		}
+	}
+}
+
 func TestMethodCallShapes(t *testing.T) {
 	w := newWorld(t, nil)
 	w.account("ada")

@@ -255,10 +255,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 }
 
 // authenticate takes the two headers. Anything but a living token of exactly
-// that user is nobody; only a store that cannot answer is an error.
+// that user is nobody; only a store that cannot answer is an error. A header
+// that stands there twice is nobody's: a proxy may have looked at the other one
+// (spec security S060).
 func (s *Server) authenticate(r *http.Request) (rpc.Login, error) {
 	id, token := r.Header.Get("X-User-Id"), r.Header.Get("X-Auth-Token")
-	if id == "" || token == "" || len(id) > 256 || len(token) > 256 {
+	if id == "" || token == "" || len(id) > 256 || len(token) > 256 ||
+		len(r.Header.Values("X-User-Id")) > 1 || len(r.Header.Values("X-Auth-Token")) > 1 {
 		return rpc.Login{}, nil
 	}
 	_, login, err := s.o.Accounts.Header(r.Context(), id, token)
