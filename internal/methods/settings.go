@@ -61,17 +61,10 @@ func (g *settingsMethods) public(_ context.Context, c *rpc.Call) (any, error) {
 }
 
 func (g *settingsMethods) private(_ context.Context, c *rpc.Call) (any, error) {
-	if !CanViewSettings(c) {
+	if !permission.CanViewSettings(c.User) {
 		return []any{}, nil
 	}
 	return g.list(c, func(s *settings.Setting) (any, bool) { return s.Record(), true })
-}
-
-// CanViewSettings tells whether the caller may see settings that are not public.
-func CanViewSettings(c *rpc.Call) bool {
-	return permission.Has(c.User, permission.ViewPrivilegedSetting) ||
-		permission.Has(c.User, permission.EditPrivilegedSetting) ||
-		permission.Has(c.User, permission.ManageSelectedSettings)
 }
 
 // list answers both lists: all of it, or what changed after a date.

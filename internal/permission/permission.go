@@ -171,6 +171,11 @@ func Granted(roles []string, id string) bool {
 	return false
 }
 
+// CanViewSettings tells whether the account may see settings that are not public.
+func CanViewSettings(u *user.User) bool {
+	return Has(u, ViewPrivilegedSetting) || Has(u, EditPrivilegedSetting) || Has(u, ManageSelectedSettings)
+}
+
 // RoleInfo describes a role for those who list them.
 type RoleInfo struct{ ID, Description string }
 

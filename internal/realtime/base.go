@@ -14,7 +14,6 @@ import (
 	"ddpserver/internal/permission"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
-	"ddpserver/internal/user"
 )
 
 // BaseOptions are what the publications of every server need.
@@ -172,15 +171,10 @@ func (b *Base) allowLogged(ctx context.Context, l rpc.Login, event string) error
 	if err != nil {
 		return err
 	}
-	if !canViewSettings(u) {
+	if !permission.CanViewSettings(u) {
 		return fault.NotAllowed
 	}
 	return nil
-}
-
-func canViewSettings(u *user.User) bool {
-	return permission.Has(u, permission.ViewPrivilegedSetting) || permission.Has(u, permission.EditPrivilegedSetting) ||
-		permission.Has(u, permission.ManageSelectedSettings)
 }
 
 // allowUser: "<own user id>/<event>" and nothing else.

@@ -8,6 +8,7 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/methods"
+	"ddpserver/internal/permission"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 )
@@ -52,7 +53,7 @@ func (g *setting) public(_ context.Context, r *Request) (any, error) {
 }
 
 func (g *setting) private(_ context.Context, r *Request) (any, error) {
-	if !methods.CanViewSettings(r.Call) {
+	if !permission.CanViewSettings(r.User) {
 		return nil, errForbidden
 	}
 	return g.page(r, func(s *settings.Setting) (any, bool) { return s.Record(), true })
@@ -86,7 +87,7 @@ func (g *setting) one(_ context.Context, r *Request) (any, error) {
 	if !ok || !settingID.MatchString(r.Path["_id"]) {
 		return nil, settings.ErrUnknown
 	}
-	if !s.Public && !methods.CanViewSettings(r.Call) {
+	if !s.Public && !permission.CanViewSettings(r.User) {
 		return nil, errForbidden
 	}
 	return ejson.Doc{{Key: "_id", Value: s.ID}, {Key: "value", Value: s.Shown()}}, nil
