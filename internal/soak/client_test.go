@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -99,6 +100,17 @@ func connectWith(addr, token string, onEvent func(frame)) (*conn, error) {
 		}
 	}
 	return c, nil
+}
+
+// dial is connect for the length of a test, which a failure ends.
+func dial(t testing.TB, addr, token string) *conn {
+	t.Helper()
+	c, err := connect(addr, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.close)
+	return c
 }
 
 // close ends the connection and waits for its reader.

@@ -84,7 +84,11 @@ func launch(t testing.TB, dir string, env []string, wrap ...string) *server {
 	return s
 }
 
-var listening = regexp.MustCompile(`(?m)^Listening on http://[^:]+:(\d+)`)
+// What the program says when it serves, on standard output and in the log.
+var (
+	listening    = regexp.MustCompile(`(?m)^Listening on http://[^:]+:(\d+)`)
+	listeningToo = regexp.MustCompile(`"private_listener"[^}]*?(127\.0\.0\.1:\d+)`)
+)
 
 func tryLaunch(t testing.TB, dir string, env []string, wrap ...string) (*server, error) {
 	path, err := program()
@@ -111,9 +115,10 @@ func tryLaunch(t testing.TB, dir string, env []string, wrap ...string) (*server,
 	end := time.NewTimer(patience)
 	defer end.Stop()
 	for {
-		if m := listening.FindStringSubmatch(s.out.String()); m != nil {
-			s.took, s.addr = time.Since(begin), "127.0.0.1:"+m[1]
-			break
+		public, private := listening.FindStringSubmatch(s.out.String()), listeningToo.FindStringSubmatch(s.log.String())
+		if public != nil && private != nil {
+			s.took, s.addr, s.private = time.Since(begin), "127.0.0.1:"+public[1], private[1]
+			return s, nil
 		}
 		select {
 		case <-tick.C:
@@ -124,10 +129,6 @@ func tryLaunch(t testing.TB, dir string, env []string, wrap ...string) (*server,
 			return nil, fmt.Errorf("the program did not start: %s", s.log)
 		}
 	}
-	if m := regexp.MustCompile(`"private[^}]*?(127\.0\.0\.1:\d+)`).FindStringSubmatch(s.log.String()); m != nil {
-		s.private = m[1]
-	}
-	return s, nil
 }
 
 // kill ends the process as a power cut would: no handler of its own runs. It
