@@ -251,12 +251,6 @@ func docs[T any](list []T, doc func(T) ejson.Doc) []ejson.Doc {
 	return out
 }
 
-// changes is what calls with a Date answer.
-type changes struct {
-	Update []ejson.Doc `json:"update"`
-	Remove []ejson.Doc `json:"remove"`
-}
-
 // since is an optional Date; zero when there is none. Rocket.Chat ignores what
 // is not a Date, and so do its clients count on it.
 func since(c *rpc.Call) (time.Time, error) {
@@ -280,15 +274,15 @@ func (g *rooms) get(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	update, gone, err := g.chat.Rooms(ctx, c.User, from)
+	changed, gone, err := g.chat.Rooms(ctx, c.User, from)
 	if err != nil {
 		return nil, err
 	}
-	list := docs(update, func(r *chat.Room) ejson.Doc { return r.Doc(true) })
+	list := docs(changed, func(r *chat.Room) ejson.Doc { return r.Doc(true) })
 	if from.IsZero() {
 		return list, nil
 	}
-	return changes{Update: list, Remove: docs(gone, goneDoc)}, nil
+	return update{Update: list, Remove: docs(gone, goneDoc)}, nil
 }
 
 func goneDoc(g chat.Gone) ejson.Doc { return g.Doc() }

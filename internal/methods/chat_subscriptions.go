@@ -80,15 +80,15 @@ func (g *subscriptions) get(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	update, gone, err := g.chat.Subscriptions(ctx, c.User, from)
+	changed, gone, err := g.chat.Subscriptions(ctx, c.User, from)
 	if err != nil {
 		return nil, err
 	}
-	list := docs(update, func(s *chat.Subscription) ejson.Doc { return s.Doc() })
+	list := docs(changed, func(s *chat.Subscription) ejson.Doc { return s.Doc() })
 	if from.IsZero() {
 		return list, nil
 	}
-	return changes{Update: list, Remove: docs(gone, goneDoc)}, nil
+	return update{Update: list, Remove: docs(gone, goneDoc)}, nil
 }
 
 func (g *subscriptions) read(ctx context.Context, c *rpc.Call) (any, error) {

@@ -67,7 +67,7 @@ func (g *registration) create(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&o); err != nil {
 		return nil, err
 	}
-	r := accounts.Registration{Username: text(o.Username), Email: text(o.Email)}
+	r := accounts.Registration{Username: value(o.Username), Email: value(o.Email)}
 	if o.Profile != nil {
 		r.Profile, _ = plain(*o.Profile).(map[string]any)
 	}
@@ -107,7 +107,7 @@ func (g *registration) register(ctx context.Context, c *rpc.Call) (any, error) {
 		return nil, accounts.ErrEmail
 	}
 	u, err := g.accounts.Register(ctx, c.Peer, accounts.Registration{
-		Username: text(o.Username), Email: o.Email, Name: text(o.Name), Password: pw, Reason: text(o.Reason), NeedUsername: true,
+		Username: value(o.Username), Email: o.Email, Name: value(o.Name), Password: pw, Reason: value(o.Reason), NeedUsername: true,
 	})
 	switch {
 	case errors.Is(err, accounts.ErrSignupsForbidden):
@@ -177,12 +177,4 @@ func (g *registration) proven(ctx context.Context, c *rpc.Call, p accounts.Prove
 		return nil, g.gate.ambiguous("2fa-enabled", refusal)
 	}
 	return g.gate.issue(ctx, c, p.After)
-}
-
-// text is a parameter that may be missing.
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }

@@ -19,8 +19,6 @@ import (
 
 // The refusals of the router. Unknown names are made by NotFound.
 var (
-	// ErrLoggedOut answers a call whose login token died meanwhile, as one without a login.
-	ErrLoggedOut = fault.NotAuthorized
 	// ErrEnrol answers a user who must set up a second factor before anything else.
 	ErrEnrol = fault.New("error-two-factor-setup-required", "You need to set up two-factor authentication first")
 	// ErrPermission answers a caller who lacks the permission of the call.

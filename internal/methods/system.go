@@ -73,8 +73,9 @@ func (g *system) permissions(_ context.Context, c *rpc.Call) (any, error) {
 	return update{Update: list, Remove: []any{}}, nil
 }
 
-// update answers "what changed since": clients keep the rest.
+// update answers "what changed since"; both members are lists. Clients keep the
+// rest.
 type update struct {
-	Update any   `json:"update"`
-	Remove []any `json:"remove"`
+	Update any `json:"update"`
+	Remove any `json:"remove"`
 }

@@ -290,7 +290,7 @@ func (s *Server) finish(w http.ResponseWriter, rt *Route, req *Request, v rateli
 		s.succeed(w, req, result)
 		return
 	}
-	if rt.Auth == LoginRequired && req.User == nil && errors.Is(err, methods.ErrLoggedOut) {
+	if rt.Auth == LoginRequired && req.User == nil && errors.Is(err, fault.NotAuthorized) {
 		err = errLoginNeeded
 	}
 	if errors.Is(err, methods.ErrPermission) && rt.Permission != "" {
