@@ -41,6 +41,8 @@ type Draft struct {
 	// Alias, Emoji and Avatar show the message as somebody else's.
 	Alias, Emoji, Avatar string
 	Attachments          []Attachment
+	// Bot says that a program wrote it; at most 100 bytes of a name.
+	Bot *Bot
 	// ThreadID must be empty: there are no threads.
 	ThreadID string
 }
@@ -61,7 +63,7 @@ func (s *Service) Send(ctx context.Context, by *user.User, d Draft) (*Message, e
 	}
 	m := &Message{
 		ID: d.ID, RoomID: d.RoomID, Text: d.Text, TS: ts, User: ref(by), UpdatedAt: at,
-		Alias: d.Alias, Emoji: d.Emoji, Avatar: d.Avatar, Groupable: d.Groupable, Attachments: d.Attachments,
+		Alias: d.Alias, Emoji: d.Emoji, Avatar: d.Avatar, Groupable: d.Groupable, Attachments: d.Attachments, Bot: d.Bot,
 	}
 	if m.ID == "" {
 		m.ID = newID()
@@ -109,6 +111,8 @@ func (s *Service) check(by *user.User, d *Draft, at time.Time) (time.Time, error
 	case strings.TrimSpace(d.Text) == "" && len(d.Attachments) == 0:
 		return ts, ErrInvalidMessage
 	case len(d.Alias)+len(d.Emoji)+len(d.Avatar) > 500:
+		return ts, ErrSize
+	case d.Bot != nil && len(d.Bot.Integration) > 100:
 		return ts, ErrSize
 	case (d.Alias != "" || d.Avatar != "") && !permission.Has(by, permission.Impersonate):
 		return ts, ErrImpersonate

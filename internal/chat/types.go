@@ -132,6 +132,8 @@ type Message struct {
 	Emoji     string `bson:"emoji,omitempty"`
 	Avatar    string `bson:"avatar,omitempty"`
 	Groupable *bool  `bson:"groupable,omitempty"`
+	// Bot names the program that wrote it, nil for people.
+	Bot *Bot `bson:"bot,omitempty"`
 	// Role belongs to the system messages about roles.
 	Role string `bson:"role,omitempty"`
 
@@ -150,6 +152,12 @@ type Message struct {
 	Reactions map[string]Reaction `bson:"reactions,omitempty"`
 	// Hidden messages of an adopted database (edit history) are never shown.
 	Hidden bool `bson:"_hidden,omitempty"`
+}
+
+// Bot is how the SDKs of Rocket.Chat mark what a program wrote.
+type Bot struct {
+	// Integration is the name that the program gives itself.
+	Integration string `bson:"i"`
 }
 
 // Mention is a user, or "all" or "here", addressed in a message.

@@ -35,6 +35,9 @@ func (m *Message) Doc(viewer string) ejson.Doc {
 	if m.Groupable != nil {
 		d = append(d, ejson.Field{Key: "groupable", Value: *m.Groupable})
 	}
+	if m.Bot != nil {
+		d = append(d, ejson.Field{Key: "bot", Value: ejson.Doc{{Key: "i", Value: m.Bot.Integration}}})
+	}
 	d = append(d, ejson.Field{Key: "_updatedAt", Value: m.UpdatedAt},
 		ejson.Field{Key: "urls", Value: list(m.URLs, func(u URL) any { return ejson.Doc{{Key: "url", Value: u.URL}} })},
 		ejson.Field{Key: "mentions", Value: list(m.Mentions, mentionDoc)},

@@ -108,6 +108,7 @@ type sent struct {
 	Avatar      string             `ejson:"avatar,optional"`
 	Groupable   *bool              `ejson:"groupable"`
 	Attachments *[]chat.Attachment `ejson:"attachments"`
+	Bot         *any               `ejson:"bot"`
 	Rest        ejson.Doc          `ejson:",rest"`
 }
 
@@ -117,7 +118,7 @@ func (m *sent) draft() (chat.Draft, error) {
 	}
 	d := chat.Draft{
 		ID: m.ID, RoomID: m.RoomID, Text: m.Text, ThreadID: m.ThreadID,
-		Alias: m.Alias, Emoji: m.Emoji, Avatar: m.Avatar, Groupable: m.Groupable,
+		Alias: m.Alias, Emoji: m.Emoji, Avatar: m.Avatar, Groupable: m.Groupable, Bot: botOf(m.Bot),
 	}
 	if m.TS != nil {
 		d.TS = *m.TS
@@ -126,6 +127,20 @@ func (m *sent) draft() (chat.Draft, error) {
 		d.Attachments = *m.Attachments
 	}
 	return d, nil
+}
+
+// botOf reads the mark of a program: {i: name}. Anything else marks nobody.
+func botOf(v *any) *chat.Bot {
+	if v == nil {
+		return nil
+	}
+	d, _ := (*v).(ejson.Doc)
+	i, _ := d.Get("i")
+	name, _ := i.(string)
+	if name == "" {
+		return nil
+	}
+	return &chat.Bot{Integration: name}
 }
 
 func (g *messages) send(ctx context.Context, c *rpc.Call) (any, error) {

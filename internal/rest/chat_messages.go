@@ -28,7 +28,7 @@ func (g *chatMessages) Routes() []Route {
 		{Verb: "POST", Path: "chat.sendMessage", Tag: tag, Summary: "Post a message", Limit: chatLimit, Method: "sendMessage", Params: func(r *Request) []any { return []any{r.body.value["message"]} }, Shape: messageShape,
 			Body: object(must("message", sent), may("previewUrls", list(text()))), Result: one, Errors: refusals},
 		{Verb: "POST", Path: "chat.postMessage", Tag: tag, Summary: "Post a message to a room named by id, #name or @user", Limit: chatLimit, Twin: "sendMessage", Do: g.post,
-			Body:   object(may("roomId", either(text(), list(text()))), may("channel", either(text(), list(text()))), may("text", text()), may("msg", text()), may("alias", text()), may("emoji", text()), may("avatar", text()), attachments),
+			Body:   object(may("roomId", either(text(), list(text()))), may("channel", either(text(), list(text()))), may("text", text()), may("msg", text()), may("alias", text()), may("emoji", text()), may("avatar", text()), may("groupable", boolean()), may("bot", anything()), attachments),
 			Result: success(must("ts", integer()), must("channel", text()), must("message", messageSchema)), Errors: refusals},
 		{Verb: "POST", Path: "chat.update", Tag: tag, Summary: "Replace the text of a message", Limit: chatLimit, Twin: "updateMessage", Do: g.update,
 			Body: object(must("roomId", nonEmpty()), must("msgId", nonEmpty()), must("text", text()), may("previewUrls", list(text()))), Result: one, Errors: []string{"error-action-not-allowed", "error-message-editing-blocked", "error-message-size-exceeded"}},
@@ -53,9 +53,12 @@ func messageParam(r *Request) []any { return []any{field("_id", r.Text("messageI
 
 func messageShape(result any) (ejson.Doc, error) { return field("message", result), nil }
 
+// destination is a room that a request posts to, and how the request calls it.
+type destination struct{ id, name string }
+
 // destinations are the rooms that a request posts to. "@name" opens a direct room.
-func (g *chatMessages) destinations(ctx context.Context, r *Request) ([]string, error) {
-	var ids []string
+func (g *chatMessages) destinations(ctx context.Context, r *Request) ([]destination, error) {
+	var rooms []destination
 	for _, key := range []string{"roomId", "channel"} {
 		names := texts(r.body.value[key])
 		if one := r.Text(key); one != "" {
@@ -66,13 +69,13 @@ func (g *chatMessages) destinations(ctx context.Context, r *Request) ([]string, 
 			if err != nil {
 				return nil, err
 			}
-			ids = append(ids, id)
+			rooms = append(rooms, destination{id: id, name: name})
 		}
 	}
-	if len(ids) == 0 {
+	if len(rooms) == 0 {
 		return nil, errRoomParam
 	}
-	return ids, nil
+	return rooms, nil
 }
 
 func (g *chatMessages) destination(ctx context.Context, r *Request, key, name string) (string, error) {
@@ -97,7 +100,7 @@ func (g *chatMessages) destination(ctx context.Context, r *Request, key, name st
 }
 
 func (g *chatMessages) post(ctx context.Context, r *Request) (any, error) {
-	ids, err := g.destinations(ctx, r)
+	rooms, err := g.destinations(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -110,12 +113,16 @@ func (g *chatMessages) post(ctx context.Context, r *Request) (any, error) {
 	}
 	send, _ := g.s.o.Router.Spec("sendMessage")
 	var last any
-	for _, id := range ids {
-		m := ejson.Doc{{Key: "rid", Value: id}, {Key: "msg", Value: r.Text("text") + r.Text("msg")}}
+	for _, room := range rooms {
+		// What programs post stands alone unless they say otherwise.
+		m := ejson.Doc{{Key: "rid", Value: room.id}, {Key: "msg", Value: r.Text("text") + r.Text("msg")}, {Key: "groupable", Value: r.Flag("groupable")}}
 		for _, key := range []string{"alias", "emoji", "avatar"} {
 			if v := r.Text(key); v != "" {
 				m = append(m, ejson.Field{Key: key, Value: v})
 			}
+		}
+		if bot, ok := r.body.value["bot"]; ok {
+			m = append(m, ejson.Field{Key: "bot", Value: bot})
 		}
 		if in.Attachments != nil {
 			m = append(m, ejson.Field{Key: "attachments", Value: r.body.value["attachments"]})
@@ -130,7 +137,7 @@ func (g *chatMessages) post(ctx context.Context, r *Request) (any, error) {
 			return nil, err
 		}
 	}
-	return ejson.Doc{{Key: "ts", Value: time.Now().UnixMilli()}, {Key: "channel", Value: ids[len(ids)-1]}, {Key: "message", Value: last}}, nil
+	return ejson.Doc{{Key: "ts", Value: time.Now().UnixMilli()}, {Key: "channel", Value: rooms[len(rooms)-1].name}, {Key: "message", Value: last}}, nil
 }
 
 func (g *chatMessages) update(ctx context.Context, r *Request) (any, error) {

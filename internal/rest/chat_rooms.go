@@ -23,7 +23,7 @@ var (
 	messageSchema = object(must("_id", text()), must("rid", text()), must("msg", text()), must("ts", dateTime()), must("u", userRefSchema), may("t", text()),
 		must("_updatedAt", dateTime()), must("urls", list(object())), must("mentions", list(userRefSchema)), must("channels", list(object())), may("md", list(object())),
 		may("attachments", list(object())), may("editedAt", dateTime()), may("editedBy", userRefSchema), may("pinned", boolean()), may("pinnedAt", dateTime()), may("pinnedBy", userRefSchema),
-		may("starred", list(userRefSchema)), may("reactions", object()), may("alias", text()), may("emoji", text()), may("avatar", text()), may("groupable", boolean()), may("role", text()))
+		may("starred", list(userRefSchema)), may("reactions", object()), may("alias", text()), may("emoji", text()), may("avatar", text()), may("groupable", boolean()), may("bot", object()), may("role", text()))
 	roomSchema = object(must("_id", text()), must("t", oneOf(chat.Channel, chat.Group, chat.Direct)), may("name", text()), may("fname", text()), must("msgs", integer()), must("usersCount", integer()),
 		may("u", userRefSchema), may("topic", text()), may("description", text()), may("announcement", text()), must("ts", dateTime()), must("ro", boolean()), may("sysMes", boolean()),
 		may("default", boolean()), may("archived", boolean()), may("uids", list(text())), may("usernames", list(text())), may("lm", dateTime()), may("lastMessage", messageSchema), must("_updatedAt", dateTime()))

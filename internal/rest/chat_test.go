@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/settings"
 )
@@ -196,9 +196,12 @@ func TestMessageRoutes(t *testing.T) {
 	before := time.Now().Add(-time.Second)
 	var ids []string
 	for i := range 12 {
-		a := ann.ok("POST", "chat.postMessage", map[string]any{"channel": "#general", "text": fmt.Sprintf("Message %d straße", i), "attachments": []any{map[string]any{"text": "card", "color": "#f00"}}})
-		if a.body["channel"] != chat.GeneralID {
+		a := ann.ok("POST", "chat.postMessage", map[string]any{"channel": "#general", "text": fmt.Sprintf("Message %d straße", i), "bot": map[string]any{"i": "tester", "x": 1}, "attachments": []any{map[string]any{"text": "card", "color": "#f00"}}})
+		if a.body["channel"] != "#general" || a.doc("message")["groupable"] != false {
 			t.Errorf("%s", a.raw)
+		}
+		if bot := a.doc("message")["bot"]; !reflect.DeepEqual(bot, map[string]any{"i": "tester"}) {
+			t.Errorf("bot %v", bot)
 		}
 		ids = append(ids, a.doc("message")["_id"].(string))
 	}

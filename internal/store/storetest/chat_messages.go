@@ -16,6 +16,7 @@ func testMessages(t *testing.T, s chatStore) {
 	m.Mentions = []chat.Mention{{ID: "bob", Username: "bob", Type: "user"}}
 	m.URLs, m.Channels = []chat.URL{{URL: "https://x.org"}}, []chat.ChannelRef{{ID: "r", Name: "r"}}
 	m.Groupable, m.Alias = ptr(false), "robot"
+	m.Bot = &chat.Bot{Integration: "js.SDK"}
 	m.Attachments = []chat.Attachment{{Text: "card", Title: "T", TS: at(1), Fields: []chat.AttachmentField{{Title: "a", Value: "b"}}}}
 	m.Text = "nul \x00, quote \", emoji 😀, \u2028"
 	post(t, s, m, chat.Unread{})
