@@ -47,9 +47,6 @@ type Store interface {
 	UseBackupCode(ctx context.Context, userID, stored string) error
 	// ReplaceBackupCodes replaces the whole set. Condition: secret is the one in force.
 	ReplaceBackupCodes(ctx context.Context, userID, secret, salt string, stored []string) error
-	// SetEmail2FA switches the mail factor and clears remembered trust.
-	// Condition: it is not in that position already.
-	SetEmail2FA(ctx context.Context, userID string, on bool, at time.Time) error
 	// SetTrust remembers trust on a login token. Condition: the token exists.
 	SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error
 	// ClearTrust forgets remembered trust on every token of the account.
@@ -72,8 +69,8 @@ type Store interface {
 	ResetGuard(ctx context.Context, userID string) error
 
 	// AddMailCode adds a code to the live set and counts one mail. A dead or
-	// expired set is replaced. Conflict when maxAlive codes are alive, or when
-	// onlyIfNone and one is; Exhausted when maxMails were mailed within the
+	// expired set is replaced. Conflict when r.MaxAlive codes are alive, or when
+	// r.OnlyIfNone and one is; Exhausted when r.MaxMails were mailed within the
 	// window before now. live is the set after the call, oldest first, also
 	// beside Conflict and Exhausted.
 	AddMailCode(ctx context.Context, userID string, c MailCode, now time.Time, r MailRules) (live []MailCode, err error)

@@ -297,16 +297,12 @@ func (p *plan) credentials(c *user.Change) {
 		p.push = append(p.push, bson.E{Key: pathVerifications, Value: *c.AddVerification})
 	}
 	if c.Email2FA != nil {
-		p.email2FA(*c.Email2FA)
+		p.put("services.email2fa.enabled", c.Email2FA.Enabled, false)
+		p.put("services.email2fa.changedAt", c.Email2FA.ChangedAt, c.Email2FA.ChangedAt.IsZero())
 	}
 	if c.ClearTOTP {
 		p.put("services.totp", nil, true)
 	}
-}
-
-func (p *plan) email2FA(e user.Email2FA) {
-	p.put("services.email2fa.enabled", e.Enabled, false)
-	p.put("services.email2fa.changedAt", e.ChangedAt, e.ChangedAt.IsZero())
 }
 
 func (p *plan) tokens(c *user.Change) {

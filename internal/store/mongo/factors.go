@@ -147,20 +147,6 @@ func (s *Store) ReplaceBackupCodes(ctx context.Context, userID, secret, salt str
 	return s.factor(ctx, userID, p, func(u *user.User) error { return rule.ReplaceBackupCodes(u, secret, salt, stored) })
 }
 
-// SetEmail2FA implements twofactor.Store.
-func (s *Store) SetEmail2FA(ctx context.Context, userID string, on bool, at time.Time) error {
-	var p plan
-	if on {
-		p.cond("services.email2fa.enabled", bson.D{{Key: "$ne", Value: true}})
-	} else {
-		p.cond("services.email2fa.enabled", true)
-	}
-	p.email2FA(user.Email2FA{Enabled: on, ChangedAt: at})
-	p.put("_updatedAt", at, at.IsZero())
-	p.rewrite = []string{pathTokens}
-	return s.factor(ctx, userID, p, func(u *user.User) error { return rule.SetEmail2FA(u, on, at) })
-}
-
 // SetTrust implements twofactor.Store.
 func (s *Store) SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error {
 	var p plan

@@ -132,17 +132,6 @@ func ReplaceBackupCodes(u *user.User, secret, salt string, stored []string) erro
 	return nil
 }
 
-// SetEmail2FA switches the mail factor and forgets remembered trust.
-func SetEmail2FA(u *user.User, on bool, at time.Time) error {
-	if u.Email2FAEnabled() == on {
-		return dberr.Conflict
-	}
-	u.Services.Email2FA = &user.Email2FA{Enabled: on, ChangedAt: at}
-	u.UpdatedAt = at
-	ClearTrust(u)
-	return nil
-}
-
 // SetTrust remembers trust on a login token.
 func SetTrust(u *user.User, token, fingerprint string, until time.Time) error {
 	t := u.LoginToken(token)

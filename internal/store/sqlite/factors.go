@@ -72,11 +72,6 @@ func (s *Store) ReplaceBackupCodes(ctx context.Context, userID, secret, salt str
 	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.ReplaceBackupCodes(u, secret, salt, stored) })
 }
 
-// SetEmail2FA implements twofactor.Store.
-func (s *Store) SetEmail2FA(ctx context.Context, userID string, on bool, at time.Time) error {
-	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.SetEmail2FA(u, on, at) })
-}
-
 // SetTrust implements twofactor.Store.
 func (s *Store) SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error {
 	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.SetTrust(u, token, fingerprint, until) })

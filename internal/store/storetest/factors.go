@@ -118,7 +118,7 @@ func testTOTP(t *testing.T, db Database) {
 		"DropPendingTOTP": s.DropPendingTOTP(ctx, "nobody", "a"), "EnableTOTP": fault(s.EnableTOTP(ctx, "nobody", "a", next, "", epoch)),
 		"DisableTOTP": fault(s.DisableTOTP(ctx, "nobody", "a", "", epoch)), "UseTOTPStep": s.UseTOTPStep(ctx, "nobody", "a", 1),
 		"ResealTOTP": s.ResealTOTP(ctx, "nobody", "a", "b"), "UseBackupCode": s.UseBackupCode(ctx, "nobody", "a"),
-		"ReplaceBackupCodes": s.ReplaceBackupCodes(ctx, "nobody", "a", "s", nil), "SetEmail2FA": s.SetEmail2FA(ctx, "nobody", true, epoch),
+		"ReplaceBackupCodes": s.ReplaceBackupCodes(ctx, "nobody", "a", "s", nil), "UpdateUser": switchMail(t, s, "nobody", true),
 		"SetTrust": s.SetTrust(ctx, "nobody", "h", "f", epoch), "ClearTrust": s.ClearTrust(ctx, "nobody"),
 	} {
 		if err == nil {
@@ -155,23 +155,32 @@ func testBackupCodes(t *testing.T, db Database) {
 	}
 }
 
+// switchMail is the change that switches the mail factor.
+func switchMail(t *testing.T, s Core, id string, on bool) error {
+	was := !on
+	_, err := s.UpdateUser(t.Context(), id, user.Change{
+		IfEmail2FA: &was, Email2FA: &user.Email2FA{Enabled: on, ChangedAt: epoch}, ClearTrust: true, At: epoch,
+	})
+	return err
+}
+
 func testEmail2FA(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	create(t, s, "ann", withTokens(trusted("h1"), trusted("h2")))
-	fails(t, s.SetEmail2FA(ctx, "ann", false, epoch), dberr.Conflict)
-	ok(t, s.SetEmail2FA(ctx, "ann", true, epoch))
-	fails(t, s.SetEmail2FA(ctx, "ann", true, epoch), dberr.Conflict)
+	fails(t, switchMail(t, s, "ann", false), dberr.Conflict)
+	ok(t, switchMail(t, s, "ann", true))
+	fails(t, switchMail(t, s, "ann", true), dberr.Conflict)
 	u := get(t, s, "ann")
 	if e := u.Services.Email2FA; !e.Enabled || !e.ChangedAt.Equal(epoch.Truncate(time.Millisecond)) || len(trust(u)) != 0 {
 		t.Errorf("switched on: %+v, trust %v", e, trust(u))
 	}
 	ok(t, s.SetTrust(ctx, "ann", "h1", "fp", epoch))
-	ok(t, s.SetEmail2FA(ctx, "ann", false, epoch))
+	ok(t, switchMail(t, s, "ann", false))
 	if u := get(t, s, "ann"); u.Email2FAEnabled() || len(trust(u)) != 0 {
 		t.Errorf("switched off: %+v, trust %v", u.Services.Email2FA, trust(u))
 	}
 	create(t, s, "bare")
-	ok(t, s.SetEmail2FA(ctx, "bare", true, epoch))
+	ok(t, switchMail(t, s, "bare", true))
 }
 
 func testTrust(t *testing.T, db Database) {

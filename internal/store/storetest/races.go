@@ -121,8 +121,8 @@ func testRacesOnFactors(t *testing.T, db Database) {
 	oneWinner(t, "reseal", func(i int) error { return s.ResealTOTP(ctx, "ann", "s", fmt.Sprint("s", i)) })
 	secret := get(t, s, "ann").Services.TOTP.Secret
 	oneWinner(t, "disable", func(int) error { return fault(s.DisableTOTP(ctx, "ann", secret, "h", epoch)) })
-	oneWinner(t, "mail factor on", func(int) error { return s.SetEmail2FA(ctx, "ann", true, epoch) })
-	oneWinner(t, "mail factor off", func(int) error { return s.SetEmail2FA(ctx, "ann", false, epoch) })
+	oneWinner(t, "mail factor on", func(int) error { return switchMail(t, s, "ann", true) })
+	oneWinner(t, "mail factor off", func(int) error { return switchMail(t, s, "ann", false) })
 	if won := race(t, func(i int) error {
 		switch i % 3 {
 		case 0:

@@ -323,7 +323,7 @@ func testUnknownFields(t *testing.T, db Database) {
 	up(user.Change{ClearTrust: true})
 	ok(t, s.SetTrust(ctx, "ann", "h3", "fp", epoch))
 	ok(t, s.UseTOTPStep(ctx, "ann", "S", 5))
-	ok(t, s.SetEmail2FA(ctx, "ann", true, epoch))
+	ok(t, switchMail(t, s, "ann", true))
 	raw := db.Raw(t, "ann")
 	for path, want := range map[string]any{
 		"utcOffset": 2.5, "settings.preferences.a.1": "x", "services.github.id": int32(9), "services.password.argon2": "keep", "services.password.bcrypt": "new",
