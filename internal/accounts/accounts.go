@@ -15,6 +15,7 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/random"
+	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/user"
 )
 
@@ -213,7 +214,7 @@ func (s *Service) background(ctx context.Context, job func(context.Context) erro
 	select {
 	case s.jobs <- struct{}{}:
 	default:
-		return tooMany(time.Second)
+		return ratelimit.TooMany(time.Second)
 	}
 	ctx = context.WithoutCancel(ctx)
 	s.running.Go(func() {

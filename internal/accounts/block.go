@@ -2,10 +2,10 @@ package accounts
 
 import (
 	"container/list"
-	"net/netip"
 	"sync"
 	"time"
 
+	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/settings"
 )
 
@@ -50,7 +50,7 @@ func (s *Service) begin(account, address string) (*attempt, error) {
 	if !s.set.Bool(settings.BlockLogins) || containsFold(s.listed(settings.BlockLoginsExempted), address) {
 		return a, nil
 	}
-	network := networkOf(address)
+	network := ratelimit.AddressKey(address)
 	b := s.blocks
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,7 +122,7 @@ func (a *attempt) takeBack() {
 // remember notes that the account was used from the address, after a whole
 // login: the password alone does not make an address known.
 func (s *Service) remember(userID, address string) {
-	network := networkOf(address)
+	network := ratelimit.AddressKey(address)
 	if network == "" {
 		return
 	}
@@ -132,20 +132,6 @@ func (s *Service) remember(userID, address string) {
 }
 
 func knownKey(userID, network string) string { return userID + "\x00" + network }
-
-// networkOf is the address as it is counted: IPv4 whole, IPv6 by its /64, which
-// is what one subscriber has. An unparsable address stands for itself.
-func networkOf(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	if ip = ip.Unmap().WithZone(""); ip.Is6() {
-		p, _ := ip.Prefix(64)
-		return p.String()
-	}
-	return ip.String()
-}
 
 // lru is a map that forgets the entry unused for longest when it is full.
 type lru[V any] struct {

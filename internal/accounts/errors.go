@@ -1,11 +1,6 @@
 package accounts
 
-import (
-	"fmt"
-	"time"
-
-	"ddpserver/internal/fault"
-)
+import "ddpserver/internal/fault"
 
 // ambiguous is Meteor's answer that does not tell what was wrong.
 const ambiguous = "Something went wrong. Please check your credentials."
@@ -34,9 +29,8 @@ var (
 	ErrNeedNameOrEmail = fault.Num(400, "Need to set a username or email")
 	// ErrSignupsForbidden answers createUser when registration is closed.
 	ErrSignupsForbidden = fault.Num(403, "Signups forbidden")
-	// ErrRegistrationDisabled and ErrRegistrationSecret answer registerUser.
+	// ErrRegistrationDisabled answers registerUser when registration is closed.
 	ErrRegistrationDisabled = fault.New("error-user-registration-disabled", "User registration is disabled")
-	ErrRegistrationSecret   = fault.New("error-user-registration-secret", "User registration is only allowed via Secret URL")
 	// ErrDomain answers an address of a domain that may not register.
 	ErrDomain = fault.New("error-email-domain-not-accepted", "The email domain is not accepted")
 	// ErrUsernameExists and ErrEmailExists name what is taken, when specific
@@ -93,12 +87,3 @@ var (
 	// ErrNotAllowed answers a change that settings forbid.
 	ErrNotAllowed = fault.New("error-not-allowed", "Not allowed")
 )
-
-// tooMany is the refusal of a limit, in the words of Meteor's limiter (spec
-// meteor-ddp C).
-func tooMany(wait time.Duration) *fault.Error {
-	ms := max(wait.Milliseconds(), 1)
-	return fault.New("too-many-requests",
-		fmt.Sprintf("Error, too many requests. Please slow down. You must wait %d seconds before trying again.", (ms+999)/1000)).
-		With(map[string]any{"timeToReset": ms})
-}

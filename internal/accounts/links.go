@@ -10,6 +10,7 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/random"
+	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -39,8 +40,8 @@ func (s *Service) mailBudget(key string, most int) bool {
 // server write a mail: shape, the asker's budget, then the rest unseen, so that
 // neither the answer nor its time tells whether the account exists (S080).
 func (s *Service) askForLink(ctx context.Context, p *rpc.Peer, act, email string, job func(context.Context, *user.User, string) error) error {
-	if network := networkOf(p.Address); network != "" && !s.mailBudget("link/"+network, linksPerAddress) {
-		err := tooMany(linksWindow / linksPerAddress)
+	if network := ratelimit.AddressKey(p.Address); network != "" && !s.mailBudget("link/"+network, linksPerAddress) {
+		err := ratelimit.TooMany(linksWindow / linksPerAddress)
 		s.record(p, act, "", err)
 		return err
 	}

@@ -132,16 +132,6 @@ func TestBlocksAreBounded(t *testing.T) {
 	}
 }
 
-func TestNetworkOf(t *testing.T) {
-	for in, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "", "pipe": "pipe",
-	} {
-		if got := networkOf(in); got != want {
-			t.Errorf("%q: %q", in, got)
-		}
-	}
-}
-
 func FuzzNames(f *testing.F) {
 	for _, s := range []string{"Ada", "ada@x.com", "a\u202eb", "ａｄａ", `"a b"@x`, "а", "\xff", "..", "a@b.c\r\n"} {
 		f.Add(s)

@@ -13,6 +13,7 @@ import (
 
 	"ddpserver/internal/fault"
 	"ddpserver/internal/random"
+	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -138,7 +139,7 @@ func (h *hasher) enter(ctx context.Context) (leave func(), err error) {
 	select {
 	case h.places <- struct{}{}:
 	default:
-		return nil, tooMany(2 * time.Second)
+		return nil, ratelimit.TooMany(2 * time.Second)
 	}
 	select {
 	case h.turn <- struct{}{}:
