@@ -315,6 +315,12 @@ func rest(addr string, a *account, verb, route string, body any, header ...strin
 		if text, ok := out["error"].(string); f.Code == nil && ok {
 			f.Code = text
 		}
+		if text, ok := out["message"].(string); f.Code == nil && ok { // method.call: a frame in an envelope
+			var inner frame
+			if json.Unmarshal([]byte(text), &inner) == nil && inner.Error != nil {
+				return out, inner.Error
+			}
+		}
 		if f.Code == nil {
 			f.Code = fmt.Sprint(resp.StatusCode)
 		}

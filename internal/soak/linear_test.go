@@ -1,0 +1,286 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/audit"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/random"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store/mongo"
+	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/store/sqlite"
+	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
+)
+
+// world is two services on one store, as two nodes have them, with a clock that
+// jumps when the test says so. Nothing of it is a stand-in for what is tested:
+// stores, services and settings are the real ones.
+type world struct {
+	nodes [2]*twofactor.Service
+	store accounts.Store
+	ahead atomic.Int64 // of the real clock, nanoseconds
+}
+
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+
+// deps is what a service needs besides its store: it notes codes for whoever asked.
+type deps struct{}
+
+type codeKey struct{}
+
+func (deps) SendCode(ctx context.Context, m twofactor.CodeMail) error {
+	if p, ok := ctx.Value(codeKey{}).(*string); ok {
+		*p = m.Code.Reveal()
+	}
+	return nil
+}
+func (deps) SendNotice(context.Context, twofactor.Notice) error { return nil }
+func (deps) VerifyPassword(context.Context, *user.User, string) (bool, error) {
+	return false, errors.New("no passwords here")
+}
+func (deps) Publish(feed.Event) {}
+func (deps) Record(audit.Event) {}
+
+type fullStore interface {
+	accounts.Store
+	twofactor.Store
+	settings.Store
+}
+
+func newWorld(t *testing.T, stores ...fullStore) *world {
+	t.Helper()
+	key, err := secret.NewKey(secret.Generate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{store: stores[0]}
+	for i := range w.nodes {
+		st := stores[i%len(stores)]
+		config, err := settings.New(settings.Options{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := config.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for id, v := range map[string]any{settings.TwoFactorWrongPerHour: 100, settings.TwoFactorMailsPerHour: 100, settings.TwoFactorMailsPerAddress: 10000, settings.TwoFactorRememberFor: 0} {
+			if _, err := config.Save(t.Context(), []settings.Change{{ID: id, Value: v}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		svc, err := twofactor.New(twofactor.Options{Store: st, Settings: config, Key: key, Mailer: deps{}, Passwords: deps{},
+			MailLimit: ratelimit.New(ratelimit.Options{}), Feed: deps{}, Audit: deps{}, Issuer: "Soak", Now: w.now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(svc.Close)
+		w.nodes[i] = svc
+	}
+	return w
+}
+
+// do is one operation of a client: "send", "submit" with a code, or "jump", after
+// which every code is dead.
+type do struct {
+	op   string
+	code string
+}
+
+// mailState is what a sequential server would know: the live codes, and how many
+// answers were counted against them.
+type mailState struct {
+	live  string // codes, each with a comma
+	tries int
+}
+
+// mailModel accepts what a correct server may do. A refusal of a good code is
+// always allowed (who lost a race is refused) and counts as an answer; success
+// needs a code that is alive at that moment, in a set with answers left, and ends
+// the set. So a code that is good twice, after its end, after five answers or
+// after another code's success has no place in any order.
+var mailModel = porcupine.Model{
+	Init: func() any { return mailState{} },
+	Step: func(state, input, output any) (bool, any) {
+		s, in, out := state.(mailState), input.(do), output.(string)
+		switch in.op {
+		case "send":
+			if out == "" {
+				return true, s
+			}
+			if s.live == "" || s.tries >= 5 {
+				s = mailState{}
+			}
+			s.live += out + ","
+			return true, s
+		case "jump":
+			return true, mailState{}
+		}
+		if out == "ok" {
+			return contains(s.live, in.code) && s.tries < 5, mailState{}
+		}
+		if s.live != "" {
+			s.tries++
+		}
+		return true, s
+	},
+	DescribeOperation: func(input, output any) string { return fmt.Sprint(input, " → ", output) },
+}
+
+func contains(live, c string) bool {
+	for ; len(live) >= 7; live = live[7:] {
+		if live[:6] == c {
+			return true
+		}
+	}
+	return false
+}
+
+// TestSoakLinearizable (security S107): clients on two nodes ask for codes, answer
+// right and wrong and let time jump past the codes' end; the history of each round
+// must be one that a single, sequential server could have had.
+func TestSoakLinearizable(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) {
+		st, err := sqlite.Open(t.TempDir(), sqlite.Options{Server: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		histories(t, newWorld(t, st))
+	})
+	t.Run("mongo", func(t *testing.T) {
+		uri := mongotest.Start(t)
+		var both []fullStore
+		for range 2 {
+			st, err := mongo.Open(t.Context(), uri, mongo.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer st.Close()
+			both = append(both, st)
+		}
+		histories(t, newWorld(t, both...))
+	})
+}
+
+func histories(t *testing.T, w *world) {
+	chance := dice(t)
+	n, operations, good, unknown := rounds(10, 400), 0, 0, 0
+	for round := range n {
+		a, err := addUser(t.Context(), w.store, fmt.Sprint("u", round, "x", random.ID()[:4]), withEmail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := w.store.UserByID(t.Context(), a.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := w.history(t, u, chance, 20, 2)
+		for _, o := range h {
+			if o.Output == "ok" {
+				good++
+			}
+		}
+		operations += len(h)
+		switch porcupine.CheckOperationsTimeout(mailModel, h, 5*time.Second) {
+		case porcupine.Illegal:
+			for _, o := range h {
+				t.Logf("%d–%d client %d: %v → %v", o.Call, o.Return, o.ClientId, o.Input, o.Output)
+			}
+			t.Fatalf("round %d has no sequential order", round)
+		case porcupine.Unknown:
+			unknown++
+		}
+	}
+	if good == 0 {
+		t.Error("no code was ever good: the histories say nothing")
+	}
+	if unknown > n/10 {
+		t.Errorf("%d of %d histories could not be decided in time", unknown, n)
+	}
+	t.Logf("%d histories, %d operations of 20 clients on two nodes, %d good answers: linearizable (%d undecided)", n, operations, good, unknown)
+}
+
+// history lets clients work at once and writes down what they did and saw.
+func (w *world) history(t *testing.T, u *user.User, chance *rand.Rand, clients, each int) []porcupine.Operation {
+	var (
+		mu    sync.Mutex
+		known []string
+		h     []porcupine.Operation
+		wg    sync.WaitGroup
+		begin = time.Now()
+		gate  = make(chan struct{})
+	)
+	for client := range clients {
+		roll := rand.New(rand.NewPCG(chance.Uint64(), chance.Uint64()))
+		wg.Go(func() {
+			<-gate
+			for range each {
+				mu.Lock()
+				in := do{op: "submit", code: random.Digits(6)}
+				switch n := roll.IntN(40); {
+				case n < 14 || len(known) == 0:
+					in = do{op: "send"}
+				case n == 14:
+					in = do{op: "jump"}
+				case n < 38:
+					in.code = known[max(0, len(known)-1-roll.IntN(2))]
+				}
+				mu.Unlock()
+				o := porcupine.Operation{ClientId: client, Input: in, Call: int64(time.Since(begin))}
+				o.Output = w.play(t, u, in, client%2)
+				o.Return = int64(time.Since(begin))
+				mu.Lock()
+				h = append(h, o)
+				if out := o.Output.(string); in.op == "send" && out != "" {
+					known = append(known, out)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	close(gate)
+	wg.Wait()
+	return h
+}
+
+func (w *world) play(t *testing.T, u *user.User, in do, node int) string {
+	svc := w.nodes[node]
+	switch in.op {
+	case "jump":
+		w.ahead.Add(int64(601 * time.Second))
+		return ""
+	case "send":
+		var got string
+		_, err := svc.SendCode(context.WithValue(t.Context(), codeKey{}, &got), twofactor.Request{User: u}, u.Username)
+		if err != nil {
+			if _, ok := fault.From(err); !ok {
+				t.Errorf("send: %v", err)
+			}
+		}
+		return got
+	}
+	// A refused answer may mail a new code, which nobody here learns: see Prepare.
+	err := svc.Check(t.Context(), twofactor.Request{User: u, Policy: twofactor.Fresh, Code: in.code, Method: "email", HasCode: true})
+	if err == nil {
+		return "ok"
+	}
+	if _, ok := fault.From(err); !ok {
+		t.Errorf("submit: %v", err)
+	}
+	return "refused"
+}
