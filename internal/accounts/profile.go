@@ -136,6 +136,9 @@ func (s *Service) presenceChange(c Profile, change *user.Change) error {
 		default:
 			return ErrStatus
 		}
+		if *c.Status == "offline" && !s.set.Bool(settings.AllowInvisible) {
+			return ErrNotAllowed // as setUserStatus: nobody becomes invisible by another door
+		}
 		change.StatusDefault = c.Status
 	}
 	if c.StatusText != nil {

@@ -154,11 +154,13 @@ func TestProfileRefusals(t *testing.T) {
 	for id, c := range map[string]accounts.Profile{
 		settings.AllowRealNameChange: {Name: ptr("X")}, settings.AllowUsernameChange: {Username: ptr("free")}, settings.AllowEmailChange: {Email: ptr("free@x.com")},
 		settings.AllowPasswordChange: {Password: plain(t, "another")}, settings.AllowStatusChange: {StatusText: ptr("x")}, settings.AllowProfileChange: {Status: ptr("away")},
+		settings.AllowInvisible: {Status: ptr("offline")},
 	} {
 		w.with(id, false)
 		if _, err := w.save(l, c); !errors.Is(err, accounts.ErrNotAllowed) {
 			t.Errorf("%s: %v", id, err)
 		}
+		w.with(id, true) // each by itself: one that forbids everything would answer for the rest
 	}
 }
 
