@@ -35,13 +35,16 @@ func (p *program) userCreate(args []string) int {
 		return code
 	}
 	var missing []string
-	for flag, there := range map[string]bool{"--username": u.Username != "", "--email": u.Email != "", "--password-stdin": fromStdin} {
-		if !there {
-			missing = append(missing, flag)
+	for _, f := range []struct {
+		flag  string
+		there bool
+	}{{"--username", u.Username != ""}, {"--email", u.Email != ""}, {"--password-stdin", fromStdin}} {
+		if !f.there {
+			missing = append(missing, f.flag)
 		}
 	}
 	if len(missing) > 0 {
-		fmt.Fprintf(p.stderr, "ddpserver user create: %s is missing; `ddpserver user create --help` lists the flags\n", strings.Join(missing, " and "))
+		fmt.Fprintf(p.stderr, "ddpserver user create: missing %s; `ddpserver user create --help` lists the flags\n", strings.Join(missing, ", "))
 		return exitUsage
 	}
 	password, err := readPassword(p.stdin)
