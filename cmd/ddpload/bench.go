@@ -96,7 +96,7 @@ func figures(big int) []load.Scenario {
 		{Name: "idle", Limit: 10, Do: idle, NoFloor: true, Adjust: func(r *load.Run) { r.Conns, r.Warm, r.For = big, 3*time.Second, 20*time.Second }},
 		{Name: "idle-30-subs", Limit: 20, Do: idle, NoFloor: true, Adjust: func(r *load.Run) {
 			room(r)
-			r.Conns, r.Subs, r.SubParams, r.Warm, r.For = min(2000, big), 30, `["GENERAL/event-%d",false]`, 3*time.Second, 5*time.Second
+			r.Conns, r.Streams, r.Warm, r.For = min(2000, big), load.ClientStreams(), 3*time.Second, 5*time.Second
 		}},
 		{Name: "idle-deflate", Limit: 11, Do: idle, NoFloor: true, Adjust: func(r *load.Run) {
 			r.Conns, r.Deflate, r.Warm, r.For = min(2000, big), true, 3*time.Second, 5*time.Second

@@ -94,9 +94,16 @@ func flags(name string, args []string) (r load.Run, asJSON bool, err error) {
 	fs.StringVar(&r.Token, "token", "", "resume token to log in with, %d for the connection's number; empty: logged out")
 	fs.IntVar(&r.Users, "users", 10000, "accounts that there are tokens of")
 	fs.StringVar(&r.Sub, "sub", "meteor_autoupdate_clientVersions", "publication")
-	fs.StringVar(&r.SubParams, "sub-params", "[null]", "its parameters as a JSON array, %d for the subscription's number (idle)")
+	fs.StringVar(&r.SubParams, "sub-params", "[null]", "its parameters as a JSON array")
 	fs.StringVar(&r.Join, "join", "", "joinRoom parameters to call with after the login")
-	fs.IntVar(&r.Subs, "subs", 0, "subscriptions on each idle connection")
+	fs.Func("streams", "collection/event of a stream that each idle connection subscribes to, %d for its number; may be repeated; \"client\" for those of a Rocket.Chat client", func(s string) error {
+		if s == "client" {
+			r.Streams = append(r.Streams, load.ClientStreams()...)
+		} else {
+			r.Streams = append(r.Streams, s)
+		}
+		return nil
+	})
 	fs.IntVar(&r.Burst, "burst", 1, "events published at once")
 	fs.StringVar(&r.Publish, "publish", "stream-notify-room", "method that publishes an event")
 	fs.StringVar(&r.PublishParams, "publish-params", `["GENERAL/user-activity","user0",["user-typing"],{}]`, "its parameters")

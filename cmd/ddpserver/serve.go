@@ -59,6 +59,7 @@ func (p *program) serve(args []string) int {
 			}
 		}
 	}()
+	go tend(ctx, c)
 	if err := a.Run(ctx, hard); err != nil {
 		log.Sync()
 		return p.fail(err)

@@ -93,8 +93,8 @@ func (r Run) FanOut(ctx context.Context) (Report, error) {
 	return rep, errors.Join(err, phaseErr)
 }
 
-// IdleConns holds Conns connections open, logged in with Token, with Subs
-// subscriptions each, and measures memory and the cost of doing nothing.
+// IdleConns holds Conns connections open, logged in with Token, with the
+// subscriptions of Streams each, and measures memory and the cost of doing nothing.
 func (r Run) IdleConns(ctx context.Context) (Report, error) {
 	rep := Report{Scenario: "idle", Unit: "connection", Count: r.Conns}
 	if r.Server.PID == 0 {
@@ -111,8 +111,9 @@ func (r Run) IdleConns(ctx context.Context) (Report, error) {
 	}
 	defer closeAll(clients)
 	err = each(len(clients), 50, func(i int) error {
-		for n := range r.Subs {
-			if _, err := clients[i].Subscribe(r.Sub, numbered(r.SubParams, n)); err != nil {
+		for _, stream := range r.Streams {
+			name, event, _ := strings.Cut(numbered(stream, i), "/")
+			if _, err := clients[i].Subscribe(name, `["`+event+`",false]`); err != nil {
 				return err
 			}
 		}
@@ -226,4 +227,22 @@ func (r Run) SlowReader(ctx context.Context) (Report, error) {
 			return rep, nil
 		}
 	}
+}
+
+// ClientStreams are thirty streams that a Rocket.Chat client subscribes to
+// after the login, for accounts user0, user1, … in room GENERAL.
+func ClientStreams() []string {
+	var out []string
+	for _, s := range []struct{ prefix, events string }{
+		{"stream-notify-all/", "public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom deleteEmojiCustom"},
+		{"stream-notify-logged/", "user-status Users:NameChanged Users:Deleted updateAvatar roles-change permissions-changed updateEmojiCustom deleteEmojiCustom"},
+		{"stream-notify-user/user%d/", "userData message otr webrtc notification rooms-changed subscriptions-changed uiInteraction force_logout"},
+		{"stream-notify-room/GENERAL/", "typing user-activity deleteMessage deleteMessageBulk"},
+		{"stream-room-messages/", "GENERAL"},
+	} {
+		for _, e := range strings.Fields(s.events) {
+			out = append(out, s.prefix+e)
+		}
+	}
+	return out
 }

@@ -32,10 +32,11 @@ type Run struct {
 	Users int
 	// Join, when set, is the parameter of a joinRoom call made after the login.
 	Join string
-	// Sub and SubParams are made on each idle connection Subs times; %d in the
-	// parameters is the number of the subscription.
+	// Sub and SubParams are a subscription.
 	Sub, SubParams string
-	Subs           int
+	// Streams are what each idle connection subscribes to, as collection/event;
+	// %d is the number of the connection.
+	Streams []string
 	// Burst is how many events the publisher of fan-out sends at once.
 	Burst int
 	// Publish and PublishParams are the call that causes one event.

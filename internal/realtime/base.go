@@ -192,7 +192,7 @@ func (b *Base) openUser(ctx context.Context, s *ddp.Subscription, event string) 
 			return err
 		}
 	}
-	b.hub.Join("stream-notify-user/"+event, s)
+	b.hub.joinFor("stream-notify-user/"+event, s)
 	return nil
 }
 

@@ -54,6 +54,13 @@ func (h *Hub) Join(key string, s *ddp.Subscription) (leave func()) {
 	return leave
 }
 
+// joinFor is Join for as long as the subscription lives; there are many of
+// those, and they need less memory.
+func (h *Hub) joinFor(key string, s *ddp.Subscription) {
+	m := h.join(key, s)
+	s.OnStop(func() { h.leave(m) })
+}
+
 func (h *Hub) join(key string, s *ddp.Subscription) *member {
 	m := &member{sub: s, login: s.Login()}
 	for {

@@ -18,6 +18,9 @@ import (
 //   - What a reader found is put in only if no commit ended, or was under way,
 //     since before it asked (the ticket).
 //
+// What an operator changes with other tools is seen within entryAge: an account
+// is not believed longer than that.
+//
 // Its accounts are never changed; callers get copies. It holds two generations:
 // when the young one is full or old, it becomes the old one, and what nobody
 // asked for since is dropped.
@@ -31,22 +34,30 @@ type userCache struct {
 
 // generation holds accounts by id and by the hashes of their login tokens.
 type generation struct {
-	byID    map[string]*user.User
-	byToken map[string]*user.User
+	byID    map[string]*entry
+	byToken map[string]*entry
+}
+
+// entry is an account and when it was read.
+type entry struct {
+	*user.User
+	at time.Time
 }
 
 const (
 	// generationSize is how many accounts a generation holds, each of about 1 KiB.
-	generationSize = 4096
+	generationSize = 2048
 	// generationAge is after what time an account that nobody asked for is on its way out.
 	generationAge = 2 * time.Minute
+	// entryAge is how long an account may be handed out before it is read again.
+	entryAge = 20 * time.Second
 )
 
 func newGeneration() generation {
-	return generation{byID: map[string]*user.User{}, byToken: map[string]*user.User{}}
+	return generation{byID: map[string]*entry{}, byToken: map[string]*entry{}}
 }
 
-func (g *generation) add(u *user.User) {
+func (g *generation) add(u *entry) {
 	g.byID[u.ID] = u
 	if r := u.Services.Resume; r != nil {
 		for i := range r.LoginTokens {
@@ -74,32 +85,34 @@ func (g *generation) remove(id string) {
 func (c *userCache) get(id string, now time.Time) (u *user.User, ticket uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if u = c.young.byID[id]; u == nil {
-		u = c.rescue(c.old.byID[id], now)
-	}
-	return u, c.commits
+	return c.found(c.young.byID[id], c.old.byID[id], now), c.commits
 }
 
 // getToken finds an account by the hash of a login token.
 func (c *userCache) getToken(hash string, now time.Time) (u *user.User, ticket uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if u = c.young.byToken[hash]; u == nil {
-		u = c.rescue(c.old.byToken[hash], now)
-	}
-	return u, c.commits
+	return c.found(c.young.byToken[hash], c.old.byToken[hash], now), c.commits
 }
 
-// rescue moves an account that is asked for into the young generation.
-func (c *userCache) rescue(u *user.User, now time.Time) *user.User {
-	if u != nil {
-		c.old.remove(u.ID)
-		c.add(u, now)
+// found is what either generation has, unless it was read too long ago. An
+// account that is asked for moves into the young generation.
+func (c *userCache) found(young, old *entry, now time.Time) *user.User {
+	e := young
+	if e == nil {
+		e = old
 	}
-	return u
+	if e == nil || now.Sub(e.at) > entryAge {
+		return nil
+	}
+	if young == nil {
+		c.old.remove(e.ID)
+		c.add(e, now)
+	}
+	return e.User
 }
 
-func (c *userCache) add(u *user.User, now time.Time) {
+func (c *userCache) add(u *entry, now time.Time) {
 	if c.young.byID == nil || len(c.young.byID) >= generationSize || now.Sub(c.born) > generationAge {
 		c.old, c.young, c.born = c.young, newGeneration(), now
 	}
@@ -112,7 +125,7 @@ func (c *userCache) put(u *user.User, ticket uint64, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.committing && ticket == c.commits {
-		c.add(u, now)
+		c.add(&entry{User: u, at: now}, now)
 	}
 }
 

@@ -143,6 +143,34 @@ func TestCacheGenerations(t *testing.T) {
 	}
 }
 
+// TestCacheBelievesNobodyForLong: an account that somebody changed with other
+// tools is read again although it is asked for all the time.
+func TestCacheBelievesNobodyForLong(t *testing.T) {
+	s := openHere(t, Options{Server: true})
+	now := time.UnixMilli(1)
+	s.now = func() time.Time { return now }
+	if err := s.CreateUser(t.Context(), &user.User{ID: "u", CreatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.UserByID(t.Context(), "u"); err != nil {
+		t.Fatal(err)
+	}
+	// Nothing of this store touches the account.
+	if err := s.update(t.Context(), func(tx *tx) error { return tx.exec(`DELETE FROM users WHERE id = 'u'`) }); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if _, err := s.UserByID(t.Context(), "u"); err != nil {
+			t.Fatalf("not from memory: %v", err)
+		}
+		now = now.Add(entryAge / 4)
+	}
+	now = now.Add(time.Second)
+	if u, err := s.UserByID(t.Context(), "u"); !errors.Is(err, dberr.NotFound) {
+		t.Errorf("still %v, %v", u, err)
+	}
+}
+
 // TestOnlyTheServerChangesAccounts: what runs beside a server may add, so that
 // the server's memory stays right.
 func TestOnlyTheServerChangesAccounts(t *testing.T) {
