@@ -423,7 +423,7 @@ func (a *device) act(_ string, c *conn) error {
 		}
 		a.on, a.doubt, a.spent, a.unknown = true, "", nil, false
 		did("app on")
-	case a.unknown:
+	case a.unknown || len(a.who.backup) == 0:
 		return a.off(c, a.who.nextStep())
 	case len(a.who.backup) <= 2:
 		return a.off(c, a.who.backup[0])
