@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -106,6 +107,8 @@ type hasher struct {
 	dummy []byte
 	// places are the running hash and those that wait; turn is the one that runs.
 	places, turn chan struct{}
+	// work counts the rounds of bcrypt that were really done.
+	work atomic.Uint64
 }
 
 func newHasher(cost int) (*hasher, error) {
@@ -133,6 +136,21 @@ func (s *Service) Hashing() (running, waiting int) {
 	return running, max(0, len(s.hasher.places)-running)
 }
 
+// HashWork is the number of bcrypt rounds done so far, for metrics. It is also how
+// a test sees that two refusals cost the same, which no clock of a shared
+// machine can tell.
+func (s *Service) HashWork() uint64 { return s.hasher.work.Load() }
+
+// compare is bcrypt's comparison, counted when it was one: broken hashes are
+// refused without any work.
+func (h *hasher) compare(hash []byte, p Password) error {
+	err := bcrypt.CompareHashAndPassword(hash, []byte(p.digest))
+	if cost, costErr := bcrypt.Cost(hash); costErr == nil && (err == nil || errors.Is(err, bcrypt.ErrMismatchedHashAndPassword)) {
+		h.work.Add(1 << cost)
+	}
+	return err
+}
+
 // enter waits for the caller's turn; leave ends it. A full queue is refused at
 // once with too-many-requests.
 func (h *hasher) enter(ctx context.Context) (leave func(), err error) {
@@ -158,6 +176,7 @@ func (h *hasher) hash(ctx context.Context, p Password) (string, error) {
 	}
 	defer leave()
 	b, err := bcrypt.GenerateFromPassword([]byte(p.digest), h.cost)
+	h.work.Add(1 << h.cost)
 	return string(b), err
 }
 
@@ -174,7 +193,7 @@ func (h *hasher) matches(ctx context.Context, stored string, p Password) (bool, 
 	if cost, err := bcrypt.Cost(use); err != nil || cost > maxCost || p.IsZero() {
 		use, usable = h.dummy, false
 	}
-	err = bcrypt.CompareHashAndPassword(use, []byte(p.digest))
+	err = h.compare(use, p)
 	switch {
 	case err == nil:
 		return usable, nil
@@ -185,7 +204,7 @@ func (h *hasher) matches(ctx context.Context, stored string, p Password) (bool, 
 	}
 	// The stored text looked like a hash and is none: hostile or broken data. Spend
 	// the time of a comparison all the same.
-	_ = bcrypt.CompareHashAndPassword(h.dummy, []byte(p.digest))
+	_ = h.compare(h.dummy, p)
 	return false, nil
 }
 
