@@ -30,6 +30,7 @@ func (a *App) buildMetrics(context.Context) error {
 	})
 	m.Gauge("sockjs_sessions", "SockJS sessions that poll.", func() float64 { return float64(a.sockjs.Len()) })
 	m.Gauge("hashing_running", "Passwords that are being hashed.", func() float64 { r, _ := a.accounts.Hashing(); return float64(r) })
+	m.Counter("hashing_rounds_total", "Rounds of bcrypt done.", func() float64 { return float64(a.accounts.HashWork()) })
 	m.Gauge("hashing_waiting", "Calls that wait for their turn to hash a password.", func() float64 { _, w := a.accounts.Hashing(); return float64(w) })
 	if a.auditLog != nil {
 		m.Counter("audit_events_total", "Audit events written.", func() float64 { w, _, _ := a.auditLog.Stats(); return float64(w) })
