@@ -122,8 +122,9 @@ func (a *App) newOutbox() (*mail.Outbox, error) {
 			}
 			return a.cfg.MailFrom
 		},
-		Site:    func() string { return a.settings.String(settings.SiteName) },
-		Observe: func(outcome string) { a.metrics.Mail.Add(outcome, 1) },
+		Site:      func() string { return a.settings.String(settings.SiteName) },
+		PlainText: func() bool { return a.settings.Bool(settings.PlainTextMail) },
+		Observe:   func(outcome string) { a.metrics.Mail.Add(outcome, 1) },
 	})
 }
 

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type world struct {
 	*mail.Outbox
+	plain   atomic.Bool // what the setting of plain mails says
 	store   mail.Store
 	logs    *observer.ObservedLogs
 	outcome chan string
@@ -46,7 +47,7 @@ func newWorld(t *testing.T, transport *mail.Transport, store mail.Store) *world 
 	w.set(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	w.Outbox, err = mail.New(mail.Options{
 		Store: store, Key: key, Transport: transport, Logger: zap.New(core),
-		From: func() string { return "ddpserver@example.org" }, Site: func() string { return "Example" },
+		From: func() string { return "ddpserver@example.org" }, Site: func() string { return "Example" }, PlainText: w.plain.Load,
 		Observe: func(o string) { w.outcome <- o }, Now: func() time.Time { return *w.clock.Load() },
 	})
 	if err != nil {
@@ -118,6 +119,28 @@ func TestRunDeliversEachRecipientItsOwnCopy(t *testing.T) {
 		if line := e.Message + " " + strings.Join(fields(e), " "); strings.Contains(line, "012345") || strings.Contains(line, "ada@") {
 			t.Errorf("log line shows a code or an address: %s", line)
 		}
+	}
+}
+
+func TestPlainTextMail(t *testing.T) {
+	srv := mailtest.Start(t, mailtest.Options{})
+	w := newWorld(t, mustParse(t, srv.URL()), storetest.OpenSQLite(t))
+	w.plain.Store(true)
+	w.sendCode(t, "ada@example.org")
+	if got := w.step(t); got != "sent" {
+		t.Fatal(got, w.logs.All())
+	}
+	w.plain.Store(false)
+	w.sendCode(t, "ada@example.org")
+	if got := w.step(t); got != "sent" {
+		t.Fatal(got, w.logs.All())
+	}
+	mails := srv.Wait(t, 2)
+	if m := mails[0]; m.HTML != "" || m.Code() != "012345" || !strings.HasPrefix(m.Header.Get("Content-Type"), "text/plain") {
+		t.Errorf("not a plain mail:\n%s", m.Raw)
+	}
+	if mails[1].HTML == "" {
+		t.Errorf("the setting outlived its change:\n%s", mails[1].Raw)
 	}
 }
 

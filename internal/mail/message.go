@@ -41,7 +41,8 @@ type letter struct {
 	To      string `json:"to"`
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
-	HTML    string `json:"html"`
+	// HTML is empty in a mail of plain text.
+	HTML string `json:"html"`
 }
 
 // sealPurpose binds sealed letters to the outbox.
@@ -71,6 +72,9 @@ func (o *Outbox) Send(ctx context.Context, m Message) error {
 	subject, text, html, err := render(m.Template, o.site(), m.Data)
 	if err != nil {
 		return err
+	}
+	if o.plainText() {
+		html = ""
 	}
 	for _, to := range good {
 		plain, err := json.Marshal(letter{From: o.from(), To: to, Subject: subject, Text: text, HTML: html})

@@ -46,7 +46,9 @@ type Options struct {
 	Transport *Transport
 	// From and Site are asked at every mail, since settings may change them.
 	From, Site func() string
-	Logger     *zap.Logger
+	// PlainText, asked likewise, leaves the HTML part out. It may be nil.
+	PlainText func() bool
+	Logger    *zap.Logger
 	// Max items wait at most; Workers deliver at once.
 	Max, Workers int
 	// Node names this server among those that share the store.
@@ -64,6 +66,7 @@ type Outbox struct {
 	key          *secret.Key
 	transport    *Transport
 	from, site   func() string
+	plainText    func() bool
 	log          *zap.Logger
 	max, workers int
 	node         string
@@ -79,11 +82,14 @@ func New(opts Options) (*Outbox, error) {
 	}
 	o := &Outbox{
 		store: opts.Store, key: opts.Key, transport: opts.Transport, from: opts.From, site: opts.Site,
-		log: opts.Logger, max: opts.Max, workers: opts.Workers, node: opts.Node, observe: opts.Observe, now: opts.Now,
+		plainText: opts.PlainText, log: opts.Logger, max: opts.Max, workers: opts.Workers, node: opts.Node, observe: opts.Observe, now: opts.Now,
 		bell: make(chan struct{}, 1),
 	}
 	if o.log == nil {
 		o.log = zap.NewNop()
+	}
+	if o.plainText == nil {
+		o.plainText = func() bool { return false }
 	}
 	if o.max <= 0 {
 		o.max = DefaultMax

@@ -145,7 +145,9 @@ func (t *Transport) deliver(ctx context.Context, it Item, l letter) (where strin
 	// The same id at every try lets a receiver recognise a second copy after a crash.
 	m.SetMessageIDWithValue(it.ID + "@" + domainOf(l.From))
 	m.SetBodyString(gomail.TypeTextPlain, l.Text)
-	m.AddAlternativeString(gomail.TypeTextHTML, l.HTML)
+	if l.HTML != "" {
+		m.AddAlternativeString(gomail.TypeTextHTML, l.HTML)
+	}
 	if t.smtp == nil {
 		return t.write(it, m)
 	}

@@ -236,16 +236,21 @@ func (c *session) Data(r io.Reader) error {
 func (c *session) Reset()        { c.from, c.to = "", "" }
 func (c *session) Logout() error { return nil }
 
-// Read parses a message, for instance the bytes of an .eml file.
+// Read parses a message, for instance the bytes of an .eml file: one of plain
+// text, or one with alternatives.
 func Read(raw []byte) (Mail, error) {
 	msg, err := mail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
 		return Mail{}, err
 	}
 	m := Mail{Header: msg.Header, Raw: string(raw), To: strings.Trim(msg.Header.Get("To"), "<>")}
-	_, params, err := mime.ParseMediaType(msg.Header.Get("Content-Type"))
+	kind, params, err := mime.ParseMediaType(msg.Header.Get("Content-Type"))
 	if err != nil {
 		return Mail{}, err
+	}
+	if kind == "text/plain" {
+		m.Text, err = text(msg.Header.Get("Content-Transfer-Encoding"), msg.Body)
+		return m, err
 	}
 	parts := multipart.NewReader(msg.Body, params["boundary"])
 	for {
@@ -256,20 +261,25 @@ func Read(raw []byte) (Mail, error) {
 		if err != nil {
 			return Mail{}, err
 		}
-		var body io.Reader = p
-		if strings.EqualFold(p.Header.Get("Content-Transfer-Encoding"), "quoted-printable") {
-			body = quotedprintable.NewReader(p)
-		}
-		b, err := io.ReadAll(body)
+		body, err := text(p.Header.Get("Content-Transfer-Encoding"), p)
 		if err != nil {
 			return Mail{}, err
 		}
 		if strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
-			m.HTML = string(b)
+			m.HTML = body
 		} else {
-			m.Text = string(b)
+			m.Text = body
 		}
 	}
+}
+
+// text reads a body out of its transfer encoding.
+func text(encoding string, body io.Reader) (string, error) {
+	if strings.EqualFold(encoding, "quoted-printable") {
+		body = quotedprintable.NewReader(body)
+	}
+	b, err := io.ReadAll(body)
+	return string(b), err
 }
 
 // certificate makes an authority of one certificate for 127.0.0.1.
