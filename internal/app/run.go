@@ -51,9 +51,9 @@ func (p *part) end() error {
 // returns, no goroutine of the App is left and the store is closed. An App runs once.
 //
 // Order of the start: mail outbox, events of other nodes, settings, sweeping of
-// tokens, presence, HTTP, and readiness last. Order of the stop: readiness, accepting,
+// tokens, presence, rechecks, HTTP, and readiness last. Order of the stop: readiness, accepting,
 // sessions (running calls may finish within the grace period, then 1001),
-// presence, sweeping, hub, mail, store, audit stream.
+// rechecks, presence, sweeping, hub, mail, store, audit stream.
 func (a *App) Run(ctx, hard context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 	failed := make(chan error, 8)
@@ -63,6 +63,7 @@ func (a *App) Run(ctx, hard context.Context) (err error) {
 		a.start("settings", failed, a.settings.Run),
 		a.start("accounts", failed, a.accounts.Run),
 		a.start("presence", failed, a.presence.Run),
+		a.start("rechecks", failed, a.base.Run),
 	}
 	defer func() {
 		for i := len(parts) - 1; i >= 0; i-- {

@@ -426,6 +426,64 @@ func TestTokensRevoked(t *testing.T) {
 	})
 }
 
+// What nobody told the hub of has its effect within a minute all the same: a
+// token or an account that was removed, or an account that was deactivated, in
+// the database (A20, S044, S109). Everybody else stays.
+func TestRechecks(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = w.base.Run(ctx) })
+		defer running.Wait()
+		defer stop()
+		off := false
+		for name, change := range map[string]func(id string) error{
+			"token removed": func(id string) error {
+				_, err := w.store.UpdateUser(ctx, id, user.Change{RemoveTokens: true, At: time.Now()})
+				return err
+			},
+			"deactivated": func(id string) error {
+				_, err := w.store.UpdateUser(ctx, id, user.Change{Active: &off, At: time.Now()})
+				return err
+			},
+			"deleted": func(id string) error { return w.store.DeleteUser(ctx, id) },
+		} {
+			name = strings.ReplaceAll(name, " ", "-")
+			u := w.user(name)
+			c, other := w.as(name), w.as(w.user("other-"+name).Username)
+			if err := change(u.ID); err != nil {
+				t.Fatal(err)
+			}
+			var quiet sync.WaitGroup
+			quiet.Go(func() {
+				if other.ends(time.Minute) {
+					t.Errorf("%s: somebody else's connection ended", name)
+				}
+			})
+			if !c.ends(time.Minute) {
+				t.Errorf("%s: the connection is still open after a minute", name)
+			}
+			quiet.Wait()
+		}
+	})
+}
+
+// ends answers pings for a while and tells whether the server ended the connection.
+func (c *client) ends(within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	for {
+		text, ok, code := c.conn.Next(ctx.Done())
+		switch {
+		case !ok:
+			return code != 0
+		case strings.Contains(text, `"msg":"ping"`):
+			c.send(`{"msg":"pong"}`)
+		}
+	}
+}
+
 // A handler of events that panics keeps nobody from the news.
 func TestEventHandlerPanics(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

@@ -46,6 +46,7 @@ type world struct {
 	settings *settings.Service
 	limiter  *ratelimit.Limiter
 	hub      *realtime.Hub
+	base     *realtime.Base // idle until a test runs it
 	accounts *accounts.Service
 	factors  *twofactor.Service
 	chat     *chat.Service
@@ -98,6 +99,7 @@ func newNode(t testing.TB, node string, db store.Store, rawKey []byte, events fe
 	})
 	check(err)
 	base := realtime.NewBase(w.hub, realtime.BaseOptions{Users: w.accounts, Settings: w.settings, Version: "1.0.0"})
+	w.base = base
 	w.hub.Register(base)
 	check(w.settings.Load(t.Context()))
 	w.factors, err = twofactor.New(twofactor.Options{

@@ -141,21 +141,24 @@ func (o *own) follow(ctx context.Context, s *ddp.Subscription) error {
 	return err
 }
 
-// refresh pushes what changed of an account to those who are logged in as it.
-func (o *own) refresh(id string) {
+// refresh pushes what changed of an account to those who are logged in as it. It
+// is false when the account could not be read.
+func (o *own) refresh(id string) bool {
 	o.mu.Lock()
 	w := o.byID[id]
 	o.mu.Unlock()
 	if w == nil {
-		return
+		return true
 	}
 	roles, dead := o.push(w)
-	if dead != nil {
-		o.closeTokens(id, dead)
+	if dead == nil {
+		return false
 	}
+	o.closeTokens(id, dead)
 	if roles {
 		o.hub.Recheck(id)
 	}
+	return true
 }
 
 // push reads the account and sends the difference. roles tells that the rights
@@ -216,18 +219,23 @@ func (o *own) pushData(id string, changed ejson.Doc, cleared []string) {
 
 // refreshAll reads every watched account anew, after events may have been missed.
 func (o *own) refreshAll(ctx context.Context) {
-	o.mu.Lock()
-	ids := make([]string, 0, len(o.byID))
-	for id := range o.byID {
-		ids = append(ids, id)
-	}
-	o.mu.Unlock()
-	for _, id := range ids {
+	for _, id := range o.ids() {
 		if ctx.Err() != nil {
 			return
 		}
 		o.refresh(id)
 	}
+}
+
+// ids are the accounts that somebody on this node is logged in as.
+func (o *own) ids() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ids := make([]string, 0, len(o.byID))
+	for id := range o.byID {
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 func (o *own) closeTokens(id string, dead func(string) bool) {
