@@ -101,7 +101,7 @@ func (s *Session) call(it *item, id []byte) {
 	s.srv.stats.calls.Add(-1)
 	f := s.frames()
 	if err == nil && !f.result(id, result) {
-		s.srv.log.Error("method result cannot be encoded", zap.String("method", it.call.Method),
+		s.srv.log.Error("result_not_encoded", zap.String("method", it.call.Method),
 			zap.String("conn", s.ID()), zap.String("type", fmt.Sprintf("%T", result)))
 		err = fault.Internal
 	}
@@ -118,7 +118,7 @@ func (s *Session) call(it *item, id []byte) {
 func (s *Session) invoke(c *rpc.Call) (result any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.srv.log.Error("method panicked", zap.String("method", c.Method), zap.String("conn", s.ID()),
+			s.srv.log.Error("method_panicked", zap.String("method", c.Method), zap.String("conn", s.ID()),
 				zap.Any("panic", p), zap.Stack("stack"))
 			result, err = nil, fault.Internal
 		}

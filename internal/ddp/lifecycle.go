@@ -213,7 +213,7 @@ func (s *Session) leave() {
 func (s *Session) guard(what string, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.srv.log.Error("hook panicked", zap.String("hook", what), zap.String("conn", s.ID()), zap.Any("panic", p), zap.Stack("stack"))
+			s.srv.log.Error("hook_panicked", zap.String("hook", what), zap.String("conn", s.ID()), zap.Any("panic", p), zap.Stack("stack"))
 		}
 	}()
 	f()

@@ -11,10 +11,12 @@ import (
 	"ddpserver/internal/rpc"
 )
 
-// errTooManySubscriptions refuses one more (decisions 8).
-var errTooManyConnections = fault.New("too-many-connections", "Too many connections of this user")
-
-var errTooManySubscriptions = fault.New("too-many-subscriptions", "Too many subscriptions")
+var (
+	// errTooManyConnections refuses a login beyond Limits.PerUser,
+	// errTooManySubscriptions a subscription beyond Limits.Subscriptions (decisions 8).
+	errTooManyConnections   = fault.New("too-many-connections", "Too many connections of this user")
+	errTooManySubscriptions = fault.New("too-many-subscriptions", "Too many subscriptions")
+)
 
 // subscribe runs a sub message (spec meteor-ddp A11).
 func (s *Session) subscribe(it *item) {
@@ -98,7 +100,7 @@ func (s *Session) runPublication(ctx context.Context, p *Subscription) error {
 	err := s.publish(ctx, p)
 	if err != nil {
 		if _, safe := fault.From(err); !safe {
-			s.srv.log.Error("publication failed", zap.String("publication", p.name), zap.String("conn", s.ID()), zap.Error(err))
+			s.srv.log.Error("publication_failed", zap.String("publication", p.name), zap.String("conn", s.ID()), zap.Error(err))
 		}
 		p.Error(err)
 	}
@@ -109,7 +111,7 @@ func (s *Session) runPublication(ctx context.Context, p *Subscription) error {
 func (s *Session) publish(ctx context.Context, p *Subscription) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.srv.log.Error("publication panicked", zap.String("publication", p.name), zap.String("conn", s.ID()),
+			s.srv.log.Error("publication_panicked", zap.String("publication", p.name), zap.String("conn", s.ID()),
 				zap.Any("panic", v), zap.Stack("stack"))
 			err = fault.Internal
 		}

@@ -61,7 +61,7 @@ func (o *Outbox) Send(ctx context.Context, m Message) error {
 	var good []string
 	for _, to := range m.To {
 		if err := CheckAddress(to); err != nil {
-			o.log.Warn("mail not sent to an address that is none", zap.String("to", mask(to)), zap.String("template", m.Template))
+			o.log.Warn("mail_address_invalid", zap.String("to", mask(to)), zap.String("template", m.Template))
 			continue
 		}
 		good = append(good, to)

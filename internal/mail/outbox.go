@@ -158,7 +158,7 @@ func (o *Outbox) drain(ctx context.Context, slots chan struct{}, wg *sync.WaitGr
 		if err != nil {
 			<-slots
 			if !errors.Is(err, dberr.NotFound) && ctx.Err() == nil {
-				o.log.Warn("mail outbox cannot be read", zap.Error(err))
+				o.log.Warn("mail_outbox_unreadable", zap.Error(err))
 			}
 			return
 		}
@@ -187,13 +187,13 @@ func (o *Outbox) attempt(ctx context.Context, it Item) {
 		err = json.Unmarshal([]byte(plain), &l)
 	}
 	if err != nil {
-		log.Error("mail cannot be read and is dropped; was the server key changed?")
+		log.Error("mail_unreadable", zap.String("hint", "it is dropped; was the server key changed?"))
 		o.drop(ctx, it, "unreadable", log)
 		return
 	}
 	log = log.With(zap.String("to", mask(l.To)))
 	if !o.now().Before(it.Expire) {
-		log.Warn("mail expired before it could be delivered")
+		log.Warn("mail_expired")
 		o.drop(ctx, it, "expired", log)
 		return
 	}
@@ -201,16 +201,16 @@ func (o *Outbox) attempt(ctx context.Context, it Item) {
 	switch {
 	case err == nil:
 		if where != "" {
-			log.Info("mail written", zap.String("file", where))
+			log.Info("mail_written", zap.String("file", where))
 		} else {
-			log.Info("mail sent")
+			log.Info("mail_sent")
 		}
 		o.drop(ctx, it, "sent", log)
 	case ctx.Err() != nil:
 		// Shutting down: hand the item back so that the next start sends it at once.
 		o.retry(ctx, it, o.now(), log)
 	case errors.Is(err, errPermanent):
-		log.Warn("mail refused for good", zap.Error(err))
+		log.Warn("mail_refused", zap.Error(err))
 		o.drop(ctx, it, "refused", log)
 	default:
 		o.later(ctx, it, err, log)
@@ -233,11 +233,11 @@ func (o *Outbox) deliver(ctx context.Context, it Item, l letter) (string, error)
 func (o *Outbox) later(ctx context.Context, it Item, cause error, log *zap.Logger) {
 	next := o.now().Add(backoff(it.Tries, errors.Is(cause, errLater)))
 	if !next.Before(it.Expire) {
-		log.Warn("mail given up: it would expire before the next try", zap.Error(cause))
+		log.Warn("mail_expired", zap.String("hint", "it would before the next try"), zap.Error(cause))
 		o.drop(ctx, it, "expired", log)
 		return
 	}
-	log.Warn("mail not delivered, will be tried again", zap.Error(cause), zap.Time("next", next.UTC()))
+	log.Warn("mail_delayed", zap.Error(cause), zap.Time("next", next.UTC()))
 	o.observe("retry")
 	o.retry(ctx, it, next, log)
 }
@@ -263,7 +263,7 @@ func (o *Outbox) drop(ctx context.Context, it Item, outcome string, log *zap.Log
 	ctx, cancel := bookkeeping(ctx)
 	defer cancel()
 	if err := o.store.DeleteMail(ctx, it.ID); err != nil && !errors.Is(err, dberr.NotFound) {
-		log.Error("mail cannot be removed from the outbox and may be sent again", zap.Error(err))
+		log.Error("mail_not_removed", zap.String("hint", "it may be sent again"), zap.Error(err))
 	}
 }
 
@@ -271,6 +271,6 @@ func (o *Outbox) retry(ctx context.Context, it Item, next time.Time, log *zap.Lo
 	ctx, cancel := bookkeeping(ctx)
 	defer cancel()
 	if err := o.store.RetryMail(ctx, it.ID, o.node, next.UTC().Truncate(time.Millisecond)); err != nil && !errors.Is(err, dberr.Conflict) {
-		log.Error("mail cannot be put back and waits for its lease to end", zap.Error(err))
+		log.Error("mail_not_put_back", zap.String("hint", "it waits for its lease to end"), zap.Error(err))
 	}
 }

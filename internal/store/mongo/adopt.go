@@ -68,7 +68,7 @@ func (s *Store) setKey(ctx context.Context, id bson.RawValue, key string, value 
 	err = failure(err)
 	if errors.Is(err, dberr.DuplicateUsername) || errors.Is(err, dberr.DuplicateEmail) {
 		name, _ := id.StringValueOK()
-		s.log.Warn("adopted account has the same name or address as another", zap.String("user_id", name), zap.String("key", key))
+		s.log.Warn("adopted_key_taken", zap.String("collection", s.users.Name()), zap.String("id", name), zap.String("field", key))
 		return nil
 	}
 	return err

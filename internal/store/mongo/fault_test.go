@@ -479,7 +479,7 @@ func TestAdopt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	clashes := logs.FilterField(zap.String("user_id", "2")).Len() + logs.FilterField(zap.String("user_id", "1")).Len()
+	clashes := logs.FilterField(zap.String("id", "2")).Len() + logs.FilterField(zap.String("id", "1")).Len()
 	if clashes != 2 || logs.Len() != 2 {
 		t.Errorf("reported %v, want the clash of Ann and ann at each start", logs.All())
 	}
