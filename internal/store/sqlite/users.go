@@ -56,7 +56,6 @@ const (
 type tokenRow struct {
 	kind  tokenKind
 	token string
-	at    int64 // 0: none
 }
 
 const (
