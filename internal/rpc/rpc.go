@@ -88,8 +88,8 @@ type Call struct {
 }
 
 // Bind decodes the parameters into dst, in order. Parameters beyond dst are
-// refused, missing ones too unless the destination is an *ejson.Optional-style
-// pointer to pointer; a mismatch is fault.MatchFailed (see ejson.BindArray).
+// refused, missing ones too unless the destination is a pointer to a pointer,
+// which stays nil then; a mismatch is fault.MatchFailed (see ejson.BindArray).
 // A lone null stands for no parameters at all, as several clients send it.
 func (c *Call) Bind(dst ...any) error {
 	if err := ejson.BindArray(c.Params, dst...); err != nil {

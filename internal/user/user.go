@@ -2,8 +2,9 @@
 // (spec rocketchat-2fa 7, meteor-ddp D8) that both stores keep and that a dump
 // of an existing database already has.
 //
-// It holds values and look-ups inside one document only; it does not store,
-// check or change anything, and imports nothing of ours.
+// It holds values, look-ups inside one document, and the meaning of a change of
+// one (Change); it stores nothing, decides nobody's rights, and imports nothing
+// of ours.
 package user
 
 import (
