@@ -101,10 +101,12 @@ func (s *Service) ProvePassword(ctx context.Context, p *rpc.Peer, u *user.User, 
 // compare is the only place that compares passwords of logins. u is nil for an
 // unknown account.
 func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, account string, pw Password) error {
-	try, err := s.begin(account, p.Address)
+	try, err := s.begin(ctx, account, p.Address)
 	if err != nil {
 		return err
 	}
+	wrong := true
+	defer func() { try.end(wrong) }()
 	stored := ""
 	if u != nil {
 		stored = u.Bcrypt()
@@ -112,10 +114,10 @@ func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, accoun
 	ok, err := s.hasher.matches(ctx, stored, pw)
 	switch {
 	case err != nil:
-		try.takeBack()
+		wrong = false // nothing was compared
 		return err
 	case ok && u.IsActive():
-		try.takeBack()
+		wrong = false
 		return nil
 	case s.set.Bool(settings.AmbiguousErrors):
 		return ErrCredentials
@@ -160,6 +162,9 @@ func (s *Service) resume(ctx context.Context, token string) (*user.User, Issued,
 	case !u.IsActive():
 		return u, Issued{}, ErrLoggedOut
 	case !s.now().Before(expires):
+		// Once refused for its age it is gone: a clock that jumps back brings no
+		// session back. The refusal does not depend on it.
+		_, _ = s.change(ctx, u.ID, user.Change{RemoveToken: t.HashedToken})
 		return u, Issued{}, ErrSessionExpired
 	}
 	return u, Issued{UserID: u.ID, Token: token, Hash: t.HashedToken, Expires: expires}, nil

@@ -34,8 +34,18 @@ import (
 // stores, services and settings are the real ones.
 type world struct {
 	nodes [2]*twofactor.Service
+	conf  [2]*settings.Service
 	store accounts.Store
 	ahead atomic.Int64 // of the real clock, nanoseconds
+}
+
+// set changes a setting on both nodes.
+func (w *world) set(id string, v any) {
+	for _, c := range w.conf {
+		if _, err := c.Save(context.Background(), []settings.Change{{ID: id, Value: v}}); err != nil {
+			panic(err)
+		}
+	}
 }
 
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
@@ -51,6 +61,7 @@ func (deps) SendCode(ctx context.Context, m twofactor.CodeMail) error {
 	}
 	return nil
 }
+func (deps) Send(context.Context, accounts.Message) error       { return nil }
 func (deps) SendNotice(context.Context, twofactor.Notice) error { return nil }
 func (deps) VerifyPassword(context.Context, *user.User, string) (bool, error) {
 	return false, errors.New("no passwords here")
@@ -91,7 +102,7 @@ func newWorld(t *testing.T, stores ...fullStore) *world {
 			t.Fatal(err)
 		}
 		t.Cleanup(svc.Close)
-		w.nodes[i] = svc
+		w.nodes[i], w.conf[i] = svc, config
 	}
 	return w
 }

@@ -41,6 +41,15 @@ func (s *Service) remember(ctx context.Context, r Request) {
 	_ = s.store.SetTrust(ctx, r.User.ID, r.Token, print, s.now().Add(life))
 }
 
+// outlived forgets trust that is over, so that a clock that jumps back does not
+// bring it back. A failure is not one of the call, which is asked for a code.
+func (s *Service) outlived(ctx context.Context, r Request) {
+	t := r.User.LoginToken(r.Token)
+	if t != nil && t.TrustHash != "" && !t.TrustUntil.After(s.now()) {
+		_ = s.store.SetTrust(ctx, r.User.ID, r.Token, "", t.TrustUntil)
+	}
+}
+
 // fingerprint binds trust to a client: SHA-256 over the length-prefixed user
 // agent and address, the same for every door. A client without a known address
 // has none: it cannot be told from others.

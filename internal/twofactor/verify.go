@@ -28,6 +28,7 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 		if reason := s.waived(r); reason != "" {
 			return Outcome{Reason: reason}, nil
 		}
+		s.outlived(ctx, r)
 	}
 	f, on := s.choose(r.User, r.Method, r.Policy)
 	switch {

@@ -18,6 +18,12 @@ const guardRest = 24 * time.Hour
 func CountAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofactor.Limits) error {
 	now = document.Milli(now)
 	g.Received++
+	if live := alive(g.Codes, now); len(live) < len(g.Codes) {
+		// Seen dead, a code stays dead, even for a clock that jumps back.
+		if g.Codes = live; len(live) == 0 {
+			g.CodeTries = 0
+		}
+	}
 	recent := 0
 	for _, c := range g.Recent {
 		if c.At.After(now.Add(-l.Window)) {
