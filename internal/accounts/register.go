@@ -281,9 +281,8 @@ func (s *Service) operated(ctx context.Context, a OperatorAccount) (*user.User, 
 	if err != nil {
 		return nil, ErrPolicy
 	}
-	if err := s.acceptable(pw); err != nil {
-		return nil, err
-	}
+	// The policy is for strangers: whoever runs the server may choose a short
+	// password for a test machine, and is warned where it can be (app.Check).
 	hash, err := s.hasher.hash(ctx, pw)
 	if err != nil {
 		return nil, err

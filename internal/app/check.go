@@ -5,11 +5,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"ddpserver/internal/config"
 	"ddpserver/internal/mail"
 	"ddpserver/internal/settings"
 )
+
+// shortPassword is the length below which an administrator's password is worth a
+// warning (NIST SP 800-63B-4).
+const shortPassword = 8
 
 // Check finds what config.Load cannot know, since only the packages below know
 // their own formats. It opens no port and no database and makes nothing.
@@ -21,6 +26,9 @@ func Check(c *config.Config) (problems, warnings []string) {
 	}
 	if err := mail.Check(c.MailFrom); err != nil {
 		problems = append(problems, "MAIL_FROM: "+oneLine(err))
+	}
+	if pw := c.AdminPass.Reveal(); pw != "" && utf8.RuneCountInString(pw) < shortPassword {
+		warnings = append(warnings, "ADMIN_PASS is shorter than 8 characters: choose a longer one before strangers can reach this server")
 	}
 	unknown, err := settings.CheckOverrides(c.Settings)
 	warnings = append(warnings, unknown...)
