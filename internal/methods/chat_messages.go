@@ -2,6 +2,7 @@ package methods
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"ddpserver/internal/chat"
@@ -100,7 +101,7 @@ type sent struct {
 	ID          string             `ejson:"_id,optional"`
 	RoomID      string             `ejson:"rid"`
 	Text        string             `ejson:"msg,optional"`
-	TS          *time.Time         `ejson:"ts"`
+	TS          *any               `ejson:"ts"`
 	Type        string             `ejson:"t,optional"`
 	ThreadID    string             `ejson:"tmid,optional"`
 	Alias       string             `ejson:"alias,optional"`
@@ -120,8 +121,9 @@ func (m *sent) draft() (chat.Draft, error) {
 		ID: m.ID, RoomID: m.RoomID, Text: m.Text, ThreadID: m.ThreadID,
 		Alias: m.Alias, Emoji: m.Emoji, Avatar: m.Avatar, Groupable: m.Groupable, Bot: botOf(m.Bot),
 	}
-	if m.TS != nil {
-		d.TS = *m.TS
+	var err error
+	if d.TS, err = moment(m.TS); err != nil {
+		return chat.Draft{}, err
 	}
 	if m.Attachments != nil {
 		d.Attachments = *m.Attachments
@@ -292,7 +294,8 @@ func value[T any](p *T) (v T) {
 	return v
 }
 
-// moment reads a Date that older clients send as ISO text.
+// moment reads a Date that older clients, and those that post over REST, where
+// there is no EJSON to write it in, send as ISO text or as milliseconds.
 func moment(v *any) (time.Time, error) {
 	if v == nil {
 		return time.Time{}, nil
@@ -304,6 +307,12 @@ func moment(v *any) (time.Time, error) {
 		if at, err := time.Parse(time.RFC3339, t); err == nil {
 			return at.UTC(), nil
 		}
+	case float64:
+		if math.Abs(t) < 1e15 {
+			return time.UnixMilli(int64(t)).UTC(), nil
+		}
+	case nil:
+		return time.Time{}, nil
 	}
 	return time.Time{}, fault.MatchFailed
 }

@@ -49,6 +49,9 @@ func TestMessageRefusals(t *testing.T) {
 			"clock off":             {"error-message-ts-out-of-sync", send("ts", now.Add(2*time.Minute))},
 			"ancient":               {"error-message-ts-out-of-sync", send("ts", now.AddDate(-100, 0, 0))},
 			"ts is a text":          {"400", send("ts", "yesterday")},
+			"ts is a flag":          {"400", send("ts", true)},
+			"ts is beyond time":     {"400", send("ts", 1e300)},
+			"an ISO ts, off":        {"error-message-ts-out-of-sync", send("ts", now.Add(2*time.Minute).Format(time.RFC3339Nano))},
 			"system message":        {"400", send("t", "uj")},
 			"thread":                {"error-not-allowed", send("tmid", m.ID)},
 			"another name":          {"error-not-allowed", send("alias", "root")},
@@ -231,6 +234,16 @@ func TestMessageMarks(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 		ann.events()
+
+		// Dates as clients write them that post over REST too, and a mark that is none.
+		for _, ts := range []any{time.Now().Add(2 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z"), time.Now().Add(2 * time.Second).UnixMilli(), nil} {
+			sent := ann.must("sendMessage", map[string]any{"rid": general, "msg": "dated", "ts": ts, "bot": true})
+			if d := wire(t, sent).TS.MS - time.Now().UnixMilli(); ts != nil && d != 2000 || ts == nil && d != 0 || strings.Contains(string(sent), "bot") {
+				t.Errorf("%v: %s", ts, sent)
+			}
+		}
+		ann.events()
+		bob.events()
 
 		// Reactions.
 		for _, c := range []struct {
