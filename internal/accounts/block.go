@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"container/list"
+	"context"
 	"sync"
 	"time"
 
@@ -20,6 +21,10 @@ type blocks struct {
 	mu    sync.Mutex
 	tries *lru[[]time.Time]
 	known *lru[time.Time]
+	// running counts the tries that are being compared; the hashing gate bounds
+	// them. ended is closed, and replaced, whenever one of them ends.
+	running map[string]int
+	ended   chan struct{}
 }
 
 const (
@@ -31,51 +36,122 @@ const (
 )
 
 func newBlocks() *blocks {
-	return &blocks{tries: newLRU[[]time.Time](maxTracked), known: newLRU[time.Time](maxTracked)}
+	return &blocks{
+		tries: newLRU[[]time.Time](maxTracked), known: newLRU[time.Time](maxTracked),
+		running: map[string]int{}, ended: make(chan struct{}),
+	}
 }
 
-// attempt is one counted try; it is taken back when the password was right.
+// attempt is one try that has a place in its budgets until it ends.
 type attempt struct {
 	b    *blocks
 	keys []string
-	at   time.Time
+	now  func() time.Time
 }
 
-// begin counts a try before anything is compared, so that parallel ones cannot
-// outrun the count, or refuses because the budget is used up. account is the
-// user id, or what was typed when nobody has it; both are treated alike.
-func (s *Service) begin(account, address string) (*attempt, error) {
-	now := s.now()
-	a := &attempt{b: s.blocks, at: now}
+// maxBlockWait bounds how long a try waits for the outcome of those before it.
+const maxBlockWait = time.Second
+
+// budget is one count that a try must fit in.
+type budget struct {
+	key    string
+	window time.Duration
+	most   int
+	err    error
+}
+
+// begin takes a place in the budgets of a try before anything is compared, so
+// that parallel ones cannot outrun the count, or refuses because a budget is
+// used up. Where only tries that are still being compared stand in the way, it
+// waits for them: right ones give their places back, and many logins at once
+// with the right password are no reason to block anybody. account is the user
+// id, or what was typed when nobody has it; both are treated alike.
+func (s *Service) begin(ctx context.Context, account, address string) (*attempt, error) {
+	a := &attempt{b: s.blocks, now: s.now}
 	if !s.set.Bool(settings.BlockLogins) || containsFold(s.listed(settings.BlockLoginsExempted), address) {
 		return a, nil
 	}
-	network := ratelimit.AddressKey(address)
-	b := s.blocks
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if s.set.Bool(settings.BlockLoginsByAddress) && network != "" {
-		key := "address/" + network
-		if b.full(key, now, s.minutes(settings.BlockLoginsAddressTime), s.set.Int(settings.BlockLoginsAddressTries)) {
-			return nil, ErrBlockedAddress
+	ctx, cancel := context.WithTimeout(ctx, maxBlockWait)
+	defer cancel()
+	for {
+		ended, err := s.blocks.enter(a, s.budgets(account, ratelimit.AddressKey(address)), s.now())
+		if ended == nil {
+			return a, err
 		}
-		a.keys = append(a.keys, key)
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return nil, ratelimit.TooMany(maxBlockWait)
+		}
+	}
+}
+
+// budgets are the counts that a try for that account from that network falls under.
+func (s *Service) budgets(account, network string) []budget {
+	var out []budget
+	if s.set.Bool(settings.BlockLoginsByAddress) && network != "" {
+		out = append(out, budget{"address/" + network, s.minutes(settings.BlockLoginsAddressTime), s.set.Int(settings.BlockLoginsAddressTries), ErrBlockedAddress})
 	}
 	if s.set.Bool(settings.BlockLoginsByUser) {
 		key := "user/" + account
-		if seen, ok := b.known.get(knownKey(account, network)); ok && now.Sub(seen) < knownFor {
+		if s.blocks.knows(account, network, s.now()) {
 			key += "/" + network
 		}
-		if b.full(key, now, s.minutes(settings.BlockLoginsUserTime), s.set.Int(settings.BlockLoginsUserTries)) {
-			return nil, ErrBlockedUser
+		out = append(out, budget{key, s.minutes(settings.BlockLoginsUserTime), s.set.Int(settings.BlockLoginsUserTries), ErrBlockedUser})
+	}
+	return out
+}
+
+// enter takes a place in every budget or in none. When tries that are being
+// compared are in the way, ended is closed once one of them ends.
+func (b *blocks) enter(a *attempt, list []budget, now time.Time) (ended <-chan struct{}, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, x := range list {
+		if b.full(x.key, now, x.window, x.most) {
+			return nil, x.err
 		}
-		a.keys = append(a.keys, key)
 	}
+	for _, x := range list {
+		wrong, _ := b.tries.get(x.key)
+		if len(wrong)+b.running[x.key] >= x.most {
+			return b.ended, nil
+		}
+	}
+	for _, x := range list {
+		b.running[x.key]++
+		a.keys = append(a.keys, x.key)
+	}
+	return nil, nil
+}
+
+// end gives the places back; a wrong try is counted in their stead.
+func (a *attempt) end(wrong bool) {
+	if len(a.keys) == 0 {
+		return
+	}
+	b := a.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, key := range a.keys {
-		list, _ := b.tries.get(key)
-		b.tries.put(key, append(list, now))
+		if b.running[key]--; b.running[key] == 0 {
+			delete(b.running, key)
+		}
+		if wrong {
+			list, _ := b.tries.get(key)
+			b.tries.put(key, append(list, a.now()))
+		}
 	}
-	return a, nil
+	close(b.ended)
+	b.ended = make(chan struct{})
+}
+
+// knows tells whether the account was used from that network of late.
+func (b *blocks) knows(account, network string, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	seen, ok := b.known.get(knownKey(account, network))
+	return ok && now.Sub(seen) < knownFor
 }
 
 func (s *Service) minutes(id string) time.Duration {
@@ -94,29 +170,6 @@ func (b *blocks) full(key string, now time.Time, window time.Duration, most int)
 	}
 	b.tries.put(key, list)
 	return len(list) >= most
-}
-
-// takeBack uncounts a try whose password was right, or that was never compared.
-func (a *attempt) takeBack() {
-	a.b.mu.Lock()
-	defer a.b.mu.Unlock()
-	for _, key := range a.keys {
-		list, ok := a.b.tries.get(key)
-		if !ok {
-			continue
-		}
-		for i := len(list) - 1; i >= 0; i-- {
-			if list[i].Equal(a.at) {
-				list = append(list[:i:i], list[i+1:]...)
-				break
-			}
-		}
-		if len(list) == 0 {
-			a.b.tries.drop(key)
-			continue
-		}
-		a.b.tries.put(key, list)
-	}
 }
 
 // remember notes that the account was used from the address, after a whole

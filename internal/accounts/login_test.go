@@ -179,6 +179,24 @@ func TestS038WrongPasswordsAreCountedBeforeTheyAreCompared(t *testing.T) {
 	}
 }
 
+// S033: right passwords are no failures, however many come at once.
+func TestS033ManyRightPasswordsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.add("ada", "")
+	var wg sync.WaitGroup
+	for range 40 { // fits the hashing queue, and is far over the budget of ten
+		wg.Go(func() {
+			if err := w.try("ada", "secret"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := w.try("ada", "wrong!"); !errors.Is(err, accounts.ErrCredentials) {
+		t.Error("a place was not given back:", err)
+	}
+}
+
 func TestUnknownNamesAreBlockedLikeKnownOnes(t *testing.T) {
 	w := newWorld(t)
 	w.add("ada", "")
