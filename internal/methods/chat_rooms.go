@@ -98,9 +98,14 @@ func (g *rooms) Specs() []Spec {
 	}
 }
 
-// withID is a room as the calls that make one answer it.
+// withID is a room as createDirectMessage answers it, new or not.
 func withID(r *chat.Room) ejson.Doc {
 	return append(ejson.Doc{{Key: "rid", Value: r.ID}}, r.Doc(true)...)
+}
+
+// inserted is a room as the calls answer it that have made it.
+func inserted(r *chat.Room) ejson.Doc {
+	return append(ejson.Doc{{Key: "rid", Value: r.ID}, {Key: "inserted", Value: true}}, r.Doc(true)...)
 }
 
 func (g *rooms) createChannel(ctx context.Context, c *rpc.Call) (any, error) {
@@ -134,7 +139,7 @@ func (g *rooms) create(ctx context.Context, c *rpc.Call, t string) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	return withID(r), nil
+	return inserted(r), nil
 }
 
 func (g *rooms) createDirect(ctx context.Context, c *rpc.Call) (any, error) {

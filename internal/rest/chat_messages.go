@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -159,7 +160,7 @@ func (g *chatMessages) delete(ctx context.Context, r *Request) (any, error) {
 	if m, err = g.s.o.Chat.Delete(ctx, r.User, m.ID); err != nil {
 		return nil, err
 	}
-	return ejson.Doc{{Key: "_id", Value: m.ID}, {Key: "ts", Value: m.TS.Format("2006-01-02T15:04:05.000Z")}, {Key: "message", Value: m.Doc(r.User.ID)}}, nil
+	return ejson.Doc{{Key: "_id", Value: m.ID}, {Key: "ts", Value: strconv.FormatInt(time.Now().UnixMilli(), 10)}, {Key: "message", Value: m.Doc(r.User.ID)}}, nil
 }
 
 func (g *chatMessages) get(ctx context.Context, r *Request) (any, error) {

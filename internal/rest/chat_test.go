@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +97,10 @@ func TestWidget(t *testing.T) {
 	bob.refused("error-action-not-allowed", "POST", "chat.update", map[string]any{"roomId": "GENERAL", "msgId": "abcdefgh12345", "text": "x"})
 	bob.refused("error-action-not-allowed", "POST", "chat.delete", map[string]any{"roomId": "GENERAL", "msgId": "abcdefgh12345"})
 	ann.refused("error-action-not-allowed", "POST", "chat.delete", map[string]any{"roomId": "other", "msgId": "abcdefgh12345"})
-	ann.ok("POST", "chat.delete", map[string]any{"roomId": "GENERAL", "msgId": "abcdefgh12345"})
+	gone := ann.ok("POST", "chat.delete", map[string]any{"roomId": "GENERAL", "msgId": "abcdefgh12345"})
+	if ms, err := strconv.ParseInt(gone.body["ts"].(string), 10, 64); err != nil || time.Since(time.UnixMilli(ms)).Abs() > time.Minute {
+		t.Errorf("%s: not the time of the deletion in milliseconds", gone.raw)
+	}
 }
 
 func TestRoomRoutes(t *testing.T) {
