@@ -95,6 +95,9 @@ func figures(big int) []load.Scenario {
 		{Name: "fanout-500-bursts", Limit: 5, Do: fan, NoFloor: true, Adjust: func(r *load.Run) { room(r); r.Burst = 10 }},
 		{Name: "idle", Limit: 10, Do: idle, NoFloor: true, Adjust: func(r *load.Run) { r.Conns, r.Warm, r.For = big, 3*time.Second, 20*time.Second }},
 		{Name: "idle-30-subs", Limit: 20, Do: idle, NoFloor: true, Adjust: func(r *load.Run) {
+			r.Conns, r.Token, r.Streams, r.Warm, r.For = min(2000, big), "token-%d", load.SharedStreams(), 3*time.Second, 5*time.Second
+		}},
+		{Name: "idle-client", Do: idle, NoFloor: true, Adjust: func(r *load.Run) {
 			room(r)
 			r.Conns, r.Streams, r.Warm, r.For = min(2000, big), load.ClientStreams(), 3*time.Second, 5*time.Second
 		}},

@@ -229,19 +229,33 @@ func (r Run) SlowReader(ctx context.Context) (Report, error) {
 	}
 }
 
-// ClientStreams are thirty streams that a Rocket.Chat client subscribes to
-// after the login, for accounts user0, user1, … in room GENERAL.
+// SharedStreams are thirty streams, nearly all of which everybody listens to, as
+// the peers were measured.
+func SharedStreams() []string {
+	return streams(map[string]string{
+		"stream-notify-all/": "public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom deleteEmojiCustom license",
+		"stream-notify-logged/": "user-status Users:NameChanged Users:Deleted updateAvatar roles-change permissions-changed updateCustomSound deleteCustomSound " +
+			"updateEmojiCustom deleteEmojiCustom updateCustomUserStatus deleteCustomUserStatus banner-changed new-banner voip.statuschanged omnichannel.priority-changed license",
+		"stream-notify-user/user%d/": "userData message notification subscriptions-changed",
+	})
+}
+
+// ClientStreams are thirty streams that a Rocket.Chat client listens to after
+// the login, for accounts user0, user1, … in room GENERAL: half of them are its own.
 func ClientStreams() []string {
-	var out []string
-	for _, s := range []struct{ prefix, events string }{
-		{"stream-notify-all/", "public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom deleteEmojiCustom"},
-		{"stream-notify-logged/", "user-status Users:NameChanged Users:Deleted updateAvatar roles-change permissions-changed updateEmojiCustom deleteEmojiCustom"},
-		{"stream-notify-user/user%d/", "userData message otr webrtc notification rooms-changed subscriptions-changed uiInteraction force_logout"},
-		{"stream-notify-room/GENERAL/", "typing user-activity deleteMessage deleteMessageBulk"},
-		{"stream-room-messages/", "GENERAL"},
-	} {
-		for _, e := range strings.Fields(s.events) {
-			out = append(out, s.prefix+e)
+	return streams(map[string]string{
+		"stream-notify-all/":          "public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom deleteEmojiCustom",
+		"stream-notify-logged/":       "user-status Users:NameChanged Users:Deleted updateAvatar roles-change permissions-changed updateEmojiCustom deleteEmojiCustom",
+		"stream-notify-user/user%d/":  "userData message otr webrtc notification rooms-changed subscriptions-changed uiInteraction force_logout",
+		"stream-notify-room/GENERAL/": "typing user-activity deleteMessage deleteMessageBulk",
+		"stream-room-messages/":       "GENERAL",
+	})
+}
+
+func streams(list map[string]string) (out []string) {
+	for prefix, events := range list {
+		for _, e := range strings.Fields(events) {
+			out = append(out, prefix+e)
 		}
 	}
 	return out

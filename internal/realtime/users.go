@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,9 +44,29 @@ type watched struct {
 
 	// mu orders reading the account and pushing it: what was read first is
 	// pushed first. It is held during one read of the store.
-	mu    sync.Mutex
-	shown ejson.Doc // what userData subscribers know, flat; nil when unknown
-	docs  map[*ddp.Subscription]ejson.Doc
+	mu   sync.Mutex
+	docs map[*ddp.Subscription]ejson.Doc
+	// followers is the number of userData subscribers, shown what they know, flat;
+	// nil when there are none.
+	followers int
+	shown     ejson.Doc
+	// rights are the roles and whether the account is active; nil when unknown.
+	rights *rights
+}
+
+type rights struct {
+	roles  []string
+	active bool
+}
+
+// learn notes the rights and tells whether they are others than before.
+func (w *watched) learn(u *user.User) (changed bool) {
+	before := w.rights
+	if before != nil && before.active == u.IsActive() && slices.Equal(before.roles, u.Roles) {
+		return false
+	}
+	w.rights = &rights{roles: u.Roles, active: u.IsActive()}
+	return before != nil
 }
 
 // readTime bounds reading an account for a push.
@@ -119,8 +140,8 @@ func (o *own) show(ctx context.Context, w *watched, s *ddp.Subscription) error {
 	}
 	doc := document(u)
 	w.docs[s] = doc
-	if w.shown == nil {
-		w.shown = flat(u)
+	if w.rights == nil {
+		w.learn(u)
 	}
 	return s.Added("users", w.id, doc)
 }
@@ -128,10 +149,20 @@ func (o *own) show(ctx context.Context, w *watched, s *ddp.Subscription) error {
 // follow keeps an account watched as long as its userData event is subscribed to.
 func (o *own) follow(ctx context.Context, s *ddp.Subscription) error {
 	w := o.watch(s.Login().UserID)
-	s.OnStop(func() { o.unwatch(w) })
+	w.mu.Lock()
+	w.followers++
+	w.mu.Unlock()
+	s.OnStop(func() {
+		o.unwatch(w)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.followers--; w.followers == 0 {
+			w.shown = nil
+		}
+	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.shown != nil {
+	if w.shown != nil || w.followers == 0 {
 		return nil
 	}
 	u, err := o.read(ctx, w.id)
@@ -186,16 +217,15 @@ func (o *own) push(w *watched) (roles bool, dead func(string) bool) {
 			_ = s.Changed("users", w.id, changed, cleared)
 		}
 	}
-	now := flat(u)
-	if w.shown != nil {
-		changed, cleared := difference(w.shown, now)
-		o.pushData(w.id, changed, cleared)
-		for _, f := range changed {
-			roles = roles || f.Key == "roles" || f.Key == "active"
+	if w.followers > 0 {
+		now := flat(u)
+		if w.shown != nil {
+			changed, cleared := difference(w.shown, now)
+			o.pushData(w.id, changed, cleared)
 		}
+		w.shown = now
 	}
-	w.shown = now
-	return roles, func(hash string) bool { return !u.IsActive() || u.LoginToken(hash) == nil }
+	return w.learn(u), func(hash string) bool { return !u.IsActive() || u.LoginToken(hash) == nil }
 }
 
 // pushData sends the stream event with the dotted difference (spec rocketchat-2fa 4.1).

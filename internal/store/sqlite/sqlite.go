@@ -69,6 +69,7 @@ type Options struct {
 // Store is the embedded store.
 type Store struct {
 	read   *sql.DB
+	hot    *hotReaders
 	write  *sql.DB
 	writer *writer
 	lock   *flock.Flock
@@ -140,6 +141,9 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	if s.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")); err != nil {
 		return nil, err
 	}
+	if s.hot, err = newHotReaders(path); err != nil {
+		return nil, err
+	}
 	s.read.SetMaxOpenConns(readers)
 	s.read.SetMaxIdleConns(readers)
 	return s, nil
@@ -178,6 +182,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	var errs []error
+	if s.hot != nil {
+		errs = append(errs, s.hot.close())
+	}
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
 	}

@@ -115,7 +115,7 @@ func (s *Store) UserByToken(ctx context.Context, hash, clear string) (*user.User
 		if u != nil {
 			return s.handOut(u), nil
 		}
-		if u, err := s.load(ctx, ticket, selectByToken, int(loginHash), hash); !errors.Is(err, dberr.NotFound) {
+		if u, err := s.load(ctx, ticket, selectByToken, int64(loginHash), hash); !errors.Is(err, dberr.NotFound) {
 			return u, err
 		}
 		hash = ""
@@ -149,7 +149,7 @@ func (s *Store) userByToken(ctx context.Context, tokens ...tokenRow) (*user.User
 		if t.token == "" {
 			continue
 		}
-		u, err := s.user(ctx, selectByToken, int(t.kind), t.token)
+		u, err := s.user(ctx, selectByToken, int64(t.kind), t.token)
 		if !errors.Is(err, dberr.NotFound) {
 			return u, err
 		}
@@ -168,8 +168,8 @@ func (s *Store) user(ctx context.Context, text string, args ...any) (*user.User,
 
 // decoded reads an account as it is stored.
 func (s *Store) decoded(ctx context.Context, text string, args ...any) (*user.User, error) {
-	var raw []byte
-	if err := s.query(ctx, text, func(r *sql.Row) error { return r.Scan(&raw) }, args...); err != nil {
+	raw, err := s.document(ctx, text, args...)
+	if err != nil {
 		return nil, err
 	}
 	return document.DecodeUser(raw)
