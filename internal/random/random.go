@@ -30,6 +30,10 @@ func ID() string { return text(idAlphabet, idLength) }
 // Secret makes a token: 43 characters of an alphabet of 64, 258 bits.
 func Secret() string { return text(secretAlphabet, secretLength) }
 
+// Code makes n characters of the id's alphabet, for codes that people copy by
+// hand. It panics if n is negative.
+func Code(n int) string { return text(idAlphabet, n) }
+
 // Hex makes n lower-case hexadecimal digits, 4 bits each. It panics if n is negative.
 func Hex(n int) string { return text(hexAlphabet, n) }
 

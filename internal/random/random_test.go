@@ -62,6 +62,7 @@ func TestShapes(t *testing.T) {
 	}{
 		{"ID", ID(), idAlphabet, 17},
 		{"Secret", Secret(), secretAlphabet, 43},
+		{"Code", Code(8), idAlphabet, 8},
 		{"Hex", Hex(24), hexAlphabet, 24},
 		{"Digits", Digits(6), digitAlphabet, 6},
 		{"Hex(0)", Hex(0), hexAlphabet, 0},
@@ -99,6 +100,7 @@ func TestDistribution(t *testing.T) {
 		draw     func() string
 	}{
 		"ID":        {idAlphabet, ID},
+		"Code":      {idAlphabet, func() string { return Code(8) }},
 		"Secret":    {secretAlphabet, Secret},
 		"Hex":       {hexAlphabet, func() string { return Hex(40) }},
 		"Digits":    {digitAlphabet, func() string { return Digits(6) }},

@@ -2,12 +2,10 @@ package twofactor
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
-	"math/big"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/random"
@@ -16,9 +14,8 @@ import (
 
 // Backup codes as Rocket.Chat makes them (spec rocketchat-2fa 1.6.4).
 const (
-	backupCount    = 12
-	backupLength   = 8
-	backupAlphabet = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
+	backupCount  = 12
+	backupLength = 8
 	// backupPrefix marks a keyed and salted code; a text without it is the plain
 	// hex SHA-256 of an adopted database.
 	backupPrefix = "v1."
@@ -28,25 +25,11 @@ const (
 func (s *Service) newBackupCodes(userID string) (codes []string, salt string, stored []string) {
 	salt = random.Secret()
 	for range backupCount {
-		code := backupCode()
+		code := random.Code(backupLength)
 		codes = append(codes, code)
 		stored = append(stored, s.backupDigest(userID, salt, code))
 	}
 	return codes, salt, stored
-}
-
-// backupCode draws one code without bias.
-func backupCode() string {
-	var out [backupLength]byte
-	size := big.NewInt(int64(len(backupAlphabet)))
-	for i := range out {
-		n, err := rand.Int(rand.Reader, size)
-		if err != nil {
-			panic(err) // crypto/rand does not fail since Go 1.24
-		}
-		out[i] = backupAlphabet[n.Int64()]
-	}
-	return string(out[:])
 }
 
 func (s *Service) backupDigest(userID, salt, code string) string {

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/secret"
 )
 
 // fixed are settings that do not change.
@@ -91,23 +92,30 @@ func TestS013Oathtool(t *testing.T) {
 
 // S009: codes come from crypto/rand and every digit is as likely as the others.
 func TestS009Uniform(t *testing.T) {
-	const n = 30_000
+	const n, alphabet = 30_000, "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz" // Rocket.Chat's
+	key, err := secret.NewKey(secret.Generate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Service{key: key}
 	counts := map[byte]int{}
 	seen := map[string]bool{}
-	for range n {
-		c := backupCode()
-		if len(c) != backupLength || seen[c] {
-			t.Fatalf("code %q", c)
-		}
-		seen[c] = true
-		for _, b := range []byte(c) {
-			counts[b]++
+	for range n / backupCount {
+		codes, _, _ := s.newBackupCodes("ann")
+		for _, c := range codes {
+			if len(c) != backupLength || seen[c] || strings.Trim(c, alphabet) != "" {
+				t.Fatalf("code %q", c)
+			}
+			seen[c] = true
+			for _, b := range []byte(c) {
+				counts[b]++
+			}
 		}
 	}
-	if len(counts) != len(backupAlphabet) {
+	if len(counts) != len(alphabet) {
 		t.Fatalf("%d letters", len(counts))
 	}
-	expected := float64(n*backupLength) / float64(len(backupAlphabet))
+	expected := float64(n*backupLength) / float64(len(alphabet))
 	chi := 0.0
 	for _, c := range counts {
 		chi += (float64(c) - expected) * (float64(c) - expected) / expected
