@@ -186,6 +186,9 @@ func (s *Service) resetPassword(ctx context.Context, token string, pw Password) 
 	}
 	got := Proven{Before: u}
 	r := s.liveReset(u, hash, clear)
+	if r == nil {
+		_ = s.Sweep(ctx) // seen dead, it stays dead, even for a clock that jumps back
+	}
 	if r == nil || !u.IsActive() {
 		return got, ErrTokenExpired
 	}
@@ -268,7 +271,17 @@ func (s *Service) verifyEmail(ctx context.Context, token string) (Proven, error)
 		}
 	}
 	// The clear tokens of an adopted database may lack a date; Meteor's never end.
-	if v == nil || !u.IsActive() || strings.HasPrefix(v.Token, linkPrefix) && s.now().Sub(v.When) >= VerificationLife {
+	old := func(t user.VerificationToken) bool {
+		return strings.HasPrefix(t.Token, linkPrefix) && s.now().Sub(t.When) >= VerificationLife
+	}
+	if v == nil || !u.IsActive() {
+		return got, ErrVerifyExpired
+	}
+	if old(*v) {
+		younger := func(t user.VerificationToken) bool { return t.Address == v.Address && !old(t) }
+		if !slices.ContainsFunc(u.Services.Email.VerificationTokens, younger) { // seen dead, it stays dead
+			_, _ = s.change(ctx, u.ID, user.Change{IfVerification: v.Token, ClearVerification: v.Address})
+		}
 		return got, ErrVerifyExpired
 	}
 	emails := slices.Clone(u.Emails)

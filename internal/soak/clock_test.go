@@ -10,6 +10,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/random"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store/mongo"
@@ -45,7 +46,7 @@ func TestSoakClock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for name, test := range map[string]func(*testing.T, *jumper){
 				"mailed code": mailedCodeEnds, "one of two mailed codes": oneOfTwoEnds, "step of the app": stepsOnlyGrow, "remembered trust": trustEnds,
-				"budget of answers": answersStayCounted, "budget of mails": mailsStayCounted, "session": sessionEnds, "pending app": pendingEnds,
+				"budget of answers": answersStayCounted, "budget of mails": mailsStayCounted, "session": sessionEnds, "links": linksEnd, "pending app": pendingEnds,
 			} {
 				t.Run(name, func(t *testing.T) { test(t, newJumper(t, open(t))) })
 			}
@@ -209,18 +210,18 @@ func mailsStayCounted(t *testing.T, j *jumper) {
 	}
 }
 
+// accounts makes the service of accounts in the same world.
+func (j *jumper) accounts() *accounts.Service {
+	j.t.Helper()
+	svc, err := accounts.New(accounts.Options{Store: j.store, Settings: j.conf[0], Mailer: deps{}, Feed: deps{}, Audit: deps{}, RootURL: "http://localhost", Now: j.now, BcryptCost: 4})
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return svc
+}
+
 func sessionEnds(t *testing.T, j *jumper) {
-	config, err := settings.New(settings.Options{Store: j.store.(fullStore)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := config.Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	svc, err := accounts.New(accounts.Options{Store: j.store, Settings: config, Mailer: deps{}, Feed: deps{}, Audit: deps{}, RootURL: "http://localhost", Now: j.now})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc := j.accounts()
 	resume := func() string {
 		_, _, err := svc.Resume(t.Context(), &rpc.Peer{Address: "192.0.2.7"}, j.a.token)
 		return refusalOf(err)
@@ -256,4 +257,32 @@ func pendingEnds(t *testing.T, j *jumper) {
 	j.want("a pending app after its end", confirm(), "invalid-totp")
 	j.jump(-11 * time.Minute)
 	j.want("the same with the clock back", confirm(), "invalid-totp")
+}
+
+func linksEnd(t *testing.T, j *jumper) {
+	svc := j.accounts()
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	reset, verify := random.Secret(), random.Secret()
+	j.fresh("eve", func(u *user.User) {
+		u.Services.Password.Reset = &user.ResetToken{Token: "sha256:" + hashed(reset), Email: u.Emails[0].Address, When: now, Reason: "reset"}
+		u.Emails[0].Verified = false
+		u.Services.Email = &user.Proofs{VerificationTokens: []user.VerificationToken{{Token: "sha256:" + hashed(verify), Address: u.Emails[0].Address, When: now}}}
+	})
+	pw, err := accounts.Plain("a new password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow := func() (string, string) {
+		_, err := svc.ResetPassword(t.Context(), &rpc.Peer{Address: "192.0.2.7"}, reset, pw)
+		_, verr := svc.VerifyEmail(t.Context(), &rpc.Peer{Address: "192.0.2.7"}, verify)
+		return refusalOf(err), refusalOf(verr)
+	}
+	j.jump(31 * 24 * time.Hour)
+	if r, v := follow(); r == "" || v == "" {
+		t.Errorf("links that are too old: reset %q, verification %q", r, v)
+	}
+	j.jump(-31 * 24 * time.Hour)
+	if r, v := follow(); r == "" || v == "" {
+		t.Errorf("links that were refused for their age, with the clock back: reset %q, verification %q", r, v)
+	}
 }
