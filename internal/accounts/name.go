@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"ddpserver/internal/settings"
@@ -126,26 +125,16 @@ func cleanName(name string) (string, error) {
 		return "", ErrName
 	}
 	name = strings.TrimSpace(name)
-	if utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, hidden) {
+	if utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, user.Hidden) {
 		return "", ErrName
 	}
 	return name, nil
 }
 
-// hidden are characters that print nothing or change the order of others:
-// controls, format characters (U+200D joins emoji and stays), line separators,
-// private use and unassigned ones.
-func hidden(r rune) bool {
-	if r == ' ' || r == '\u200d' {
-		return false
-	}
-	return !unicode.IsGraphic(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) || r == utf8.RuneError
-}
-
 // cleanText checks a free text of at most limit characters; line breaks are allowed.
 func cleanText(text string, limit int) (string, error) {
 	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > limit ||
-		strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && hidden(r) }) {
+		strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && user.Hidden(r) }) {
 		return "", ErrTooLong
 	}
 	return strings.TrimSpace(text), nil
@@ -165,7 +154,7 @@ func cleanFields(m map[string]any, depth int) (used int, err error) {
 		return 0, ErrTooLong
 	}
 	for k, v := range m {
-		if k == "" || len(k) > 128 || k[0] == '$' || strings.ContainsAny(k, ".\x00") || strings.ContainsFunc(k, hidden) {
+		if k == "" || len(k) > 128 || k[0] == '$' || strings.ContainsAny(k, ".\x00") || strings.ContainsFunc(k, user.Hidden) {
 			return 0, ErrTooLong
 		}
 		n, err := cleanField(v, depth)

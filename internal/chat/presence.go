@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +34,8 @@ const (
 	presenceBatch = 500
 	// maxShown is how many users are looked at when the server starts.
 	maxShown = 100_000
-	// maxStatusText bounds the sentence beside a status, in bytes.
-	maxStatusText = 500
+	// maxStatusText bounds the sentence beside a status, in characters, as in a profile.
+	maxStatusText = 120
 	// goneLife is how long clients can learn what was deleted while they were away.
 	goneLife = 30 * 24 * time.Hour
 )
@@ -396,7 +397,7 @@ func (t *Tracker) SetStatus(ctx context.Context, by *user.User, status string, s
 		if !s.set.Bool(settings.AllowStatusChange) {
 			return ErrStatusChange
 		}
-		line := clip(*sentence, maxStatusText)
+		line := statusLine(*sentence)
 		c.StatusText = &line
 	}
 	if c.StatusDefault == nil && c.StatusText == nil {
@@ -412,6 +413,18 @@ func (t *Tracker) SetStatus(ctx context.Context, by *user.User, status string, s
 		return s.tellStatus(u)
 	}
 	return nil
+}
+
+// statusLine is a sentence as others see it: without characters that hide or
+// turn round others, and cut where it is too long.
+func statusLine(sentence string) string {
+	line := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
+		if user.Hidden(r) {
+			return -1
+		}
+		return r
+	}, sentence)))
+	return string(line[:min(len(line), maxStatusText)])
 }
 
 // Status is how an account is shown.

@@ -55,6 +55,30 @@ func (n *news) take() string {
 	return out
 }
 
+// What one writes beside a status stands in everybody's list of people.
+func TestStatusText(t *testing.T) {
+	tracked(t, func(t *testing.T, s *shaky, track *chat.Tracker, told *news) {
+		for sentence, want := range map[string]string{
+			" in a meeting ":         "in a meeting",
+			"\u202egnitem\x00 a\nni": "gnitem ani",
+			strings.Repeat("ä", 200): strings.Repeat("ä", 120),
+			"\xff👩\u200d🚀":           "👩\u200d🚀",
+			"two\u2028lines":         "twolines",
+		} {
+			ann, err := s.UserByID(t.Context(), "ann")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := track.SetStatus(t.Context(), ann, "", &sentence); err != nil {
+				t.Errorf("%q: %v", sentence, err)
+			}
+			if ann, err = s.UserByID(t.Context(), "ann"); err != nil || ann.StatusText != want {
+				t.Errorf("%q is kept as %q, want %q; %v", sentence, ann.StatusText, want, err)
+			}
+		}
+	})
+}
+
 // tracked runs f with a tracker over the real store, in fake time.
 func tracked(t *testing.T, f func(t *testing.T, s *shaky, track *chat.Tracker, told *news)) {
 	synctest.Test(t, func(t *testing.T) {

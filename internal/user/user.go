@@ -10,6 +10,8 @@ package user
 import (
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -207,4 +209,14 @@ func (u *User) Bcrypt() string {
 // surrounding space removed. Uniqueness, look-ups and limits all use it.
 func Key(s string) string {
 	return cases.Fold().String(norm.NFKC.String(strings.TrimSpace(s)))
+}
+
+// Hidden tells the characters that print nothing or change the order of others:
+// controls, format characters (U+200D joins emoji and stays), line separators,
+// private use and unassigned ones. Texts that others see must not have them.
+func Hidden(r rune) bool {
+	if r == ' ' || r == '\u200d' {
+		return false
+	}
+	return !unicode.IsGraphic(r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) || r == utf8.RuneError
 }
