@@ -109,18 +109,17 @@ func TestForeignStreams(t *testing.T) {
 				w.vars["bob"] + "/made-up", w.vars["bob"] + "/userData/" + ada.ID, ada.ID + "/userData/../x",
 			} {
 				fail := c.sub(fmt.Sprint(i), "stream-notify-user", event, false)
-				want := "error-not-allowed"
-				if name == "stranger" {
-					want = "error-not-authorized"
-				}
-				if fail.code() != want {
+				if fail.code() != "not-allowed" {
 					t.Errorf("%s, %q: %s", name, event, fail.code())
 				}
 			}
-			if fail := c.sub("all", "stream-notify-all", "made-up", false); fail.code() != "error-not-allowed" {
+			if fail := c.sub("all", "stream-notify-all", "made-up", false); fail.code() != "not-allowed" {
 				t.Errorf("%s: %s", name, fail.code())
 			}
-			for i, params := range [][]any{{}, {5}, {""}, {strings.Repeat("x", 300)}, {"public-settings-changed", 5}, {map[string]any{"$ne": 1}}} {
+			if fail := c.sub("none", "stream-notify-all", "", false); fail.code() != "invalid-event-name" {
+				t.Errorf("%s: %s", name, fail.code())
+			}
+			for i, params := range [][]any{{}, {5}, {strings.Repeat("x", 300)}, {"public-settings-changed", 5}, {map[string]any{"$ne": 1}}} {
 				if name == "bob" {
 					if fail := c.sub(fmt.Sprint("p", i), "stream-notify-user", params...); fail.code() != "400" {
 						t.Errorf("%v: %s", params, fail.code())
@@ -195,10 +194,10 @@ func TestSettingsStreams(t *testing.T) {
 				t.Fatal(fail.code())
 			}
 		}
-		if fail := stranger.sub("b", "stream-notify-logged", "private-settings-changed", false); fail.code() != "error-not-authorized" {
+		if fail := stranger.sub("b", "stream-notify-logged", "private-settings-changed", false); fail.code() != "not-allowed" {
 			t.Errorf("stranger: %s", fail.code())
 		}
-		if fail := bob.sub("b", "stream-notify-logged", "private-settings-changed", false); fail.code() != "error-not-allowed" {
+		if fail := bob.sub("b", "stream-notify-logged", "private-settings-changed", false); fail.code() != "not-allowed" {
 			t.Errorf("bob: %s", fail.code())
 		}
 		if fail := root.sub("b", "stream-notify-logged", "private-settings-changed", false); fail != nil {
@@ -224,7 +223,7 @@ func TestSettingsStreams(t *testing.T) {
 		w.hub.Publish(feed.Event{Kind: feed.UserChanged, Key: w.vars["root"]})
 		gone := false
 		for f := root.event(); f.Msg != ""; f = root.event() {
-			gone = gone || f.Msg == "nosub" && f.ID == "b" && f.Error.code() == "error-not-allowed"
+			gone = gone || f.Msg == "nosub" && f.ID == "b" && f.Error.code() == "not-allowed"
 		}
 		if !gone {
 			t.Error("the subscription outlives the right")
@@ -284,7 +283,7 @@ func TestHalfLoggedIn(t *testing.T) {
 		if _, fail := c.call("login", map[string]any{"user": map[string]any{"username": "ada"}, "password": passwordOf("ada")}); fail.code() != "totp-required" {
 			t.Fatal(fail.code())
 		}
-		if fail := c.sub("1", "stream-notify-user", u.ID+"/userData", false); fail.code() != "error-not-authorized" {
+		if fail := c.sub("1", "stream-notify-user", u.ID+"/userData", false); fail.code() != "not-allowed" {
 			t.Errorf("%s", fail.code())
 		}
 		for _, m := range []string{"getServerInfo", "saveSettings", "2fa:disable-email"} {

@@ -9,7 +9,6 @@ import (
 
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
-	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/rpc"
@@ -155,7 +154,7 @@ func names(list string) map[string]bool {
 
 func (b *Base) allowAll(_ context.Context, _ rpc.Login, event string) error {
 	if !allEvents[event] {
-		return fault.NotAllowed
+		return ErrStream
 	}
 	return nil
 }
@@ -163,7 +162,7 @@ func (b *Base) allowAll(_ context.Context, _ rpc.Login, event string) error {
 func (b *Base) allowLogged(ctx context.Context, l rpc.Login, event string) error {
 	switch {
 	case l.UserID == "" || !loggedEvents[event]:
-		return fault.NotAllowed
+		return ErrStream
 	case event != "private-settings-changed":
 		return nil
 	}
@@ -172,7 +171,7 @@ func (b *Base) allowLogged(ctx context.Context, l rpc.Login, event string) error
 		return err
 	}
 	if !permission.CanViewSettings(u) {
-		return fault.NotAllowed
+		return ErrStream
 	}
 	return nil
 }
@@ -181,7 +180,7 @@ func (b *Base) allowLogged(ctx context.Context, l rpc.Login, event string) error
 func (b *Base) allowUser(_ context.Context, l rpc.Login, event string) error {
 	id, name, _ := strings.Cut(event, "/")
 	if l.UserID == "" || id != l.UserID || !userEvents[name] {
-		return fault.NotAllowed
+		return ErrStream
 	}
 	return nil
 }

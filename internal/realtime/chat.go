@@ -14,7 +14,6 @@ import (
 	"ddpserver/internal/chat"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
-	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/rpc"
 )
@@ -102,7 +101,7 @@ func (c *Chat) openMessages(_ context.Context, s *ddp.Subscription, event string
 func (c *Chat) allowMember(ctx context.Context, l rpc.Login, roomID string) error {
 	ok, err := c.rooms.IsMember(ctx, l.UserID, roomID)
 	if err == nil && !ok {
-		err = fault.NotAllowed
+		err = ErrStream
 	}
 	return err
 }
@@ -115,7 +114,7 @@ var roomEvents = names(`typing user-activity deleteMessage deleteMessageBulk web
 func (c *Chat) allowRoom(ctx context.Context, l rpc.Login, event string) error {
 	roomID, name, _ := strings.Cut(event, "/")
 	if !roomEvents[name] {
-		return fault.NotAllowed
+		return ErrStream
 	}
 	return c.allowMember(ctx, l, roomID)
 }

@@ -101,6 +101,13 @@ type handler struct {
 	hub *Hub
 }
 
+// Rocket.Chat's refusals of subscriptions to streams, which have no reason.
+var (
+	// ErrStream refuses an event that the caller may not hear, logged out or in.
+	ErrStream  = fault.New("not-allowed", "")
+	errNoEvent = fault.New("invalid-event-name", "")
+)
+
 // NotFound is Meteor's answer to an unknown publication.
 func NotFound(name string) *fault.Error {
 	return fault.Num(404, "Subscription '"+name+"' not found")
@@ -125,6 +132,9 @@ func (d *handler) Subscribe(ctx context.Context, s *ddp.Subscription) error {
 		}
 	}
 	if l.UserID == "" && !p.Anonymous {
+		if d.hub.streams[p.Name] != nil {
+			return ErrStream
+		}
 		return fault.NotAuthorized
 	}
 	event := ""
@@ -161,7 +171,10 @@ func streamParams(s *ddp.Subscription) (event string, useCollection bool, err er
 	if err := s.Bind(&event, &option, &rest); err != nil {
 		return "", false, err
 	}
-	if event == "" || len(event) > maxEvent {
+	if event == "" {
+		return "", false, errNoEvent
+	}
+	if len(event) > maxEvent {
 		return "", false, fault.MatchFailed
 	}
 	if option == nil {
