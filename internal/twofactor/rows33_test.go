@@ -234,6 +234,24 @@ func TestS057BypassSkipsOrdinaryOnly(t *testing.T) {
 	})
 }
 
+// S057: adding the first factor asks nobody for proof but a token that may skip
+// checks: that one is asked for the password.
+func TestS057BypassAddsNoFactor(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		a := w.account("alice")
+		if err := w.svc.SetEmail(ctx, a.ask(token("alice-bypass")), true); id(err) != "totp-required" || a.user().Email2FAEnabled() {
+			t.Errorf("without proof: %v", err)
+		}
+		if err := w.svc.SetEmail(ctx, a.ask(token("alice-bypass"), code(a.password)), true); err != nil || !a.user().Email2FAEnabled() {
+			t.Errorf("with the password: %v", err)
+		}
+		b := w.account("bob")
+		if err := w.svc.SetEmail(ctx, b.ask(token("bob-pat")), true); err != nil {
+			t.Errorf("a token that skips nothing: %v", err)
+		}
+	})
+}
+
 // S068: the administrator's reset mails first, ends every token, is audited, and
 // changes nothing when the mail cannot go out.
 func TestS068Reset(t *testing.T) {
