@@ -21,8 +21,8 @@ var (
 	ErrDirectInvite   = fault.New("error-cant-invite-for-direct-room", "Can't invite user to direct rooms")
 	ErrTooManyDirect  = fault.New("error-direct-message-max-user-exceeded", "You cannot add more users to a direct message")
 	ErrTooManyUsers   = fault.New("error-invalid-arguments", "Too many users at once")
-	ErrRoomName       = fault.New("error-invalid-room-name", "Invalid room name")
-	ErrDuplicateRoom  = fault.New("error-duplicate-channel-name", "A channel with this name exists")
+	ErrRoomName       = fault.New("error-invalid-room-name", "") // the reason names the room
+	ErrDuplicateRoom  = fault.New("error-duplicate-channel-name", "")
 	ErrAlreadyRole    = fault.New("error-user-already-has-role", "User already has that role")
 	ErrNoRole         = fault.New("error-user-not-has-role", "User does not have that role")
 

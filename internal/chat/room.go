@@ -3,6 +3,8 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
+	"html"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,7 +47,7 @@ func (s *Service) Create(ctx context.Context, by *user.User, n NewRoom) (*Room, 
 	}
 	name := strings.TrimSpace(n.Name)
 	if name == "" || len(name) > maxRoomName || !roomName.MatchString(name) {
-		return nil, ErrRoomName.With(map[string]any{"channel_name": clip(name, maxRoomName)})
+		return nil, aboutName(ErrRoomName, "%s is not a valid room name.", name)
 	}
 	if len(n.Usernames) > maxInvited {
 		return nil, ErrTooManyUsers
@@ -70,7 +72,7 @@ func (s *Service) Create(ctx context.Context, by *user.User, n NewRoom) (*Room, 
 	}
 	room.Users, room.Membership = len(subs), 1
 	if err := s.store.CreateRoom(ctx, room, subs); err != nil {
-		return nil, instead(err, dberr.Duplicate, ErrDuplicateRoom.With(map[string]any{"channel_name": name}))
+		return nil, instead(err, dberr.Duplicate, aboutName(ErrDuplicateRoom, "A channel with name '%s' exists", name))
 	}
 	return room, s.tellArrivals(room, subs)
 }
@@ -247,3 +249,9 @@ func clip(text string, max int) string {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+// aboutName is a refusal whose reason quotes a room's name, as pages may show it.
+func aboutName(e *fault.Error, reason, name string) *fault.Error {
+	name = html.EscapeString(clip(name, maxRoomName))
+	return fault.New(e.Code, fmt.Sprintf(reason, name)).With(map[string]any{"channel_name": name})
+}

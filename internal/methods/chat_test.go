@@ -250,7 +250,9 @@ func TestRoomMethods(t *testing.T) {
 			bob.refused("error-duplicate-channel-name", "createChannel", name, []string{})
 		}
 		for _, name := range []string{"", "  ", "a b", "a/b", "<script>", strings.Repeat("x", 101), "naïve", "__proto__\x00"} {
-			bob.refused("error-invalid-room-name", "createChannel", name, []string{})
+			if fail := bob.refused("error-invalid-room-name", "createChannel", name, []string{}); strings.ContainsAny(fail.Reason, "<>") || !strings.HasSuffix(fail.Reason, " is not a valid room name.") {
+				t.Errorf("%q: %q", name, fail.Reason)
+			}
 		}
 		bob.refused("error-user-not-found", "createChannel", "free", []string{"nobody"})
 		bob.refused("400", "createChannel", 7, []string{})
