@@ -28,7 +28,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 		return err
 	}
 	a.router = methods.New(methods.Deps{
-		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter, Feed: a.hub,
+		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter,
 		Chat: a.chat, Presence: a.presence,
 		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
 		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
@@ -39,7 +39,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 	})
 	a.base.CloseWith(a.ddp)
 	a.sockjs = sockjs.New(sockjs.Options{
-		Engine: a.ddp, Prefix: "/sockjs", Logger: a.log, WriteTimeout: a.cfg.WriteTimeout,
+		Engine: a.ddp, Prefix: "/sockjs", WriteTimeout: a.cfg.WriteTimeout,
 		DisableCORS: a.cfg.DisableSockJSCORS, DisableWebSocket: a.cfg.DisableWebSockets, JSessionID: a.cfg.UseJSessionID,
 	})
 	a.rest, err = rest.New(rest.Options{

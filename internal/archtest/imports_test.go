@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user",
 		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit", "internal/chat"},
 	"internal/methods": {"internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",
-		"internal/chat", "internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/feed", "internal/user"},
+		"internal/chat", "internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user"},
 	"internal/rest": {"internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit", "internal/chat",
 		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr"},
 	"internal/web":  {"internal/rpc"},

@@ -10,7 +10,6 @@ import (
 	"ddpserver/internal/audit"
 	"ddpserver/internal/chat"
 	"ddpserver/internal/fault"
-	"ddpserver/internal/feed"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
@@ -91,7 +90,6 @@ type Deps struct {
 	Presence *chat.Tracker
 	Settings *settings.Service
 	Limiter  *ratelimit.Limiter
-	Feed     feed.Publisher
 	Audit    audit.Recorder
 	// Logger gets one record for each call; nil discards them.
 	Logger *zap.Logger

@@ -116,7 +116,7 @@ func newNode(t testing.TB, node string, db store.Store, rawKey []byte, events fe
 	w.accounts.Follow(&chat.Follower{Rooms: w.chat, Presence: w.presence})
 	w.hub.Register(realtime.NewChat(w.hub, realtime.ChatOptions{Rooms: w.chat, Presence: w.presence}))
 	w.router = methods.New(methods.Deps{
-		Accounts: w.accounts, TwoFactor: w.factors, Chat: w.chat, Presence: w.presence, Settings: w.settings, Limiter: w.limiter, Feed: w.hub, Audit: &w.trail,
+		Accounts: w.accounts, TwoFactor: w.factors, Chat: w.chat, Presence: w.presence, Settings: w.settings, Limiter: w.limiter, Audit: &w.trail,
 		Logger: log, Metrics: &w.metrics, Info: methods.Info{Version: "1.0.0", RootURL: "http://localhost:3000"},
 	}, extra...)
 	w.server = ddp.New(ddp.Options{Handler: w.hub.Handler(w.router), Logger: log})

@@ -126,7 +126,7 @@ func newWorld(t testing.TB, overrides map[string]string) *world {
 	presence, err := chat.NewTracker(chat.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w, Node: "n1"})
 	must(err)
 	w.accounts.Follow(&chat.Follower{Rooms: w.chat, Presence: presence})
-	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Limiter: w.limiter, Feed: w, Audit: w})
+	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Limiter: w.limiter, Audit: w})
 	must(w.settings.Load(t.Context()))
 	w.rest, err = rest.New(rest.Options{
 		Router: w.router, Accounts: w.accounts, Factors: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Audit: w, RootURL: "http://localhost:3000", Version: "test",

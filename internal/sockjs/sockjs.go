@@ -19,8 +19,6 @@ import (
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/rpc"
 )
@@ -69,9 +67,6 @@ type Options struct {
 	ResponseLimit int
 	// Sessions is how many polling sessions may exist: 10,000. Above: 503.
 	Sessions int
-
-	// Logger gets nothing but troubles of the door itself; nil discards them.
-	Logger *zap.Logger
 }
 
 // Handler serves the door. It is an http.Handler for Prefix and all below it.
@@ -110,9 +105,6 @@ func New(o Options) *Handler {
 		o.Prefix = "/sockjs"
 	}
 	o.Prefix = strings.TrimSuffix(o.Prefix, "/")
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
 	return &Handler{o: o, sessions: make(map[string]*session)}
 }
 
