@@ -9,7 +9,6 @@ var (
 	ErrNoRoom         = fault.New("error-room-does-not-exist", "This room does not exist")
 	ErrRoomArchived   = fault.New("error-room-archived", "The room is archived")
 	ErrReadOnly       = fault.New("error-not-allowed", "You can't send messages because the room is readonly.")
-	ErrNoPermission   = fault.New("error-no-permission", "No permission")
 	ErrNotAuthorized  = fault.New("not-authorized", "Not Authorized")
 	ErrNotMember      = fault.New("error-user-not-in-room", "You are not in this room")
 	ErrOtherNotMember = fault.New("error-user-not-in-room", "User is not in this room")

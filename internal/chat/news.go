@@ -28,7 +28,6 @@ import (
 const (
 	NotifyUser   = "stream-notify-user"
 	NotifyRoom   = "stream-notify-room"
-	NotifyAll    = "stream-notify-all"
 	NotifyLogged = "stream-notify-logged"
 	RoomMessages = "stream-room-messages"
 )

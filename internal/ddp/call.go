@@ -32,15 +32,6 @@ func (it *item) SetLogin(ctx context.Context, l rpc.Login) error {
 // Unblock implements rpc.Session for the call.
 func (it *item) Unblock() { it.s.unblock(it) }
 
-// Carrier is the session behind a call that came through this engine; nil for
-// calls from other doors.
-func Carrier(c *rpc.Call) *Session {
-	if it, ok := c.Session.(*item); ok {
-		return it.s
-	}
-	return nil
-}
-
 // method runs a method message.
 func (s *Session) method(it *item) {
 	e, text := &it.env, it.text

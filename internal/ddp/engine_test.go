@@ -325,7 +325,7 @@ func TestUniversalPublicationErrorIsReportedWithoutAnID(t *testing.T) {
 	})
 }
 
-func TestCarrier(t *testing.T) {
+func TestPeerOfSession(t *testing.T) {
 	var got *ddp.Session
 	f := &fixture{}
 	f.onConnect = func(s *ddp.Session) { got = s }
@@ -334,9 +334,6 @@ func TestCarrier(t *testing.T) {
 		synctest.Wait()
 		if got.ID() != got.Peer().Conn || len(got.ID()) != 17 || got.Peer().Address != "10.0.0.1" || got.Peer().Door != rpc.DDP {
 			t.Errorf("%+v", got.Peer())
-		}
-		if ddp.Carrier(&rpc.Call{}) != nil {
-			t.Error("a call without a session has a carrier")
 		}
 	})
 }
