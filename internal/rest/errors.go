@@ -88,9 +88,10 @@ func tooMany(f *fault.Error) answer {
 
 // loginRefusal renders a refusal of POST login: 401 with the code in error and
 // no errorType (spec rocketchat-2fa 5.6). A masked failure reads Unauthorized.
+// Too many requests is no answer to a login and rendered as everywhere.
 func loginRefusal(err error) (a answer, internal bool) {
 	f, safe := fault.From(err)
-	if !safe || f.Code == "too-many-requests" {
+	if !safe || f.Code == "too-many-requests" || f.Code == "error-too-many-requests" {
 		return refusal(err)
 	}
 	code, message := ejson.AppendString(nil, f.Code), f.Reason

@@ -203,6 +203,23 @@ func TestS060TokenVariants(t *testing.T) {
 	}
 }
 
+// The eleventh login of a minute from one address is one too many, and is told
+// when to come back.
+func TestLoginIsLimited(t *testing.T) {
+	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "true"})
+	w.account("ada")
+	body := map[string]any{"user": "ada", "password": password}
+	for i := range 10 {
+		if a := w.client().do("POST", "login", body); a.status != 200 {
+			t.Fatalf("login %d: %d %s", i+1, a.status, a.raw)
+		}
+	}
+	a := w.client().do("POST", "login", body)
+	if a.status != 429 || a.errorType() != "error-too-many-requests" || a.header.Get("Retry-After") == "" {
+		t.Errorf("the eleventh: %d %v %s", a.status, a.header, a.raw)
+	}
+}
+
 // S060: a header that is there twice is nobody's, whichever of the two is right.
 func TestS060DoubledHeaders(t *testing.T) {
 	w := newWorld(t, nil)
