@@ -9,7 +9,7 @@ import { sha256 } from '../support/story.mjs';
 
 let server;
 before(async () => {
-  server = await Server.start();
+  server = await Server.start({ OVERWRITE_SETTING_Accounts_TwoFactorAuthentication_Protected_Calls: 'pinMessage, updateMessage' });
 });
 after(() => server?.stop());
 
@@ -92,6 +92,58 @@ test('the documented method call changes a message-like thing: the own address',
   await server.mailbox.mail('moved@example.org', /./);
   // The code is spent.
   assert.equal((await wire.call({ ...frame, id: '343' })).error.error, 'totp-invalid');
+  wire.socket.close();
+});
+
+// The examples call pinMessage and updateMessage, here with the ids of a room of this server.
+test('both documented examples, in both spellings, and their errors', async () => {
+  const user = await server.addUser('frame.e');
+  const wire = await Wire.open(server.ws);
+  await wire.login(user);
+  await wire.method('2fa:enable-email');
+  const { result: room } = await wire.method('createPrivateGroup', 'examples', []);
+  const message = { _id: '298gMs93982Le9A7pZjo2D2iB', rid: room.rid, msg: 'Whats 4*!' };
+  await wire.method('sendMessage', { ...message, msg: 'Whats 4?' });
+
+  const challenge = await wire.call({ msg: 'method', id: '1', method: 'updateMessage', params: [message] });
+  const { codeExpires } = challenge.error.details;
+  assert.equal(codeExpires.length, 1);
+  assert.match(codeExpires[0], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  const details = { method: 'email', codeGenerated: true, codeCount: 1, codeExpires, availableMethods: ['email'], emailOrUsername: user.username };
+  const required = { isClientSafe: true, error: 'totp-required', reason: 'TOTP Required', details, message: 'TOTP Required [totp-required]', errorType: 'Meteor.Error' };
+  assert.deepEqual(challenge, { msg: 'result', id: '1', error: required });
+
+  const literal = (id, ddpMethod, code, params) => wire.call({ msg: 'callWithTwoFactorRequired', code, ddpMethod, id, method: 'email', params });
+  const called = (ddpMethod, code, params) => wire.method('callWithTwoFactorRequired', { code, ddpMethod, method: 'email', params });
+  const wrong = await literal('341', 'updateMessage', '38290', [message]);
+  assert.deepEqual(wrong.error, { ...required, error: 'totp-invalid', reason: 'TOTP Invalid', details: { ...details, codeGenerated: false }, message: 'TOTP Invalid [totp-invalid]' });
+  let code = await server.mailbox.code(user.email);
+  assert.deepEqual(await literal('342', 'updateMessage', code, [message]), { msg: 'result', id: '342' });
+  assert.equal((await wire.method('getSingleMessage', message._id)).result.msg, 'Whats 4*!');
+
+  // The table of the documentation has params as one object, and a method call around it.
+  const mailed = async () => {
+    assert.deepEqual((await wire.method('sendEmailCode', user.username)).result, [user.email]);
+    return server.mailbox.code(user.email);
+  };
+  const pinned = await called('pinMessage', await mailed(), message);
+  assert.equal(pinned.result.t, 'message_pinned');
+  assert.equal((await wire.method('getSingleMessage', message._id)).result.pinned, true);
+  assert.equal((await called('updateMessage', await mailed(), [{ ...message, msg: 'again' }])).error, undefined);
+  code = await mailed();
+  assert.equal((await literal('343', 'pinMessage', code, message)).result._id, message._id);
+
+  // The errors of sendEmailCode, which also works without a login.
+  const stranger = await Wire.open(server.ws);
+  assert.equal((await stranger.method('sendEmailCode')).error.error, 'error-parameter-required');
+  assert.equal((await stranger.method('sendEmailCode', '')).error.error, 'error-parameter-required');
+  assert.equal((await stranger.method('sendEmailCode', 'nobody')).error.error, 'error-invalid-user');
+  assert.deepEqual((await stranger.method('sendEmailCode', user.email)).result, [user.email]);
+  assert.equal((await stranger.method('2fa:enable-email')).error.error, 'error-not-authorized');
+  // The code of before is spent; the one that was asked for just now is not told by that.
+  const spent = await literal('344', 'pinMessage', code, message);
+  assert.deepEqual([spent.error.error, spent.error.details.codeGenerated, spent.error.details.codeCount], ['totp-invalid', false, 1]);
+  stranger.socket.close();
   wire.socket.close();
 });
 
