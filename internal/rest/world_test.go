@@ -55,8 +55,8 @@ type world struct {
 	codes  []string
 	links  map[string]string // template → last link
 	events []audit.Event
-	// now shifts the clock of authenticator codes, so that a test can use several.
-	steps int
+	// steps counts the authenticator codes made of each secret.
+	steps map[string]int
 }
 
 func (w *world) SendCode(_ context.Context, m twofactor.CodeMail) error {
@@ -96,7 +96,7 @@ func (w *world) mailed() int {
 
 func newWorld(t testing.TB, overrides map[string]string) *world {
 	t.Helper()
-	w := &world{t: t, store: storetest.OpenSQLite(t), links: map[string]string{}}
+	w := &world{t: t, store: storetest.OpenSQLite(t), links: map[string]string{}, steps: map[string]int{}}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -292,11 +292,12 @@ func (w *world) conforms(verb, path string, a answer) {
 }
 
 // totpCode is a code of the secret that no earlier call returned: the server
-// takes no step twice.
+// takes no step twice. The first is one step old and the third one ahead, so that
+// a step that begins meanwhile leaves each in the window of two.
 func (w *world) totpCode(secretText string) string {
 	w.t.Helper()
-	w.steps++
-	c, err := totp.GenerateCode(secretText, time.Now().Add(time.Duration(w.steps-3)*30*time.Second))
+	w.steps[secretText]++
+	c, err := totp.GenerateCode(secretText, time.Now().Add(time.Duration(w.steps[secretText]-2)*30*time.Second))
 	if err != nil {
 		w.t.Fatal(err)
 	}
