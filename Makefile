@@ -12,12 +12,15 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 # Time for each fuzz target: of `make fuzz`, and of its short form in `make check`.
 FUZZTIME       ?= 60s
 FUZZTIME_SHORT ?= 3s
-# Repetitions of `make bench`.
-COUNT ?= 6
+# Repetitions of `make bench`, and the time of each. What fills a database or
+# ten thousand sockets for each repetition is left to bench-once and load.
+COUNT     ?= 6
+BENCHTIME ?= 100ms
+BENCH      = $(GO) test -run '^$$' -bench . -skip 'BenchmarkIdle|BenchmarkStore|BenchmarkSessionMemory'
 # Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.
 VULNDB ?= ../shared/vulndb/vdb.tgz
 
-.PHONY: help build run dev test test-short race fuzz fuzz-short bench bench-once bench-compare load soak golden fmt-check lint vuln clients cover docs-check check check-rest tidy docker clean
+.PHONY: help build run dev test test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak golden fmt-check lint vuln clients cover docs-check check check-rest tidy docker clean
 
 help: ## Print this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -46,20 +49,27 @@ fuzz: ## Run every fuzz target for FUZZTIME; new corpus entries stay in testdata
 fuzz-short: ## Run every fuzz target for a moment.
 	tools/fuzz.sh $(FUZZTIME_SHORT)
 
-bench: ## Run all benchmarks COUNT times into build/bench.txt.
+bench: ## Compare the benchmarks, as ratios to the floors in the same run, with docs/bench-baseline.txt.
 	@mkdir -p build
-	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) $(PKGS) | tee build/bench.txt
+	$(BENCH) -benchtime $(BENCHTIME) -count $(COUNT) ./internal/... > build/bench.txt
+	$(GO) run -C tools ./benchratio -baseline ../docs/bench-baseline.txt < build/bench.txt > build/bench-ratios.txt; code=$$?; \
+	$(TOOL) benchstat -row .fullname docs/bench-baseline.txt build/bench-ratios.txt; exit $$code
+
+bench-baseline: ## Take this machine's ratios as the baseline.
+	@mkdir -p build
+	$(BENCH) -benchtime $(BENCHTIME) -count $(COUNT) ./internal/... > build/bench.txt
+	$(GO) run -C tools ./benchratio < build/bench.txt > docs/bench-baseline.txt
 
 bench-once: ## Run every benchmark once, to see that it works.
 	$(GO) test -run '^$$' -bench . -benchtime 1x $(PKGS) | (grep -vE 'no test files|^(goos|goarch|pkg|cpu|PASS)' || true)
 
-bench-compare: bench ## Compare with the committed figures (docs/bench-baseline.txt).
-	$(TOOL) benchstat docs/bench-baseline.txt build/bench.txt
-
-load: build ## Measure the server against the floor of the same machine, as ratios.
+load: build ## Measure the server against the floor of the same machine, as ratios: half an hour.
 	$(GO) run ./cmd/ddpload compare -server bin/ddpserver
 
-soak: ## Crash and fault runs, bounded in time.
+load-once: build ## Every scenario of `make load` for a moment, to see that it works.
+	$(GO) run ./cmd/ddpload compare -server bin/ddpserver -rounds 1 -for 300ms -users 500 -idle 300
+
+soak: ## Crash and fault runs, bounded in time; SOAK_SCALE=2 doubles the rounds.
 	$(GO) test -tags soak -count=1 -timeout 60m -run Soak -v $(PKGS)
 
 golden: ## Refresh generated files: surface.golden and docs.
@@ -90,7 +100,7 @@ docs-check: ## Links, make targets and configuration keys in the documents exist
 
 check: test check-rest ## Everything that CI runs.
 
-check-rest: lint bench-once fuzz-short vuln ## What `make test` leaves out of `make check`.
+check-rest: lint bench-once load-once fuzz-short vuln ## What `make test` leaves out of `make check`.
 
 tidy: ## Tidy the modules.
 	$(GO) mod tidy

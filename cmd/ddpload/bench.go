@@ -73,13 +73,20 @@ func (b *bench) floor() (*load.Child, error) {
 	return load.Start(b.ctx, nil, port, b.self, "floor", "-addr", "127.0.0.1:"+strconv.Itoa(port))
 }
 
-// figures are the scenarios with the goals of docs/performance.md.
-func figures(big int) []load.Scenario {
+// figures are the scenarios with the goals of docs/performance.md. big is the
+// number of idle connections; short ones measure for a moment only, to see that
+// everything works.
+func figures(big int, short bool) []load.Scenario {
+	last := func(r *load.Run, warm, measure time.Duration) {
+		if !short {
+			r.Warm, r.For = warm, measure
+		}
+	}
 	calls := func(ctx context.Context, r load.Run) (load.Report, error) { return r.Calls(ctx) }
 	fan := func(ctx context.Context, r load.Run) (load.Report, error) { return r.FanOut(ctx) }
 	idle := func(ctx context.Context, r load.Run) (load.Report, error) { return r.IdleConns(ctx) }
 	room := func(r *load.Run) {
-		r.Conns, r.Token, r.Join = 500, "token-%d", `["GENERAL"]`
+		r.Conns, r.Token, r.Join = min(500, big), "token-%d", `["GENERAL"]`
 		r.Sub, r.SubParams = "stream-notify-room", `["GENERAL/user-activity",{"useCollection":false,"args":[]}]`
 		r.Publish, r.PublishParams = "stream-notify-room", `["GENERAL/user-activity","user0",["user-typing"],{}]`
 	}
@@ -93,21 +100,24 @@ func figures(big int) []load.Scenario {
 			Adjust: func(r *load.Run) { r.Conns, r.Sub, r.SubParams = 20, "meteor_autoupdate_clientVersions", "[null]" }},
 		{Name: "fanout-500", Goal: 1.4, Do: fan, Adjust: room},
 		{Name: "fanout-500-bursts", Limit: 5, Do: fan, NoFloor: true, Adjust: func(r *load.Run) { room(r); r.Burst = 10 }},
-		{Name: "idle", Limit: 10, Do: idle, NoFloor: true, Adjust: func(r *load.Run) { r.Conns, r.Warm, r.For = big, 3*time.Second, 20*time.Second }},
+		{Name: "idle", Limit: 10, Do: idle, NoFloor: true, Adjust: func(r *load.Run) { r.Conns = big; last(r, 5*time.Second, 35*time.Second) }},
 		{Name: "idle-30-subs", Limit: 20, Do: idle, NoFloor: true, Adjust: func(r *load.Run) {
-			r.Conns, r.Token, r.Streams, r.Warm, r.For = min(2000, big), "token-%d", load.SharedStreams(), 3*time.Second, 5*time.Second
+			r.Conns, r.Token, r.Streams = min(2000, big), "token-%d", load.SharedStreams()
+			last(r, 5*time.Second, 5*time.Second)
 		}},
 		{Name: "idle-client", Do: idle, NoFloor: true, Adjust: func(r *load.Run) {
 			room(r)
-			r.Conns, r.Streams, r.Warm, r.For = min(2000, big), load.ClientStreams(), 3*time.Second, 5*time.Second
+			r.Conns, r.Streams = min(2000, big), load.ClientStreams()
+			last(r, 5*time.Second, 5*time.Second)
 		}},
 		{Name: "idle-deflate", Limit: 11, Do: idle, NoFloor: true, Adjust: func(r *load.Run) {
-			r.Conns, r.Deflate, r.Warm, r.For = min(2000, big), true, 3*time.Second, 5*time.Second
+			r.Conns, r.Deflate = min(2000, big), true
+			last(r, 5*time.Second, 5*time.Second)
 		}},
-		{Name: "storm", Do: func(ctx context.Context, r load.Run) (load.Report, error) { return r.Storm(ctx) }, NoFloor: true,
+		{Name: "storm", Do: func(ctx context.Context, r load.Run) (load.Report, error) { return r.Storm(ctx) }, NoFloor: true, Limit: 15,
 			Adjust: func(r *load.Run) { r.Conns, r.Token = big, "token-%d" }},
-		{Name: "flood", NoFloor: true, Do: func(ctx context.Context, r load.Run) (load.Report, error) { return r.Flood(ctx) },
-			Adjust: func(r *load.Run) { r.Conns, r.Rate = 200, 500 }},
+		{Name: "flood", NoFloor: true, Limit: 50, Do: func(ctx context.Context, r load.Run) (load.Report, error) { return r.Flood(ctx) },
+			Adjust: func(r *load.Run) { r.Conns, r.Rate = 200, 500; last(r, time.Second, 30*time.Second) }},
 	}
 }
 

@@ -160,7 +160,7 @@ func compare(ctx context.Context, args []string, out io.Writer) error {
 	measure := fs.Duration("for", 4*time.Second, "time of each measurement")
 	users := fs.Int("users", 10000, "users in the store")
 	big := fs.Int("idle", 10000, "idle connections")
-	only := fs.String("only", "", "scenarios to run, separated by commas; all when empty: "+load.Names(figures(1)))
+	only := fs.String("only", "", "scenarios to run, separated by commas; all when empty: "+load.Names(figures(1, false)))
 	strict := fs.Bool("strict", false, "exit with an error when a goal is missed")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -173,7 +173,7 @@ func compare(ctx context.Context, args []string, out io.Writer) error {
 	base := load.Run{Warm: *measure / 4, For: *measure, InFlight: 1, Users: *users}
 	var rows []load.Row
 	missed := 0
-	for _, s := range figures(*big) {
+	for _, s := range figures(*big, *measure < time.Second) {
 		if *only != "" && !strings.Contains(","+*only+",", ","+s.Name+",") {
 			continue
 		}

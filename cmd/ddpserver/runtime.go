@@ -46,7 +46,7 @@ const (
 	// headroom is what may be allocated at least between two collections while
 	// the server is busy. A percentage alone collects a small heap all the time:
 	// with 15 MiB alive, a seventh of the cost of a login was the collector's.
-	headroom = 16 << 20
+	headroom = 24 << 20
 	// tendEvery is how often tend looks.
 	tendEvery = time.Second
 	// calm is how much a quiet server allocates in that time at most, and

@@ -12,18 +12,18 @@ func TestTending(t *testing.T) {
 		percent         int
 		giveBack        bool
 	}{
-		{6 * mib, 4 * mib, 800, false},       // busy with a small heap
-		{60 * mib, 4 * mib, 800, false},      // still
-		{140 * mib, 9 * mib / 2, 800, false}, // 711 is not worth a change
-		{200 * mib, 16 * mib, 200, false},    // the heap has grown
-		{300 * mib, 100 * mib, 75, false},    // a big heap has room anyway
-		{300 * mib, 100 * mib, 75, true},     // quiet: give back
-		{300*mib + 1, 100 * mib, 75, false},  // once
-		{309 * mib, 8 * mib, 400, false},
-		{309*mib + 9, 8 * mib, 75, true},
-		{310*mib + 9, 8 * mib, 400, false}, // busy for a moment
-		{310*mib + 9, 8 * mib, 75, false},  // too little to give back
-		{400 * mib, 0, 75, false},          // nothing was collected yet
+		{6 * mib, headroom / 8, 800, false},        // busy with a small heap
+		{60 * mib, headroom / 8, 800, false},       // still
+		{140 * mib, headroom * 9 / 64, 800, false}, // 711 is not worth a change
+		{200 * mib, headroom / 2, 200, false},      // the heap has grown
+		{300 * mib, 100 * mib, 75, false},          // a big heap has room anyway
+		{300 * mib, 100 * mib, 75, true},           // quiet: give back
+		{300*mib + 1, 100 * mib, 75, false},        // once
+		{309 * mib, headroom / 4, 400, false},
+		{309*mib + 9, headroom / 4, 75, true},
+		{310*mib + 9, headroom / 4, 400, false}, // busy for a moment
+		{310*mib + 9, headroom / 4, 75, false},  // too little to give back
+		{400 * mib, 0, 75, false},               // nothing was collected yet
 		{500 * mib, 1, 1000, false},
 	} {
 		percent, giveBack := tt.decide(look.allocated, look.live)

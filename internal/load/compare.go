@@ -115,7 +115,7 @@ func (r Row) OK() bool {
 
 // Table prints rows in Markdown.
 func Table(w io.Writer, rows []Row) {
-	fmt.Fprintln(w, "| scenario | figure | server | floor | ratio | goal | p99 | |\n|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(w, "| scenario | figure | server | floor | ratio | goal | p99 | last run | |\n|---|---|---|---|---|---|---|---|---|")
 	for _, r := range rows {
 		floor, ratio, goal := "–", "–", "–"
 		if r.Floor > 0 {
@@ -135,7 +135,7 @@ func Table(w io.Writer, rows []Row) {
 		if r.P99 > 0 {
 			p99 = r.P99.String()
 		}
-		fmt.Fprintf(w, "| %s | %s | %.1f | %s | %s | %s | %s | %s |\n", r.Name, r.Unit, r.Server, floor, ratio, goal, p99, verdict)
+		fmt.Fprintf(w, "| %s | %s | %.1f | %s | %s | %s | %s | %s | %s |\n", r.Name, r.Unit, r.Server, floor, ratio, goal, p99, r.Last.note(), verdict)
 	}
 }
 

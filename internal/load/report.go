@@ -34,12 +34,31 @@ type Report struct {
 // or the memory or idle cost where that is what the scenario is about.
 func (r Report) Figure() (float64, string) {
 	switch {
+	case r.Scenario == "storm":
+		return r.Took.Seconds(), "s until all were in"
+	case r.Others > 0:
+		return float64(r.Others.Microseconds()) / 1000, "ms p99 of the others"
 	case r.KiB > 0:
 		return r.KiB, "KiB per connection"
 	case r.CPU > 0:
 		return r.CPU, "server CPU-µs per " + r.Unit
 	}
 	return float64(r.P99.Microseconds()), "p99 µs"
+}
+
+// note is what else a comparison tells of a run.
+func (r Report) note() string {
+	switch {
+	case r.Idle > 0:
+		return fmt.Sprintf("idle %.2f CPU-µs per connection and second", r.Idle)
+	case r.Scenario == "storm":
+		return fmt.Sprintf("%d in, %d failed, %.0f CPU-µs each", r.Count, r.Failed, r.CPU)
+	case r.Others > 0:
+		return fmt.Sprintf("%.0f refused/s", r.Rate)
+	case r.Rate > 0:
+		return fmt.Sprintf("%.0f/s", r.Rate)
+	}
+	return ""
 }
 
 // Print writes the report for people.
