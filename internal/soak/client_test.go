@@ -27,27 +27,21 @@ type conn struct {
 	mu      sync.Mutex
 	next    int
 	waiting map[string]chan frame
-	err     error       // why reading ended
-	onEvent func(frame) // every other frame; set before frames can come
+	err     error // why reading ended
 }
 
 // frame is what the server sends.
 type frame struct {
-	Msg        string          `json:"msg"`
-	ID         string          `json:"id"`
-	Result     json.RawMessage `json:"result"`
-	Error      *refusal        `json:"error"`
-	Collection string          `json:"collection"`
-	Fields     json.RawMessage `json:"fields"`
-	Subs       []string        `json:"subs"`
-	at         time.Time
+	Msg    string          `json:"msg"`
+	ID     string          `json:"id"`
+	Result json.RawMessage `json:"result"`
+	Error  *refusal        `json:"error"`
 }
 
 // refusal is an error that the server answered: the call was refused for sure.
 type refusal struct {
-	Code    any             `json:"error"`
-	Reason  string          `json:"reason"`
-	Details json.RawMessage `json:"details"`
+	Code   any    `json:"error"`
+	Reason string `json:"reason"`
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("%v (%s)", r.Code, r.Reason) }
@@ -72,9 +66,7 @@ func code(err error) string {
 var dialer = websocket.Dialer{HandshakeTimeout: patience}
 
 // connect opens a DDP session. token, when not empty, logs it in.
-func connect(addr, token string) (*conn, error) { return connectWith(addr, token, nil) }
-
-func connectWith(addr, token string, onEvent func(frame)) (*conn, error) {
+func connect(addr, token string) (*conn, error) {
 	ws, resp, err := dialer.Dial("ws://"+addr+"/websocket", nil)
 	if err != nil {
 		if resp != nil {
@@ -82,7 +74,7 @@ func connectWith(addr, token string, onEvent func(frame)) (*conn, error) {
 		}
 		return nil, err
 	}
-	c := &conn{ws: ws, dead: make(chan struct{}), waiting: map[string]chan frame{}, onEvent: onEvent}
+	c := &conn{ws: ws, dead: make(chan struct{}), waiting: map[string]chan frame{}}
 	ready := c.expect("connected")
 	go c.read()
 	if err := c.send(`{"msg":"connect","version":"1","support":["1"]}`); err != nil {
@@ -135,7 +127,7 @@ func (c *conn) read() {
 			c.mu.Unlock()
 			return
 		}
-		f := frame{at: time.Now()}
+		var f frame
 		if err := json.Unmarshal(text, &f); err != nil {
 			f.Msg = "malformed"
 		}
@@ -145,16 +137,9 @@ func (c *conn) read() {
 			continue
 		case "connected":
 			f.ID = "connected"
-		case "ready":
-			if len(f.Subs) == 1 {
-				f.ID = f.Subs[0]
-			}
-		case "result", "nosub", "pong":
+		case "result", "pong":
 		default:
-			if c.onEvent != nil {
-				c.onEvent(f)
-			}
-			continue
+			continue // data and updated: nobody here waits for them
 		}
 		c.mu.Lock()
 		w := c.waiting[f.ID]
@@ -247,27 +232,6 @@ func (c *conn) ping() error {
 		return errLost
 	}
 	_, err := c.answer(w)
-	return err
-}
-
-// subscribe waits until a subscription is ready.
-func (c *conn) subscribe(name string, params ...any) error {
-	c.mu.Lock()
-	c.next++
-	id := "s" + strconv.Itoa(c.next)
-	c.mu.Unlock()
-	text, err := json.Marshal(map[string]any{"msg": "sub", "id": id, "name": name, "params": params})
-	if err != nil {
-		return err
-	}
-	w := c.expect(id)
-	if err := c.send(string(text)); err != nil {
-		return errLost
-	}
-	f, err := c.answer(w)
-	if err == nil && f.Msg != "ready" {
-		err = fmt.Errorf("subscription %s: %s", name, f.Msg)
-	}
 	return err
 }
 

@@ -33,6 +33,7 @@ type actor interface {
 // the server is killed 5–500 ms later, and the restarted server must know every
 // acknowledged change; what was not acknowledged is there as a whole or not at all.
 func TestSoakCrash(t *testing.T) {
+	together(t)
 	var (
 		dir    = t.TempDir()
 		box    = mailtest.Start(t, mailtest.Options{})

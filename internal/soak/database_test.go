@@ -71,6 +71,7 @@ const refuseWithin = 8 * time.Second
 // mid-command or no primary. Calls are refused within five seconds, nobody gets in,
 // nobody passes a second factor, sockets stay, and everything works again at once.
 func TestSoakDatabase(t *testing.T) {
+	together(t)
 	outage := span(time.Second, 30*time.Second)
 	for _, tc := range []struct {
 		name string
@@ -183,6 +184,7 @@ func outageOf(t *testing.T, s *server, conns []*conn, people []*account, a *acco
 // of the database ran, at each of the commands of a check of a code in turn. An
 // unknown outcome is a refusal, the guess is counted, and no code is good twice.
 func TestSoakUnknownOutcome(t *testing.T) {
+	together(t)
 	db := newShared(t)
 	// Seven commands are more than a check has.
 	const depth = 7

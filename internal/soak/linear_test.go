@@ -160,6 +160,7 @@ var mailModel = porcupine.Model{
 // right and wrong and let time jump past the codes' end; the history of each round
 // must be one that a single, sequential server could have had.
 func TestSoakLinearizable(t *testing.T) {
+	together(t)
 	t.Run("sqlite", func(t *testing.T) {
 		st, err := sqlite.Open(t.TempDir(), sqlite.Options{Server: true})
 		if err != nil {

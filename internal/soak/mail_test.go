@@ -106,6 +106,7 @@ func (p *post) delivered(except ...int) time.Duration {
 // hangs after the mail, says "later" or "never". Calls answer at once, deliveries
 // are few at a time, and every mail that can be delivered is, once.
 func TestSoakMailServer(t *testing.T) {
+	together(t)
 	down := span(time.Second, 60*time.Second)
 	people := rounds(20, 300)
 	t.Run("down", func(t *testing.T) {
@@ -127,8 +128,8 @@ func TestSoakMailServer(t *testing.T) {
 		times := p.challenge()
 		pause(down)
 		live, during := p.lively(), p.metric("go_goroutines")
-		if during > before+32 {
-			t.Errorf("%v goroutines before, %v with a silent mail server", before, during)
+		if during > before+32+32 { // 32 are the engine's idle workers, see ddp/crew.go
+			t.Errorf("%v goroutines before, %v with a silent mail server: %s", before, during, p.goroutines())
 		}
 		p.wire.heal()
 		took := p.delivered()
@@ -198,6 +199,7 @@ func TestSoakMailServer(t *testing.T) {
 // TestSoakMailPromised (security S103): a mail that an answer promised is delivered after
 // kill -9, although the mail server was down before and after it, and its code works.
 func TestSoakMailPromised(t *testing.T) {
+	together(t)
 	box := mailtest.Start(t, mailtest.Options{})
 	w := newWire(t, box.Addr)
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,6 +25,12 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	buildDir = dir
+	// Tests wait for time limits more than they compute.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
@@ -63,6 +70,13 @@ func span(short, lasting time.Duration) time.Duration {
 		return lasting
 	}
 	return short
+}
+
+// together lets a test run beside others, in the short form: the long one measures.
+func together(t *testing.T) {
+	if !long {
+		t.Parallel()
+	}
 }
 
 // dice makes a source of chances and says how to have the same again.

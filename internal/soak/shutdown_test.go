@@ -13,6 +13,7 @@ import (
 // under way. The server is not ready at once, accepts nobody, finishes the calls,
 // closes every session with 1001 and exits with 0.
 func TestSoakShutdown(t *testing.T) {
+	together(t)
 	db := newShared(t)
 	people := db.seed("ada", 50, nil)
 	s := launch(t, t.TempDir(), append([]string{"MONGO_URL=" + db.url}, calm...))

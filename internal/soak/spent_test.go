@@ -24,6 +24,7 @@ type spending struct {
 // code and the door. Codes whose use was not acknowledged may be good or spent, but
 // not good twice.
 func TestSoakSpentStaysSpent(t *testing.T) {
+	together(t)
 	var (
 		dir    = t.TempDir()
 		box    = mailtest.Start(t, mailtest.Options{})
