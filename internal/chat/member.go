@@ -13,12 +13,11 @@ import (
 	"ddpserver/internal/user"
 )
 
-// newSubscription is a new member's place in a room; being brought into one
-// counts as one unread mention, as in Rocket.Chat.
+// newSubscription is a new member's place in a room, with nothing unread.
 func newSubscription(r *Room, u *user.User, at time.Time) *Subscription {
 	return &Subscription{
 		ID: newID(), RoomID: r.ID, Type: r.Type, Name: r.Name, FName: r.FName, User: ref(u), UserKey: u.UsernameKey,
-		Open: true, Alert: true, Unread: 1, UserMentions: 1, TS: at, UpdatedAt: at,
+		Open: true, TS: at, UpdatedAt: at,
 	}
 }
 
@@ -62,12 +61,15 @@ func (s *Service) JoinDefaults(ctx context.Context, u *user.User) error {
 }
 
 // enter adds a member and says so in the room. inviter is nil for somebody who
-// came by himself.
+// came by himself; being brought into a room counts as one unread mention, but
+// not into one that is just being made, as in Rocket.Chat.
 func (s *Service) enter(ctx context.Context, r *Room, u *user.User, inviter *user.User) (bool, error) {
 	at := s.time()
 	sub := newSubscription(r, u, at)
 	if inviter == nil {
-		sub.Alert, sub.Unread, sub.UserMentions, sub.LastSeen = false, 0, 0, at
+		sub.LastSeen = at
+	} else {
+		sub.Alert, sub.Unread, sub.UserMentions = true, 1, 1
 	}
 	room, err := s.store.AddMember(ctx, sub)
 	if errors.Is(err, dberr.Duplicate) {

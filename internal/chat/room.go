@@ -135,7 +135,6 @@ func (s *Service) direct(ctx context.Context, by *user.User, sides []*user.User)
 	subs := make([]*Subscription, len(sides))
 	for i, u := range sides {
 		subs[i] = newSubscription(room, u, at)
-		subs[i].Alert, subs[i].Unread, subs[i].UserMentions = false, 0, 0
 		subs[i].Open = u.ID == by.ID || len(sides) > 2
 		subs[i].Name, subs[i].FName = directNames(sides, u)
 	}

@@ -453,6 +453,29 @@ func TestDirectRooms(t *testing.T) {
 	}, "ann", "bob", "cid")
 }
 
+// Nothing is unread in a room that is just made; being brought into one that is
+// there counts as a mention, coming by oneself does not.
+func TestUnreadOfNewMembers(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		ann, bob, cid, dan := w.talker("ann"), w.talker("bob"), w.talker("cid"), w.talker("dan")
+		room := ann.room("createChannel", "team", "bob")
+		ann.must("addUserToRoom", map[string]any{"rid": room, "username": "dan"})
+		cid.must("joinRoom", room)
+		for c, want := range map[*talker]string{ann: "false 0 0", bob: "false 0 0", cid: "false 0 0", dan: "true 1 1"} {
+			for _, s := range unmarshal[[]struct {
+				RoomID   string `json:"rid"`
+				Alert    bool
+				Unread   int
+				Mentions int `json:"userMentions"`
+			}](t, c.must("subscriptions/get")) {
+				if got := fmt.Sprint(s.Alert, s.Unread, s.Mentions); s.RoomID == room && got != want {
+					t.Errorf("%s: alert, unread, mentions are %s, want %s", c.name, got, want)
+				}
+			}
+		}
+	}, "ann", "bob", "cid", "dan")
+}
+
 func TestSubscriptionMethods(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
