@@ -38,7 +38,7 @@ func TestSoakCrash(t *testing.T) {
 		dir    = t.TempDir()
 		box    = mailtest.Start(t, mailtest.Options{})
 		env    = append([]string{"MAIL_URL=" + box.URL()}, calm...)
-		cycles = rounds(4, 200)
+		cycles = rounds(4, 300)
 		chance = dice(t)
 		actors []actor
 		gone   []*guesser
