@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strconv"
 
 	"go.uber.org/zap"
@@ -10,6 +11,7 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/random"
+	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
@@ -47,7 +49,9 @@ func (s *Service) Register(ctx context.Context, p *rpc.Peer, r Registration) (*u
 	if err != nil {
 		return nil, err
 	}
-	s.verifyNew(ctx, u)
+	if s.mayInvite(p) {
+		s.verifyNew(ctx, u)
+	}
 	return u, nil
 }
 
@@ -173,6 +177,25 @@ func (s *Service) defaultRoles() []string {
 		roles = []string{"user"}
 	}
 	return roles
+}
+
+// invitationsPerAddress bounds the mails that registrations from one network
+// address cause in an hour: anybody may name anybody's mailbox.
+const invitationsPerAddress = 60
+
+// mayInvite counts one mail to the mailbox of a new account that a stranger made.
+// Over the budget the account is there without a link, which can be asked for
+// later. This machine is not counted.
+func (s *Service) mayInvite(p *rpc.Peer) bool {
+	network := ratelimit.AddressKey(p.Address)
+	if ip, err := netip.ParseAddr(p.Address); network == "" || err == nil && ip.Unmap().IsLoopback() {
+		return true
+	}
+	ok := s.mailBudget("invitation/"+network, invitationsPerAddress)
+	if !ok {
+		s.record(p, "verification_requested", "", ratelimit.TooMany(linksWindow))
+	}
+	return ok
 }
 
 // verifyNew mails the verification link of a new account. The account exists by

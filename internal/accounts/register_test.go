@@ -9,6 +9,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -102,6 +103,26 @@ func TestRegisterRefuses(t *testing.T) {
 	w.with(settings.RegistrationForm, "Disabled")
 	if _, err := w.Register(t.Context(), w.peer, accounts.Registration{Username: "x1"}); !errors.Is(err, accounts.ErrSignupsForbidden) {
 		t.Error(err)
+	}
+}
+
+// S035: whoever registers many accounts does not flood other people's mailboxes.
+func TestS035RegistrationsDoNotFloodMailboxes(t *testing.T) {
+	w := newWorld(t)
+	register := func(p *rpc.Peer, n int) int {
+		for i := range n {
+			r := accounts.Registration{Email: fmt.Sprintf("%s%d@x.com", strings.ReplaceAll(p.Address, ":", "-"), i)}
+			if _, err := w.Register(t.Context(), p, r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return len(w.mailed())
+	}
+	if got := register(w.from("198.51.100.7"), 70); got != 60 {
+		t.Errorf("%d mails from one address in an hour, want 60", got)
+	}
+	if got := register(w.from("127.0.0.1"), 70); got != 70 {
+		t.Errorf("%d mails from this machine, want 70", got)
 	}
 }
 
