@@ -37,8 +37,10 @@ import (
 )
 
 const (
-	// opTimeout bounds every operation, the driver's own retry included.
-	opTimeout = 5 * time.Second
+	// opTimeout bounds every operation, the driver's own retry included. A call
+	// must be refused within five seconds (security S110); this leaves it some to
+	// say so.
+	opTimeout = 4500 * time.Millisecond
 	// connectTimeout bounds the first contact.
 	connectTimeout = 10 * time.Second
 	// closeTimeout bounds waiting for operations under way at Close.
