@@ -338,8 +338,14 @@ func TestPublications(t *testing.T) {
 				t.Errorf("%s: %s %v", name, fail.code(), a.other)
 			}
 		}
-		if fail := a.sub("roles", "roles"); fail != nil || len(a.other) != 3 {
+		if fail := a.sub("roles", "roles"); fail != nil || len(a.other) != 5 {
 			t.Errorf("%s %v", fail.code(), a.other)
+		}
+		for _, f := range a.other {
+			room := f.ID == "owner" || f.ID == "moderator"
+			if f.Collection != "rocketchat_roles" || strings.Contains(f.text, `"scope":"Subscriptions"`) != room {
+				t.Errorf("%s", f.text)
+			}
 		}
 	})
 }

@@ -177,13 +177,20 @@ func CanViewSettings(u *user.User) bool {
 }
 
 // RoleInfo describes a role for those who list them.
-type RoleInfo struct{ ID, Description string }
+type RoleInfo struct {
+	ID, Description string
+	// Scope is "Users" for roles of the server and "Subscriptions" for those that
+	// members have in a room.
+	Scope string
+}
 
-// Roles lists the roles of the server.
+// Roles lists the roles of the server and of rooms.
 func Roles() []RoleInfo {
 	return []RoleInfo{
-		{Admin, "Administers the server"},
-		{Bot, "A program that talks by itself"},
-		{User, "An ordinary account"},
+		{Admin, "Administers the server", "Users"},
+		{Bot, "A program that talks by itself", "Users"},
+		{"moderator", "Keeps order in a room", "Subscriptions"},
+		{"owner", "Runs a room", "Subscriptions"},
+		{User, "An ordinary account", "Users"},
 	}
 }

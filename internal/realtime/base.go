@@ -121,7 +121,7 @@ func (b *Base) clientVersions(_ context.Context, s *ddp.Subscription) error {
 func (b *Base) roles(_ context.Context, s *ddp.Subscription) error {
 	for _, r := range permission.Roles() {
 		if err := s.Added("rocketchat_roles", r.ID, ejson.Doc{
-			{Key: "name", Value: r.ID}, {Key: "scope", Value: "Users"},
+			{Key: "name", Value: r.ID}, {Key: "scope", Value: r.Scope},
 			{Key: "description", Value: r.Description}, {Key: "protected", Value: true},
 		}); err != nil {
 			return err

@@ -195,6 +195,26 @@ func TestRoomRoutes(t *testing.T) {
 	}
 }
 
+// Every role that a permission or a subscription names is listed.
+func TestRolesAreListed(t *testing.T) {
+	_, ann, _, _ := chatWorld(t, nil)
+	scopes := map[string]string{}
+	for _, r := range ann.ok("GET", "roles.list", nil).body["roles"].([]any) {
+		r := r.(map[string]any)
+		scopes[r["_id"].(string)] = r["scope"].(string)
+	}
+	for _, p := range ann.ok("GET", "permissions.listAll", nil).body["update"].([]any) {
+		for _, role := range p.(map[string]any)["roles"].([]any) {
+			if scopes[role.(string)] == "" {
+				t.Errorf("%v names the role %v, which is not listed", p, role)
+			}
+		}
+	}
+	if scopes["owner"] != "Subscriptions" || scopes["admin"] != "Users" {
+		t.Errorf("%v", scopes)
+	}
+}
+
 func TestMessageRoutes(t *testing.T) {
 	_, ann, bob, cid := chatWorld(t, map[string]string{settings.LimitUserByMethodEnabled: "false"})
 	before := time.Now().Add(-time.Second)

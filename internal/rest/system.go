@@ -32,7 +32,7 @@ func (g *system) roles(context.Context, *Request) (any, error) {
 	out := []any{}
 	for _, r := range permission.Roles() {
 		out = append(out, ejson.Doc{{Key: "_id", Value: r.ID}, {Key: "name", Value: r.ID}, {Key: "description", Value: r.Description},
-			{Key: "scope", Value: "Users"}, {Key: "protected", Value: true}})
+			{Key: "scope", Value: r.Scope}, {Key: "protected", Value: true}})
 	}
 	return ejson.Doc{{Key: "roles", Value: out}}, nil
 }
