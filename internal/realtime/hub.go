@@ -70,7 +70,7 @@ func New(o Options) *Hub {
 		streams:      map[string]*Stream{},
 		topics:       map[string]*topic{},
 	}
-	h.subscribers.byUser = map[string]map[*member]struct{}{}
+	h.subscribers.byUser = map[string][]*member{}
 	h.out.wake = make(chan struct{}, 1)
 	h.Handle(feed.Stream, h.stream)
 	return h

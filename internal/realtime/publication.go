@@ -235,41 +235,43 @@ func (h *Hub) listen(st *Stream, s *ddp.Subscription, event string) {
 // subscribers finds the stream subscriptions of a user.
 type subscribers struct {
 	mu     sync.Mutex
-	byUser map[string]map[*member]struct{}
+	byUser map[string][]*member
 }
 
 func (r *subscribers) add(m *member) {
-	if m.login.UserID == "" {
+	id := m.sub.Login().UserID
+	if id == "" {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	set := r.byUser[m.login.UserID]
-	if set == nil {
-		set = map[*member]struct{}{}
-		r.byUser[m.login.UserID] = set
-	}
-	set[m] = struct{}{}
+	m.own = int32(len(r.byUser[id])) //nolint:gosec // G115: sockets run out long before
+	r.byUser[id] = append(r.byUser[id], m)
 }
 
 func (r *subscribers) remove(m *member) {
+	id := m.sub.Login().UserID
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	set := r.byUser[m.login.UserID]
-	delete(set, m)
-	if len(set) == 0 {
-		delete(r.byUser, m.login.UserID)
+	list := r.byUser[id]
+	last := len(list) - 1
+	if int(m.own) > last || list[m.own] != m {
+		return
 	}
+	list[m.own] = list[last]
+	list[m.own].own = m.own
+	list[last] = nil
+	if last == 0 {
+		delete(r.byUser, id)
+		return
+	}
+	r.byUser[id] = list[:last]
 }
 
 func (r *subscribers) of(userID string) []*member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make([]*member, 0, len(r.byUser[userID]))
-	for m := range r.byUser[userID] {
-		out = append(out, m)
-	}
-	return out
+	return slices.Clone(r.byUser[userID])
 }
 
 // checkTime bounds the question whether a subscription may go on.
@@ -287,7 +289,7 @@ func (h *Hub) Recheck(userID string) {
 	defer cancel()
 	for _, m := range members {
 		_, event := cutKey(m.topic.key)
-		if err := m.stream.Allow(ctx, m.login, event); err != nil {
+		if err := m.stream.Allow(ctx, m.sub.Login(), event); err != nil {
 			m.sub.Error(err)
 		}
 	}

@@ -33,9 +33,9 @@ type sending struct {
 // member is one subscription in one topic.
 type member struct {
 	topic *topic
-	at    int // its place in members, guarded by topic.mu
+	at    int32 // its place in members, guarded by topic.mu
+	own   int32 // its place in the user's list, guarded by subscribers.mu
 	sub   *ddp.Subscription
-	login rpc.Login
 	// stream is asked again by Recheck; nil for topics that need no leave.
 	stream *Stream
 }
@@ -62,12 +62,12 @@ func (h *Hub) joinFor(key string, s *ddp.Subscription) {
 }
 
 func (h *Hub) join(key string, s *ddp.Subscription) *member {
-	m := &member{sub: s, login: s.Login()}
+	m := &member{sub: s}
 	for {
 		t := h.topic(key, true)
 		t.mu.Lock()
 		if !t.gone {
-			m.topic, m.at = t, len(t.members)
+			m.topic, m.at = t, int32(len(t.members)) //nolint:gosec // G115: sockets run out long before
 			t.members = append(t.members, m)
 			t.mu.Unlock()
 			return m
@@ -170,7 +170,7 @@ func (t *topic) drain() {
 			send = (*ddp.Subscription).Post
 		}
 		for i, m := range batch {
-			if next.accept == nil || next.accept(m.sub, m.login) {
+			if next.accept == nil || next.accept(m.sub, m.sub.Login()) {
 				send(m.sub, next.frame)
 			}
 			batch[i] = nil
