@@ -301,6 +301,15 @@ func (s *Service) deleteUser(ctx context.Context, by *user.User, id string) erro
 //
 // Errors: ErrNotAllowed, ErrInvalidPassword, ErrInvalidUsername, ErrLastAdmin.
 func (s *Service) DeleteOwn(ctx context.Context, p *rpc.Peer, u *user.User, proof string) error {
+	if err := s.mayDeleteOwn(ctx, p, u, proof); err != nil {
+		s.record(p, "account_deleted", u.ID, err, target(u.ID))
+		return err
+	}
+	return s.DeleteUser(ctx, p, u, u.ID)
+}
+
+// mayDeleteOwn checks the proof.
+func (s *Service) mayDeleteOwn(ctx context.Context, p *rpc.Peer, u *user.User, proof string) error {
 	if !s.set.Bool(settings.AllowDeleteOwnAccount) {
 		return ErrNotAllowed
 	}
@@ -309,7 +318,7 @@ func (s *Service) DeleteOwn(ctx context.Context, p *rpc.Peer, u *user.User, proo
 		if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(proof)) != 1 {
 			return ErrInvalidUsername
 		}
-		return s.DeleteUser(ctx, p, u, u.ID)
+		return nil
 	}
 	pw, err := Digest(proof, algorithm)
 	if err != nil {
@@ -320,8 +329,7 @@ func (s *Service) DeleteOwn(ctx context.Context, p *rpc.Peer, u *user.User, proo
 		return err
 	case isRefusal(err):
 		return ErrInvalidPassword
-	case err != nil:
+	default:
 		return err
 	}
-	return s.DeleteUser(ctx, p, u, u.ID)
 }
