@@ -24,6 +24,9 @@ type Definition struct {
 	Default any
 	// Min and Max bound an Int, both included.
 	Min, Max int
+	// Capped takes an Int above Max for Max, with a warning, instead of refusing
+	// it: the databases and environments of Rocket.Chat hold larger values.
+	Capped bool
 	// Values lists what a Select takes.
 	Values []string
 	// MaxLen bounds a Text in bytes; 0 means defaultMaxLen.
@@ -77,6 +80,8 @@ func number(id string, def, min, max int) Definition {
 	return Definition{ID: id, Type: Int, Default: def, Min: min, Max: max}
 }
 
+func capped(d Definition) Definition { d.Capped = true; return d }
+
 func text(id, def string, public bool) Definition {
 	return Definition{ID: id, Type: Text, Default: def, Public: public}
 }
@@ -91,12 +96,12 @@ func list(id string) Definition {
 func twoFactorSettings() []Definition {
 	return section("Accounts", "Two Factor Authentication",
 		flag(TwoFactorEnabled, true, true),
-		number(TwoFactorMaxDelta, 1, 0, 2),
+		capped(number(TwoFactorMaxDelta, 1, 0, 2)),
 		flag(TwoFactorByTOTP, true, true),
 		flag(TwoFactorByEmail, true, true),
 		flag(TwoFactorEmailOAuth, true, true),
 		flag(TwoFactorEmailOptIn, true, false),
-		number(TwoFactorEmailExpiration, 600, 30, 600),
+		capped(number(TwoFactorEmailExpiration, 600, 30, 600)),
 		number(TwoFactorEmailAttempts, 5, 1, 10),
 		number(TwoFactorRememberFor, 300, 0, 30*day),
 		flag(TwoFactorPasswordFallback, true, true),

@@ -136,6 +136,9 @@ func (s *Service) build(stored []Stored) *snapshot {
 			s.opts.Warn("the stored value of setting "+v.ID+" does not fit, its default is used", err)
 			continue
 		}
+		if set.lowered(v.Value, value) {
+			s.opts.Warn("the stored value of setting "+v.ID+" is over its maximum, which is used", nil)
+		}
 		set.Value, set.UpdatedAt, set.Stored = value, stamp(v.UpdatedAt), true
 	}
 	for id, v := range s.forced {
@@ -261,6 +264,9 @@ func (s *Service) check(c Change) (any, error) {
 		return nil, fault.MatchFailed.Because(fmt.Errorf("setting %s: %w", c.ID, err))
 	case err != nil:
 		return nil, ErrValue.With(map[string]any{"setting": c.ID, "reason": err.Error()})
+	}
+	if set.lowered(c.Value, v) {
+		s.opts.Warn("a value for setting "+c.ID+" is over its maximum, which is used", nil)
 	}
 	return v, nil
 }

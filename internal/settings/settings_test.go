@@ -117,12 +117,12 @@ func TestCheck(t *testing.T) {
 		{settings.TwoFactorEnabled, nil, fault.MatchFailed},
 		{settings.TwoFactorEnabled, 0.0, fault.MatchFailed},
 		{settings.TwoFactorMaxDelta, 2.0, nil},
-		{settings.TwoFactorMaxDelta, 3.0, settings.ErrValue},
+		{settings.TwoFactorMaxDelta, 3.0, nil}, // capped, see TestCapped
 		{settings.TwoFactorMaxDelta, 1.5, fault.MatchFailed},
 		{settings.TwoFactorMaxDelta, -1.0, settings.ErrValue},
 		{settings.TwoFactorMaxDelta, "1", fault.MatchFailed},
 		{settings.TwoFactorMaxDelta, 1e300, fault.MatchFailed},
-		{settings.TwoFactorEmailExpiration, 601.0, settings.ErrValue},
+		{settings.TwoFactorEmailExpiration, 29.0, settings.ErrValue},
 		{settings.TwoFactorEmailExpiration, 600.0, nil},
 		{settings.TwoFactorWrongPerHour, 0.0, settings.ErrValue},
 		{settings.TwoFactorWrongInRow, 0.0, settings.ErrValue},
@@ -242,7 +242,7 @@ func TestOverrides(t *testing.T) {
 		t.Errorf("a forced setting shows as %+v", r)
 	}
 	_, err := settings.New(settings.Options{Store: db, Overrides: map[string]string{
-		settings.TwoFactorEnabled: "yes", settings.TwoFactorMaxDelta: "9", settings.RegistrationForm: "Secret",
+		settings.TwoFactorEnabled: "yes", settings.TwoFactorMaxDelta: "one", settings.RegistrationForm: "Secret",
 	}})
 	if err == nil {
 		t.Fatal("ill-typed overrides are accepted")
@@ -255,6 +255,24 @@ func TestOverrides(t *testing.T) {
 	warnings, err := settings.CheckOverrides(map[string]string{"Nope": "", settings.Language: "de"})
 	if len(warnings) != 1 || err != nil {
 		t.Errorf("CheckOverrides gives %v, %v", warnings, err)
+	}
+}
+
+// S011, S014: a longer life of codes or a wider window is taken for the most
+// there may be, and somebody is told, whichever way it comes.
+func TestCapped(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	var warned int
+	s := open(t, settings.Options{Store: db, Warn: func(string, error) { warned++ }})
+	if _, err := s.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorMaxDelta, Value: 50.0}, {ID: settings.TwoFactorEmailExpiration, Value: 3600.0}}); err != nil {
+		t.Fatal(err)
+	}
+	if s.Int(settings.TwoFactorMaxDelta) != 2 || s.Int(settings.TwoFactorEmailExpiration) != 600 || warned != 2 {
+		t.Errorf("saved %d steps and %d s with %d warnings", s.Int(settings.TwoFactorMaxDelta), s.Int(settings.TwoFactorEmailExpiration), warned)
+	}
+	warnings, err := settings.CheckOverrides(map[string]string{settings.TwoFactorEmailExpiration: "3600", settings.TwoFactorMaxDelta: "2"})
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "600 is used") {
+		t.Errorf("forced: %v, %v", warnings, err)
 	}
 }
 

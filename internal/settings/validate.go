@@ -61,6 +61,9 @@ func (d *Definition) checkInt(v any) (any, error) {
 	if !ok {
 		return nil, errType
 	}
+	if d.Capped {
+		n = min(n, int64(d.Max))
+	}
 	if n < int64(d.Min) || n > int64(d.Max) {
 		return nil, fmt.Errorf("must be between %d and %d", d.Min, d.Max)
 	}
@@ -132,6 +135,17 @@ func (d *Definition) parse(s string) (any, error) {
 	}
 }
 
+// lowered tells whether a value was capped on its way: given is what came, kept
+// what check made of it.
+func (d *Definition) lowered(given, kept any) bool {
+	if text, ok := given.(string); ok && d.Type == Int {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		return d.Capped && err == nil && n != kept
+	}
+	n, ok := integer(given)
+	return d.Capped && ok && any(int(n)) != kept
+}
+
 // CheckOverrides checks forced values, by id without EnvPrefix. An unknown id
 // is a warning; every value that does not fit is listed in the error.
 func CheckOverrides(overrides map[string]string) (warnings []string, err error) {
@@ -164,6 +178,9 @@ func parseOverrides(defs map[string]*Definition, overrides map[string]string) (m
 		if err != nil {
 			bad = append(bad, fmt.Errorf("%s%s: %w", EnvPrefix, id, err))
 			continue
+		}
+		if d.lowered(overrides[id], v) {
+			warnings = append(warnings, fmt.Sprintf("%s%s: more than %d is not possible, %d is used", EnvPrefix, id, d.Max, d.Max))
 		}
 		forced[id] = v
 	}
