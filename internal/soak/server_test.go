@@ -221,3 +221,14 @@ func (s *server) goroutines() string {
 	}
 	return body
 }
+
+// errors are the lines of the log that tell of one, for the report of a failure.
+func (s *server) errors() string {
+	var b strings.Builder
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, `"level":"error"`) || strings.Contains(line, `"level":"warn"`) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
