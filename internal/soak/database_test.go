@@ -117,7 +117,7 @@ func TestSoakDatabase(t *testing.T) {
 			if peak > before+float64(len(conns))*2+200 {
 				t.Errorf("%v goroutines before, %v during the outage", before, peak)
 			}
-			t.Logf("%d refused calls: median %v, worst %v; recovery %v; goroutines %v before, %v during", len(times), median(times), worst(times), took.Round(time.Millisecond), before, peak)
+			t.Logf("%s: %d refused calls: median %v, worst %v; recovery %v; goroutines %v before, %v during", tc.name, len(times), median(times), worst(times), took.Round(time.Millisecond), before, peak)
 		})
 	}
 }
