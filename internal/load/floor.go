@@ -151,12 +151,16 @@ func (c *floorConn) answer(f []byte) {
 	case "sub":
 		c.sub(f, id)
 	case "unsub":
-		for i := range 10 {
+		for i := range floorDocuments {
 			c.write(`{"msg":"removed","collection":"docs","id":"doc`, strconv.Itoa(i), `"}`)
 		}
 		c.write(`{"msg":"nosub","id":"`, id, `"}`)
 	}
 }
+
+// floorDocuments is how many documents a subscription has: as many as the
+// server's meteor_autoupdate_clientVersions, which it is compared with.
+const floorDocuments = 6
 
 func (c *floorConn) sub(f []byte, id string) {
 	if member(f, "name") == "stream-notify-room" {
@@ -164,7 +168,7 @@ func (c *floorConn) sub(f []byte, id string) {
 		c.floor.stream[c] = id
 		c.floor.mu.Unlock()
 	} else {
-		for i := range 10 {
+		for i := range floorDocuments {
 			n := strconv.Itoa(i)
 			c.write(`{"msg":"added","collection":"docs","id":"doc`, n, `","fields":{"n":`, n, `,"title":"document `, n, `","tags":["a","b"],"ts":{"$date":1700000000000}}}`)
 		}

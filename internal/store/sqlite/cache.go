@@ -46,7 +46,7 @@ type entry struct {
 
 const (
 	// generationSize is how many accounts a generation holds, each of about 1 KiB.
-	generationSize = 2048
+	generationSize = 8192
 	// generationAge is after what time an account that nobody asked for is on its way out.
 	generationAge = 2 * time.Minute
 	// entryAge is how long an account may be handed out before it is read again.
