@@ -16,6 +16,9 @@ FUZZTIME_SHORT ?= 3s
 # ten thousand sockets for each repetition is left to bench-once and load.
 COUNT     ?= 6
 BENCHTIME ?= 100ms
+# How many times its committed ratio fails a benchmark: busy neighbours alone
+# make 2 of it. On a quiet machine use 1.4.
+LIMIT     ?= 2.5
 BENCH      = $(GO) test -run '^$$' -bench . -skip 'BenchmarkIdle|BenchmarkStore|BenchmarkSessionMemory'
 # Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.
 VULNDB ?= ../shared/vulndb/vdb.tgz
@@ -52,7 +55,7 @@ fuzz-short: ## Run every fuzz target for a moment.
 bench: ## Compare the benchmarks, as ratios to the floors in the same run, with docs/bench-baseline.txt.
 	@mkdir -p build
 	$(BENCH) -benchtime $(BENCHTIME) -count $(COUNT) ./internal/... > build/bench.txt
-	$(GO) run -C tools ./benchratio -baseline ../docs/bench-baseline.txt < build/bench.txt > build/bench-ratios.txt; code=$$?; \
+	$(GO) run -C tools ./benchratio -limit $(LIMIT) -baseline ../docs/bench-baseline.txt < build/bench.txt > build/bench-ratios.txt; code=$$?; \
 	$(TOOL) benchstat -row .fullname docs/bench-baseline.txt build/bench-ratios.txt; exit $$code
 
 bench-baseline: ## Take this machine's ratios as the baseline.
