@@ -31,7 +31,7 @@ const (
 
 func main() {
 	baseline := flag.String("baseline", "", "file of an earlier run's ratios")
-	limit := flag.Float64("limit", 1.6, "how many times the earlier ratio is too much")
+	limit := flag.Float64("limit", 2.5, "how many times the earlier ratio is too much")
 	flag.Parse()
 	if err := run(os.Stdin, os.Stdout, os.Stderr, *baseline, *limit); err != nil {
 		fmt.Fprintln(os.Stderr, "benchratio:", err)

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -125,4 +126,10 @@ func keepUntil(g *twofactor.Guard, t time.Time) {
 	if t = t.Add(guardRest); t.After(g.Expire) {
 		g.Expire = t
 	}
+}
+
+// Counted tells which refusals of CountAttempt are stored all the same: the answer
+// was received, although it was not compared.
+func Counted(err error) bool {
+	return errors.Is(err, dberr.Exhausted) || errors.Is(err, dberr.Conflict)
 }

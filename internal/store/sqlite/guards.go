@@ -82,15 +82,10 @@ func (t *tx) putGuard(g *twofactor.Guard) error {
 
 func never(error) bool { return false }
 
-// counted: the answer was received although it was not compared.
-func counted(err error) bool {
-	return errors.Is(err, dberr.Exhausted) || errors.Is(err, dberr.Conflict)
-}
-
 // CountAttempt implements twofactor.Store.
 func (s *Store) CountAttempt(ctx context.Context, userID, factor string, now time.Time, l twofactor.Limits) (string, error) {
 	id := random.ID()
-	err := s.updateGuard(ctx, userID, counted, func(g *twofactor.Guard) error { return rule.CountAttempt(g, id, factor, now, l) })
+	err := s.updateGuard(ctx, userID, rule.Counted, func(g *twofactor.Guard) error { return rule.CountAttempt(g, id, factor, now, l) })
 	if err != nil {
 		return "", err
 	}
