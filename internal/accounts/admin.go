@@ -46,11 +46,11 @@ func (s *Service) CreateUser(ctx context.Context, p *rpc.Peer, by *user.User, n 
 	switch {
 	case len(u.Emails) == 0:
 	case n.Password.IsZero():
-		if err := s.sendEnrolment(context.WithoutCancel(ctx), u, u.Emails[0].Address); err != nil {
+		if err := s.sendEnrolment(inside(context.WithoutCancel(ctx)), u, u.Emails[0].Address); err != nil {
 			s.log.Warn("enrolment_not_sent", zap.String("user_id", u.ID), zap.Error(err))
 		}
 	default:
-		s.verifyNew(ctx, u)
+		s.verifyNew(inside(ctx), u)
 	}
 	return u, nil
 }

@@ -3,6 +3,7 @@ package accounts_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -253,4 +255,41 @@ func TestEveryChangeIsPublishedOnce(t *testing.T) {
 		}
 		w.mu.Unlock()
 	}
+}
+
+// Which mails share the room of strangers in the outbox is told by whoever makes
+// them: registrations and links that anybody may ask for do, what a person who is
+// logged in does, does not (A20).
+func TestA20MailsOfStrangersAreMarked(t *testing.T) {
+	w := newWorld(t)
+	root := w.admin("root1")
+	w.mailed()
+	inside := func(what string, want bool) {
+		t.Helper()
+		mails := slices.DeleteFunc(w.mailed(), func(m accounts.Message) bool { return m.Template == accounts.TemplateNotice })
+		if len(mails) != 1 || mails[0].Inside != want {
+			t.Errorf("%s: %+v, want Inside %t", what, mails, want)
+		}
+	}
+	ada, err := w.Register(t.Context(), w.peer, accounts.Registration{Username: "ada", Email: "ada@x.com", Password: plain(t, "correct horse")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside("registration", false)
+	if err := w.SendConfirmation(t.Context(), w.peer, "ada@x.com"); err != nil {
+		t.Fatal(err)
+	}
+	inside("confirmation", false)
+	if err := w.ForgotPassword(t.Context(), w.peer, "ada@x.com"); err != nil {
+		t.Fatal(err)
+	}
+	inside("forgotten password", false)
+	if _, err := w.SaveProfile(t.Context(), w.peer, rpc.Login{UserID: ada.ID}, ada, accounts.Profile{Email: ptr("new@x.com")}); err != nil {
+		t.Fatal(err)
+	}
+	inside("another address", true)
+	if _, err := w.CreateUser(t.Context(), w.peer, root, accounts.NewUser{Username: "bob", Email: "bob@x.com", Name: "Bob", Password: plain(t, "correct horse")}); err != nil {
+		t.Fatal(err)
+	}
+	inside("an administrator's account", true)
 }

@@ -15,6 +15,8 @@ type Message struct {
 	// Data fills the template: "name" and "url" for links; "subject", "name",
 	// "text", "when", "address" and "agent" for notices.
 	Data map[string]string
+	// Inside says that somebody who is logged in made it be sent, not a stranger.
+	Inside bool
 	// Expire is the time after which the mail is worthless.
 	Expire time.Time
 }
@@ -31,4 +33,19 @@ const (
 // not wait for a mail server.
 type Mailer interface {
 	Send(ctx context.Context, m Message) error
+}
+
+// insideKey marks a context, see inside.
+type insideKey struct{}
+
+// inside marks what is done for somebody who is logged in: the mails of it do
+// not share their room in the outbox with those that strangers cause.
+func inside(ctx context.Context) context.Context {
+	return context.WithValue(ctx, insideKey{}, true)
+}
+
+// isInside tells whether the context is marked so. What nobody marked is a stranger's.
+func isInside(ctx context.Context) bool {
+	marked, _ := ctx.Value(insideKey{}).(bool)
+	return marked
 }

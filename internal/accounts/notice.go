@@ -54,7 +54,7 @@ func (s *Service) notice(ctx context.Context, p *rpc.Peer, u *user.User, also []
 // link mails a link that carries a token.
 func (s *Service) link(ctx context.Context, template, page, to string, u *user.User, token string, life time.Duration) error {
 	return s.mailer.Send(ctx, Message{
-		To: []string{to}, Template: template, Expire: s.time().Add(life),
+		To: []string{to}, Template: template, Inside: isInside(ctx), Expire: s.time().Add(life),
 		Data: map[string]string{"name": greeting(u), "url": s.root + "/#/" + page + "/" + token},
 	})
 }

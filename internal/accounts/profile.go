@@ -245,5 +245,5 @@ func (s *Service) emailChanged(ctx context.Context, p *rpc.Peer, before, after *
 	}
 	s.notice(ctx, p, after, old, "Your e-mail address was changed",
 		"The e-mail address of your account was changed. If this was not you, ask your administrator for help.")
-	s.verifyNew(ctx, after)
+	s.verifyNew(inside(ctx), after)
 }

@@ -52,7 +52,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 		return err
 	}
 	a.web = web.New(web.Options{
-		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest), Checks: a.checks(), Logger: a.log,
+		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest), Checks: a.checks(), Notes: a.notes, Logger: a.log,
 		ReadHeaderTimeout: a.cfg.ReadHeaderTimeout, ReadTimeout: a.cfg.ReadTimeout, IdleTimeout: a.cfg.IdleTimeout,
 		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
 	})
@@ -132,6 +132,14 @@ func (a *App) checks() map[string]func(context.Context) error {
 		}
 	}
 	return c
+}
+
+// notes are what /readyz mentions without being unready for it.
+func (a *App) notes() []string {
+	if a.mail.Unreadable() > 0 {
+		return []string{"mails_unreadable"}
+	}
+	return nil
 }
 
 // storeDoubt is how long an operation of the store with an unknown outcome

@@ -21,13 +21,21 @@ var (
 
 // Send implements accounts.Mailer.
 func (m *mailer) Send(ctx context.Context, msg accounts.Message) error {
-	return m.outbox.Send(ctx, mail.Message{To: msg.To, Template: msg.Template, Data: msg.Data, Expire: msg.Expire})
+	out := mail.Message{To: msg.To, Template: msg.Template, Data: msg.Data, Expire: msg.Expire}
+	if msg.Inside && msg.Template != accounts.TemplateNotice {
+		out.Class = mail.ClassLink
+	}
+	return m.outbox.Send(ctx, out)
 }
 
 // SendCode implements twofactor.Mailer.
 func (m *mailer) SendCode(ctx context.Context, c twofactor.CodeMail) error {
+	class := mail.ClassCode
+	if c.Stranger {
+		class = mail.ClassRequested
+	}
 	return m.outbox.Send(ctx, mail.Message{
-		To: c.To, Template: mail.Code, Expire: c.Expire,
+		To: c.To, Template: mail.Code, Class: class, Expire: c.Expire,
 		Data: map[string]string{
 			"code": c.Code.Reveal(), "name": c.Name,
 			"minutes": strconv.Itoa(int(math.Ceil(time.Until(c.Expire).Minutes()))),

@@ -28,3 +28,6 @@ func (o *Outbox) Step(ctx context.Context) error {
 
 // SetMax bounds the outbox.
 func (o *Outbox) SetMax(n int) { o.max = n }
+
+// Room is the number of places of a class.
+func (o *Outbox) Room(c Class) int { return o.room(c) }

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/random"
 )
 
@@ -21,6 +22,9 @@ type Message struct {
 	To []string
 	// Template names one of the Templates.
 	Template string
+	// Class is how much the mail matters; empty means that of its template, and
+	// for a link ClassStranger.
+	Class Class
 	// Data fills the template; see the template files for their keys. Values are
 	// shown as they are: nothing in them is expanded or taken for mark-up.
 	Data map[string]string
@@ -48,10 +52,10 @@ type letter struct {
 // sealPurpose binds sealed letters to the outbox.
 const sealPurpose = "outbox"
 
-// Send accepts a message: when it returns nil, every copy is stored durably and
-// will be tried until it is delivered, refused for good, or expired. It never
-// waits for a mail server. The error is ErrAddress, dberr.Exhausted when the
-// outbox is full, or the store's.
+// Send accepts a message: when it returns nil, its copies are stored durably and
+// will be tried until they are delivered, refused for good, or expired. It never
+// waits for a mail server. The error is ErrAddress, ErrQueueFull when there is no
+// room for the class (not if one copy at least found a place), or the store's.
 func (o *Outbox) Send(ctx context.Context, m Message) error {
 	now := o.now().UTC().Truncate(time.Millisecond)
 	if m.Expire.IsZero() {
@@ -69,6 +73,10 @@ func (o *Outbox) Send(ctx context.Context, m Message) error {
 	if len(good) == 0 {
 		return ErrAddress
 	}
+	class, err := m.class()
+	if err != nil {
+		return err
+	}
 	subject, text, html, err := render(m.Template, o.site(), m.Data)
 	if err != nil {
 		return err
@@ -76,21 +84,37 @@ func (o *Outbox) Send(ctx context.Context, m Message) error {
 	if o.plainText() {
 		html = ""
 	}
-	for _, to := range good {
-		plain, err := json.Marshal(letter{From: o.from(), To: to, Subject: subject, Text: text, HTML: html})
+	for i, to := range good {
+		err := o.put(ctx, class, m.Expire, letter{From: o.from(), To: to, Subject: subject, Text: text, HTML: html})
+		if errors.Is(err, ErrQueueFull) && i > 0 {
+			o.log.Warn("mail_copy_left_out", zap.String("to", mask(to)), zap.String("template", m.Template))
+			break
+		}
 		if err != nil {
-			return fmt.Errorf("encode mail: %w", err)
-		}
-		id := random.ID()
-		it := Item{
-			ID: id, Sealed: o.key.Seal(sealPurpose, id, string(plain)),
-			NotBefore: now, Expire: m.Expire.UTC().Truncate(time.Millisecond), CreatedAt: now,
-		}
-		if err := o.store.PutMail(ctx, it, o.max); err != nil {
-			return fmt.Errorf("store mail: %w", err)
+			return err
 		}
 	}
 	o.wake()
+	return nil
+}
+
+// put stores one copy.
+func (o *Outbox) put(ctx context.Context, class Class, expire time.Time, l letter) error {
+	plain, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("encode mail: %w", err)
+	}
+	now, id := o.now().UTC().Truncate(time.Millisecond), random.ID()
+	it := Item{
+		ID: id, Class: class, Rank: class.rank(), Sealed: o.key.Seal(sealPurpose, id, string(plain)),
+		NotBefore: now, Expire: expire.UTC().Truncate(time.Millisecond), CreatedAt: now,
+	}
+	switch err := o.store.PutMail(ctx, it, o.room(class)); {
+	case errors.Is(err, dberr.Exhausted):
+		return o.full(class, err)
+	case err != nil:
+		return fmt.Errorf("store mail: %w", err)
+	}
 	return nil
 }
 

@@ -2,7 +2,6 @@ package mail
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	netmail "net/mail"
@@ -49,12 +48,12 @@ type Options struct {
 	// PlainText, asked likewise, leaves the HTML part out. It may be nil.
 	PlainText func() bool
 	Logger    *zap.Logger
-	// Max items wait at most; Workers deliver at once.
+	// Max items wait at most, of all classes together; Workers deliver at once.
 	Max, Workers int
 	// Node names this server among those that share the store.
 	Node string
 	// Observe is told the outcome of every attempt: "sent", "retry", "refused",
-	// "expired" or "unreadable". It may be nil.
+	// "expired" or "unreadable", and of "queue_full" for a mail that was refused. It may be nil.
 	Observe func(outcome string)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -73,6 +72,12 @@ type Outbox struct {
 	observe      func(string)
 	now          func() time.Time
 	bell         chan struct{}
+
+	mu sync.Mutex
+	// saidFull is when the log was last told that a class is full.
+	saidFull map[Class]time.Time
+	// unreadable are waiting mails that could not be opened, and when that was tried.
+	unreadable map[string]time.Time
 }
 
 // New makes an outbox; it delivers nothing until Run.
@@ -83,7 +88,7 @@ func New(opts Options) (*Outbox, error) {
 	o := &Outbox{
 		store: opts.Store, key: opts.Key, transport: opts.Transport, from: opts.From, site: opts.Site,
 		plainText: opts.PlainText, log: opts.Logger, max: opts.Max, workers: opts.Workers, node: opts.Node, observe: opts.Observe, now: opts.Now,
-		bell: make(chan struct{}, 1),
+		bell: make(chan struct{}, 1), saidFull: map[Class]time.Time{}, unreadable: map[string]time.Time{},
 	}
 	if o.log == nil {
 		o.log = zap.NewNop()
@@ -181,22 +186,18 @@ func (o *Outbox) pause(ctx context.Context) time.Duration {
 // attempt makes one try and books its outcome.
 func (o *Outbox) attempt(ctx context.Context, it Item) {
 	log := o.log.With(zap.String("mail", it.ID), zap.Int("try", it.Tries))
-	plain, err := o.key.Open(sealPurpose, it.ID, it.Sealed)
-	var l letter
-	if err == nil {
-		err = json.Unmarshal([]byte(plain), &l)
-	}
-	if err != nil {
-		log.Error("mail_unreadable", zap.String("hint", "it is dropped; was the server key changed?"))
-		o.drop(ctx, it, "unreadable", log)
-		return
-	}
-	log = log.With(zap.String("to", mask(l.To)))
 	if !o.now().Before(it.Expire) {
 		log.Warn("mail_expired")
 		o.drop(ctx, it, "expired", log)
 		return
 	}
+	l, err := o.open(it)
+	if err != nil {
+		o.keep(ctx, it, log)
+		return
+	}
+	o.forget(it.ID)
+	log = log.With(zap.String("to", mask(l.To)))
 	where, err := o.deliver(ctx, it, l)
 	switch {
 	case err == nil:
@@ -260,6 +261,7 @@ func bookkeeping(ctx context.Context) (context.Context, context.CancelFunc) {
 
 func (o *Outbox) drop(ctx context.Context, it Item, outcome string, log *zap.Logger) {
 	o.observe(outcome)
+	o.forget(it.ID)
 	ctx, cancel := bookkeeping(ctx)
 	defer cancel()
 	if err := o.store.DeleteMail(ctx, it.ID); err != nil && !errors.Is(err, dberr.NotFound) {

@@ -8,6 +8,10 @@ import (
 // Item is one mail in the persistent outbox (collection "ddpserver_outbox").
 type Item struct {
 	ID string `bson:"_id"`
+	// Class has a share of the outbox; Rank is its place in the order of sending, 0
+	// first. Items of versions before classes have neither and go first.
+	Class Class `bson:"class,omitempty"`
+	Rank  int   `bson:"rank"`
 	// Sealed is the whole message, sealed with the server key.
 	Sealed string `bson:"sealed"`
 	// NotBefore is the time of the next try; Expire the time after which the
@@ -23,11 +27,11 @@ type Item struct {
 
 // Store is what the outbox needs of a store. Every method is atomic.
 type Store interface {
-	// PutMail appends an item durably. Exhausted when max items wait, Duplicate
-	// when the id is in use.
+	// PutMail appends an item durably. Exhausted when max items of
+	// its class wait, Duplicate when the id is in use.
 	PutMail(ctx context.Context, it Item, max int) error
-	// ClaimMail leases the oldest item that is due and not leased, and counts a
-	// try; NotFound when there is none. Expired items are claimed like others:
+	// ClaimMail leases the oldest item of the lowest rank that is due and not
+	// leased, and counts a try; NotFound when there is none. Expired items are claimed like others:
 	// dropping them is the caller's.
 	ClaimMail(ctx context.Context, owner string, now time.Time, lease time.Duration) (Item, error)
 	// RetryMail ends the lease and sets the next try. Condition: owner holds the lease.

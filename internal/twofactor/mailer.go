@@ -25,6 +25,8 @@ type CodeMail struct {
 	Language string
 	// Name is what the owner is called: the user name, or empty.
 	Name string
+	// Stranger says that somebody who is not logged in as the owner asked for it.
+	Stranger bool
 	// Code is six digits; the mail shows them as "ddd-ddd".
 	Code   secret.String
 	Expire time.Time

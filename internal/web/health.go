@@ -19,6 +19,7 @@ const (
 // health answers /livez and /readyz.
 type health struct {
 	checks map[string]func(context.Context) error
+	notes  func() []string // may be nil
 
 	mu     sync.Mutex // held through a round: one at a time
 	at     time.Time
@@ -30,6 +31,7 @@ type health struct {
 type report struct {
 	Status string   `json:"status"`
 	Failed []string `json:"failed,omitempty"`
+	Notes  []string `json:"notes,omitempty"`
 }
 
 // serveHealth answers the two health paths and reports whether path was one.
@@ -51,6 +53,9 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request, path string
 			rep, code = report{Status: "starting or stopping"}, http.StatusServiceUnavailable
 		} else if failed := s.health.ask(r.Context()); len(failed) > 0 {
 			rep, code = report{Status: "degraded", Failed: failed}, http.StatusServiceUnavailable
+		}
+		if s.health.notes != nil {
+			rep.Notes = s.health.notes()
 		}
 	}
 	h.Set("Content-Type", "application/json; charset=utf-8")

@@ -39,6 +39,9 @@ type Options struct {
 	// Checks are asked by /readyz, by name; an error makes the server unready.
 	// They must honour the context, which ends after two seconds.
 	Checks map[string]func(context.Context) error
+	// Notes names what somebody should look at although the server is ready; it
+	// stands in the body of /readyz. It may be nil and must not block.
+	Notes func() []string
 
 	ReadHeaderTimeout, ReadTimeout, IdleTimeout, WriteTimeout time.Duration
 	MaxHeaderBytes                                            int
@@ -71,7 +74,7 @@ func New(o Options) *Server {
 		}
 		s.mounts[m.Path] = m
 	}
-	s.health.checks = o.Checks
+	s.health.checks, s.health.notes = o.Checks, o.Notes
 	s.http = http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: o.ReadHeaderTimeout,

@@ -100,6 +100,7 @@ func TestHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fail atomic.Bool
 		var asked atomic.Int32
+		var note []string
 		s := New(Options{Prefix: "/p", Checks: map[string]func(context.Context) error{"store": func(ctx context.Context) error {
 			asked.Add(1)
 			if fail.Load() {
@@ -107,7 +108,7 @@ func TestHealth(t *testing.T) {
 				return errors.New("mongodb://root:secret@db is down")
 			}
 			return nil
-		}}})
+		}}, Notes: func() []string { return note }})
 		expect := func(path string, code int, body string) {
 			t.Helper()
 			r := get(s, "GET", path)
@@ -121,6 +122,10 @@ func TestHealth(t *testing.T) {
 		for _, path := range []string{"/readyz", "/p/readyz", "/p/livez", "/readyz"} {
 			expect(path, 200, `{"status":"ok"}`)
 		}
+		note = []string{"something"} // does not make it unready
+		expect("/readyz", 200, `{"status":"ok","notes":["something"]}`)
+		expect("/livez", 200, `{"status":"ok"}`)
+		note = nil
 		if n := asked.Load(); n != 1 {
 			t.Errorf("the check ran %d times within a second", n)
 		}

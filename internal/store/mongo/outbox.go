@@ -14,16 +14,24 @@ import (
 	"ddpserver/internal/store/document"
 )
 
-// The number of waiting items is a counter document, so that the bound holds
+// The number of waiting items of a class is a counter document, so that the bound holds
 // with any number of nodes: it is raised before an item is inserted and lowered
 // after one is removed. A crash in between leaves it too high, never too low;
 // repair sets it right once nothing has touched it for a while.
 
 const (
-	outboxCounter = "outbox"
+	outboxCounter = "outbox" // of items from before there were classes
 	// repairAfter is longer than any operation that could still be under way.
 	repairAfter = time.Minute
 )
+
+// outboxCount names the counter of a class.
+func outboxCount(c mail.Class) string {
+	if c == "" {
+		return outboxCounter
+	}
+	return outboxCounter + ":" + string(c)
+}
 
 // PutMail implements mail.Store; Duplicate when the id is in use.
 func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
@@ -33,10 +41,10 @@ func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
 	if err != nil {
 		return err
 	}
-	ok, err := s.reserve(ctx, max)
+	ok, err := s.reserve(ctx, it.Class, max)
 	if err == nil && !ok {
-		if ok, err = s.repair(ctx); ok {
-			ok, err = s.reserve(ctx, max)
+		if ok, err = s.repair(ctx, it.Class); ok {
+			ok, err = s.reserve(ctx, it.Class, max)
 		}
 	}
 	if err != nil {
@@ -47,26 +55,34 @@ func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
 	}
 	_, err = s.outbox.InsertOne(ctx, raw)
 	if err = failure(err); err != nil && !errors.Is(err, dberr.Unavailable) {
-		return errors.Join(err, s.release(ctx))
+		return errors.Join(err, s.release(ctx, it.Class))
 	}
 	return err
 }
 
-func (s *Store) reserve(ctx context.Context, max int) (bool, error) {
-	return matched(s.counters.UpdateOne(ctx, bson.D{{Key: "_id", Value: outboxCounter}, {Key: "n", Value: bson.D{{Key: "$lt", Value: int64(max)}}}},
+func (s *Store) reserve(ctx context.Context, c mail.Class, max int) (bool, error) {
+	return matched(s.counters.UpdateOne(ctx, bson.D{{Key: "_id", Value: outboxCount(c)}, {Key: "n", Value: bson.D{{Key: "$lt", Value: int64(max)}}}},
 		bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: int64(1)}}}, {Key: "$set", Value: bson.D{{Key: "at", Value: s.now()}}}}))
 }
 
-func (s *Store) release(ctx context.Context) error {
-	_, err := s.counters.UpdateOne(ctx, bson.D{{Key: "_id", Value: outboxCounter}, {Key: "n", Value: bson.D{{Key: "$gt", Value: int64(0)}}}},
+func (s *Store) release(ctx context.Context, c mail.Class) error {
+	_, err := s.counters.UpdateOne(ctx, bson.D{{Key: "_id", Value: outboxCount(c)}, {Key: "n", Value: bson.D{{Key: "$gt", Value: int64(0)}}}},
 		bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: int64(-1)}}}, {Key: "$set", Value: bson.D{{Key: "at", Value: s.now()}}}})
 	return failure(err)
 }
 
-// repair sets the counter to the number of items when nobody can be in the
-// middle of changing it, and tells whether it did.
-func (s *Store) repair(ctx context.Context) (bool, error) {
-	raw, err := findRaw(ctx, s.counters, bson.D{{Key: "_id", Value: outboxCounter}})
+// repair makes the counter of a class that never had an item, or sets it to the
+// number of items when nobody can be in the middle of changing it, and tells
+// whether it did.
+func (s *Store) repair(ctx context.Context, c mail.Class) (bool, error) {
+	raw, err := findRaw(ctx, s.counters, bson.D{{Key: "_id", Value: outboxCount(c)}})
+	if errors.Is(err, dberr.NotFound) {
+		_, err = s.counters.InsertOne(ctx, bson.D{{Key: "_id", Value: outboxCount(c)}, {Key: "n", Value: int64(0)}, {Key: "at", Value: time.UnixMilli(0)}})
+		if err = failure(err); errors.Is(err, dberr.Duplicate) { // another node was first
+			err = nil
+		}
+		return err == nil, err
+	}
 	if err != nil {
 		return false, err
 	}
@@ -74,13 +90,21 @@ func (s *Store) repair(ctx context.Context) (bool, error) {
 	if !ok || s.now().Sub(at) < repairAfter {
 		return false, nil
 	}
-	items, err := s.outbox.CountDocuments(ctx, bson.D{})
+	items, err := s.outbox.CountDocuments(ctx, ofClass(c))
 	if err != nil {
 		return false, failure(err)
 	}
 	return matched(s.counters.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: outboxCounter}, {Key: "n", Value: bson.D{{Key: "$gt", Value: items}}}, {Key: "at", Value: at}},
+		bson.D{{Key: "_id", Value: outboxCount(c)}, {Key: "n", Value: bson.D{{Key: "$gt", Value: items}}}, {Key: "at", Value: at}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "n", Value: items}, {Key: "at", Value: s.now()}}}}))
+}
+
+// ofClass selects the items of a class.
+func ofClass(c mail.Class) bson.D {
+	if c == "" {
+		return bson.D{{Key: "class", Value: bson.D{{Key: "$exists", Value: false}}}}
+	}
+	return bson.D{{Key: "class", Value: string(c)}}
 }
 
 // ClaimMail implements mail.Store.
@@ -96,7 +120,7 @@ func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, leas
 		{Key: "$inc", Value: bson.D{{Key: "tries", Value: 1}}},
 	}
 	raw, err := s.outbox.FindOneAndUpdate(ctx, filter, update, options.FindOneAndUpdate().
-		SetSort(bson.D{{Key: "createdAt", Value: 1}, {Key: "_id", Value: 1}}).SetReturnDocument(options.After)).Raw()
+		SetSort(bson.D{{Key: "rank", Value: 1}, {Key: "createdAt", Value: 1}, {Key: "_id", Value: 1}}).SetReturnDocument(options.After)).Raw()
 	if err != nil {
 		return mail.Item{}, failure(err)
 	}
@@ -130,12 +154,16 @@ func (s *Store) RetryMail(ctx context.Context, id, owner string, notBefore time.
 func (s *Store) DeleteMail(ctx context.Context, id string) error {
 	ctx, cancel := op(ctx)
 	defer cancel()
-	res, err := s.outbox.DeleteOne(ctx, bson.D{{Key: "_id", Value: id}})
-	if err != nil || res.DeletedCount == 0 {
-		return failure(err)
+	raw, err := s.outbox.FindOneAndDelete(ctx, bson.D{{Key: "_id", Value: id}}).Raw()
+	if err = failure(err); err != nil {
+		if errors.Is(err, dberr.NotFound) {
+			return nil
+		}
+		return err
 	}
+	class, _ := raw.Lookup("class").StringValueOK()
 	// The item is gone whatever becomes of the counter, which repair corrects.
-	_ = s.release(ctx)
+	_ = s.release(ctx, mail.Class(class))
 	return nil
 }
 

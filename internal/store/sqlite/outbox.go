@@ -21,6 +21,10 @@ CREATE TABLE outbox (
 	doc     BLOB NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (due);
+`, `
+ALTER TABLE outbox ADD COLUMN class TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX outbox_class ON outbox (class);
 `}}
 
 // PutMail implements mail.Store; Duplicate when the id is in use.
@@ -31,13 +35,14 @@ func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
 	}
 	return s.update(ctx, func(t *tx) error {
 		var n int
-		if err := t.row(`SELECT count(*) FROM outbox`, nil, &n); err != nil {
+		if err := t.row(`SELECT count(*) FROM outbox WHERE class = ?`, []any{string(it.Class)}, &n); err != nil {
 			return err
 		}
 		if n >= max {
 			return dberr.Exhausted
 		}
-		err := t.exec(`INSERT INTO outbox (id, created, due, doc) VALUES (?, ?, ?, ?)`, it.ID, it.CreatedAt.UnixMilli(), due(it), []byte(raw))
+		err := t.exec(`INSERT INTO outbox (id, created, due, doc, class, rank) VALUES (?, ?, ?, ?, ?, ?)`,
+			it.ID, it.CreatedAt.UnixMilli(), due(it), []byte(raw), string(it.Class), it.Rank)
 		if taken(err) {
 			return dberr.Duplicate
 		}
@@ -51,7 +56,7 @@ func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, leas
 	err := s.update(ctx, func(t *tx) error {
 		it = mail.Item{}
 		var raw []byte
-		if err := t.row(`SELECT doc FROM outbox WHERE due <= ? ORDER BY created, id LIMIT 1`, []any{now.UnixMilli()}, &raw); err != nil {
+		if err := t.row(`SELECT doc FROM outbox WHERE due <= ? ORDER BY rank, created, id LIMIT 1`, []any{now.UnixMilli()}, &raw); err != nil {
 			return err
 		}
 		if err := document.Decode(raw, &it); err != nil {
@@ -115,7 +120,7 @@ func (s *Store) releaseMail(ctx context.Context) error {
 				return err
 			}
 			var it mail.Item
-			if document.Decode(raw, &it) == nil && it.Owner != "" { // what cannot be read is the outbox's to drop
+			if document.Decode(raw, &it) == nil && it.Owner != "" { // what cannot be read stays as it is
 				leased = append(leased, it)
 			}
 			return nil

@@ -125,6 +125,46 @@ func testOutbox(t *testing.T, db Database) {
 	fails(t, s.PutMail(ctx, item("full", 0, 0), 3), dberr.Exhausted)
 }
 
+// testOutboxClasses: every class is bounded by itself, also after a restart and
+// in a race, and a lower rank goes first.
+func testOutboxClasses(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	put := func(id, class string, rank, created, max int) error {
+		it := item(id, created, 0)
+		it.Class, it.Rank = mail.Class(class), rank
+		return s.PutMail(ctx, it, max)
+	}
+	ok(t, s.PutMail(ctx, item("before", 5, 0), 1)) // as a version without classes left it
+	ok(t, put("link1", "link", 3, 0, 2))
+	ok(t, put("link2", "link", 3, 1, 2))
+	fails(t, put("link3", "link", 3, 1, 2), dberr.Exhausted)
+	ok(t, put("code1", "code", 0, 3, 2))
+	fails(t, put("code1", "code", 0, 3, 9), dberr.Duplicate)
+	ok(t, put("code2", "code", 0, 2, 2))
+	fails(t, put("code3", "code", 0, 2, 2), dberr.Exhausted)
+	ok(t, s.Close())
+	s = open(t, db)
+	fails(t, put("link3", "link", 3, 1, 2), dberr.Exhausted)
+	for i, want := range []string{"code2", "code1", "before", "link1", "link2"} {
+		it, err := s.ClaimMail(ctx, "n", minute(10), time.Hour)
+		ok(t, err)
+		if it.ID != want {
+			t.Errorf("claimed %s as number %d, want %s", it.ID, i, want)
+		}
+		if it.ID == "link1" && (it.Class != "link" || it.Rank != 3) {
+			t.Errorf("it came back as %+v", it)
+		}
+	}
+	ok(t, s.DeleteMail(ctx, "code1"))
+	ok(t, s.DeleteMail(ctx, "code1"))
+	fails(t, put("link3", "link", 3, 1, 2), dberr.Exhausted)
+	ok(t, put("code3", "code", 0, 4, 2))
+	fails(t, put("code4", "code", 0, 4, 2), dberr.Exhausted)
+	if won := race(t, func(i int) error { return put(fmt.Sprint("new", i), "new", 4, i, 7) }, dberr.Exhausted); won != 7 {
+		t.Errorf("%d mails put into a class with 7 places", won)
+	}
+}
+
 func testEvents(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	since := func(s Core, cursor string) ([]feed.Event, string) {

@@ -56,7 +56,7 @@ var parts = []part{
 	{"UnknownFields", testUnknownFields}, {"Conditions", testConditions}, {"RandomChanges", testRandomChanges},
 	{"TOTP", testTOTP}, {"BackupCodes", testBackupCodes}, {"Email2FA", testEmail2FA}, {"Trust", testTrust},
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes},
-	{"Settings", testSettings}, {"Outbox", testOutbox}, {"Events", testEvents},
+	{"Settings", testSettings}, {"Outbox", testOutbox}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
 	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnGuards", testRacesOnGuards},
 	{"RacesOnRest", testRacesOnRest}, {"Hostile", testHostile}, {"Life", testLife},
 }
