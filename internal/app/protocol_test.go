@@ -170,6 +170,7 @@ const protocolHead = "# Protocol\n\n" +
 	"| `totp-required` | a second factor is asked for: see below |\n" +
 	"| `totp-invalid` | the code was not accepted |\n" +
 	"| `totp-max-attempts` | too many wrong codes; nothing is compared |\n" +
+	"| `error-no-password-or-factor` | a proof is needed, and the account has neither a password nor a second factor; the reason says the way out |\n" +
 	"| `error-two-factor-setup-required` | the user's role must have a second factor and has none |\n\n" +
 	"### Second factors\n\n" +
 	"`details` of the three `totp-` errors: `method` (`totp`, `email` or `password`), `codeGenerated`, `availableMethods`, and for e-mail `codeCount`, `codeExpires` " +
@@ -181,8 +182,11 @@ const protocolHead = "# Protocol\n\n" +
 	"| REST | headers `x-2fa-code` and `x-2fa-method` (the method alone chooses the factor) |\n" +
 	"| REST, `login` | `code` in the body, or the header `x-2fa-code`, or `{totp: {login, code}}` |\n\n" +
 	"The code is six digits of the app, six digits of a mail (blanks and a hyphen do not matter), an eight-character backup code, or the lower-case hex SHA-256 of the password.\n\n" +
-	"The column *Factor* says what a call asks for: *none*; *ordinary* (remembered trust and tokens with `bypassTwoFactor` pass); *fresh* (neither passes); " +
-	"*required* (fresh, and the password where no factor is on, whatever the settings say); *login*. *When needed* means that the call decides. " +
+	"The column *Factor* says what a call asks for: *none*; *ordinary* (remembered trust and tokens with `bypassTwoFactor` pass); *fresh* (neither passes, and nothing weaker " +
+	"than the strongest factor that is on; at least the password, whatever the settings say); *login* (any factor that is on, never the password). " +
+	"From strong to weak: app and backup code, e-mail, password. `method` and `availableMethods` offer only what this very call accepts; " +
+	"a code for another factor is not compared, not spent and answered with the challenge. " +
+	"*When needed* means that the call decides. " +
 	"An administrator can put any other call under *ordinary* with the setting `Accounts_TwoFactorAuthentication_Protected_Calls`.\n\n" +
 	"### Limits\n" +
 	"\n" +

@@ -62,12 +62,12 @@ func (g *launcher) call(ctx context.Context, c *rpc.Call) (any, error) {
 	}
 	c.Code, c.HasCode, c.Factor = l.Code, true, ""
 	c.NonString = l.Code == "" // an empty answer is a wrong one, not a missing one
-	c.Checked = false
+	c.Checked = ""
 	if l.Factor != nil {
 		c.Factor = *l.Factor
 	}
 	c.Method, c.Params = l.Target, params
-	if err := g.check(ctx, c, max(target.Factor, twofactor.Ordinary)); err != nil {
+	if err := g.check(ctx, c, max(target.Factor, target.Inside, twofactor.Ordinary)); err != nil {
 		return nil, err
 	}
 	return g.router.run(ctx, c, target)

@@ -221,7 +221,7 @@ func (r *Router) verify(ctx context.Context, c *rpc.Call, p twofactor.Policy, in
 		Checked: c.Checked, Insist: insist,
 	})
 	if err == nil && out.Accepted() {
-		c.Checked = true
+		c.Checked = out.Factor
 	}
 	return out, err
 }

@@ -24,7 +24,7 @@ func (g *profiles) Specs() []Spec {
 	const rules = "error-not-allowed; username-invalid; error-blocked-username; error-field-unavailable; error-invalid-name"
 	return []Spec{
 		{
-			Name: "saveUserProfile", Do: g.save, Inside: twofactor.Required,
+			Name: "saveUserProfile", Do: g.save, Inside: twofactor.Fresh,
 			Doc:    "Changes one's own account. A new e-mail address or password asks for a fresh second factor.",
 			Params: "{realname?, username?, email?, newPassword?, statusText?, statusType?, language?, …}, customFields?", Result: "true",
 			Errors: "400 Match failed; " + rules + "; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-password-same-as-current; error-invalid-status; error-invalid-params; totp-required; totp-invalid; totp-max-attempts",
@@ -98,7 +98,7 @@ func (g *profiles) save(ctx context.Context, c *rpc.Call) (any, error) {
 // apply asks for a fresh factor when the change is one of address or password.
 func (g *profiles) apply(ctx context.Context, c *rpc.Call, change accounts.Profile) error {
 	if g.accounts.Sensitive(c.User, change) {
-		if err := g.challenge(ctx, c, twofactor.Required); err != nil {
+		if err := g.challenge(ctx, c, twofactor.Fresh); err != nil {
 			return err
 		}
 	}

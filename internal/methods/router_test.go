@@ -41,13 +41,13 @@ func (g *probes) Specs() []methods.Spec {
 		{Name: "test:open", Do: all, Anonymous: true, Limit: ratelimit.Wide},
 		{Name: "test:ordinary", Do: all, Factor: twofactor.Ordinary},
 		{Name: "test:fresh", Do: all, Factor: twofactor.Fresh},
-		{Name: "test:required", Do: all, Factor: twofactor.Required},
+		{Name: "test:required", Do: all, Factor: twofactor.Fresh},
 		{Name: "test:admin", Do: all, Permission: permission.EditPrivilegedSetting, Factor: twofactor.Ordinary},
 		{Name: "test:meteor", Do: all, LoginError: fault.Num(401, "Must be logged in")},
 		{Name: "test:boom", Anonymous: true, Limit: ratelimit.Wide, Do: func(context.Context, *rpc.Call) (any, error) { panic("secret text of a panic") }},
 		{Name: "test:fail", Anonymous: true, Do: func(context.Context, *rpc.Call) (any, error) { return nil, errors.New("secret text of an error") }},
 		{Name: "test:late", Factor: twofactor.Ordinary, Do: func(ctx context.Context, c *rpc.Call) (any, error) {
-			if err := g.router().Challenge(ctx, c, twofactor.Required); err != nil {
+			if err := g.router().Challenge(ctx, c, twofactor.Fresh); err != nil {
 				return nil, err
 			}
 			return "in", nil

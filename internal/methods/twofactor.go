@@ -185,7 +185,7 @@ func codeRequest(c *rpc.Call) (r twofactor.Request, given bool, err error) {
 		return r, false, err
 	}
 	r = factorRequest(c)
-	r.Code, r.Method, r.HasCode, r.NonString, r.Checked = "", "", true, false, false
+	r.Code, r.Method, r.HasCode, r.NonString, r.Checked = "", "", true, false, ""
 	if code == nil || *code == nil {
 		return r, false, nil
 	}

@@ -78,8 +78,8 @@ type Call struct {
 	HasCode      bool
 	NonString    bool
 
-	// Checked is set once a second factor was accepted for this call.
-	Checked bool
+	// Checked names the second factor that was accepted for this call, if one was.
+	Checked string
 	// User is loaded by the router for calls that need a login; nil otherwise.
 	// Handlers must treat it as read-only and as of the start of the call.
 	User *user.User

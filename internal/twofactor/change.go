@@ -129,7 +129,9 @@ func mayBypass(u *user.User, token string) bool {
 // address (ErrUnverified), and the proof of another factor if one is on, or the
 // password of a caller that may skip checks;
 // switching off always needs proof (Policy Fresh), so the errors of Check are
-// possible. Nothing happens when the factor is in that position already.
+// possible. What only the server's settings keep from use is not switched off by
+// a password (ErrTwoFactorOff): they may change back. Nothing happens when the
+// factor is in that position already.
 func (s *Service) SetEmail(ctx context.Context, r Request, on bool) error {
 	u, err := s.reload(ctx, r)
 	if err != nil {
@@ -141,7 +143,9 @@ func (s *Service) SetEmail(ctx context.Context, r Request, on bool) error {
 		return nil
 	case on && len(u.VerifiedEmails()) == 0:
 		return ErrUnverified
-	case !on || len(s.Available(u)) > 0 || mayBypass(u, r.Token):
+	case !on && u.Email2FAEnabled() && len(u.VerifiedEmails()) > 0 && len(s.on(u)) == 0:
+		return ErrTwoFactorOff
+	case !on || len(s.on(u)) > 0 || u.TOTPEnabled() || mayBypass(u, r.Token):
 		if err := s.Check(ctx, r); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package twofactor_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,10 @@ const sealedAs = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" // a plain secret of an adop
 func withTOTP(u *user.User) { u.Services.TOTP = &user.TOTP{Enabled: true, Secret: sealedAs} }
 
 // Every row of precedence: account × named factor × policy × fallback. The
-// expected word is the method of the challenge, or "pass".
+// expected word is the method of the challenge, "pass", or "stuck" for an account
+// that nobody can prove anything with. A named factor that the check does not
+// accept is answered with the challenge for one that it does, and an answer to it
+// is not compared: what is offered is what is accepted.
 func TestPrecedence(t *testing.T) {
 	type row struct {
 		name     string
@@ -30,25 +34,29 @@ func TestPrecedence(t *testing.T) {
 	rows := []row{
 		{"both", both, "", twofactor.Ordinary, true, "totp", `["totp","email"]`},
 		{"both, email named", both, "email", twofactor.Ordinary, true, "email", `["totp","email"]`},
+		{"both, fresh", both, "", twofactor.Fresh, true, "totp", `["totp"]`},
+		{"both, fresh, email named", both, "email", twofactor.Fresh, true, "totp", `["totp"]`},
+		{"both, login, email named", both, "email", twofactor.Login, true, "email", `["totp","email"]`},
 		{"both, password named", both, "password", twofactor.Ordinary, true, "totp", `["totp","email"]`},
 		{"both, nonsense named", both, "TOTP", twofactor.Ordinary, true, "totp", `["totp","email"]`},
 		{"both, login", both, "", twofactor.Login, true, "totp", `["totp","email"]`},
 		{"app", app, "", twofactor.Fresh, true, "totp", `["totp"]`},
-		{"app, email named", app, "email", twofactor.Fresh, true, "email", `["totp"]`},
+		{"app, email named", app, "email", twofactor.Fresh, true, "totp", `["totp"]`},
 		{"mail", mail, "", twofactor.Ordinary, true, "email", `["email"]`},
-		{"mail, totp named", mail, "totp", twofactor.Ordinary, true, "totp", `["email"]`},
+		{"mail, totp named", mail, "totp", twofactor.Ordinary, true, "email", `["email"]`},
 		{"mail unverified", []func(*user.User){withEmail, unverified}, "", twofactor.Ordinary, true, "password", `[]`},
 		{"none", none, "", twofactor.Ordinary, true, "password", `[]`},
 		{"none, password named", none, "password", twofactor.Ordinary, true, "password", `[]`},
-		{"none, email named", none, "email", twofactor.Ordinary, true, "email", `[]`},
+		{"none, email named", none, "email", twofactor.Ordinary, true, "password", `[]`},
 		{"none, no fallback", none, "", twofactor.Ordinary, false, "pass", ""},
-		{"none, no fallback, fresh", none, "", twofactor.Fresh, false, "pass", ""},
-		{"none, no fallback, required", none, "", twofactor.Required, false, "password", `[]`},
+		{"none, no fallback, fresh", none, "", twofactor.Fresh, false, "password", `[]`},
 		{"none, login", none, "", twofactor.Login, true, "pass", ""},
 		{"none, policy none", none, "", twofactor.None, true, "pass", ""},
 		{"both, policy none", both, "", twofactor.None, true, "pass", ""},
 		{"no password", bare, "", twofactor.Ordinary, true, "pass", ""},
-		{"no password, required", bare, "", twofactor.Required, true, "password", `[]`},
+		{"no password, fresh", bare, "", twofactor.Fresh, true, "stuck", ""},
+		{"no password, no fallback, fresh", bare, "", twofactor.Fresh, false, "stuck", ""},
+		{"no password, login", bare, "", twofactor.Login, true, "pass", ""},
 	}
 	bubble(t, func(t *testing.T, w *world) {
 		for i, r := range rows {
@@ -57,6 +65,12 @@ func TestPrecedence(t *testing.T) {
 			err := w.svc.Check(ctx, a.ask(method(r.named), policy(r.policy)))
 			if r.want == "pass" {
 				if err != nil {
+					t.Errorf("%s: %v", r.name, err)
+				}
+				continue
+			}
+			if r.want == "stuck" {
+				if id(err) != "error-no-password-or-factor" {
 					t.Errorf("%s: %v", r.name, err)
 				}
 				continue
@@ -74,20 +88,34 @@ func TestPrecedence(t *testing.T) {
 			}
 			// The same details stand in the refusal of a wrong code.
 			err = w.svc.Check(ctx, a.ask(method(r.named), policy(r.policy), code("x")))
-			want := strings.Replace(shape(d), `"codeGenerated":true`, `"codeGenerated":false`, 1)
-			if id(err) != "totp-invalid" || shape(details(t, err)) != want {
+			want, refusal := strings.Replace(shape(d), `"codeGenerated":true`, `"codeGenerated":false`, 1), "totp-invalid"
+			if slices.Contains([]string{twofactor.TOTP, twofactor.Email, twofactor.Password}, r.named) && r.named != r.want {
+				refusal = "totp-required" // not compared
+			}
+			if id(err) != refusal || shape(details(t, err)) != want {
 				t.Errorf("%s, wrong code: %v\n got %s\nwant %s", r.name, err, shape(details(t, err)), want)
 			}
 		}
 	})
 }
 
-// An account without a password cannot pass Policy Required, and nothing breaks.
-func TestRequiredWithoutPassword(t *testing.T) {
+// An account with neither a password nor a factor cannot pass a fresh check,
+// whatever it answers, and is told the way out; nothing is counted, because
+// nothing is compared.
+func TestNothingToProveWith(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a := w.account("alice", withoutPassword)
-		if got := a.check(policy(twofactor.Required), code(digest)); got != "totp-invalid" {
-			t.Errorf("%q", got)
+		for _, answer := range []string{"", digest, "000000"} {
+			err := w.svc.Check(ctx, a.ask(policy(twofactor.Fresh), code(answer)))
+			if id(err) != "error-no-password-or-factor" || !strings.Contains(err.Error(), "password reset") {
+				t.Errorf("%q: %v", answer, err)
+			}
+		}
+		if _, err := w.svc.Enrol(ctx, a.ask()); id(err) != "error-no-password-or-factor" {
+			t.Errorf("enrolling: %v", err)
+		}
+		if g, _ := w.store.Guard(ctx, a.id); g.Received != 0 {
+			t.Errorf("%d counted", g.Received)
 		}
 	})
 }
@@ -131,7 +159,7 @@ func TestOutcomes(t *testing.T) {
 			{a.ask(policy(twofactor.None), insist), "", "nothing"},
 			{a.ask(policy(twofactor.None), insist, code(a.backup[1])), "backup", ""},
 			{a.ask(token("app-bypass")), "", "bypass"},
-			{a.ask(policy(twofactor.Fresh), func(r *twofactor.Request) { r.Checked = true }), "", "checked"},
+			{a.ask(policy(twofactor.Fresh), func(r *twofactor.Request) { r.Checked = "totp" }), "", "checked"},
 			{plain.ask(code(digest)), "password", ""},
 			{plain.ask(policy(twofactor.Login)), "", "nothing"},
 		} {
@@ -195,7 +223,7 @@ func (a *account) asks(secret string) twofactor.Request {
 // Enrolment in pictures: an SVG without outside references, and a PNG data URL.
 func TestPictures(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		e, err := w.svc.Enrol(ctx, w.account("alice", withoutPassword).ask())
+		e, err := w.svc.Enrol(ctx, w.account("alice").ask(code(digest)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,8 @@ import (
 // there because the documented protocol has it.
 type emailFactor struct{ *Service }
 
-func (emailFactor) Name() string { return Email }
+func (emailFactor) Name() string       { return Email }
+func (emailFactor) Strength() Strength { return ByEmail }
 
 func (f emailFactor) Tries() int {
 	return f.positive(settings.TwoFactorEmailAttempts, defaultCodeTries)

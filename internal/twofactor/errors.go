@@ -10,6 +10,10 @@ var (
 	ErrInvalid = fault.New("totp-invalid", "TOTP Invalid")
 	// ErrMaxAttempts says that a budget is used up: nothing was compared or mailed.
 	ErrMaxAttempts = fault.New("totp-max-attempts", "TOTP Maximun Failed Attempts Reached")
+	// ErrNoProof refuses an account that has neither a password nor a factor that
+	// is on: there is nothing it could be asked for. The reason tells the way out.
+	ErrNoProof = fault.New("error-no-password-or-factor", "This needs your password or a second factor, and your account has neither. "+
+		"Ask for a password reset mail and set a password, or ask an administrator to set one")
 	// ErrNoUser says that the account to be checked does not exist.
 	ErrNoUser = fault.New("totp-user-not-found", "TOTP User not found")
 )

@@ -20,6 +20,8 @@ const (
 type Factor interface {
 	// Name is the factor's name on the wire.
 	Name() string
+	// Strength compares the factor with others.
+	Strength() Strength
 	// Enabled tells whether the account can use the factor now: it is switched
 	// on for the account and for the server.
 	Enabled(u *user.User) bool
@@ -46,7 +48,8 @@ type Details struct {
 	// and EmailOrUsername whom to ask for another one; both for Method "email" only.
 	CodeExpires     []time.Time
 	EmailOrUsername string
-	// AvailableMethods are the account's factors; the password is never among them.
+	// AvailableMethods are the factors that this very check accepts, strongest
+	// first; the password is never among them.
 	AvailableMethods []string
 }
 
@@ -72,36 +75,17 @@ func (d *Details) doc() ejson.Doc {
 }
 
 // Available lists the account's factors that are on, strongest first, without
-// the password fallback. It is never nil.
-func (s *Service) Available(u *user.User) []string {
-	names := make([]string, 0, len(s.factors))
-	for _, f := range s.factors {
-		if f.Enabled(u) {
-			names = append(names, f.Name())
-		}
-	}
-	return names
-}
+// the password. It is never nil, and empty while second factors are switched off
+// on the server.
+func (s *Service) Available(u *user.User) []string { return names(s.on(u)) }
 
-// choose selects the factor for a call (spec rocketchat-2fa 1.2 and 1.3 step 6).
-// on is false for a factor that was named although it is off: no answer to it
-// can be right. A nil factor means that there is nothing to ask for.
-func (s *Service) choose(u *user.User, method string, p Policy) (f Factor, on bool) {
-	for _, f := range s.factors {
-		if f.Name() == method {
-			return f, f.Enabled(u)
+// names are those of the factors that can be named.
+func names(list []Factor) []string {
+	out := make([]string, 0, len(list))
+	for _, f := range list {
+		if f.Strength() > ByPassword {
+			out = append(out, f.Name())
 		}
 	}
-	for _, f := range s.factors {
-		if f.Enabled(u) {
-			return f, true
-		}
-	}
-	switch {
-	case p == Login:
-		return nil, false
-	case p == Required, s.fallback.Enabled(u):
-		return s.fallback, true
-	}
-	return nil, false
+	return out
 }

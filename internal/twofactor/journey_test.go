@@ -51,8 +51,9 @@ func journey(t *testing.T, w *world) {
 	refused("asking by mail", "totp-required", w.svc.Check(ctx, a.ask(method("email"))))
 	_, err = w.svc.SendCode(ctx, a.ask(), "ALICE@example.org")
 	step("another mail", err)
-	step("a mailed code", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(0)), policy(twofactor.Fresh))))
-	refused("the other mailed code", "totp-invalid", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(1)), policy(twofactor.Fresh))))
+	refused("a mailed code for a fresh check", "totp-required", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(0)), policy(twofactor.Fresh))))
+	step("a mailed code", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(0)), policy(twofactor.Login))))
+	refused("the other mailed code", "totp-invalid", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(1)), policy(twofactor.Login))))
 	step("mail off", w.svc.SetEmail(ctx, a.ask(code(a.backup[1])), false))
 	if a.user().Email2FAEnabled() {
 		t.Fatal("the mail factor is still on")

@@ -10,14 +10,15 @@ import (
 
 // passwordFactor is the fallback of an account without another factor: the hex
 // SHA-256 digest of its password (spec rocketchat-2fa 1.7). The clear password
-// is not accepted, and the factor cannot be named.
+// is not accepted, and naming the factor does not choose it.
 type passwordFactor struct{ *Service }
 
-func (passwordFactor) Name() string { return Password }
-func (passwordFactor) Tries() int   { return 0 }
+func (passwordFactor) Name() string       { return Password }
+func (passwordFactor) Strength() Strength { return ByPassword }
+func (passwordFactor) Tries() int         { return 0 }
 
-// Enabled leaves out accounts without a password; Policy Required asks them all
-// the same, and they cannot pass.
+// Enabled is for ordinary checks; it leaves out accounts without a password.
+// Policy Fresh asks whatever the setting says.
 func (f passwordFactor) Enabled(u *user.User) bool {
 	return f.config.Bool(settings.TwoFactorPasswordFallback) && u.Bcrypt() != ""
 }

@@ -12,20 +12,19 @@ const (
 	// Ordinary asks for a factor unless the login token is remembered or is a
 	// personal access token that may skip checks.
 	Ordinary
-	// Fresh asks every time: remembered trust and the bypass of a personal
-	// access token do not count, and success is not remembered. An account
-	// without a factor is asked for its password, if the fallback is on.
+	// Fresh asks every time and whatever the settings say: remembered trust and
+	// the bypass of a personal access token do not count, success is not
+	// remembered, and nothing weaker is accepted than the strongest factor that is
+	// on. An account without one is asked for its password, also while second
+	// factors or the password fallback are switched off. An account that has
+	// neither cannot pass (ErrNoProof).
 	Fresh
-	// Required is Fresh, and asks for the password of an account without a
-	// factor even when the fallback is off. An account that has no password
-	// either cannot pass.
-	Required
 	// Login is for the doors that hand out tokens: never the password (it was
 	// given already), never trust, nothing remembered.
 	Login
 )
 
-var policyNames = [...]string{"none", "ordinary", "fresh", "required", "login"}
+var policyNames = [...]string{"none", "ordinary", "fresh", "login"}
 
 // String names the policy as documents and the golden surface file do.
 func (p Policy) String() string {

@@ -146,7 +146,7 @@ func TestS007BackupRace(t *testing.T) {
 		w.set(settings.TwoFactorRememberFor, 0)
 		w.set(settings.TwoFactorWrongPerHour, 100)
 		for round := range rounds() {
-			a := w.account(fmt.Sprint("u", round), withoutPassword)
+			a := w.account(fmt.Sprint("u", round))
 			a.enrolNow()
 			r := a.ask(code(a.backup[0]))
 			if got := parallel(16, func(int) string { return id(w.svc.Check(ctx, r)) }); got[""] != 1 || got["totp-invalid"] != 15 {
@@ -171,7 +171,7 @@ func TestS007BackupRace(t *testing.T) {
 // enrolNow is enrol in real time: the first step is spent and not waited for.
 func (a *account) enrolNow() {
 	a.w.t.Helper()
-	e, err := a.w.svc.Enrol(ctx, a.ask())
+	e, err := a.w.svc.Enrol(ctx, a.ask(code(digest)))
 	if err != nil {
 		a.w.t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestS023RegenerateRace(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.set(settings.TwoFactorRememberFor, 0)
 		w.set(settings.TwoFactorWrongPerHour, 100)
-		a := w.account("alice", withoutPassword)
+		a := w.account("alice")
 		a.enrolNow()
 		var mu sync.Mutex
 		var sets [][]string
@@ -222,8 +222,8 @@ func TestS023RegenerateRace(t *testing.T) {
 func TestConfirmRace(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.set(settings.TwoFactorWrongPerHour, 100)
-		a := w.account("alice", withoutPassword)
-		e, err := w.svc.Enrol(ctx, a.ask())
+		a := w.account("alice")
+		e, err := w.svc.Enrol(ctx, a.ask(code(digest)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,9 @@ import (
 //
 // The notice goes out first: when it is not accepted, ErrMailFailed and nothing
 // is changed. Further refusals: ErrInvalidUser for an unknown account,
-// ErrTwoFactorOff for somebody else's while the factor is off on the server. An
+// ErrTwoFactorOff for somebody else's while the factor is off on the server, and
+// for one's own authenticator then: the fresh factor was a weaker one, and
+// Disable takes the authenticator's code whatever the settings say. An
 // account without an authenticator keeps its sessions; only its counters and
 // codes are forgotten, which lifts a stop after too many wrong answers.
 func (s *Service) Reset(ctx context.Context, r Request, userID string) error {
@@ -29,7 +31,8 @@ func (s *Service) Reset(ctx context.Context, r Request, userID string) error {
 		return err
 	}
 	own := r.User != nil && r.User.ID == u.ID
-	if !own && !(s.config.Bool(settings.TwoFactorEnabled) && s.config.Bool(settings.TwoFactorByTOTP)) {
+	on := s.config.Bool(settings.TwoFactorEnabled) && s.config.Bool(settings.TwoFactorByTOTP)
+	if !on && (!own || u.TOTPEnabled()) {
 		return ErrTwoFactorOff
 	}
 	enrolled := u.Services.TOTP != nil

@@ -16,10 +16,10 @@ import (
 // S016: secrets are 256 bit of base32, all different, and the URL can be read.
 func TestS016Seed(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		a := w.account("alice", withoutPassword)
+		a := w.account("alice")
 		seen := map[string]bool{}
 		for range 300 {
-			e, err := w.svc.Enrol(ctx, a.ask())
+			e, err := w.svc.Enrol(ctx, a.ask(code(digest)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,8 +40,8 @@ func TestS016Seed(t *testing.T) {
 func TestS017PendingExpires(t *testing.T) {
 	for _, age := range []time.Duration{9 * time.Minute, 11 * time.Minute} {
 		bubble(t, func(t *testing.T, w *world) {
-			a := w.account("alice", withoutPassword)
-			e, err := w.svc.Enrol(ctx, a.ask())
+			a := w.account("alice")
+			e, err := w.svc.Enrol(ctx, a.ask(code(digest)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,8 +65,8 @@ func TestS017PendingExpires(t *testing.T) {
 func TestS017PendingTries(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.set(settings.TwoFactorWrongPerHour, 100)
-		a := w.account("alice", withoutPassword)
-		e, err := w.svc.Enrol(ctx, a.ask())
+		a := w.account("alice")
+		e, err := w.svc.Enrol(ctx, a.ask(code(digest)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestS018EnrolmentKeepsFactor(t *testing.T) {
 		never(t, w)
 		a := w.account("alice").enrol()
 		before := a.user().Services.TOTP.Secret
-		if _, err := w.svc.Enrol(ctx, a.ask()); id(err) != "error-2fa-already-enabled" {
+		if _, err := w.svc.Enrol(ctx, a.ask(code(digest))); id(err) != "error-2fa-already-enabled" {
 			t.Errorf("enrolling twice: %v", err)
 		}
 		if after := a.user().Services.TOTP.Secret; after != before {
@@ -276,8 +276,8 @@ func TestS024GuessingOnManagement(t *testing.T) {
 		if got := a.check(code(a.now(0))); got != "totp-max-attempts" {
 			t.Errorf("a protected call over the budget: %q", got)
 		}
-		b := w.account("bob", withoutPassword)
-		if _, err := w.svc.Enrol(ctx, b.ask()); err != nil {
+		b := w.account("bob")
+		if _, err := w.svc.Enrol(ctx, b.ask(code(digest))); err != nil {
 			t.Fatal(err)
 		}
 		for range 30 {

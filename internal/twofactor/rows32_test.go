@@ -132,7 +132,7 @@ func TestS028OneBudget(t *testing.T) {
 		rest := &rpc.Peer{Conn: "r", Door: rpc.REST, Address: "198.51.100.7"}
 		try(func() string { return a.check(code(a.wrong())) })
 		try(func() string { return a.check(code(a.wrong()), method("email"), from(rest)) })
-		try(func() string { return a.check(code(digest), method("password"), from(rest)) })
+		try(func() string { return a.check(code(digest), from(rest)) })
 		try(func() string { return a.check(code(a.wrong()), policy(twofactor.Login), token("")) })
 		if ok, _ := w.svc.Disable(ctx, a.ask(code(a.backup[0]))); ok {
 			t.Error("the budget did not hold on 2fa:disable")

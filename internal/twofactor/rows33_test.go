@@ -21,7 +21,7 @@ func TestS045WeakerFactor(t *testing.T) {
 		never(t, w)
 		app := w.account("app").enrol()
 		err := w.svc.Check(ctx, app.ask(code(digest), method("password")))
-		if id(err) != "totp-invalid" || !strings.Contains(details(t, err), `"method":"totp"`) {
+		if id(err) != "totp-required" || !strings.Contains(details(t, err), `"method":"totp"`) {
 			t.Errorf("a password for an authenticator: %v", err)
 		}
 		plain := w.account("plain")
@@ -39,24 +39,26 @@ func TestS045WeakerFactor(t *testing.T) {
 	})
 }
 
-// S046: naming a factor that is off is a wrong answer: counted, nothing mailed.
+// S046: naming a factor that is off gets the challenge for the one that is on:
+// nothing is compared, so nothing is counted or spent, and nothing is mailed.
 func TestS046NamedFactorOff(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
 		a := w.account("alice").enrol()
-		want := `{"method":"email","codeGenerated":false,"codeCount":0,"codeExpires":[],"availableMethods":["totp"],"emailOrUsername":"alice"}`
+		before, _ := w.store.Guard(ctx, a.id)
+		want := `{"method":"totp","codeGenerated":false,"availableMethods":["totp"]}`
 		err := w.svc.Check(ctx, a.ask(code("000000"), method("email")))
-		if id(err) != "totp-invalid" || details(t, err) != want {
+		if id(err) != "totp-required" || details(t, err) != want {
 			t.Errorf("%v %s", err, details(t, err))
 		}
-		if got := a.check(code(a.now(0)), method("email")); got != "totp-invalid" {
+		if got := a.check(code(a.now(0)), method("email")); got != "totp-required" {
 			t.Errorf("the right code for another factor: %q", got)
 		}
 		if got := a.check(method("email")); got != "totp-required" {
 			t.Errorf("naming it without a code: %q", got)
 		}
-		if g, _ := w.store.Guard(ctx, a.id); len(g.Recent) != 2 || w.mails.sent() != 0 {
-			t.Errorf("%d counted, %d mails; want 2 and 0", len(g.Recent), w.mails.sent())
+		if g, _ := w.store.Guard(ctx, a.id); g.Received != before.Received || w.mails.sent() != 0 {
+			t.Errorf("%d counted, %d mails; want neither", g.Received-before.Received, w.mails.sent())
 		}
 		if got := a.check(code(a.now(0))); got != "" {
 			t.Errorf("the code was spent by a refusal: %q", got)
@@ -90,7 +92,6 @@ func TestS050Trust(t *testing.T) {
 			"no address":     {from(&nowhere), "totp-required"},
 			"no peer":        {from(nil), "totp-required"},
 			"fresh":          {policy(twofactor.Fresh), "totp-required"},
-			"required":       {policy(twofactor.Required), "totp-required"},
 			"login":          {policy(twofactor.Login), "totp-required"},
 			"insisting":      {func(r *twofactor.Request) { r.Insist, r.Code, r.HasCode = true, a.wrong(), true }, "totp-invalid"},
 			"insist no code": {func(r *twofactor.Request) { r.Insist = true }, ""},
@@ -219,7 +220,6 @@ func TestS057BypassSkipsOrdinaryOnly(t *testing.T) {
 		}{
 			{"alice-bypass", twofactor.Ordinary, ""},
 			{"alice-bypass", twofactor.Fresh, "totp-required"},
-			{"alice-bypass", twofactor.Required, "totp-required"},
 			{"alice-bypass", twofactor.Login, "totp-required"},
 			{"alice-pat", twofactor.Ordinary, "totp-required"},
 			{"alice-2", twofactor.Ordinary, "totp-required"},
@@ -323,15 +323,17 @@ func TestS069Switches(t *testing.T) {
 			t.Errorf("login without factors: %q", got)
 		}
 		w.set(settings.TwoFactorPasswordFallback, false)
-		if got := both.check(policy(twofactor.Fresh)); got != "" {
-			t.Errorf("without the fallback: %q", got)
-		}
-		if got := both.check(policy(twofactor.Required)); got != "totp-required" {
-			t.Errorf("Required without the fallback: %q", got)
-		}
-		w.set(settings.TwoFactorEnabled, false)
-		if got := both.check(policy(twofactor.Required)); got != "" {
-			t.Errorf("everything off: %q", got)
+		for _, off := range []string{settings.TwoFactorPasswordFallback, settings.TwoFactorEnabled} {
+			w.set(off, false)
+			if got := both.check(); got != "" {
+				t.Errorf("ordinary with %s off: %q", off, got)
+			}
+			if got := both.check(policy(twofactor.Fresh)); got != "totp-required" {
+				t.Errorf("fresh with %s off: %q", off, got)
+			}
+			if got := both.check(policy(twofactor.Fresh), code(digest)); got != "" {
+				t.Errorf("the password for fresh with %s off: %q", off, got)
+			}
 		}
 	})
 }

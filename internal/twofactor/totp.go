@@ -36,8 +36,9 @@ const (
 // memory of spent steps are ours, because its validator trims blanks and forgets.
 type totpFactor struct{ *Service }
 
-func (totpFactor) Name() string { return TOTP }
-func (totpFactor) Tries() int   { return 0 }
+func (totpFactor) Name() string       { return TOTP }
+func (totpFactor) Strength() Strength { return ByTOTP }
+func (totpFactor) Tries() int         { return 0 }
 
 func (f totpFactor) Enabled(u *user.User) bool {
 	return f.config.Bool(settings.TwoFactorByTOTP) && u.TOTPEnabled()

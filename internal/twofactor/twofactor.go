@@ -119,14 +119,16 @@ type Request struct {
 	Action string
 
 	// Code is the answer, if HasCode; Method the factor it is meant for, or
-	// empty. A Method without a code chooses the factor that is asked for.
+	// empty. A Method without a code chooses the factor that is asked for, among
+	// those that the check accepts.
 	Code, Method string
 	HasCode      bool
 	// NonString marks an answer that was not a text; it is counted as wrong.
 	NonString bool
-	// Checked says that a code was accepted for this very call already, so that
-	// a code need not be given (and spent) twice.
-	Checked bool
+	// Checked names what was accepted for this very call already (Outcome.Factor),
+	// so that a code need not be given, and spent, twice. A fresh check does not
+	// take a weaker factor that an ordinary one took before.
+	Checked string
 	// Insist compares the answer even where trust, a bypass or the policy None
 	// would let the call pass (callWithTwoFactorRequired).
 	Insist bool
@@ -141,12 +143,12 @@ type Outcome struct {
 	Reason string
 }
 
-// Accepted tells whether a code was compared and found right, so that further
-// checks within the same call may be skipped (Request.Checked).
+// Accepted tells whether a code was compared and found right; Factor is then
+// what further checks within the same call are told (Request.Checked).
 func (o Outcome) Accepted() bool { return o.Factor != "" }
 
 // Check decides whether a call may go on: nil, or ErrRequired, ErrInvalid or
-// ErrMaxAttempts with details, ErrNoUser, too-many-requests when a code would
+// ErrMaxAttempts with details, ErrNoProof, ErrNoUser, too-many-requests when a code would
 // have to be mailed and the budget is used up, or the store's error. Everything
 // that is not nil is a refusal.
 func (s *Service) Check(ctx context.Context, r Request) error {

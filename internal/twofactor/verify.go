@@ -15,11 +15,11 @@ import (
 func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 	answered := r.HasCode && (r.Code != "" || r.NonString)
 	switch {
-	case r.Checked:
+	case r.User != nil && s.proved(r):
 		return Outcome{Reason: "checked"}, nil
 	case r.Policy == None && !(r.Insist && answered):
 		return Outcome{Reason: "nothing"}, nil
-	case !s.config.Bool(settings.TwoFactorEnabled):
+	case r.Policy != Fresh && !s.config.Bool(settings.TwoFactorEnabled):
 		return Outcome{Reason: "off"}, nil
 	case r.User == nil:
 		return Outcome{}, ErrNoUser
@@ -30,14 +30,18 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 		}
 		s.outlived(ctx, r)
 	}
-	f, on := s.choose(r.User, r.Method, r.Policy)
+	list := s.accepted(r.User, r.Policy)
 	switch {
-	case f == nil:
+	case len(list) == 0 && r.Policy == Fresh:
+		return Outcome{}, s.refuse(r, "", ErrNoProof)
+	case len(list) == 0:
 		return Outcome{Reason: "nothing"}, nil
-	case answered:
-		return s.answer(ctx, r, f, on)
 	}
-	return Outcome{}, s.challenge(ctx, r, f, on)
+	f, refused := choose(list, r.Method)
+	if answered && !refused {
+		return s.answer(ctx, r, f)
+	}
+	return Outcome{}, s.challenge(ctx, r, f)
 }
 
 // waived names the reason for which an ordinary call needs no code, or "".
@@ -55,13 +59,13 @@ func (s *Service) waived(r Request) string {
 }
 
 // challenge refuses a call without a code and says how to get on.
-func (s *Service) challenge(ctx context.Context, r Request, f Factor, on bool) error {
+func (s *Service) challenge(ctx context.Context, r Request, f Factor) error {
 	g, err := s.guard(ctx, r.User.ID)
 	if err != nil {
 		return s.refuse(r, f.Name(), err)
 	}
 	blocked := s.blocked(g, f.Name())
-	d, err := s.details(ctx, r, f, on && !blocked)
+	d, err := s.details(ctx, r, f, !blocked)
 	switch {
 	case err != nil:
 		return s.refuse(r, f.Name(), err)
@@ -72,16 +76,12 @@ func (s *Service) challenge(ctx context.Context, r Request, f Factor, on bool) e
 }
 
 // answer counts an answer, then compares it.
-func (s *Service) answer(ctx context.Context, r Request, f Factor, on bool) (Outcome, error) {
-	tries := 0
-	if on {
-		tries = f.Tries()
-	}
+func (s *Service) answer(ctx context.Context, r Request, f Factor) (Outcome, error) {
 	code := r.Code
-	if r.NonString || !on {
+	if r.NonString {
 		code = "" // no factor has an empty code
 	}
-	a, err := s.prove(ctx, r, f, tries, code)
+	a, err := s.prove(ctx, r, f, f.Tries(), code)
 	switch {
 	case err != nil:
 		return Outcome{}, s.refuse(r, f.Name(), err)
@@ -93,7 +93,7 @@ func (s *Service) answer(ctx context.Context, r Request, f Factor, on bool) (Out
 		}
 		return Outcome{Factor: a.accepted}, nil
 	}
-	d, err := s.details(ctx, r, f, on && !a.limited)
+	d, err := s.details(ctx, r, f, !a.limited)
 	if err != nil && !errors.Is(err, tooMany) {
 		return Outcome{}, s.refuse(r, f.Name(), err)
 	}
@@ -169,7 +169,7 @@ func (s *Service) strike(ctx context.Context, userID string, tries int) (attempt
 
 // details describes a challenge; send lets the factor mail a code.
 func (s *Service) details(ctx context.Context, r Request, f Factor, send bool) (*Details, error) {
-	d := &Details{Method: f.Name(), AvailableMethods: s.Available(r.User)}
+	d := &Details{Method: f.Name(), AvailableMethods: names(s.accepted(r.User, r.Policy))}
 	return d, f.Prepare(ctx, r, d, send)
 }
 

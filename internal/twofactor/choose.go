@@ -1,0 +1,91 @@
+package twofactor
+
+import (
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// Strength orders the factors: a factor is never removed, and a fresh check
+// never passed, by a weaker one than the strongest that is on.
+type Strength uint8
+
+// The strengths there are, weakest first. A backup code stands for the
+// authenticator app and is as strong. The password is no second factor.
+const (
+	ByPassword Strength = iota + 1
+	ByEmail
+	ByTOTP
+)
+
+// on lists the account's factors that can be used now, strongest first: switched
+// on for the account, each for the server, and all of them for the server.
+func (s *Service) on(u *user.User) []Factor {
+	if !s.config.Bool(settings.TwoFactorEnabled) {
+		return nil
+	}
+	list := make([]Factor, 0, len(s.factors))
+	for _, f := range s.factors {
+		if f.Enabled(u) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// accepted lists the factors whose answer a check of that policy takes, strongest
+// first. Fresh takes nothing weaker than the strongest that is on, and the
+// password when none is on, whatever the settings say. An empty list means that
+// there is nothing to ask for, and under Fresh that nobody can pass.
+func (s *Service) accepted(u *user.User, p Policy) []Factor {
+	list := s.on(u)
+	switch {
+	case len(list) > 0 && p == Fresh:
+		for i, f := range list {
+			if f.Strength() < list[0].Strength() {
+				return list[:i]
+			}
+		}
+		return list
+	case len(list) > 0:
+		return list
+	case p == Fresh && u.Bcrypt() != "", p != Fresh && p != Login && s.fallback.Enabled(u):
+		return []Factor{s.fallback}
+	}
+	return nil
+}
+
+// choose selects one of the accepted factors: the named one, or the strongest.
+// refused says that method names a factor that is not accepted: an answer to it
+// is not compared, and the challenge for the chosen one goes out instead.
+func choose(accepted []Factor, method string) (f Factor, refused bool) {
+	for _, f := range accepted {
+		if f.Name() == method {
+			return f, false
+		}
+	}
+	return accepted[0], strengthOf(method) > 0
+}
+
+// strengthOf is the strength of what a check accepted (Outcome.Factor), or 0.
+func strengthOf(accepted string) Strength {
+	switch accepted {
+	case TOTP, backup:
+		return ByTOTP
+	case Email:
+		return ByEmail
+	case Password:
+		return ByPassword
+	}
+	return 0
+}
+
+// proved tells whether what was accepted earlier in the same call is enough for
+// a check of that policy too: an ordinary one may have taken a weaker factor
+// than a fresh one takes.
+func (s *Service) proved(r Request) bool {
+	if r.Checked == "" || r.Policy != Fresh {
+		return r.Checked != ""
+	}
+	list := s.accepted(r.User, Fresh)
+	return len(list) > 0 && strengthOf(r.Checked) >= list[len(list)-1].Strength()
+}
