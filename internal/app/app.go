@@ -17,6 +17,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
+	"ddpserver/internal/budget"
 	"ddpserver/internal/chat"
 	"ddpserver/internal/config"
 	"ddpserver/internal/ddp"
@@ -64,6 +65,7 @@ type App struct {
 	key       *secret.Key
 	store     store.Store
 	limiter   *ratelimit.Limiter
+	budget    *budget.Account // bytes in flight, of all doors
 	hub       *realtime.Hub
 	base      *realtime.Base
 	settings  *settings.Service

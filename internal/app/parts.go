@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
 
 	"ddpserver/internal/accounts"
+	"ddpserver/internal/budget"
 	"ddpserver/internal/config"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
@@ -68,6 +70,7 @@ func openStore(ctx context.Context, c *config.Config, server bool, log *zap.Logg
 // buildCore makes what every service needs: limits, the hub, settings and mail.
 func (a *App) buildCore(context.Context) (err error) {
 	a.limiter = ratelimit.New(ratelimit.Options{})
+	a.budget = newBudget(a.cfg)
 	o := realtime.Options{Node: a.node + "/" + random.ID(), Limiter: a.limiter, Logger: a.log}
 	if a.cfg.MongoURL != "" {
 		o.Store = a.store
@@ -78,6 +81,15 @@ func (a *App) buildCore(context.Context) (err error) {
 	}
 	a.mail, err = a.newOutbox()
 	return err
+}
+
+// newBudget makes the account of the bytes in flight: as configured, or a quarter
+// of the memory limit that the program has set by now.
+func newBudget(c *config.Config) *budget.Account {
+	if n := int64(c.Limits.MaxBytesInFlight); n > 0 {
+		return budget.New(n)
+	}
+	return budget.New(budget.Of(debug.SetMemoryLimit(-1)))
 }
 
 // settingsPoll is how often a node that shares its database reads the settings

@@ -20,6 +20,7 @@ const module = "ddpserver"
 // package needs a place in the picture. Test files may import what they like.
 var allowed = map[string][]string{
 	"internal/fault": {}, "internal/dberr": {}, "internal/random": {}, "internal/user": {}, "internal/feed": {}, "internal/secret": {},
+	"internal/netkey": {}, "internal/budget": {},
 	"internal/audit":  {"internal/secret"},
 	"internal/ejson":  {},
 	"internal/config": {"internal/secret"},
@@ -30,9 +31,9 @@ var allowed = map[string][]string{
 	"internal/settings":   {"internal/fault", "internal/feed"},
 	"internal/telemetry":  {"internal/secret"},
 
-	"internal/ddp":           {"internal/rpc", "internal/fault", "internal/ejson", "internal/random"},
+	"internal/ddp":           {"internal/rpc", "internal/fault", "internal/ejson", "internal/random", "internal/netkey", "internal/budget"},
 	"internal/ddp/ddptest":   {"internal/ddp", "internal/rpc"},
-	"internal/sockjs":        {"internal/ddp", "internal/rpc", "internal/random", "internal/ejson"},
+	"internal/sockjs":        {"internal/ddp", "internal/rpc", "internal/random", "internal/ejson", "internal/netkey", "internal/budget"},
 	"internal/accounts":      domain,
 	"internal/twofactor":     domain,
 	"internal/mail":          domain,
@@ -51,9 +52,9 @@ var allowed = map[string][]string{
 	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user",
 		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit", "internal/chat"},
 	"internal/methods": {"internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",
-		"internal/chat", "internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user"},
+		"internal/chat", "internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/netkey"},
 	"internal/rest": {"internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit", "internal/chat",
-		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr"},
+		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr", "internal/netkey", "internal/budget"},
 	"internal/web":  {"internal/rpc"},
 	"internal/app":  nil, // everything below
 	"cmd/ddpserver": {"internal/app", "internal/config", "internal/telemetry", "internal/secret"},
@@ -69,7 +70,7 @@ var allowed = map[string][]string{
 // domain is what the packages with rules about people, mail and rooms may use:
 // never each other, never a store or a door.
 var domain = []string{"internal/fault", "internal/dberr", "internal/random", "internal/ejson", "internal/user", "internal/feed", "internal/secret", "internal/audit",
-	"internal/rpc", "internal/settings", "internal/ratelimit", "internal/permission"}
+	"internal/rpc", "internal/settings", "internal/ratelimit", "internal/permission", "internal/netkey"}
 
 // stored is what stores may use: the interfaces and types of the packages whose
 // documents they keep, never a door, the hub or the methods.

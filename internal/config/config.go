@@ -99,7 +99,7 @@ type Telemetry struct {
 // Limits bounds what one client, and all of them, may take (decisions 6).
 type Limits struct {
 	MaxConnections           int           `key:"max_connections" min:"1" max:"1000000" doc:"connections at once over all clients"`
-	MaxConnectionsPerAddress int           `key:"max_connections_per_address" min:"0" max:"1000000" doc:"connections at once from one address; 0: no limit"`
+	MaxConnectionsPerAddress int           `key:"max_connections_per_address" min:"0" max:"1000000" doc:"connections at once from one IPv4 address or IPv6 /64; 0: no limit"`
 	MaxConnectionsPerUser    int           `key:"max_connections_per_user" min:"0" max:"1000000" doc:"logged-in connections at once of one user; 0: no limit"`
 	ConnectTimeout           time.Duration `key:"connect_timeout" min:"1s" max:"45s" doc:"longest silence between the socket's opening and the frame connect"`
 	HeartbeatInterval        time.Duration `key:"heartbeat_interval" min:"1s" max:"10m" doc:"silence after which the server sends a ping"`
@@ -111,6 +111,7 @@ type Limits struct {
 	MaxDepthLoggedOut        int           `key:"max_depth_logged_out" min:"8" max:"64" doc:"deepest nesting before login"`
 	MaxQueuedMessages        int           `key:"max_queued_messages" min:"1" max:"65536" doc:"messages of one client that may wait; one more closes the connection"`
 	MaxQueuedBytes           Bytes         `key:"max_queued_bytes" min:"16384" max:"1073741824" doc:"bytes that may wait for a slow reader; more closes the connection"`
+	MaxBytesInFlight         Bytes         `key:"max_bytes_in_flight" min:"0" max:"1TiB" doc:"bytes received or made for clients that all of them together may have waiting; 0: a quarter of the memory limit, or 128MiB without one"`
 	MaxProtocolErrors        int           `key:"max_protocol_errors" min:"1" max:"1000000" doc:"malformed messages of one connection within a minute; one more closes it"`
 	MaxSubscriptions         int           `key:"max_subscriptions" min:"1" max:"65536" doc:"subscriptions of one connection"`
 	MaxUnblocked             int           `key:"max_unblocked_calls" min:"1" max:"1024" doc:"calls of one connection that may run at once after unblocking"`

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/rpc"
 )
 
@@ -42,8 +43,12 @@ func plainPeer(r *http.Request) *rpc.Peer {
 	}
 }
 
-// enter counts a socket, unless there are too many.
+// enter counts a socket, unless there are too many. Addresses of one IPv6 network
+// are one.
 func (s *Server) enter(address string) bool {
+	if s.limits.PerAddress > 0 {
+		address = netkey.Of(address)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := &s.limits
@@ -59,6 +64,9 @@ func (s *Server) enter(address string) bool {
 }
 
 func (s *Server) leave(address string) {
+	if s.limits.PerAddress > 0 {
+		address = netkey.Of(address)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open--

@@ -190,3 +190,34 @@ func TestStopHooksRunInOrder(t *testing.T) {
 		}
 	})
 }
+
+// A17: the cap of an address holds for a whole IPv6 network, in whatever
+// spelling, and for IPv4 addresses one by one.
+func TestA17CapsCountNetworks(t *testing.T) {
+	srv := ddp.New(ddp.Options{Handler: &fixture{}, Limits: ddp.Limits{PerAddress: 3}})
+	for _, group := range [][]string{
+		{"2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::3", "2001:DB8::4"},
+		{"2001:db8:0:1::1", "2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:1::3"},
+		{"192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1"},
+		{"192.0.2.2", "192.0.2.2", "192.0.2.2", "::ffff:192.0.2.2"},
+	} {
+		var leaves []func()
+		for i, address := range group {
+			leave, ok := srv.Admit(address)
+			if ok != (i < 3) {
+				t.Errorf("%s as number %d: %v", address, i+1, ok)
+			}
+			if ok {
+				leaves = append(leaves, leave)
+			}
+		}
+		leaves[0]()
+		leaves[0]()
+		if _, ok := srv.Admit(group[3]); !ok {
+			t.Errorf("%s does not get the place that became free", group[3])
+		}
+		if _, ok := srv.Admit(group[3]); ok {
+			t.Errorf("%s got a place that was given back twice", group[3])
+		}
+	}
+}

@@ -40,7 +40,8 @@ type Limits struct {
 	Linger time.Duration
 	// Connections is how many sockets may be open at once over all; 0 means no limit.
 	Connections int
-	// PerAddress is how many sockets one address may have open; 0 means no limit.
+	// PerAddress is how many sockets one IPv4 address or IPv6 /64 may have open; 0
+	// means no limit.
 	PerAddress int
 	// PerUser is how many sessions one user may be logged in with; 0 means no
 	// limit. One more login is refused with too-many-connections. Logins at the

@@ -1,0 +1,201 @@
+// Package budget counts the bytes that a process holds for its clients: what was
+// received and not yet worked off, and what was made and not yet taken. There is
+// one Account for the process; every door asks it before it holds more.
+//
+// It frees nothing and decides nothing about who is in the way: who is refused
+// waits (Holding.Wait), stops reading, or answers with a named error.
+package budget
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Small is how many bytes one client may hold out of the part of an Account that
+// is kept for small holders: 16 KiB. Whoever sends and reads ordinary messages
+// never holds more, so the large holders cannot make them wait.
+const Small = 16 << 10
+
+// Default is the limit of a process whose memory nobody has limited: 128 MiB.
+const Default = 128 << 20
+
+// least is the smallest limit: a few of the largest messages and one of the
+// largest results must fit, or nobody could ever be served.
+const least = 24 << 20
+
+// Of is a quarter of a memory limit in bytes, at least 24 MiB; Default when the
+// limit is none (0, negative, or the runtime's MaxInt64).
+func Of(memory int64) int64 {
+	if memory <= 0 || memory == math.MaxInt64 {
+		return Default
+	}
+	return max(memory/4, least)
+}
+
+// Account is the budget of all clients together, in bytes. Its methods may be
+// called from any goroutine. A nil Account refuses nothing and counts nothing.
+type Account struct {
+	limit, large int64
+	used         atomic.Int64
+	peak         atomic.Int64
+	refused      atomic.Uint64
+
+	waiting atomic.Int32
+	mu      sync.Mutex
+	freed   chan struct{} // closed when bytes come back; nil while nobody waits
+}
+
+// New makes an Account of that many bytes. Zero or less means Default. Large
+// holders, those with more than Small, share three quarters of it.
+func New(limit int64) *Account {
+	if limit <= 0 {
+		limit = Default
+	}
+	return &Account{limit: limit, large: limit / 4 * 3}
+}
+
+// Take counts n bytes for one request or answer that belongs to no session. When
+// ok, release gives them back; calling it again does nothing. Otherwise there is
+// no room and nothing was counted: refuse with words, or wait with a Holding.
+func (a *Account) Take(n int) (release func(), ok bool) {
+	if a == nil {
+		return func() {}, true
+	}
+	if !a.add(n, 0) {
+		a.refused.Add(1)
+		return nil, false
+	}
+	return sync.OnceFunc(func() { a.give(n) }), true
+}
+
+// Used is how many bytes are counted now, Peak the most there ever were, Limit
+// the most there may be, all in bytes; Refused is how often somebody was refused.
+func (a *Account) Used() int64 { return a.used.Load() }
+
+// Peak is the most that was ever counted at once, in bytes.
+func (a *Account) Peak() int64 { return a.peak.Load() }
+
+// Limit is the most that may be counted, in bytes.
+func (a *Account) Limit() int64 { return a.limit }
+
+// Refused counts those who were refused for good, after waiting.
+func (a *Account) Refused() uint64 { return a.refused.Load() }
+
+// add counts n bytes for somebody who holds so many already.
+func (a *Account) add(n int, holds int64) bool {
+	limit := a.large
+	if holds+int64(n) <= Small {
+		limit = a.limit
+	}
+	used := a.used.Load()
+	for {
+		if used+int64(n) > limit {
+			return false
+		}
+		// No counting and taking back: others would be refused for it meanwhile.
+		if a.used.CompareAndSwap(used, used+int64(n)) {
+			break
+		}
+		used = a.used.Load()
+	}
+	used += int64(n)
+	for {
+		peak := a.peak.Load()
+		if used <= peak || a.peak.CompareAndSwap(peak, used) {
+			return true
+		}
+	}
+}
+
+// give takes n bytes off and wakes who waits for room.
+func (a *Account) give(n int) {
+	a.used.Add(-int64(n))
+	if a.waiting.Load() == 0 {
+		return
+	}
+	a.mu.Lock()
+	if a.freed != nil {
+		close(a.freed)
+		a.freed = nil
+	}
+	a.mu.Unlock()
+}
+
+// news is closed when bytes come back.
+func (a *Account) news() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.freed == nil {
+		a.freed = make(chan struct{})
+	}
+	return a.freed
+}
+
+// Holding is what one client holds of an Account, in bytes. The zero value
+// holds nothing of no account; set Account before use. Its methods may be called
+// from any goroutine.
+type Holding struct {
+	Account *Account
+	bytes   atomic.Int64
+}
+
+// Bytes is how much is held.
+func (h *Holding) Bytes() int64 { return h.bytes.Load() }
+
+// Grow counts n more bytes if there is room, at once.
+func (h *Holding) Grow(n int) bool {
+	held := h.bytes.Add(int64(n))
+	if a := h.Account; a != nil && !a.add(n, held-int64(n)) {
+		h.bytes.Add(-int64(n))
+		return false
+	}
+	return true
+}
+
+// Force counts n more bytes whether or not there is room: for what exists
+// already and cannot be refused. Others are refused all the more.
+func (h *Holding) Force(n int) {
+	h.bytes.Add(int64(n))
+	if h.Account != nil {
+		h.Account.used.Add(int64(n))
+	}
+}
+
+// Shrink gives n bytes back.
+func (h *Holding) Shrink(n int) {
+	h.bytes.Add(-int64(n))
+	if h.Account != nil && n != 0 {
+		h.Account.give(n)
+	}
+}
+
+// Wait is Grow that waits for room, at most so long and until ctx ends. False
+// means that the client is to be refused by name; it is counted then.
+func (h *Holding) Wait(ctx context.Context, n int, patience time.Duration) bool {
+	if h.Grow(n) {
+		return true
+	}
+	a := h.Account
+	a.waiting.Add(1)
+	defer a.waiting.Add(-1)
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		// Ask again only after the news are ordered, so that none are missed.
+		freed := a.news()
+		if h.Grow(n) {
+			return true
+		}
+		select {
+		case <-freed:
+			continue
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		a.refused.Add(1)
+		return false
+	}
+}

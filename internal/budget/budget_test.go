@@ -1,0 +1,127 @@
+package budget
+
+import (
+	"context"
+	"math"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestOf(t *testing.T) {
+	for memory, want := range map[int64]int64{0: Default, -1: Default, math.MaxInt64: Default, 512 << 20: 128 << 20, 8 << 30: 2 << 30, 1 << 20: least} {
+		if got := Of(memory); got != want {
+			t.Errorf("Of(%d) = %d, want %d", memory, got, want)
+		}
+	}
+}
+
+// What is taken counts until it is released, once.
+func TestTake(t *testing.T) {
+	a := New(1000)
+	release, ok := a.Take(900)
+	if !ok || a.Used() != 900 {
+		t.Fatal(ok, a.Used())
+	}
+	if _, ok := a.Take(200); ok || a.Used() != 900 || a.Refused() != 1 {
+		t.Error("more than the limit, or a refusal that counts", a.Used(), a.Refused())
+	}
+	release()
+	release()
+	if a.Used() != 0 || a.Peak() != 900 {
+		t.Error(a.Used(), a.Peak())
+	}
+	var none *Account
+	if release, ok := none.Take(1 << 40); !ok {
+		t.Error("no account refuses")
+	} else {
+		release()
+	}
+}
+
+// Large holders leave a quarter to the small ones, however many they are.
+func TestLargeHoldersLeaveRoomForSmallOnes(t *testing.T) {
+	a := New(4 << 20)
+	large := make([]*Holding, 40)
+	for i := range large {
+		large[i] = &Holding{Account: a}
+		for large[i].Grow(Small/2 + 1) {
+		}
+	}
+	if a.Used() > a.Limit() {
+		t.Fatal("over the limit", a.Used())
+	}
+	var whale Holding
+	whale.Account = a
+	if whale.Grow(Small + 1) {
+		t.Error("a large holder got what is kept for small ones")
+	}
+	small := &Holding{Account: a}
+	if !small.Grow(Small) {
+		t.Error("a small holder is refused for a large one's sake")
+	}
+	if small.Grow(1) {
+		t.Error("more than Small is no longer small")
+	}
+}
+
+// Who waits gets the room when it is there, and is refused in time when not.
+func TestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := New(1 << 20)
+		h, other := Holding{Account: a}, Holding{Account: a}
+		if !h.Grow(700 << 10) {
+			t.Fatal("no room")
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if !other.Wait(context.Background(), 200<<10, time.Minute) {
+				t.Error("refused though room came")
+			}
+		})
+		synctest.Wait()
+		h.Shrink(500 << 10)
+		wg.Wait()
+		begin := time.Now()
+		if other.Wait(context.Background(), 600<<10, 10*time.Second) || time.Since(begin) != 10*time.Second {
+			t.Error("not refused in time:", time.Since(begin))
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if other.Wait(ctx, 600<<10, time.Hour) {
+			t.Error("not refused after its context's end")
+		}
+		if a.Used() != 400<<10 || other.Bytes() != 200<<10 || a.Refused() != 2 {
+			t.Error(a.Used(), other.Bytes(), a.Refused())
+		}
+	})
+}
+
+// However it is used from all sides, in the end nothing is held.
+func TestBalance(t *testing.T) {
+	a := New(1 << 20)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			h := Holding{Account: a}
+			for i := range 500 {
+				if n := 1 + i*37%(64<<10); h.Wait(context.Background(), n, time.Minute) {
+					if a.Used() > a.Limit()+16*64<<10 {
+						t.Error("far over the limit")
+					}
+					h.Shrink(n)
+				}
+			}
+			h.Force(5)
+			h.Shrink(5)
+			if h.Bytes() != 0 {
+				t.Error("left in a holding:", h.Bytes())
+			}
+		})
+	}
+	wg.Wait()
+	if a.Used() != 0 {
+		t.Error("left in the account:", a.Used())
+	}
+}
