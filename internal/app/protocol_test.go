@@ -58,19 +58,19 @@ func literal(s string) string {
 }
 
 func methodTable(b *strings.Builder, a *App) {
-	b.WriteString("\n## Methods\n\n| Method | Parameters | Result | Errors of its own | Login | Permission | Factor | Limit |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n## Methods\n\n| Method | Parameters | Result | Errors of its own | Login | Permission | Factor | Effects | Limit |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, s := range a.router.Specs() {
 		login := "yes"
 		if s.Anonymous {
 			login = "no"
 		}
-		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s | %s | %s |\n", s.Name, cell(s.Doc), literal(s.Params), literal(s.Result), cell(s.Errors), login, literal(s.Permission), factorText(s.Factor, s.Inside), s.Limit)
+		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Name, cell(s.Doc), literal(s.Params), literal(s.Result), cell(s.Errors), login, literal(s.Permission), factorText(s.Factor, s.Inside), s.Effects, s.Limit)
 	}
 }
 
 func factorText(p, asks twofactor.Policy) string {
-	if asks != twofactor.None {
-		return "when needed: " + asks.String()
+	if asks > p {
+		return strings.TrimPrefix(p.String()+", ", twofactor.None.String()+", ") + "when needed: " + asks.String()
 	}
 	return p.String()
 }
@@ -92,10 +92,10 @@ func routeTable(b *strings.Builder, a *App) {
 	slices.SortStableFunc(routes, func(x, y rest.Route) int {
 		return strings.Compare(x.Tag+"\x00"+x.Path+"\x00"+x.Verb, y.Tag+"\x00"+y.Path+"\x00"+y.Verb)
 	})
-	b.WriteString("| Route | Parameters | Errors of its own | Login | Permission | Factor | Limit |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| Route | Parameters | Errors of its own | Login | Permission | Factor | Effects | Limit |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range routes {
 		login := map[rest.Auth]string{rest.LoginRequired: "yes", rest.LoginOptional: "optional", rest.NoLogin: "no"}[r.Auth]
-		fmt.Fprintf(b, "| `%s %s`<br>%s | %s | %s | %s | %s | %s | %s |\n", r.Verb, r.Path, cell(r.Summary), members(r), cell(strings.Join(r.Errors, "; ")), login, literal(r.Permission), r.Factor, limitText(r.Limit))
+		fmt.Fprintf(b, "| `%s %s`<br>%s | %s | %s | %s | %s | %s | %s | %s |\n", r.Verb, r.Path, cell(r.Summary), members(r), cell(strings.Join(r.Errors, "; ")), login, literal(r.Permission), factorText(r.Factor, r.Inside), r.Effects, limitText(r.Limit))
 	}
 }
 
@@ -132,7 +132,7 @@ func limitText(r ratelimit.Rule) string {
 
 func settingTable(b *strings.Builder, a *App) {
 	b.WriteString("\n## Settings\n\nChanged with `saveSetting`, `saveSettings` or `POST settings/:_id`; a change works at once, on every connection and node. " +
-		"`OVERWRITE_SETTING_<id>` forces a value.\n\n| Setting | Type | Default | Range | Public |\n|---|---|---|---|---|\n")
+		"`OVERWRITE_SETTING_<id>` forces a value.\n\nA setting that *guards* (who people are, who may have an account and with which rights, what may be asked of the server) is saved with a fresh factor; the others with an ordinary one.\n\n| Setting | Type | Default | Range | Public | Guards |\n|---|---|---|---|---|---|\n")
 	for _, d := range settings.Table() {
 		limits := "–"
 		switch {
@@ -141,11 +141,8 @@ func settingTable(b *strings.Builder, a *App) {
 		case len(d.Values) > 0:
 			limits = strings.Join(d.Values, ", ")
 		}
-		public := "no"
-		if d.Public {
-			public = "yes"
-		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", d.ID, d.Type, literal(strings.ReplaceAll(fmt.Sprint(d.Default), "\n", " ")), limits, public)
+		yes := map[bool]string{true: "yes", false: "no"}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", d.ID, d.Type, literal(strings.ReplaceAll(fmt.Sprint(d.Default), "\n", " ")), limits, yes[d.Public], yes[d.Guards()])
 	}
 }
 
@@ -187,6 +184,9 @@ const protocolHead = "# Protocol\n\n" +
 	"From strong to weak: app and backup code, e-mail, password. `method` and `availableMethods` offer only what this very call accepts; " +
 	"a code for another factor is not compared, not spent and answered with the challenge. " +
 	"*When needed* means that the call decides. " +
+	"The column *Effects* says what a call changes and decides the least it asks for: *accounts*, *rights*, *factors*, *tokens* and *guards* (settings that guard) are fresh; " +
+	"*others* (acts of office on other people's accounts and rooms) are ordinary; *rooms*, *messages*, *profile*, *ends* (logging one's own sessions out) and *reads* ask for nothing. " +
+	"Where no factor can be asked for, another proof stands in: a mailed link, or the code or password in the parameters. " +
 	"An administrator can put any other call under *ordinary* with the setting `Accounts_TwoFactorAuthentication_Protected_Calls`.\n\n" +
 	"### Limits\n" +
 	"\n" +

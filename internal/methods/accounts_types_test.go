@@ -143,7 +143,7 @@ func TestWrongTypesAreRefused(t *testing.T) { // S070, S071
 				w.user("root", "role=admin", "role=user")
 				c := w.as("root")
 				for _, params := range variants(t, shape) {
-					if strings.HasPrefix(method, "personalAccessTokens:") { // the factor comes before the parameters
+					if strings.HasPrefix(method, "personalAccessTokens:") || method == "setUserActiveStatus" || method == "deleteUser" { // the factor comes before the parameters
 						params = strings.TrimSuffix(params, "]")
 						if params != "[" {
 							params += ","

@@ -17,7 +17,7 @@ const launcherName = "callWithTwoFactorRequired"
 
 func (g *launcher) Specs() []Spec {
 	return []Spec{{
-		Name: launcherName, Do: g.call, Enrolment: true,
+		Name: launcherName, Do: g.call, Effects: Reads, Enrolment: true,
 		Doc:    "Calls another method and gives the code that it asks for.",
 		Params: "{code, ddpMethod, method?, params}", Result: "the other method's",
 		Errors: "400 Match failed; 404; totp-invalid; totp-max-attempts; the other method's",
@@ -67,7 +67,7 @@ func (g *launcher) call(ctx context.Context, c *rpc.Call) (any, error) {
 		c.Factor = *l.Factor
 	}
 	c.Method, c.Params = l.Target, params
-	if err := g.check(ctx, c, max(target.Factor, target.Inside, twofactor.Ordinary)); err != nil {
+	if err := g.check(ctx, c, max(g.router.asks(c, target, ""), target.Inside, twofactor.Ordinary)); err != nil {
 		return nil, err
 	}
 	return g.router.run(ctx, c, target)

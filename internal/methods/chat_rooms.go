@@ -10,88 +10,103 @@ import (
 	"ddpserver/internal/permission"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
 )
 
 // rooms serves rooms and who is in them.
-type rooms struct{ chat *chat.Service }
+type rooms struct {
+	chat *chat.Service
+	// challenge is Router.Challenge.
+	challenge challenge
+}
+
+// byOffice asks for a second factor when the caller's right to act in the room
+// comes from a role of the server alone. Whoever runs the room is asked nothing.
+func (g *rooms) byOffice(ctx context.Context, c *rpc.Call, roomID string, permissions ...string) error {
+	office, err := g.chat.ByOffice(ctx, c.User, roomID, permissions...)
+	if err != nil || !office {
+		return err
+	}
+	return g.challenge(ctx, c, twofactor.Ordinary)
+}
 
 func (g *rooms) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "createChannel", Do: g.createChannel, Permission: permission.CreateChannels,
+			Name: "createChannel", Do: g.createChannel, Effects: Rooms, Permission: permission.CreateChannels,
 			Doc:    "Makes a public channel; the caller owns it.",
 			Params: "name, usernames?, readOnly?, customFields?, extraData?", Result: "the room, with rid",
 			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found",
 		},
 		{
-			Name: "createPrivateGroup", Do: g.createGroup, Permission: permission.CreateGroups,
+			Name: "createPrivateGroup", Do: g.createGroup, Effects: Rooms, Permission: permission.CreateGroups,
 			Doc:    "Makes a private group; the caller owns it.",
 			Params: "name, usernames?, readOnly?, customFields?, extraData?", Result: "the room, with rid",
 			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found",
 		},
 		{
-			Name: "createDirectMessage", Do: g.createDirect, Permission: permission.CreateDirect, Limit: ratelimit.Wide,
+			Name: "createDirectMessage", Do: g.createDirect, Effects: Rooms, Permission: permission.CreateDirect, Limit: ratelimit.Wide,
 			Doc:    "Opens the direct room of the caller and these users; there is one for each set of users.",
 			Params: "username, …", Result: "the room, with rid", Errors: "error-invalid-user, error-direct-message-max-user-exceeded",
 		},
 		{
-			Name: "joinRoom", Do: g.join, Limit: ratelimit.Wide,
+			Name: "joinRoom", Do: g.join, Effects: Rooms, Limit: ratelimit.Wide,
 			Doc:    "Makes the caller a member of a public channel.",
 			Params: "rid, code?", Result: "true", Errors: "error-invalid-room, error-not-allowed, error-room-archived",
 		},
 		{
-			Name: "leaveRoom", Do: g.leave,
+			Name: "leaveRoom", Do: g.leave, Effects: Rooms,
 			Doc:    "Ends the caller's membership of a channel or group.",
 			Params: "rid", Result: "none", Errors: "error-invalid-room, error-user-not-in-room, error-you-are-last-owner, error-not-allowed",
 		},
 		{
-			Name: "addUsersToRoom", Do: g.invite,
+			Name: "addUsersToRoom", Do: g.invite, Effects: Rooms | Others, Inside: twofactor.Ordinary,
 			Doc:    "Adds users to a channel or group.",
 			Params: "{rid, users: [username]}", Result: "true",
 			Errors: "error-invalid-room, error-not-allowed, error-user-not-found, error-cant-invite-for-direct-room",
 		},
 		{
-			Name: "addUserToRoom", Do: g.inviteOne,
+			Name: "addUserToRoom", Do: g.inviteOne, Effects: Rooms | Others, Inside: twofactor.Ordinary,
 			Doc:    "Adds one user to a channel or group.",
 			Params: "{rid, username}", Result: "true", Errors: "as addUsersToRoom",
 		},
 		{
-			Name: "removeUserFromRoom", Do: g.remove,
+			Name: "removeUserFromRoom", Do: g.remove, Effects: Rooms | Others, Inside: twofactor.Ordinary,
 			Doc:    "Ends somebody else's membership of a channel or group.",
 			Params: "{rid, username}", Result: "true",
 			Errors: "error-not-allowed, error-invalid-user, error-user-not-in-room, error-you-are-last-owner",
 		},
-		role("addRoomOwner", g.chat, chat.Owner, true, "Makes a member an owner of the room."),
-		role("removeRoomOwner", g.chat, chat.Owner, false, "Takes that back; the last owner stays."),
-		role("addRoomModerator", g.chat, chat.Moderator, true, "Makes a member a moderator of the room."),
-		role("removeRoomModerator", g.chat, chat.Moderator, false, "Takes that back."),
+		g.role("addRoomOwner", chat.Owner, true, "Makes a member an owner of the room."),
+		g.role("removeRoomOwner", chat.Owner, false, "Takes that back; the last owner stays."),
+		g.role("addRoomModerator", chat.Moderator, true, "Makes a member a moderator of the room."),
+		g.role("removeRoomModerator", chat.Moderator, false, "Takes that back."),
 		{
-			Name: "getRoomRoles", Do: g.roles, Limit: ratelimit.Wide,
+			Name: "getRoomRoles", Do: g.roles, Effects: Reads, Limit: ratelimit.Wide,
 			Doc:    "Lists the members of a room that have a role in it.",
 			Params: "rid", Result: "[{rid, u, roles}]", Errors: "error-room-not-found",
 		},
 		{
-			Name: "rooms/get", Do: g.get, Limit: ratelimit.Wide,
+			Name: "rooms/get", Do: g.get, Effects: Reads, Limit: ratelimit.Wide,
 			Doc:    "Lists the caller's rooms.",
 			Params: "updatedAfter?: Date", Result: "[room], or {update, remove} for a Date", Errors: "400 Match failed",
 		},
 		{
-			Name: "getRoomByTypeAndName", Do: g.byName, Limit: ratelimit.Wide,
+			Name: "getRoomByTypeAndName", Do: g.byName, Effects: Reads, Limit: ratelimit.Wide,
 			Doc:    "Finds a room of the caller's, or a public channel, by name or id; a direct room also by the other's user name.",
 			Params: "type, name", Result: "the room", Errors: "error-invalid-room",
 		},
 		{
-			Name: "getRoomIdByNameOrId", Do: g.idOf, Limit: ratelimit.Wide,
+			Name: "getRoomIdByNameOrId", Do: g.idOf, Effects: Reads, Limit: ratelimit.Wide,
 			Doc:    "Finds a room of the caller's, or a public channel.",
 			Params: "name or id", Result: "rid", Errors: "error-not-allowed",
 		},
 		{
-			Name: "getRoomNameById", Do: g.nameOf, Limit: ratelimit.Wide,
+			Name: "getRoomNameById", Do: g.nameOf, Effects: Reads, Limit: ratelimit.Wide,
 			Doc:    "Names a room of the caller's, or a public channel.",
 			Params: "rid", Result: "name", Errors: "error-not-allowed",
 		},
 		{
-			Name: "getUsersOfRoom", Do: g.members, Limit: ratelimit.Wide,
+			Name: "getUsersOfRoom", Do: g.members, Effects: Reads, Limit: ratelimit.Wide,
 			Doc:    "Lists the members of a room of the caller's, by user name: those who are not offline, or all.",
 			Params: "rid, showAll?, {limit?, skip?}?, filter?", Result: "{total, records}", Errors: "error-room-not-found, not-authorized",
 		},
@@ -195,7 +210,7 @@ func (g *rooms) invite(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&p); err != nil {
 		return nil, err
 	}
-	return done(g.chat.Invite(ctx, c.User, p.RoomID, p.Users))
+	return g.add(ctx, c, p.RoomID, p.Users)
 }
 
 // oneUser is the parameter that names a room and a user.
@@ -210,7 +225,14 @@ func (g *rooms) inviteOne(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&p); err != nil {
 		return nil, err
 	}
-	return done(g.chat.Invite(ctx, c.User, p.RoomID, []string{p.Username}))
+	return g.add(ctx, c, p.RoomID, []string{p.Username})
+}
+
+func (g *rooms) add(ctx context.Context, c *rpc.Call, roomID string, usernames []string) (any, error) {
+	if err := g.byOffice(ctx, c, roomID, permission.AddUserToRoom, permission.AddUserToAnyC, permission.AddUserToAnyP); err != nil {
+		return nil, err
+	}
+	return done(g.chat.Invite(ctx, c.User, roomID, usernames))
 }
 
 func (g *rooms) remove(ctx context.Context, c *rpc.Call) (any, error) {
@@ -218,20 +240,30 @@ func (g *rooms) remove(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&p); err != nil {
 		return nil, err
 	}
+	if err := g.byOffice(ctx, c, p.RoomID, permission.RemoveUser); err != nil {
+		return nil, err
+	}
 	return done(g.chat.Remove(ctx, c.User, p.RoomID, p.Username))
 }
 
 // role is the line of a method that gives or takes a role in a room.
-func role(name string, svc *chat.Service, role string, on bool, doc string) Spec {
+func (g *rooms) role(name, role string, on bool, doc string) Spec {
+	need := permission.SetModerator
+	if role == chat.Owner {
+		need = permission.SetOwner
+	}
 	return Spec{
-		Name: name, Doc: doc, Params: "rid, userId", Result: "true",
+		Name: name, Doc: doc, Params: "rid, userId", Result: "true", Effects: Rooms | Others, Inside: twofactor.Ordinary,
 		Errors: "error-invalid-room, error-not-allowed, error-user-not-in-room, error-user-already-has-role, error-user-not-has-role, error-remove-last-owner",
 		Do: func(ctx context.Context, c *rpc.Call) (any, error) {
 			var rid, uid string
 			if err := c.Bind(&rid, &uid); err != nil {
 				return nil, err
 			}
-			return done(svc.SetRole(ctx, c.User, rid, uid, role, on))
+			if err := g.byOffice(ctx, c, rid, need); err != nil {
+				return nil, err
+			}
+			return done(g.chat.SetRole(ctx, c.User, rid, uid, role, on))
 		},
 	}
 }

@@ -25,50 +25,50 @@ var ErrEvent = fault.New("not-allowed", "")
 func (g *subscriptions) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "subscriptions/get", Do: g.get, Limit: ratelimit.Wide,
+			Name: "subscriptions/get", Do: g.get, Effects: Reads, Limit: ratelimit.Wide,
 			Doc:    "Lists the caller's memberships.",
 			Params: "updatedAfter?: Date", Result: "[subscription], or {update, remove} for a Date", Errors: "400 Match failed",
 		},
 		{
-			Name: "readMessages", Do: g.read, Limit: ratelimit.Wide,
+			Name: "readMessages", Do: g.read, Effects: Messages, Limit: ratelimit.Wide,
 			Doc:    "Marks everything in a room as seen.",
 			Params: "rid, readThreads?", Result: "none", Errors: "error-room-does-not-exist, error-not-allowed",
 		},
 		{
-			Name: "openRoom", Do: g.open(true), Limit: ratelimit.Wide,
+			Name: "openRoom", Do: g.open(true), Effects: Rooms, Limit: ratelimit.Wide,
 			Doc: "Shows a room in the caller's list.", Params: "rid", Result: "1 if that changed anything, else 0", Errors: "400 Match failed",
 		},
 		{
-			Name: "hideRoom", Do: g.open(false), Limit: ratelimit.Wide,
+			Name: "hideRoom", Do: g.open(false), Effects: Rooms, Limit: ratelimit.Wide,
 			Doc: "Hides a room from the caller's list until a new message.", Params: "rid", Result: "1 if that changed anything, else 0", Errors: "400 Match failed",
 		},
 		{
-			Name: "toggleFavorite", Do: g.favorite, Limit: ratelimit.Wide,
+			Name: "toggleFavorite", Do: g.favorite, Effects: Rooms, Limit: ratelimit.Wide,
 			Doc: "Marks a room in the caller's list.", Params: "rid, f?", Result: "1 if that changed anything, else 0", Errors: "error-invalid-subscription",
 		},
 		{
-			Name: "stream-notify-room", Do: g.notifyRoom, Limit: ratelimit.Wide,
+			Name: "stream-notify-room", Do: g.notifyRoom, Effects: Reads, Limit: ratelimit.Wide,
 			Doc:    "Publishes what the caller is doing in a room: <rid>/typing with a flag, or <rid>/user-activity with a list.",
 			Params: "event, username, activity, extra?", Result: "none", Errors: "not-allowed",
 		},
 		{
-			Name: "UserPresence:connect", Do: g.connect, Limit: ratelimit.Wide,
+			Name: "UserPresence:connect", Do: g.connect, Effects: Reads, Limit: ratelimit.Wide,
 			Doc: "Nothing: who is logged in is connected.", Params: "any", Result: "none", Errors: "-",
 		},
 		{
-			Name: "UserPresence:online", Do: g.here(chat.Online), Limit: ratelimit.Wide,
+			Name: "UserPresence:online", Do: g.here(chat.Online), Effects: Reads, Limit: ratelimit.Wide,
 			Doc: "Says that the user is at this connection.", Params: "none", Result: "none", Errors: "-",
 		},
 		{
-			Name: "UserPresence:away", Do: g.here(chat.Away), Limit: ratelimit.Wide,
+			Name: "UserPresence:away", Do: g.here(chat.Away), Effects: Reads, Limit: ratelimit.Wide,
 			Doc: "Says that the user is not at this connection.", Params: "none", Result: "none", Errors: "-",
 		},
 		{
-			Name: "UserPresence:setDefaultStatus", Do: g.defaultStatus,
+			Name: "UserPresence:setDefaultStatus", Do: g.defaultStatus, Effects: Profile,
 			Doc: "Chooses what the user is shown as.", Params: "status", Result: "none", Errors: "error-invalid-status, error-status-not-allowed",
 		},
 		{
-			Name: "setUserStatus", Do: g.status,
+			Name: "setUserStatus", Do: g.status, Effects: Profile,
 			Doc:    "Chooses what the user is shown as, and the sentence beside it.",
 			Params: "status?, text?", Result: "none", Errors: "error-invalid-status, error-status-not-allowed, error-not-allowed",
 		},

@@ -22,30 +22,33 @@ type logins struct {
 	gate     gate
 }
 
+// exchange is why a session may become another without a factor.
+const exchange = "the session itself, which becomes another with the same end; a personal access token is refused"
+
 func (g *logins) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "login", Do: g.login, Anonymous: true, Enrolment: true, Factor: twofactor.Login, Limit: ratelimit.Account,
+			Name: "login", Do: g.login, Effects: Tokens, Anonymous: true, Enrolment: true, Factor: twofactor.Login, Limit: ratelimit.Account,
 			Doc:    "Logs the connection in with a password, a password and a code, or a token of before.",
 			Params: "{user: {id | username | email}, password, code?} | {totp: {login, code}} | {resume}", Result: "{id, token, tokenExpires, type}",
 			Errors: "400 Match failed; 400 Unrecognized options…; 403; totp-required; totp-invalid; totp-max-attempts; error-login-blocked-for-user; error-login-blocked-for-ip; too-many-requests",
 		},
 		{
-			Name: "logout", Do: g.logout, Anonymous: true, Enrolment: true,
+			Name: "logout", Do: g.logout, Effects: Ends, Anonymous: true, Enrolment: true,
 			Doc: "Ends the connection's session everywhere.", Params: "none", Result: "none", Errors: "-",
 		},
 		{
-			Name: "getNewToken", Do: g.newToken, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
+			Name: "getNewToken", Do: g.newToken, Effects: Tokens, Instead: exchange, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
 			Doc:    "Exchanges the connection's token for another one with the same end.",
 			Params: "none", Result: "{id, token, tokenExpires}", Errors: "You are not logged in.; Invalid login token",
 		},
 		{
-			Name: "removeOtherTokens", Do: g.removeOthers, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
+			Name: "removeOtherTokens", Do: g.removeOthers, Effects: Ends, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
 			Doc:    "Ends the account's other sessions and closes their connections; personal access tokens stay.",
 			Params: "none", Result: "none", Errors: "You are not logged in.",
 		},
 		{
-			Name: "logoutOtherClients", Do: g.logoutOthers, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
+			Name: "logoutOtherClients", Do: g.logoutOthers, Effects: Tokens | Ends, Instead: exchange, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
 			Doc:    "Gives a new token and ends every other session at once.",
 			Params: "none", Result: "{token, tokenExpires}", Errors: "You are not logged in.; Invalid login token",
 		},

@@ -7,7 +7,7 @@ func All(d Deps, r *Router) []Group {
 	groups := []Group{
 		&launcher{router: r},
 		&system{deps: d},
-		&settingsMethods{settings: d.Settings, audit: d.Audit, now: d.now, challenge: r.Challenge},
+		&settingsMethods{settings: d.Settings, audit: d.Audit, now: d.now},
 		&mutators{accounts: d.Accounts},
 		&logins{accounts: d.Accounts, gate: door},
 		&registration{accounts: d.Accounts, gate: door},
@@ -17,8 +17,8 @@ func All(d Deps, r *Router) []Group {
 		&users{accounts: d.Accounts},
 	}
 	if d.Chat != nil {
-		groups = append(groups, &rooms{chat: d.Chat},
-			&messages{chat: d.Chat, settings: d.Settings, limiter: d.Limiter},
+		groups = append(groups, &rooms{chat: d.Chat, challenge: r.Challenge},
+			&messages{chat: d.Chat, settings: d.Settings, limiter: d.Limiter, challenge: r.Challenge},
 			&subscriptions{chat: d.Chat, presence: d.Presence})
 	}
 	return groups

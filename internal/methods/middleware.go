@@ -187,16 +187,31 @@ var passage = map[string]bool{"login": true, "logout": true, "sendEmailCode": tr
 // factor asks for the second factor of the call's table line or of the
 // administrator's list. verb is the HTTP method, or "" over DDP.
 func (r *Router) factor(ctx context.Context, c *rpc.Call, spec *Spec, verb string) error {
-	policy := spec.Factor
-	switch {
-	case policy == twofactor.Login:
-		return nil // the handler asks, after the password
-	case policy == twofactor.None && c.User != nil && !passage[spec.Name] && r.listed(spec, verb):
-		policy = twofactor.Ordinary
-	case policy == twofactor.None:
+	policy := r.asks(c, spec, verb)
+	switch policy {
+	case twofactor.Login: // the handler asks, after the password
+		return nil
+	case twofactor.None:
 		return nil
 	}
 	return r.Challenge(ctx, c, policy)
+}
+
+// asks is what the call is asked for before its handler runs: the strongest of
+// the line, the parameters and the administrator's list. It is asked once, so
+// that an answer that is good enough for one is not spent before the other.
+func (r *Router) asks(c *rpc.Call, spec *Spec, verb string) twofactor.Policy {
+	policy := spec.Factor
+	if policy == twofactor.Login {
+		return policy
+	}
+	if spec.Raise != nil && c.User != nil {
+		policy = max(policy, spec.Raise(c))
+	}
+	if policy == twofactor.None && c.User != nil && !passage[spec.Name] && r.listed(spec, verb) {
+		policy = twofactor.Ordinary
+	}
+	return policy
 }
 
 // listed tells whether the administrator's list names the call, or the method

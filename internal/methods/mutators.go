@@ -19,23 +19,23 @@ type mutators struct{ accounts *accounts.Service }
 
 func (g *mutators) Specs() []Spec {
 	specs := []Spec{{
-		Name: "configureLoginService", Do: g.configureLoginService, Anonymous: true,
+		Name: "configureLoginService", Do: g.configureLoginService, Effects: Reads, Anonymous: true,
 		Doc:    "Meteor's set-up of foreign login services; there are none here.",
 		Params: "{service, …}", Result: "-", Errors: "400 Match failed; 403 Service unknown",
 	}}
 	for _, async := range []string{"", "Async"} {
 		specs = append(specs,
 			Spec{
-				Name: "/users/insert" + async, Do: g.noRule("insert" + async), Anonymous: true,
+				Name: "/users/insert" + async, Do: g.noRule("insert" + async), Effects: Reads, Anonymous: true,
 				Doc: "Refused.", Params: "document", Result: "-", Errors: "403 Access denied…",
 			},
 			Spec{
-				Name: "/users/update" + async, Do: g.update("update" + async), Anonymous: true,
+				Name: "/users/update" + async, Do: g.update("update" + async), Effects: Profile, Anonymous: true,
 				Doc: "Changes the profile object of one's own account.", Params: "id, {$set, $unset}, options?", Result: "1",
 				Errors: "400 Match failed; 403 Not permitted…; 403 Access denied…",
 			},
 			Spec{
-				Name: "/users/remove" + async, Do: g.noRule("remove" + async), Anonymous: true,
+				Name: "/users/remove" + async, Do: g.noRule("remove" + async), Effects: Reads, Anonymous: true,
 				Doc: "Refused.", Params: "id", Result: "-", Errors: "403 Not permitted…; 403 Access denied…",
 			},
 		)

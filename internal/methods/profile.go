@@ -24,37 +24,37 @@ func (g *profiles) Specs() []Spec {
 	const rules = "error-not-allowed; username-invalid; error-blocked-username; error-field-unavailable; error-invalid-name"
 	return []Spec{
 		{
-			Name: "saveUserProfile", Do: g.save, Inside: twofactor.Fresh,
+			Name: "saveUserProfile", Do: g.save, Effects: Profile | Accounts, Inside: twofactor.Fresh,
 			Doc:    "Changes one's own account. A new e-mail address or password asks for a fresh second factor.",
 			Params: "{realname?, username?, email?, newPassword?, statusText?, statusType?, language?, …}, customFields?", Result: "true",
 			Errors: "400 Match failed; " + rules + "; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-password-same-as-current; error-invalid-status; error-invalid-params; totp-required; totp-invalid; totp-max-attempts",
 		},
 		{
-			Name: "changePassword", Do: g.changePassword, Inside: twofactor.Fresh, LoginError: accounts.ErrMustLogin,
+			Name: "changePassword", Do: g.changePassword, Effects: Accounts, Inside: twofactor.Fresh, LoginError: accounts.ErrMustLogin,
 			Doc:    "Sets a new password. The old one is the proof; an account with a second factor is asked for that too.",
 			Params: "old, new", Result: "{passwordChanged: true}",
 			Errors: "400 Match failed; 401 Must be logged in; 403; error-password-policy-not-met; error-password-same-as-current; error-login-blocked-for-user; totp-required; totp-invalid; totp-max-attempts",
 		},
 		{
-			Name: "setUsername", Do: g.setUsername,
+			Name: "setUsername", Do: g.setUsername, Effects: Profile,
 			Doc:    "Changes one's own user name.",
 			Params: "username, options?", Result: "the user name", Errors: "400 Match failed; " + rules,
 		},
 		{
-			Name: "setRealName", Do: g.setRealName,
+			Name: "setRealName", Do: g.setRealName, Effects: Profile,
 			Doc:    "Changes one's own name.",
 			Params: "name", Result: "the name", Errors: "400 Match failed; error-not-allowed; error-invalid-name",
 		},
 		{
-			Name: "getUsernameSuggestion", Do: g.suggest,
+			Name: "getUsernameSuggestion", Do: g.suggest, Effects: Reads,
 			Doc:    "Makes up a free user name from the account's name and address.",
 			Params: "none", Result: "a user name", Errors: "-",
 		},
 		{
-			Name: "deleteUserOwnAccount", Do: g.deleteOwn,
-			Doc:    "Deletes one's own account. The proof is the hex SHA-256 of the password, or of the user name where there is none.",
+			Name: "deleteUserOwnAccount", Do: g.deleteOwn, Effects: Accounts, Inside: twofactor.Fresh,
+			Doc:    "Deletes one's own account. The proof is the hex SHA-256 of the password, or of the user name where there is none. An account with a second factor, or without a password, is asked for a fresh one too.",
 			Params: "proof, confirmRelinquish?", Result: "true",
-			Errors: "400 Match failed; error-not-allowed; error-invalid-password; error-invalid-username; error-action-not-allowed; error-login-blocked-for-user",
+			Errors: "400 Match failed; error-not-allowed; error-invalid-password; error-invalid-username; error-action-not-allowed; error-login-blocked-for-user; totp-required; totp-invalid; totp-max-attempts",
 		},
 	}
 }
@@ -181,6 +181,14 @@ func (g *profiles) deleteOwn(ctx context.Context, c *rpc.Call) (any, error) {
 	}
 	if len(proof) > 256 {
 		return nil, fault.MatchFailed
+	}
+	// The password is proof enough where no factor is on. The user name proves
+	// nothing to somebody who holds a session or a token, so an account without a
+	// password needs a factor.
+	if g.gate.guarded(c.User) || c.User.Bcrypt() == "" {
+		if err := g.challenge(ctx, c, twofactor.Fresh); err != nil {
+			return nil, err
+		}
 	}
 	if err := g.accounts.DeleteOwn(ctx, c.Peer, c.User, proof); err != nil {
 		return nil, err

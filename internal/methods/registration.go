@@ -17,39 +17,46 @@ type registration struct {
 	gate     gate
 }
 
+// What stands in for a second factor where none can be asked for.
+const (
+	nobody = "nothing: a stranger makes an account of their own, where the settings let strangers"
+	mailed = "nothing: what is made goes to the account's mailbox and nowhere else"
+	link   = "the token of a mailed link"
+)
+
 func (g *registration) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "createUser", Do: g.create, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Name: "createUser", Do: g.create, Effects: Accounts | Tokens, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Makes an account and logs it in (Meteor).",
 			Params: "{username?, email?, password?, profile?, …}", Result: "{id, token, tokenExpires, type}",
 			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-user-is-not-activated",
 		},
 		{
-			Name: "registerUser", Do: g.register, Anonymous: true, Enrolment: true, Limit: ratelimit.Register,
+			Name: "registerUser", Do: g.register, Effects: Accounts, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Register,
 			Doc:    "Makes an account and mails a verification link (Rocket.Chat). Logs nobody in.",
 			Params: "{email, pass, name?, username?, reason?, …}", Result: "the new id",
 			Errors: "400 Match failed; 403; error-user-registration-disabled; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-invalid-name; error-password-policy-not-met",
 		},
 		{
-			Name: "forgotPassword", Do: g.forgot, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Name: "forgotPassword", Do: g.forgot, Effects: Tokens, Instead: mailed, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Mails a link for a new password. The answer is the same whether or not anybody has the address.",
 			Params: "{email, …}", Result: "none", Errors: "400 Match failed; error-password-reset-disabled; too-many-requests",
 		},
 		{
-			Name: "resetPassword", Do: g.reset, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Name: "resetPassword", Do: g.reset, Effects: Accounts | Tokens, Instead: link, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Sets a new password with the token of a link, ends every login token, and logs in unless a second factor is on.",
 			Params: "token, password", Result: "{id, token, tokenExpires, type}",
 			Errors: "400 Match failed; 403 Token expired; 403 Token has invalid email address; error-password-policy-not-met; 2fa-enabled",
 		},
 		{
-			Name: "verifyEmail", Do: g.verify, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Name: "verifyEmail", Do: g.verify, Effects: Accounts | Tokens, Instead: link, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Marks an address as verified with the token of a link, and logs in unless a second factor is on.",
 			Params: "token", Result: "{id, token, tokenExpires, type}",
 			Errors: "400 Match failed; 403 Verify email link expired; 403 Verify email link is for unknown address; 2fa-enabled",
 		},
 		{
-			Name: "sendConfirmationEmail", Do: g.confirm, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Name: "sendConfirmationEmail", Do: g.confirm, Effects: Tokens, Instead: mailed, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Mails a new verification link. The answer is the same for every address.",
 			Params: "email", Result: "true", Errors: "400 Match failed; too-many-requests",
 		},

@@ -37,16 +37,16 @@ func (g *probes) Specs() []methods.Spec {
 		return list, nil
 	}
 	return []methods.Spec{
-		{Name: "test:echo", Do: all},
-		{Name: "test:open", Do: all, Anonymous: true, Limit: ratelimit.Wide},
-		{Name: "test:ordinary", Do: all, Factor: twofactor.Ordinary},
-		{Name: "test:fresh", Do: all, Factor: twofactor.Fresh},
-		{Name: "test:required", Do: all, Factor: twofactor.Fresh},
-		{Name: "test:admin", Do: all, Permission: permission.EditPrivilegedSetting, Factor: twofactor.Ordinary},
-		{Name: "test:meteor", Do: all, LoginError: fault.Num(401, "Must be logged in")},
-		{Name: "test:boom", Anonymous: true, Limit: ratelimit.Wide, Do: func(context.Context, *rpc.Call) (any, error) { panic("secret text of a panic") }},
-		{Name: "test:fail", Anonymous: true, Do: func(context.Context, *rpc.Call) (any, error) { return nil, errors.New("secret text of an error") }},
-		{Name: "test:late", Factor: twofactor.Ordinary, Do: func(ctx context.Context, c *rpc.Call) (any, error) {
+		{Name: "test:echo", Do: all, Effects: methods.Reads},
+		{Name: "test:open", Do: all, Effects: methods.Reads, Anonymous: true, Limit: ratelimit.Wide},
+		{Name: "test:ordinary", Do: all, Effects: methods.Reads, Factor: twofactor.Ordinary},
+		{Name: "test:fresh", Do: all, Effects: methods.Accounts, Factor: twofactor.Fresh},
+		{Name: "test:required", Do: all, Effects: methods.Accounts, Factor: twofactor.Fresh},
+		{Name: "test:admin", Do: all, Effects: methods.Others, Permission: permission.EditPrivilegedSetting, Factor: twofactor.Ordinary},
+		{Name: "test:meteor", Do: all, Effects: methods.Reads, LoginError: fault.Num(401, "Must be logged in")},
+		{Name: "test:boom", Effects: methods.Reads, Anonymous: true, Limit: ratelimit.Wide, Do: func(context.Context, *rpc.Call) (any, error) { panic("secret text of a panic") }},
+		{Name: "test:fail", Effects: methods.Reads, Anonymous: true, Do: func(context.Context, *rpc.Call) (any, error) { return nil, errors.New("secret text of an error") }},
+		{Name: "test:late", Effects: methods.Reads, Factor: twofactor.Ordinary, Do: func(ctx context.Context, c *rpc.Call) (any, error) {
 			if err := g.router().Challenge(ctx, c, twofactor.Fresh); err != nil {
 				return nil, err
 			}
@@ -475,10 +475,15 @@ func TestSpecsThatContradictThemselves(t *testing.T) {
 	do := func(context.Context, *rpc.Call) (any, error) { return nil, nil }
 	bubble(t, func(t *testing.T, w *world) {
 		for name, s := range map[string]methods.Spec{
-			"twice": {Name: "login", Do: do}, "no name": {Do: do}, "no handler": {Name: "x"},
-			"unknown permission":   {Name: "x", Do: do, Permission: "fly"},
-			"permission for all":   {Name: "x", Do: do, Anonymous: true, Permission: permission.CreateUser},
-			"quick, with an login": {Name: "x", Do: do, Quick: true},
+			"twice": {Name: "login", Do: do, Effects: methods.Reads}, "no name": {Do: do, Effects: methods.Reads}, "no handler": {Name: "x", Effects: methods.Reads},
+			"unknown permission":   {Name: "x", Do: do, Effects: methods.Reads, Permission: "fly"},
+			"permission for all":   {Name: "x", Do: do, Effects: methods.Reads, Anonymous: true, Permission: permission.CreateUser},
+			"quick, with an login": {Name: "x", Do: do, Quick: true, Effects: methods.Reads},
+			"no effects":           {Name: "x", Do: do},
+			"reads and more":       {Name: "x", Do: do, Effects: methods.Reads | methods.Rooms},
+			"rights on trust":      {Name: "x", Do: do, Effects: methods.Rights, Factor: twofactor.Ordinary},
+			"office for nothing":   {Name: "x", Do: do, Effects: methods.Others},
+			"an idle excuse":       {Name: "x", Do: do, Effects: methods.Accounts, Factor: twofactor.Fresh, Instead: "a mailed link"},
 		} {
 			func() {
 				defer func() {

@@ -19,11 +19,9 @@ type settingsMethods struct {
 	settings *settings.Service
 	audit    audit.Recorder
 	now      func() time.Time
-	// challenge is Router.Challenge.
-	challenge challenge
 }
 
-// challenge asks for a second factor from within a handler.
+// challenge asks for a second factor from within a handler (Router.Challenge).
 type challenge = func(ctx context.Context, c *rpc.Call, p twofactor.Policy) error
 
 func (g *settingsMethods) Specs() []Spec {
@@ -32,25 +30,25 @@ func (g *settingsMethods) Specs() []Spec {
 	}
 	return []Spec{
 		{
-			Name: "public-settings/get", Do: g.public, Anonymous: true, Enrolment: true,
+			Name: "public-settings/get", Do: g.public, Effects: Reads, Anonymous: true, Enrolment: true,
 			Doc:    "Lists the settings that everybody may see.",
 			Params: "updatedAfter?: Date", Result: "[{_id, value, …}], or {update, remove} for a Date", Errors: "400 Match failed",
 		},
 		{
-			Name: "private-settings/get", Do: g.private, Anonymous: true,
+			Name: "private-settings/get", Do: g.private, Effects: Reads, Anonymous: true,
 			Doc:    "Lists all settings; nothing for callers without view-privileged-setting.",
 			Params: "updatedAfter?: Date", Result: "[{_id, value, type, …}], or {update, remove} for a Date", Errors: "400 Match failed",
 		},
 		{
-			Name: "saveSetting", Do: g.saveOne, Factor: twofactor.Ordinary,
+			Name: "saveSetting", Do: g.saveOne, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseOne, Effects: Guards,
 			Permission: permission.EditPrivilegedSetting, PermissionError: refused("saveSetting"),
-			Doc: "Saves one setting.", Params: "_id, value, editor?", Result: "true",
+			Doc: "Saves one setting. One that guards asks for a fresh second factor.", Params: "_id, value, editor?", Result: "true",
 			Errors: "error-action-not-allowed; error-invalid-setting; error-invalid-setting-value; 400 Match failed",
 		},
 		{
-			Name: "saveSettings", Do: g.saveAll, Factor: twofactor.Ordinary,
+			Name: "saveSettings", Do: g.saveAll, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseAll, Effects: Guards,
 			Permission: permission.EditPrivilegedSetting, PermissionError: refused("saveSettings"),
-			Doc: "Saves several settings, all or none.", Params: "[{_id, value}]", Result: "true",
+			Doc: "Saves several settings, all or none. When one of them guards, a fresh second factor is asked for.", Params: "[{_id, value}]", Result: "true",
 			Errors: "error-action-not-allowed; error-invalid-setting; error-invalid-setting-value; 400 Match failed",
 		},
 	}
@@ -85,6 +83,41 @@ func (g *settingsMethods) list(c *rpc.Call, show func(*settings.Setting) (any, b
 	return update{Update: out, Remove: []any{}}, nil
 }
 
+// raiseOne and raiseAll ask for a fresh factor when a setting guards.
+func (g *settingsMethods) raiseOne(c *rpc.Call) twofactor.Policy {
+	var id string
+	var rest ejson.Rest
+	if c.Bind(&id, &rest) != nil {
+		return twofactor.Fresh
+	}
+	return RaiseSettings(g.settings, id)
+}
+
+func (g *settingsMethods) raiseAll(c *rpc.Call) twofactor.Policy {
+	var list []struct {
+		ID string   `ejson:"_id"`
+		_  struct{} `ejson:",ignore"`
+	}
+	if c.Bind(&list) != nil {
+		return twofactor.Fresh
+	}
+	ids := make([]string, len(list))
+	for i, l := range list {
+		ids[i] = l.ID
+	}
+	return RaiseSettings(g.settings, ids...)
+}
+
+// RaiseSettings is what saving these settings asks for: Fresh when one of them
+// guards, so that neither remembered trust nor a token that bypasses checks
+// lowers a guard (spec security S057).
+func RaiseSettings(s *settings.Service, ids ...string) twofactor.Policy {
+	if slices.ContainsFunc(ids, s.Guards) {
+		return twofactor.Fresh
+	}
+	return twofactor.None
+}
+
 func (g *settingsMethods) saveOne(ctx context.Context, c *rpc.Call) (any, error) {
 	var id string
 	var value any
@@ -92,7 +125,7 @@ func (g *settingsMethods) saveOne(ctx context.Context, c *rpc.Call) (any, error)
 	if err := c.Bind(&id, &value, &editor); err != nil {
 		return nil, err
 	}
-	return SaveSettings(ctx, g.settings, g.audit, g.challenge, g.now(), c, []settings.Change{{ID: id, Value: value}})
+	return SaveSettings(ctx, g.settings, g.audit, g.now(), c, []settings.Change{{ID: id, Value: value}})
 }
 
 // settingChange is one element of saveSettings; clients add members of their own.
@@ -111,23 +144,12 @@ func (g *settingsMethods) saveAll(ctx context.Context, c *rpc.Call) (any, error)
 	for i, l := range list {
 		changes[i] = settings.Change{ID: l.ID, Value: l.Value}
 	}
-	return SaveSettings(ctx, g.settings, g.audit, g.challenge, g.now(), c, changes)
+	return SaveSettings(ctx, g.settings, g.audit, g.now(), c, changes)
 }
 
 // SaveSettings saves for a caller who passed all checks and records who changed
 // what; values are not recorded. The result is true. REST's routes use it too.
-//
-// A personal access token that may skip checks is asked for a factor all the
-// same when one of the settings says how people prove who they are: else it
-// could switch the second factor off for everybody, its owner's included (spec
-// security S057). ask is Router.Challenge.
-func SaveSettings(ctx context.Context, s *settings.Service, a audit.Recorder, ask challenge, now time.Time, c *rpc.Call, changes []settings.Change) (any, error) {
-	guards := func(ch settings.Change) bool { return settings.GuardsAccounts(ch.ID) }
-	if t := c.User.LoginToken(c.Login.Token); t != nil && t.IsPAT() && t.BypassTwoFactor && slices.ContainsFunc(changes, guards) {
-		if err := ask(ctx, c, twofactor.Fresh); err != nil {
-			return nil, err
-		}
-	}
+func SaveSettings(ctx context.Context, s *settings.Service, a audit.Recorder, now time.Time, c *rpc.Call, changes []settings.Change) (any, error) {
 	changed, err := s.Save(ctx, changes)
 	if err != nil {
 		return nil, err

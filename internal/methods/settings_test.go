@@ -129,12 +129,18 @@ func TestSaveSettings(t *testing.T) {
 			t.Error("not saved")
 		}
 		// A genuine false in the last place arrives (spec S049); trust is remembered now.
-		if raw, fail := ada.call("saveSetting", settings.AllowEmailChange, false); fail != nil || string(raw) != "true" || w.settings.Bool(settings.AllowEmailChange) {
+		if raw, fail := ada.call("saveSetting", settings.FavoriteRooms, false); fail != nil || string(raw) != "true" || w.settings.Bool(settings.FavoriteRooms) {
 			t.Errorf("%s %s", raw, fail.code())
 		}
-		if raw, fail := ada.call("saveSettings", []any{
-			map[string]any{"_id": id, "value": "two", "editor": "x"}, map[string]any{"_id": settings.LoginExpiration, "value": 30},
-		}); fail != nil || string(raw) != "true" || w.settings.String(id) != "two" || w.settings.Int(settings.LoginExpiration) != 30 {
+		// Trust is not enough for one that guards, nor for a batch with one in it.
+		guard := []any{map[string]any{"_id": id, "value": "two", "editor": "x"}, map[string]any{"_id": settings.LoginExpiration, "value": 30}}
+		if _, fail := ada.call("saveSettings", guard); fail.code() != "totp-required" || w.settings.String(id) != "one" {
+			t.Errorf("a batch with a guard, on trust: %s", fail.code())
+		}
+		if _, fail := ada.call("saveSetting", settings.AllowEmailChange, false); fail.code() != "totp-required" || !w.settings.Bool(settings.AllowEmailChange) {
+			t.Errorf("a guard, on trust: %s", fail.code())
+		}
+		if raw, fail := ada.call("saveSettings", guard, pass); fail != nil || string(raw) != "true" || w.settings.String(id) != "two" || w.settings.Int(settings.LoginExpiration) != 30 {
 			t.Errorf("%s %s", raw, fail.code())
 		}
 		events := w.trail.of("setting_changed")
@@ -184,7 +190,7 @@ func TestSettingWriteAbuse(t *testing.T) {
 			"no list":       {"saveSettings", []any{good}, "400"},
 			"no id":         {"saveSettings", []any{[]any{map[string]any{"value": 1}}}, "400"},
 		} {
-			if _, fail := c.call(try.method, try.params...); fail.code() != try.want {
+			if _, fail := c.call(try.method, append(try.params, answer(digestOf("ada"), "password"))...); fail.code() != try.want {
 				t.Errorf("%s: %s, want %s", name, fail.code(), try.want)
 			}
 		}

@@ -34,9 +34,19 @@ type Spec struct {
 	// Factor is the second factor asked for before the handler runs. Handlers
 	// that know only later call Router.Challenge.
 	Factor twofactor.Policy
-	// Inside is what the handler itself asks for when Doc's conditions hold; it
-	// is for the list of the surface only.
+	// Raise is what this very call asks for, read from its parameters before
+	// anything is asked; the stronger of it and Factor counts. Parameters that do
+	// not fit are answered with the strongest. nil raises nothing.
+	Raise func(c *rpc.Call) twofactor.Policy
+	// Inside is the most that Raise or the handler itself asks for when Doc's
+	// conditions hold; it is for the list of the surface only.
 	Inside twofactor.Policy
+	// Effects say what the call changes; see CheckEffects for what follows.
+	Effects Effects
+	// Instead says what proves the caller where Factor and Inside are less than
+	// the effects need: a mailed link, the code or the password in the parameters.
+	// A call with a factor of its own does not need it.
+	Instead string
 	// Permission is checked after the login: before the factor over REST, after
 	// it over DDP, as in Rocket.Chat.
 	Permission string

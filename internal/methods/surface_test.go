@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "write testdata/surface.golden anew")
 
 // The whole surface in one file: who may call what, under which limit, with
-// which factor. A change of a method's security is a line in the review.
+// which factor, and what it changes. A change of a method's security is a line in the review.
 func TestSurface(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		got := surface(w.router.Specs())
@@ -37,7 +37,7 @@ func TestSurface(t *testing.T) {
 
 func surface(specs []methods.Spec) string {
 	var b strings.Builder
-	fmt.Fprintln(&b, "# method | login | permission | limit | factor | open to users who must enrol a factor")
+	fmt.Fprintln(&b, "# method | login | permission | limit | factor | effects | open to users who must enrol a factor")
 	for _, s := range specs {
 		login, perm, enrol := "login", s.Permission, ""
 		if s.Anonymous {
@@ -53,7 +53,11 @@ func surface(specs []methods.Spec) string {
 		if s.Inside != twofactor.None {
 			factor += ", the handler asks: " + s.Inside.String()
 		}
-		fmt.Fprintf(&b, "%s | %s | %s | %s | %s%s\n", s.Name, login, perm, s.Limit, factor, enrol)
+		effects := s.Effects.String()
+		if s.Instead != "" {
+			effects += " (instead of a factor: " + s.Instead + ")"
+		}
+		fmt.Fprintf(&b, "%s | %s | %s | %s | %s | %s%s\n", s.Name, login, perm, s.Limit, factor, effects, enrol)
 	}
 	return b.String()
 }

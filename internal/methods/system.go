@@ -14,15 +14,15 @@ type system struct{ deps Deps }
 func (g *system) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "getServerTime", Do: g.time, Anonymous: true, Quick: true, Enrolment: true,
+			Name: "getServerTime", Do: g.time, Effects: Reads, Anonymous: true, Quick: true, Enrolment: true,
 			Doc: "Tells the server's time; the cheapest call there is.", Params: "none", Result: "Date", Errors: "-",
 		},
 		{
-			Name: "getServerInfo", Do: g.info,
+			Name: "getServerInfo", Do: g.info, Effects: Reads,
 			Doc: "Tells the server's name and version.", Params: "none", Result: "{name, version}", Errors: "-",
 		},
 		{
-			Name: "permissions/get", Do: g.permissions, Enrolment: true,
+			Name: "permissions/get", Do: g.permissions, Effects: Reads, Enrolment: true,
 			Doc:    "Lists the permissions and the roles that have them.",
 			Params: "updatedAfter?: Date", Result: "[{_id, roles, _updatedAt}], or {update, remove} for a Date", Errors: "400 Match failed",
 		},

@@ -26,7 +26,7 @@ func (g *tokens) Specs() []Spec {
 	const factor = "totp-required; totp-invalid; totp-max-attempts"
 	spec := func(name string, do Handler) Spec {
 		return Spec{
-			Name: "personalAccessTokens:" + name, Do: do, Factor: twofactor.Fresh,
+			Name: "personalAccessTokens:" + name, Do: do, Factor: twofactor.Fresh, Effects: Tokens,
 			LoginError: errTokens, PermissionError: errTokens, Permission: permission.CreatePersonalAccessTokens,
 		}
 	}

@@ -207,7 +207,11 @@ func TestS056ProtectedMatrix(t *testing.T) {
 			protected++
 			for name, c := range callers {
 				free := spec.Factor == twofactor.Ordinary && (name == "remembered" || name == "bypass token")
-				_, fail := c.callRaw(spec.Name, `[]`)
+				params := harmlessParams[spec.Name]
+				if params == "" {
+					params = `[]`
+				}
+				_, fail := c.callRaw(spec.Name, params)
 				if asked := fail.code() == "totp-required"; asked == free {
 					t.Errorf("%s (%v) by a %s: %q", spec.Name, spec.Factor, name, fail.code())
 				}
@@ -218,6 +222,10 @@ func TestS056ProtectedMatrix(t *testing.T) {
 		}
 	})
 }
+
+// harmlessParams are parameters that do not raise what the line asks for; those
+// that do not fit are taken for the worst.
+var harmlessParams = map[string]string{"saveSetting": `["Site_Name","x"]`, "saveSettings": `[[]]`}
 
 // S057: a bypass token may save settings, but none that says how people prove
 // who they are; with a code it may.

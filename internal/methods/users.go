@@ -6,6 +6,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
 )
 
 // users serves what administrators do with other people's accounts.
@@ -14,16 +15,16 @@ type users struct{ accounts *accounts.Service }
 func (g *users) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "setUserActiveStatus", Do: g.setActive, Permission: permission.EditOtherUserActiveStatus,
+			Name: "setUserActiveStatus", Do: g.setActive, Factor: twofactor.Fresh, Effects: Accounts | Others, Permission: permission.EditOtherUserActiveStatus,
 			Doc:    "Activates or deactivates an account. Deactivation ends every token and closes every connection.",
 			Params: "userId, active, confirmRelinquish?", Result: "true",
-			Errors: "400 Match failed; error-not-allowed; error-invalid-user; error-action-not-allowed",
+			Errors: "400 Match failed; error-not-allowed; error-invalid-user; error-action-not-allowed; totp-required; totp-invalid; totp-max-attempts",
 		},
 		{
-			Name: "deleteUser", Do: g.delete, Permission: permission.DeleteUser,
+			Name: "deleteUser", Do: g.delete, Factor: twofactor.Fresh, Effects: Accounts | Others, Permission: permission.DeleteUser,
 			Doc:    "Deletes an account and closes its connections.",
 			Params: "userId, confirmRelinquish?", Result: "true",
-			Errors: "400 Match failed; error-not-allowed; error-invalid-user; error-action-not-allowed",
+			Errors: "400 Match failed; error-not-allowed; error-invalid-user; error-action-not-allowed; totp-required; totp-invalid; totp-max-attempts",
 		},
 	}
 }

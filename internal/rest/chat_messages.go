@@ -9,6 +9,7 @@ import (
 	"ddpserver/internal/chat"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
 )
 
 // chatMessages serves messages.
@@ -42,11 +43,11 @@ func (g *chatMessages) Routes() []Route {
 		{Verb: "POST", Path: "chat.unStarMessage", Tag: tag, Summary: "Take that back", Limit: chatLimit, Twin: "starMessage", Do: g.star(false), Body: byID, Errors: []string{"error-message-not-found"}},
 		{Verb: "POST", Path: "chat.react", Tag: tag, Summary: "Answer a message with an emoji, take that back, or toggle it", Limit: chatLimit, Twin: "setReaction", Do: g.react,
 			Body: object(must("messageId", nonEmpty()), may("emoji", text()), may("reaction", text()), may("shouldReact", boolean())), Errors: []string{"error-not-allowed", "error-emoji-param-not-provided"}},
-		{Verb: "GET", Path: "chat.search", Tag: tag, Summary: "Messages of a room that contain a text as it is written", Limit: chatLimit, Do: g.search, Query: paged(must("roomId", nonEmpty()), may("searchText", text())), Result: found, Errors: []string{"error-room-not-found"}},
-		{Verb: "GET", Path: "chat.syncMessages", Tag: tag, Summary: "What was written, changed and deleted since a moment", Limit: chatLimit, Do: g.sync, Query: object(must("roomId", nonEmpty()), must("lastUpdate", nonEmpty())),
+		{Verb: "GET", Path: "chat.search", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that contain a text as it is written", Limit: chatLimit, Do: g.search, Query: paged(must("roomId", nonEmpty()), may("searchText", text())), Result: found, Errors: []string{"error-room-not-found"}},
+		{Verb: "GET", Path: "chat.syncMessages", Effects: methods.Reads, Tag: tag, Summary: "What was written, changed and deleted since a moment", Limit: chatLimit, Do: g.sync, Query: object(must("roomId", nonEmpty()), must("lastUpdate", nonEmpty())),
 			Result: success(must("result", object(must("updated", list(messageSchema)), must("deleted", list(goneSchema))))), Errors: []string{"error-room-not-found", "error-invalid-params"}},
-		{Verb: "GET", Path: "chat.getPinnedMessages", Tag: tag, Summary: "Pinned messages of a room", Limit: chatLimit, Do: g.marked(true), Query: paged(must("roomId", nonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
-		{Verb: "GET", Path: "chat.getStarredMessages", Tag: tag, Summary: "Messages of a room that the caller starred", Limit: chatLimit, Do: g.marked(false), Query: paged(must("roomId", nonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
+		{Verb: "GET", Path: "chat.getPinnedMessages", Effects: methods.Reads, Tag: tag, Summary: "Pinned messages of a room", Limit: chatLimit, Do: g.marked(true), Query: paged(must("roomId", nonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
+		{Verb: "GET", Path: "chat.getStarredMessages", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that the caller starred", Limit: chatLimit, Do: g.marked(false), Query: paged(must("roomId", nonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
 	}
 }
 
@@ -142,11 +143,11 @@ func (g *chatMessages) post(ctx context.Context, r *Request) (any, error) {
 }
 
 func (g *chatMessages) update(ctx context.Context, r *Request) (any, error) {
-	m, err := g.s.o.Chat.Edit(ctx, r.User, chat.EditRequest{ID: r.Text("msgId"), RoomID: r.Text("roomId"), Text: r.Text("text")})
-	if err != nil {
+	edit := ejson.Doc{{Key: "_id", Value: r.Text("msgId")}, {Key: "rid", Value: r.Text("roomId")}, {Key: "msg", Value: r.Text("text")}}
+	if _, err := g.s.via(ctx, r, "updateMessage", edit); err != nil {
 		return nil, err
 	}
-	return field("message", m.Doc(r.User.ID)), nil
+	return g.message(ctx, r, r.Text("msgId"))
 }
 
 func (g *chatMessages) delete(ctx context.Context, r *Request) (any, error) {
@@ -157,14 +158,19 @@ func (g *chatMessages) delete(ctx context.Context, r *Request) (any, error) {
 	if m == nil || m.RoomID != r.Text("roomId") {
 		return nil, chat.ErrDeleting
 	}
-	if m, err = g.s.o.Chat.Delete(ctx, r.User, m.ID); err != nil {
+	if _, err := g.s.via(ctx, r, "deleteMessage", field("_id", m.ID)); err != nil {
 		return nil, err
 	}
 	return ejson.Doc{{Key: "_id", Value: m.ID}, {Key: "ts", Value: strconv.FormatInt(time.Now().UnixMilli(), 10)}, {Key: "message", Value: m.Doc(r.User.ID)}}, nil
 }
 
 func (g *chatMessages) get(ctx context.Context, r *Request) (any, error) {
-	m, err := g.s.o.Chat.Message(ctx, r.User, r.Query.Get("msgId"))
+	return g.message(ctx, r, r.Query.Get("msgId"))
+}
+
+// message answers one message as the caller sees it.
+func (g *chatMessages) message(ctx context.Context, r *Request, id string) (any, error) {
+	m, err := g.s.o.Chat.Message(ctx, r.User, id)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/methods"
 	"ddpserver/internal/user"
 )
 
@@ -22,14 +23,14 @@ func (g *chatOwn) Routes() []Route {
 	const tag = "presence"
 	who := object(may("userId", text()), may("username", text()), may("user", text()))
 	return []Route{
-		{Verb: "GET", Path: "users.presence", Tag: tag, Summary: "How these users are shown, or everybody who is not offline", Limit: chatLimit, Query: object(may("ids", text()), may("from", text())),
+		{Verb: "GET", Path: "users.presence", Effects: methods.Reads, Tag: tag, Summary: "How these users are shown, or everybody who is not offline", Limit: chatLimit, Query: object(may("ids", text()), may("from", text())),
 			Result: success(must("users", list(memberSchema)), must("full", boolean())), Do: g.presence},
-		{Verb: "GET", Path: "users.getPresence", Tag: tag, Summary: "How one user is shown", Limit: chatLimit, Query: who, Result: success(must("presence", text()), may("connectionStatus", text())), Do: g.getPresence, Errors: []string{"error-invalid-user"}},
-		{Verb: "GET", Path: "users.getStatus", Tag: tag, Summary: "How one user is shown, with the sentence beside it", Limit: chatLimit, Query: who,
+		{Verb: "GET", Path: "users.getPresence", Effects: methods.Reads, Tag: tag, Summary: "How one user is shown", Limit: chatLimit, Query: who, Result: success(must("presence", text()), may("connectionStatus", text())), Do: g.getPresence, Errors: []string{"error-invalid-user"}},
+		{Verb: "GET", Path: "users.getStatus", Effects: methods.Reads, Tag: tag, Summary: "How one user is shown, with the sentence beside it", Limit: chatLimit, Query: who,
 			Result: success(must("_id", text()), must("status", text()), may("message", text()), may("connectionStatus", text())), Do: g.getStatus, Errors: []string{"error-invalid-user"}},
 		{Verb: "POST", Path: "users.setStatus", Tag: tag, Summary: "Choose what the caller is shown as", Body: object(may("status", text()), may("message", text())), Twin: "setUserStatus", Do: g.setStatus,
 			Errors: []string{"error-invalid-status", "error-status-not-allowed", "error-not-allowed"}},
-		{Verb: "GET", Path: "commands.list", Tag: "chat", Summary: "Slash commands (none)", Query: paged(), Result: listed("commands", anything()), Do: g.commands},
+		{Verb: "GET", Path: "commands.list", Effects: methods.Reads, Tag: "chat", Summary: "Slash commands (none)", Query: paged(), Result: listed("commands", anything()), Do: g.commands},
 	}
 }
 

@@ -120,7 +120,8 @@ func (g *chatRooms) invite(k kindOfRoom) func(context.Context, *Request) (any, e
 			}
 			names = []string{u.Username}
 		}
-		return g.again(ctx, r, k, room, g.s.o.Chat.Invite(ctx, r.User, room.ID, names))
+		_, err = g.s.via(ctx, r, "addUsersToRoom", ejson.Doc{{Key: "rid", Value: room.ID}, {Key: "users", Value: names}})
+		return g.again(ctx, r, k, room, err)
 	}
 }
 
@@ -134,11 +135,12 @@ func (g *chatRooms) kick(k kindOfRoom) func(context.Context, *Request) (any, err
 		if err != nil {
 			return nil, err
 		}
-		return g.again(ctx, r, k, room, g.s.o.Chat.Remove(ctx, r.User, room.ID, u.Username))
+		_, err = g.s.via(ctx, r, "removeUserFromRoom", ejson.Doc{{Key: "rid", Value: room.ID}, {Key: "username", Value: u.Username}})
+		return g.again(ctx, r, k, room, err)
 	}
 }
 
-func (g *chatRooms) role(t, role string, on bool) func(context.Context, *Request) (any, error) {
+func (g *chatRooms) role(t, method string) func(context.Context, *Request) (any, error) {
 	return func(ctx context.Context, r *Request) (any, error) {
 		room, _, err := g.s.room(ctx, r, t)
 		if err != nil {
@@ -148,6 +150,7 @@ func (g *chatRooms) role(t, role string, on bool) func(context.Context, *Request
 		if err != nil {
 			return nil, err
 		}
-		return nil, g.s.o.Chat.SetRole(ctx, r.User, room.ID, u.ID, role, on)
+		_, err = g.s.via(ctx, r, method, room.ID, u.ID)
+		return nil, err
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"ddpserver/internal/chat"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/ratelimit"
 )
@@ -64,14 +65,14 @@ func listed(name string, item Schema) Schema {
 func (g *chatRooms) Routes() []Route {
 	const tag = "rooms"
 	routes := []Route{
-		{Verb: "GET", Path: "rooms.info", Tag: tag, Summary: "One room of the caller's, or a public channel", Query: roomQuery(), Result: success(must("room", roomSchema)), Limit: chatLimit, Do: g.info("room", ""),
+		{Verb: "GET", Path: "rooms.info", Effects: methods.Reads, Tag: tag, Summary: "One room of the caller's, or a public channel", Query: roomQuery(), Result: success(must("room", roomSchema)), Limit: chatLimit, Do: g.info("room", ""),
 			Errors: []string{"error-room-not-found"}},
 		{Verb: "GET", Path: "rooms.get", Tag: tag, Summary: "The caller's rooms, all or those that changed", Query: object(may("updatedSince", text())), Limit: chatLimit, Twin: "rooms/get",
 			Result: success(must("update", list(roomSchema)), must("remove", list(goneSchema))), Do: g.get},
 		{Verb: "POST", Path: "rooms.favorite", Tag: tag, Summary: "Mark a room in the caller's list", Body: object(may("roomId", text()), may("roomName", text()), must("favorite", boolean())), Twin: "toggleFavorite", Do: g.favorite},
 		{Verb: "GET", Path: "subscriptions.get", Tag: tag, Summary: "The caller's memberships, all or those that changed", Query: object(may("updatedSince", text())), Limit: chatLimit, Twin: "subscriptions/get",
 			Result: success(must("update", list(subscriptionSchema)), must("remove", list(goneSchema))), Do: g.subscriptions},
-		{Verb: "GET", Path: "subscriptions.getOne", Tag: tag, Summary: "The caller's membership of one room", Query: object(must("roomId", nonEmpty())), Limit: chatLimit,
+		{Verb: "GET", Path: "subscriptions.getOne", Effects: methods.Reads, Tag: tag, Summary: "The caller's membership of one room", Query: object(must("roomId", nonEmpty())), Limit: chatLimit,
 			Result: success(must("subscription", either(subscriptionSchema, Schema{"type": "null"}))), Do: g.subscription},
 		{Verb: "POST", Path: "subscriptions.read", Tag: tag, Summary: "Mark everything in a room as seen", Body: object(may("rid", text()), may("roomId", text())), Limit: chatLimit, Twin: "readMessages", Do: g.read},
 	}
@@ -104,9 +105,9 @@ func (g *chatRooms) routes(k kindOfRoom) []Route {
 	history := pagedRoom(may("latest", text()), may("oldest", text()), may("inclusive", boolean()), may("unreads", boolean()))
 	routes := []Route{
 		{Verb: "GET", Path: k.prefix + ".members", Tag: tag, Summary: "The members of a room of the caller's", Query: pagedRoom(may("filter", text()), may("status", text())), Result: listed("members", memberSchema), Limit: chatLimit, Twin: "getUsersOfRoom", Do: g.members(k.t), Errors: notFound},
-		{Verb: "GET", Path: k.prefix + ".messages", Tag: tag, Summary: "Messages, newest first; queries of clients are ignored", Query: pagedRoom(), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.t), Errors: notFound},
+		{Verb: "GET", Path: k.prefix + ".messages", Effects: methods.Reads, Tag: tag, Summary: "Messages, newest first; queries of clients are ignored", Query: pagedRoom(), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.t), Errors: notFound},
 		{Verb: "GET", Path: k.prefix + ".history", Tag: tag, Summary: "Messages between two moments, newest first", Query: history, Result: success(must("messages", list(messageSchema))), Limit: chatLimit, Twin: "loadHistory", Do: g.history(k.t), Errors: notFound},
-		{Verb: "GET", Path: k.prefix + ".counters", Tag: tag, Summary: "How much there is to read", Query: roomQuery(), Result: success(must("joined", boolean()), must("members", integer()), must("unreads", integer()), must("msgs", integer()), may("userMentions", integer())), Limit: chatLimit, Do: g.counters(k.t), Errors: notFound},
+		{Verb: "GET", Path: k.prefix + ".counters", Effects: methods.Reads, Tag: tag, Summary: "How much there is to read", Query: roomQuery(), Result: success(must("joined", boolean()), must("members", integer()), must("unreads", integer()), must("msgs", integer()), may("userMentions", integer())), Limit: chatLimit, Do: g.counters(k.t), Errors: notFound},
 		{Verb: "POST", Path: k.prefix + ".open", Tag: tag, Summary: "Show a room in the caller's list", Body: roomBody(), Twin: "openRoom", Do: g.open(k.t, true), Errors: notFound},
 		{Verb: "POST", Path: k.prefix + ".close", Tag: tag, Summary: "Hide a room from the caller's list", Body: roomBody(), Twin: "hideRoom", Do: g.open(k.t, false), Errors: notFound},
 	}
@@ -114,7 +115,7 @@ func (g *chatRooms) routes(k kindOfRoom) []Route {
 		return append(routes,
 			Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Open the direct room with somebody", Permission: permission.CreateDirect, Body: object(may("username", text()), may("usernames", text()), may("excludeSelf", boolean())),
 				Result: success(must("room", object(append(must4(), must("rid", text()))...))), Twin: "createDirectMessage", Do: g.createDirect, Errors: []string{"error-invalid-user", "error-direct-message-max-user-exceeded"}},
-			Route{Verb: "GET", Path: k.prefix + ".list", Tag: tag, Summary: "The caller's direct rooms", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
+			Route{Verb: "GET", Path: k.prefix + ".list", Effects: methods.Reads, Tag: tag, Summary: "The caller's direct rooms", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 	}
 	create, method := permission.CreateChannels, "createChannel"
 	if k.t == chat.Group {
@@ -124,29 +125,25 @@ func (g *chatRooms) routes(k kindOfRoom) []Route {
 		Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Make a room; the caller owns it", Permission: create,
 			Body: object(must("name", nonEmpty()), may("members", list(text())), may("readOnly", boolean()), may("extraData", object()), may("customFields", object())), Result: one, Twin: method, Do: g.create(k),
 			Errors: []string{"error-invalid-room-name", "error-duplicate-channel-name", "error-user-not-found"}},
-		Route{Verb: "GET", Path: k.prefix + ".info", Tag: tag, Summary: "One room", Query: roomQuery(), Result: one, Limit: chatLimit, Do: g.info(k.one, k.t), Errors: notFound},
+		Route{Verb: "GET", Path: k.prefix + ".info", Effects: methods.Reads, Tag: tag, Summary: "One room", Query: roomQuery(), Result: one, Limit: chatLimit, Do: g.info(k.one, k.t), Errors: notFound},
 		Route{Verb: "GET", Path: k.prefix + ".roles", Tag: tag, Summary: "Who has a role in a room", Query: roomQuery(), Limit: chatLimit, Twin: "getRoomRoles",
 			Result: success(must("roles", list(object(must("rid", text()), must("u", userRefSchema), must("roles", list(text())))))), Do: g.roles(k.t), Errors: notFound},
 		Route{Verb: "POST", Path: k.prefix + ".leave", Tag: tag, Summary: "End the caller's membership", Body: roomBody(), Result: one, Twin: "leaveRoom", Do: g.leave(k), Errors: append(notFound, "error-you-are-last-owner")},
 		Route{Verb: "POST", Path: k.prefix + ".invite", Tag: tag, Summary: "Add users", Body: roomBody(append(who, may("userIds", list(text())), may("usernames", list(text())))...), Result: one, Twin: "addUsersToRoom", Do: g.invite(k), Errors: append(notFound, "error-not-allowed")},
 		Route{Verb: "POST", Path: k.prefix + ".kick", Tag: tag, Summary: "End somebody's membership", Body: roomBody(who...), Result: one, Twin: "removeUserFromRoom", Do: g.kick(k), Errors: append(notFound, "error-not-allowed", "error-user-not-in-room")},
 	)
-	for _, r := range []struct {
-		name, role, method string
-		on                 bool
-	}{
-		{"addOwner", chat.Owner, "addRoomOwner", true}, {"removeOwner", chat.Owner, "removeRoomOwner", false},
-		{"addModerator", chat.Moderator, "addRoomModerator", true}, {"removeModerator", chat.Moderator, "removeRoomModerator", false},
+	for _, r := range []struct{ name, method string }{
+		{"addOwner", "addRoomOwner"}, {"removeOwner", "removeRoomOwner"}, {"addModerator", "addRoomModerator"}, {"removeModerator", "removeRoomModerator"},
 	} {
-		routes = append(routes, Route{Verb: "POST", Path: k.prefix + "." + r.name, Tag: tag, Summary: "Give a member a role in the room, or take it back", Body: roomBody(who...), Twin: r.method, Do: g.role(k.t, r.role, r.on), Errors: append(notFound, "error-not-allowed")})
+		routes = append(routes, Route{Verb: "POST", Path: k.prefix + "." + r.name, Tag: tag, Summary: "Give a member a role in the room, or take it back", Body: roomBody(who...), Twin: r.method, Do: g.role(k.t, r.method), Errors: append(notFound, "error-not-allowed")})
 	}
 	if k.t == chat.Group {
-		return append(routes, Route{Verb: "GET", Path: "groups.list", Tag: tag, Summary: "The caller's groups", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
+		return append(routes, Route{Verb: "GET", Path: "groups.list", Effects: methods.Reads, Tag: tag, Summary: "The caller's groups", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 	}
 	return append(routes,
 		Route{Verb: "POST", Path: "channels.join", Tag: tag, Summary: "Become a member", Body: roomBody(may("joinCode", text())), Result: one, Twin: "joinRoom", Do: g.join, Errors: notFound},
-		Route{Verb: "GET", Path: "channels.list", Tag: tag, Summary: "All channels, by name", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.channels},
-		Route{Verb: "GET", Path: "channels.list.joined", Tag: tag, Summary: "The caller's channels", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
+		Route{Verb: "GET", Path: "channels.list", Effects: methods.Reads, Tag: tag, Summary: "All channels, by name", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.channels},
+		Route{Verb: "GET", Path: "channels.list.joined", Effects: methods.Reads, Tag: tag, Summary: "The caller's channels", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 }
 
 // must4 is what a direct room has at least.

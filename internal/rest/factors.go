@@ -37,7 +37,7 @@ func (g *factors) Routes() []Route {
 			Body: object(must("code", text())), Params: code, Result: codes, Shape: g.codes, Errors: []string{"invalid-totp"}},
 		{Verb: "GET", Path: "users.totpCodesRemaining", Tag: tag, Summary: "How many backup codes are left", Method: "2fa:checkCodesRemaining",
 			Result: success(must("remaining", integer())), Shape: asDoc, Errors: []string{"invalid-totp"}},
-		{Verb: "POST", Path: "users.resetTOTP", Tag: tag, Summary: "Remove the authenticator app of an account, one's own or another's", Factor: twofactor.Fresh,
+		{Verb: "POST", Path: "users.resetTOTP", Effects: methods.Factors | methods.Tokens | methods.Others, Tag: tag, Summary: "Remove the authenticator app of an account, one's own or another's", Factor: twofactor.Fresh,
 			Body: object(may("userId", text()), may("username", text()), may("user", text())), Do: g.reset, Errors: []string{"error-not-allowed", "error-two-factor-not-enabled", "error-invalid-user"}},
 	}
 }

@@ -122,16 +122,18 @@ func TestJourneyOfAnAdministrator(t *testing.T) {
 		}
 	}
 
-	a := root.do("POST", "users.create", map[string]any{"name": "Bob", "username": "bob", "email": "bob@example.org", "password": password, "verified": true})
+	a := root.proven().do("POST", "users.create", map[string]any{"name": "Bob", "username": "bob", "email": "bob@example.org", "password": password, "verified": true})
 	need(t, "create", a, 200, "")
 	bob := a.body["user"].(map[string]any)["_id"].(string)
 	need(t, "rename", root.do("POST", "users.update", map[string]any{"userId": bob, "data": map[string]any{"name": "Robert"}}), 200, "")
 	need(t, "a new password asks afresh", root.do("POST", "users.update", map[string]any{"userId": bob, "data": map[string]any{"password": "another one"}}), 400, "totp-required")
-	need(t, "deactivate", root.do("POST", "users.setActiveStatus", map[string]any{"userId": ada.id, "activeStatus": false}), 200, "")
+	need(t, "activation asks afresh", root.do("POST", "users.setActiveStatus", map[string]any{"userId": ada.id, "activeStatus": false}), 400, "totp-required")
+	need(t, "deactivate", root.proven().do("POST", "users.setActiveStatus", map[string]any{"userId": ada.id, "activeStatus": false}), 200, "")
 	need(t, "a deactivated session", ada.do("GET", "me", nil), 401, "")
 	need(t, "reset needs a fresh factor", root.do("POST", "users.resetTOTP", map[string]any{"userId": bob}), 400, "totp-required")
 	need(t, "reset", root.proven().do("POST", "users.resetTOTP", map[string]any{"userId": bob}), 200, "")
-	need(t, "delete", root.do("POST", "users.delete", map[string]any{"userId": bob}), 200, "")
+	need(t, "deletion asks afresh", root.do("POST", "users.delete", map[string]any{"userId": bob}), 400, "totp-required")
+	need(t, "delete", root.proven().do("POST", "users.delete", map[string]any{"userId": bob}), 200, "")
 	need(t, "gone", root.do("GET", "users.info?userId="+bob, nil), 400, "error-invalid-user")
 	if a := root.do("GET", "users.list?count=1&sort=%7B%22services.password%22%3A1%7D&query=%7B%22%24where%22%3A%221%22%7D", nil); a.status != 200 || a.body["total"] != 2.0 || a.body["count"] != 1.0 {
 		t.Errorf("list: %d %s", a.status, a.raw)

@@ -70,6 +70,9 @@ func operation(r *Route) map[string]any {
 	if r.Factor != twofactor.None {
 		notes = append(notes, "Second factor: "+r.Factor.String()+".")
 	}
+	if r.Inside > r.Factor {
+		notes = append(notes, "Second factor when needed: "+r.Inside.String()+".")
+	}
 	if len(r.Errors) > 0 {
 		notes = append(notes, "Errors: `"+strings.Join(r.Errors, "`, `")+"`.")
 	}
@@ -116,7 +119,7 @@ func parameters(r *Route) []any {
 			out = append(out, map[string]any{"name": name, "in": "query", "required": slices.Contains(required, any(name)), "schema": plain(properties[name])})
 		}
 	}
-	if r.Factor != twofactor.None || strings.HasPrefix(r.Path, "method.call") {
+	if max(r.Factor, r.Inside) != twofactor.None || strings.HasPrefix(r.Path, "method.call") {
 		for _, h := range []string{"x-2fa-code", "x-2fa-method"} {
 			out = append(out, map[string]any{"name": h, "in": "header", "required": false, "schema": map[string]any{"type": "string"}})
 		}

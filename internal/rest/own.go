@@ -5,6 +5,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 
 	"time"
@@ -20,7 +21,7 @@ func (g *own) Routes() []Route {
 	fields := object(may("name", text()), may("username", text()), may("email", text()), may("nickname", text()), may("statusText", text()), may("statusType", text()),
 		may("newPassword", text()), may("currentPassword", text().about("hex SHA-256 of the password; the proof of an account without another factor")), may("customFields", object()))
 	return []Route{
-		{Verb: "GET", Path: "me", Tag: tag, Summary: "One's own account", Enrolment: true, Result: withSuccess(meSchema), Do: g.me},
+		{Verb: "GET", Path: "me", Effects: methods.Reads, Tag: tag, Summary: "One's own account", Enrolment: true, Result: withSuccess(meSchema), Do: g.me},
 		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Twin: "registerUser", Auth: NoLogin, Limit: ratelimit.Rule{Count: 10, Window: time.Minute}, Form: true,
 			Body:   object(must("username", nonEmpty()), may("name", text()), must("email", text()), must("pass", text()), may("reason", text()), may("secretURL", text())),
 			Result: success(must("user", userSchema)), Do: g.register,

@@ -38,6 +38,16 @@ type Route struct {
 	Auth       Auth
 	Permission string
 	Factor     twofactor.Policy
+	// Raise is what this very request asks for, beyond Factor; nil raises nothing.
+	// It runs after the schemas were checked.
+	Raise func(r *Request) twofactor.Policy
+	// Inside is the most that Raise or the handler asks for.
+	Inside twofactor.Policy
+	// Effects say what the route changes, Instead what proves the caller where a
+	// factor is not asked for (methods.Spec). A route that stands for a method
+	// takes them from it, unless written here.
+	Effects methods.Effects
+	Instead string
 	// Limit is the route's own limit; the zero value is the configured default.
 	Limit ratelimit.Rule
 	// Unlimited leaves the REST limit out, for routes that the method limits cover.
@@ -144,6 +154,9 @@ func (rt *Route) compile(router *methods.Router) error {
 	if rt.Unlimited {
 		rt.Limit = ratelimit.Rule{Count: -1}
 	}
+	if err := rt.takeEffects(router); err != nil {
+		return err
+	}
 	rt.spec = methods.Spec{
 		Name: rt.Path, Twin: rt.twin(), Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
 		Permission: rt.Permission, Rest: rt.Limit, Enrolment: rt.Enrolment, Doc: rt.Summary,
@@ -154,6 +167,26 @@ func (rt *Route) compile(router *methods.Router) error {
 	}
 	rt.query, err = newChecker(rt.Verb+"/"+rt.Path+"/query", rt.Query)
 	return err
+}
+
+// takeEffects takes the effects of the method that the route stands for, with the
+// factor that the method's line asks for, and refuses a line that asks for less
+// than its effects need.
+func (rt *Route) takeEffects(router *methods.Router) error {
+	if twin := rt.twin(); twin != "" {
+		m, ok := router.Spec(twin)
+		if !ok {
+			return fmt.Errorf("rest: %s %s: no method %q", rt.Verb, rt.Path, twin)
+		}
+		rt.Factor, rt.Inside = max(rt.Factor, m.Factor), max(rt.Inside, m.Inside)
+		if rt.Effects == 0 {
+			rt.Effects, rt.Instead = m.Effects, m.Instead
+		}
+	}
+	if err := methods.CheckEffects(rt.Effects, max(rt.Factor, rt.Inside), rt.Instead); err != nil {
+		return fmt.Errorf("rest: %s %s %w", rt.Verb, rt.Path, err)
+	}
+	return nil
 }
 
 // twin is the method that the route stands for, or "".
@@ -173,7 +206,6 @@ func (rt *Route) borrow(router *methods.Router) error {
 	if m.Anonymous && rt.Auth == LoginRequired {
 		rt.Auth = LoginOptional
 	}
-	rt.Factor = max(rt.Factor, m.Factor)
 	if rt.Permission == "" {
 		rt.Permission = m.Permission
 	}

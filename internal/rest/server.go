@@ -245,6 +245,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 	}
 	spec := rt.spec
 	spec.Do = func(ctx context.Context, c *rpc.Call) (any, error) { return rt.Do(ctx, req) }
+	if rt.Raise != nil {
+		spec.Raise = func(*rpc.Call) twofactor.Policy { return rt.Raise(req) }
+	}
 	result, verdict, err := s.o.Router.Route(r.Context(), call, &spec, r.Method, func(*rpc.Call) error {
 		if bodyErr != nil {
 			return bodyErr

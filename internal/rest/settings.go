@@ -27,18 +27,18 @@ func (g *setting) Routes() []Route {
 		panic("rest: there is no method saveSetting to take the policy from")
 	}
 	// Saving several at once never honours remembered trust, as in Rocket.Chat; saving
-	// one does (spec rocketchat-2fa 2).
+	// one that guards nothing does (spec rocketchat-2fa 2).
 	return []Route{
 		{Verb: "GET", Path: "settings.public", Tag: tag, Summary: "Settings that everybody may see", Twin: "public-settings/get", Auth: NoLogin, Query: paged(may("_id", text())), Result: success(page...), Do: g.public},
 		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings; secrets are masked", Twin: "private-settings/get", Query: paged(may("includeDefaults", boolean())), Result: success(page...), Do: g.private},
-		{Verb: "POST", Path: "settings", Tag: tag, Summary: "Save several settings, all or none", Twin: "saveSettings", Permission: edit.Permission, Factor: max(edit.Factor, twofactor.Fresh),
+		{Verb: "POST", Path: "settings", Tag: tag, Summary: "Save several settings, all or none", Twin: "saveSettings", Permission: edit.Permission, Factor: twofactor.Fresh,
 			Body: object(must("settings", list(object(must("_id", nonEmpty()), must("value", anything()))))), Do: g.saveAll,
 			Errors: []string{"error-action-not-allowed", "error-invalid-setting", "error-invalid-setting-value"}},
-		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Do: g.one, Result: success(must("_id", text()), must("value", anything()))},
-		{Verb: "POST", Path: "settings/:_id", Tag: tag, Summary: "Save one setting", Twin: "saveSetting", Permission: edit.Permission, Factor: edit.Factor,
+		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Effects: methods.Reads, Do: g.one, Result: success(must("_id", text()), must("value", anything()))},
+		{Verb: "POST", Path: "settings/:_id", Tag: tag, Summary: "Save one setting", Twin: "saveSetting", Permission: edit.Permission, Raise: g.raise,
 			Body: object(must("value", anything())), Do: g.save, Errors: []string{"error-action-not-allowed", "error-invalid-setting", "error-invalid-setting-value"}},
-		{Verb: "GET", Path: "service.configurations", Tag: tag, Summary: "Foreign login services (none)", Auth: NoLogin, Do: empty("configurations"), Result: success(must("configurations", list(anything())))},
-		{Verb: "GET", Path: "settings.oauth", Tag: tag, Summary: "OAuth services (none)", Auth: NoLogin, Do: empty("services"), Result: success(must("services", list(anything())))},
+		{Verb: "GET", Path: "service.configurations", Tag: tag, Summary: "Foreign login services (none)", Auth: NoLogin, Effects: methods.Reads, Do: empty("configurations"), Result: success(must("configurations", list(anything())))},
+		{Verb: "GET", Path: "settings.oauth", Tag: tag, Summary: "OAuth services (none)", Auth: NoLogin, Effects: methods.Reads, Do: empty("services"), Result: success(must("services", list(anything())))},
 	}
 }
 
@@ -95,6 +95,11 @@ func (g *setting) one(_ context.Context, r *Request) (any, error) {
 	return ejson.Doc{{Key: "_id", Value: s.ID}, {Key: "value", Value: s.Shown()}}, nil
 }
 
+// raise asks for a fresh factor for a setting that guards.
+func (g *setting) raise(r *Request) twofactor.Policy {
+	return methods.RaiseSettings(g.s.o.Settings, r.Path["_id"])
+}
+
 func (g *setting) save(ctx context.Context, r *Request) (any, error) {
 	return g.write(ctx, r, []settings.Change{{ID: r.Path["_id"], Value: r.body.value["value"]}})
 }
@@ -119,6 +124,6 @@ func (g *setting) saveAll(ctx context.Context, r *Request) (any, error) {
 }
 
 func (g *setting) write(ctx context.Context, r *Request, changes []settings.Change) (any, error) {
-	_, err := methods.SaveSettings(ctx, g.s.o.Settings, g.s.o.Audit, g.s.o.Router.Challenge, time.Now(), r.Call, changes)
+	_, err := methods.SaveSettings(ctx, g.s.o.Settings, g.s.o.Audit, time.Now(), r.Call, changes)
 	return nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/methods"
 	"ddpserver/internal/permission"
 )
 
@@ -16,7 +17,7 @@ func (g *system) Routes() []Route {
 	return []Route{
 		{Verb: "GET", Path: "info", Tag: tag, Summary: "Version of the server", Twin: "getServerInfo", Auth: NoLogin, Unlimited: true, Do: g.info,
 			Result: success(must("info", object(must("version", text()))))},
-		{Verb: "GET", Path: "roles.list", Tag: tag, Summary: "The roles there are", Do: g.roles,
+		{Verb: "GET", Path: "roles.list", Effects: methods.Reads, Tag: tag, Summary: "The roles there are", Do: g.roles,
 			Result: success(must("roles", list(object(must("_id", text()), must("name", text()), may("description", text()), may("scope", text()), may("protected", boolean()), may("mandatory2fa", boolean())))))},
 		{Verb: "GET", Path: "permissions.listAll", Tag: tag, Summary: "The permissions and the roles that have them", Twin: "permissions/get", Do: g.permissions,
 			Query:  object(may("updatedSince", text())),

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/methods"
 	"ddpserver/internal/permission"
 )
 
@@ -26,7 +27,7 @@ func (g *tokens) Routes() []Route {
 			Body: object(name), Params: byName, Result: token, Shape: under("token"), Errors: []string{"error-token-does-not-exists"}},
 		{Verb: "POST", Path: "users.removePersonalAccessToken", Tag: tag, Summary: "Remove a personal access token", Method: "personalAccessTokens:removeToken",
 			Body: object(name), Params: byName, Errors: []string{"error-token-does-not-exists"}},
-		{Verb: "GET", Path: "users.getPersonalAccessTokens", Tag: tag, Summary: "List one's personal access tokens", Permission: permission.CreatePersonalAccessTokens,
+		{Verb: "GET", Path: "users.getPersonalAccessTokens", Effects: methods.Reads, Tag: tag, Summary: "List one's personal access tokens", Permission: permission.CreatePersonalAccessTokens,
 			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()), must("lastTokenPart", text().about("last six characters")), must("bypassTwoFactor", boolean()))))),
 			Do:     g.list},
 	}

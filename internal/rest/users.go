@@ -9,6 +9,7 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
@@ -33,24 +34,24 @@ func (g *users) Routes() []Route {
 		may("roles", list(text())), may("statusText", text()), may("customFields", object()))
 	one := success(must("user", userSchema))
 	return []Route{
-		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: object(append(who, may("email", text()))...), Result: one, Do: g.info, Errors: []string{"error-invalid-user"}},
-		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name; queries of clients are ignored", Query: paged(), Do: g.list,
+		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: object(append(who, may("email", text()))...), Result: one, Effects: methods.Reads, Do: g.info, Errors: []string{"error-invalid-user"}},
+		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name; queries of clients are ignored", Query: paged(), Effects: methods.Reads, Do: g.list,
 			Result: success(must("users", list(userSchema)), must("count", integer()), must("offset", integer()), must("total", integer()))},
-		{Verb: "POST", Path: "users.create", Tag: tag, Summary: "Make an account for somebody", Permission: permission.CreateUser, Factor: twofactor.Ordinary,
+		{Verb: "POST", Path: "users.create", Tag: tag, Summary: "Make an account for somebody", Permission: permission.CreateUser, Factor: twofactor.Fresh, Effects: methods.Accounts | methods.Rights | methods.Others,
 			Body: object(must("name", text()), must("username", nonEmpty()), must("email", nonEmpty()), may("password", text()), may("active", boolean()), may("roles", list(text())),
 				may("verified", boolean()), may("joinDefaultChannels", boolean()), may("sendWelcomeEmail", boolean()), may("setRandomPassword", boolean()), may("customFields", object())),
 			Result: one, Do: g.create, Errors: []string{"error-action-not-allowed", "403", "username-invalid", "error-invalid-email"}},
-		{Verb: "POST", Path: "users.update", Tag: tag, Summary: "Change somebody's account", Permission: permission.EditOtherUserInfo, Factor: twofactor.Ordinary,
+		{Verb: "POST", Path: "users.update", Tag: tag, Summary: "Change somebody's account", Permission: permission.EditOtherUserInfo, Factor: twofactor.Ordinary, Raise: raiseUpdate, Inside: twofactor.Fresh, Effects: methods.Accounts | methods.Rights | methods.Others,
 			Body: object(must("userId", nonEmpty()), must("data", data)), Result: one, Do: g.update, Errors: []string{"error-action-not-allowed", "error-invalid-user"}},
 		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Twin: "setUserActiveStatus", Permission: permission.EditOtherUserActiveStatus,
 			Body: object(must("userId", nonEmpty()), must("activeStatus", boolean()), may("confirmRelinquish", boolean())), Result: one, Do: g.setActive, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
 		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Twin: "deleteUser", Permission: permission.DeleteUser,
 			Body: object(append(who, may("confirmRelinquish", boolean()))...), Do: g.delete, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
-		{Verb: "POST", Path: "users.logout", Tag: tag, Summary: "End every session of an account, one's own or another's", Body: object(may("userId", text())),
+		{Verb: "POST", Path: "users.logout", Tag: tag, Summary: "End every session of an account, one's own or another's", Body: object(may("userId", text())), Raise: raiseLogout, Inside: twofactor.Ordinary, Effects: methods.Ends | methods.Others,
 			Result: success(must("message", text())), Do: g.logout, Errors: []string{"error-not-allowed"}},
 		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: success(must("result", text())), Method: "getUsernameSuggestion", Shape: under("result")},
 		{Verb: "GET", Path: "users.checkUsernameAvailability", Tag: tag, Summary: "Whether a user name is free", Query: object(must("username", nonEmpty())),
-			Result: success(must("result", boolean())), Do: g.available},
+			Result: success(must("result", boolean())), Effects: methods.Reads, Do: g.available},
 	}
 }
 
@@ -152,6 +153,31 @@ func (g *users) create(ctx context.Context, r *Request) (any, error) {
 	return ejson.Doc{{Key: "user", Value: accounts.Full(u)}}, nil
 }
 
+// raiseUpdate asks for a fresh factor unless all that changes is what somebody is
+// shown as: what lets somebody in, and with which rights, is never changed on
+// remembered trust or by a token that may skip checks (spec security S057).
+// Members that nobody knows yet count as the former.
+func raiseUpdate(r *Request) twofactor.Policy {
+	data, _ := r.body.value["data"].(map[string]any)
+	for name := range data {
+		switch name {
+		case "name", "statusText", "customFields":
+		default:
+			return twofactor.Fresh
+		}
+	}
+	return twofactor.Ordinary
+}
+
+// raiseLogout asks for a factor before somebody else's sessions end. One's own
+// end without: it is what people do who think that somebody else is in.
+func raiseLogout(r *Request) twofactor.Policy {
+	if id := r.Text("userId"); id == "" || id == r.User.ID {
+		return twofactor.None
+	}
+	return twofactor.Ordinary
+}
+
 func (g *users) update(ctx context.Context, r *Request) (any, error) {
 	data := r.body.value["data"].(map[string]any)
 	text := func(name string) *string {
@@ -178,13 +204,6 @@ func (g *users) update(ctx context.Context, r *Request) (any, error) {
 		var err error
 		if c.Password, err = accounts.Plain(*pw); err != nil {
 			return nil, accounts.ErrPolicy.Because(err)
-		}
-	}
-	// What lets somebody in is never changed on remembered trust or by a token
-	// that may skip checks (decisions 3, spec security S057).
-	if c.Email != nil || !c.Password.IsZero() || c.Verified != nil {
-		if err := g.s.o.Router.Challenge(ctx, r.Call, twofactor.Fresh); err != nil {
-			return nil, err
 		}
 	}
 	u, err := g.s.o.Accounts.UpdateUser(ctx, r.Peer, r.User, r.Text("userId"), c)

@@ -42,6 +42,23 @@ type Definition struct {
 	// Check refuses a value that has the right type; nil accepts. The text of
 	// its error is shown to the administrator.
 	Check func(value any) error
+	// Harmless says in a sentence why a change of the setting weakens no guard.
+	// Empty, the zero value, means that it guards: a new setting is taken for a
+	// guard until somebody wrote down why it is none.
+	Harmless string
+}
+
+// Guards tells whether the setting says how people prove who they are, who may
+// have an account and with which rights, what users may change themselves, or how
+// much anybody may ask of the server. Saving it asks for a fresh factor.
+func (d *Definition) Guards() bool { return d.Harmless == "" }
+
+// harmless marks settings that guard nothing, all for the same reason.
+func harmless(why string, defs ...Definition) []Definition {
+	for i := range defs {
+		defs[i].Harmless = why
+	}
+	return defs
 }
 
 // defaultMaxLen is enough for names, addresses and short lists.
@@ -191,15 +208,16 @@ func mailbox(v any) error {
 }
 
 func generalSettings() []Definition {
-	t := section("General", "",
+	t := section("General", "", harmless("A name or a language that is shown, and no more.",
 		text(SiteName, "ddpserver", true),
 		text(Language, "en", true),
-	)
-	t = append(t, section("Email", "",
-		Definition{ID: FromEmail, Type: Text, Default: "", Check: mailbox},
-		flag(PlainTextMail, false, false),
 	)...)
-	return append(t, section("Message", "",
+	t = append(t, section("Email", "",
+		// Who a mail comes from is how people tell a real code from a forged one.
+		Definition{ID: FromEmail, Type: Text, Default: "", Check: mailbox},
+	)...)
+	t = append(t, section("Email", "", harmless("The text of a mail is the same in both forms.", flag(PlainTextMail, false, false))...)...)
+	return append(t, section("Message", "", harmless("How rooms and messages behave among those who are in them already.",
 		public(number(MessageMaxSize, 5000, 1, 100_000)),
 		flag(MessageAllowEditing, true, true),
 		public(number(MessageEditMinutes, 0, 0, 365*24*60)),
@@ -217,5 +235,5 @@ func generalSettings() []Definition {
 		flag(FavoriteRooms, true, true),
 		flag(AllowInvisible, true, true),
 		flag(PresenceSilent, false, true),
-	)...)
+	)...)...)
 }

@@ -1,7 +1,5 @@
 package settings
 
-import "strings"
-
 // The ids of the second-factor settings (spec rocketchat-2fa 4, decisions 3 and 8).
 const (
 	// TwoFactorEnabled switches every check of a second factor.
@@ -157,18 +155,3 @@ const (
 	CountBothMentions  = "user_and_group_mentions_only"
 	CountMentions      = "mentions_only"
 )
-
-// GuardsAccounts tells whether a setting says how people prove who they are:
-// everything about second factors, blocking after failures, passwords and tokens.
-func GuardsAccounts(id string) bool {
-	switch id {
-	case EmailVerification, PasswordReset, PasswordMinLength, LoginExpiration, AmbiguousErrors, PersonalAccessTokens:
-		return true
-	}
-	for _, prefix := range [...]string{"Accounts_TwoFactorAuthentication_", "Accounts_twoFactorAuthentication_", "Block_Multiple_Failed_Logins_"} {
-		if strings.HasPrefix(id, prefix) {
-			return true
-		}
-	}
-	return false
-}

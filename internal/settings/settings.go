@@ -148,6 +148,14 @@ func (s *Service) build(stored []Stored) *snapshot {
 	return n
 }
 
+// Guards tells whether saving the setting of that name, which may come from a
+// client, weakens a guard (Definition.Guards). A name that nobody knows does:
+// what cannot be judged is not taken for harmless.
+func (s *Service) Guards(id string) bool {
+	d, ok := s.defs[id]
+	return !ok || d.Guards()
+}
+
 // Bool is the value of a Boolean setting. An id that is not in the table is a
 // programming error and panics, here and in Int and String.
 func (s *Service) Bool(id string) bool { return s.must(id).Value.(bool) }
