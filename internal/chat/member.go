@@ -210,7 +210,7 @@ func (s *Service) SetRole(ctx context.Context, by *user.User, roomID, userID, ro
 	if err := s.tellSubscription(sub, updated); err != nil {
 		return err
 	}
-	if err := s.stream(NotifyLogged, "roles-change", roleChange(action, role, sub)); err != nil {
+	if err := s.tellRole(a.room, roleChange(action, role, sub)); err != nil {
 		return err
 	}
 	return s.announce(ctx, a.room, &Message{Type: note, Text: sub.User.Username, Role: role, User: ref(by), TS: at})

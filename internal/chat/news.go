@@ -20,6 +20,7 @@ import (
 //
 //	RoomMessage:       counter, type, name, message as JSON, ids of those who starred it
 //	RoomNotice:        counter, event ("typing", "deleteMessage" …), args as JSON, connection not to tell
+//	RoomRole:          counter, the one argument of roles-change as JSON
 //	RoomChanged:       counter, "inserted", "updated" or "removed", room as JSON
 //	UnreadChanged:     counter, ids of the users whose membership document changed
 //	MembershipChanged: counter, ids of the users who came or went
@@ -83,6 +84,18 @@ func (s *Service) tellNotice(r *Room, event, conn string, args ...any) error {
 		return err
 	}
 	s.publish(feed.RoomNotice, r.ID, counter(r), event, raw, conn)
+	return nil
+}
+
+// tellRole publishes that a member got or lost a role of the room. Rocket.Chat
+// tells it to everybody who is logged in, private room or not; here it is news of
+// the room, for its members.
+func (s *Service) tellRole(r *Room, change ejson.Doc) error {
+	raw, err := encode(change)
+	if err != nil {
+		return err
+	}
+	s.publish(feed.RoomRole, r.ID, counter(r), raw)
 	return nil
 }
 

@@ -29,10 +29,11 @@ const (
 	Stream Kind = "stream"
 	// MembershipChanged: Key is the room id, Data the user ids concerned.
 	MembershipChanged Kind = "membership-changed"
-	// RoomMessage, RoomNotice, RoomChanged and UnreadChanged are news of room
-	// Key for its members only; package chat says what stands in Data.
+	// RoomMessage, RoomNotice, RoomRole, RoomChanged and UnreadChanged are news of
+	// room Key for its members only; package chat says what stands in Data.
 	RoomMessage   Kind = "room-message"
 	RoomNotice    Kind = "room-notice"
+	RoomRole      Kind = "room-role"
 	RoomChanged   Kind = "room-changed"
 	UnreadChanged Kind = "unread-changed"
 )

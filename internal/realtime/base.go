@@ -2,6 +2,8 @@ package realtime
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,9 +82,9 @@ func (b *Base) Publications() []Publication {
 // Streams lists the streams of the group.
 func (b *Base) Streams() []Stream {
 	return []Stream{
-		{Name: "stream-notify-all", Anonymous: true, Allow: b.allowAll, Doc: "Events for everybody: public-settings-changed."},
-		{Name: "stream-notify-logged", Allow: b.allowLogged, Doc: "Events for everybody who is logged in: private-settings-changed, user-status, Users:NameChanged, roles-change."},
-		{Name: "stream-notify-user", Allow: b.allowUser, Open: b.openUser, Doc: "Events of the own account: <uid>/userData, /message, /notification, /rooms-changed, /subscriptions-changed."},
+		{Name: "stream-notify-all", Anonymous: true, Allow: b.allowAll, Events: sorted(allEvents), Doc: "Events for everybody: public-settings-changed."},
+		{Name: "stream-notify-logged", Allow: b.allowLogged, Events: sorted(loggedEvents), Doc: "Events for everybody who is logged in: private-settings-changed, user-status, Users:NameChanged, roles-change (of a room's roles: to its members)."},
+		{Name: "stream-notify-user", Allow: b.allowUser, Open: b.openUser, Events: sorted(userEvents), Doc: "Events of the own account: <uid>/userData, /message, /notification, /rooms-changed, /subscriptions-changed."},
 	}
 }
 
@@ -151,6 +153,9 @@ func names(list string) map[string]bool {
 	}
 	return m
 }
+
+// sorted lists names in order.
+func sorted(names map[string]bool) []string { return slices.Sorted(maps.Keys(names)) }
 
 func (b *Base) allowAll(_ context.Context, _ rpc.Login, event string) error {
 	if !allEvents[event] {

@@ -48,6 +48,7 @@ func NewChat(h *Hub, o ChatOptions) *Chat {
 	c.mine.byUser = map[string][]*ddp.Subscription{}
 	h.Handle(feed.RoomMessage, c.message)
 	h.Handle(feed.RoomNotice, c.notice)
+	h.Handle(feed.RoomRole, c.role)
 	h.Handle(feed.RoomChanged, c.room)
 	h.Handle(feed.UnreadChanged, c.unread)
 	h.Handle(feed.MembershipChanged, c.membership)
@@ -65,8 +66,8 @@ func (c *Chat) Publications() []Publication {
 // Streams lists the streams of the group.
 func (c *Chat) Streams() []Stream {
 	return []Stream{
-		{Name: chat.RoomMessages, Allow: c.allowMessages, Open: c.openMessages, Doc: "Messages: <room id>, or __my_messages__ for every room of one's own."},
-		{Name: chat.NotifyRoom, Allow: c.allowRoom, Doc: "What happens in a room: <room id>/typing, /user-activity, /deleteMessage."},
+		{Name: chat.RoomMessages, Allow: c.allowMessages, Open: c.openMessages, Events: []string{chat.MyMessages}, Doc: "Messages: <room id>, or __my_messages__ for every room of one's own."},
+		{Name: chat.NotifyRoom, Allow: c.allowRoom, Events: sorted(roomEvents), Doc: "What happens in a room: <room id>/typing, /user-activity, /deleteMessage."},
 	}
 }
 
@@ -272,6 +273,21 @@ func (c *Chat) notice(e feed.Event) {
 	})
 }
 
+// role delivers a change of a room's roles to those of its members who listen to
+// roles-change, which everybody who is logged in may do.
+func (c *Chat) role(e feed.Event) {
+	if len(e.Data) < 2 {
+		return
+	}
+	const key = chat.NotifyLogged + "/roles-change"
+	c.deliver(e, c.hub.Listening(key), func(members map[string]struct{}) {
+		c.hub.SendIf(key, streamFrame(key, ejson.Raw("["+e.Data[1]+"]")), func(_ *ddp.Subscription, l rpc.Login) bool {
+			_, member := members[l.UserID]
+			return member
+		})
+	})
+}
+
 // room delivers a changed room to the members who listen to their rooms.
 func (c *Chat) room(e feed.Event) {
 	if len(e.Data) < 3 {
@@ -343,73 +359,3 @@ func (c *Chat) membership(e feed.Event) {
 
 // forget drops every list, after events may have been missed.
 func (c *Chat) forget(context.Context) { c.members.drop() }
-
-// memberLists keeps the members of the rooms that are talked in.
-type memberLists struct {
-	mu     sync.Mutex
-	byRoom map[string]*memberList
-}
-
-// memberList is the members of one room, as of a counter of membership changes.
-type memberList struct {
-	room  string
-	using int // guarded by memberLists.mu
-
-	mu      sync.Mutex
-	users   map[string]struct{} // nil: not read
-	counter int64
-}
-
-// maxLists is the number of rooms whose members are remembered.
-const maxLists = 4096
-
-// lock finds a room's list and locks it.
-func (m *memberLists) lock(room string) *memberList {
-	m.mu.Lock()
-	l := m.byRoom[room]
-	if l == nil {
-		m.shrink()
-		l = &memberList{room: room}
-		m.byRoom[room] = l
-	}
-	l.using++
-	m.mu.Unlock()
-	l.mu.Lock()
-	return l
-}
-
-func (m *memberLists) unlock(l *memberList) {
-	l.mu.Unlock()
-	m.mu.Lock()
-	l.using--
-	m.mu.Unlock()
-}
-
-// shrink forgets some lists that nobody uses when there are too many.
-func (m *memberLists) shrink() {
-	if len(m.byRoom) < maxLists {
-		return
-	}
-	for room, l := range m.byRoom {
-		if l.using == 0 {
-			delete(m.byRoom, room)
-			if len(m.byRoom) < maxLists*3/4 {
-				return
-			}
-		}
-	}
-}
-
-func (m *memberLists) drop() {
-	m.mu.Lock()
-	lists := make([]*memberList, 0, len(m.byRoom))
-	for _, l := range m.byRoom {
-		lists = append(lists, l)
-	}
-	m.mu.Unlock()
-	for _, l := range lists {
-		l.mu.Lock()
-		l.users = nil
-		l.mu.Unlock()
-	}
-}

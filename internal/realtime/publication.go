@@ -40,6 +40,9 @@ type Stream struct {
 	// several topics: it joins what it needs (Hub.Join). The subscription is
 	// made ready afterwards.
 	Open func(ctx context.Context, s *ddp.Subscription, event string) error
+	// Events are the names of the events there are; behind the id of an account
+	// or room where the stream has one in front.
+	Events []string
 	// Doc is one line for docs/protocol.md.
 	Doc string
 }
@@ -84,6 +87,14 @@ func (h *Hub) Publications() []Publication {
 		out = append(out, *h.publications[name])
 	}
 	return out
+}
+
+// Events lists the names of the events of a stream, see Stream.Events.
+func (h *Hub) Events(stream string) []string {
+	if st := h.streams[stream]; st != nil {
+		return slices.Clone(st.Events)
+	}
+	return nil
 }
 
 // Methods is the router as the engine's handler needs it; *methods.Router has it.

@@ -1,0 +1,90 @@
+package methods_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/rpc"
+)
+
+// listenToAll subscribes to every event that every stream has, as far as it is
+// let: in the name of its own account and in that of the room.
+func (c *talker) listenToAll(uid, room string) (refused int) {
+	for _, p := range c.w.hub.Publications() {
+		for _, e := range append(c.w.hub.Events(p.Name), room) {
+			for _, event := range []string{e, uid + "/" + e, room + "/" + e} {
+				if c.subscribe(p.Name, event) != nil {
+					refused++
+				}
+			}
+		}
+	}
+	return refused
+}
+
+// The kind behind "roles-change tells everybody the members of private groups":
+// whoever listens to everything there is, logged in or not, administrator or not,
+// hears no word of a private room while everything happens in it that calls can
+// make happen; its members do (A19).
+func TestA19NobodyOutsideHearsOfAPrivateRoom(t *testing.T) {
+	chatWorld(t, func(t *testing.T, w *world) {
+		owner, bob := w.talker("ann"), w.talker("bob")
+		eve, root := w.talker("eve"), w.talker("root")
+		nobody := &talker{w.connect(func(p *rpc.Peer) { p.Address = "192.0.2.99" }), "nobody"}
+		room := owner.room("createPrivateGroup", "hidden-name", "bob", "cid")
+		outside := []*talker{eve, root, nobody}
+		for _, c := range append(outside, bob) {
+			if refused := c.listenToAll(w.vars[c.name], room); refused == 0 {
+				t.Errorf("%s was refused nothing", c.name)
+			}
+			c.events()
+		}
+		m := owner.say(room, "hidden-text of @bob")
+		owner.must("updateMessage", map[string]any{"_id": m.ID, "rid": room, "msg": "hidden-text again"})
+		owner.must("setReaction", ":+1:", m.ID, true)
+		owner.must("starMessage", map[string]any{"_id": m.ID, "rid": room, "starred": true})
+		owner.must("pinMessage", map[string]any{"_id": m.ID, "rid": room})
+		owner.must("unpinMessage", map[string]any{"_id": m.ID, "rid": room})
+		owner.must("stream-notify-room", room+"/typing", "ann", true)
+		owner.must("stream-notify-room", room+"/user-activity", "ann", []string{"user-typing"}, map[string]any{})
+		owner.must("deleteMessage", map[string]any{"_id": m.ID})
+		for _, role := range []string{"Moderator", "Owner"} {
+			owner.must("addRoom"+role, room, w.vars["bob"])
+			owner.must("removeRoom"+role, room, w.vars["bob"])
+		}
+		owner.must("addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan"}})
+		owner.must("removeUserFromRoom", map[string]any{"rid": room, "username": "dan"})
+		for _, call := range []string{"readMessages", "hideRoom", "openRoom"} {
+			bob.must(call, room)
+		}
+		bob.must("toggleFavorite", room, true)
+		bob.must("saveUserProfile", map[string]any{"realname": "Bob B."}, map[string]any{})
+		heard := eventNames(bob.events())
+		for _, want := range []string{"stream-notify-logged/roles-change", chat.RoomMessages + "/" + room, chat.RoomMessages + "/" + chat.MyMessages,
+			chat.NotifyRoom + "/" + room + "/typing", chat.NotifyRoom + "/" + room + "/user-activity", chat.NotifyRoom + "/" + room + "/deleteMessage",
+			chat.NotifyUser + "/" + w.vars["bob"] + "/rooms-changed", chat.NotifyUser + "/" + w.vars["bob"] + "/subscriptions-changed"} {
+			if !slices.Contains(heard, want) {
+				t.Errorf("a member did not hear %s, only %q", want, slices.Compact(heard))
+			}
+		}
+		for _, c := range outside {
+			for _, e := range c.events() {
+				text := e.Collection + "/" + e.Event + string(slices.Concat(rawOf(e)...))
+				if strings.Contains(text, room) || strings.Contains(text, "hidden-") {
+					t.Errorf("%s heard %s", c.name, text)
+				}
+			}
+		}
+		// Who was a member is one no more.
+		owner.must("removeUserFromRoom", map[string]any{"rid": room, "username": "bob"})
+		bob.events()
+		owner.must("addRoomModerator", room, w.vars["cid"])
+		for _, e := range bob.events() {
+			if e.Event == "roles-change" && strings.Contains(string(slices.Concat(rawOf(e)...)), room) {
+				t.Errorf("a former member heard %s", e.Args)
+			}
+		}
+	}, "ann", "bob", "cid", "dan", "eve", "root")
+}
