@@ -145,11 +145,8 @@ func (s *Service) checkAttachments(list []Attachment) error {
 // safeLink tells whether a client may put the text into a link: http, https, or
 // a path on this server.
 func safeLink(link string) bool {
-	low := strings.ToLower(link)
-	if len(link) > 2048 || strings.ContainsFunc(link, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
-		return false
-	}
-	return strings.HasPrefix(low, "https://") || strings.HasPrefix(low, "http://") || strings.HasPrefix(link, "/")
+	a, ok := md.ReadAddress(link)
+	return ok && (a.Local() || a.Scheme == "http" || a.Scheme == "https")
 }
 
 // usableID tells whether a client's id may become a document's.

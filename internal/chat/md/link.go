@@ -148,27 +148,10 @@ func trimAddress(s string) string {
 // it is none: only http, https, mailto and tel have a place there. An address
 // without a scheme gets the page's ("//host/path").
 func safeAddress(s string) string {
-	if len(s) > maxAddress {
-		return ""
-	}
-	for i := 0; i < len(s); i++ {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return ""
-		}
-	}
-	for _, p := range [...]string{"http://", "https://"} {
-		if hasFold(s, p) {
-			if host(s[len(p):]) {
-				return s
-			}
-			return ""
-		}
-	}
-	switch {
-	case hasFold(s, "mailto:") && isAlnum(s[len("mailto:")]),
-		hasFold(s, "tel:") && (isAlnum(s[len("tel:")]) || s[len("tel:")] == '+'):
+	if a, ok := ReadAddress(s); ok && !a.Local() && (a.Host == "" || host(s[len(a.Scheme)+len("://"):])) {
 		return s
-	case strings.IndexByte(authority(s), '.') > 0 && host(s):
+	}
+	if _, ok := ReadAddress("https://" + s); ok && strings.IndexByte(authority(s), '.') > 0 && host(s) {
 		return "//" + s
 	}
 	return ""
