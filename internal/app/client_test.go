@@ -40,7 +40,13 @@ func dial(t *testing.T, addr string, header http.Header) *client {
 
 func open(t *testing.T, addr string, header http.Header) *client {
 	t.Helper()
-	ws, resp, err := websocket.DefaultDialer.Dial("ws://"+addr+"/websocket", header)
+	return openAt(t, addr+"/websocket", header)
+}
+
+// openAt opens the socket at that address and path.
+func openAt(t *testing.T, where string, header http.Header) *client {
+	t.Helper()
+	ws, resp, err := websocket.DefaultDialer.Dial("ws://"+where, header)
 	if err != nil {
 		t.Fatalf("dial: %v (%v)", err, resp)
 	}

@@ -39,7 +39,7 @@ type factorPlay struct{ *world }
 //	do set ID VALUE           changes a setting
 func (s factorPlay) player() *ddptest.Player {
 	p := &ddptest.Player{Server: s.server, Vars: map[string]string{"digest": factorDigest}, Peer: func(n int) *rpc.Peer {
-		return &rpc.Peer{Address: fmt.Sprintf("127.0.0.%d", n), UserAgent: "player"}
+		return &rpc.Peer{Address: fmt.Sprintf("127.0.0.%d", n), UserAgent: "player", AgentDigest: rpc.DigestAgent([]string{"player"})}
 	}}
 	secrets := map[string]string{}
 	words := func(f func(w []string) error) func(string) error {

@@ -233,7 +233,7 @@ func (f *failure) code() string {
 func (w *world) connect(change ...func(*rpc.Peer)) *client {
 	w.t.Helper()
 	w.conns++
-	peer := &rpc.Peer{Address: fmt.Sprintf("192.0.2.%d", w.conns%250+1)}
+	peer := &rpc.Peer{Address: fmt.Sprintf("192.0.2.%d", w.conns%250+1), AgentDigest: rpc.DigestAgent(nil)}
 	for _, f := range change {
 		f(peer)
 	}

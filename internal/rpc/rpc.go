@@ -8,6 +8,10 @@ package rpc
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
@@ -33,11 +37,28 @@ type Peer struct {
 	Door Door
 	// Address is the client's IP address after trusted proxies, or "" when unknown.
 	Address string
-	// UserAgent may be empty: most DDP clients send none.
+	// UserAgent is for people's eyes: cut, and valid UTF-8. It may be empty: most
+	// DDP clients send none.
 	UserAgent string
+	// AgentDigest tells clients apart (see DigestAgent); empty when nobody looked.
+	AgentDigest string
 	// TwoFactorCode and TwoFactorMethod come from the headers x-2fa-code and
 	// x-2fa-method of the handshake or request.
 	TwoFactorCode, TwoFactorMethod string
+}
+
+// DigestAgent is the hex SHA-256 of the User-Agent headers of a request as they
+// were sent, every one of them, each with its length: no two different lists of
+// bytes have the same, and none at all is another one than an empty text.
+func DigestAgent(headers []string) string {
+	h := sha256.New()
+	for _, v := range headers {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(v)))
+		h.Write(n[:])
+		io.WriteString(h, v)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Login is who a connection is logged in as. The zero value is nobody.

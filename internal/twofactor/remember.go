@@ -50,15 +50,16 @@ func (s *Service) outlived(ctx context.Context, r Request) {
 	}
 }
 
-// fingerprint binds trust to a client: SHA-256 over the length-prefixed user
-// agent and address, the same for every door. A client without a known address
-// has none: it cannot be told from others.
+// fingerprint binds trust to a client: SHA-256 over the length-prefixed address
+// and digest of the user agent as it was sent (not as it is shown, which is cut),
+// the same for every door. A client without a known address has none: it cannot
+// be told from others.
 func fingerprint(p *rpc.Peer) (print string, known bool) {
-	if p == nil || p.Address == "" {
+	if p == nil || p.Address == "" || p.AgentDigest == "" {
 		return "", false
 	}
 	h := sha256.New()
-	for _, part := range [...]string{p.UserAgent, p.Address} {
+	for _, part := range [...]string{p.AgentDigest, p.Address} {
 		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
 		h.Write(n[:])

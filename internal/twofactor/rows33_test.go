@@ -77,7 +77,7 @@ func TestS050Trust(t *testing.T) {
 		rest := *home
 		rest.Door, rest.Conn = rpc.REST, "other"
 		otherAgent, otherAddress, nowhere := *home, *home, *home
-		otherAgent.UserAgent, otherAddress.Address, nowhere.Address = "x", "192.0.2.2", ""
+		otherAgent.AgentDigest, otherAddress.Address, nowhere.Address = "x", "192.0.2.2", ""
 		for name, c := range map[string]struct {
 			change func(*twofactor.Request)
 			want   string

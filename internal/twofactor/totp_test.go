@@ -190,4 +190,6 @@ func FuzzPasswordDigest(f *testing.F) {
 	})
 }
 
-func peer(agent, address string) *rpc.Peer { return &rpc.Peer{UserAgent: agent, Address: address} }
+func peer(agent, address string) *rpc.Peer {
+	return &rpc.Peer{UserAgent: agent, AgentDigest: rpc.DigestAgent([]string{agent}), Address: address}
+}

@@ -214,7 +214,7 @@ type account struct {
 
 const agent = "test-agent/1"
 
-var home = &rpc.Peer{Conn: "c1", Door: rpc.DDP, Address: "192.0.2.1", UserAgent: agent}
+var home = &rpc.Peer{Conn: "c1", Door: rpc.DDP, Address: "192.0.2.1", UserAgent: agent, AgentDigest: rpc.DigestAgent([]string{agent})}
 
 // digest is the hex SHA-256 of "password".
 const digest = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"

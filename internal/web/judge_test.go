@@ -1,13 +1,19 @@
 package web
 
 import (
+	"bufio"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
+
+	"ddpserver/internal/rpc"
 )
 
 func request(remote string, header http.Header) *http.Request {
@@ -180,6 +186,38 @@ func FuzzOrigin(f *testing.F) {
 		}
 		if lower := strings.ToLower(origin); lower != "https://chat.example.com" && lower != "https://chat.example.com:443" && lower != "https://chat.example.com:" {
 			t.Fatalf("%q may connect", origin)
+		}
+	})
+}
+
+// A8: what is hashed of the user agent is what was sent: requests that differ in
+// one byte of it, in where it is cut, in how often it is there or in whether it
+// is there at all are different clients. The requests are read from bytes, as a
+// socket brings them; neighbours are generated on purpose.
+func TestA8AgentsNeverShareADigest(t *testing.T) {
+	read := func(t *rapid.T, agents []string) *rpc.Peer {
+		raw := "GET / HTTP/1.1\r\nHost: h\r\n"
+		for _, a := range agents {
+			raw += "User-Agent: " + a + "\r\n"
+		}
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw + "\r\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.RemoteAddr = "192.0.2.1:1"
+		return Proxies{}.Peer(r)
+	}
+	agent := rapid.OneOf(
+		rapid.Just(""), rapid.SampledFrom([]string{"x\xe8y", "x\xe9y", "x\uFFFDy", "a", "aa", "A", "a,a", "a, a"}),
+		rapid.Map(rapid.IntRange(maxAgent-2, maxAgent+2), func(n int) string { return strings.Repeat("a", n) }),
+		rapid.Map(rapid.ByteRange('b', 'f'), func(b byte) string { return strings.Repeat("a", maxAgent) + string(rune(b)) }),
+		rapid.Map(rapid.SliceOfN(rapid.ByteRange(0x21, 0xff).Filter(func(b byte) bool { return b != 0x7f }), 1, 8), func(b []byte) string { return string(b) }),
+	)
+	lists := rapid.SliceOfN(agent, 0, 3)
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := lists.Draw(t, "one"), lists.Draw(t, "other")
+		if got := read(t, a).AgentDigest == read(t, b).AgentDigest; got != slices.Equal(a, b) {
+			t.Fatalf("%q and %q: one client %v", a, b, got)
 		}
 	})
 }

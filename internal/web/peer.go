@@ -8,7 +8,8 @@ import (
 	"ddpserver/internal/rpc"
 )
 
-// maxAgent bounds the user agent that is kept for a connection.
+// maxAgent bounds the user agent that is kept for a connection, to be shown; what
+// was sent is hashed before it is cut.
 const maxAgent = 512
 
 // Peer describes the sender of a request. Conn and Door are left to the door.
@@ -16,6 +17,7 @@ func (p Proxies) Peer(r *http.Request) *rpc.Peer {
 	return &rpc.Peer{
 		Address:         p.Address(r),
 		UserAgent:       clip(r.UserAgent(), maxAgent),
+		AgentDigest:     rpc.DigestAgent(r.Header["User-Agent"]),
 		TwoFactorCode:   r.Header.Get("x-2fa-code"),
 		TwoFactorMethod: r.Header.Get("x-2fa-method"),
 	}

@@ -171,7 +171,7 @@ func (p *Player) client(n int) *Client {
 		return c
 	}
 	conn, client := Pipe()
-	peer := &rpc.Peer{Address: "127.0.0.1"}
+	peer := &rpc.Peer{Address: "127.0.0.1", AgentDigest: rpc.DigestAgent(nil)}
 	if p.Peer != nil {
 		peer = p.Peer(n)
 	}
