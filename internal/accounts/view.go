@@ -28,7 +28,7 @@ func Full(u *user.User) ejson.Doc {
 	add := adder(&d)
 	add("createdAt", u.CreatedAt, !u.CreatedAt.IsZero())
 	add("_updatedAt", u.UpdatedAt, !u.UpdatedAt.IsZero())
-	add("emails", emails(u), len(u.Emails) > 0)
+	add("emails", emails(u), len(u.ShownEmails()) > 0)
 	add("roles", roles(u), true)
 	add("reason", u.Reason, u.Reason != "")
 	add("language", u.Language, u.Language != "")
@@ -76,8 +76,8 @@ func presence(u *user.User) string {
 }
 
 func emails(u *user.User) []any {
-	out := make([]any, len(u.Emails))
-	for i, e := range u.Emails {
+	out := make([]any, len(u.ShownEmails()))
+	for i, e := range u.ShownEmails() {
 		out[i] = ejson.Doc{{Key: "address", Value: e.Address}, {Key: "verified", Value: e.Verified}}
 	}
 	return out

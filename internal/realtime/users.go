@@ -308,7 +308,7 @@ func document(u *user.User) ejson.Doc {
 	if u.Username != "" {
 		d = append(d, ejson.Field{Key: "username", Value: u.Username})
 	}
-	if len(u.Emails) > 0 {
+	if len(u.ShownEmails()) > 0 {
 		d = append(d, ejson.Field{Key: "emails", Value: emails(u)})
 	}
 	if u.Name != "" {
@@ -331,8 +331,8 @@ func document(u *user.User) ejson.Doc {
 }
 
 func emails(u *user.User) []any {
-	list := make([]any, len(u.Emails))
-	for i, e := range u.Emails {
+	list := make([]any, len(u.ShownEmails()))
+	for i, e := range u.ShownEmails() {
 		list[i] = ejson.Doc{{Key: "address", Value: e.Address}, {Key: "verified", Value: e.Verified}}
 	}
 	return list

@@ -13,16 +13,22 @@ import (
 // Tokens are removed before AddToken is added.
 type Change struct {
 	// Conditions.
-	IfBcrypt       *string // the password hash is still this ("" = none)
-	IfToken        string  // a login token with this hash exists
-	IfNoTokenName  string  // no personal access token has this name
-	IfUsername     *string // the user name is still this
-	IfEmails       *[]Email
-	IfResetToken   string // Services.Password.Reset or Enroll holds this stored token
-	IfVerification string // a verification token with this stored text exists
-	IfEmail2FA     *bool  // the mail factor's switch is in this position (absent = false)
-	IfTOTP         *bool  // the authenticator app is on or off
-	IfActive       *bool
+	IfBcrypt      *string // the password hash is still this ("" = none)
+	IfToken       string  // a login token with this hash exists
+	IfNoTokenName string  // no personal access token has this name
+	IfUsername    *string // the user name is still this
+	IfEmails      *[]Email
+	IfResetToken  string // Services.Password.Reset, Earlier or Enroll holds this stored token
+	// IfReset: the newest reset link is still this stored token ("" = none).
+	// Whatever changes Earlier changes the newest link or removes it.
+	IfReset *string
+	// IfVerifications: the verification tokens are still these, by their stored
+	// texts and in that order.
+	IfVerifications *[]VerificationToken
+	IfVerification  string // a verification token with this stored text exists
+	IfEmail2FA      *bool  // the mail factor's switch is in this position (absent = false)
+	IfTOTP          *bool  // the authenticator app is on or off
+	IfActive        *bool
 
 	// Plain fields.
 	Username, Name, Status, StatusDefault, StatusText, Language, Type *string
@@ -35,10 +41,15 @@ type Change struct {
 	// Credentials. Bcrypt also removes pending reset and enrol tokens.
 	Bcrypt            *string
 	Reset, Enroll     *ResetToken
+	Earlier           *[]ResetToken // the reset links beside Reset
 	AddVerification   *VerificationToken
 	ClearVerification string // drops every verification token of this address
-	Email2FA          *Email2FA
-	ClearTOTP         bool
+	// Verifications replaces the whole list; the two members above are then ignored.
+	Verifications *[]VerificationToken
+	// Pending is the address that waits for its proof; the zero value removes it.
+	Pending   *PendingEmail
+	Email2FA  *Email2FA
+	ClearTOTP bool
 
 	// Login tokens. KeepToken limits RemoveSessions and RemoveTokens.
 	AddToken       *LoginToken
@@ -71,6 +82,8 @@ func (c *Change) Holds(u *User) bool {
 		c.IfTOTP != nil && *c.IfTOTP != u.TOTPEnabled(),
 		c.IfActive != nil && *c.IfActive != u.IsActive(),
 		c.IfResetToken != "" && !u.hasResetToken(c.IfResetToken),
+		c.IfReset != nil && *c.IfReset != u.newestReset(),
+		c.IfVerifications != nil && !u.hasVerifications(*c.IfVerifications),
 		c.IfVerification != "" && !u.hasVerification(c.IfVerification):
 		return false
 	}
@@ -105,11 +118,14 @@ func (c *Change) Apply(u *User) bool {
 }
 
 func (c *Change) applyCredentials(s *Services) {
-	if s.Password == nil && (c.Bcrypt != nil || c.Reset != nil || c.Enroll != nil) {
+	if s.Password == nil && (c.Bcrypt != nil || c.Reset != nil || c.Enroll != nil || c.Earlier != nil) {
 		s.Password = &Password{}
 	}
 	if c.Bcrypt != nil {
-		s.Password.Bcrypt, s.Password.Reset, s.Password.Enroll = *c.Bcrypt, nil, nil
+		s.Password = &Password{Bcrypt: *c.Bcrypt}
+	}
+	if c.Earlier != nil {
+		s.Password.Earlier = slices.Clone(*c.Earlier)
 	}
 	if c.Reset != nil {
 		s.Password.Reset = c.Reset
@@ -117,21 +133,38 @@ func (c *Change) applyCredentials(s *Services) {
 	if c.Enroll != nil {
 		s.Password.Enroll = c.Enroll
 	}
-	if s.Email == nil && c.AddVerification != nil {
-		s.Email = &Proofs{}
-	}
-	if c.ClearVerification != "" && s.Email != nil {
-		s.Email.VerificationTokens = slices.DeleteFunc(s.Email.VerificationTokens, func(t VerificationToken) bool { return t.Address == c.ClearVerification })
-	}
-	if c.AddVerification != nil {
-		s.Email.VerificationTokens = append(s.Email.VerificationTokens, *c.AddVerification)
-	}
+	c.applyProofs(s)
 	if c.Email2FA != nil {
 		e := *c.Email2FA
 		s.Email2FA = &e
 	}
 	if c.ClearTOTP {
 		s.TOTP = nil
+	}
+}
+
+func (c *Change) applyProofs(s *Services) {
+	if s.Email == nil {
+		if c.AddVerification == nil && c.Verifications == nil && c.Pending == nil {
+			return
+		}
+		s.Email = &Proofs{}
+	}
+	if c.ClearVerification != "" {
+		s.Email.VerificationTokens = slices.DeleteFunc(s.Email.VerificationTokens, func(t VerificationToken) bool { return t.Address == c.ClearVerification })
+	}
+	if c.AddVerification != nil {
+		s.Email.VerificationTokens = append(s.Email.VerificationTokens, *c.AddVerification)
+	}
+	if c.Verifications != nil {
+		s.Email.VerificationTokens = slices.Clone(*c.Verifications)
+	}
+	if c.Pending != nil {
+		s.Email.Pending = nil
+		if c.Pending.Address != "" {
+			p := *c.Pending
+			s.Email.Pending = &p
+		}
 	}
 }
 
@@ -194,7 +227,23 @@ func (u *User) tokenNamed(name string) *LoginToken {
 
 func (u *User) hasResetToken(stored string) bool {
 	p := u.Services.Password
-	return p != nil && (p.Reset != nil && p.Reset.Token == stored || p.Enroll != nil && p.Enroll.Token == stored)
+	return p != nil && (p.Enroll != nil && p.Enroll.Token == stored ||
+		slices.ContainsFunc(p.Resets(), func(r ResetToken) bool { return r.Token == stored }))
+}
+
+func (u *User) newestReset() string {
+	if p := u.Services.Password; p != nil && p.Reset != nil {
+		return p.Reset.Token
+	}
+	return ""
+}
+
+func (u *User) hasVerifications(want []VerificationToken) bool {
+	var have []VerificationToken
+	if u.Services.Email != nil {
+		have = u.Services.Email.VerificationTokens
+	}
+	return slices.EqualFunc(want, have, func(a, b VerificationToken) bool { return a.Token == b.Token })
 }
 
 func (u *User) hasVerification(stored string) bool {

@@ -17,14 +17,14 @@ func (u *User) Clone() *User {
 func (s *Services) clone() Services {
 	c := Services{Email2FA: clonePointer(s.Email2FA), Other: cloneMap(s.Other)}
 	if p := clonePointer(s.Password); p != nil {
-		p.Reset, p.Enroll = clonePointer(p.Reset), clonePointer(p.Enroll)
+		p.Reset, p.Enroll, p.Earlier = clonePointer(p.Reset), clonePointer(p.Enroll), slices.Clone(p.Earlier)
 		c.Password = p
 	}
 	if s.Resume != nil {
 		c.Resume = &Resume{LoginTokens: slices.Clone(s.Resume.LoginTokens)}
 	}
 	if s.Email != nil {
-		c.Email = &Proofs{VerificationTokens: slices.Clone(s.Email.VerificationTokens)}
+		c.Email = &Proofs{VerificationTokens: slices.Clone(s.Email.VerificationTokens), Pending: clonePointer(s.Email.Pending)}
 	}
 	if t := clonePointer(s.TOTP); t != nil {
 		t.HashedBackup = slices.Clone(t.HashedBackup)

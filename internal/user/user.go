@@ -69,6 +69,21 @@ type Password struct {
 	// Reset and Enroll are pending links; their tokens are stored hashed.
 	Reset  *ResetToken `bson:"reset,omitempty"`
 	Enroll *ResetToken `bson:"enroll,omitempty"`
+	// Earlier holds reset links that were asked for before Reset and still work,
+	// oldest first: whoever asks for one more must not void those.
+	Earlier []ResetToken `bson:"earlierResets,omitempty"`
+}
+
+// Resets lists the pending reset links, oldest first.
+func (p *Password) Resets() []ResetToken {
+	if p == nil {
+		return nil
+	}
+	list := append([]ResetToken(nil), p.Earlier...)
+	if p.Reset != nil {
+		list = append(list, *p.Reset)
+	}
+	return list
 }
 
 // ResetToken is a pending password link.
@@ -118,6 +133,16 @@ func (t *LoginToken) IsPAT() bool { return t.Type == PersonalAccessToken }
 // in ResetToken.
 type Proofs struct {
 	VerificationTokens []VerificationToken `bson:"verificationTokens,omitempty"`
+	// Pending is an address that takes the place of the others once it is
+	// proved. It stands beside Emails, so that nothing finds the account by it,
+	// reserves it or writes to it before: only its own verification link does.
+	Pending *PendingEmail `bson:"pending,omitempty"`
+}
+
+// PendingEmail is an address that waits for its proof.
+type PendingEmail struct {
+	Address string    `bson:"address"`
+	When    time.Time `bson:"when"`
 }
 
 // VerificationToken is one pending verification link.
@@ -187,6 +212,27 @@ func (u *User) VerifiedEmails() []string {
 	}
 	return out
 }
+
+// PendingEmail is the address that waits for its proof, or "".
+func (u *User) PendingEmail() string {
+	if u.Services.Email == nil || u.Services.Email.Pending == nil {
+		return ""
+	}
+	return u.Services.Email.Pending.Address
+}
+
+// ShownEmails are the addresses as the owner and administrators see them: those
+// of the account, then the one that waits for its proof.
+func (u *User) ShownEmails() []Email {
+	if p := u.PendingEmail(); p != "" {
+		return append(append([]Email(nil), u.Emails...), Email{Address: p})
+	}
+	return u.Emails
+}
+
+// InForce tells whether an address of the account may be used for anything: it
+// is proved, or no address of the account is.
+func (u *User) InForce(e Email) bool { return e.Verified || len(u.VerifiedEmails()) == 0 }
 
 // TOTPEnabled tells whether the authenticator app factor is switched on.
 func (u *User) TOTPEnabled() bool { return u.Services.TOTP != nil && u.Services.TOTP.Enabled }

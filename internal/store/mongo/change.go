@@ -200,8 +200,9 @@ func (p *plan) conditions(c *user.Change) {
 	}
 	if c.IfResetToken != "" {
 		p.when = append(p.when, bson.D{{Key: "$or", Value: bson.A{
-			bson.D{{Key: pathReset + ".token", Value: c.IfResetToken}}, bson.D{{Key: pathEnroll + ".token", Value: c.IfResetToken}}}}})
+			bson.D{{Key: pathReset + ".token", Value: c.IfResetToken}}, bson.D{{Key: pathEarlier + ".token", Value: c.IfResetToken}}, bson.D{{Key: pathEnroll + ".token", Value: c.IfResetToken}}}}})
 	}
+	p.links(c)
 	if c.IfVerification != "" {
 		p.cond(pathVerifications+".token", c.IfVerification)
 	}
@@ -226,6 +227,20 @@ func (p *plan) conditions(c *user.Change) {
 			p.cond("active", false)
 		}
 	}
+}
+
+// links are the conditions on whole lists of links.
+func (p *plan) links(c *user.Change) {
+	if c.IfReset != nil {
+		p.cond(pathReset+".token", orMissing(*c.IfReset))
+	}
+	if c.IfVerifications == nil {
+		return
+	}
+	for i, t := range *c.IfVerifications {
+		p.cond(pathVerifications+"."+strconv.Itoa(i)+".token", t.Token)
+	}
+	p.cond(pathVerifications+"."+strconv.Itoa(len(*c.IfVerifications)), bson.D{{Key: "$exists", Value: false}})
 }
 
 // orMissing matches a text; the empty one is also matched by a missing field.
@@ -288,7 +303,19 @@ func (p *plan) credentials(c *user.Change) {
 			p.put(l.path, l.v, l.v == nil)
 		}
 	}
+	if c.Earlier != nil || c.Bcrypt != nil {
+		var earlier []user.ResetToken
+		if c.Earlier != nil {
+			earlier = *c.Earlier
+		}
+		p.put(pathEarlier, earlier, len(earlier) == 0)
+	}
+	if c.Pending != nil {
+		p.put(pathPending, *c.Pending, c.Pending.Address == "")
+	}
 	switch {
+	case c.Verifications != nil:
+		p.put(pathVerifications, *c.Verifications, len(*c.Verifications) == 0)
 	case c.ClearVerification != "" && c.AddVerification != nil:
 		p.rewrite = append(p.rewrite, pathVerifications)
 	case c.ClearVerification != "":

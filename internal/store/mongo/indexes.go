@@ -33,6 +33,8 @@ func (s *Store) indexes() map[*driver.Collection][]index {
 			{keys: []string{"services.email.verificationTokens.token"}, sparse: true},
 			{keys: []string{"services.password.reset.token"}, sparse: true},
 			{keys: []string{"services.password.enroll.token"}, sparse: true},
+			{keys: []string{"services.password.earlierResets.token"}, sparse: true},
+			{keys: []string{"services.password.earlierResets.when"}, sparse: true},
 			{keys: []string{"services.password.reset.when"}, sparse: true},
 			{keys: []string{"services.password.enroll.when"}, sparse: true},
 			{keys: []string{"roles"}, sparse: true},

@@ -21,6 +21,8 @@ const (
 	pathVerifications = "services.email.verificationTokens"
 	pathReset         = "services.password.reset"
 	pathEnroll        = "services.password.enroll"
+	pathEarlier       = "services.password.earlierResets"
+	pathPending       = "services.email.pending"
 )
 
 // UserByID implements accounts.Store and twofactor.Store.
@@ -46,7 +48,7 @@ func (s *Store) UserByToken(ctx context.Context, hash, clear string) (*user.User
 // UserByResetToken implements accounts.Store.
 func (s *Store) UserByResetToken(ctx context.Context, hash, clear string) (*user.User, error) {
 	clear = notHash(clear)
-	return s.userByToken(ctx, [][2]string{{pathReset + ".token", hash}, {pathEnroll + ".token", hash}, {pathReset + ".token", clear}, {pathEnroll + ".token", clear}})
+	return s.userByToken(ctx, [][2]string{{pathReset + ".token", hash}, {pathEarlier + ".token", hash}, {pathEnroll + ".token", hash}, {pathReset + ".token", clear}, {pathEnroll + ".token", clear}})
 }
 
 // UserByVerificationToken implements accounts.Store.
@@ -176,6 +178,9 @@ func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.T
 	if err != nil {
 		return owners, err
 	}
+	if err := s.sweepEarlier(ctx, resets); err != nil {
+		return owners, err
+	}
 	for path, limit := range map[string]time.Time{pathReset: resets, pathEnroll: enrols} {
 		var old bson.A
 		for _, when := range tooOld(limit) {
@@ -186,6 +191,18 @@ func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.T
 		}
 	}
 	return owners, nil
+}
+
+// sweepEarlier removes reset links that are too old from beside the newest.
+func (s *Store) sweepEarlier(ctx context.Context, resets time.Time) error {
+	var old, hasOld bson.A
+	for _, when := range tooOld(resets) {
+		old = append(old, bson.D{{Key: "when", Value: when}})
+		hasOld = append(hasOld, bson.D{{Key: pathEarlier, Value: bson.D{{Key: "$elemMatch", Value: bson.D{{Key: "when", Value: when}}}}}})
+	}
+	// A condition of $pull starts with a field, see removed.
+	pull := bson.D{{Key: "token", Value: bson.D{{Key: "$ne", Value: false}}}, {Key: "$or", Value: old}}
+	return s.each(ctx, hasOld, bson.D{{Key: "$pull", Value: bson.D{{Key: pathEarlier, Value: pull}}}}, func(string) {})
 }
 
 // tooOld are the conditions, any of which a start before t meets: a date, or

@@ -170,6 +170,9 @@ func Sweep(u *user.User, sessions, resets, enrols time.Time) (died, changed bool
 		if p.Reset != nil && old(p.Reset.When, resets) {
 			p.Reset, changed = nil, true
 		}
+		n := len(p.Earlier)
+		p.Earlier = slices.DeleteFunc(p.Earlier, func(r user.ResetToken) bool { return old(r.When, resets) })
+		changed = changed || len(p.Earlier) != n
 		if p.Enroll != nil && old(p.Enroll.When, enrols) {
 			p.Enroll, changed = nil, true
 		}

@@ -37,8 +37,8 @@ func tokens(u *user.User) map[tokenRow]int64 {
 		}
 	}
 	if p := u.Services.Password; p != nil {
-		if p.Reset != nil {
-			add(reset, p.Reset.Token, p.Reset.When)
+		for _, r := range p.Resets() {
+			add(reset, r.Token, r.When)
 		}
 		if p.Enroll != nil {
 			add(enroll, p.Enroll.Token, p.Enroll.When)

@@ -27,7 +27,7 @@ func lookup(raw bson.Raw, path string) bson.RawValue {
 func testConditions(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	create(t, s, "ann", withTokens(session("h1"), pat("p", "h2")), func(u *user.User) {
-		u.Services.Password = &user.Password{Bcrypt: "b", Reset: &user.ResetToken{Token: "sha256:r"}}
+		u.Services.Password = &user.Password{Bcrypt: "b", Reset: &user.ResetToken{Token: "sha256:r"}, Earlier: []user.ResetToken{{Token: "sha256:e"}}}
 		u.Services.TOTP = &user.TOTP{Enabled: true, Secret: "s"}
 		u.Services.Email = &user.Proofs{VerificationTokens: []user.VerificationToken{{Token: "sha256:v", Address: "a"}}}
 	})
@@ -49,6 +49,9 @@ func testConditions(t *testing.T, db Database) {
 		{"ann", user.Change{IfEmails: &[]user.Email{{Address: "ann@example.org", Verified: true}, {Address: "b"}}}, false}, {"bare", user.Change{IfEmails: &[]user.Email{}}, true}, {"bare", user.Change{IfEmails: addr(true)}, false},
 		{"ann", user.Change{IfResetToken: "sha256:r"}, true}, {"ann", user.Change{IfResetToken: "r"}, false}, {"bare", user.Change{IfResetToken: "sha256:r"}, false},
 		{"ann", user.Change{IfVerification: "sha256:v"}, true}, {"ann", user.Change{IfVerification: "v"}, false}, {"bare", user.Change{IfVerification: "v"}, false},
+		{"ann", user.Change{IfResetToken: "sha256:e"}, true}, {"ann", user.Change{IfReset: ptr("sha256:r")}, true}, {"ann", user.Change{IfReset: ptr("sha256:e")}, false}, {"ann", user.Change{IfReset: ptr("")}, false}, {"bare", user.Change{IfReset: ptr("")}, true},
+		{"ann", user.Change{IfVerifications: &[]user.VerificationToken{{Token: "sha256:v"}}}, true}, {"ann", user.Change{IfVerifications: &[]user.VerificationToken{}}, false},
+		{"ann", user.Change{IfVerifications: &[]user.VerificationToken{{Token: "sha256:v"}, {Token: "sha256:w"}}}, false}, {"bare", user.Change{IfVerifications: &[]user.VerificationToken{}}, true},
 		{"ann", user.Change{IfEmail2FA: ptr(false)}, true}, {"ann", user.Change{IfEmail2FA: ptr(true)}, false},
 		{"ann", user.Change{IfTOTP: ptr(true)}, true}, {"ann", user.Change{IfTOTP: ptr(false)}, false}, {"bare", user.Change{IfTOTP: ptr(true)}, false}, {"bare", user.Change{IfTOTP: ptr(false)}, true},
 		{"ann", user.Change{IfActive: ptr(true)}, true}, {"ann", user.Change{IfActive: ptr(false)}, false},
@@ -141,6 +144,12 @@ func checkLookups(rt *rapid.T, t *testing.T, s Core, u *user.User) {
 			find("token", got, err)
 		}
 	}
+	if p := u.Services.Password; p != nil {
+		for _, r := range p.Resets() {
+			got, err := s.UserByResetToken(t.Context(), r.Token, "")
+			find("reset link", got, err)
+		}
+	}
 	for _, hash := range tokenHashes {
 		if _, err := s.UserByToken(t.Context(), hash, ""); err == nil && u.LoginToken(hash) == nil {
 			rt.Fatalf("found by token %s, which it does not have", hash)
@@ -168,6 +177,12 @@ func genEmails(id string) *rapid.Generator[[]user.Email] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) user.Email {
 		return user.Email{Address: id + rapid.SampledFrom([]string{"@a.org", "@A.org", "@b.org"}).Draw(t, "address"), Verified: rapid.Bool().Draw(t, "verified")}
 	}), 0, 3)
+}
+
+func genVerification() *rapid.Generator[user.VerificationToken] {
+	return rapid.Custom(func(t *rapid.T) user.VerificationToken {
+		return user.VerificationToken{Token: rapid.SampledFrom([]string{"sha256:v1", "sha256:v2"}).Draw(t, "v"), Address: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "va"), When: epoch}
+	})
 }
 
 func genToken() *rapid.Generator[user.LoginToken] {
@@ -215,6 +230,8 @@ func genChange(id string) *rapid.Generator[user.Change] {
 			c.IfEmails = maybe(t, "ifEmails", genEmails(id))
 			c.IfResetToken = maybeText(t, "ifReset", "sha256:r1", "sha256:r2")
 			c.IfVerification = maybeText(t, "ifVerification", "sha256:v1", "sha256:v2")
+			c.IfReset = maybe(t, "ifNewestReset", rapid.SampledFrom([]string{"sha256:r1", "sha256:r2", ""}))
+			c.IfVerifications = maybe(t, "ifVerifications", rapid.SliceOfN(genVerification(), 0, 2))
 			c.IfEmail2FA = maybe(t, "ifEmail2FA", rapid.Bool())
 			c.IfTOTP = maybe(t, "ifTOTP", rapid.Bool())
 			c.IfActive = maybe(t, "ifActive", rapid.Bool())
@@ -229,8 +246,11 @@ func genChange(id string) *rapid.Generator[user.Change] {
 		c.CustomFields = maybe(t, "customFields", genMap())
 		c.Bcrypt = maybe(t, "bcrypt", genBcrypt())
 		c.Reset, c.Enroll = maybe(t, "reset", genReset()), maybe(t, "enroll", genReset())
-		c.AddVerification = maybe(t, "addVerification", rapid.Custom(func(t *rapid.T) user.VerificationToken {
-			return user.VerificationToken{Token: rapid.SampledFrom([]string{"sha256:v1", "sha256:v2"}).Draw(t, "v"), Address: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "va"), When: epoch}
+		c.Earlier = maybe(t, "earlier", rapid.SliceOfN(genReset(), 0, 2))
+		c.AddVerification = maybe(t, "addVerification", genVerification())
+		c.Verifications = maybe(t, "verifications", rapid.SliceOfN(genVerification(), 0, 2))
+		c.Pending = maybe(t, "pending", rapid.Custom(func(t *rapid.T) user.PendingEmail {
+			return user.PendingEmail{Address: rapid.SampledFrom([]string{"", "p@a.org"}).Draw(t, "waiting"), When: epoch}
 		}))
 		c.ClearVerification = maybeText(t, "clearVerification", "a", "b")
 		c.Email2FA = maybe(t, "email2FA", rapid.Custom(func(t *rapid.T) user.Email2FA {

@@ -256,7 +256,8 @@ func testSweep(t *testing.T, db Database) {
 	create(t, s, "both", withTokens(tok("a1", -time.Hour), tok("a2", time.Hour), pat("p", "a3")))
 	create(t, s, "young", withTokens(tok("b1", 0)))
 	create(t, s, "reset", func(u *user.User) {
-		u.Services.Password = &user.Password{Bcrypt: "b", Reset: &user.ResetToken{Token: "sha256:1", When: at(-time.Hour)}, Enroll: &user.ResetToken{Token: "sha256:2", When: at(-time.Hour)}}
+		u.Services.Password = &user.Password{Bcrypt: "b", Reset: &user.ResetToken{Token: "sha256:1", When: at(-time.Hour)},
+			Earlier: []user.ResetToken{{Token: "sha256:0", When: at(-3 * time.Hour)}, {Token: "sha256:3", When: at(-time.Hour)}}, Enroll: &user.ResetToken{Token: "sha256:2", When: at(-time.Hour)}}
 	})
 	create(t, s, "startless", withTokens(user.LoginToken{HashedToken: "c1"}))
 	db.Plant(t, bson.D{{Key: "_id", Value: "numbers"}, {Key: "createdAt", Value: epoch}, {Key: "services", Value: bson.D{{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: bson.A{
@@ -280,15 +281,15 @@ func testSweep(t *testing.T, db Database) {
 	if got := hashes("both") + hashes("young") + hashes("startless"); got != "a2 a3 b1 c1 " {
 		t.Errorf("left %q", got)
 	}
-	if p := get(t, s, "reset").Services.Password; p.Reset == nil || p.Enroll != nil || p.Bcrypt != "b" {
-		t.Errorf("password is %+v, want the enrol token gone only", p)
+	if p := get(t, s, "reset").Services.Password; p.Reset == nil || p.Enroll != nil || p.Bcrypt != "b" || len(p.Earlier) != 1 || p.Earlier[0].Token != "sha256:3" {
+		t.Errorf("password is %+v, want the enrol token and the oldest reset token gone only", p)
 	}
 	_, err := s.UserByToken(ctx, "a1", "")
 	fails(t, err, dberr.NotFound)
 	if owners := must[[]string](t)(s.SweepTokens(ctx, epoch, epoch, epoch)); len(owners) != 0 {
 		t.Errorf("second sweep: %v", owners)
 	}
-	if p := get(t, s, "reset").Services.Password; p.Reset != nil {
+	if p := get(t, s, "reset").Services.Password; p.Reset != nil || len(p.Earlier) != 0 {
 		t.Error("the reset token is still there")
 	}
 	_, err = s.UserByResetToken(ctx, "sha256:1", "")
