@@ -60,6 +60,8 @@ type Service struct {
 
 	hasher *hasher
 	blocks *blocks
+	// mails counts what may be mailed to whom in an hour.
+	mails *ratelimit.Limiter
 
 	// admins makes "is this the last administrator?" and the act that follows
 	// one step on this node.
@@ -92,7 +94,7 @@ func New(o Options) (*Service, error) {
 	return &Service{
 		store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
 		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
-		hasher: h, blocks: newBlocks(), jobs: make(chan struct{}, backgroundJobs),
+		hasher: h, blocks: newBlocks(), mails: ratelimit.New(ratelimit.Options{Now: o.Now}), jobs: make(chan struct{}, backgroundJobs),
 	}, nil
 }
 

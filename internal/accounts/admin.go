@@ -131,7 +131,8 @@ func (s *Service) roles(by *user.User, want, had []string) ([]string, error) {
 // stay as they are.
 type UserChange struct {
 	Name, Username, Email *string
-	// Verified applies to the address that the account has after the change.
+	// Verified applies to Email when that is new, else to the first address. A
+	// new address called verified takes effect at once.
 	Verified     *bool
 	Password     Password
 	Roles        *[]string
@@ -153,7 +154,7 @@ func (s *Service) UpdateUser(ctx context.Context, p *rpc.Peer, by *user.User, id
 	if err != nil {
 		return nil, err
 	}
-	if c.Email != nil && change.Emails != nil && spelled(before, *c.Email) == "" {
+	if changesEmail(before, c.Email) {
 		s.emailChanged(ctx, p, before, after)
 	}
 	if change.Bcrypt != nil {
@@ -222,20 +223,22 @@ func (s *Service) userChange(ctx context.Context, by, u *user.User, c UserChange
 	}
 	hash, err := s.hasher.hash(ctx, c.Password)
 	change.Bcrypt, change.RemoveSessions, change.ClearTrust = &hash, true, true
+	dropPending(u, &change)
 	return change, err
 }
 
-// emailsChange replaces the address, or marks the one there is.
+// emailsChange replaces the address, or marks the one there is. A new address
+// that is not called verified waits for its proof as any other does.
 func (s *Service) emailsChange(u *user.User, c UserChange, change *user.Change) error {
-	emails := slices.Clone(u.Emails)
 	if changesEmail(u, c.Email) {
 		addr, err := newEmail(*c.Email)
 		if err != nil {
 			return err
 		}
-		emails = []user.Email{{Address: addr}}
-		change.ClearTrust = true
+		s.putEmail(u, addr, c.Verified != nil && *c.Verified, change)
+		return nil
 	}
+	emails := slices.Clone(u.Emails)
 	if c.Verified != nil && len(emails) > 0 {
 		emails[0].Verified = *c.Verified
 	}

@@ -67,7 +67,7 @@ func TestS080LinksTellNothing(t *testing.T) {
 		if err := w.ForgotPassword(t.Context(), w.peer, email); err != nil {
 			t.Errorf("%.20q: %v", email, err)
 		}
-		if err := w.SendConfirmation(t.Context(), w.peer, email); err != nil {
+		if err := w.SendConfirmation(t.Context(), w.peer, nil, email); err != nil {
 			t.Errorf("%.20q: %v", email, err)
 		}
 	}
@@ -178,43 +178,44 @@ func TestVerifyEmail(t *testing.T) {
 	w := newWorld(t)
 	ada := w.add("Ada", "Ada@x.com")
 	first := w.linkToken(accounts.TemplateVerify)
-	if err := w.SendConfirmation(t.Context(), w.peer, "ada@x.com"); err != nil {
+	if err := w.SendConfirmation(t.Context(), w.peer, nil, "ada@x.com"); err != nil {
 		t.Fatal(err)
 	}
 	token := w.linkToken(accounts.TemplateVerify)
-	for _, bad := range []string{"bogus", "", first, strings.Repeat("x", 1<<20)} {
-		if _, err := w.VerifyEmail(t.Context(), w.peer, bad); !errors.Is(err, accounts.ErrVerifyExpired) {
+	for _, bad := range []string{"bogus", "", strings.Repeat("x", 1<<20)} {
+		if _, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, bad); !errors.Is(err, accounts.ErrVerifyExpired) {
 			t.Errorf("%.20q: %v", bad, err)
 		}
 	}
-	got, err := w.VerifyEmail(t.Context(), w.peer, token)
+	// Whichever of the links is used first proves the address, and ends the others.
+	got, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, first)
 	if err != nil || got.Before.Emails[0].Verified || !got.After.Emails[0].Verified || len(got.After.Services.Email.VerificationTokens) > 0 {
 		t.Fatal(err, got.After)
 	}
-	if _, err := w.VerifyEmail(t.Context(), w.peer, token); !errors.Is(err, accounts.ErrVerifyExpired) {
+	if _, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, token); !errors.Is(err, accounts.ErrVerifyExpired) {
 		t.Error("used twice:", err)
 	}
-	if err := w.SendConfirmation(t.Context(), w.peer, "ada@x.com"); err != nil || len(w.mailed()) != 0 {
+	if err := w.SendConfirmation(t.Context(), w.peer, nil, "ada@x.com"); err != nil || len(w.mailed()) != 0 {
 		t.Error("a mail for a verified address", err)
 	}
 	// The clear, dateless token of an adopted database works; a link for an
 	// address that is gone, or of a month ago, does not.
 	w.patch(ada.ID, user.Change{Emails: &[]user.Email{{Address: "Ada@x.com"}}, AddVerification: &user.VerificationToken{Token: "legacy", Address: "Ada@x.com"}})
-	if _, err := w.VerifyEmail(t.Context(), w.peer, "legacy"); err != nil {
+	if _, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, "legacy"); err != nil {
 		t.Error(err)
 	}
 	w.patch(ada.ID, user.Change{AddVerification: &user.VerificationToken{Token: "foreign", Address: "b@x.com"}})
-	if _, err := w.VerifyEmail(t.Context(), w.peer, "foreign"); !errors.Is(err, accounts.ErrVerifyAddress) {
+	if _, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, "foreign"); !errors.Is(err, accounts.ErrVerifyAddress) {
 		t.Error(err)
 	}
 	w.patch(ada.ID, user.Change{Emails: &[]user.Email{{Address: "Ada@x.com"}}})
 	w.wait(2 * time.Hour)
-	if err := w.SendConfirmation(t.Context(), w.peer, "ada@x.com"); err != nil {
+	if err := w.SendConfirmation(t.Context(), w.peer, nil, "ada@x.com"); err != nil {
 		t.Fatal(err)
 	}
 	late := w.linkToken(accounts.TemplateVerify)
 	w.wait(accounts.VerificationLife)
-	if _, err := w.VerifyEmail(t.Context(), w.peer, late); !errors.Is(err, accounts.ErrVerifyExpired) {
+	if _, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, late); !errors.Is(err, accounts.ErrVerifyExpired) {
 		t.Error(err)
 	}
 }
@@ -276,7 +277,7 @@ func TestA20MailsOfStrangersAreMarked(t *testing.T) {
 		t.Fatal(err)
 	}
 	inside("registration", false)
-	if err := w.SendConfirmation(t.Context(), w.peer, "ada@x.com"); err != nil {
+	if err := w.SendConfirmation(t.Context(), w.peer, nil, "ada@x.com"); err != nil {
 		t.Fatal(err)
 	}
 	inside("confirmation", false)

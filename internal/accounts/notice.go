@@ -13,6 +13,9 @@ import (
 // noticeLife is how long it makes sense to deliver a notice late.
 const noticeLife = 3 * 24 * time.Hour
 
+// noticeTime is how a notice writes a moment.
+const noticeTime = time.RFC1123
+
 // noticeTo are the addresses that hear of a change: the verified ones, or all
 // while none is.
 func noticeTo(u *user.User) []string {
@@ -40,7 +43,7 @@ func (s *Service) notice(ctx context.Context, p *rpc.Peer, u *user.User, also []
 		return
 	}
 	now := s.time()
-	data := map[string]string{"subject": subject, "name": greeting(u), "text": text, "when": now.Format(time.RFC1123)}
+	data := map[string]string{"subject": subject, "name": greeting(u), "text": text, "when": now.Format(noticeTime)}
 	if p != nil {
 		data["address"], data["agent"] = p.Address, p.UserAgent
 	}

@@ -39,16 +39,21 @@ func changesEmail(u *user.User, email *string) bool {
 
 // SaveProfile makes all the changes or none, in one write. The caller has asked
 // for a fresh factor when Sensitive says so; u is the account that was asked.
-// A new address starts unverified and gets a link; a new password ends the
-// other sessions (personal access tokens stay, and the notice says so).
+// A new address gets a link; until it is proved a proved one of before stays in
+// force. A new password ends the other sessions (personal access tokens stay,
+// and the notice says so) and drops an address that waits for its proof.
 //
 // Errors: ErrNotAllowed, ErrUsername, ErrReserved, ErrUnavailable, ErrEmail,
-// ErrDomain, ErrName, ErrStatus, ErrTooLong, ErrPolicy, ErrSamePassword.
+// ErrDomain, ErrName, ErrStatus, ErrTooLong, ErrPolicy, ErrSamePassword,
+// too-many-requests for more than 10 new addresses in an hour.
 func (s *Service) SaveProfile(ctx context.Context, p *rpc.Peer, l rpc.Login, u *user.User, c Profile) (*user.User, error) {
 	if !s.set.Bool(settings.AllowProfileChange) {
 		return nil, ErrNotAllowed
 	}
 	change, err := s.profileChange(u, c)
+	if err == nil && changesEmail(u, c.Email) {
+		err = s.mailBudget("address-of/"+u.ID, changesPerAccount)
+	}
 	if err == nil && !c.Password.IsZero() {
 		err = s.newPassword(ctx, l, u, c.Password, &change)
 	}
@@ -66,7 +71,7 @@ func (s *Service) SaveProfile(ctx context.Context, p *rpc.Peer, l rpc.Login, u *
 	if err != nil {
 		return nil, err
 	}
-	if change.Emails != nil {
+	if changesEmail(u, c.Email) {
 		s.emailChanged(ctx, p, u, after)
 	}
 	if change.Bcrypt != nil {
@@ -124,7 +129,7 @@ func (s *Service) profileChange(u *user.User, c Profile) (user.Change, error) {
 		case !s.set.Bool(settings.AllowEmailChange):
 			return change, ErrNotAllowed
 		}
-		change.Emails, change.IfEmails, change.ClearTrust = &[]user.Email{{Address: addr}}, &u.Emails, true
+		s.putEmail(u, addr, false, &change)
 	}
 	return change, s.presenceChange(c, &change)
 }
@@ -189,6 +194,7 @@ func (s *Service) newPassword(ctx context.Context, l rpc.Login, u *user.User, pw
 	}
 	change.IfBcrypt, change.Bcrypt = &old, &fresh
 	change.RemoveSessions, change.KeepToken, change.ClearTrust = true, l.Token, true
+	dropPending(u, change)
 	return nil
 }
 
@@ -232,18 +238,4 @@ func (s *Service) forgetCodes(ctx context.Context, id string) {
 	if err := s.factors.Forget(context.WithoutCancel(ctx), id); err != nil {
 		s.log.Warn("codes_not_ended", zap.String("user_id", id), zap.Error(err))
 	}
-}
-
-// emailChanged ends the codes that wait in the old mailboxes, tells the old
-// addresses and asks the new one to prove itself.
-func (s *Service) emailChanged(ctx context.Context, p *rpc.Peer, before, after *user.User) {
-	s.forgetCodes(ctx, after.ID)
-	s.record(p, "email_changed", after.ID, nil)
-	var old []string
-	for _, e := range before.Emails {
-		old = append(old, e.Address)
-	}
-	s.notice(ctx, p, after, old, "Your e-mail address was changed",
-		"The e-mail address of your account was changed. If this was not you, ask your administrator for help.")
-	s.verifyNew(inside(ctx), after)
 }

@@ -47,17 +47,18 @@ func TestSaveProfile(t *testing.T) {
 		t.Error("one's own address in another case is no change", after.Emails)
 	}
 
+	// A6: the proved address stays in force until the new one is proved.
 	after, err = w.save(l, accounts.Profile{Email: ptr("new@x.com")})
-	if err != nil || fmt.Sprint(after.Emails) != "[{new@x.com false}]" {
+	if err != nil || fmt.Sprint(after.Emails) != "[{Ada@x.com true}]" || after.PendingEmail() != "new@x.com" {
 		t.Fatal(err, after)
 	}
 	mails := w.mailed()
 	slices.SortFunc(mails, func(a, b accounts.Message) int { return strings.Compare(a.Template, b.Template) })
-	if len(mails) != 2 || mails[0].Template != accounts.TemplateNotice || !slices.Contains(mails[0].To, "Ada@x.com") || !slices.Contains(mails[0].To, "new@x.com") ||
+	if len(mails) != 2 || mails[0].Template != accounts.TemplateNotice || !slices.Equal(mails[0].To, []string{"Ada@x.com"}) ||
 		mails[1].Template != accounts.TemplateVerify || mails[1].To[0] != "new@x.com" {
 		t.Errorf("S020: %+v", mails)
 	}
-	if w.lastAudit("email_changed").User != ada.ID {
+	if w.lastAudit("email_change_requested").User != ada.ID {
 		t.Error("no audit event")
 	}
 }

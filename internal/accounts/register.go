@@ -191,11 +191,11 @@ func (s *Service) mayInvite(p *rpc.Peer) bool {
 	if ip, err := netip.ParseAddr(p.Address); network == "" || err == nil && ip.Unmap().IsLoopback() {
 		return true
 	}
-	ok := s.mailBudget("invitation/"+network, invitationsPerAddress)
-	if !ok {
-		s.record(p, "verification_requested", "", ratelimit.TooMany(linksWindow))
+	err := s.mailBudget("invitation/"+network, invitationsPerAddress)
+	if err != nil {
+		s.record(p, "verification_requested", "", err)
 	}
-	return ok
+	return err == nil
 }
 
 // verifyNew mails the verification link of a new account. The account exists by
@@ -205,7 +205,7 @@ func (s *Service) verifyNew(ctx context.Context, u *user.User) {
 		if e.Verified {
 			continue
 		}
-		if err := s.sendVerification(context.WithoutCancel(ctx), u, e.Address); err != nil {
+		if err := s.sendVerification(context.WithoutCancel(ctx), u, e.Address, true); err != nil {
 			s.log.Warn("verification_not_sent", zap.String("user_id", u.ID), zap.Error(err))
 		}
 	}

@@ -142,6 +142,12 @@ func (g gate) guarded(u *user.User) bool {
 	return g.settings.Bool(settings.TwoFactorEnabled) && len(g.factors.Available(u)) > 0
 }
 
+// switchedOn tells whether the account has a second factor switched on, whether
+// or not it can be asked for yet: codes by mail wait for a verified address.
+func (g gate) switchedOn(u *user.User) bool {
+	return g.settings.Bool(settings.TwoFactorEnabled) && (u.TOTPEnabled() || u.Email2FAEnabled())
+}
+
 // ambiguous words an answer that Meteor hides by default (spec meteor-ddp D "AMB").
 func (g gate) ambiguous(code, reason string) *fault.Error {
 	if g.settings.Bool(settings.AmbiguousErrors) {

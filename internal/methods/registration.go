@@ -51,13 +51,13 @@ func (g *registration) Specs() []Spec {
 		},
 		{
 			Name: "verifyEmail", Do: g.verify, Effects: Accounts | Tokens, Instead: link, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
-			Doc:    "Marks an address as verified with the token of a link, and logs in unless a second factor is on.",
+			Doc:    "Marks an address as verified with the token of a link, ends the sessions and tokens of before when it is the account's first proof, and logs in unless a second factor is switched on (also one that waits for the proof) or the address replaced a proved one.",
 			Params: "token", Result: "{id, token, tokenExpires, type}",
-			Errors: "400 Match failed; 403 Verify email link expired; 403 Verify email link is for unknown address; 2fa-enabled",
+			Errors: "400 Match failed; 403 Verify email link expired; 403 Verify email link is for unknown address; 2fa-enabled; error-login-required",
 		},
 		{
 			Name: "sendConfirmationEmail", Do: g.confirm, Effects: Tokens, Instead: mailed, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
-			Doc:    "Mails a new verification link. The answer is the same for every address.",
+			Doc:    "Mails one more verification link; those of before stay good. The answer is the same for every address. A new address that waits beside a proved one gets its link only in the account's own session.",
 			Params: "email", Result: "true", Errors: "400 Match failed; too-many-requests",
 		},
 	}
@@ -141,7 +141,7 @@ func (g *registration) confirm(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&email); err != nil {
 		return nil, err
 	}
-	if err := g.accounts.SendConfirmation(ctx, c.Peer, email); err != nil {
+	if err := g.accounts.SendConfirmation(ctx, c.Peer, c.User, email); err != nil {
 		return nil, err
 	}
 	return true, nil
@@ -161,7 +161,12 @@ func (g *registration) reset(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return g.proven(ctx, c, got, "Changed password, but user not logged in because 2FA is enabled")
+	// A factor that the proof itself brought into force does not count: a code by
+	// mail would prove the same thing again.
+	if g.gate.guarded(got.Before) {
+		return nil, g.gate.ambiguous("2fa-enabled", "Changed password, but user not logged in because 2FA is enabled")
+	}
+	return g.gate.issue(ctx, c, got.After)
 }
 
 func (g *registration) verify(ctx context.Context, c *rpc.Call) (any, error) {
@@ -169,19 +174,15 @@ func (g *registration) verify(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&token); err != nil {
 		return nil, err
 	}
-	got, err := g.accounts.VerifyEmail(ctx, c.Peer, token)
-	if err != nil {
+	got, err := g.accounts.VerifyEmail(ctx, c.Peer, c.Login, token)
+	switch {
+	case err != nil:
 		return nil, err
+	case g.gate.switchedOn(got.Before), g.gate.switchedOn(got.After):
+		return nil, g.gate.ambiguous("2fa-enabled", "Email verified, but user not logged in because 2FA is enabled")
+	case got.Replaced && c.Login.UserID != got.After.ID:
+		// A mistyped new address must not hand the account to whoever reads there.
+		return nil, g.gate.ambiguous("error-login-required", "Email verified: log in with your password")
 	}
-	return g.proven(ctx, c, got, "Email verified, but user not logged in because 2FA is enabled")
-}
-
-// proven logs in whoever proved to own an address, unless a second factor stood
-// in front of the account already. The factor that the proof itself brought into
-// force does not count: a code by mail would prove the same thing again.
-func (g *registration) proven(ctx context.Context, c *rpc.Call, p accounts.Proven, refusal string) (any, error) {
-	if g.gate.guarded(p.Before) {
-		return nil, g.gate.ambiguous("2fa-enabled", refusal)
-	}
-	return g.gate.issue(ctx, c, p.After)
+	return g.gate.issue(ctx, c, got.After)
 }

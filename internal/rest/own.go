@@ -36,11 +36,11 @@ func (g *own) Routes() []Route {
 			Do: func(ctx context.Context, r *Request) (any, error) {
 				return nil, g.s.o.Accounts.ForgotPassword(ctx, r.Peer, r.Text("email"))
 			}},
-		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Twin: "sendConfirmationEmail", Auth: NoLogin, Body: email,
+		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Twin: "sendConfirmationEmail", Auth: LoginOptional, Body: email,
 			Do: func(ctx context.Context, r *Request) (any, error) {
-				return nil, g.s.o.Accounts.SendConfirmation(ctx, r.Peer, r.Text("email"))
+				return nil, g.s.o.Accounts.SendConfirmation(ctx, r.Peer, r.User, r.Text("email"))
 			}},
-		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Twin: "verifyEmail", Auth: NoLogin, Body: object(must("token", text())),
+		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Twin: "verifyEmail", Auth: LoginOptional, Body: object(must("token", text())),
 			Do: g.verify, Errors: []string{"403"}},
 		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Twin: "resetPassword", Auth: NoLogin, Body: object(must("token", text()), must("password", text())),
 			Do: g.reset, Errors: []string{"403", "error-password-policy-not-met"}},
@@ -114,7 +114,7 @@ func (g *own) update(ctx context.Context, r *Request) (any, error) {
 // verify and reset prove an address or set a password; over REST neither logs
 // anybody in, so an account with a second factor needs no exception.
 func (g *own) verify(ctx context.Context, r *Request) (any, error) {
-	_, err := g.s.o.Accounts.VerifyEmail(ctx, r.Peer, r.Text("token"))
+	_, err := g.s.o.Accounts.VerifyEmail(ctx, r.Peer, r.Login, r.Text("token"))
 	return nil, err
 }
 

@@ -274,7 +274,7 @@ func linksEnd(t *testing.T, j *jumper) {
 	}
 	follow := func() (string, string) {
 		_, err := svc.ResetPassword(t.Context(), &rpc.Peer{Address: "192.0.2.7"}, reset, pw)
-		_, verr := svc.VerifyEmail(t.Context(), &rpc.Peer{Address: "192.0.2.7"}, verify)
+		_, verr := svc.VerifyEmail(t.Context(), &rpc.Peer{Address: "192.0.2.7"}, rpc.Login{}, verify)
 		return refusalOf(err), refusalOf(verr)
 	}
 	j.jump(31 * 24 * time.Hour)
