@@ -35,7 +35,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 	})
 	a.ddp = ddp.New(ddp.Options{
 		Handler: a.hub.Handler(a.router), Limits: a.limits(), Logger: a.log,
-		Peer: a.proxies.Peer, CheckOrigin: origins.Allowed, CompressAbove: int(a.cfg.CompressAbove),
+		Peer: a.proxies.Peer, CheckOrigin: origins.Allowed, CompressAbove: int(a.cfg.CompressAbove), Refused: a.refusedMessage,
 	})
 	a.base.CloseWith(a.ddp)
 	a.sockjs = sockjs.New(sockjs.Options{
@@ -52,7 +52,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 		return err
 	}
 	a.web = web.New(web.Options{
-		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest), Checks: a.checks(), Notes: a.notes, Logger: a.log,
+		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest), Checks: a.checks(), Notes: a.notes, Logger: a.log, Refused: a.refusedRequest,
 		ReadHeaderTimeout: a.cfg.ReadHeaderTimeout, ReadTimeout: a.cfg.ReadTimeout, IdleTimeout: a.cfg.IdleTimeout,
 		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
 	})
@@ -69,7 +69,7 @@ func (a *App) restPeer(r *http.Request) *rpc.Peer {
 func (a *App) mounts(api http.Handler) []web.Mount {
 	m := []web.Mount{
 		{Path: "/sockjs", Subtree: true, Streams: true, Framed: true, Handler: a.sockjs},
-		{Path: "/api", Subtree: true, Handler: api},
+		{Path: "/api", Subtree: true, Counted: true, Handler: api},
 		{Path: "/avatar", Subtree: true, Handler: rest.Avatar()},
 		{Path: "/api/info", Handler: info(a.opts.Version)},
 		{Path: "/", Handler: web.Links()},

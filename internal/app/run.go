@@ -125,5 +125,6 @@ func (a *App) stopDoors(hard context.Context) {
 		a.log.Warn("sockjs_sessions_cut", zap.Error(err))
 	}
 	http.Wait()
+	a.router.Flush()
 	a.log.Info("stopped", zap.Duration("took", time.Since(begin)))
 }

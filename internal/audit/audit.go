@@ -28,6 +28,8 @@ type Event struct {
 	Agent   string `json:"agent,omitempty"`
 	Conn    string `json:"conn,omitempty"`
 	Node    string `json:"node,omitempty"`
+	// Count stands in an event that tells of several alike.
+	Count int `json:"count,omitempty"`
 }
 
 // Recorder takes events. Record never blocks for long and never fails; lines

@@ -34,6 +34,9 @@ func (s *Session) subscribe(it *item) {
 	}
 	if len(s.subs) >= s.srv.limits.Subscriptions {
 		s.mu.Unlock()
+		if !s.mistake(errTooManySubscriptions.Code) {
+			return
+		}
 		f := s.frames()
 		f.nosub(&p.id, errTooManySubscriptions)
 		s.put(f.buffer)

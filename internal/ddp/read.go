@@ -121,16 +121,26 @@ func (e *envelope) decodable(text []byte) bool {
 // because of it, unless it goes on for too long.
 func (s *Session) malformed(reason string, offending []byte) {
 	s.srv.stats.malformed.Add(1)
-	s.mu.Lock()
-	ok := s.errors.spend(s.srv.limits.ProtocolErrors)
-	s.mu.Unlock()
-	if !ok {
-		s.end(ProtocolAbuse)
+	if !s.mistake(reason) {
 		return
 	}
 	f := s.frames()
 	f.malformed(reason, offending)
 	s.put(f.buffer)
+}
+
+// mistake counts a message that no handler sees. It returns false when that was
+// one too many and has ended the session.
+func (s *Session) mistake(reason string) bool {
+	s.mu.Lock()
+	ok := s.errors.spend(s.srv.limits.ProtocolErrors)
+	login := *s.login
+	s.mu.Unlock()
+	s.srv.refused(s.peer, login, reason, !ok)
+	if !ok {
+		s.end(ProtocolAbuse)
+	}
+	return ok
 }
 
 // compact is a message as offendingMessage shows it: EJSON parts decoded and

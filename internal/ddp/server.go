@@ -62,6 +62,11 @@ type Options struct {
 	// refusal is answered 403 before the upgrade. Nil allows requests without
 	// Origin, from the request's own host and from loopback addresses.
 	CheckOrigin func(*http.Request) bool
+	// Refused is told of every message that never reaches the Handler: malformed
+	// ones and subscriptions beyond Limits.Subscriptions, with what is wrong; the
+	// last one of a connection that sent too many (Limits.ProtocolErrors) with
+	// limited. It must be fast. Nil discards them.
+	Refused func(p *rpc.Peer, l rpc.Login, reason string, limited bool)
 	// CompressAbove negotiates permessage-deflate without context takeover and
 	// compresses messages of at least that many bytes; 0 never negotiates it.
 	CompressAbove int
@@ -76,6 +81,7 @@ type Server struct {
 	log      *zap.Logger
 	peer     func(*http.Request) *rpc.Peer
 	origin   func(*http.Request) bool
+	refused  func(p *rpc.Peer, l rpc.Login, reason string, limited bool)
 	compress int
 	names    names
 	wheel    wheel
@@ -105,6 +111,7 @@ func New(o Options) *Server {
 		log:      o.Logger,
 		peer:     o.Peer,
 		origin:   o.CheckOrigin,
+		refused:  o.Refused,
 		compress: o.CompressAbove,
 		sessions: make(map[*Session]struct{}),
 		users:    make(map[string][]*Session),
@@ -119,6 +126,9 @@ func New(o Options) *Server {
 	}
 	if s.origin == nil {
 		s.origin = OwnOrigin
+	}
+	if s.refused == nil {
+		s.refused = func(*rpc.Peer, rpc.Login, string, bool) {}
 	}
 	s.quick = func(string) bool { return false }
 	if q, ok := o.Handler.(QuickHandler); ok {

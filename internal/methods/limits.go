@@ -26,6 +26,7 @@ func limits(s *settings.Service) ratelimit.Config {
 		ConnectionMethod: rule(settings.LimitConnectionMethodEnabled, settings.LimitConnectionMethodRequests, settings.LimitConnectionMethodInterval),
 		REST:             rule(settings.LimitRESTEnabled, settings.LimitRESTRequests, settings.LimitRESTInterval),
 	}
+	c.Stray = ratelimit.Rule{Count: strayFactor * c.REST.Count, Window: c.REST.Window}
 	if c.ConnectionMethod.Count > 0 {
 		c.Account = ratelimit.Rule{Count: max(5, c.ConnectionMethod.Count/2), Window: c.ConnectionMethod.Window}
 	}
@@ -34,3 +35,8 @@ func limits(s *settings.Service) ratelimit.Config {
 	}
 	return c
 }
+
+// strayFactor is how many requests that no route takes stand for one that a
+// route takes: several people behind one address make mistakes, and a mistake
+// costs little.
+const strayFactor = 6

@@ -9,7 +9,7 @@ func All(d Deps, r *Router) []Group {
 		&system{deps: d},
 		&settingsMethods{settings: d.Settings, audit: d.Audit, now: d.now},
 		&mutators{accounts: d.Accounts},
-		&logins{accounts: d.Accounts, gate: door},
+		&logins{accounts: d.Accounts, gate: door, guess: r.Guess},
 		&registration{accounts: d.Accounts, gate: door},
 		&profiles{accounts: d.Accounts, gate: door, challenge: r.Challenge},
 		&tokens{accounts: d.Accounts, settings: d.Settings},

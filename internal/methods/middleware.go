@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
@@ -23,28 +22,26 @@ const maxLoggedName = 64
 
 // observe is the outermost step: one record and one count for each call,
 // whatever became of it. name is "unknown" for names that do not exist, so that
-// strangers can not invent metric labels.
+// strangers can not invent metric labels. A call that went well is a record for
+// debugging, and refusals that repeat are counted instead of told (Sampler).
 func (r *Router) observe(ctx context.Context, c *rpc.Call, name string, next step) (any, error) {
 	begin := r.deps.now()
 	asked := c.Method
 	result, err := r.recovering(ctx, c, name, next)
+	if c.Told {
+		return result, err
+	}
 	took := r.deps.now().Sub(begin)
-	if name != "unknown" && c.Method != asked {
+	if name != unknownName && c.Method != asked {
 		name = c.Method // the launcher called on
 	}
 	outcome := outcomeOf(err)
 	if m := r.deps.Metrics; m != nil {
 		m.Call(string(c.Peer.Door), name, outcome, took)
 	}
-	level := zapcore.InfoLevel
-	if outcome == "error" {
-		level = zapcore.ErrorLevel
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			level = zapcore.InfoLevel // the connection went away, nobody's fault
-		}
-	}
+	level := levelOf(ctx, outcome, err, took)
 	entry := r.deps.Logger.Check(level, "call")
-	if entry == nil {
+	if entry == nil || r.repeated(level, c, name, outcome, err) {
 		return result, err
 	}
 	fields := make([]zap.Field, 0, 10)

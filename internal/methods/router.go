@@ -37,6 +37,9 @@ type Router struct {
 	specs map[string]*Spec
 	// routes are the REST routes, for the administrator's list of protected calls.
 	routes []RouteName
+	// repeats thins out records of refused calls, guessed the audit events of
+	// wrong tokens.
+	repeats, guessed *ratelimit.Sampler
 	// policy is what the settings say about all calls; replaced as a whole.
 	policy atomic.Pointer[policy]
 }
@@ -48,6 +51,8 @@ func New(d Deps, extra ...Group) *Router {
 		d.Logger = zap.NewNop()
 	}
 	r := &Router{deps: d, specs: map[string]*Spec{}}
+	r.repeats = ratelimit.NewSampler(ratelimit.SamplerOptions{Now: d.Now})
+	r.guessed = ratelimit.NewSampler(ratelimit.SamplerOptions{Now: d.Now})
 	for _, g := range append(All(d, r), extra...) {
 		for _, s := range g.Specs() {
 			r.add(s)
@@ -140,9 +145,7 @@ func (r *Router) Quick(name string) bool {
 func (r *Router) Method(ctx context.Context, c *rpc.Call) (any, error) {
 	spec := r.specs[c.Method]
 	if spec == nil {
-		return r.observe(ctx, c, "unknown", func(context.Context, *rpc.Call) (any, error) {
-			return nil, NotFound(c.Method)
-		})
+		return nil, r.Stray(ctx, c, unknownName, NotFound(c.Method))
 	}
 	return r.observe(ctx, c, spec.Name, func(ctx context.Context, c *rpc.Call) (any, error) {
 		takeAnswer(c)
@@ -170,15 +173,16 @@ func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) 
 // Route runs one REST request in the order of Rocket.Chat's newer releases:
 // observe ► recover ► login ► permission ► limit ► parameters ► factor ►
 // handler (spec rocketchat-2fa 5.2). spec.Name is the route, verb its HTTP
-// method. params checks the parameters and may be nil; it runs before any code
-// is asked for. The verdict is for the X-RateLimit headers.
-func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, verb string, params func(*rpc.Call) error) (result any, v ratelimit.Verdict, err error) {
+// method. enter finds out who calls, params checks the parameters before any code
+// is asked for; both may be nil. What is refused before the route's limit counts
+// it is counted by a limit of its own. The verdict is for the X-RateLimit headers.
+func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, verb string, enter, params func(*rpc.Call) error) (result any, v ratelimit.Verdict, err error) {
 	v.OK = true
 	result, err = r.observe(ctx, c, spec.Name, func(ctx context.Context, c *rpc.Call) (any, error) {
-		if err := r.loadUser(ctx, c, spec); err != nil {
-			return nil, err
-		}
-		if err := permit(c, spec); err != nil {
+		if err := r.enter(ctx, c, spec, enter); err != nil {
+			if outcomeOf(err) == "refused" {
+				err = r.stray(c, spec.Name, err)
+			}
 			return nil, err
 		}
 		if c.User == nil || !permission.Has(c.User, permission.BypassRateLimit) {
@@ -202,6 +206,19 @@ func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, verb string
 		return spec.Do(ctx, c)
 	})
 	return result, v, err
+}
+
+// enter finds out who calls and whether they may.
+func (r *Router) enter(ctx context.Context, c *rpc.Call, spec *Spec, find func(*rpc.Call) error) error {
+	if find != nil {
+		if err := find(c); err != nil {
+			return err
+		}
+	}
+	if err := r.loadUser(ctx, c, spec); err != nil {
+		return err
+	}
+	return permit(c, spec)
 }
 
 // limit counts the call.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -68,7 +69,7 @@ func probed(t *testing.T, f func(t *testing.T, w *world)) {
 func TestUnknownMethod(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
 		c := w.connect()
-		for range 30 { // not limited: unknown names come before the limit
+		for range 8 { // all names are limited as one, four times as widely as a method
 			for _, name := range []string{"nope", "__proto__", "constructor", "toString", "hasOwnProperty"} {
 				_, fail := c.call(name)
 				if fail.code() != "404" || fail.Message != "Method '"+name+"' not found [404]" {
@@ -76,10 +77,27 @@ func TestUnknownMethod(t *testing.T) {
 				}
 			}
 		}
-		if n := w.metrics.of("unknown refused"); n != 150 {
-			t.Errorf("%d calls counted as unknown, want 150", n)
+		for range 110 {
+			if _, fail := c.call("nope"); fail.code() != "too-many-requests" {
+				t.Fatalf("%+v", fail)
+			}
 		}
-		if _, fail := c.call(strings.Repeat("x", 10_000)); fail.code() != "404" {
+		if n, limited := w.metrics.of("unknown refused"), w.metrics.of("unknown limited"); n != 40 || limited != 110 {
+			t.Errorf("%d and %d calls counted as unknown, want 40 and 110", n, limited)
+		}
+		if n := w.logs.FilterMessage("call").Len(); n != 10 {
+			t.Errorf("%d records, want the first five of each outcome", n)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		told := 0
+		for _, e := range w.logs.FilterMessage("calls_repeated").All() {
+			told += int(e.ContextMap()["count"].(int64))
+		}
+		if told != 140 {
+			t.Errorf("the summary tells of %d calls, want 140", told)
+		}
+		if _, fail := w.connect().call(strings.Repeat("x", 10_000)); fail.code() != "404" {
 			t.Errorf("%+v", fail)
 		}
 		for _, e := range w.logs.FilterMessage("call").All() {
@@ -125,7 +143,7 @@ func TestPanic(t *testing.T) {
 			t.Errorf("%d panics counted", w.metrics.panics)
 		}
 		logged := w.logs.FilterMessage("call").FilterField(zap.String("method", "test:boom")).All()
-		if len(logged) != 1000 {
+		if len(logged) != 5 { // the others are counted, and told as a number
 			t.Fatalf("%d records for 1000 calls", len(logged))
 		}
 		m := logged[0].ContextMap()
@@ -527,7 +545,7 @@ func TestRoute(t *testing.T) {
 			Do:   func(context.Context, *rpc.Call) (any, error) { return "done", nil },
 		}
 		run := func(l rpc.Login, p *rpc.Peer, bad bool) (ratelimit.Verdict, error) {
-			_, v, err := w.router.Route(t.Context(), &rpc.Call{Method: "test.route", Peer: p, Login: l}, &spec, "POST", func(*rpc.Call) error {
+			_, v, err := w.router.Route(t.Context(), &rpc.Call{Method: "test.route", Peer: p, Login: l}, &spec, "POST", nil, func(*rpc.Call) error {
 				if bad {
 					return fault.New("invalid-params", "bad")
 				}

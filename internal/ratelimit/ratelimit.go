@@ -47,6 +47,13 @@ type Kind byte
 const (
 	Method       Kind = 'm'
 	Subscription Kind = 's'
+	// Unknown is a method or publication that does not exist. All its names are
+	// counted as one, four times as widely as a method: clients of another server
+	// ask for a dozen at their start.
+	Unknown Kind = 'x'
+	// Refused is a request that was refused before a rule of its own counted it:
+	// an unknown path, a wrong verb, no valid login. Only the address counts.
+	Refused Kind = 'f'
 )
 
 // Event is one call to be counted.
@@ -72,6 +79,9 @@ type Config struct {
 	Account, Register Rule
 	// REST is the rule of routes that name none.
 	REST Rule
+	// Stray is the rule of requests that are refused before another one counts
+	// them, by address and name (Kind Refused).
+	Stray Rule
 }
 
 // Defaults are the limits of a server nobody configured.
@@ -81,11 +91,12 @@ func Defaults() Config {
 		IP: Rule{120_000, minute}, User: Rule{1200, minute}, Connection: Rule{600, minute},
 		UserMethod: Rule{20, ten}, ConnectionMethod: Rule{10, ten},
 		Account: Rule{5, ten}, Register: Rule{1, minute}, REST: Rule{10, minute},
+		Stray: Rule{60, minute},
 	}
 }
 
-// streamFactor widens the by-method rules for subscriptions to streams: a
-// client opens a dozen of them at once.
+// streamFactor widens the by-method rules for subscriptions to streams and for
+// unknown names: a client opens or asks for a dozen of them at once.
 const streamFactor = 4
 
 // Limiter counts. It is safe for concurrent use.
@@ -155,10 +166,14 @@ func (l *Limiter) Allow(e Event) error {
 	if e.Conn != "" {
 		hit(c.Connection, 'c', e.Conn)
 	}
+	if e.Kind == Refused {
+		hit(c.Stray, byte(e.Kind), AddressKey(e.Address), e.Name)
+		return verdict(wait)
+	}
 	switch e.Class {
 	case Default:
 		user, conn := c.UserMethod, c.ConnectionMethod
-		if e.Kind == Subscription && strings.HasPrefix(e.Name, "stream-") {
+		if e.Kind == Unknown || e.Kind == Subscription && strings.HasPrefix(e.Name, "stream-") {
 			user, conn = user.times(streamFactor), conn.times(streamFactor)
 		}
 		if e.UserID != "" {
@@ -176,6 +191,11 @@ func (l *Limiter) Allow(e Event) error {
 		hit(c.Account, 'a', e.Conn, e.Name)
 	case Wide:
 	}
+	return verdict(wait)
+}
+
+// verdict refuses when there is something to wait for, in milliseconds.
+func verdict(wait int64) error {
 	if wait > 0 {
 		return TooMany(time.Duration(wait) * time.Millisecond)
 	}

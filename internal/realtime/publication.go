@@ -102,6 +102,10 @@ type Methods interface {
 	Method(ctx context.Context, c *rpc.Call) (any, error)
 	Quick(name string) bool
 	Admit(ctx context.Context, l rpc.Login, name, event string) error
+	// Observe makes the record and the count of a subscription, Stray those of one
+	// to a name that does not exist, with its limit.
+	Observe(ctx context.Context, c *rpc.Call, name string, run func(context.Context) error) error
+	Stray(ctx context.Context, c *rpc.Call, name string, err error) error
 }
 
 // Handler joins the router and the hub into what the engine serves.
@@ -127,11 +131,26 @@ func NotFound(name string) *fault.Error {
 // Subscribe implements ddp.Handler: unknown name, then limit, then login, as
 // Meteor does (spec meteor-ddp A11). A re-run is not counted: the client did
 // not ask for it.
+//
+// Every subscription a client asks for leaves one record and one count, as a call
+// does; so an error that is nobody's business outside was logged here.
 func (d *handler) Subscribe(ctx context.Context, s *ddp.Subscription) error {
 	p := d.hub.publications[s.Name()]
-	if p == nil {
-		return NotFound(s.Name())
+	if s.Rerun() && p != nil {
+		return d.subscribe(ctx, s, p)
 	}
+	c := &rpc.Call{Method: "sub " + s.Name(), Peer: s.Session().Peer(), Login: s.Login()}
+	if p == nil {
+		return d.Stray(ctx, c, "sub unknown", NotFound(s.Name()))
+	}
+	err := d.Observe(ctx, c, "sub "+p.Name, func(ctx context.Context) error { return d.subscribe(ctx, s, p) })
+	if _, safe := fault.From(err); err != nil && !safe {
+		return fault.Internal
+	}
+	return err
+}
+
+func (d *handler) subscribe(ctx context.Context, s *ddp.Subscription, p *Publication) error {
 	l := s.Login()
 	if lim := d.hub.opts.Limiter; lim != nil && !s.Rerun() {
 		peer := s.Session().Peer()

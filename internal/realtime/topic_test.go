@@ -28,6 +28,10 @@ func (open) Method(_ context.Context, c *rpc.Call) (any, error) {
 }
 func (open) Quick(string) bool                                      { return false }
 func (open) Admit(context.Context, rpc.Login, string, string) error { return nil }
+func (open) Observe(ctx context.Context, _ *rpc.Call, _ string, run func(context.Context) error) error {
+	return run(ctx)
+}
+func (open) Stray(_ context.Context, _ *rpc.Call, _ string, err error) error { return err }
 
 // audience is a server with n connections that are subscribed to stream-test/e.
 type audience struct {

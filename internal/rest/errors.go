@@ -23,6 +23,7 @@ var (
 // Refusals of the door itself.
 var (
 	errLoginNeeded = errors.New("no valid login")
+	errBadQuery    = fault.New("error-invalid-params", "The query string is malformed")
 	errForbidden   = fault.New("error-unauthorized", "User does not have the permissions required for this action")
 	errNotFound    = fault.New("error-not-found", "There is no such endpoint")
 	errWrongVerb   = fault.New("error-method-not-allowed", "This endpoint does not take that HTTP method")
@@ -40,10 +41,9 @@ type answer struct {
 }
 
 // refusal renders err in the general shape: 400 with errorType, 403, 429 or 500.
-// internal tells that err has to be logged.
-func refusal(err error) (a answer, internal bool) {
+func refusal(err error) answer {
 	if errors.Is(err, errLoginNeeded) {
-		return answer{status: http.StatusUnauthorized, body: []byte(loginNeeded)}, false
+		return answer{status: http.StatusUnauthorized, body: []byte(loginNeeded)}
 	}
 	f, safe := fault.From(err)
 	status := http.StatusBadRequest
@@ -51,7 +51,7 @@ func refusal(err error) (a answer, internal bool) {
 	case !safe:
 		status = http.StatusInternalServerError
 	case f.Code == "too-many-requests", f.Code == "error-too-many-requests":
-		return tooMany(f), false
+		return tooMany(f)
 	case f.Code == "error-unauthorized":
 		status = http.StatusForbidden
 	case f == errNotFound:
@@ -65,7 +65,7 @@ func refusal(err error) (a answer, internal bool) {
 	body = append(body, `,"errorType":`...)
 	body = ejson.AppendString(body, f.ID())
 	body = appendDetails(body, f)
-	return answer{status: status, body: append(body, '}')}, !safe
+	return answer{status: status, body: append(body, '}')}
 }
 
 // tooMany renders the limiter's refusal the REST way (spec rocketchat-2fa 5.5).
@@ -89,7 +89,7 @@ func tooMany(f *fault.Error) answer {
 // loginRefusal renders a refusal of POST login: 401 with the code in error and
 // no errorType (spec rocketchat-2fa 5.6). A masked failure reads Unauthorized.
 // Too many requests is no answer to a login and rendered as everywhere.
-func loginRefusal(err error) (a answer, internal bool) {
+func loginRefusal(err error) answer {
 	f, safe := fault.From(err)
 	if !safe || f.Code == "too-many-requests" || f.Code == "error-too-many-requests" {
 		return refusal(err)
@@ -105,7 +105,7 @@ func loginRefusal(err error) (a answer, internal bool) {
 	body = append(body, `,"message":`...)
 	body = ejson.AppendString(body, message)
 	body = appendDetails(body, f)
-	return answer{status: http.StatusUnauthorized, body: append(body, '}')}, false
+	return answer{status: http.StatusUnauthorized, body: append(body, '}')}
 }
 
 func appendDetails(body []byte, f *fault.Error) []byte {

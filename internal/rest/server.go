@@ -128,8 +128,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, prefix):
 		s.api(w, r, strings.TrimSuffix(path[len(prefix):], "/"))
 	default:
-		s.refuse(w, errNotFound)
+		s.stray(w, r, errNotFound)
 	}
+}
+
+// stray refuses a request that no route takes; it is counted, limited and
+// recorded like any other call.
+func (s *Server) stray(w http.ResponseWriter, r *http.Request, err error) {
+	call := &rpc.Call{Method: r.Method + " " + r.URL.Path, Peer: s.o.Peer(r)}
+	s.refuse(w, s.o.Router.Stray(r.Context(), call, "unknown", err))
 }
 
 // docs serves the page that draws the document, from files in the binary.
@@ -138,7 +145,7 @@ func (s *Server) docs(w http.ResponseWriter, r *http.Request) {
 	types := map[string]string{"": "docs.html", "/docs.css": "docs.css", "/docs.js": "docs.js"}
 	file, ok := types[name]
 	if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {
-		s.refuse(w, errNotFound)
+		s.stray(w, r, errNotFound)
 		return
 	}
 	w.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'")
@@ -177,7 +184,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, path string) {
 		if errors.Is(err, errWrongVerb) {
 			w.Header().Set("Allow", strings.Join(s.verbs(path), ", "))
 		}
-		s.refuse(w, err)
+		s.stray(w, r, err)
 		return
 	}
 	s.serve(w, r, rt, named)
@@ -219,70 +226,64 @@ func (s *Server) verbs(path string) []string {
 	return out
 }
 
-// serve runs one request: body, login, then the router's order of checks.
+// serve runs one request: everything that can be refused runs inside the router,
+// which makes the one record and count of the call.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named map[string]string) {
-	peer := s.o.Peer(r)
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		s.refuse(w, fault.New("error-invalid-params", "The query string is malformed"))
-		return
-	}
-	call := &rpc.Call{Method: rt.Path, Peer: peer, Session: &session{}}
-	req := &Request{Call: call, HTTP: r, Path: named, Query: q}
-	if rt.Auth != NoLogin {
-		if call.Login, err = s.authenticate(r); err != nil {
-			s.finish(w, rt, req, ratelimit.Verdict{OK: true}, nil, err, true)
-			return
+	call := &rpc.Call{Method: rt.Path, Peer: s.o.Peer(r), Session: &session{}}
+	req := &Request{Call: call, HTTP: r, Path: named}
+	enter := func(c *rpc.Call) (err error) {
+		if req.Query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+			return errBadQuery
 		}
+		if rt.Auth != NoLogin {
+			c.Login, err = s.authenticate(c.Peer, r)
+		}
+		return err
 	}
-	if rt.Auth == LoginRequired && call.Login.UserID == "" {
-		s.finish(w, rt, req, ratelimit.Verdict{OK: true}, nil, errLoginNeeded, false)
-		return
-	}
-	var bodyErr error
-	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
-		req.body, bodyErr = readBody(r, call.Login.UserID != "")
+	params := func(c *rpc.Call) (err error) {
+		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
+			if req.body, err = readBody(r, c.Login.UserID != ""); err != nil {
+				return err
+			}
+		}
+		return rt.check(req)
 	}
 	spec := rt.spec
 	spec.Do = func(ctx context.Context, c *rpc.Call) (any, error) { return rt.Do(ctx, req) }
 	if rt.Raise != nil {
 		spec.Raise = func(*rpc.Call) twofactor.Policy { return rt.Raise(req) }
 	}
-	result, verdict, err := s.o.Router.Route(r.Context(), call, &spec, r.Method, func(*rpc.Call) error {
-		if bodyErr != nil {
-			return bodyErr
-		}
-		return rt.check(req)
-	})
-	s.finish(w, rt, req, verdict, result, err, false)
+	result, verdict, err := s.o.Router.Route(r.Context(), call, &spec, r.Method, enter, params)
+	s.finish(w, rt, req, verdict, result, err)
 }
 
 // authenticate takes the two headers. Anything but a living token of exactly
-// that user is nobody; only a store that cannot answer is an error. A header
-// that stands there twice is nobody's: a proxy may have looked at the other one
-// (spec security S060).
-func (s *Server) authenticate(r *http.Request) (rpc.Login, error) {
+// that user is nobody; a store that cannot answer is an error, and so is
+// guessing on. A header that stands there twice is nobody's: a proxy may have
+// looked at the other one (spec security S060).
+func (s *Server) authenticate(p *rpc.Peer, r *http.Request) (login rpc.Login, err error) {
 	id, token := r.Header.Get("X-User-Id"), r.Header.Get("X-Auth-Token")
-	if id == "" || token == "" || len(id) > 256 || len(token) > 256 ||
-		len(r.Header.Values("X-User-Id")) > 1 || len(r.Header.Values("X-Auth-Token")) > 1 {
+	if id == "" && token == "" {
 		return rpc.Login{}, nil
 	}
-	_, login, err := s.o.Accounts.Header(r.Context(), id, token)
-	switch {
-	case err == nil:
-		return login, nil
-	case errors.Is(err, dberr.NotFound):
+	err = s.o.Router.Guess(p, id+"/"+token, func() error {
+		if id == "" || token == "" || len(id) > 256 || len(token) > 256 ||
+			len(r.Header.Values("X-User-Id")) > 1 || len(r.Header.Values("X-Auth-Token")) > 1 {
+			return fault.NotAuthorized
+		}
+		if _, login, err = s.o.Accounts.Header(r.Context(), id, token); errors.Is(err, dberr.NotFound) {
+			return fault.NotAuthorized
+		}
+		return err
+	})
+	if errors.Is(err, fault.NotAuthorized) {
 		return rpc.Login{}, nil
 	}
-	if _, safe := fault.From(err); safe {
-		return rpc.Login{}, nil
-	}
-	return rpc.Login{}, err
+	return login, err
 }
 
-// finish renders the outcome. The router has logged what it ran; log is set for
-// failures before it.
-func (s *Server) finish(w http.ResponseWriter, rt *Route, req *Request, v ratelimit.Verdict, result any, err error, log bool) {
+// finish renders the outcome; the router has recorded it.
+func (s *Server) finish(w http.ResponseWriter, rt *Route, req *Request, v ratelimit.Verdict, result any, err error) {
 	h := w.Header()
 	if v.Limited {
 		h.Set("X-RateLimit-Limit", strconv.Itoa(v.Limit))
@@ -303,16 +304,7 @@ func (s *Server) finish(w http.ResponseWriter, rt *Route, req *Request, v rateli
 	if rt.LoginShape {
 		render = loginRefusal
 	}
-	a, internal := render(err)
-	if internal && log {
-		s.o.Logger.Error("rest_failed", zap.String("route", rt.Path), zap.Error(err))
-	}
-	if a.wait > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64(a.wait.Seconds())+1, 10))
-	}
-	h.Set("Content-Type", "application/json")
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body)
+	s.write(w, render(err))
 }
 
 // succeed renders a result: an object gets "success": true, unless the handler
@@ -349,8 +341,12 @@ func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
 	_, _ = w.Write(out)
 }
 
-func (s *Server) refuse(w http.ResponseWriter, err error) {
-	a, _ := refusal(err)
+func (s *Server) refuse(w http.ResponseWriter, err error) { s.write(w, refusal(err)) }
+
+func (s *Server) write(w http.ResponseWriter, a answer) {
+	if a.wait > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(a.wait.Seconds())+1, 10))
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body)

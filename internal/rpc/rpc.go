@@ -27,6 +27,8 @@ const (
 	DDP    Door = "ddp"
 	SockJS Door = "sockjs"
 	REST   Door = "rest"
+	// HTTP is every other path: requests that no door takes.
+	HTTP Door = "http"
 )
 
 // Peer is what is known of the other end of a connection. It is shared by all
@@ -99,6 +101,9 @@ type Call struct {
 	HasCode      bool
 	NonString    bool
 
+	// Told is set by a call that only carries another one, which was recorded,
+	// counted and limited under its own name.
+	Told bool
 	// Checked names the second factor that was accepted for this call, if one was.
 	Checked string
 	// User is loaded by the router for calls that need a login; nil otherwise.

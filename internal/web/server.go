@@ -26,6 +26,8 @@ type Mount struct {
 	// Streams are answers that may last: no time limit once the request was
 	// read. Everything else must be written within Options.WriteTimeout.
 	Streams bool
+	// Counted handlers count, limit and record what they refuse themselves.
+	Counted bool
 	// Framed answers may stand in a frame of a page (SockJS iframe transports).
 	Framed  bool
 	Handler http.Handler
@@ -42,6 +44,11 @@ type Options struct {
 	// Notes names what somebody should look at although the server is ready; it
 	// stands in the body of /readyz. It may be nil and must not block.
 	Notes func() []string
+
+	// Refused is told of every request that was refused (a status from 400), with
+	// the path of its mount or "" where none is; health checks and Counted mounts
+	// aside. A wait above zero turns the answer into 429. Nil discards them.
+	Refused func(r *http.Request, mount string, status int) (wait time.Duration)
 
 	ReadHeaderTimeout, ReadTimeout, IdleTimeout, WriteTimeout time.Duration
 	MaxHeaderBytes                                            int
@@ -116,7 +123,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
-		http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
+		http.Error(s.watch(w, r, ""), "Method Not Allowed", http.StatusMethodNotAllowed)
 		return
 	}
 	path, ok := r.URL.Path, true
@@ -129,7 +136,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m := s.find(path)
 	if !ok || m == nil {
 		h["Content-Security-Policy"] = strict
-		http.Error(w, "Not Found", http.StatusNotFound)
+		http.Error(s.watch(w, r, ""), "Not Found", http.StatusNotFound)
 		return
 	}
 	h["Referrer-Policy"] = noReferrer
@@ -142,7 +149,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout))
 	}
+	if !m.Counted {
+		w = s.watch(w, r, m.Path)
+	}
 	m.Handler.ServeHTTP(w, stripped(r, s.opts.Prefix, path))
+}
+
+// watch tells Options.Refused of the answer if it is a refusal.
+func (s *Server) watch(w http.ResponseWriter, r *http.Request, mount string) http.ResponseWriter {
+	if s.opts.Refused == nil {
+		return w
+	}
+	return &refusing{ResponseWriter: w, tell: func(status int) time.Duration { return s.opts.Refused(r, mount, status) }}
 }
 
 // Header values that every answer shares; net/http never changes them.

@@ -1,0 +1,50 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"ddpserver/internal/fault"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
+)
+
+// refusedMessage records a message of DDP that never became a call.
+func (a *App) refusedMessage(p *rpc.Peer, l rpc.Login, reason string, limited bool) {
+	err := fault.New("malformed", reason)
+	if limited {
+		err = ratelimit.TooMany(time.Minute) // the connection was closed for it
+	}
+	c := &rpc.Call{Method: "malformed: " + reason, Peer: p, Login: l}
+	_ = a.router.Observe(context.Background(), c, "malformed", func(context.Context) error { return err })
+}
+
+// refusedRequest counts, limits and records a request that a door refused before
+// it was a call, or that no door takes. wait is how long its sender must keep
+// quiet, or 0.
+func (a *App) refusedRequest(r *http.Request, mount string, status int) (wait time.Duration) {
+	p := a.proxies.Peer(r)
+	name := mount
+	switch mount {
+	case "/sockjs":
+		p.Door = rpc.SockJS
+	case "/websocket":
+		p.Door = rpc.DDP
+	default:
+		p.Door = rpc.HTTP
+	}
+	if name == "" {
+		name = "unknown"
+	}
+	c := &rpc.Call{Method: r.Method + " " + r.URL.Path, Peer: p}
+	err := a.router.Stray(r.Context(), c, name, fault.New("http-"+strconv.Itoa(status), http.StatusText(status)))
+	if f, ok := fault.From(err); ok && f.Code == "too-many-requests" {
+		if d, ok := f.Details.(map[string]any); ok {
+			ms, _ := d["timeToReset"].(int64)
+			return max(time.Duration(ms)*time.Millisecond, time.Second)
+		}
+	}
+	return 0
+}
