@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"internal/rpc":        {"internal/fault", "internal/ejson", "internal/random", "internal/user"},
 	"internal/permission": {"internal/user"},
 	"internal/ratelimit":  {"internal/fault"},
-	"internal/settings":   {"internal/fault", "internal/feed"},
+	"internal/settings":   {"internal/fault", "internal/feed", "internal/permission"},
 	"internal/telemetry":  {"internal/secret"},
 
 	"internal/ddp":           {"internal/rpc", "internal/fault", "internal/ejson", "internal/random", "internal/netkey", "internal/budget"},

@@ -9,6 +9,7 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
 )
 
 // What is taken out is exactly the last element, and only an answer: the
@@ -124,11 +125,11 @@ func TestParsePolicy(t *testing.T) {
 			t.Errorf("%q %q: %v", c.name, c.verb, got)
 		}
 	}
-	if !p.mandatory([]string{"user", "bot"}) || p.mandatory([]string{"user"}) || p.mandatory(nil) {
+	if p.mandatory([]string{"user", "bot"}) != twofactor.ByEmail || p.mandatory([]string{"user"}) != 0 || p.mandatory(nil) != 0 {
 		t.Error("mandatory roles")
 	}
 	empty, unknown := parsePolicy(" ,\n,", "", known)
-	if empty.protects("login", "") || empty.mandatory([]string{"admin"}) || unknown != nil {
+	if empty.protects("login", "") || empty.mandatory([]string{"admin"}) != 0 || unknown != nil {
 		t.Error("an empty list protects something")
 	}
 	if all, _ := parsePolicy("*", "", known); !all.protects("anything", "") || !all.protects("route", "GET") {

@@ -10,7 +10,6 @@ import (
 
 	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
-	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -146,11 +145,11 @@ func (r *Router) loadUser(ctx context.Context, c *rpc.Call, spec *Spec) error {
 	return nil
 }
 
-// mustEnrol tells whether the account has a role that needs a second factor,
-// and no factor.
+// mustEnrol tells whether the account has a role that needs a second factor, and
+// none that is strong enough, although it can set one up.
 func (r *Router) mustEnrol(u *user.User) bool {
-	p := r.policy.Load()
-	return p.mandatory(u.Roles) && r.deps.Settings.Bool(settings.TwoFactorEnabled) && len(r.deps.TwoFactor.Available(u)) == 0
+	need := r.policy.Load().mandatory(u.Roles)
+	return need > 0 && r.deps.TwoFactor.Lacks(u, need)
 }
 
 // Admit tells whether a login may have a subscription of that name: nobody who

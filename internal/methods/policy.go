@@ -3,6 +3,9 @@ package methods
 import (
 	"slices"
 	"strings"
+
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
 )
 
 // policy is what two settings say about all calls: the administrator's list of
@@ -10,7 +13,7 @@ import (
 type policy struct {
 	exact    map[string]bool
 	prefixes []string
-	roles    []string
+	roles    []settings.Mandatory
 }
 
 // apiPrefix may stand before a REST route in the list.
@@ -23,7 +26,8 @@ var verbs = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
 // (decisions 8). unknown are entries that fit no name that known tells of; they
 // count nevertheless.
 func parsePolicy(protected, mandatory string, known func(pattern string) bool) (p *policy, unknown []string) {
-	p = &policy{exact: map[string]bool{}, roles: split(mandatory)}
+	p = &policy{exact: map[string]bool{}}
+	p.roles, _ = settings.ParseMandatory(mandatory) // what is wrong with it is told by the settings
 	for _, entry := range split(protected) {
 		entry = canonical(entry)
 		name := entry
@@ -87,12 +91,17 @@ func (p *policy) protects(name, verb string) bool {
 	return false
 }
 
-// mandatory tells whether one of the roles must have a second factor.
-func (p *policy) mandatory(roles []string) bool {
-	for _, r := range p.roles {
-		if slices.Contains(roles, r) {
-			return true
+// mandatory is the weakest second factor that will do for an account with these
+// roles, the strongest demand winning; 0 when none is demanded.
+func (p *policy) mandatory(roles []string) (need twofactor.Strength) {
+	for _, m := range p.roles {
+		switch {
+		case !slices.Contains(roles, m.Role):
+		case m.Factor == "":
+			need = max(need, twofactor.ByEmail)
+		default:
+			need = max(need, twofactor.ByTOTP)
 		}
 	}
-	return false
+	return need
 }

@@ -417,13 +417,17 @@ func TestMandatoryRoles(t *testing.T) {
 		if _, fail := c.call("test:echo"); fail != nil {
 			t.Errorf("enrolled: %s", fail.code())
 		}
+		w.set(settings.TwoFactorMandatoryRoles, "admin:totp, user")
+		if _, fail := c.call("test:echo"); fail.code() != "error-two-factor-setup-required" {
+			t.Errorf("the role demands an app: %s", fail.code())
+		}
+		w.set(settings.TwoFactorMandatoryRoles, "admin")
 		w.set(settings.TwoFactorByEmail, false)
 		if _, fail := c.call("test:echo"); fail.code() != "error-two-factor-setup-required" {
 			t.Errorf("the factor was switched off: %s", fail.code())
 		}
-		w.set(settings.TwoFactorEnabled, false)
-		if _, fail := c.call("test:echo"); fail != nil {
-			t.Errorf("second factors are switched off: %s", fail.code())
+		if err := w.settings.Check(settings.Change{ID: settings.TwoFactorEnabled, Value: false}); !errors.Is(err, settings.ErrValue) {
+			t.Errorf("switching everything off under a rule that needs it: %v", err)
 		}
 		if _, fail := c.call("logout"); fail != nil {
 			t.Errorf("%s", fail.code())

@@ -42,6 +42,9 @@ type Definition struct {
 	// Check refuses a value that has the right type; nil accepts. The text of
 	// its error is shown to the administrator.
 	Check func(value any) error
+	// CheckNew refuses a value that somebody saves or forces, and only warns of one
+	// that is stored already: its default would guard less.
+	CheckNew func(value any) error
 	// Harmless says in a sentence why a change of the setting weakens no guard.
 	// Empty, the zero value, means that it guards: a new setting is taken for a
 	// guard until somebody wrote down why it is none.
@@ -128,7 +131,7 @@ func twoFactorSettings() []Definition {
 		number(TwoFactorWrongPerHour, 10, 1, 100),
 		number(TwoFactorWrongInRow, 100, 1, 1000),
 		list(TwoFactorProtectedCalls),
-		list(TwoFactorMandatoryRoles),
+		Definition{ID: TwoFactorMandatoryRoles, Type: Text, Default: "", Lines: true, MaxLen: 16 << 10, CheckNew: mandatoryRoles},
 	)
 }
 

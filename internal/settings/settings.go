@@ -89,6 +89,8 @@ type Service struct {
 	// called with it held, so they must neither save nor refresh.
 	write     sync.Mutex
 	listeners []func([]*Setting)
+	// warned are the warnings that were given last.
+	warned []string
 }
 
 // New checks the overrides and serves the defaults; Load or Run reads the store.
@@ -235,6 +237,7 @@ func (s *Service) Run(ctx context.Context) error {
 // replace publishes a snapshot and tells listeners the difference. The caller holds write.
 func (s *Service) replace(next *snapshot) []*Setting {
 	old := s.current.Swap(next)
+	s.warn(next)
 	var changed []*Setting
 	for _, set := range next.list {
 		if set.Value != old.byID[set.ID].Value {
@@ -249,11 +252,26 @@ func (s *Service) replace(next *snapshot) []*Setting {
 	return changed
 }
 
+// warn tells an operator of values that cannot do what they say, once for each
+// state of them. The caller holds write.
+func (s *Service) warn(n *snapshot) {
+	warnings := n.warnings()
+	if !slices.Equal(warnings, s.warned) {
+		for _, w := range warnings {
+			s.opts.Warn(w, nil)
+		}
+	}
+	s.warned = warnings
+}
+
 // Check tells whether a change would be accepted, without making it. Refusals
 // are ErrUnknown, ErrNotAllowed, ErrValue and fault.MatchFailed.
 func (s *Service) Check(c Change) error {
-	_, err := s.check(c)
-	return err
+	v, err := s.check(c)
+	if err != nil {
+		return err
+	}
+	return lockout(s.current.Load(), map[string]any{c.ID: v})
 }
 
 func (s *Service) check(c Change) (any, error) {
@@ -266,7 +284,7 @@ func (s *Service) check(c Change) (any, error) {
 	case set.Secret && c.Value == Masked:
 		return set.Value, nil // a form sent back as it was shown
 	}
-	v, err := set.check(c.Value)
+	v, err := set.checkNew(c.Value)
 	switch {
 	case err == errType:
 		return nil, fault.MatchFailed.Because(fmt.Errorf("setting %s: %w", c.ID, err))
@@ -303,7 +321,7 @@ func (s *Service) Save(ctx context.Context, changes []Change) ([]*Setting, error
 func (s *Service) save(ctx context.Context, changes []Change) ([]*Setting, error) {
 	now := stamp(s.opts.Now())
 	old := s.current.Load()
-	seen := make(map[string]bool, len(changes))
+	seen, values := make(map[string]bool, len(changes)), make(map[string]any, len(changes))
 	next := &snapshot{byID: make(map[string]*Setting, len(old.byID)), list: slices.Clone(old.list)}
 	var batch []Stored
 	for _, c := range changes {
@@ -315,12 +333,16 @@ func (s *Service) save(ctx context.Context, changes []Change) ([]*Setting, error
 		if err != nil {
 			return nil, err
 		}
+		values[c.ID] = v
 		if was := old.byID[c.ID]; v != was.Value {
 			set := *was
 			set.Value, set.UpdatedAt, set.Stored = v, now, true
 			next.byID[c.ID] = &set
 			batch = append(batch, Stored{ID: c.ID, Value: storable(v), UpdatedAt: now})
 		}
+	}
+	if err := lockout(old, values); err != nil {
+		return nil, err
 	}
 	if len(batch) == 0 {
 		return nil, nil

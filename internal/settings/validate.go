@@ -56,6 +56,15 @@ func (d *Definition) check(v any) (any, error) {
 	return out, nil
 }
 
+// checkNew is check for a value that somebody saves or forces.
+func (d *Definition) checkNew(v any) (any, error) {
+	out, err := d.check(v)
+	if err == nil && d.CheckNew != nil {
+		err = d.CheckNew(out)
+	}
+	return out, err
+}
+
 func (d *Definition) checkInt(v any) (any, error) {
 	n, ok := integer(v)
 	if !ok {
@@ -129,9 +138,9 @@ func (d *Definition) parse(s string) (any, error) {
 		if err != nil {
 			return nil, errors.New("must be a whole number")
 		}
-		return d.check(n)
+		return d.checkNew(n)
 	default:
-		return d.check(s)
+		return d.checkNew(s)
 	}
 }
 

@@ -32,6 +32,21 @@ func (s *Service) on(u *user.User) []Factor {
 	return list
 }
 
+// Lacks tells whether an account must still set up a factor of at least that
+// strength. It is false when the account has one, and when it could set none up
+// because the server offers none: who cannot comply must not be locked out.
+func (s *Service) Lacks(u *user.User, need Strength) bool {
+	if list := s.on(u); len(list) > 0 && list[0].Strength() >= need || !s.config.Bool(settings.TwoFactorEnabled) {
+		return false
+	}
+	for _, f := range s.factors {
+		if f.Strength() >= need && f.Offered(u) {
+			return true
+		}
+	}
+	return false
+}
+
 // accepted lists the factors whose answer a check of that policy takes, strongest
 // first. Fresh takes nothing weaker than the strongest that is on, and the
 // password when none is on, whatever the settings say. An empty list means that

@@ -29,8 +29,12 @@ func (f emailFactor) Tries() int {
 // Enabled needs the switches of server and account and a verified address (spec
 // rocketchat-2fa 1.5.1).
 func (f emailFactor) Enabled(u *user.User) bool {
-	return f.config.Bool(settings.TwoFactorByEmail) && u.Email2FAEnabled() && len(u.VerifiedEmails()) > 0 &&
-		(f.config.Bool(settings.TwoFactorEmailOAuth) || !isOAuth(u))
+	return f.Offered(u) && u.Email2FAEnabled() && len(u.VerifiedEmails()) > 0
+}
+
+// Offered leaves out accounts of foreign services, if the setting says so.
+func (f emailFactor) Offered(u *user.User) bool {
+	return f.config.Bool(settings.TwoFactorByEmail) && (f.config.Bool(settings.TwoFactorEmailOAuth) || !isOAuth(u))
 }
 
 // isOAuth tells accounts of a foreign service: those that hold a service which

@@ -22,6 +22,8 @@ type Factor interface {
 	Name() string
 	// Strength compares the factor with others.
 	Strength() Strength
+	// Offered tells whether the server lets the account set the factor up.
+	Offered(u *user.User) bool
 	// Enabled tells whether the account can use the factor now: it is switched
 	// on for the account and for the server.
 	Enabled(u *user.User) bool

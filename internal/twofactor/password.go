@@ -23,6 +23,9 @@ func (f passwordFactor) Enabled(u *user.User) bool {
 	return f.config.Bool(settings.TwoFactorPasswordFallback) && u.Bcrypt() != ""
 }
 
+// Offered is never asked: the password is no second factor.
+func (passwordFactor) Offered(*user.User) bool { return false }
+
 func (f passwordFactor) Verify(ctx context.Context, r Request, code string) (string, error) {
 	digest, ok := passwordDigest(code)
 	if !ok || r.User.Bcrypt() == "" {

@@ -40,9 +40,9 @@ func (totpFactor) Name() string       { return TOTP }
 func (totpFactor) Strength() Strength { return ByTOTP }
 func (totpFactor) Tries() int         { return 0 }
 
-func (f totpFactor) Enabled(u *user.User) bool {
-	return f.config.Bool(settings.TwoFactorByTOTP) && u.TOTPEnabled()
-}
+func (f totpFactor) Offered(*user.User) bool { return f.config.Bool(settings.TwoFactorByTOTP) }
+
+func (f totpFactor) Enabled(u *user.User) bool { return f.Offered(u) && u.TOTPEnabled() }
 
 // Verify takes exactly eight characters for a backup code and everything else
 // for a code of the app (spec rocketchat-2fa 1.6.3).

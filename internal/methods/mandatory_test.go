@@ -1,0 +1,94 @@
+package methods_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// store writes settings as other tools, other releases and older databases do:
+// without anybody checking them.
+func (w *world) storeSettings(values map[string]any) {
+	w.t.Helper()
+	var batch []settings.Stored
+	for id, v := range values {
+		batch = append(batch, settings.Stored{ID: id, Value: v, UpdatedAt: time.Now()})
+	}
+	if err := w.store.SaveSettings(w.t.Context(), batch); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.settings.Refresh(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// enableApp gives an account an authenticator whose secret nobody knows, and
+// leaves its sessions.
+func (w *world) enableApp(id string) {
+	w.t.Helper()
+	if err := w.store.SetPendingTOTP(w.t.Context(), id, "sealed", time.Now()); err != nil {
+		w.t.Fatal(err)
+	}
+	u, err := w.store.UserByID(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	keep := u.Services.Resume.LoginTokens[0].HashedToken
+	if _, err := w.store.EnableTOTP(w.t.Context(), id, "sealed", user.TOTP{Enabled: true, Secret: "sealed"}, keep, time.Now()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// A10: rules × switches of the server × factors of the account: only who has
+// none that is strong enough and can set one up is kept out. Where the server
+// offers nothing that would do, the rule is not enforced: nobody could get out.
+func TestA10MandatoryMatrix(t *testing.T) {
+	probed(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		type account struct{ app, mail bool }
+		accounts := map[account]*client{}
+		for n, a := range []account{{}, {app: true}, {mail: true}, {true, true}} {
+			name := fmt.Sprint("u", n)
+			u := w.user(name, "verified", "role=admin")
+			accounts[a] = w.as(name)
+			if a.mail {
+				if _, fail := accounts[a].call("2fa:enable-email"); fail != nil {
+					t.Fatal(fail.code())
+				}
+			}
+			if a.app {
+				w.enableApp(u.ID)
+			}
+		}
+		cells := 0
+		for n := range 8 {
+			on, app, mail := n&1 > 0, n&2 > 0, n&4 > 0
+			for _, rule := range []string{"", "user", "admin", "admin:totp", "bot, admin:totp, admin", "Admin"} {
+				w.storeSettings(map[string]any{settings.TwoFactorEnabled: on, settings.TwoFactorByTOTP: app, settings.TwoFactorByEmail: mail, settings.TwoFactorMandatoryRoles: rule})
+				for a, c := range accounts {
+					cells++
+					var kept bool
+					switch rule {
+					case "admin":
+						kept = on && (app || mail) && !(a.app && app) && !(a.mail && mail)
+					case "admin:totp", "bot, admin:totp, admin":
+						kept = on && app && !a.app
+					}
+					want := ""
+					if kept {
+						want = "error-two-factor-setup-required"
+					}
+					if _, fail := c.call("test:echo"); fail.code() != want {
+						t.Errorf("on %v app %v mail %v, rule %q, %+v: %q, want %q", on, app, mail, rule, a, fail.code(), want)
+					}
+				}
+			}
+		}
+		if cells != 8*6*4 {
+			t.Errorf("%d cells", cells)
+		}
+	})
+}

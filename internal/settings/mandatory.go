@@ -1,0 +1,142 @@
+package settings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ddpserver/internal/permission"
+)
+
+// Mandatory is one entry of TwoFactorMandatoryRoles: users of the role must have
+// a second factor.
+type Mandatory struct {
+	Role string
+	// Factor is the weakest factor that will do, "totp"; empty for any.
+	Factor string
+}
+
+// MandatoryTOTP demands the authenticator app, or what is stronger.
+const MandatoryTOTP = "totp"
+
+// String writes the entry as the setting has it.
+func (m Mandatory) String() string {
+	if m.Factor == "" {
+		return m.Role
+	}
+	return m.Role + ":" + m.Factor
+}
+
+// ParseMandatory reads "role" and "role:totp", separated by commas or line breaks.
+// The error names what fits no role of the server and no factor; such entries are
+// in the list all the same, and demand the most where the factor is not known.
+func ParseMandatory(text string) (list []Mandatory, err error) {
+	var roles []string
+	for _, r := range permission.Roles() {
+		if r.Scope == "Users" {
+			roles = append(roles, r.ID)
+		}
+	}
+	for _, entry := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+		if strings.TrimSpace(entry) == "" {
+			continue
+		}
+		role, factor, demanding := strings.Cut(entry, ":")
+		m := Mandatory{Role: strings.TrimSpace(role), Factor: strings.TrimSpace(factor)}
+		switch {
+		case err != nil: // one is enough to tell
+		case !slices.Contains(roles, m.Role):
+			err = fmt.Errorf("there is no role %q; the roles are %s", m.Role, strings.Join(roles, ", "))
+		case demanding && m.Factor != MandatoryTOTP:
+			err = fmt.Errorf("%q demands a factor that does not exist; write %s, or %s:%s for an authenticator app", m, m.Role, m.Role, MandatoryTOTP)
+		}
+		if demanding {
+			m.Factor = MandatoryTOTP
+		}
+		list = append(list, m)
+	}
+	return list, err
+}
+
+// mandatoryRoles is CheckNew of TwoFactorMandatoryRoles.
+func mandatoryRoles(v any) error {
+	_, err := ParseMandatory(v.(string))
+	return err
+}
+
+// deciding are the settings that decide together whether a mandatory factor can
+// be had at all.
+var deciding = []string{TwoFactorMandatoryRoles, TwoFactorEnabled, TwoFactorByTOTP, TwoFactorByEmail}
+
+// unsatisfied lists, for each entry of TwoFactorMandatoryRoles that no factor of
+// the server can satisfy, a sentence for the administrator; by the entry's text.
+// Such an entry is not enforced: it would lock its users out for good. value
+// gives the settings.
+func unsatisfied(value func(id string) any) map[string]string {
+	list, _ := ParseMandatory(value(TwoFactorMandatoryRoles).(string))
+	bad := map[string]string{}
+	for _, m := range list {
+		off := ""
+		switch {
+		case !value(TwoFactorEnabled).(bool):
+			off = TwoFactorEnabled + " is off"
+		case value(TwoFactorByTOTP).(bool):
+		case m.Factor != "":
+			off = TwoFactorByTOTP + " is off"
+		case !value(TwoFactorByEmail).(bool):
+			off = TwoFactorByTOTP + " and " + TwoFactorByEmail + " are off"
+		}
+		if off != "" {
+			bad[m.String()] = fmt.Sprintf("%q in %s needs a second factor that nobody can set up while %s: "+
+				"its users, you perhaps among them, could do nothing any more. Switch the factor on, or take the role out", m, TwoFactorMandatoryRoles, off)
+		}
+	}
+	return bad
+}
+
+// lockout refuses a change after which an entry of TwoFactorMandatoryRoles cannot
+// be satisfied that could be before, or that was not there. What is wrong already
+// does not stand in the way of other changes.
+func lockout(old *snapshot, changed map[string]any) error {
+	if !slices.ContainsFunc(deciding, func(id string) bool { _, ok := changed[id]; return ok && old.byID[id] != nil }) {
+		return nil
+	}
+	if slices.ContainsFunc(deciding, func(id string) bool { return old.byID[id] == nil }) {
+		return nil // a test's table
+	}
+	was := unsatisfied(func(id string) any { return old.byID[id].Value })
+	now := unsatisfied(func(id string) any {
+		if v, ok := changed[id]; ok {
+			return v
+		}
+		return old.byID[id].Value
+	})
+	for _, entry := range sortedKeys(now) {
+		if _, known := was[entry]; !known {
+			for _, id := range deciding {
+				if v, ok := changed[id]; ok && v != old.byID[id].Value {
+					return ErrValue.With(map[string]any{"setting": id, "reason": now[entry]})
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// warnings are the sentences an operator should read about values that are in
+// force: they may come from another release, the environment or other tools.
+func (n *snapshot) warnings() []string {
+	if slices.ContainsFunc(deciding, func(id string) bool { return n.byID[id] == nil }) {
+		return nil
+	}
+	value := func(id string) any { return n.byID[id].Value }
+	var out []string
+	if _, err := ParseMandatory(value(TwoFactorMandatoryRoles).(string)); err != nil {
+		out = append(out, TwoFactorMandatoryRoles+": "+err.Error())
+	}
+	bad := unsatisfied(value)
+	for _, entry := range sortedKeys(bad) {
+		out = append(out, "not enforced: "+bad[entry])
+	}
+	return out
+}
