@@ -16,6 +16,7 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/secret"
 	"ddpserver/internal/user"
 )
 
@@ -34,6 +35,9 @@ type Options struct {
 	Mailer   Mailer
 	Feed     feed.Publisher
 	Audit    audit.Recorder
+	// Key makes the digests under which names and addresses are counted; nil means
+	// one that nobody else has, whose counts end with the process.
+	Key *secret.Key
 	// RootURL stands in front of the links in mails, without a slash at the end.
 	RootURL string
 	// Logger gets what no caller waits for; nil means none.
@@ -58,8 +62,10 @@ type Service struct {
 	log      *zap.Logger
 	now      func() time.Time
 
+	key    *secret.Key
 	hasher *hasher
-	blocks *blocks
+	open   open
+	noted  notes
 	// mails counts what may be mailed to whom in an hour.
 	mails *ratelimit.Limiter
 
@@ -87,6 +93,13 @@ func New(o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Key == nil {
+		key, err := secret.NewKey(secret.Generate())
+		if err != nil {
+			return nil, fmt.Errorf("accounts: %w", err)
+		}
+		o.Key = key
+	}
 	h, err := newHasher(o.BcryptCost)
 	if err != nil {
 		return nil, fmt.Errorf("accounts: %w", err)
@@ -94,7 +107,8 @@ func New(o Options) (*Service, error) {
 	return &Service{
 		store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
 		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
-		hasher: h, blocks: newBlocks(), mails: ratelimit.New(ratelimit.Options{Now: o.Now}), jobs: make(chan struct{}, backgroundJobs),
+		key: o.Key, hasher: h, open: open{ids: make(map[string]bool)}, noted: notes{last: newLRU[time.Time](maxTracked)},
+		mails: ratelimit.New(ratelimit.Options{Now: o.Now}), jobs: make(chan struct{}, backgroundJobs),
 	}, nil
 }
 

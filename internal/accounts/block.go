@@ -3,188 +3,257 @@ package accounts
 import (
 	"container/list"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
 )
 
-// blocks counts wrong passwords of the last minutes, for an account and for a
-// network address, and remembers the addresses from which an account was
-// used. It lives in memory and is bounded; a restart forgets it.
-//
-// An account's wrong passwords from addresses it was never used from share one
-// budget; each address it was used from has its own. So a stranger who guesses
-// without end keeps other strangers out, not the owner (S032).
-type blocks struct {
-	mu    sync.Mutex
-	tries *lru[[]time.Time]
-	known *lru[time.Time]
-	// running counts the tries that are being compared; the hashing gate bounds
-	// them. ended is closed, and replaced, whenever one of them ends.
-	running map[string]int
-	ended   chan struct{}
-}
+// A password is counted in the store before it is compared, so that neither a
+// crash, a restart nor another node gives a guess for nothing, and taken back
+// when it was right. What counts is the account, and who guesses: an account's
+// wrong passwords from addresses it was never used from share one budget and one
+// row; its sessions and each address it was used from have their own. So a
+// stranger who guesses without end keeps other strangers out, not the owner (S032).
 
 const (
-	// maxTracked bounds each of the two tables of blocks. The oldest entries go
-	// first; the hashing gate makes it slow work to push others out.
-	maxTracked = 100_000
-	// knownFor is how long an address stays known after the account was used from it.
-	knownFor = 30 * 24 * time.Hour
+	// knownFor is how long an address stays known after a login from it.
+	knownFor = 60 * 24 * time.Hour
+	// maxSources bounds the known addresses of an account; the one unused for
+	// longest goes first.
+	maxSources = 10
+	// keepUnknown is how long a row of wrong passwords for a name that nobody has
+	// is kept: long enough that waiting does not tell such names from others.
+	keepUnknown = 7 * 24 * time.Hour
+	// sourceAfresh is how old the note of a login may be before it is written anew.
+	sourceAfresh = 24 * time.Hour
 )
 
-func newBlocks() *blocks {
-	return &blocks{
-		tries: newLRU[[]time.Time](maxTracked), known: newLRU[time.Time](maxTracked),
-		running: map[string]int{}, ended: make(chan struct{}),
-	}
-}
-
-// attempt is one try that has a place in its budgets until it ends.
+// attempt is one password that is counted until it ends.
 type attempt struct {
-	b    *blocks
-	keys []string
-	now  func() time.Time
+	id   string
+	list []Budget
+	who  claimant
+	// password is the budget of the account, whatever is blocked.
+	password Budget
 }
 
-// maxBlockWait bounds how long a try waits for the outcome of those before it.
-const maxBlockWait = time.Second
-
-// budget is one count that a try must fit in.
-type budget struct {
-	key    string
-	window time.Duration
-	most   int
-	err    error
-}
-
-// begin takes a place in the budgets of a try before anything is compared, so
-// that parallel ones cannot outrun the count, or refuses because a budget is
-// used up. Where only tries that are still being compared stand in the way, it
-// waits for them: right ones give their places back, and many logins at once
-// with the right password are no reason to block anybody. account is the user
-// id, or what was typed when nobody has it; both are treated alike.
-func (s *Service) begin(ctx context.Context, account, address string) (*attempt, error) {
-	a := &attempt{b: s.blocks, now: s.now}
-	if !s.set.Bool(settings.BlockLogins) || containsFold(s.listed(settings.BlockLoginsExempted), address) {
+// begin finds out in which budgets the password of a caller must fit, and
+// refuses when one is full already, before the caller takes a place in the
+// queue. account is the user id, or what was typed when nobody has it; both are
+// treated alike.
+func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account string, session bool) (*attempt, error) {
+	network := ratelimit.AddressKey(p.Address)
+	a := &attempt{id: random.ID(), who: claimant{address: network, account: account}}
+	b := Budget{
+		Key: TriesKey(account), Most: s.set.Int(settings.BlockLoginsUserTries), Window: s.minutes(settings.BlockLoginsUserTime),
+		InRow: s.set.Int(settings.BlockLoginsInRow),
+	}
+	if u == nil {
+		b.Key, b.Keep = "name/"+s.key.Digest("login name", account), keepUnknown
+	} else if stored := u.Bcrypt(); stored != "" {
+		b.Epoch = s.key.Digest("login epoch", stored)[:epochLength]
+	}
+	seen, err := s.store.Tries(ctx, b.Key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the counters of passwords: %w", err)
+	}
+	digest := s.sourceDigest(account, network)
+	switch {
+	case network != "" && seen.Knows(digest, s.time().Add(-knownFor)):
+		b.Source, a.who.known = digest, true
+	case session:
+		b.Source, a.who.known = Sessions, true
+	}
+	a.password = b
+	if !s.set.Bool(settings.BlockLogins) || containsFold(s.listed(settings.BlockLoginsExempted), p.Address) {
 		return a, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxBlockWait)
-	defer cancel()
-	for {
-		ended, err := s.blocks.enter(a, s.budgets(account, ratelimit.AddressKey(address)), s.now())
-		if ended == nil {
-			return a, err
-		}
-		select {
-		case <-ended:
-		case <-ctx.Done():
-			return nil, ratelimit.TooMany(maxBlockWait)
-		}
-	}
-}
-
-// budgets are the counts that a try for that account from that network falls under.
-func (s *Service) budgets(account, network string) []budget {
-	var out []budget
 	if s.set.Bool(settings.BlockLoginsByAddress) && network != "" {
-		out = append(out, budget{"address/" + network, s.minutes(settings.BlockLoginsAddressTime), s.set.Int(settings.BlockLoginsAddressTries), ErrBlockedAddress})
+		window := s.minutes(settings.BlockLoginsAddressTime)
+		a.list = append(a.list, Budget{
+			Key: "address/" + s.key.Digest("login address", network), Most: s.set.Int(settings.BlockLoginsAddressTries), Window: window, Keep: window,
+		})
 	}
 	if s.set.Bool(settings.BlockLoginsByUser) {
-		key := "user/" + account
-		if s.blocks.knows(account, network, s.now()) {
-			key += "/" + network
-		}
-		out = append(out, budget{key, s.minutes(settings.BlockLoginsUserTime), s.set.Int(settings.BlockLoginsUserTries), ErrBlockedUser})
+		a.list = append(a.list, b)
 	}
-	return out
+	return a, s.blocked(ctx, a, true)
 }
 
-// enter takes a place in every budget or in none. When tries that are being
-// compared are in the way, ended is closed once one of them ends.
-func (b *blocks) enter(a *attempt, list []budget, now time.Time) (ended <-chan struct{}, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, x := range list {
-		if b.full(x.key, now, x.window, x.most) {
-			return nil, x.err
+// epochLength is how much of a digest names a password: enough that two differ.
+const epochLength = 16
+
+// blocked words why a password may not be compared; nil when it may. With
+// settled, passwords that this node is comparing are left out: they may be right,
+// and the caller has still to wait for them.
+func (s *Service) blocked(ctx context.Context, a *attempt, settled bool) error {
+	for _, b := range a.list {
+		t, err := s.store.Tries(ctx, b.Key)
+		if settled {
+			s.open.leaveOut(&t)
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("reading the counters of passwords: %w", err)
+		case !t.Full(b, s.time()):
+		case b.Key != a.password.Key:
+			return ErrBlockedAddress
+		case t.Stopped(b):
+			return ErrStoppedUser
+		default:
+			return ErrBlockedUser
 		}
 	}
-	for _, x := range list {
-		wrong, _ := b.tries.get(x.key)
-		if len(wrong)+b.running[x.key] >= x.most {
-			return b.ended, nil
-		}
-	}
-	for _, x := range list {
-		b.running[x.key]++
-		a.keys = append(a.keys, x.key)
-	}
-	return nil, nil
+	return nil
 }
 
-// end gives the places back; a wrong try is counted in their stead.
-func (a *attempt) end(wrong bool) {
-	if len(a.keys) == 0 {
+// count counts the password in every budget, or refuses it.
+func (s *Service) count(ctx context.Context, a *attempt) error {
+	if len(a.list) == 0 {
+		return nil
+	}
+	s.open.add(a.id)
+	err := s.store.CountTries(ctx, a.id, s.time(), a.list)
+	if !errors.Is(err, dberr.Exhausted) {
+		if err != nil {
+			err = fmt.Errorf("counting a password: %w", err)
+		}
+		return err
+	}
+	if err := s.blocked(ctx, a, false); err != nil {
+		return err
+	}
+	return ErrBlockedUser // taken back meanwhile: refused all the same
+}
+
+// uncount takes a count back: the password was right, or was not compared. A
+// right one whose count cannot be taken back is refused by the caller: it would
+// stay counted as wrong. A caller who hangs up does not stop it.
+func (s *Service) uncount(ctx context.Context, a *attempt, right bool) error {
+	if len(a.list) == 0 {
+		return nil
+	}
+	if err := s.store.EndTries(context.WithoutCancel(ctx), a.id, a.list, right); err != nil {
+		return fmt.Errorf("taking the count of a password back: %w", err)
+	}
+	return nil
+}
+
+// Source names, for the counters of wrong answers, the network address that a
+// caller has: a digest when the account was used from it of late, after a login
+// with every factor that was asked, and else "". It is twofactor.Sources.
+func (s *Service) Source(ctx context.Context, userID, address string) (string, error) {
+	network := ratelimit.AddressKey(address)
+	if network == "" {
+		return Strangers, nil
+	}
+	t, err := s.store.Tries(ctx, TriesKey(userID))
+	if err != nil {
+		return Strangers, err
+	}
+	if digest := s.sourceDigest(userID, network); t.Knows(digest, s.time().Add(-knownFor)) {
+		return digest, nil
+	}
+	return Strangers, nil
+}
+
+// remember notes that the account was used from the address, after a whole
+// login: the password alone does not make an address known, nor does a token,
+// which somebody may have found. A token keeps a known address known. A failure
+// is none of the login: the address stays a stranger's.
+func (s *Service) remember(ctx context.Context, userID, address string, whole bool) {
+	network := ratelimit.AddressKey(address)
+	if network == "" {
 		return
 	}
-	b := a.b
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, key := range a.keys {
-		if b.running[key]--; b.running[key] == 0 {
-			delete(b.running, key)
-		}
-		if wrong {
-			list, _ := b.tries.get(key)
-			b.tries.put(key, append(list, a.now()))
-		}
+	digest, now := s.sourceDigest(userID, network), s.time()
+	if !whole && !s.noted.due(digest, now) {
+		return
 	}
-	close(b.ended)
-	b.ended = make(chan struct{})
+	ctx = context.WithoutCancel(ctx)
+	t, err := s.store.Tries(ctx, TriesKey(userID))
+	idle := t.Knows(digest, now.Add(-sourceAfresh)) || !whole && !t.Knows(digest, now.Add(-knownFor))
+	if err == nil && !idle {
+		err = s.store.AddSource(ctx, TriesKey(userID), digest, now, now.Add(-knownFor), maxSources)
+	}
+	if err != nil {
+		s.log.Warn("login_address_not_noted", zap.String("user_id", userID), zap.Error(err))
+		return
+	}
+	s.noted.done(digest, now)
 }
 
-// knows tells whether the account was used from that network of late.
-func (b *blocks) knows(account, network string, now time.Time) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	seen, ok := b.known.get(knownKey(account, network))
-	return ok && now.Sub(seen) < knownFor
+func (s *Service) sourceDigest(account, network string) string {
+	return s.key.Digest("login source", account, network)
 }
 
 func (s *Service) minutes(id string) time.Duration {
 	return time.Duration(s.set.Int(id)) * time.Minute
 }
 
-// full forgets the tries that are older than the window and tells whether the
-// budget is used up. The caller holds the lock.
-func (b *blocks) full(key string, now time.Time, window time.Duration, most int) bool {
-	list, ok := b.tries.get(key)
-	if !ok {
-		return false
-	}
-	for len(list) > 0 && now.Sub(list[0]) >= window {
-		list = list[1:]
-	}
-	b.tries.put(key, list)
-	return len(list) >= most
+// open lists the passwords that this node is comparing, by the id of their count.
+type open struct {
+	mu  sync.Mutex
+	ids map[string]bool
 }
 
-// remember notes that the account was used from the address, after a whole
-// login: the password alone does not make an address known.
-func (s *Service) remember(userID, address string) {
-	network := ratelimit.AddressKey(address)
-	if network == "" {
-		return
-	}
-	s.blocks.mu.Lock()
-	defer s.blocks.mu.Unlock()
-	s.blocks.known.put(knownKey(userID, network), s.now())
+func (o *open) add(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ids[id] = true
 }
 
-func knownKey(userID, network string) string { return userID + "\x00" + network }
+func (o *open) drop(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.ids, id)
+}
+
+// leaveOut takes the counts of these passwords out of a copy.
+func (o *open) leaveOut(t *Tries) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t.Recent = slices.DeleteFunc(t.Recent, func(c Try) bool {
+		if o.ids[c.ID] && t.InRow[Row(c.Source)] > 0 {
+			t.InRow[Row(c.Source)]--
+		}
+		return o.ids[c.ID]
+	})
+}
+
+// notes remembers which addresses this node has just looked at, so that a client
+// that resumes its session all the time does not read all the time.
+type notes struct {
+	mu   sync.Mutex
+	last *lru[time.Time]
+}
+
+func (n *notes) due(digest string, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	at, ok := n.last.get(digest)
+	return !ok || now.Sub(at) >= sourceAfresh || now.Before(at)
+}
+
+func (n *notes) done(digest string, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.last.put(digest, now)
+}
+
+// maxTracked bounds notes. The oldest entries go first.
+const maxTracked = 100_000
 
 // lru is a map that forgets the entry unused for longest when it is full.
 type lru[V any] struct {

@@ -24,6 +24,10 @@ var (
 	// ErrBlockedAddress and ErrBlockedUser answer after too many wrong passwords.
 	ErrBlockedAddress = fault.New("error-login-blocked-for-ip", "Login has been temporarily blocked For IP")
 	ErrBlockedUser    = fault.New("error-login-blocked-for-user", "Login has been temporarily blocked For User")
+	// ErrStoppedUser answers from addresses that the account was never used from,
+	// after too many wrong passwords in a row, until it has another password.
+	ErrStoppedUser = fault.New("error-login-blocked-for-user",
+		"This password is stopped after too many wrong ones in a row: set a new one with the link of “forgot password”, or ask an administrator to")
 
 	// ErrNeedNameOrEmail answers createUser without either.
 	ErrNeedNameOrEmail = fault.Num(400, "Need to set a username or email")

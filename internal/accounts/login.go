@@ -55,7 +55,7 @@ func (s *Service) lookup(ctx context.Context, sel Selector) (*user.User, error) 
 // the caller asks for a second factor and then calls IssueToken with the user
 // returned here, who carries the password hash that was matched.
 //
-// Errors: ErrCredentials (or a specific text), ErrBlockedUser,
+// Errors: ErrCredentials (or a specific text), ErrBlockedUser, ErrStoppedUser,
 // ErrBlockedAddress, too-many-requests when too many passwords are being
 // hashed, ErrEmail for an unverified account where the server insists.
 func (s *Service) Authenticate(ctx context.Context, p *rpc.Peer, sel Selector, pw Password) (*user.User, error) {
@@ -82,53 +82,63 @@ func (s *Service) Authenticate(ctx context.Context, p *rpc.Peer, sel Selector, p
 }
 
 func (s *Service) authenticate(ctx context.Context, p *rpc.Peer, u *user.User, account string, pw Password) (*user.User, error) {
-	if err := s.compare(ctx, p, u, account, pw); err != nil {
+	who, err := s.compare(ctx, p, u, account, false, pw)
+	if err != nil {
 		return nil, err
 	}
-	u = s.rehash(ctx, u, pw)
+	u = s.rehash(ctx, who, u, pw)
 	if s.set.Bool(settings.EmailVerification) && !u.HasRole("admin") && len(u.VerifiedEmails()) == 0 {
 		return nil, fault.New(ErrEmail.Code, "You need to verify your email address first")
 	}
 	return u, nil
 }
 
-// ProvePassword checks the password of an account that is logged in, against
-// the same budget of wrong passwords as a login and with the same refusals.
+// ProvePassword checks the password of an account that is logged in. Its wrong
+// ones count as those of a login do, in a budget of the account's sessions unless
+// the address is known, and are refused alike.
 func (s *Service) ProvePassword(ctx context.Context, p *rpc.Peer, u *user.User, pw Password) error {
-	return s.compare(ctx, p, u, u.ID, pw)
+	_, err := s.compare(ctx, p, u, u.ID, true, pw)
+	return err
 }
 
 // compare is the only place that compares passwords of logins. u is nil for an
-// unknown account.
-func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, account string, pw Password) error {
-	try, err := s.begin(ctx, account, p.Address)
+// unknown account; session says that the caller is logged in. The password is
+// counted first, once it is the caller's turn, and its count is taken back when
+// it was right or nothing was compared.
+func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, account string, session bool, pw Password) (claimant, error) {
+	a, err := s.begin(ctx, p, u, account, session)
 	if err != nil {
-		return err
+		return claimant{}, err
 	}
-	wrong := true
-	defer func() { try.end(wrong) }()
+	leave, err := s.hasher.gate.enter(ctx, a.who)
+	if err != nil {
+		return a.who, err
+	}
+	defer leave()
+	defer s.open.drop(a.id)
+	if err := s.count(ctx, a); err != nil {
+		return a.who, err
+	}
 	stored := ""
 	if u != nil {
 		stored = u.Bcrypt()
 	}
-	ok, err := s.hasher.matches(ctx, stored, pw)
+	ok, err := s.hasher.check(ctx, stored, pw)
 	switch {
-	case err != nil:
-		wrong = false // nothing was compared
-		return err
+	case err != nil: // nothing was compared
+		return a.who, errors.Join(err, s.uncount(ctx, a, false))
 	case ok && u.IsActive():
-		wrong = false
-		return nil
+		return a.who, s.uncount(ctx, a, true)
 	case s.set.Bool(settings.AmbiguousErrors):
-		return ErrCredentials
+		return a.who, ErrCredentials
 	case u == nil:
-		return fault.Num(403, "User not found")
+		return a.who, fault.Num(403, "User not found")
 	case stored == "":
-		return fault.Num(403, "User has no password set")
+		return a.who, fault.Num(403, "User has no password set")
 	case ok:
-		return ErrNotActivated
+		return a.who, ErrNotActivated
 	}
-	return fault.Num(403, "Incorrect password")
+	return a.who, fault.Num(403, "Incorrect password")
 }
 
 // Resume logs in with a token that was issued before: a session's, until it
@@ -145,7 +155,7 @@ func (s *Service) Resume(ctx context.Context, p *rpc.Peer, token string) (*user.
 	if err != nil {
 		return nil, Issued{}, err
 	}
-	s.remember(u.ID, p.Address)
+	s.remember(ctx, u.ID, p.Address, false)
 	return u, got, nil
 }
 

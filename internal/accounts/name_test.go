@@ -79,7 +79,7 @@ func TestS115HashingQueueIsShort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		leave, err := h.enter(t.Context())
+		leave, err := h.gate.enter(t.Context(), newAccounts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestS115HashingQueueIsShort(t *testing.T) {
 			go func() { _, err := h.hash(ctx, Password{digest: emptyDigest}); done <- err }()
 		}
 		synctest.Wait() // all of them stand in the queue
-		_, err = h.matches(t.Context(), "", Password{})
+		_, err = h.matches(t.Context(), newAccounts, "", Password{})
 		f, _ := fault.From(err)
 		details, _ := f.Details.(map[string]any)
 		if f.Code != "too-many-requests" || details["timeToReset"] != int64(2000) {
@@ -103,10 +103,10 @@ func TestS115HashingQueueIsShort(t *testing.T) {
 			}
 		}
 		leave()
-		if ok, err := h.matches(t.Context(), "", Password{}); ok || err != nil {
+		if ok, err := h.matches(t.Context(), newAccounts, "", Password{}); ok || err != nil {
 			t.Error("after the flood:", ok, err)
 		}
-		if len(h.places) != 0 || len(h.turn) != 0 {
+		if h.gate.queue() != 0 || h.gate.inside != 0 || len(h.turn) != 0 {
 			t.Error("places are not given back")
 		}
 	})

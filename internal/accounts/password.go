@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/bcrypt"
 
 	"ddpserver/internal/fault"
 	"ddpserver/internal/random"
-	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -96,17 +94,17 @@ const (
 	// maxCost bounds the work a stored hash may ask for: one hash of cost 15
 	// takes seconds, one of cost 31 days.
 	maxCost = 15
-	// hashQueue is how many may wait for the one core that hashes.
-	hashQueue = 50
 )
 
-// hasher runs bcrypt on at most one core with a short queue, so that a flood of
-// logins starves nobody who does not log in (decisions 6, S115).
+// hasher runs bcrypt on at most one core behind a short queue with fair shares,
+// so that a flood of logins starves nobody who does not log in, and no few
+// callers starve the others who do (decisions 6, S115).
 type hasher struct {
 	cost  int
 	dummy []byte
-	// places are the running hash and those that wait; turn is the one that runs.
-	places, turn chan struct{}
+	gate  *gate
+	// turn is held by the hash that runs.
+	turn chan struct{}
 	// work counts the rounds of bcrypt that were really done.
 	work atomic.Uint64
 }
@@ -118,7 +116,7 @@ func newHasher(cost int) (*hasher, error) {
 	if cost < bcrypt.MinCost || cost > bcrypt.MaxCost {
 		return nil, bcrypt.InvalidCostError(cost)
 	}
-	return &hasher{cost: cost, dummy: dummyHash(cost), places: make(chan struct{}, hashQueue+1), turn: make(chan struct{}, 1)}, nil
+	return &hasher{cost: cost, dummy: dummyHash(cost), gate: newGate(), turn: make(chan struct{}, 1)}, nil
 }
 
 // dummyHash looks like the hash of a password that nobody knows: a comparison
@@ -132,8 +130,7 @@ func dummyHash(cost int) []byte {
 
 // Hashing tells how many passwords are being hashed and how many wait, for metrics.
 func (s *Service) Hashing() (running, waiting int) {
-	running = len(s.hasher.turn)
-	return running, max(0, len(s.hasher.places)-running)
+	return len(s.hasher.turn), s.hasher.gate.queue()
 }
 
 // HashWork is the number of bcrypt rounds done so far, for metrics. It is also how
@@ -151,44 +148,64 @@ func (h *hasher) compare(hash []byte, p Password) error {
 	return err
 }
 
-// enter waits for the caller's turn; leave ends it. A full queue is refused at
-// once with too-many-requests.
-func (h *hasher) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case h.places <- struct{}{}:
-	default:
-		return nil, ratelimit.TooMany(2 * time.Second)
-	}
+// core waits for the core that hashes; at most maxInside wait here.
+func (h *hasher) core(ctx context.Context) (leave func(), err error) {
 	select {
 	case h.turn <- struct{}{}:
-		return func() { <-h.turn; <-h.places }, nil
+		return func() { <-h.turn }, nil
 	case <-ctx.Done():
-		<-h.places
 		return nil, ctx.Err()
 	}
 }
 
-// hash makes the stored form of a password.
+// newAccounts is whoever makes an account: all of them take turns with those who
+// log in as one account does.
+var newAccounts = claimant{account: "new accounts"}
+
+// hash is hashFor for an account that is being made.
 func (h *hasher) hash(ctx context.Context, p Password) (string, error) {
-	leave, err := h.enter(ctx)
+	return h.hashFor(ctx, newAccounts, p)
+}
+
+// owner is a caller who proved to be the account's, or acts on it by right.
+func owner(userID string) claimant { return claimant{account: userID, known: true} }
+
+// hashFor makes the stored form of a password, behind the gate.
+func (h *hasher) hashFor(ctx context.Context, who claimant, p Password) (string, error) {
+	leave, err := h.gate.enter(ctx, who)
 	if err != nil {
 		return "", err
 	}
 	defer leave()
+	done, err := h.core(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	b, err := bcrypt.GenerateFromPassword([]byte(p.digest), h.cost)
 	h.work.Add(1 << h.cost)
 	return string(b), err
 }
 
-// matches compares a password with a stored hash. Without a usable hash it
-// compares with a dummy, so that the answer takes the same time, and says no. A
-// fault inside is never a yes (S043).
-func (h *hasher) matches(ctx context.Context, stored string, p Password) (bool, error) {
-	leave, err := h.enter(ctx)
+// matches is check behind the gate.
+func (h *hasher) matches(ctx context.Context, who claimant, stored string, p Password) (bool, error) {
+	leave, err := h.gate.enter(ctx, who)
 	if err != nil {
 		return false, err
 	}
 	defer leave()
+	return h.check(ctx, stored, p)
+}
+
+// check compares a password with a stored hash, for a caller who is past the
+// gate. Without a usable hash it compares with a dummy, so that the answer takes
+// the same time, and says no. A fault inside is never a yes (S043).
+func (h *hasher) check(ctx context.Context, stored string, p Password) (bool, error) {
+	done, err := h.core(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
 	use, usable := []byte(stored), true
 	if cost, err := bcrypt.Cost(use); err != nil || cost > maxCost || p.IsZero() {
 		use, usable = h.dummy, false
@@ -221,17 +238,17 @@ func (s *Service) VerifyPassword(ctx context.Context, u *user.User, digest strin
 	if err != nil {
 		return false, nil //nolint:nilerr // a malformed answer is a wrong one
 	}
-	return s.hasher.matches(ctx, u.Bcrypt(), p)
+	return s.hasher.matches(ctx, owner(u.ID), u.Bcrypt(), p)
 }
 
 // rehash replaces a stored hash of another cost after it was matched. Failing
 // to is no failure of the login: the old hash still works.
-func (s *Service) rehash(ctx context.Context, u *user.User, p Password) *user.User {
+func (s *Service) rehash(ctx context.Context, who claimant, u *user.User, p Password) *user.User {
 	old := u.Bcrypt()
 	if !s.hasher.stale(old) {
 		return u
 	}
-	fresh, err := s.hasher.hash(ctx, p)
+	fresh, err := s.hasher.hashFor(ctx, who, p)
 	if err != nil {
 		return u
 	}

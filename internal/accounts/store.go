@@ -30,11 +30,25 @@ type Store interface {
 	// CreateUser inserts u with UsernameKey and EmailKeys filled in. It refuses
 	// with DuplicateUsername, DuplicateEmail or Duplicate (id) and then leaves nothing.
 	CreateUser(ctx context.Context, u *user.User) error
-	// DeleteUser removes the account and its guard (attempts and codes).
+	// DeleteUser removes the account, its guard (attempts and codes) and what is
+	// remembered of its passwords (TriesKey).
 	DeleteUser(ctx context.Context, id string) error
 	// UpdateUser applies c if all its conditions hold and returns the new
 	// document; otherwise Conflict (or NotFound, or a duplicate) and no change.
 	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
+	// Tries reads what is remembered under a key; empty when there is nothing.
+	Tries(ctx context.Context, key string) (Tries, error)
+	// CountTries counts one password, under id, in every one of the budgets before
+	// it is compared. Exhausted when one of them is full: then it is counted in none.
+	CountTries(ctx context.Context, id string, now time.Time, list []Budget) error
+	// EndTries takes the counts under id back. A right password also ends the rows
+	// of its classes of sources; otherwise nothing was compared. A wrong password
+	// needs no call: it is counted already.
+	EndTries(ctx context.Context, id string, list []Budget, right bool) error
+	// AddSource notes that the account whose passwords are counted under key was
+	// used from a source. Sources not seen after since are dropped, and the oldest
+	// when there are more than most.
+	AddSource(ctx context.Context, key, digest string, now, since time.Time, most int) error
 	// SweepTokens removes session tokens started before sessions, reset tokens
 	// before resets, enrol tokens before enrols, and reports whose sessions
 	// died; also beside an error, those that died until then.

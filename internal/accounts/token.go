@@ -84,7 +84,7 @@ func (s *Service) IssueToken(ctx context.Context, p *rpc.Peer, u *user.User, how
 	if err != nil {
 		return Issued{}, err
 	}
-	s.remember(u.ID, p.Address)
+	s.remember(ctx, u.ID, p.Address, true)
 	s.endOldest(ctx, after, got.Hash)
 	return got, nil
 }

@@ -17,6 +17,7 @@ import (
 	"ddpserver/internal/audit"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/storetest"
@@ -32,6 +33,8 @@ type world struct {
 	store store.Store
 	set   *settings.Service
 	peer  *rpc.Peer
+	key   *secret.Key
+	cost  int
 
 	mu     sync.Mutex
 	mails  []accounts.Message
@@ -47,21 +50,36 @@ func newWorld(t testing.TB) *world {
 
 func newWorldWithCost(t testing.TB, cost int) *world {
 	t.Helper()
+	return newWorldOn(t, cost, storetest.OpenSQLite(t))
+}
+
+func newWorldOn(t testing.TB, cost int, st store.Store) *world {
+	t.Helper()
 	w := &world{
-		t: t, store: storetest.OpenSQLite(t), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		t: t, store: st, cost: cost, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		peer: &rpc.Peer{Conn: "c1", Door: rpc.DDP, Address: "192.0.2.1", UserAgent: "test"},
 	}
 	var err error
 	if w.set, err = settings.New(settings.Options{Store: w.store, Now: w.now}); err != nil {
 		t.Fatal(err)
 	}
-	w.Service, err = accounts.New(accounts.Options{
-		Store: w.store, Settings: w.set, Mailer: w, Feed: w, Audit: w, RootURL: "http://localhost:3000/", Now: w.now, BcryptCost: cost,
-	})
-	if err != nil {
+	if w.key, err = secret.NewKey(secret.Generate()); err != nil {
 		t.Fatal(err)
 	}
+	w.Service = w.node(w.store)
 	return w
+}
+
+// node makes another Service on the same database, as a restart or another node does.
+func (w *world) node(st accounts.Store) *accounts.Service {
+	w.t.Helper()
+	s, err := accounts.New(accounts.Options{
+		Store: st, Settings: w.set, Mailer: w, Feed: w, Audit: w, Key: w.key, RootURL: "http://localhost:3000/", Now: w.now, BcryptCost: w.cost,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
 }
 
 // enrol switches the account's authenticator app on.

@@ -145,7 +145,7 @@ func (a *App) newOutbox() (*mail.Outbox, error) {
 func (a *App) buildAccounts(ctx context.Context) (err error) {
 	m := &mailer{outbox: a.mail}
 	a.accounts, err = accounts.New(accounts.Options{
-		Store: a.store, Settings: a.settings, Mailer: m, Feed: a.hub, Audit: a.audit,
+		Store: a.store, Settings: a.settings, Mailer: m, Feed: a.hub, Audit: a.audit, Key: a.key,
 		RootURL: a.cfg.RootURL, Logger: a.log,
 	})
 	if err != nil {

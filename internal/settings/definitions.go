@@ -163,6 +163,7 @@ func accountSettings() []Definition {
 		flag(BlockLoginsByUser, true, false),
 		number(BlockLoginsUserTries, 10, 1, 1000),
 		number(BlockLoginsUserTime, 5, 1, 24*60),
+		number(BlockLoginsInRow, 100, 1, 1000),
 		flag(BlockLoginsByAddress, true, false),
 		number(BlockLoginsAddressTries, 50, 1, 100_000),
 		number(BlockLoginsAddressTime, 5, 1, 24*60),

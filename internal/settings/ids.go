@@ -81,6 +81,9 @@ const (
 	BlockLoginsByAddress    = "Block_Multiple_Failed_Logins_By_Ip"
 	BlockLoginsAddressTries = "Block_Multiple_Failed_Logins_Attempts_Until_Block_By_Ip"
 	BlockLoginsAddressTime  = "Block_Multiple_Failed_Logins_Time_To_Unblock_By_Ip_In_Minutes"
+	// BlockLoginsInRow is how many wrong passwords in a row stop a password for the
+	// addresses they came from, until the account has another one.
+	BlockLoginsInRow = "Block_Multiple_Failed_Logins_Attempts_In_Row"
 	// BlockLoginsExempted lists network addresses that are never blocked.
 	BlockLoginsExempted = "Block_Multiple_Failed_Logins_Ip_Whitelist"
 )

@@ -41,6 +41,7 @@ func (s *Store) indexes() map[*driver.Collection][]index {
 			{keys: []string{"status"}, sparse: true},
 		},
 		s.guards:  {{keys: []string{"forgetAt"}, ttl: true, ours: true}},
+		s.tries:   {{keys: []string{"forgetAt"}, ttl: true, ours: true}},
 		s.batches: {{keys: []string{"seq"}, ours: true}},
 		s.outbox:  {{keys: []string{"rank", "createdAt", "_id"}, ours: true}, {keys: []string{"class"}, sparse: true, ours: true}, {keys: []string{"notBefore"}, ours: true}, {keys: []string{"leaseUntil"}, sparse: true, ours: true}},
 		s.events:  {{keys: []string{"ts", "_id"}, ours: true}, {keys: []string{"forgetAt"}, ttl: true, ours: true}},

@@ -64,7 +64,7 @@ type Store struct {
 	log    *zap.Logger
 	now    func() time.Time
 
-	users, guards, settings, batches, outbox, events, counters *driver.Collection
+	users, guards, tries, settings, batches, outbox, events, counters *driver.Collection
 
 	chat chatCollections
 
@@ -110,6 +110,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 		client: client, log: o.Logger, now: o.Now,
 		users:    db.Collection("users"),
 		guards:   db.Collection("ddpserver_guards"),
+		tries:    db.Collection("ddpserver_tries"),
 		settings: db.Collection("rocketchat_settings"),
 		batches:  db.Collection("ddpserver_setting_batches"),
 		outbox:   db.Collection("ddpserver_outbox"),

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/user"
@@ -135,8 +136,8 @@ func (s *Store) CreateUser(ctx context.Context, u *user.User) error {
 	return failure(err)
 }
 
-// DeleteUser implements accounts.Store. The account goes first: a guard left
-// behind by a crash belongs to nobody.
+// DeleteUser implements accounts.Store. The account goes first: what a
+// crash leaves behind of it belongs to nobody.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	ctx, cancel := op(ctx)
 	defer cancel()
@@ -147,8 +148,9 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	if res.DeletedCount == 0 {
 		return dberr.NotFound
 	}
-	_, err = s.guards.DeleteOne(ctx, bson.D{{Key: "_id", Value: id}})
-	return failure(err)
+	_, guard := s.guards.DeleteOne(ctx, bson.D{{Key: "_id", Value: id}})
+	_, tries := s.tries.DeleteOne(ctx, bson.D{{Key: "_id", Value: accounts.TriesKey(id)}})
+	return errors.Join(failure(guard), failure(tries))
 }
 
 // UpdateUser implements accounts.Store.

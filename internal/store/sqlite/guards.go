@@ -20,6 +20,13 @@ CREATE TABLE guards (
 	doc    BLOB NOT NULL
 );
 CREATE INDEX guards_age ON guards (forget) WHERE forget IS NOT NULL;
+`, `
+CREATE TABLE tries (
+	id     TEXT NOT NULL UNIQUE, -- an account's, a name's or an address's key
+	forget INTEGER, -- as in guards
+	doc    BLOB NOT NULL
+);
+CREATE INDEX tries_age ON tries (forget) WHERE forget IS NOT NULL;
 `}}
 
 const selectGuard = `SELECT doc FROM guards WHERE id = ?`

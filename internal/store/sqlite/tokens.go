@@ -56,9 +56,13 @@ func tokens(u *user.User) map[tokenRow]int64 {
 // does not keep others from writing.
 const sweepChunk = 64
 
-// SweepTokens implements accounts.Store. It also forgets idle guards.
+// SweepTokens implements accounts.Store. It also forgets idle guards
+// and what nobody need remember of passwords.
 func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.Time) (owners []string, err error) {
-	err = s.update(ctx, func(t *tx) error { return t.exec(`DELETE FROM guards WHERE forget < ?`, s.now().UnixMilli()) })
+	err = s.update(ctx, func(t *tx) error {
+		now := s.now().UnixMilli()
+		return errors.Join(t.exec(`DELETE FROM guards WHERE forget < ?`, now), t.exec(`DELETE FROM tries WHERE forget < ?`, now))
+	})
 	if err != nil {
 		return nil, err
 	}

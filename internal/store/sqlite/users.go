@@ -9,6 +9,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/user"
@@ -268,7 +269,8 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 		return errors.Join(
 			t.exec(`DELETE FROM user_emails WHERE user_id = ?`, id),
 			t.exec(`DELETE FROM user_tokens WHERE user_id = ?`, id),
-			t.exec(`DELETE FROM guards WHERE id = ?`, id))
+			t.exec(`DELETE FROM guards WHERE id = ?`, id),
+			t.exec(`DELETE FROM tries WHERE id = ?`, accounts.TriesKey(id)))
 	})
 	if err == nil {
 		s.presence.forget(id)

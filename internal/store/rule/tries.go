@@ -1,0 +1,80 @@
+package rule
+
+import (
+	"slices"
+	"time"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/document"
+)
+
+// passingRest is how long a document that passes is kept after the only password
+// that was ever counted in it: most names that nobody has are tried once.
+const passingRest = time.Hour
+
+// CountTry counts one password under id in one budget, see accounts.Store.
+func CountTry(t *accounts.Tries, id string, now time.Time, b accounts.Budget) error {
+	now = document.Milli(now)
+	if t.Full(b, now) {
+		return dberr.Exhausted
+	}
+	if t.Epoch != b.Epoch {
+		t.Epoch, t.InRow = b.Epoch, nil
+	}
+	t.Recent = slices.DeleteFunc(t.Recent, func(c accounts.Try) bool { return !c.At.After(now.Add(-b.Window)) })
+	t.Recent = append(t.Recent, accounts.Try{ID: id, At: now, Source: b.Source})
+	row := accounts.Row(b.Source)
+	if b.InRow > 0 {
+		if t.InRow == nil {
+			t.InRow = make(map[string]int)
+		}
+		t.InRow[row]++
+	}
+	t.Passing = b.Keep > 0
+	rest := guardRest
+	if t.Passing {
+		if rest = passingRest; t.InRow[row] > 1 {
+			rest = b.Keep
+		}
+	}
+	if at := now.Add(b.Window).Add(rest); at.After(t.Expire) {
+		t.Expire = at
+	}
+	return nil
+}
+
+// EndTry takes a count back, see accounts.Store.
+func EndTry(t *accounts.Tries, id string, b accounts.Budget, right bool) {
+	n := len(t.Recent)
+	t.Recent = slices.DeleteFunc(t.Recent, func(c accounts.Try) bool { return c.ID == id })
+	row := accounts.Row(b.Source)
+	if !right && len(t.Recent) < n && t.InRow[row] > 0 {
+		t.InRow[row]--
+	}
+	if right || t.InRow[row] == 0 {
+		delete(t.InRow, row)
+	}
+}
+
+// AddSource notes that an account was used from a source, see accounts.Store.
+func AddSource(t *accounts.Tries, digest string, now, since time.Time, most int) {
+	t.Sources = slices.DeleteFunc(t.Sources, func(s accounts.Source) bool { return s.Digest == digest || !s.Seen.After(since) })
+	t.Sources = append(t.Sources, accounts.Source{Digest: digest, Seen: document.Milli(now)})
+	if over := len(t.Sources) - most; over > 0 {
+		t.Sources = slices.Delete(t.Sources, 0, over)
+	}
+	if at := document.Milli(now).Add(now.Sub(since)); at.After(t.Expire) {
+		t.Expire = at
+	}
+}
+
+// ForgetTriesAt is the time after which the document says nothing any more; zero
+// while it remembers a row of wrong passwords, which ages only where the
+// document passes.
+func ForgetTriesAt(t *accounts.Tries) time.Time {
+	if !t.Passing && len(t.InRow) > 0 {
+		return time.Time{}
+	}
+	return t.Expire
+}
