@@ -29,7 +29,7 @@ func (g *chatMessages) Routes() []Route {
 	return []Route{
 		{Verb: "POST", Path: "chat.sendMessage", Tag: tag, Summary: "Post a message", Limit: chatLimit, Method: "sendMessage", Params: func(r *Request) []any { return []any{r.body.value["message"]} }, Shape: messageShape,
 			Body: object(must("message", sent), may("previewUrls", list(text()))), Result: one, Errors: refusals},
-		{Verb: "POST", Path: "chat.postMessage", Tag: tag, Summary: "Post a message to a room named by id, #name or @user", Limit: chatLimit, Twin: "sendMessage", Do: g.post,
+		{Verb: "POST", Path: "chat.postMessage", Tag: tag, Summary: "Post a message to a room named by id, #name or @user", Limit: chatLimit, Twin: "sendMessage", Effects: methods.Messages | methods.Rooms, Do: g.post,
 			Body:   object(may("roomId", either(text(), list(text()))), may("channel", either(text(), list(text()))), may("text", text()), may("msg", text()), may("alias", text()), may("emoji", text()), may("avatar", text()), may("groupable", boolean()), may("bot", anything()), attachments),
 			Result: success(must("ts", integer()), must("channel", text()), must("message", messageSchema)), Errors: refusals},
 		{Verb: "POST", Path: "chat.update", Tag: tag, Summary: "Replace the text of a message", Limit: chatLimit, Twin: "updateMessage", Do: g.update,

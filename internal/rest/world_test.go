@@ -94,7 +94,8 @@ func (w *world) mailed() int {
 	return len(w.codes)
 }
 
-func newWorld(t testing.TB, overrides map[string]string) *world {
+// newWorld makes a world; wrap may put something around its store.
+func newWorld(t testing.TB, overrides map[string]string, wrap ...func(store.Store) store.Store) *world {
 	t.Helper()
 	w := &world{t: t, store: storetest.OpenSQLite(t), links: map[string]string{}, steps: map[string]int{}}
 	must := func(err error) {
@@ -102,6 +103,9 @@ func newWorld(t testing.TB, overrides map[string]string) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	for _, f := range wrap {
+		w.store = f(w.store)
 	}
 	key, err := secret.NewKey(secret.Generate())
 	must(err)

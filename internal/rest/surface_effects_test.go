@@ -1,0 +1,274 @@
+package rest_test
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"testing"
+
+	"ddpserver/internal/chat"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/rest"
+	"ddpserver/internal/settings"
+)
+
+// line is one line of the surface, whichever table it stands in, with its scenes
+// and the doors that lead to it.
+type line struct {
+	name    string
+	effects methods.Effects
+	asks    bool // a factor of its own, fresh
+	instead string
+	public  bool
+	scenes  []scene
+	doors   map[string]func(s *stage, c scene) string
+}
+
+// lines is the whole surface. A line without a scene is an error: whoever adds a
+// method or a route says how it is called.
+func (w *walk) lines() []line {
+	var out []line
+	for _, spec := range w.router.Specs() {
+		scenes := scenesOfMethods[spec.Name]
+		if len(scenes) == 0 {
+			w.t.Errorf("%s has no scene: say in scenesOfMethods how it is called", spec.Name)
+		}
+		params := func(s *stage, c scene) []byte {
+			raw, err := ejson.Append(nil, append([]any{}, c.params(s)...))
+			if err != nil {
+				w.t.Fatal(spec.Name, err)
+			}
+			return raw
+		}
+		l := line{name: spec.Name, effects: spec.Effects, instead: spec.Instead, public: spec.Anonymous, scenes: scenes,
+			doors: map[string]func(s *stage, c scene) string{
+				"ddp":         func(s *stage, c scene) string { return refusal(s.ddp(spec.Name, params(s, c))) },
+				"method.call": func(s *stage, c scene) string { return s.envelope("method.call/", spec.Name, params(s, c)) },
+			}}
+		out = append(out, l)
+	}
+	for _, rt := range w.rest.Routes() {
+		name := rt.Verb + " " + rt.Path
+		scenes := scenesOfRoutes[name]
+		if kind, rest, ok := strings.Cut(rt.Path, "."); len(scenes) == 0 && ok && slices.Contains([]string{"channels", "groups", "im", "dm"}, kind) {
+			scenes = scenesOfRooms(kind, rt.Verb, rest)
+		}
+		if len(scenes) == 0 {
+			w.t.Errorf("%s has no scene: say in scenesOfRoutes how it is called", name)
+		}
+		out = append(out, line{name: name, effects: rt.Effects, instead: rt.Instead, public: rt.Auth != rest.LoginRequired, scenes: scenes,
+			doors: map[string]func(s *stage, c scene) string{"rest": func(s *stage, c scene) string {
+				path, body := rt.Path, any(nil)
+				if c.path != nil {
+					path = c.path(s)
+				}
+				if c.body != nil {
+					body = c.body(s)
+				}
+				a := s.caller.do(rt.Verb, path, body)
+				if a.status == 200 {
+					return ""
+				}
+				return cmp.Or(a.errorType(), a.text("error"), a.raw)
+			}}})
+	}
+	return out
+}
+
+// each calls every scene of the surface through every door, each on a stage of
+// its own; those that say they only read share one.
+func (w *walk) each(proven bool, enter func(s *stage), f func(s *stage, l line, c scene, what, refusal string, before, after state)) {
+	shared := w.stage(proven, true)
+	enter(shared)
+	for _, l := range w.lines() {
+		for _, c := range l.scenes {
+			for door, do := range l.doors {
+				s := shared
+				if l.effects != methods.Reads || c.prep != nil {
+					s = w.stage(proven, l.effects&(methods.Rooms|methods.Messages) != 0)
+					if c.prep != nil {
+						c.prep(s)
+					}
+					enter(s)
+				}
+				before := s.state()
+				w.rec.take()
+				refusal := do(s, c)
+				what := strings.TrimSpace(l.name + " " + c.does + " by " + door)
+				f(s, l, c, what, refusal, before, s.state())
+			}
+		}
+	}
+}
+
+// attackers are the callers who hold something of an administrator's, but no proof.
+var attackers = map[string]struct {
+	overrides map[string]string
+	mail      bool
+	enter     func(s *stage)
+}{
+	"a bypass token":                       {enter: func(s *stage) { s.caller = s.bypass }},
+	"a bypass token, codes by mail on":     {mail: true, enter: func(s *stage) { s.caller = s.bypass }},
+	"remembered trust":                     {enter: func(s *stage) { s.trust() }},
+	"remembered trust, codes by mail on":   {mail: true, enter: func(s *stage) { s.trust() }},
+	"a session, second factors off":        {overrides: map[string]string{settings.TwoFactorEnabled: "false"}, enter: func(*stage) {}},
+	"a bypass token, second factors off":   {overrides: map[string]string{settings.TwoFactorEnabled: "false"}, enter: func(s *stage) { s.caller = s.bypass }},
+	"a session, no password as a fallback": {overrides: map[string]string{settings.TwoFactorPasswordFallback: "false"}, enter: func(*stage) {}},
+}
+
+// A1, A2: whoever holds a token that bypasses the second factor, or a session in
+// the time of remembered trust, or a session on a server whose second factors are
+// switched off, reaches no call that makes, changes or ends accounts, roles,
+// factors, tokens or guarding settings: every such call asks, and what guards the
+// accounts is the same afterwards. What a line says of its effects is not
+// believed: the store is looked at after every call of the surface, through every
+// door. Lines that ask for something else instead of a factor are public, so that
+// the attacker needs nothing of the administrator's, or exchange a session.
+func TestA1NobodyWithoutProofReachesAGuard(t *testing.T) {
+	for name, a := range attackers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWalk(t, a.overrides)
+			w.mail = a.mail
+			w.each(false, a.enter, func(s *stage, l line, c scene, what, refusal string, before, after state) {
+				const guarded = methods.Accounts | methods.Rights | methods.Factors | methods.Tokens | methods.Guards
+				session := s.caller.token == s.session.token
+				if c.first && session && !s.mail {
+					return
+				}
+				if did := s.effects(before, after) & guarded; did != 0 && !(l.instead != "" && (l.public || session)) {
+					t.Errorf("%s changed %s (answer %q)", what, did, refusal)
+				}
+				asks := l.effects&guarded != 0 && l.instead == "" && !c.harmless && !l.public && !(c.first && s.mail)
+				off := c.attacked != "" && !s.mail // the proof stands in the parameters
+				switch {
+				case asks && off && refusal == c.attacked:
+				case asks && refusal != "totp-required":
+					t.Errorf("%s has the effects %s and answers %q", what, l.effects, refusal)
+				}
+			})
+		})
+	}
+}
+
+// A1: what a call was seen to change is what its line says. The caller proves
+// himself with every call, so that every call does what it is for.
+func TestA1EffectsAreWhatTheTableSays(t *testing.T) {
+	w := newWalk(t, nil)
+	w.each(true, func(s *stage) { s.caller = *s.proof() }, func(s *stage, l line, c scene, what, refusal string, before, after state) {
+		if refusal != c.proven {
+			t.Errorf("%s with the proof: %q, expected %q", what, refusal, c.proven)
+		}
+		did := s.effects(before, after)
+		ops := w.rec.take()
+		for _, op := range ops {
+			did |= effectOf(op)
+		}
+		if more := did &^ covered(l.effects); more != 0 {
+			t.Errorf("%s says %s and has the effects %s (%v)", what, l.effects, did, ops)
+		}
+	})
+}
+
+// covered adds what an effect brings along: a new account is in the default
+// rooms, a room is told who came, an act of office changes another's profile.
+func covered(e methods.Effects) methods.Effects {
+	for _, brings := range [][2]methods.Effects{
+		{methods.Accounts, methods.Rooms | methods.Profile | methods.Ends | methods.Others | methods.Tokens},
+		{methods.Rooms, methods.Messages}, {methods.Others, methods.Profile | methods.Rooms},
+		{methods.Factors, methods.Ends | methods.Others},
+	} {
+		if e&brings[0] != 0 {
+			e |= brings[1]
+		}
+	}
+	return e
+}
+
+// effectOf is what a write means beside what the accounts show.
+func effectOf(op string) methods.Effects {
+	kind, members, _ := strings.Cut(op, " ")
+	switch kind {
+	case "CreateRoom", "AddMember", "RemoveMember", "SetMemberRole", "UpdateRoom":
+		return methods.Rooms
+	case "ChangeSubscription":
+		if members == "Read" {
+			return methods.Messages
+		}
+		return methods.Rooms
+	case "InsertMessage", "EditMessage", "SetPinned", "SetStar", "SetReaction", "DeleteMessage":
+		return methods.Messages
+	case "UpdateUser":
+		for _, m := range strings.Fields(members) {
+			if slices.Contains([]string{"Username", "Name", "Status", "StatusDefault", "StatusText", "Language", "Profile", "CustomFields"}, m) {
+				return methods.Profile
+			}
+		}
+	}
+	return 0
+}
+
+// A3: what an administrator does to other people's accounts, rooms and messages by
+// a role of the server alone asks for a factor; remembered trust and a bypass
+// token pass. Whoever runs the room is asked nothing, nor is anybody for what is
+// his own.
+func TestA3ActsOfOfficeAsk(t *testing.T) {
+	w := newWalk(t, nil)
+	acts := map[string]func(s *stage, room string) (verb, path string, body any){
+		"invite": func(s *stage, room string) (string, string, any) {
+			return "POST", "channels.invite", object{"roomId": room, "userId": s.admin.ID}
+		},
+		"kick": func(s *stage, room string) (string, string, any) {
+			return "POST", "channels.kick", object{"roomId": room, "userId": s.third.ID}
+		},
+		"owner": func(s *stage, room string) (string, string, any) {
+			return "POST", "channels.addOwner", object{"roomId": room, "userId": s.third.ID}
+		},
+		"moderator": func(s *stage, room string) (string, string, any) {
+			return "POST", "channels.addModerator", object{"roomId": room, "userId": s.third.ID}
+		},
+		"edit": func(s *stage, room string) (string, string, any) {
+			return "POST", "chat.update", object{"roomId": room, "msgId": s.hers, "text": "edited"}
+		},
+		"delete": func(s *stage, room string) (string, string, any) {
+			return "POST", "chat.delete", object{"roomId": room, "msgId": s.hers}
+		},
+	}
+	for name, act := range acts {
+		for _, office := range []bool{true, false} {
+			s := w.stage(false, true)
+			theirRole("")(s)
+			room := s.theirs
+			if !office {
+				room = s.own
+				if err := s.chat.Invite(t.Context(), s.admin, s.own, []string{s.third.Username}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m, err := s.chat.Send(t.Context(), s.third, chat.Draft{RoomID: room, Text: "a third's"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.hers = m.ID
+			verb, path, body := act(s, room)
+			a := s.session.do(verb, path, body)
+			if asked := a.errorType() == "totp-required"; asked != office {
+				t.Errorf("%s in a room of somebody else (%v): %d %s", name, office, a.status, a.raw)
+			}
+			if !office {
+				continue
+			}
+			if a := s.bypass.do(verb, path, body); a.errorType() == "totp-required" {
+				t.Errorf("%s by a bypass token: %s", name, a.raw)
+			}
+		}
+	}
+	s := w.stage(false, false)
+	if a := s.session.do("POST", "users.logout", object{"userId": s.other.ID}); a.errorType() != "totp-required" {
+		t.Errorf("somebody else is logged out: %d %s", a.status, a.raw)
+	}
+	if a := s.session.do("POST", "users.logout", object{}); a.status != 200 {
+		t.Errorf("one's own sessions: %d %s", a.status, a.raw)
+	}
+}

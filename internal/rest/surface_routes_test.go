@@ -1,0 +1,225 @@
+package rest_test
+
+import (
+	"fmt"
+	"strings"
+
+	"ddpserver/internal/settings"
+)
+
+func req(body func(s *stage) any) scene { return scene{body: body} }
+
+func post(body object) scene { return req(func(*stage) any { return body }) }
+
+// at is a scene of a route whose query or path says what it is about.
+func at(path string, args ...func(s *stage) any) scene {
+	return scene{path: func(s *stage) string {
+		v := make([]any, len(args))
+		for i, f := range args {
+			v[i] = f(s)
+		}
+		return fmt.Sprintf(path, v...)
+	}}
+}
+
+func (c scene) to(path string) scene { c.path = func(*stage) string { return path }; return c }
+
+func plain(*stage) any { return nil }
+
+func userID(s *stage) any { return object{"userId": s.other.ID} }
+
+// scenesOfRoutes has every route but those of one kind of rooms (scenesOfRooms).
+var scenesOfRoutes = map[string][]scene{
+	"POST login":  {req(func(s *stage) any { return object{"user": s.admin.Username, "password": "wrong"} }).hears("Unauthorized")},
+	"POST logout": {req(plain)},
+	"GET logout":  {req(plain)},
+	"GET me":      {req(plain)},
+	"POST users.register": {req(func(s *stage) any {
+		n := fmt.Sprint("new", s.n)
+		return object{"username": n, "email": n + "@example.org", "pass": password, "name": "New"}
+	})},
+	"POST users.updateOwnBasicInfo": {
+		req(func(s *stage) any { return object{"data": object{"email": fmt.Sprintf("moved%d@example.org", s.n)}} }).named("email"),
+		post(object{"data": object{"newPassword": "another password"}}).named("password"),
+		req(func(s *stage) any { return object{"data": object{"username": fmt.Sprint("renamed", s.n)}} }).named("username").free(),
+		post(object{"data": object{"name": "Another"}}).named("realname").free(),
+		post(object{"data": object{"statusText": "away", "statusType": "busy"}}).named("status").free(),
+	},
+	"POST users.logoutOtherClients":    {req(plain)},
+	"POST users.removeOtherTokens":     {req(plain)},
+	"POST users.forgotPassword":        {req(func(s *stage) any { return object{"email": s.other.Emails[0].Address} })},
+	"POST users.sendConfirmationEmail": {req(func(s *stage) any { return object{"email": s.other.Emails[0].Address} }).after(unproven)},
+	"POST users.verifyEmail":           {req(func(s *stage) any { return object{"token": s.token} }).after(mailed("verify", "users.sendConfirmationEmail"))},
+	"POST users.resetPassword":         {req(func(s *stage) any { return object{"token": s.token, "password": "another password"} }).after(mailed("reset", "users.forgotPassword"))},
+	"POST users.deleteOwnAccount": {req(func(s *stage) any {
+		if s.proven {
+			return object{"password": proof()}
+		}
+		return object{"password": strings.Repeat("0", 64)}
+	}).refuses("error-invalid-password")},
+
+	"GET users.info":                      {at("users.info?userId=%s", func(s *stage) any { return s.other.ID })},
+	"GET users.list":                      {req(plain)},
+	"GET users.getUsernameSuggestion":     {req(plain)},
+	"GET users.checkUsernameAvailability": {at("users.checkUsernameAvailability?username=nobody")},
+	"POST users.create": {
+		req(func(s *stage) any {
+			n := fmt.Sprint("made", s.n)
+			return object{"name": "Made", "username": n, "email": n + "@example.org", "password": password}
+		}),
+		req(func(s *stage) any {
+			n := fmt.Sprint("made", s.n)
+			return object{"name": "Made", "username": n, "email": n + "@example.org", "password": password, "verified": true, "roles": []string{"admin"}}
+		}).named("administrator"),
+	},
+	"POST users.update": {
+		req(func(s *stage) any {
+			return object{"userId": s.other.ID, "data": object{"roles": []string{"admin", "user"}}}
+		}).named("roles"),
+		req(func(s *stage) any { return object{"userId": s.other.ID, "data": object{"active": false}} }).named("active"),
+		req(func(s *stage) any {
+			return object{"userId": s.other.ID, "data": object{"username": fmt.Sprint("renamed", s.n)}}
+		}).named("username"),
+		req(func(s *stage) any {
+			return object{"userId": s.other.ID, "data": object{"email": fmt.Sprintf("moved%d@example.org", s.n)}}
+		}).named("email"),
+		req(func(s *stage) any { return object{"userId": s.other.ID, "data": object{"verified": false}} }).named("verified"),
+		req(func(s *stage) any {
+			return object{"userId": s.other.ID, "data": object{"password": "another password"}}
+		}).named("password"),
+		req(func(s *stage) any {
+			return object{"userId": s.admin.ID, "data": object{"password": "another password"}}
+		}).named("own password"),
+		req(func(s *stage) any { return object{"userId": s.other.ID, "data": object{"name": "Another"}} }).named("name").free(),
+	},
+	"POST users.setActiveStatus": {req(func(s *stage) any { return object{"userId": s.other.ID, "activeStatus": false} })},
+	"POST users.delete":          {req(userID)},
+	"POST users.logout": {
+		req(userID).named("somebody else"),
+		post(object{}).named("oneself"),
+	},
+
+	"POST users.generatePersonalAccessToken":   {post(object{"tokenName": "another", "bypassTwoFactor": true})},
+	"POST users.regeneratePersonalAccessToken": {post(object{"tokenName": "bot"})},
+	"POST users.removePersonalAccessToken":     {post(object{"tokenName": "bot"})},
+	"GET users.getPersonalAccessTokens":        {req(plain)},
+
+	"POST users.2fa.enableEmail":     {req(plain).mailbox()},
+	"POST users.2fa.disableEmail":    {req(plain)},
+	"POST users.2fa.sendEmailCode":   {post(object{"emailOrUsername": "x"})},
+	"POST users.enableTotp":          {req(plain)},
+	"POST users.validateTotp":        {req(func(s *stage) any { return object{"code": s.appCode()} }).after(halfApp)},
+	"POST users.disableTotp":         {req(func(s *stage) any { return object{"code": s.appCode()} }).after(wholeApp)},
+	"POST users.regenerateTotpCodes": {req(func(s *stage) any { return object{"code": s.appCode()} }).after(wholeApp)},
+	"GET users.totpCodesRemaining":   {req(plain).after(wholeApp)},
+	"POST users.resetTOTP":           {req(userID).named("somebody else"), post(object{}).named("oneself")},
+
+	"GET settings.public": {req(plain)},
+	"GET settings":        {req(plain)},
+	"POST settings":       {post(object{"settings": []any{object{"_id": settings.Language, "value": "fr"}, object{"_id": settings.FromEmail, "value": "x@example.org"}}})},
+	"GET settings/:_id":   {at("settings/Site_Name")},
+	"POST settings/:_id": {
+		post(object{"value": "bot"}).to("settings/" + settings.DefaultRoles).named("guard"),
+		post(object{"value": "de"}).to("settings/" + settings.Language).named("harmless").free(),
+	},
+	"GET service.configurations": {req(plain)},
+	"GET settings.oauth":         {req(plain)},
+	"GET info":                   {req(plain)},
+	"GET roles.list":             {req(plain)},
+	"GET permissions.listAll":    {req(plain)},
+
+	// What travels in these is walked method by method.
+	"POST method.call/:method":     {post(object{"message": `{"msg":"method","id":"1","method":"getServerInfo","params":[]}`}).to("method.call/getServerInfo")},
+	"POST method.callAnon/:method": {post(object{"message": `{"msg":"method","id":"1","method":"getServerTime","params":[]}`}).to("method.callAnon/getServerTime")},
+
+	"GET rooms.info":           {at("rooms.info?roomId=%s", own)},
+	"GET rooms.get":            {req(plain)},
+	"POST rooms.favorite":      {req(func(s *stage) any { return object{"roomId": s.own, "favorite": true} })},
+	"GET subscriptions.get":    {req(plain)},
+	"GET subscriptions.getOne": {at("subscriptions.getOne?roomId=%s", own)},
+	"POST subscriptions.read":  {req(func(s *stage) any { return object{"rid": s.own} })},
+
+	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
+	"POST chat.postMessage": {
+		req(func(s *stage) any { return object{"roomId": s.own, "text": "hello"} }),
+		req(func(s *stage) any { return object{"channel": "@" + s.third.Username, "text": "hello"} }).named("a direct room").after(theirRole("")),
+	},
+	"POST chat.update":            {req(func(s *stage) any { return object{"roomId": s.own, "msgId": s.mine, "text": "edited"} })},
+	"POST chat.delete":            {req(func(s *stage) any { return object{"roomId": s.own, "msgId": s.mine} })},
+	"GET chat.getMessage":         {at("chat.getMessage?msgId=%s", func(s *stage) any { return s.mine })},
+	"POST chat.pinMessage":        {req(func(s *stage) any { return object{"messageId": s.mine} })},
+	"POST chat.unPinMessage":      {req(func(s *stage) any { return object{"messageId": s.mine} }).after(pinned)},
+	"POST chat.starMessage":       {req(func(s *stage) any { return object{"messageId": s.mine} })},
+	"POST chat.unStarMessage":     {req(func(s *stage) any { return object{"messageId": s.mine} })},
+	"POST chat.react":             {req(func(s *stage) any { return object{"messageId": s.mine, "emoji": ":+1:"} })},
+	"GET chat.search":             {at("chat.search?searchText=mine&roomId=%s", own)},
+	"GET chat.syncMessages":       {at("chat.syncMessages?lastUpdate=2020-01-01T00:00:00Z&roomId=%s", own)},
+	"GET chat.getPinnedMessages":  {at("chat.getPinnedMessages?roomId=%s", own)},
+	"GET chat.getStarredMessages": {at("chat.getStarredMessages?roomId=%s", own)},
+	"GET users.presence":          {req(plain)},
+	"GET users.getPresence":       {req(plain)},
+	"GET users.getStatus":         {req(plain)},
+	"POST users.setStatus":        {post(object{"status": "busy"})},
+	"GET commands.list":           {req(plain)},
+}
+
+func own(s *stage) any { return s.own }
+
+// scenesOfRooms are those of the routes that every kind of room has, by what
+// follows the kind.
+func scenesOfRooms(kind, verb, name string) []scene {
+	room := func(s *stage) string {
+		switch kind {
+		case "channels":
+			return s.own
+		case "groups":
+			return s.private
+		}
+		return s.direct
+	}
+	about := func(more func(s *stage) object) scene {
+		return req(func(s *stage) any {
+			body := object{"roomId": room(s)}
+			for k, v := range more(s) {
+				body[k] = v
+			}
+			return body
+		})
+	}
+	nobody := func(*stage) object { return nil }
+	annie := func(s *stage) object { return object{"userId": s.other.ID} }
+	role := func(role string) func(s *stage) {
+		return func(s *stage) {
+			if err := s.chat.SetRole(s.t.Context(), s.admin, room(s), s.other.ID, role, true); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+	if verb == "GET" {
+		return []scene{at(kind+"."+name+"?roomId=%s", func(s *stage) any { return room(s) })}
+	}
+	switch name {
+	case "create":
+		if kind == "im" || kind == "dm" {
+			return []scene{req(func(s *stage) any { return object{"username": s.third.Username} }).after(theirRole(""))}
+		}
+		return []scene{req(func(s *stage) any { return object{"name": fmt.Sprint("made", s.n)} })}
+	case "open":
+		return []scene{about(nobody).after(hidden)}
+	case "close":
+		return []scene{about(nobody)}
+	case "join":
+		return []scene{req(func(s *stage) any { return object{"roomId": s.theirs} }).after(gone)}
+	case "leave":
+		return []scene{about(nobody).after(role("owner"))}
+	case "invite":
+		return []scene{about(func(s *stage) object { return object{"userId": s.third.ID} }).after(theirRole(""))}
+	case "kick", "addOwner", "addModerator":
+		return []scene{about(annie)}
+	case "removeOwner":
+		return []scene{about(annie).after(role("owner"))}
+	case "removeModerator":
+		return []scene{about(annie).after(role("moderator"))}
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+package rest_test
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
+)
+
+type object = map[string]any
+
+// scene is one call with parameters that mean something on its stage: every
+// line of the surface has at least one, and the one that does the most.
+type scene struct {
+	// does tells scenes of one line apart.
+	does string
+	prep func(s *stage)
+	// params are those of a method; path (below the prefix, "" for the route's own)
+	// and body those of a route.
+	params func(s *stage) []any
+	path   func(s *stage) string
+	body   func(s *stage) any
+	// harmless marks parameters that touch nothing that needs a fresh factor.
+	harmless bool
+	// attacked is what an attacker hears who is not asked for a factor: the proof
+	// stands in the parameters, and he has none.
+	attacked string
+	// first marks the first factor of an account, the owner's own proved mailbox:
+	// switching it on in a session is documented to ask for nothing. It takes
+	// nothing from the owner; a personal access token is asked all the same.
+	first bool
+	// proven is what even the proven caller hears.
+	proven string
+}
+
+func with(f func(s *stage) []any) scene { return scene{params: f} }
+
+func list(v ...any) scene { return with(func(*stage) []any { return v }) }
+
+func (c scene) after(prep func(s *stage)) scene { c.prep = prep; return c }
+func (c scene) named(does string) scene         { c.does = does; return c }
+func (c scene) free() scene                     { c.harmless = true; return c }
+func (c scene) mailbox() scene                  { c.first = true; return c }
+func (c scene) hears(code string) scene         { c.proven = code; return c }
+func (c scene) refuses(code string) scene       { c.attacked = code; return c }
+
+func nothing(*stage) []any { return nil }
+
+func wholeApp(s *stage) {
+	if !s.mail && s.proven {
+		s.app(false)
+	} else {
+		s.secret = "JBSWY3DPEHPK3PXP"
+	}
+}
+
+func halfApp(s *stage) {
+	if !s.mail && s.proven {
+		s.app(true)
+	} else {
+		s.secret = "JBSWY3DPEHPK3PXP"
+	}
+}
+
+// mailed asks for a mail with a link, and keeps its token.
+func mailed(template, path string) func(s *stage) {
+	return func(s *stage) {
+		u := s.other
+		if template == "verify" {
+			unproven(s)
+		}
+		if a := s.client().do("POST", path, object{"email": u.Emails[0].Address}); a.status != 200 {
+			s.t.Fatal(a.raw)
+		}
+		s.token = s.link(template)
+	}
+}
+
+// unproven takes the proof of the other's address away.
+func unproven(s *stage) {
+	no := false
+	if _, err := s.accounts.UpdateUser(s.t.Context(), &rpc.Peer{}, s.admin, s.other.ID, accounts.UserChange{Verified: &no}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func gone(s *stage) {
+	if err := s.chat.Leave(s.t.Context(), s.admin, s.theirs); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func pinned(s *stage) {
+	if _, err := s.chat.Pin(s.t.Context(), s.admin, s.mine); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func hidden(s *stage) {
+	for _, room := range []string{s.own, s.private, s.direct} {
+		if _, err := s.chat.Open(s.t.Context(), s.admin, room, false); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// theirRole prepares a role of somebody in a room where the caller has none.
+func theirRole(role string) func(s *stage) {
+	return func(s *stage) {
+		third, err := s.accounts.CreateByOperator(s.t.Context(), accounts.OperatorAccount{Username: fmt.Sprint("eve", s.n), Password: secret.String(password)})
+		if err == nil {
+			err = s.chat.Invite(s.t.Context(), s.other, s.theirs, []string{third.Username})
+		}
+		if err == nil && role != "" {
+			err = s.chat.SetRole(s.t.Context(), s.other, s.theirs, third.ID, role, true)
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.third = third
+	}
+}
+
+// scenesOfMethods has every method.
+var scenesOfMethods = map[string][]scene{
+	"/users/insert":      {list(object{"x": 1}).hears("403")},
+	"/users/insertAsync": {list(object{"x": 1}).hears("403")},
+	"/users/remove":      {with(func(s *stage) []any { return []any{s.other.ID} }).hears("403")},
+	"/users/removeAsync": {with(func(s *stage) []any { return []any{s.other.ID} }).hears("403")},
+	"/users/update": {
+		with(func(s *stage) []any { return []any{s.admin.ID, object{"$set": object{"profile.x": 1}}} }),
+		with(func(s *stage) []any { return []any{s.other.ID, object{"$set": object{"roles": []string{"admin"}}}} }).named("roles").hears("403"),
+	},
+	"/users/updateAsync":    {with(func(s *stage) []any { return []any{s.admin.ID, object{"$set": object{"profile.x": 1}}} })},
+	"configureLoginService": {list(object{"service": "x"}).hears("403")},
+
+	"login":             {with(func(s *stage) []any { return []any{object{"resume": s.caller.token}} }).named("resume"), list(object{"user": object{"username": "root1"}, "password": "wrong"}).named("wrong").hears("403")},
+	"logout":            {with(nothing)},
+	"getNewToken":       {with(nothing)},
+	"removeOtherTokens": {with(nothing)},
+	"logoutOtherClients": {
+		with(nothing),
+	},
+	"createUser": {with(func(s *stage) []any { return []any{object{"username": fmt.Sprint("new", s.n), "password": password}} })},
+	"registerUser": {with(func(s *stage) []any {
+		return []any{object{"email": fmt.Sprintf("new%d@example.org", s.n), "pass": password, "name": "New"}}
+	})},
+	"forgotPassword": {with(func(s *stage) []any { return []any{object{"email": s.other.Emails[0].Address}} })},
+	"resetPassword": {
+		with(func(s *stage) []any { return []any{s.token, "another password"} }).after(mailed("reset", "users.forgotPassword")).named("with the link"),
+		list("guessed", "another password").hears("403"),
+	},
+	"verifyEmail":           {with(func(s *stage) []any { return []any{s.token} }).after(mailed("verify", "users.sendConfirmationEmail")).named("with the link"), list("guessed").hears("403")},
+	"sendConfirmationEmail": {with(func(s *stage) []any { return []any{s.other.Emails[0].Address} }).after(unproven)},
+
+	"saveUserProfile": {
+		with(func(s *stage) []any { return []any{object{"email": fmt.Sprintf("moved%d@example.org", s.n)}, object{}} }).named("email"),
+		list(object{"newPassword": "another password"}, object{}).named("password"),
+		with(func(s *stage) []any { return []any{object{"username": fmt.Sprintf("renamed%d", s.n)}, object{}} }).named("username").free(),
+		list(object{"realname": "Another"}, object{}).named("realname").free(),
+		list(object{"statusText": "away", "statusType": "busy"}, object{}).named("status").free(),
+	},
+	"changePassword": {with(func(s *stage) []any {
+		if s.proven {
+			return []any{password, "another password"}
+		}
+		return []any{"guessed", "another password"}
+	}).refuses("403")},
+	"setUsername":           {with(func(s *stage) []any { return []any{fmt.Sprintf("renamed%d", s.n)} })},
+	"setRealName":           {list("Another")},
+	"getUsernameSuggestion": {with(nothing)},
+	"deleteUserOwnAccount": {with(func(s *stage) []any {
+		if s.proven {
+			return []any{proof()}
+		}
+		return []any{strings.Repeat("0", 64)}
+	}).refuses("error-invalid-password")},
+
+	"setUserActiveStatus": {with(func(s *stage) []any { return []any{s.other.ID, false} })},
+	"deleteUser":          {with(func(s *stage) []any { return []any{s.other.ID} })},
+
+	"personalAccessTokens:generateToken":   {list(object{"tokenName": "another", "bypassTwoFactor": true})},
+	"personalAccessTokens:regenerateToken": {list(object{"tokenName": "bot"})},
+	"personalAccessTokens:removeToken":     {list(object{"tokenName": "bot"})},
+
+	"2fa:enable":              {with(nothing)},
+	"2fa:validateTempToken":   {with(func(s *stage) []any { return []any{s.appCode()} }).after(halfApp)},
+	"2fa:disable":             {with(func(s *stage) []any { return []any{s.appCode()} }).after(wholeApp)},
+	"2fa:regenerateCodes":     {with(func(s *stage) []any { return []any{s.appCode()} }).after(wholeApp)},
+	"2fa:checkCodesRemaining": {with(nothing).after(wholeApp)},
+	"2fa:enable-email":        {with(nothing).mailbox()},
+	"2fa:disable-email":       {with(nothing)},
+	"sendEmailCode":           {with(func(s *stage) []any { return []any{s.admin.Username} })},
+
+	"callWithTwoFactorRequired": {with(func(s *stage) []any {
+		code := strings.Repeat("0", 64)
+		if s.proven {
+			code = proof()
+		}
+		return []any{object{"code": code, "ddpMethod": "getServerInfo", "params": []any{}}}
+	})},
+	"getServerTime":        {with(nothing)},
+	"getServerInfo":        {with(nothing)},
+	"permissions/get":      {with(nothing)},
+	"public-settings/get":  {with(nothing)},
+	"private-settings/get": {with(nothing)},
+	"saveSetting": {
+		list(settings.DefaultRoles, "bot").named("guard"),
+		list(settings.Language, "de").named("harmless").free(),
+	},
+	"saveSettings": {
+		list([]any{object{"_id": settings.Language, "value": "fr"}, object{"_id": settings.FromEmail, "value": "x@example.org"}}).named("guard"),
+		list([]any{object{"_id": settings.Language, "value": "it"}}).named("harmless").free(),
+	},
+
+	"createChannel":        {with(func(s *stage) []any { return []any{fmt.Sprint("c", s.n)} })},
+	"createPrivateGroup":   {with(func(s *stage) []any { return []any{fmt.Sprint("g", s.n)} })},
+	"createDirectMessage":  {with(func(s *stage) []any { return []any{s.third.Username} }).after(theirRole(""))},
+	"joinRoom":             {with(func(s *stage) []any { return []any{s.theirs} }).after(gone)},
+	"leaveRoom":            {with(func(s *stage) []any { return []any{s.theirs} })},
+	"addUsersToRoom":       {with(func(s *stage) []any { return []any{object{"rid": s.own, "users": []any{s.third.Username}}} }).after(theirRole("")).free()},
+	"addUserToRoom":        {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.third.Username}} }).after(theirRole("")).free()},
+	"removeUserFromRoom":   {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.other.Username}} })},
+	"addRoomOwner":         {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
+	"removeRoomOwner":      {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("owner"))},
+	"addRoomModerator":     {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
+	"removeRoomModerator":  {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("moderator"))},
+	"getRoomRoles":         {with(func(s *stage) []any { return []any{s.own} })},
+	"rooms/get":            {with(nothing)},
+	"getRoomByTypeAndName": {with(func(s *stage) []any { return []any{"c", fmt.Sprint("own", s.n)} })},
+	"getRoomIdByNameOrId":  {with(func(s *stage) []any { return []any{s.own} })},
+	"getRoomNameById":      {with(func(s *stage) []any { return []any{s.own} })},
+	"getUsersOfRoom":       {with(func(s *stage) []any { return []any{s.own, true} })},
+
+	"sendMessage":        {with(func(s *stage) []any { return []any{object{"rid": s.own, "msg": "hello"}} })},
+	"updateMessage":      {with(func(s *stage) []any { return []any{object{"_id": s.mine, "msg": "edited"}} })},
+	"deleteMessage":      {with(func(s *stage) []any { return []any{object{"_id": s.mine}} })},
+	"pinMessage":         {with(func(s *stage) []any { return []any{object{"_id": s.mine}} })},
+	"unpinMessage":       {with(func(s *stage) []any { return []any{object{"_id": s.mine}} }).after(pinned)},
+	"starMessage":        {with(func(s *stage) []any { return []any{object{"_id": s.mine, "starred": true}} })},
+	"setReaction":        {with(func(s *stage) []any { return []any{":+1:", s.mine} })},
+	"loadHistory":        {with(func(s *stage) []any { return []any{s.own} })},
+	"loadMissedMessages": {with(func(s *stage) []any { return []any{s.own, time.UnixMilli(0)} })},
+	"getSingleMessage":   {with(func(s *stage) []any { return []any{s.mine} })},
+
+	"subscriptions/get":             {with(nothing)},
+	"readMessages":                  {with(func(s *stage) []any { return []any{s.own} })},
+	"openRoom":                      {with(func(s *stage) []any { return []any{s.own} }).after(hidden)},
+	"hideRoom":                      {with(func(s *stage) []any { return []any{s.own} })},
+	"toggleFavorite":                {with(func(s *stage) []any { return []any{s.own, true} })},
+	"stream-notify-room":            {with(func(s *stage) []any { return []any{s.own + "/typing", s.admin.Username, true} })},
+	"UserPresence:connect":          {with(nothing)},
+	"UserPresence:online":           {with(nothing)},
+	"UserPresence:away":             {with(nothing)},
+	"UserPresence:setDefaultStatus": {list("busy")},
+	"setUserStatus":                 {list("busy")},
+}

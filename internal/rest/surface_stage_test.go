@@ -1,0 +1,341 @@
+package rest_test
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/chat"
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store"
+	"ddpserver/internal/user"
+)
+
+// walk calls the whole surface as one kind of caller. Every call has a stage of
+// its own, so that no call spoils another.
+type walk struct {
+	*world
+	rec *recorder
+	// mail switches codes by mail on for the administrators; else their password
+	// is all that they can prove themselves with.
+	mail bool
+	n    int
+}
+
+func newWalk(t *testing.T, overrides map[string]string) *walk {
+	all := map[string]string{
+		settings.LimitIPEnabled: "false", settings.LimitUserEnabled: "false", settings.LimitConnectionEnabled: "false", settings.LimitUserByMethodEnabled: "false",
+		settings.LimitConnectionMethodEnabled: "false", settings.BlockLogins: "false", settings.TwoFactorMailsPerAddress: "10000", settings.AllowDeleteOwnAccount: "true",
+		settings.AmbiguousErrors: "false", // links are mailed before the answer
+	}
+	for k, v := range overrides {
+		all[k] = v
+	}
+	rec := &recorder{}
+	w := &walk{rec: rec}
+	w.world = newWorld(t, all, func(s store.Store) store.Store { rec.Store = s; return rec })
+	return w
+}
+
+// stage is what one call finds: an administrator who calls, somebody else, rooms
+// of both, messages of both.
+type stage struct {
+	*walk
+	n            int // the number in the names of this stage
+	admin, other *user.User
+	third        *user.User // of theirRole
+	// session and bypass are the administrator's tokens; hash is that of session.
+	session, bypass client
+	hash            string
+	// own and theirs are channels, private a group of the administrator's; other
+	// is in own and private, the administrator in own, private and theirs.
+	own, theirs, private, direct string
+	mine, hers                   string // messages in own
+	// caller is who calls, proven whether with the proof.
+	caller client
+	proven bool
+	secret string // of an authenticator app
+	token  string // of a mailed link
+}
+
+func (w *walk) stage(proven, rooms bool) *stage {
+	t := w.t
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.n++
+	ctx := t.Context()
+	account := func(name string, mail bool, roles ...string) *user.User {
+		name = fmt.Sprintf("%s%d", name, w.n)
+		u, err := w.accounts.CreateByOperator(ctx, accounts.OperatorAccount{Username: name, Email: name + "@example.org", Name: strings.ToUpper(name[:1]) + name[1:], Password: secret.String(password), Verified: true, Email2FA: mail, Roles: append([]string{"user"}, roles...)})
+		must(err)
+		return u
+	}
+	s := &stage{walk: w, n: w.n, admin: account("root", w.mail, "admin"), other: account("ann", false), proven: proven}
+	peer := &rpc.Peer{Conn: "test", Door: rpc.REST, Address: "127.0.0.1", UserAgent: "rest-test"}
+	issued, err := w.accounts.IssueToken(ctx, peer, s.admin, "password")
+	must(err)
+	s.hash = issued.Hash
+	s.session = client{w: w.world, id: s.admin.ID, token: issued.Token}
+	pat, err := w.accounts.GenerateToken(ctx, peer, s.admin, "bot", true)
+	must(err)
+	s.bypass = client{w: w.world, id: s.admin.ID, token: pat}
+	s.caller = s.session
+	if rooms {
+		s.furnish()
+	}
+	return s
+}
+
+// furnish makes the rooms and what is said in them.
+func (s *stage) furnish() {
+	ctx, w := s.t.Context(), s.walk
+	must := func(err error) {
+		s.t.Helper()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	room := func(by *user.User, t, name string, with ...string) string {
+		r, err := w.chat.Create(ctx, by, chat.NewRoom{Type: t, Name: fmt.Sprintf("%s%d", name, s.n), Usernames: with})
+		must(err)
+		return r.ID
+	}
+	s.own = room(s.admin, chat.Channel, "own", s.other.Username)
+	s.private = room(s.admin, chat.Group, "private", s.other.Username)
+	s.theirs = room(s.other, chat.Channel, "theirs", s.admin.Username)
+	d, err := w.chat.CreateDirect(ctx, s.admin, []string{s.other.Username})
+	must(err)
+	s.direct = d.ID
+	say := func(by *user.User, text string) string {
+		m, err := w.chat.Send(ctx, by, chat.Draft{RoomID: s.own, Text: text})
+		must(err)
+		return m.ID
+	}
+	s.mine, s.hers = say(s.admin, "mine"), say(s.other, "hers")
+}
+
+// code is what proves the administrator: a mailed code, or the password.
+func (s *stage) code() (code, factor string) {
+	if !s.mail {
+		return proof(), "password"
+	}
+	s.t.Helper()
+	if a := s.session.do("POST", "users.2fa.sendEmailCode", map[string]any{"emailOrUsername": "x"}); a.status != 200 {
+		s.t.Fatalf("no code: %s", a.raw)
+	}
+	return s.lastCode(), "email"
+}
+
+// proof is the session with the proof in its headers.
+func (s *stage) proof() *client {
+	code, factor := s.code()
+	return s.session.with("x-2fa-method", factor).with("x-2fa-code", code)
+}
+
+// trust makes the session remembered: it passes one ordinary check.
+func (s *stage) trust() {
+	s.t.Helper()
+	if a := s.proof().do("POST", "settings/Site_Name", map[string]any{"value": fmt.Sprint("site ", s.n)}); a.status != 200 {
+		s.t.Fatalf("no trust: %s", a.raw)
+	}
+	if a := s.session.do("POST", "settings/Site_Name", map[string]any{"value": fmt.Sprint("trusted ", s.n)}); a.status != 200 {
+		s.t.Fatalf("trust is not remembered: %s", a.raw)
+	}
+}
+
+// app begins to enrol an authenticator app, and finishes unless half.
+func (s *stage) app(half bool) {
+	s.t.Helper()
+	a := s.proof().do("POST", "users.enableTotp", nil)
+	if s.secret = a.text("secret"); a.status != 200 {
+		s.t.Fatalf("enrolment: %s", a.raw)
+	}
+	if half {
+		return
+	}
+	if a := s.session.do("POST", "users.validateTotp", map[string]any{"code": s.totpCode(s.secret)}); a.status != 200 {
+		s.t.Fatalf("enrolment: %s", a.raw)
+	}
+}
+
+// appCode is a right code for whoever may have it, and a wrong one for the rest.
+func (s *stage) appCode() string {
+	if s.proven {
+		return s.totpCode(s.secret)
+	}
+	return s.wrongCode(s.secret)
+}
+
+// link is the token of the last mail with that template.
+func (w *walk) link(template string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	url := w.links[template]
+	return url[strings.LastIndex(url, "/")+1:]
+}
+
+// state is what a stage's accounts are guarded by, taken apart by effects.
+type state struct {
+	parts map[methods.Effects]string
+	// sessions and tokens are the hashes of login tokens, by account.
+	sessions, tokens []string
+	total            int
+}
+
+func (s *stage) state() state {
+	s.t.Helper()
+	ctx := context.Background()
+	out := state{parts: map[methods.Effects]string{}}
+	put := func(e methods.Effects, v any) {
+		b, err := json.Marshal(v)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		out.parts[e] += string(b) + "\n"
+	}
+	for _, id := range []string{s.admin.ID, s.other.ID} {
+		u, err := s.store.UserByID(ctx, id)
+		if errors.Is(err, dberr.NotFound) {
+			put(methods.Accounts, "gone")
+			continue
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		name := u.Username
+		if id == s.admin.ID {
+			name = "" // one's own user name is part of one's profile
+		}
+		put(methods.Accounts, []any{u.Active, u.Emails, u.Bcrypt(), name})
+		put(methods.Rights, u.Roles)
+		totp := ""
+		if t := u.Services.TOTP; t != nil {
+			totp = t.Secret + t.TempSecret + strings.Join(t.HashedBackup, " ")
+		}
+		put(methods.Factors, []any{totp, u.Services.Email2FA})
+		if p := u.Services.Password; p != nil {
+			put(methods.Tokens, []any{p.Reset, p.Enroll})
+		}
+		put(methods.Tokens, u.Services.Email)
+		if u.Services.Resume != nil {
+			for _, t := range u.Services.Resume.LoginTokens {
+				if key := id + " " + t.HashedToken; t.IsPAT() {
+					out.tokens = append(out.tokens, key)
+				} else {
+					out.sessions = append(out.sessions, key)
+				}
+			}
+		}
+	}
+	for _, set := range s.settings.All() {
+		if set.Guards() {
+			put(methods.Guards, []any{set.ID, set.Value})
+		}
+	}
+	_, total, err := s.store.ListUsers(ctx, 0, 1)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out.total = total
+	return out
+}
+
+// effects are those of a change from one state to another.
+func (s *stage) effects(before, after state) (e methods.Effects) {
+	for part, was := range before.parts {
+		if after.parts[part] != was {
+			e |= part
+		}
+	}
+	gone := func(of, from []string) (out []string) {
+		for _, k := range of {
+			if !slices.Contains(from, k) {
+				out = append(out, k)
+			}
+		}
+		return out
+	}
+	if before.total != after.total {
+		e |= methods.Accounts
+	}
+	if e&methods.Accounts != 0 && strings.Contains(after.parts[methods.Accounts], "gone") {
+		return methods.Accounts // everything of theirs went with the account
+	}
+	if len(gone(after.sessions, before.sessions))+len(gone(after.tokens, before.tokens))+len(gone(before.tokens, after.tokens)) > 0 {
+		e |= methods.Tokens
+	}
+	for _, key := range gone(before.sessions, after.sessions) {
+		if strings.HasPrefix(key, s.admin.ID) {
+			e |= methods.Ends
+		} else {
+			e |= methods.Others
+		}
+	}
+	return e
+}
+
+// mute is the connection of a call that no socket carries.
+type mute struct{}
+
+func (mute) SetLogin(context.Context, rpc.Login) error { return nil }
+func (mute) Unblock()                                  {}
+
+// ddp calls a method as a frame of a socket would.
+func (s *stage) ddp(method string, params []byte) error {
+	peer := &rpc.Peer{Conn: "socket", Door: rpc.DDP, Address: "127.0.0.1", UserAgent: "rest-test",
+		TwoFactorCode: s.caller.header["x-2fa-code"], TwoFactorMethod: s.caller.header["x-2fa-method"]}
+	login := rpc.Login{}
+	if s.caller.token != "" {
+		login = rpc.Login{UserID: s.caller.id, Token: accounts.HashToken(s.caller.token)}
+	}
+	_, err := s.router.Method(context.Background(), &rpc.Call{Method: method, Params: params, Peer: peer, Login: login, Session: mute{}})
+	return err
+}
+
+// envelope calls a method with method.call; the code of its refusal is in the frame.
+func (s *stage) envelope(route, method string, params []byte) string {
+	s.t.Helper()
+	frame, err := ejson.Append(nil, ejson.Doc{{Key: "msg", Value: "method"}, {Key: "id", Value: "1"}, {Key: "method", Value: method}, {Key: "params", Value: ejson.Raw(params)}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	a := s.caller.do("POST", route+strings.ReplaceAll(method, "/", ":"), map[string]any{"message": string(frame)})
+	var out struct {
+		Error *struct {
+			Error any `json:"error"`
+		} `json:"error"`
+	}
+	if text := a.text("message"); text == "" || json.Unmarshal([]byte(text), &out) != nil {
+		return cmp.Or(a.errorType(), a.text("error"), a.raw)
+	}
+	if out.Error == nil {
+		return ""
+	}
+	return fmt.Sprint(out.Error.Error)
+}
+
+// refusal is the code of a refusal, "" for none.
+func refusal(err error) string {
+	if err == nil {
+		return ""
+	}
+	f, _ := fault.From(err)
+	return f.ID()
+}
