@@ -35,11 +35,11 @@ func (a *App) buildDoors(context.Context) (err error) {
 	})
 	a.ddp = ddp.New(ddp.Options{
 		Handler: a.hub.Handler(a.router), Limits: a.limits(), Logger: a.log,
-		Peer: a.proxies.Peer, CheckOrigin: origins.Allowed, CompressAbove: int(a.cfg.CompressAbove), Refused: a.refusedMessage,
+		Peer: a.proxies.Peer, CheckOrigin: origins.Allowed, CompressAbove: int(a.cfg.CompressAbove), Refused: a.refusedMessage, Budget: a.budget,
 	})
 	a.base.CloseWith(a.ddp)
 	a.sockjs = sockjs.New(sockjs.Options{
-		Engine: a.ddp, Prefix: "/sockjs", WriteTimeout: a.cfg.WriteTimeout,
+		Engine: a.ddp, Budget: a.budget, Prefix: "/sockjs", WriteTimeout: a.cfg.WriteTimeout,
 		DisableCORS: a.cfg.DisableSockJSCORS, DisableWebSocket: a.cfg.DisableWebSockets, JSessionID: a.cfg.UseJSessionID,
 	})
 	a.rest, err = rest.New(rest.Options{

@@ -34,6 +34,7 @@ func (a *App) buildMetrics(context.Context) error {
 	m.Counter("bytes_in_flight_refused_total", "Connections and requests refused because too many bytes wait.", func() float64 { return float64(a.budget.Refused()) })
 	m.Gauge("sockjs_sessions", "SockJS sessions that poll.", func() float64 { return float64(a.sockjs.Len()) })
 	m.Gauge("mails_unreadable", "Waiting mails that the present server key does not open.", func() float64 { return float64(a.mail.Unreadable()) })
+	m.Counter("sockjs_sessions_evicted_total", "SockJS sessions that had to go for others.", func() float64 { return float64(a.sockjs.Evicted()) })
 	m.Gauge("hashing_running", "Passwords that are being hashed.", func() float64 { r, _ := a.accounts.Hashing(); return float64(r) })
 	m.Counter("hashing_rounds_total", "Rounds of bcrypt done.", func() float64 { return float64(a.accounts.HashWork()) })
 	m.Gauge("hashing_waiting", "Calls that wait for their turn to hash a password.", func() float64 { _, w := a.accounts.Hashing(); return float64(w) })

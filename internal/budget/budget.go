@@ -43,9 +43,8 @@ type Account struct {
 	peak         atomic.Int64
 	refused      atomic.Uint64
 
-	waiting atomic.Int32
-	mu      sync.Mutex
-	freed   chan struct{} // closed when bytes come back; nil while nobody waits
+	// freed is closed when bytes come back; nil while nobody waits.
+	freed atomic.Pointer[chan struct{}]
 }
 
 // New makes an Account of that many bytes. Zero or less means Default. Large
@@ -113,25 +112,35 @@ func (a *Account) add(n int, holds int64) bool {
 // give takes n bytes off and wakes who waits for room.
 func (a *Account) give(n int) {
 	a.used.Add(-int64(n))
-	if a.waiting.Load() == 0 {
+	if a.freed.Load() == nil {
 		return
 	}
-	a.mu.Lock()
-	if a.freed != nil {
-		close(a.freed)
-		a.freed = nil
+	if c := a.freed.Swap(nil); c != nil {
+		close(*c)
 	}
-	a.mu.Unlock()
 }
 
-// news is closed when bytes come back.
-func (a *Account) news() <-chan struct{} {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.freed == nil {
-		a.freed = make(chan struct{})
+// Freed is closed when bytes come back. Ask for it first and Grow then, so that
+// nothing is missed in between. Without an Account nobody has to wait.
+func (h *Holding) Freed() <-chan struct{} {
+	a := h.Account
+	for a != nil {
+		if c := a.freed.Load(); c != nil {
+			return *c
+		}
+		c := make(chan struct{})
+		if a.freed.CompareAndSwap(nil, &c) {
+			return c
+		}
 	}
-	return a.freed
+	return nil
+}
+
+// Refuse counts that a client was turned away for want of room.
+func (h *Holding) Refuse() {
+	if h.Account != nil {
+		h.Account.refused.Add(1)
+	}
 }
 
 // Holding is what one client holds of an Account, in bytes. The zero value
@@ -178,14 +187,10 @@ func (h *Holding) Wait(ctx context.Context, n int, patience time.Duration) bool 
 	if h.Grow(n) {
 		return true
 	}
-	a := h.Account
-	a.waiting.Add(1)
-	defer a.waiting.Add(-1)
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
-		// Ask again only after the news are ordered, so that none are missed.
-		freed := a.news()
+		freed := h.Freed()
 		if h.Grow(n) {
 			return true
 		}
@@ -195,7 +200,7 @@ func (h *Holding) Wait(ctx context.Context, n int, patience time.Duration) bool 
 		case <-timer.C:
 		case <-ctx.Done():
 		}
-		a.refused.Add(1)
+		h.Refuse()
 		return false
 	}
 }

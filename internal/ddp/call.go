@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
 )
@@ -91,10 +92,8 @@ func (s *Session) call(it *item, id []byte) {
 	result, err := s.invoke(&it.call)
 	s.srv.stats.calls.Add(-1)
 	f := s.frames()
-	if err == nil && !f.result(id, result) {
-		s.srv.log.Error("result_not_encoded", zap.String("method", it.call.Method),
-			zap.String("conn", s.ID()), zap.String("type", fmt.Sprintf("%T", result)))
-		err = fault.Internal
+	if err == nil {
+		err = s.answer(&f, it, id, result)
 	}
 	if err != nil {
 		f.refusal(id, err)
@@ -103,6 +102,37 @@ func (s *Session) call(it *item, id []byte) {
 	s.put(f.buffer)
 	it.unhold()
 	s.srv.names.learn(it.call.Method, err)
+}
+
+// Errors that take a result's place.
+var (
+	errResultTooLarge = fault.New("error-result-too-large", "The result is too large. Ask for less at once: fewer entries, or a shorter time.")
+	errBusy           = fault.New("error-server-busy", "The server holds too much for slow readers. Try again in a moment.")
+)
+
+// answer encodes a result, or says why the client cannot have it.
+func (s *Session) answer(f *frames, it *item, id []byte, result any) error {
+	if raw, ok := result.(ejson.Raw); ok && len(raw) > s.srv.limits.ResultBytes {
+		return errResultTooLarge
+	}
+	n, ok := f.result(id, result)
+	switch {
+	case !ok:
+		s.srv.log.Error("result_not_encoded", zap.String("method", it.call.Method),
+			zap.String("conn", s.ID()), zap.String("type", fmt.Sprintf("%T", result)))
+		return fault.Internal
+	case n > s.srv.limits.ResultBytes:
+		f.b = nil // an ordinary buffer comes back when the next one is wanted
+		return errResultTooLarge
+	case n > keepBuffer: // many large ones at once, for peers who may not read
+		if !s.held.Grow(n) {
+			s.held.Refuse()
+			f.b = nil
+			return errBusy
+		}
+		s.held.Shrink(n)
+	}
+	return nil
 }
 
 // invoke contains a panic to the call.

@@ -6,14 +6,18 @@ package ddp
 // The engine reads from one goroutine and writes from one goroutine at a time;
 // Close may come from any goroutine at any time, also more than once.
 //
+// A Conn may have a method Connected(), which is called once the handshake of DDP
+// is done, on the goroutine that reads.
+//
 // WriteFrames may wait until the peer takes the messages: the engine calls it
 // from a goroutine of its own (the flusher) that lives only while messages are
 // waiting, gathers what comes meanwhile, and ends the connection when more than
 // Limits.QueuedBytes wait. A polling transport therefore needs no queue of its
 // own: it keeps WriteFrames waiting until a receiver took the messages.
 type Conn interface {
-	// ReadFrame waits for the next message. The bytes are valid until the next
-	// call. After Close, or when the peer is gone, it returns an error; io.EOF
+	// ReadFrame waits for the next message. The bytes are the engine's, which does
+	// not change them; they count as the Conn's (see Options.Budget) until the next
+	// call, by which the engine has counted what it keeps. After Close, or when the peer is gone, it returns an error; io.EOF
 	// and a *CloseError are an ordinary end.
 	//
 	// The Conn must not hand over a message that is longer than the limit that

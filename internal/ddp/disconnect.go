@@ -16,7 +16,8 @@ const (
 	Refused                                // the handshake failed: no common version
 	NoHandshake                            // no connect message in time
 	NoHeartbeat                            // no sign of life in time
-	TooManyPending                         // more messages waited than Limits.QueuedFrames
+	TooManyPending                         // too much of what it sent waited for too long (Limits.Stalled)
+	OverBudget                             // all together held too much, and it was one of those with much
 	Slow                                   // the peer did not take what was sent
 	TooLong                                // a message was longer than the limit
 	NotUTF8                                // a text message was not UTF-8
@@ -36,6 +37,7 @@ var reasonTable = [reasons]struct {
 	NoHandshake:    {"no_handshake", 1008, "No connect message in time"},
 	NoHeartbeat:    {"no_heartbeat", 1000, "Normal closure"},
 	TooManyPending: {"too_many_pending", 1008, "Too many pending messages"},
+	OverBudget:     {"over_budget", 1013, "The server holds too much; try again later"},
 	Slow:           {"slow", 1008, "Too slow"},
 	TooLong:        {"too_long", 1009, "Message too long"},
 	NotUTF8:        {"not_utf8", 1007, "Text is not UTF-8"},
@@ -70,6 +72,9 @@ var (
 	// ErrTooSlow says that the peer does not take what is sent: WriteFrames of a
 	// Conn returns it, or os.ErrDeadlineExceeded.
 	ErrTooSlow = errors.New("ddp: peer too slow")
+	// ErrOverBudget says that a message did not fit beside what all hold
+	// (Options.Budget).
+	ErrOverBudget = errors.New("ddp: too much is held")
 	// ErrFraming says that the peer broke the transport's framing.
 	ErrFraming = errors.New("ddp: broken framing")
 )
@@ -89,6 +94,8 @@ func reasonOf(err error) DisconnectReason {
 		return TooLong
 	case errors.Is(err, ErrNotUTF8):
 		return NotUTF8
+	case errors.Is(err, ErrOverBudget):
+		return OverBudget
 	case errors.Is(err, ErrFraming):
 		return ProtocolAbuse
 	}

@@ -53,8 +53,8 @@ func (c *wsConn) echo() {
 		if n := c.out.compress; n > 0 && len(text) >= n {
 			b.b = deflateFrame(b.b, 0)
 		}
-		if !c.out.add(b) {
-			c.lost(Slow)
+		if reason, ok := c.out.add(b); !ok {
+			c.lost(reason)
 		}
 	}
 }

@@ -181,7 +181,9 @@ func (f *frames) nosub(id *string, err error) {
 
 // result answers a call whose raw id is id; false when the value cannot be
 // encoded, and nothing was appended.
-func (f *frames) result(id []byte, value any) bool {
+// result appends the answer to a call and returns its length in bytes, before
+// compression; false, with nothing appended, when the value has no encoding.
+func (f *frames) result(id []byte, value any) (int, bool) {
 	from := len(f.b)
 	at := f.begin(`{"msg":"result","id":`)
 	f.b = append(f.b, id...)
@@ -190,12 +192,13 @@ func (f *frames) result(id []byte, value any) bool {
 		b, err := ejson.Append(b, value)
 		if err != nil {
 			f.b = f.b[:from]
-			return false
+			return 0, false
 		}
 		f.b = b
 	}
+	n := len(f.b) - from
 	f.end(at)
-	return true
+	return n, true
 }
 
 func (f *frames) refusal(id []byte, err error) {

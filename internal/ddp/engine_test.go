@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/ejson"
@@ -36,12 +37,18 @@ func inBubble(t *testing.T, o ddp.Options, test func(r *rig)) {
 		} else {
 			r.f = o.Handler.(*fixture)
 		}
+		if o.Budget == nil {
+			o.Budget = budget.New(0)
+		}
 		r.srv = ddp.New(o)
 		t.Cleanup(func() {
 			if err := r.srv.Shutdown(context.Background()); err != nil {
 				t.Error(err)
 			}
 			r.wg.Wait()
+			if n := o.Budget.Used(); n != 0 {
+				t.Errorf("%d bytes are counted for nobody", n)
+			}
 		})
 		test(r)
 	})
@@ -93,7 +100,7 @@ func (r *rig) ends(reason ddp.DisconnectReason, n uint64) {
 func TestQueueOverflowCloses(t *testing.T) {
 	inBubble(t, ddp.Options{}, func(r *rig) {
 		c := r.dial(true)
-		r.method(c, "0", "slow", "[1000]")
+		r.method(c, "0", "slow", "[60000]")
 		synctest.Wait()
 		for i := range 256 {
 			r.method(c, fmt.Sprint(i), "nothing", "[]")
@@ -102,7 +109,11 @@ func TestQueueOverflowCloses(t *testing.T) {
 		if code, _ := c.CloseReason(); code != 0 {
 			t.Fatal("256 may wait")
 		}
-		r.method(c, "x", "nothing", "[]")
+		r.method(c, "x", "nothing", "[]") // is not read, and not dropped either
+		time.Sleep(9 * time.Second)
+		if code, _ := c.CloseReason(); code != 0 {
+			t.Fatal("reading may stop for a while")
+		}
 		r.want(c, "close 1008")
 		r.ends(ddp.TooManyPending, 1)
 	})

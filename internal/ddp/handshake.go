@@ -74,6 +74,9 @@ func (s *Session) connect(text []byte, e *envelope) {
 	}
 	s.live = true
 	s.mu.Unlock()
+	if c, ok := s.conn.(interface{ Connected() }); ok {
+		c.Connected()
+	}
 	s.srv.connected(s)
 	f.connected(s.ID())
 	s.put(f.buffer)

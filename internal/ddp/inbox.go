@@ -1,10 +1,6 @@
 package ddp
 
-import (
-	"time"
-
-	"ddpserver/internal/rpc"
-)
+import "ddpserver/internal/rpc"
 
 // kind is what an item asks for.
 type kind uint8
@@ -25,6 +21,7 @@ type item struct {
 	inline   bool // runs on the reader's goroutine
 	released bool // Unblock was called; guarded by the session's lock
 	holding  bool // its messages gather in the outbox; guarded likewise
+	cost     int  // bytes it is counted for
 	text     []byte
 	env      envelope
 	call     rpc.Call
@@ -44,7 +41,7 @@ func (it *item) light() bool {
 }
 
 // accept gives a message its turn (spec meteor-ddp A13): at once, here, when
-// nothing is before it and it does not wait; else a copy is queued.
+// nothing is before it and it does not wait; else it is queued.
 func (s *Session) accept(sc *scanner, k kind) {
 	it := &sc.item
 	*it = item{s: s, kind: k, text: sc.text, env: sc.env, inline: true}
@@ -60,7 +57,7 @@ func (s *Session) accept(sc *scanner, k kind) {
 	}
 	if s.working || !light {
 		s.mu.Unlock()
-		s.enqueue(&item{s: s, kind: k, text: append([]byte(nil), sc.text...), env: sc.env})
+		s.enqueue(&item{s: s, kind: k, text: sc.text, env: sc.env})
 		return
 	}
 	s.working = true
@@ -77,19 +74,15 @@ func (s *Session) accept(sc *scanner, k kind) {
 }
 
 // enqueue puts an item at the end of the queue and sees that somebody works on
-// the queue. A queue that stays full ends the connection.
+// the queue. While there is no room for it nothing more is read.
 func (s *Session) enqueue(it *item) {
-	s.mu.Lock()
-	if len(s.queue) >= s.srv.limits.QueuedFrames && !s.ended {
-		s.awaitRoom()
-	}
-	if s.ended || s.draining {
-		s.mu.Unlock()
+	if !s.own(it) {
 		return
 	}
-	if len(s.queue) >= s.srv.limits.QueuedFrames {
+	s.mu.Lock()
+	if s.ended || s.draining {
+		s.release(it.cost)
 		s.mu.Unlock()
-		s.end(TooManyPending)
 		return
 	}
 	s.queue = append(s.queue, it)
@@ -99,28 +92,6 @@ func (s *Session) enqueue(it *item) {
 	if start {
 		s.srv.employ(job{s: s})
 	}
-}
-
-// queuePatience is how long the reader stops for a full queue. A burst that the
-// worker is busy with must not end a connection, but a reader that waited longer
-// would let pings go unanswered.
-const queuePatience = 250 * time.Millisecond
-
-// awaitRoom gives up the lock, which the caller holds, until the queue has room
-// or patience has run out.
-func (s *Session) awaitRoom() {
-	s.room = make(chan struct{})
-	room := s.room
-	s.mu.Unlock()
-	s.out.flush(true)
-	patience := time.NewTimer(queuePatience)
-	select {
-	case <-room:
-	case <-patience.C:
-	}
-	patience.Stop()
-	s.mu.Lock()
-	s.room = nil
 }
 
 // work is the ordered worker: it runs the queued messages one after another and
@@ -137,16 +108,14 @@ func (s *Session) work() {
 		it := s.queue[0]
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
-		if s.room != nil && len(s.queue) <= s.srv.limits.QueuedFrames/2 {
-			close(s.room)
-			s.room = nil
-		}
+		s.makeRoom()
 		s.mu.Unlock()
 		if !it.light() {
 			s.out.flush(false)
 		}
 		s.process(it)
 		s.mu.Lock()
+		s.release(it.cost)
 		released := it.released
 		if released {
 			s.unblocked--

@@ -165,7 +165,12 @@ func (s *Session) end(reason DisconnectReason) {
 		return
 	}
 	s.ended = true
+	waiting := 0
+	for _, it := range s.queue {
+		waiting += it.cost
+	}
 	s.queue = nil
+	s.release(waiting)
 	s.view = view{}
 	s.mu.Unlock()
 	s.srv.stats.disconnects[reason].Add(1)
@@ -281,6 +286,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Session) drain() {
 	s.mu.Lock()
 	s.draining = true
+	s.makeRoom()
 	idle := s.idle()
 	s.mu.Unlock()
 	if idle {

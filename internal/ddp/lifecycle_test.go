@@ -161,7 +161,7 @@ func TestAdmission(t *testing.T) {
 func TestReasonsAreNamed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range ddp.Reasons() {
-		if r.String() == "" || seen[r.String()] || r.Code() < 1000 || r.Code() > 1011 || r.Text() == "" || len(r.Text()) > 123 {
+		if r.String() == "" || seen[r.String()] || r.Code() < 1000 || r.Code() > 1013 || r.Text() == "" || len(r.Text()) > 123 {
 			t.Errorf("%d: %q %d %q", r, r, r.Code(), r.Text())
 		}
 		seen[r.String()] = true

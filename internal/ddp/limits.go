@@ -13,11 +13,24 @@ type Limits struct {
 	// before and after login: 32 and 64, at most 64. Above: a "Parse error".
 	DepthBefore, DepthAfter int
 	// QueuedFrames is how many received messages may wait for their turn: 256.
-	// When so many wait for longer than a quarter of a second: close 1008.
+	// When so many wait, reading stops.
 	QueuedFrames int
+	// ReceivedBytes is how many bytes of received messages a session may hold, in
+	// its queue, in running calls and half read, beyond one of the longest: 256
+	// KiB. Then reading stops.
+	ReceivedBytes int
+	// Stalled is for how long reading may stop: 10 s. Then close 1008, or 1013
+	// when it was not the session but all together who held too much.
+	Stalled time.Duration
+	// ResultBytes is the longest result of a call: 8 MiB. Above: the error
+	// error-result-too-large takes its place.
+	ResultBytes int
 	// QueuedBytes is how many bytes may wait to be sent: 1 MiB. A message that
 	// comes when more than that waits ends the connection.
 	QueuedBytes int
+	// SubscriptionBytes is how long the parameters of all subscriptions of one
+	// session may be together, with their ids: 128 KiB. Above: nosub with too-many-subscriptions.
+	SubscriptionBytes int
 	// Subscriptions is how many one session may hold: 300. Above: nosub with
 	// too-many-subscriptions.
 	Subscriptions int
@@ -68,6 +81,9 @@ func (l Limits) withDefaults() Limits {
 	l.DepthBefore, l.DepthAfter = min(l.DepthBefore, maxDepth), min(l.DepthAfter, maxDepth)
 	number(&l.QueuedFrames, 256)
 	number(&l.QueuedBytes, 1<<20)
+	number(&l.ReceivedBytes, 256<<10)
+	number(&l.ResultBytes, 8<<20)
+	number(&l.SubscriptionBytes, 128<<10)
 	number(&l.Subscriptions, 300)
 	number(&l.Unblocked, 16)
 	number(&l.ProtocolErrors, 600)
@@ -76,5 +92,6 @@ func (l Limits) withDefaults() Limits {
 	span(&l.HeartbeatTimeout, 15*time.Second)
 	span(&l.WriteTimeout, 10*time.Second)
 	span(&l.Linger, 2*time.Second)
+	span(&l.Stalled, 10*time.Second)
 	return l
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"sync"
+
+	"ddpserver/internal/budget"
 )
 
 // buffer is a pooled byte slice. Idle connections hold none.
@@ -23,6 +25,52 @@ func putBuffer(b *buffer) {
 	if cap(b.b) <= keepBuffer {
 		b.b = b.b[:0]
 		buffers.Put(b)
+	}
+}
+
+// freeBuffer is the first buffer of a received message, in bytes; larger ones are
+// counted.
+const freeBuffer = 4 << 10
+
+// messages are buffers of received messages, by size.
+var messages = [...]sync.Pool{
+	{New: func() any { return &buffer{b: make([]byte, 0, freeBuffer)} }},
+	{New: func() any { return &buffer{b: make([]byte, 0, 4*freeBuffer)} }},
+	{New: func() any { return &buffer{b: make([]byte, 0, 16*freeBuffer)} }},
+}
+
+// nextBuffer is the size after that one.
+func nextBuffer(size int) int {
+	if size < keepBuffer {
+		return size * 4
+	}
+	return size * 2
+}
+
+func pooled(size int) int {
+	switch size {
+	case freeBuffer:
+		return 0
+	case 4 * freeBuffer:
+		return 1
+	case 16 * freeBuffer:
+		return 2
+	}
+	return -1
+}
+
+// getMessage is an empty buffer of exactly that capacity.
+func getMessage(size int) *buffer {
+	if i := pooled(size); i >= 0 {
+		return messages[i].Get().(*buffer)
+	}
+	return &buffer{b: make([]byte, 0, size)}
+}
+
+func putMessage(b *buffer) {
+	if i := pooled(cap(b.b)); i >= 0 {
+		b.b = b.b[:0]
+		messages[i].Put(b)
 	}
 }
 
@@ -51,32 +99,36 @@ type outbox struct {
 	link  link
 	owner interface{ lost(DisconnectReason) }
 	limit int
+	held  *budget.Holding // counts what waits for the peer; nil for nobody
 	// compress is the size from which messages are deflated; 0 for never.
 	compress int
 
 	mu       sync.Mutex
 	buf      *buffer // not yet given to the link; nil when empty
 	inflight int     // given to the flusher, not yet taken by the link
+	counted  int     // bytes that held counts, while the link is behind
 	holds    int     // answers being gathered; see hold
 	busy     bool    // somebody writes
 	forced   bool    // what is queued must not wait for a hold
 	posted   bool    // the server's posters will flush
 	ended    bool    // nothing more is accepted
+	cut      bool    // something of what was accepted is lost
 	closing  bool    // ended, and the link is to be closed when all is written
 	reason   DisconnectReason
 }
 
 // add queues framed messages and takes b. It does not write: call flush after
 // the locks that order the messages are released. It returns false when the
-// connection has to end because the peer is too slow.
-func (o *outbox) add(b *buffer) bool {
+// connection has to end, and why: because the peer is too slow, or too much waits
+// for all peers together.
+func (o *outbox) add(b *buffer) (DisconnectReason, bool) {
 	o.mu.Lock()
 	if o.ended || len(b.b) == 0 {
 		o.mu.Unlock()
 		putBuffer(b)
-		return true
+		return PeerLeft, true
 	}
-	ok := o.fits()
+	reason, ok := o.fits(len(b.b))
 	if o.buf == nil {
 		o.buf = b
 		b = nil
@@ -87,17 +139,38 @@ func (o *outbox) add(b *buffer) bool {
 	if b != nil {
 		putBuffer(b)
 	}
-	return ok
+	return reason, ok
 }
 
-// fits tells whether one more may be queued: the limit is for what waits
-// already, so that a single long answer does not count as slowness.
-func (o *outbox) fits() bool {
+// fits counts n bytes that are queued and tells whether they may be, or why not:
+// the limit is for what waits already, so that a single long answer does not
+// count as slowness.
+func (o *outbox) fits(n int) (DisconnectReason, bool) {
 	waiting := o.inflight
 	if o.buf != nil {
 		waiting += len(o.buf.b)
 	}
-	return waiting <= o.limit
+	if o.inflight > 0 && !o.count(o.counted+n) {
+		return OverBudget, false
+	}
+	return Slow, waiting <= o.limit
+}
+
+// count makes held count n bytes; false when that is too much, though it is
+// counted then, too: they are there until the connection has ended.
+func (o *outbox) count(n int) bool {
+	more, ok := n-o.counted, true
+	o.counted = n
+	switch {
+	case o.held == nil:
+	case more < 0:
+		o.held.Shrink(-more)
+	case more > 0 && !o.held.Grow(more):
+		o.held.Force(more)
+		o.held.Refuse()
+		ok = false
+	}
+	return ok
 }
 
 // hold lets messages gather until release: data, ready, updated and result of
@@ -116,19 +189,19 @@ func (o *outbox) release() {
 }
 
 // send queues one shared frame and writes it, with everything held.
-func (o *outbox) send(wire []byte) bool {
+func (o *outbox) send(wire []byte) (DisconnectReason, bool) {
 	o.mu.Lock()
 	if o.ended {
 		o.mu.Unlock()
-		return true
+		return PeerLeft, true
 	}
 	if o.buf == nil && !o.busy {
 		o.busy = true
 		o.mu.Unlock()
 		o.pump(wire, nil)
-		return true
+		return PeerLeft, true
 	}
-	ok := o.fits()
+	reason, ok := o.fits(len(wire))
 	if o.buf == nil {
 		o.buf = getBuffer()
 	}
@@ -137,17 +210,17 @@ func (o *outbox) send(wire []byte) bool {
 	if ok {
 		o.flush(true)
 	}
-	return ok
+	return reason, ok
 }
 
 // post queues one shared frame. later tells that somebody has to flush.
-func (o *outbox) post(wire []byte) (ok, later bool) {
+func (o *outbox) post(wire []byte) (reason DisconnectReason, ok, later bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ended {
-		return true, false
+		return PeerLeft, true, false
 	}
-	ok = o.fits()
+	reason, ok = o.fits(len(wire))
 	if o.buf == nil {
 		o.buf = getBuffer()
 	}
@@ -155,7 +228,7 @@ func (o *outbox) post(wire []byte) (ok, later bool) {
 	o.forced = true
 	later = !o.posted && !o.busy
 	o.posted = o.posted || later
-	return ok, later
+	return reason, ok, later
 }
 
 // flushPosted is flush for what was posted.
@@ -202,15 +275,16 @@ func (o *outbox) pump(p []byte, b *buffer) {
 		if b != nil {
 			putBuffer(b)
 		}
-		if b = o.next(); b == nil {
+		if b = o.next(false); b == nil {
 			return
 		}
 		p = b.b
 	}
 }
 
-// next takes what came while a write was under way, or ends the writing.
-func (o *outbox) next() *buffer {
+// next takes what came while a write was under way, or ends the writing. behind
+// says that the link is, so that what is taken waits.
+func (o *outbox) next(behind bool) *buffer {
 	o.mu.Lock()
 	o.inflight = 0
 	b := o.buf
@@ -218,6 +292,7 @@ func (o *outbox) next() *buffer {
 	o.forced = false
 	if b == nil || wait && len(b.b) < joinAbove {
 		o.busy = false
+		o.count(0)
 		closing := o.closing
 		o.mu.Unlock()
 		if closing {
@@ -226,6 +301,12 @@ func (o *outbox) next() *buffer {
 		return nil
 	}
 	o.buf = nil
+	if behind {
+		o.inflight = len(b.b)
+		o.count(len(b.b))
+	} else {
+		o.count(0)
+	}
 	o.mu.Unlock()
 	return b
 }
@@ -239,7 +320,16 @@ func (o *outbox) behind(rest []byte, b *buffer) {
 	}
 	o.mu.Lock()
 	o.inflight = len(rest)
+	waiting := len(rest)
+	if o.buf != nil {
+		waiting += len(o.buf.b)
+	}
+	ok := o.count(waiting)
 	o.mu.Unlock()
+	if !ok {
+		o.fail(errOverBudget)
+		return
+	}
 	go o.drain(rest, b)
 }
 
@@ -252,20 +342,22 @@ func (o *outbox) drain(p []byte, b *buffer) {
 			return
 		}
 		putBuffer(b)
-		if b = o.next(); b == nil {
+		if b = o.next(true); b == nil {
 			return
 		}
 		p = b.b
-		o.mu.Lock()
-		o.inflight = len(p)
-		o.mu.Unlock()
 	}
 }
+
+// errOverBudget is the failure of a link that is behind while all together are
+// behind with too much.
+var errOverBudget = errors.New("ddp: too much waits for slow peers")
 
 // fail drops everything: the transport does not take any more.
 func (o *outbox) fail(err error) {
 	o.mu.Lock()
-	o.ended, o.busy, o.inflight = true, false, 0
+	o.ended, o.cut, o.busy, o.inflight = true, true, false, 0
+	o.count(0)
 	closing, reason := o.closing, o.reason
 	if o.buf != nil {
 		putBuffer(o.buf)
@@ -274,6 +366,9 @@ func (o *outbox) fail(err error) {
 	o.mu.Unlock()
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrTooSlow) {
 		reason = Slow
+	}
+	if errors.Is(err, errOverBudget) {
+		reason = OverBudget
 	}
 	if closing {
 		o.link.end(reason)
@@ -291,7 +386,7 @@ func (o *outbox) end(reason DisconnectReason) {
 		return
 	}
 	o.ended, o.closing, o.reason = true, true, reason
-	if reason == Slow || reason == PeerLeft {
+	if reason == Slow || reason == PeerLeft || reason == OverBudget && (o.cut || o.inflight > 0) {
 		o.buf = nil
 		o.mu.Unlock()
 		o.link.end(reason)

@@ -32,7 +32,7 @@ func (s *Session) subscribe(it *item) {
 		s.mu.Unlock()
 		return
 	}
-	if len(s.subs) >= s.srv.limits.Subscriptions {
+	if len(s.subs) >= s.srv.limits.Subscriptions || s.kept()+len(p.id)+len(params) > s.srv.limits.SubscriptionBytes {
 		s.mu.Unlock()
 		if !s.mistake(errTooManySubscriptions.Code) {
 			return
@@ -56,6 +56,15 @@ func (s *Session) subscribe(it *item) {
 	p.item = nil
 	s.mu.Unlock()
 	s.srv.names.learn(p.name, err)
+}
+
+// kept is how many bytes of ids and parameters the subscriptions keep for as long
+// as they live. The caller holds the lock.
+func (s *Session) kept() (n int) {
+	for _, p := range s.subs {
+		n += len(p.id) + len(p.params)
+	}
+	return n
 }
 
 // unsubscribe runs an unsub message: always answered, whatever the id.
@@ -305,8 +314,8 @@ func (p *Subscription) Send(f *Frame) {
 	if stopped {
 		return
 	}
-	if !s.out.send(f.wireFor(s.out.compress)) {
-		s.end(Slow)
+	if reason, ok := s.out.send(f.wireFor(s.out.compress)); !ok {
+		s.end(reason)
 	}
 }
 
@@ -321,9 +330,9 @@ func (p *Subscription) Post(f *Frame) {
 	if stopped {
 		return
 	}
-	ok, later := s.out.post(f.wireFor(s.out.compress))
+	reason, ok, later := s.out.post(f.wireFor(s.out.compress))
 	if !ok {
-		s.end(Slow)
+		s.end(reason)
 	} else if later {
 		s.srv.posters.add(s)
 	}

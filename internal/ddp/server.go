@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/random"
 	"ddpserver/internal/rpc"
 )
@@ -70,6 +71,9 @@ type Options struct {
 	// CompressAbove negotiates permessage-deflate without context takeover and
 	// compresses messages of at least that many bytes; 0 never negotiates it.
 	CompressAbove int
+	// Budget counts the bytes that all sessions, and other doors, have waiting;
+	// nil makes one of budget.Default bytes.
+	Budget *budget.Account
 }
 
 // Server runs sessions. It is an http.Handler for WebSocket upgrade requests,
@@ -83,6 +87,7 @@ type Server struct {
 	origin   func(*http.Request) bool
 	refused  func(p *rpc.Peer, l rpc.Login, reason string, limited bool)
 	compress int
+	budget   *budget.Account
 	names    names
 	wheel    wheel
 	crew     crew
@@ -113,10 +118,14 @@ func New(o Options) *Server {
 		origin:   o.CheckOrigin,
 		refused:  o.Refused,
 		compress: o.CompressAbove,
+		budget:   o.Budget,
 		sessions: make(map[*Session]struct{}),
 		users:    make(map[string][]*Session),
 		address:  make(map[string]int),
 		emptied:  make(chan struct{}),
+	}
+	if s.budget == nil {
+		s.budget = budget.New(0)
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/rpc"
 )
 
@@ -25,21 +26,24 @@ type Session struct {
 	// seen is set by every message and cleared by the heartbeat's tick.
 	seen     atomic.Bool
 	loggedIn atomic.Bool
-	timer    entry // the timing wheel's
+	timer    entry          // the timing wheel's
+	held     budget.Holding // of what all sessions may have waiting, in and out
 
 	place int // in its user's list; guarded by the server's lock
 
 	mu        sync.Mutex
 	login     *rpc.Login    // never nil, never changed in place
 	queue     []*item       // messages waiting for their turn
-	room      chan struct{} // closed when a full queue has room; the reader waits
+	room      chan struct{} // closed when there may be room; the reader waits
+	wanted    int           // bytes the reader waits for
+	in        int           // bytes of received messages that are held (ledger.go)
 	working   bool          // a goroutine owns the queue
 	unblocked int           // calls running beside the queue
 	greeting  greeted
 	live      bool // connect was accepted
 	ended     bool
 	draining  bool // ends when nothing runs any more
-	errors    budget
+	errors    quota
 	subs      []*Subscription
 	universal []*Subscription
 	view      view
@@ -58,6 +62,8 @@ func newSession(srv *Server, peer *rpc.Peer) *Session {
 	s := &Session{srv: srv, peer: peer, login: &nobody}
 	s.out.owner = s
 	s.out.limit = srv.limits.QueuedBytes
+	s.held.Account = srv.budget
+	s.out.held = &s.held
 	return s
 }
 
@@ -122,7 +128,7 @@ func (s *Session) lost(reason DisconnectReason) { s.end(reason) }
 
 // put queues framed messages in order and takes b; see outbox.add.
 func (s *Session) put(b *buffer) {
-	if !s.out.add(b) {
-		go s.end(Slow) // the caller may hold s.mu
+	if reason, ok := s.out.add(b); !ok {
+		go s.end(reason) // the caller may hold s.mu
 	}
 }

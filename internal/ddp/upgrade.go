@@ -21,7 +21,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	se := newSession(s, peer)
-	se.conn = c
+	se.conn, c.se = c, se
 	se.out.compress = c.compress()
 	c.attach(&se.out)
 	if !s.start(se) {

@@ -23,8 +23,10 @@ type wsConn struct {
 	sock *socket
 	out  *outbox
 
-	msg       *buffer // the message handed out last
-	messages  uint32  // handed out so far
+	se        *Session // who counts what is held; nil for EchoHandler
+	msg       *buffer  // the message handed out last
+	counted   int      // bytes the session counts for it
+	messages  uint32   // handed out so far
 	limit     atomic.Int64
 	closeSent atomic.Bool
 	binary    bool    // the last message was binary
@@ -48,26 +50,22 @@ const tinyReadBuffer = 128
 
 // ReadFrame implements source. What was queued leaves before it waits.
 func (c *wsConn) ReadFrame() ([]byte, error) {
-	if c.msg != nil {
-		putBuffer(c.msg)
-		c.msg = nil
-	}
+	c.letGo()
 	kind, r, err := c.ws.NextReader()
 	if err != nil {
 		return nil, c.broken(err)
 	}
 	c.binary = kind == websocket.BinaryMessage
-	c.msg = getBuffer()
-	b, valid := c.msg.b[:0], 0
+	c.msg = getMessage(freeBuffer)
+	b, valid := c.msg.b, 0
 	for {
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
-		}
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		c.msg.b = b
-		if int64(len(b)) > c.limit.Load() {
+		var err error
+		if b, err = c.more(r); int64(len(b)) > c.limit.Load() {
 			return nil, c.refuse(TooLong, ErrTooLong)
+		}
+		if err == errNoRoom {
+			c.shut(true)
+			return nil, io.EOF
 		}
 		if err != nil && err != io.EOF {
 			return nil, c.broken(err)
@@ -82,6 +80,64 @@ func (c *wsConn) ReadFrame() ([]byte, error) {
 			c.messages++
 			return b, nil
 		}
+	}
+}
+
+// errNoRoom says that the session has ended because nothing more fitted.
+var errNoRoom = errors.New("ddp: no room for the message")
+
+// more reads more of the message in hand, and returns what it is by now.
+func (c *wsConn) more(r io.Reader) ([]byte, error) {
+	b := c.msg.b
+	if len(b) == cap(b) && int64(len(b)) >= c.limit.Load() { // is this its end?
+		n, err := r.Read(make([]byte, 1))
+		return append(b, make([]byte, n)...), err
+	}
+	if len(b) == cap(b) {
+		if b = c.grow(); b == nil {
+			return nil, errNoRoom
+		}
+	}
+	n, err := r.Read(b[len(b):cap(b)])
+	c.msg.b = b[:len(b)+n]
+	return c.msg.b, err
+}
+
+// grow gives the message in hand a larger buffer, which is counted first; nil
+// when there was no room for it, which has ended the session.
+func (c *wsConn) grow() []byte {
+	old := c.msg
+	size := min(nextBuffer(cap(old.b)), int(c.limit.Load()))
+	if c.se != nil {
+		n := size - cap(old.b)
+		if c.counted == 0 && c.sock.deflate {
+			n += inflater
+		}
+		if !c.se.reserve(n, false) {
+			return nil
+		}
+		c.counted += n
+	}
+	c.msg = getMessage(size)
+	c.msg.b = append(c.msg.b[:0], old.b...)
+	putMessage(old)
+	return c.msg.b
+}
+
+// inflater is what a compressed message holds until it is read, in bytes.
+const inflater = 44 << 10
+
+// letGo frees the message handed out last.
+func (c *wsConn) letGo() {
+	if c.msg != nil {
+		putMessage(c.msg)
+		c.msg = nil
+	}
+	if c.counted > 0 {
+		c.se.mu.Lock()
+		c.se.release(c.counted)
+		c.se.mu.Unlock()
+		c.counted = 0
 	}
 }
 
@@ -145,6 +201,7 @@ func (c *wsConn) refuse(reason DisconnectReason, err error) error {
 // shut closes the socket. With linger it first lets the peer read our close
 // frame: closing at once would reset the connection while it still sends.
 func (c *wsConn) shut(linger bool) {
+	c.letGo()
 	if linger {
 		c.out.flush(true)
 		c.sock.closeWrite()
@@ -167,10 +224,7 @@ func (c *wsConn) shut(linger bool) {
 // await lets go of the message handed out last, lets out what is queued, and
 // waits for the next bytes.
 func (c *wsConn) await() {
-	if c.msg != nil {
-		putBuffer(c.msg)
-		c.msg = nil
-	}
+	c.letGo()
 	if c.sock.ahead == nil {
 		c.out.flush(true)
 	}
@@ -196,9 +250,15 @@ func (c *wsConn) sendClose(code int, text string) {
 func (c *wsConn) pinged(data string) error {
 	b := getBuffer()
 	b.b = appendFrame(b.b, opPong, []byte(data))
-	if !c.out.add(b) {
+	if _, ok := c.out.add(b); !ok {
 		return ErrFraming
 	}
+	return nil
+}
+
+// ponged takes the answer to a ping of our own for a sign of life.
+func (c *wsConn) ponged(string) error {
+	c.se.seen.Store(true)
 	return nil
 }
 
@@ -231,6 +291,9 @@ func (c *wsConn) end(reason DisconnectReason) {
 	if reason == Slow || reason == PeerLeft {
 		_ = c.sock.Conn.Close()
 		return
+	}
+	if reason == OverBudget { // whoever waits for the peer to take something
+		_ = c.sock.Conn.SetWriteDeadline(time.Now())
 	}
 	c.hangUp()
 }

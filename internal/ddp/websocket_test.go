@@ -13,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/rpc"
 )
@@ -23,6 +24,9 @@ func listen(t testing.TB, o ddp.Options) (srv *ddp.Server, url string) {
 	if o.Handler == nil {
 		o.Handler = &fixture{}
 	}
+	if o.Budget == nil {
+		o.Budget = budget.New(0)
+	}
 	srv = ddp.New(o)
 	web := httptest.NewServer(srv)
 	t.Cleanup(func() {
@@ -32,6 +36,7 @@ func listen(t testing.TB, o ddp.Options) (srv *ddp.Server, url string) {
 			t.Error(err)
 		}
 		web.Close()
+		await(t, func() bool { return o.Budget.Used() == 0 }) // nothing is counted for nobody
 	})
 	return srv, "ws" + strings.TrimPrefix(web.URL, "http")
 }

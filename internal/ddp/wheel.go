@@ -135,11 +135,17 @@ func (w *wheel) turn() {
 	}
 }
 
-// heartbeat starts the heartbeat in place of the handshake's deadline.
+// heartbeat starts the heartbeat in place of the handshake's deadline. Version
+// pre1 has none: there the pings are the WebSocket's own, which every client
+// answers without knowing. Other transports find vanished peers themselves.
 func (s *Session) heartbeat() {
-	if s.version == pre1 || s.srv.limits.HeartbeatInterval < 0 {
+	w, _ := s.conn.(*wsConn)
+	if s.srv.limits.HeartbeatInterval < 0 || s.version == pre1 && w == nil {
 		s.srv.wheel.remove(s)
 		return
+	}
+	if s.version == pre1 {
+		w.ws.SetPongHandler(w.ponged)
 	}
 	s.srv.wheel.set(s, s.srv.limits.HeartbeatInterval)
 }
@@ -161,7 +167,11 @@ func (s *Session) ring() {
 	default:
 		e.pinging = true
 		f := s.frames()
-		f.ping()
+		if s.version == pre1 {
+			f.b = appendFrame(f.b, opPing, nil)
+		} else {
+			f.ping()
+		}
 		s.put(f.buffer)
 		s.out.flush(true)
 		s.srv.wheel.set(s, l.HeartbeatTimeout)

@@ -54,3 +54,56 @@ func AppendText(dst []byte, raw Raw) (out []byte, ok bool) {
 	}
 	return unescape(dst, span), true
 }
+
+// Elements hands out the elements of a JSON array one by one, so that a text of
+// a million small ones costs no list of them. Make it with Walk.
+type Elements struct {
+	raw []byte
+	at  int // behind the element given out last; 0 at first
+}
+
+// Walk checks raw as Split does, with the same errors, and returns its elements.
+// It allocates nothing that grows with raw.
+func Walk(raw []byte) (Elements, error) {
+	if !utf8.Valid(raw) {
+		return Elements{}, ErrUTF8
+	}
+	l := lexer{b: raw}
+	list := l.peek() == '['
+	if err := l.skip(MaxDepth); err != nil {
+		return Elements{}, err
+	}
+	if err := l.end(); err != nil {
+		return Elements{}, err
+	}
+	if !list {
+		return Elements{}, ErrMismatch
+	}
+	return Elements{raw: raw}, nil
+}
+
+// Next is the next element, a part of the text that was given to Walk; false
+// after the last one.
+func (e *Elements) Next() (Raw, bool) {
+	if e.raw == nil {
+		return nil, false
+	}
+	l := lexer{b: e.raw, i: e.at}
+	var more bool
+	if e.at == 0 {
+		l.peek()
+		l.i++
+		more = !l.empty(']')
+	} else {
+		more, _ = l.more(']') // Walk has seen that it is well-formed
+	}
+	if !more {
+		e.raw = nil
+		return nil, false
+	}
+	l.peek()
+	start := l.i
+	_ = l.skip(MaxDepth)
+	e.at = l.i
+	return e.raw[start:l.i], true
+}

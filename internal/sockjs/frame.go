@@ -114,25 +114,41 @@ func appendUnit(dst []byte, r rune) []byte {
 	return append(dst, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
 }
 
-// messagesOf reads what a client sent: the elements of a list, or a single
-// value. One that is not a string is coerced to text, which no DDP message is.
-func messagesOf(raw []byte, listOnly bool) ([][]byte, error) {
-	list, err := ejson.Split(raw)
-	if err != nil {
-		if err != ejson.ErrMismatch || listOnly {
-			return nil, err
-		}
-		list = []ejson.Raw{bytes.TrimSpace(raw)}
+// posts are the messages of one frame or body that a client sent: the elements of
+// a list, or a single value. They are made one by one, when they are wanted: a
+// list of a million ones would cost thirty times its text.
+type posts struct {
+	list   ejson.Elements
+	single ejson.Raw
+}
+
+// postsOf checks what a client sent.
+func postsOf(raw []byte, listOnly bool) (posts, error) {
+	list, err := ejson.Walk(raw)
+	if err == ejson.ErrMismatch && !listOnly {
+		return posts{single: bytes.TrimSpace(raw)}, nil
 	}
-	messages := make([][]byte, 0, len(list))
-	for _, e := range list {
+	return posts{list: list}, err
+}
+
+// next is the next message that is not empty; nil after the last. One that is
+// not a string is coerced to text, which no DDP message is.
+func (p *posts) next() []byte {
+	for {
+		e, ok := p.single, p.single != nil
+		if p.single = nil; !ok {
+			if e, ok = p.list.Next(); !ok {
+				return nil
+			}
+		}
 		m, ok := ejson.AppendText(nil, e)
 		if !ok {
 			m = coerced(e)
 		}
-		messages = append(messages, m)
+		if len(m) > 0 {
+			return m
+		}
 	}
-	return messages, nil
 }
 
 // coerced is a value as JavaScript would write it into a text, near enough.

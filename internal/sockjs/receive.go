@@ -96,7 +96,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, s *session, f 
 			return
 		}
 	}
-	if s.pump(r, rc, h.o.Heartbeat) {
+	if s.pump(r, rc, &h.o) {
 		s.detach(rc)
 	} else {
 		s.drop()
@@ -166,9 +166,11 @@ func (s *session) detach(rc *receiving) {
 }
 
 // pump sends what there is. It returns false when the peer is gone.
-func (s *session) pump(r *http.Request, rc *receiving, heartbeat time.Duration) bool {
-	timer := time.NewTimer(heartbeat)
+func (s *session) pump(r *http.Request, rc *receiving, o *Options) bool {
+	heartbeat := o.Heartbeat
+	timer, life := time.NewTimer(heartbeat), time.NewTimer(o.ReceiverLife)
 	defer timer.Stop()
+	defer life.Stop()
 	for {
 		more, sent, ok := s.sendNext(rc)
 		if !ok || !more {
@@ -182,6 +184,8 @@ func (s *session) pump(r *http.Request, rc *receiving, heartbeat time.Duration) 
 		case <-rc.wake:
 		case <-r.Context().Done():
 			return false
+		case <-life.C:
+			return true
 		case <-timer.C:
 			if rc.sendFrame([]byte(heartbeatFrame)) != nil {
 				return false

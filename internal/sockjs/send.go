@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ejson"
 )
 
@@ -19,11 +20,12 @@ type badPayload struct {
 
 func (p *badPayload) Error() string { return "sockjs: " + p.text }
 
-// Refusals of a posted body; the last two are not SockJS's.
+// Refusals of a posted body; the last three are not SockJS's.
 var (
 	errNoPayload  = &badPayload{http.StatusInternalServerError, "Payload expected."}
 	errBadJSON    = &badPayload{http.StatusInternalServerError, "Broken JSON encoding."}
 	errTooLarge   = &badPayload{http.StatusRequestEntityTooLarge, "Payload too large.\n"}
+	errOverBudget = &badPayload{http.StatusServiceUnavailable, "Too much in flight, try again later.\n"}
 	errBrokenBody = &badPayload{http.StatusBadRequest, "Payload interrupted.\n"}
 )
 
@@ -35,7 +37,14 @@ func (h *Handler) sender(p place, read bodyOf, answer func(http.ResponseWriter))
 	return func(w http.ResponseWriter, r *http.Request) {
 		noStore(w.Header())
 		s, status := h.session(p.session, r, false)
-		messages, err := posted(r, s, read)
+		if !s.post() {
+			refuse(w, errOverBudget.status, errOverBudget.text)
+			return
+		}
+		defer s.posted()
+		held := budget.Holding{Account: h.o.Budget}
+		defer func() { held.Shrink(int(held.Bytes())) }()
+		messages, err := posted(r, s, &held, read)
 		var bad *badPayload
 		switch {
 		case errors.As(err, &bad):
@@ -57,7 +66,7 @@ func (h *Handler) sender(p place, read bodyOf, answer func(http.ResponseWriter))
 
 // posted reads a body, at most what the session may send. A body for no session
 // is read all the same: what is wrong with it is told first.
-func posted(r *http.Request, s *session, read bodyOf) ([][]byte, error) {
+func posted(r *http.Request, s *session, held *budget.Holding, read bodyOf) (posts, error) {
 	limit := int64(defaultReadLimit)
 	if s != nil {
 		limit = s.limit.Load()
@@ -65,12 +74,9 @@ func posted(r *http.Request, s *session, read bodyOf) ([][]byte, error) {
 	// A message in a message doubles its quotes and backslashes, and clients that
 	// wait for an answer gather several in one body.
 	limit = 2*limit + 64<<10
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	switch {
-	case err != nil:
-		return nil, errBrokenBody
-	case int64(len(body)) > limit:
-		return nil, errTooLarge
+	body, err := readBody(r, held, limit)
+	if err != nil {
+		return posts{}, err
 	}
 	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
@@ -78,12 +84,42 @@ func posted(r *http.Request, s *session, read bodyOf) ([][]byte, error) {
 	}
 	text, err := read(contentType, body)
 	if err != nil {
-		return nil, err
+		return posts{}, err
 	}
 	if len(text) == 0 {
-		return nil, errNoPayload
+		return posts{}, errNoPayload
 	}
 	return parsePayload(text)
+}
+
+// patience is how long a body or frame waits for room beside what all hold.
+const patience = 5 * time.Second
+
+// readBody reads a body, at most limit bytes; it counts first and reads then.
+func readBody(r *http.Request, held *budget.Holding, limit int64) ([]byte, error) {
+	b := []byte(nil)
+	for {
+		if len(b) == cap(b) {
+			more := int(min(int64(max(cap(b), 4<<10)), limit+1-int64(cap(b))))
+			if more <= 0 {
+				return nil, errTooLarge
+			}
+			if !held.Wait(r.Context(), more, patience) {
+				return nil, errOverBudget
+			}
+			b = append(make([]byte, 0, cap(b)+more), b...)
+		}
+		n, err := r.Body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case int64(len(b)) > limit:
+			return nil, errTooLarge
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return nil, errBrokenBody
+		}
+	}
 }
 
 // xhrBody takes the body as it is, if it says to be one of the types clients use.
@@ -110,15 +146,15 @@ func formBody(contentType string, body []byte) ([]byte, error) {
 	return nil, errNoPayload
 }
 
-func parsePayload(text []byte) ([][]byte, error) {
-	messages, err := messagesOf(text, true)
+func parsePayload(text []byte) (posts, error) {
+	messages, err := postsOf(text, true)
 	switch {
 	case err == nil:
 		return messages, nil
 	case errors.Is(err, ejson.ErrMismatch):
-		return nil, errNoPayload
+		return posts{}, errNoPayload
 	}
-	return nil, errBadJSON
+	return posts{}, errBadJSON
 }
 
 // sent answers xhr_send.

@@ -9,7 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/rpc"
 )
 
@@ -42,12 +44,16 @@ type session struct {
 	peer  *rpc.Peer
 	leave func() // gives the engine's place for the address back
 	limit atomic.Int64
+	held  budget.Holding // the inbox, and the message the engine has in hand
+	stand stand          // among the handler's sessions; guarded by its lock
 
 	mu       sync.Mutex
 	cond     sync.Cond
 	phase    phase
 	inbox    [][]byte // posted, not yet read
 	waiting  int      // bytes of inbox
+	given    int      // bytes of the message the engine has in hand
+	posting  int      // requests that send
 	out      []byte   // the frame WriteFrames waits for; nil for none
 	last     []byte   // the close frame, once closed
 	receiver *receiving
@@ -75,7 +81,7 @@ func (h *Handler) session(name string, r *http.Request, create bool) (*session, 
 	if !create {
 		return nil, http.StatusNotFound
 	}
-	if h.stopped || len(h.sessions) >= h.o.Sessions {
+	if h.stopped || len(h.sessions) >= h.o.Sessions && !h.evict(netkey.Of(peer.Address)) {
 		return nil, http.StatusServiceUnavailable
 	}
 	leave, ok := h.o.Engine.Admit(peer.Address)
@@ -86,18 +92,33 @@ func (h *Handler) session(name string, r *http.Request, create bool) (*session, 
 	own.Door = rpc.SockJS
 	s := &session{h: h, name: name, owner: who, peer: &own, leave: leave}
 	s.cond.L = &s.mu
+	s.held.Account = h.o.Budget
 	s.limit.Store(defaultReadLimit)
 	h.sessions[name] = s
+	h.shares.enter(s, netkey.Of(peer.Address))
 	return s, 0
 }
 
 // forget frees the session's name, if it is still its own.
 func (h *Handler) forget(s *session) {
 	h.mu.Lock()
+	h.strike(s)
+	h.mu.Unlock()
+}
+
+// strike is forget with the lock held.
+func (h *Handler) strike(s *session) {
 	if h.sessions[s.name] == s {
 		delete(h.sessions, s.name)
+		h.shares.leave(s)
 	}
-	h.mu.Unlock()
+}
+
+// Connected implements the engine's wish to say so.
+func (s *session) Connected() {
+	s.h.mu.Lock()
+	s.h.shares.connected(s)
+	s.h.mu.Unlock()
 }
 
 // serve lets the engine in; the open frame has been sent.
@@ -107,12 +128,16 @@ func (s *session) serve() {
 	s.h.o.Engine.Serve(s, s.peer)
 	// An engine that left without closing is done with it all the same.
 	_ = s.Close(1000, "Normal closure")
+	s.mu.Lock()
+	s.handBack()
+	s.mu.Unlock()
 }
 
 // ReadFrame implements ddp.Conn.
 func (s *session) ReadFrame() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.handBack()
 	for len(s.inbox) == 0 && s.phase < closed {
 		s.cond.Wait()
 	}
@@ -125,6 +150,7 @@ func (s *session) ReadFrame() ([]byte, error) {
 		s.inbox = nil
 	}
 	s.waiting -= len(m)
+	s.given = len(m)
 	s.cond.Broadcast()
 	if len(m) > int(s.limit.Load()) {
 		s.close(1009, "Message too long")
@@ -133,15 +159,71 @@ func (s *session) ReadFrame() ([]byte, error) {
 	return m, nil
 }
 
+// handBack uncounts the message that was given out. s.mu is held.
+func (s *session) handBack() {
+	s.held.Shrink(s.given)
+	s.given = 0
+}
+
+// empty throws the inbox away. s.mu is held.
+func (s *session) empty() {
+	s.held.Shrink(s.waiting)
+	s.inbox, s.waiting = nil, 0
+}
+
+// maxPosting is how many requests may send to one session at once; clients use
+// one.
+const maxPosting = 4
+
+// post counts a request that sends; false when there are too many. It may be
+// called without a session.
+func (s *session) post() bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.posting >= maxPosting {
+		return false
+	}
+	s.posting++
+	return true
+}
+
+// posted is the end of such a request.
+func (s *session) posted() {
+	if s != nil {
+		s.mu.Lock()
+		s.posting--
+		s.mu.Unlock()
+	}
+}
+
 // SetReadLimit implements ddp.Conn.
 func (s *session) SetReadLimit(bytes int) { s.limit.Store(int64(bytes)) }
+
+// batch is how many bytes of messages share a frame at most, unless one alone is
+// longer: a frame is a second copy of what it holds.
+const batch = 128 << 10
 
 // WriteFrames implements ddp.Conn: it waits until a receiver has sent the
 // messages, at most until the session is dropped for having no receiver.
 func (s *session) WriteFrames(messages ...[]byte) error {
-	if len(messages) == 0 {
-		return nil
+	for len(messages) > 0 {
+		n, bytes := 1, len(messages[0])
+		for n < len(messages) && bytes+len(messages[n]) <= batch {
+			bytes += len(messages[n])
+			n++
+		}
+		if err := s.writeFrame(messages[:n]); err != nil {
+			return err
+		}
+		messages = messages[n:]
 	}
+	return nil
+}
+
+func (s *session) writeFrame(messages [][]byte) error {
 	b := getBuffer()
 	defer putBuffer(b)
 	*b = appendMessages((*b)[:0], messages)
@@ -182,7 +264,7 @@ func (s *session) close(code int, reason string) {
 	}
 	s.phase = closed
 	s.last = closeFrame(code, reason)
-	s.inbox, s.waiting = nil, 0
+	s.empty()
 	s.cond.Broadcast()
 	s.wake()
 	s.arm(s.h.o.DisconnectDelay)
@@ -194,7 +276,7 @@ func (s *session) drop() {
 	s.mu.Lock()
 	unborn := s.phase == fresh
 	s.phase = gone
-	s.inbox, s.waiting = nil, 0
+	s.empty()
 	s.cond.Broadcast()
 	s.wake()
 	if s.timer != nil {
@@ -243,7 +325,7 @@ func (s *session) wake() {
 
 // accept takes posted messages, in order. It waits while more is unread than
 // the longest message the engine takes, so that a flood stays with its sender.
-func (s *session) accept(ctx context.Context, messages [][]byte) error {
+func (s *session) accept(ctx context.Context, messages posts) error {
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		s.cond.Broadcast()
@@ -252,10 +334,7 @@ func (s *session) accept(ctx context.Context, messages [][]byte) error {
 	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range messages {
-		if len(m) == 0 {
-			continue
-		}
+	for m := messages.next(); m != nil; m = messages.next() {
 		for s.phase < closed && len(s.inbox) > 0 && s.waiting+len(m) > int(s.limit.Load()) {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -271,6 +350,7 @@ func (s *session) accept(ctx context.Context, messages [][]byte) error {
 		}
 		s.inbox = append(s.inbox, m)
 		s.waiting += len(m)
+		s.held.Force(len(m)) // bounded by the body, which has been counted
 		s.cond.Broadcast()
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/rpc"
 )
@@ -65,8 +66,16 @@ type Options struct {
 	// ResponseLimit is how many bytes of frames a streaming response carries
 	// before it is ended and the client asks for the next one: 128 KiB.
 	ResponseLimit int
-	// Sessions is how many polling sessions may exist: 10,000. Above: 503.
+	// ReceiverLife is how long a streaming response lasts before it is ended and
+	// the client asks for the next one: 5 minutes. A peer that has vanished asks
+	// for none.
+	ReceiverLife time.Duration
+	// Sessions is how many polling sessions may exist: 10,000. Above, one that
+	// never connected goes for the new one, or one of the client with the most;
+	// with fair shares all around: 503.
 	Sessions int
+	// Budget counts the bytes that wait; nil counts nothing.
+	Budget *budget.Account
 }
 
 // Handler serves the door. It is an http.Handler for Prefix and all below it.
@@ -80,6 +89,8 @@ type Handler struct {
 
 	mu       sync.Mutex
 	sessions map[string]*session
+	shares   shares
+	evicted  uint64
 	stopped  bool
 }
 
@@ -95,6 +106,7 @@ func New(o Options) *Handler {
 	span(&o.DisconnectDelay, 60*time.Second)
 	span(&o.WriteTimeout, 10*time.Second)
 	span(&o.Linger, 2*time.Second)
+	span(&o.ReceiverLife, 5*time.Minute)
 	if o.ResponseLimit == 0 {
 		o.ResponseLimit = 128 << 10
 	}

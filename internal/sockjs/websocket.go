@@ -1,6 +1,7 @@
 package sockjs
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/rpc"
 )
@@ -68,10 +70,12 @@ func (h *Handler) webSocket(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) serveSocket(socket *websocket.Conn, peer *rpc.Peer) {
 	c := &framed{h: h, socket: socket, parted: make(chan struct{})}
+	c.held.Account = h.o.Budget
 	c.limit.Store(defaultReadLimit)
+	c.heard.Store(time.Now().UnixNano())
 	c.sent.Store(time.Now().UnixNano())
 	socket.SetPongHandler(func(string) error {
-		c.awaiting.Store(false)
+		c.hear()
 		return nil
 	})
 	if c.write([]byte(openFrame)) != nil {
@@ -94,6 +98,7 @@ type framed struct {
 	socket *websocket.Conn
 	limit  atomic.Int64
 	sent   atomic.Int64 // when something was sent last, in Unix nanoseconds
+	heard  atomic.Int64 // when something came last, likewise
 	// awaiting is set between a ping and its pong.
 	awaiting atomic.Bool
 	timer    atomic.Pointer[time.Timer]
@@ -103,8 +108,10 @@ type framed struct {
 	writing sync.Mutex // one writer at a time
 
 	// The reader's own.
-	inbox [][]byte
+	inbox posts
 	raw   []byte
+	held  budget.Holding // the frame in hand, and the message given out last
+	given int
 }
 
 var _ ddp.Conn = (*framed)(nil)
@@ -114,15 +121,18 @@ func (c *framed) SetReadLimit(bytes int) { c.limit.Store(int64(bytes)) }
 
 // ReadFrame implements ddp.Conn.
 func (c *framed) ReadFrame() ([]byte, error) {
-	for len(c.inbox) == 0 {
+	c.held.Shrink(c.given)
+	c.given = 0
+	m := c.inbox.next()
+	for ; m == nil; m = c.inbox.next() {
+		c.held.Shrink(int(c.held.Bytes()))
 		if err := c.fill(); err != nil {
+			c.held.Shrink(int(c.held.Bytes()))
 			return nil, err
 		}
 	}
-	m := c.inbox[0]
-	if c.inbox = c.inbox[1:]; len(c.inbox) == 0 {
-		c.inbox = nil
-	}
+	c.given = len(m)
+	c.held.Force(c.given)
 	if len(m) > int(c.limit.Load()) {
 		return nil, c.refuse(1009, "Message too long", ddp.ErrTooLong)
 	}
@@ -135,6 +145,7 @@ func (c *framed) fill() error {
 	if err != nil {
 		return readError(err)
 	}
+	c.hear()
 	raw, err := c.read(r)
 	if err != nil {
 		return err
@@ -145,25 +156,29 @@ func (c *framed) fill() error {
 	if len(raw) == 0 {
 		return nil
 	}
-	messages, err := messagesOf(raw, false)
-	if err != nil {
+	if c.inbox, err = postsOf(raw, false); err != nil {
 		return c.refuse(codeBroken, "Broken framing.", ddp.ErrFraming)
-	}
-	for _, m := range messages {
-		if len(m) > 0 {
-			c.inbox = append(c.inbox, m)
-		}
 	}
 	return nil
 }
 
-// read reads a whole WebSocket message within the limit. The buffer is kept
-// for the next one only when it is small.
+// hear notes a sign of life.
+func (c *framed) hear() {
+	c.heard.Store(time.Now().UnixNano())
+	c.awaiting.Store(false)
+}
+
+// read reads a whole WebSocket message within the limit, counted before it is
+// held. The buffer is kept for the next one only when it is small.
 func (c *framed) read(r io.Reader) ([]byte, error) {
 	b := c.raw[:0]
 	for {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			more := max(cap(b), 1024)
+			if !c.held.Wait(context.Background(), more, patience) {
+				return nil, c.refuse(1013, "The server holds too much; try again later", ddp.ErrOverBudget)
+			}
+			b = append(make([]byte, 0, cap(b)+more), b...)
 		}
 		// Quotes and backslashes double inside a frame; several messages may share one.
 		if int64(len(b)) > 2*c.limit.Load()+64<<10 {
@@ -273,10 +288,12 @@ func (c *framed) beat() {
 		_ = c.Close(codeBroken, "No response from heartbeat")
 		return
 	}
-	wait := o.Heartbeat - time.Since(time.Unix(0, c.sent.Load()))
+	// A peer that is only sent to may be gone: silence counts either way.
+	wait := o.Heartbeat - time.Since(time.Unix(0, min(c.sent.Load(), c.heard.Load())))
 	if wait <= 0 {
 		c.awaiting.Store(true)
 		c.sent.Store(time.Now().UnixNano())
+		c.heard.Store(c.sent.Load()) // the pong is waited for from now on
 		c.control(websocket.PingMessage, nil)
 		wait = o.PongTimeout
 	}

@@ -289,6 +289,15 @@ func TestFull(t *testing.T) {
 	<-d.engine.ended
 }
 
+// all is everything a client sent.
+func all(raw []byte, listOnly bool) (list [][]byte, err error) {
+	p, err := postsOf(raw, listOnly)
+	for m := p.next(); err == nil && m != nil; m = p.next() {
+		list = append(list, m)
+	}
+	return list, err
+}
+
 // FuzzMessages checks that no input of a client panics and that what is read
 // can be written and read again.
 func FuzzMessages(f *testing.F) {
@@ -297,12 +306,12 @@ func FuzzMessages(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, listOnly := range []bool{true, false} {
-			messages, err := messagesOf(raw, listOnly)
+			messages, err := all(raw, listOnly)
 			if err != nil {
 				continue
 			}
 			frame := appendMessages(nil, messages)
-			again, err := messagesOf(frame[1:], true)
+			again, err := all(frame[1:], true)
 			if err != nil || len(again) != len(messages) {
 				t.Fatalf("%s: %v", frame, err)
 			}
