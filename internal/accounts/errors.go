@@ -31,6 +31,11 @@ var (
 
 	// ErrNeedNameOrEmail answers createUser without either.
 	ErrNeedNameOrEmail = fault.Num(400, "Need to set a username or email")
+	// ErrNeedEmail answers a registration without an address where accounts must
+	// prove one before they can be used.
+	ErrNeedEmail = fault.New("error-invalid-email", "An email address is required")
+	// ErrUnverified answers whoever may not be logged in before an address is proved.
+	ErrUnverified = fault.New("error-invalid-email", "You need to verify your email address first")
 	// ErrSignupsForbidden answers createUser when registration is closed.
 	ErrSignupsForbidden = fault.Num(403, "Signups forbidden")
 	// ErrRegistrationDisabled answers registerUser when registration is closed.

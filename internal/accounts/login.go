@@ -87,10 +87,16 @@ func (s *Service) authenticate(ctx context.Context, p *rpc.Peer, u *user.User, a
 		return nil, err
 	}
 	u = s.rehash(ctx, who, u, pw)
-	if s.set.Bool(settings.EmailVerification) && !u.HasRole("admin") && len(u.VerifiedEmails()) == 0 {
-		return nil, fault.New(ErrEmail.Code, "You need to verify your email address first")
+	if s.mustVerify(u) {
+		return nil, ErrUnverified
 	}
 	return u, nil
+}
+
+// mustVerify tells whether the server insists on a proved address that the
+// account does not have.
+func (s *Service) mustVerify(u *user.User) bool {
+	return s.set.Bool(settings.EmailVerification) && !u.HasRole("admin") && len(u.VerifiedEmails()) == 0
 }
 
 // ProvePassword checks the password of an account that is logged in. Its wrong

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -32,15 +33,16 @@ type Registration struct {
 	NeedUsername bool
 }
 
-// Register makes an account for a stranger and mails a verification link. It
-// logs nobody in. Whether a name or an address is taken is not told while the
+// Register makes an account for a stranger and mails a verification link. Every
+// door that makes accounts for strangers ends here, so this is where they are
+// limited. It logs nobody in. Whether a name or an address is taken is not told while the
 // setting AmbiguousErrors is on.
 //
 // Errors: ErrSignupsForbidden, ErrNeedNameOrEmail, ErrUsername, ErrReserved,
 // ErrEmail, ErrDomain, ErrName, ErrPolicy, ErrTooLong, ErrCredentials (taken) or
-// ErrUsernameExists and ErrEmailExists, too-many-requests.
+// ErrUsernameExists and ErrEmailExists, ErrNeedEmail, too-many-requests.
 func (s *Service) Register(ctx context.Context, p *rpc.Peer, r Registration) (*user.User, error) {
-	u, err := s.register(ctx, r)
+	u, err := s.register(ctx, p, r)
 	id := ""
 	if u != nil {
 		id = u.ID
@@ -55,7 +57,7 @@ func (s *Service) Register(ctx context.Context, p *rpc.Peer, r Registration) (*u
 	return u, nil
 }
 
-func (s *Service) register(ctx context.Context, r Registration) (*user.User, error) {
+func (s *Service) register(ctx context.Context, p *rpc.Peer, r Registration) (*user.User, error) {
 	if s.set.String(settings.RegistrationForm) == "Disabled" {
 		return nil, ErrSignupsForbidden
 	}
@@ -68,10 +70,18 @@ func (s *Service) register(ctx context.Context, r Registration) (*user.User, err
 			return nil, err
 		}
 	}
+	if s.mustVerify(u) && len(u.Emails) == 0 {
+		return nil, ErrNeedEmail
+	}
 	if !r.Password.IsZero() {
 		if err := s.acceptable(r.Password); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.registrationBudget(p); err != nil {
+		return nil, err
+	}
+	if !r.Password.IsZero() {
 		hash, err := s.hasher.hash(ctx, r.Password)
 		if err != nil {
 			return nil, err
@@ -91,6 +101,34 @@ func (s *Service) register(ctx context.Context, r Registration) (*user.User, err
 		return nil, s.taken(err)
 	}
 	return u, nil
+}
+
+// Registrations are limited for a network as Rate_Limiter_Limit_RegisterUser a
+// minute, counted over ten of them so that a few at once pass, and for the whole
+// server as 60 such networks: whoever has many networks makes many accounts too.
+const (
+	registrationWindow   = 10 * time.Minute
+	registrationNetworks = 60
+)
+
+// registrationBudget counts one registration that keeps the rules of what people
+// may call themselves, before anything is looked up or hashed for it.
+func (s *Service) registrationBudget(p *rpc.Peer) error {
+	if !s.set.Bool(settings.LimitRESTEnabled) || !s.set.Bool(settings.LimitConnectionMethodEnabled) {
+		return nil // whoever lifts the limits of calls lifts this one
+	}
+	network := ""
+	if p != nil {
+		network = ratelimit.AddressKey(p.Address)
+	}
+	most := int(registrationWindow/time.Minute) * s.set.Int(settings.LimitRegisterUser)
+	if wait, ok := s.mails.Take("register/"+network, most, registrationWindow); !ok {
+		return ratelimit.TooMany(wait)
+	}
+	if wait, ok := s.mails.Take("register", most*registrationNetworks, registrationWindow); !ok {
+		return ratelimit.TooMany(wait)
+	}
+	return nil
 }
 
 // draft checks a registration and makes the document without credentials.

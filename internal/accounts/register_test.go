@@ -109,6 +109,7 @@ func TestRegisterRefuses(t *testing.T) {
 // S035: whoever registers many accounts does not flood other people's mailboxes.
 func TestS035RegistrationsDoNotFloodMailboxes(t *testing.T) {
 	w := newWorld(t)
+	w.with(settings.LimitRegisterUser, 100) // the limit of registrations would come first
 	register := func(p *rpc.Peer, n int) int {
 		for i := range n {
 			r := accounts.Registration{Email: fmt.Sprintf("%s%d@x.com", strings.ReplaceAll(p.Address, ":", "-"), i)}
@@ -128,6 +129,7 @@ func TestS035RegistrationsDoNotFloodMailboxes(t *testing.T) {
 
 func TestRegistrationRace(t *testing.T) {
 	w := newWorld(t)
+	w.with(settings.LimitRegisterUser, 100)
 	for round := range 5 {
 		spell := []string{"race%d", "RACE%d", "Race%d"}
 		i := make(chan int, 32)

@@ -72,8 +72,13 @@ func (s *Service) expiry(t *user.LoginToken) time.Time {
 // ResetPassword, VerifyEmail) returned it, and the token is refused with
 // ErrCredentials when its password or its factors changed or it was deactivated
 // since: a login that was under way must not outlive such a change (S021).
-// how names the kind of login for the audit stream.
+// Where the server insists on a proved address, none is issued without one,
+// whatever the door (ErrUnverified). how names the kind of login for the audit stream.
 func (s *Service) IssueToken(ctx context.Context, p *rpc.Peer, u *user.User, how string) (Issued, error) {
+	if s.mustVerify(u) {
+		s.record(p, "login", u.ID, ErrUnverified, method(how))
+		return Issued{}, ErrUnverified
+	}
 	bcrypt, totp, mail, active := u.Bcrypt(), u.TOTPEnabled(), u.Email2FAEnabled(), true
 	unchanged := user.Change{IfBcrypt: &bcrypt, IfTOTP: &totp, IfEmail2FA: &mail, IfActive: &active}
 	got, after, err := s.add(ctx, u.ID, user.LoginToken{When: s.time()}, unchanged)

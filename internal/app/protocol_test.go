@@ -198,8 +198,8 @@ const protocolHead = "# Protocol\n\n" +
 	"| *default* | 120,000 a minute for an address (not loopback; an IPv6 /64 network is one), 1,200 for a user, 600 for a connection; of one method 20 in ten seconds for a user and 10 for a connection. Subscriptions likewise, those of `stream-*` four times as many |\n" +
 	"| *wide* | as *default*, without the limits of one method |\n" +
 	"| *account* | as *wide*, and 5 in ten seconds of one method for a connection |\n" +
-	"| *register* | as *account*, and one a minute for an address (`Rate_Limiter_Limit_RegisterUser`) |\n" +
-	"| REST routes | 10 a minute for an address and route, unless the table says otherwise; not for those with `api-bypass-rate-limit` |\n"
+	"| REST routes | 10 a minute for an address and route, unless the table says otherwise; not for those with `api-bypass-rate-limit` |\n" +
+	"| registrations | through every call that makes accounts for strangers together: ten times `Rate_Limiter_Limit_RegisterUser` in ten minutes for an address (an IPv6 /64 network is one), and sixty times that for the server. What breaks the rules of names and passwords does not count |\n"
 
 const restHead = "\n## REST\n\n" +
 	"Below `/api/v1/`; `/api/openapi.json` describes every body and answer, `/api/docs` draws it. Log in with `X-User-Id` and `X-Auth-Token`; the tokens are those of DDP. " +

@@ -30,9 +30,6 @@ func limits(s *settings.Service) ratelimit.Config {
 	if c.ConnectionMethod.Count > 0 {
 		c.Account = ratelimit.Rule{Count: max(5, c.ConnectionMethod.Count/2), Window: c.ConnectionMethod.Window}
 	}
-	if c.REST.Count > 0 && c.Account.Count > 0 {
-		c.Register = ratelimit.Rule{Count: s.Int(settings.LimitRegisterUser), Window: time.Minute}
-	}
 	return c
 }
 

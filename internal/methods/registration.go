@@ -30,13 +30,13 @@ func (g *registration) Specs() []Spec {
 			Name: "createUser", Do: g.create, Effects: Accounts | Tokens, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Makes an account and logs it in (Meteor).",
 			Params: "{username?, email?, password?, profile?, …}", Result: "{id, token, tokenExpires, type}",
-			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-user-is-not-activated",
+			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-user-is-not-activated; too-many-requests",
 		},
 		{
-			Name: "registerUser", Do: g.register, Effects: Accounts, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Register,
+			Name: "registerUser", Do: g.register, Effects: Accounts, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Makes an account and mails a verification link (Rocket.Chat). Logs nobody in.",
 			Params: "{email, pass, name?, username?, reason?, …}", Result: "the new id",
-			Errors: "400 Match failed; 403; error-user-registration-disabled; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-invalid-name; error-password-policy-not-met",
+			Errors: "400 Match failed; 403; error-user-registration-disabled; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-invalid-name; error-password-policy-not-met; too-many-requests",
 		},
 		{
 			Name: "forgotPassword", Do: g.forgot, Effects: Tokens, Instead: mailed, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,

@@ -22,15 +22,12 @@ const (
 	// forgotPassword: 5 in 10 s for a connection and method, in place of the two
 	// by-method rules.
 	Account
-	// Register is Account, and for an address Rate_Limiter_Limit_RegisterUser a
-	// minute: methods that make accounts without a login.
-	Register
 	// Wide leaves the by-method rules out: cheap calls that clients make in
 	// bursts, such as one for each open room after a reconnect.
 	Wide
 )
 
-var classNames = [...]string{"default", "account", "register", "wide"}
+var classNames = [...]string{"default", "account", "wide"}
 
 // String names the class as documents and the golden surface file do.
 func (c Class) String() string {
@@ -75,8 +72,8 @@ type Rule struct {
 type Config struct {
 	// IP is not applied to loopback addresses.
 	IP, User, Connection, UserMethod, ConnectionMethod Rule
-	// Account and Register are the rules of the classes of those names.
-	Account, Register Rule
+	// Account is the rule of the class of that name.
+	Account Rule
 	// REST is the rule of routes that name none.
 	REST Rule
 	// Stray is the rule of requests that are refused before another one counts
@@ -90,7 +87,7 @@ func Defaults() Config {
 	return Config{
 		IP: Rule{120_000, minute}, User: Rule{1200, minute}, Connection: Rule{600, minute},
 		UserMethod: Rule{20, ten}, ConnectionMethod: Rule{10, ten},
-		Account: Rule{5, ten}, Register: Rule{1, minute}, REST: Rule{10, minute},
+		Account: Rule{5, ten}, REST: Rule{10, minute},
 		Stray: Rule{60, minute},
 	}
 }
@@ -182,11 +179,6 @@ func (l *Limiter) Allow(e Event) error {
 		if e.Conn != "" {
 			hit(conn, byte(e.Kind), "c", e.Conn, e.Name)
 		}
-	case Register:
-		if e.Address != "" {
-			hit(c.Register, 'r', AddressKey(e.Address))
-		}
-		fallthrough
 	case Account:
 		hit(c.Account, 'a', e.Conn, e.Name)
 	case Wide:

@@ -80,9 +80,6 @@ func TestScopes(t *testing.T) {
 		"account": {5, 10 * time.Second, func(i int) Event {
 			return Event{Kind: Method, Name: "login", Class: Account, Conn: "c", UserID: fmt.Sprint("u", i)}
 		}},
-		"register by address": {1, time.Minute, func(i int) Event {
-			return Event{Kind: Method, Name: "registerUser", Class: Register, Conn: fmt.Sprint("c", i), Address: "192.0.2.1"}
-		}},
 		"stream by connection": {40, 40 * time.Second, func(i int) Event {
 			return Event{Kind: Subscription, Name: "stream-notify-user", Conn: "c", UserID: fmt.Sprint("u", i)}
 		}},

@@ -42,7 +42,7 @@ const (
 const (
 	// RegistrationForm is "Public" or "Disabled".
 	RegistrationForm = "Accounts_RegistrationForm"
-	// EmailVerification refuses password logins of accounts without a verified address.
+	// EmailVerification gives no login to accounts without a verified address, by any door.
 	EmailVerification = "Accounts_EmailVerification"
 	// AllowProfileChange and its siblings say what users may change of their own profile.
 	AllowProfileChange  = "Accounts_AllowUserProfileChange"
