@@ -149,8 +149,8 @@ func (s *session) ReadFrame() ([]byte, error) {
 	if s.inbox = s.inbox[1:]; len(s.inbox) == 0 {
 		s.inbox = nil
 	}
-	s.waiting -= len(m)
-	s.given = len(m)
+	s.waiting -= len(m) + messageCost
+	s.given = len(m) + messageCost
 	s.cond.Broadcast()
 	if len(m) > int(s.limit.Load()) {
 		s.close(1009, "Message too long")
@@ -158,6 +158,10 @@ func (s *session) ReadFrame() ([]byte, error) {
 	}
 	return m, nil
 }
+
+// messageCost is what a posted message costs besides its text, in bytes: a body
+// may consist of many tiny ones.
+const messageCost = 64
 
 // handBack uncounts the message that was given out. s.mu is held.
 func (s *session) handBack() {
@@ -349,8 +353,8 @@ func (s *session) accept(ctx context.Context, messages posts) error {
 			return nil // the next receiver will learn that it is over
 		}
 		s.inbox = append(s.inbox, m)
-		s.waiting += len(m)
-		s.held.Force(len(m)) // bounded by the body, which has been counted
+		s.waiting += len(m) + messageCost
+		s.held.Force(len(m) + messageCost) // bounded by the longest message
 		s.cond.Broadcast()
 	}
 	return nil
