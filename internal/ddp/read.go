@@ -143,10 +143,15 @@ func (s *Session) mistake(reason string) bool {
 	return ok
 }
 
+// shownDecoded is the longest message that offendingMessage shows decoded, in
+// bytes. Bytes in base64 grow eightfold on that way, and no limit has counted
+// the message yet; longer ones are shown as they were sent.
+const shownDecoded = 4 << 10
+
 // compact is a message as offendingMessage shows it: EJSON parts decoded and
 // written as plain JSON (spec meteor-ddp A4), without blanks.
 func compact(text []byte, e *envelope) []byte {
-	if e.kind == '{' && e.typed {
+	if e.kind == '{' && e.typed && len(text) <= shownDecoded {
 		if b := plainJSON(text); b != nil {
 			return b
 		}

@@ -3,7 +3,6 @@ package ejson
 import (
 	"bytes"
 	"strconv"
-	"time"
 	"unicode/utf8"
 )
 
@@ -24,16 +23,6 @@ func Decode(raw []byte) (any, error) {
 		return nil, err
 	}
 	return v, nil
-}
-
-// Check tells whether Decode would fail, without the value. A text that cannot
-// hold a typed form is only read for its syntax.
-func Check(raw []byte) error {
-	if bytes.IndexByte(raw, '$') < 0 && !bytes.Contains(raw, []byte(`\u0024`)) {
-		return Scan(raw, MaxDepth)
-	}
-	_, err := Decode(raw)
-	return err
 }
 
 // decoder builds values; typed says whether $-forms are recognised.
@@ -175,8 +164,11 @@ func form(doc Doc) (v any, ok bool, err error) {
 		case "$InfNaN":
 			return numberOf(arg) / positiveZero, true, nil
 		case "$binary":
-			v, err = binaryForm(arg)
-			return v, true, err
+			if text, ok := arg.(string); ok {
+				v, err = binaryForm(text)
+				return v, true, err
+			}
+			return nil, true, ErrValue
 		case "$escape":
 			v, err = escapeForm(arg)
 			return v, true, err
@@ -281,25 +273,4 @@ func customForm(name, value any) (any, error) {
 		return Custom{"Decimal", text}, nil
 	}
 	return nil, ErrValue
-}
-
-// parseDate reads a text as JavaScript's Date does, for the formats that people
-// and programs write; a time without a zone is UTC. Anything else is invalid.
-func parseDate(s string) any {
-	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			return dateOf(float64(t.UnixMilli()))
-		}
-	}
-	return InvalidDate{}
-}
-
-var dateLayouts = []string{
-	time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04",
-	"2006-01-02", "2006-01", "2006",
-	"2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", "2006-01-02 15:04",
-	time.RFC1123, time.RFC1123Z, "Mon Jan 02 2006 15:04:05 GMT-0700", "Mon Jan 02 2006",
-	"Mon, 2 Jan 2006 15:04:05 MST", "Mon, 2 Jan 2006 15:04:05 -0700", "2 Jan 2006", "2 Jan 2006 15:04:05 MST",
-	"Jan 2, 2006", "January 2, 2006", "Jan 2, 2006 15:04:05", "January 2, 2006 15:04:05",
-	"2006/1/2", "1/2/2006", "2006/1/2 15:04:05", "1/2/2006 15:04:05",
 }

@@ -23,10 +23,11 @@ func TestDecodeOnly(t *testing.T) {
 		{`{"$date":8640000000000001}`, InvalidDate{}}, {`{"$date":8640000000000000}`, time.UnixMilli(8640000000000000).UTC()},
 		{`{"$InfNaN":9}`, math.Inf(1)}, {`{"$InfNaN":-7}`, math.Inf(-1)}, {`{"$InfNaN":"1"}`, math.Inf(1)}, {`{"$InfNaN":true}`, math.Inf(1)},
 		{`{"$binary":"AP8"}`, []byte{0, 255}}, {`{"$binary":"%%"}`, []byte{0}}, {`{"$binary":"%%%%"}`, []byte{0, 0, 0}}, {`{"$binary":"AA==AP8="}`, []byte{0, 0, 255, 0, 0}},
-		{`{"$regexp":"a","$flags":"ggxiUs"}`, RegExp{"a", "gi"}}, {`{"$flags":"yi","$regexp":"a/b"}`, RegExp{`a\/b`, "iy"}}, {`{"$regexp":"","$flags":""}`, RegExp{"(?:)", ""}},
-		{`{"$regexp":5,"$flags":""}`, RegExp{"5", ""}}, {`{"$regexp":true,"$flags":""}`, RegExp{"true", ""}}, {`{"$regexp":["a",null,1.5,{}],"$flags":""}`, RegExp{"a,,1.5,[object Object]", ""}},
+		{`{"$regexp":"a","$flags":"ggxiUs"}`, RegExp{"a", "gi"}}, {`{"$flags":"yi","$regexp":"a/b"}`, RegExp{"a/b", "iy"}}, {`{"$regexp":"","$flags":""}`, RegExp{"", ""}},
+		// What would not compile is a text like any other: nobody here reads patterns.
+		{`{"$regexp":"(","$flags":""}`, RegExp{"(", ""}}, {`{"$regexp":"` + strings.Repeat("(", maxPattern) + `","$flags":"uu"}`, RegExp{strings.Repeat("(", maxPattern), "u"}},
 		{`{"$InfNaN":""}`, math.NaN()}, {`{"$InfNaN":" 0x10 "}`, math.NaN()}, {`{"$InfNaN":false}`, math.NaN()}, {`{"$InfNaN":[1]}`, math.NaN()}, {`{"$InfNaN":"-1e3"}`, math.Inf(-1)},
-		{`{"$type":"Decimal","$value":"-.5E-10"}`, Custom{"Decimal", "-.5E-10"}}, {`{"$type":"Decimal","$value":"Infinity"}`, Custom{"Decimal", "Infinity"}}, {`"\u00AF\u00e9"`, "\u00af\u00e9"}, {`{"$regexp":null,"$flags":""}`, RegExp{"null", ""}}, {`{"$regexp":"a","$flags":"` + strings.Repeat("x", 50) + `g"}`, RegExp{"a", ""}},
+		{`{"$type":"Decimal","$value":"-.5E-10"}`, Custom{"Decimal", "-.5E-10"}}, {`{"$type":"Decimal","$value":"Infinity"}`, Custom{"Decimal", "Infinity"}}, {`"\u00AF\u00e9"`, "\u00af\u00e9"}, {`{"$regexp":"a","$flags":"` + strings.Repeat("x", 50) + `g"}`, RegExp{"a", ""}},
 		{`{"$type":"oid","$value":"0123456789ABCDEF01234567"}`, ObjectID("0123456789abcdef01234567")},
 		{`{"$escape":5}`, Doc{}}, {`{"$escape":"ab"}`, Doc{}}, {`{"$escape":{}}`, Doc{}}, {`{"$escape":[1,{"$date":0}]}`, Doc{{"0", 1.0}, {"1", time.UnixMilli(0).UTC()}}},
 		{`{"$escape":{"$date":0}}`, Doc{{"$date", 0.0}}}, {`{"$escape":{"a":{"$date":0}}}`, Doc{{"a", time.UnixMilli(0).UTC()}}},
@@ -60,7 +61,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{`{"$escape":null}`, ErrValue}, {`{"a":[{"$escape":null}]}`, ErrValue}, {`{"$escape":{"a":{"$type":"x","$value":1}}}`, ErrValue},
 		{`{"$type":"x","$value":1}`, ErrValue}, {`{"$type":"oid","$value":"xyz"}`, ErrValue}, {`{"$type":"oid","$value":5}`, ErrValue}, {`{"$value":1,"$type":null}`, ErrValue},
 		{`{"$type":"Decimal","$value":"1x"}`, ErrValue}, {`{"$type":"Decimal","$value":"."}`, ErrValue}, {`{"$type":"Decimal","$value":"1e"}`, ErrValue},
-		{`{"$regexp":"(","$flags":""}`, ErrValue}, {`{"$regexp":"a","$flags":5}`, ErrValue}, {`{"$regexp":"a","$flags":null}`, ErrValue},
+		{`{"$regexp":"` + strings.Repeat("a", maxPattern+1) + `","$flags":""}`, ErrValue}, {`{"$regexp":5,"$flags":""}`, ErrValue}, {`{"$regexp":null,"$flags":""}`, ErrValue}, {`{"$regexp":["a"],"$flags":""}`, ErrValue}, {`{"$regexp":"a","$flags":5}`, ErrValue}, {`{"$regexp":"a","$flags":null}`, ErrValue},
 		{`{"a":1,"a":2}`, ErrDuplicate}, {`{"a":1,"\u0061":2}`, ErrDuplicate}, {`{"$x":{"a":1,"a":1}}`, ErrDuplicate},
 		{`{"__proto__":1}`, ErrValue}, {`{"\u005f_proto__":1}`, ErrValue}, {`{"$a":{"__proto__":{}}}`, ErrValue},
 		{deep, ErrDepth}, {deepForm, ErrDepth}, {"\"\xff\"", ErrUTF8}, {"\"\xed\xa0\x80\"", ErrUTF8},
@@ -162,6 +163,30 @@ func TestDates(t *testing.T) {
 		}
 		if got, _ := AppendJSON(nil, v); string(got) != `"`+want+`"` {
 			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestDateTexts holds the layouts of texts that are read as dates, one text each,
+// and what looks like one and is none.
+func TestDateTexts(t *testing.T) {
+	want := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
+	minute, day := want.Truncate(time.Minute), want.Truncate(24*time.Hour)
+	for text, want := range map[string]time.Time{
+		"2020-01-02T03:04:05Z": want, "2020-01-02T03:04:05.678Z": want.Add(678 * time.Millisecond), "2020-01-02T04:04:05+01:00": want, "2020-01-02T03:04Z": minute,
+		"2020-01-02T03:04:05": want, "2020-01-02T03:04:05.5": want.Add(500 * time.Millisecond), "2020-01-02T03:04": minute, "2020-01-02": day,
+		"2020-01": day.AddDate(0, 0, -1), "2020": day.AddDate(0, 0, -1), "2020-01-02 03:04:05Z": want, "2020-01-02 03:04:05": want, "2020-01-02 03:04": minute,
+		"Thu, 02 Jan 2020 03:04:05 GMT": want, "Thu, 02 Jan 2020 04:04:05 +0100": want, "Thu Jan 02 2020 04:04:05 GMT+0100": want, "Thu Jan 02 2020": day,
+		"Thu, 2 Jan 2020 03:04:05 GMT": want, "2 Jan 2020": day, "2 Jan 2020 03:04:05 UTC": want, "Jan 2, 2020": day, "January 2, 2020": day,
+		"Jan 2, 2020 03:04:05": want, "January 2, 2020 03:04:05": want, "2020/1/2": day, "1/2/2020": day, "2020/1/2 03:04:05": want, "1/2/2020 03:04:05": want,
+	} {
+		if got := parseDate(text); got != any(want) {
+			t.Errorf("%q is %v, want %v", text, got, want)
+		}
+	}
+	for _, text := range []string{"", "x", "202", "2020-13", "2020-01-02T", "2020-01-02X03:04", "Jan 2020", "99/99/99", "a, b, c", strings.Repeat("2", 1<<16), "2020-01-02T03:04:05." + strings.Repeat("5", 1<<10) + "Z"} {
+		if got := parseDate(text); got != any(InvalidDate{}) {
+			t.Errorf("%.40q is %v", text, got)
 		}
 	}
 }

@@ -7,8 +7,10 @@
 // carries a part of the text. Objects keep the order of their keys.
 //
 // It does not know DDP frames, does not write canonical or indented EJSON, does
-// not evaluate regular expressions (it only refuses what JavaScript would), and
-// turns a lone surrogate, which no UTF-8 text can hold, into U+FFFD.
+// not look into regular expressions (their source is a text that is handed on),
+// and turns a lone surrogate, which no UTF-8 text can hold, into U+FFFD.
+//
+// The work on a text is proportional to its length, whatever the text.
 package ejson
 
 import (
@@ -31,8 +33,8 @@ var (
 	// ErrUTF8 says that a text is not valid UTF-8.
 	ErrUTF8 = errors.New("ejson: not UTF-8")
 	// ErrValue says that a $-form cannot be decoded, such as an unknown $type or
-	// a pattern that is no regular expression (the throws of spec meteor-ddp A4.5),
-	// or that an object has a key "__proto__".
+	// a $regexp that is no text or longer than 32 KiB (most of the throws of spec
+	// meteor-ddp A4.5), or that an object has a key "__proto__".
 	ErrValue = errors.New("ejson: bad value in a typed form")
 	// ErrMismatch says that a value does not fit the destination it is bound to.
 	ErrMismatch = errors.New("ejson: value does not fit")
@@ -106,8 +108,8 @@ func (id ObjectID) Valid() bool {
 	return true
 }
 
-// RegExp is a JavaScript regular expression. Decode gives the source and the
-// flags as JavaScript's properties of these names would.
+// RegExp is a JavaScript regular expression. Decode gives the source as it was
+// sent, whether it would compile or not, and the flags g i m u y, each once.
 type RegExp struct{ Source, Flags string }
 
 // Custom is a value of a custom type other than "oid". Decode knows one:

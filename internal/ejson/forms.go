@@ -32,31 +32,8 @@ func numberOf(v any) float64 {
 	return math.NaN()
 }
 
-// textOf is JavaScript's String() of a decoded value.
-func textOf(v any) string {
-	switch x := v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return strconv.FormatBool(x)
-	case float64:
-		return string(appendNumber(nil, x))
-	case string:
-		return x
-	case []any:
-		parts := make([]string, len(x))
-		for i, e := range x {
-			if e != nil {
-				parts[i] = textOf(e)
-			}
-		}
-		return strings.Join(parts, ",")
-	}
-	return "[object Object]"
-}
-
 // base64Digit gives the value of a digit of the standard alphabet, or -1.
-func base64Digit(c uint16) int {
+func base64Digit(c rune) int {
 	switch {
 	case c >= 'A' && c <= 'Z':
 		return int(c - 'A')
@@ -75,15 +52,15 @@ func base64Digit(c uint16) int {
 // binaryForm reads base64 with Meteor's leniency (spec meteor-ddp B1): padding
 // may be missing, a foreign character counts as zero in the first two places of
 // a group and leaves its byte out in the others, but "=" in the first two fails.
-func binaryForm(arg any) (any, error) {
-	s, ok := arg.(string)
-	if !ok {
-		return nil, ErrValue
+// Places are counted in UTF-16 units, as JavaScript counts them.
+func binaryForm(s string) (any, error) {
+	units := 0
+	for _, r := range s {
+		units += utf16.RuneLen(r)
 	}
-	units := utf16.Encode([]rune(s))
-	size := len(units) * 3 / 4
-	if n := len(units); n > 0 && units[n-1] == '=' {
-		if size--; n > 1 && units[n-2] == '=' {
+	size := units * 3 / 4
+	if n := len(s); n > 0 && s[n-1] == '=' {
+		if size--; n > 1 && s[n-2] == '=' {
 			size--
 		}
 	}
@@ -97,99 +74,71 @@ func binaryForm(arg any) (any, error) {
 		at++
 	}
 	var first, second, third int
-	for i, c := range units {
-		v := base64Digit(c)
-		switch i % 4 {
-		case 0, 1:
-			if c == '=' {
+	i := 0
+	for _, c := range s {
+		for range utf16.RuneLen(c) { // both halves of a pair are foreign
+			v := base64Digit(c)
+			switch i % 4 {
+			case 0:
+				first = max(v, 0) << 2
+			case 1:
+				v = max(v, 0)
+				put(first | v>>4)
+				second = v & 15 << 4
+			case 2:
+				if v >= 0 {
+					put(second | v>>2)
+					third = v & 3 << 6
+				}
+			case 3:
+				if v >= 0 {
+					put(third | v)
+				}
+			}
+			if c == '=' && i%4 < 2 {
 				return nil, ErrValue
 			}
-			v = max(v, 0)
-			if i%4 == 0 {
-				first = v << 2
-				continue
-			}
-			put(first | v>>4)
-			second = v & 15 << 4
-		case 2:
-			if v >= 0 {
-				put(second | v>>2)
-				third = v & 3 << 6
-			}
-		case 3:
-			if v >= 0 {
-				put(third | v)
-			}
+			i++
 		}
 	}
 	return out, nil
 }
 
-// regexpForm makes a regular expression: flags are cut to 50 characters, only
-// g i m u y are kept, each once, in the order JavaScript lists them.
+// maxPattern bounds the source of a regular expression in bytes, maxFlags what
+// is read of its flags in UTF-16 units, as in Meteor.
+const (
+	maxPattern = 32 << 10
+	maxFlags   = 50
+)
+
+// regexpForm makes a regular expression. The source is a text that nobody here
+// reads; of the flags only g i m u y are kept, each once, in JavaScript's order.
 func regexpForm(source, flags any) (any, error) {
-	f, ok := flags.(string)
-	if !ok {
+	text, ok := source.(string)
+	letters, okFlags := flags.(string)
+	if !ok || !okFlags || len(text) > maxPattern {
 		return nil, ErrValue
 	}
-	units := utf16.Encode([]rune(f))
-	if len(units) > 50 {
-		units = units[:50]
-	}
-	kept := ""
-	for _, flag := range "gimuy" {
-		for _, c := range units {
-			if c == uint16(flag) {
-				kept += string(flag)
-				break
-			}
+	var has [5]bool
+	units := 0
+	for _, r := range letters {
+		if units += utf16.RuneLen(r); units > maxFlags {
+			break
+		}
+		if i := strings.IndexRune(regexpFlags, r); i >= 0 {
+			has[i] = true
 		}
 	}
-	pattern := textOf(source)
-	if !validPattern(pattern, strings.Contains(kept, "u")) {
-		return nil, ErrValue
+	kept := make([]byte, 0, len(has))
+	for i, on := range has {
+		if on {
+			kept = append(kept, regexpFlags[i])
+		}
 	}
-	return RegExp{Source: sourceText(pattern), Flags: kept}, nil
+	return RegExp{Source: text, Flags: string(kept)}, nil
 }
 
-// sourceText is the property "source" of a pattern: slashes outside classes and
-// line ends are escaped, the empty pattern is "(?:)".
-func sourceText(pattern string) string {
-	if pattern == "" {
-		return "(?:)"
-	}
-	if !strings.ContainsAny(pattern, "/\n\r\u2028\u2029") {
-		return pattern
-	}
-	var b strings.Builder
-	escaped, class := false, false
-	for _, r := range pattern {
-		name, lineEnd := lineEnds[r]
-		switch {
-		case lineEnd && escaped:
-			b.WriteString(name[1:])
-		case lineEnd:
-			b.WriteString(name)
-		case r == '/' && !escaped && !class:
-			b.WriteString(`\/`)
-		default:
-			b.WriteRune(r)
-		}
-		switch {
-		case escaped:
-			escaped = false
-		case r == '\\':
-			escaped = true
-		case r == '[':
-			class = true
-		case r == ']':
-			class = false
-		}
-	}
-	return b.String()
-}
-
-var lineEnds = map[rune]string{'\n': `\n`, '\r': `\r`, '\u2028': `\u2028`, '\u2029': `\u2029`}
+const regexpFlags = "gimuy"
 
 // decimal tells whether a text is a number for the Decimal type.
 func decimal(s string) bool {

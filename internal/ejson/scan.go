@@ -80,20 +80,11 @@ func (s *scanner) object(depth int) error {
 	first := len(s.keys)
 	var set map[string]struct{}
 	for {
-		span, escaped, err := s.text()
+		key, err := s.memberKey()
 		if err != nil {
 			return err
 		}
-		if escaped {
-			// Spans into an older scratch buffer stay valid when it grows.
-			start := len(s.scratch)
-			s.scratch = unescape(s.scratch, span)
-			span = s.scratch[start:]
-		}
-		if set, err = s.unique(set, first, span); err != nil {
-			return err
-		}
-		if err := s.take(':'); err != nil {
+		if set, err = s.unique(set, first, key); err != nil {
 			return err
 		}
 		if err := s.value(depth - 1); err != nil {
@@ -105,6 +96,21 @@ func (s *scanner) object(depth int) error {
 			return err
 		}
 	}
+}
+
+// memberKey consumes a key and its colon and gives the key's value.
+func (s *scanner) memberKey() ([]byte, error) {
+	key, escaped, err := s.text()
+	if err != nil {
+		return nil, err
+	}
+	if escaped {
+		// Spans into an older scratch buffer stay valid when it grows.
+		start := len(s.scratch)
+		s.scratch = unescape(s.scratch, key)
+		key = s.scratch[start:]
+	}
+	return key, s.take(':')
 }
 
 // manyKeys is the size from which an object's keys are kept in a map: comparing

@@ -148,8 +148,12 @@ func (r *Router) Method(ctx context.Context, c *rpc.Call) (any, error) {
 		return nil, r.Stray(ctx, c, unknownName, NotFound(c.Method))
 	}
 	return r.observe(ctx, c, spec.Name, func(ctx context.Context, c *rpc.Call) (any, error) {
+		// The limit comes before anything is decoded: what is refused is not read.
+		if err := r.limit(c, spec); err != nil {
+			return nil, err
+		}
 		takeAnswer(c)
-		return r.run(ctx, c, spec)
+		return r.admitted(ctx, c, spec)
 	})
 }
 
@@ -158,6 +162,11 @@ func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) 
 	if err := r.limit(c, spec); err != nil {
 		return nil, err
 	}
+	return r.admitted(ctx, c, spec)
+}
+
+// admitted is run without the limit.
+func (r *Router) admitted(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {
 	if err := r.loadUser(ctx, c, spec); err != nil {
 		return nil, err
 	}

@@ -240,6 +240,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 		}
 		return err
 	}
+	// Behind the limit: the body of a refused request is not read.
 	params := func(c *rpc.Call) (err error) {
 		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
 			if req.body, err = readBody(r, c.Login.UserID != ""); err != nil {
