@@ -147,3 +147,30 @@ type nowhere struct{}
 
 func (nowhere) SetLogin(context.Context, rpc.Login) error { return nil }
 func (nowhere) Unblock()                                  {}
+
+// What is refused by a limit is not decoded (security A11): on a connection that
+// may call nothing more, no call of the surface allocates in proportion to its
+// parameters.
+func TestLimitedCallsAreNotDecoded(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		peer := &rpc.Peer{Conn: "c", Door: rpc.DDP, Address: "192.0.2.1"}
+		limited := func(name string, params []byte) bool {
+			_, err := w.router.Method(t.Context(), &rpc.Call{Method: name, Params: params, Peer: peer})
+			f, _ := fault.From(err)
+			return err != nil && f.Code == "too-many-requests"
+		}
+		for range 2000 { // refused ones count too: more than all limits of a connection
+			limited("getServerTime", nil)
+		}
+		big := []byte(`[{"twoFactorCode":"1","twoFactorMethod":"totp","x":[` + strings.Repeat(`{"a":[]},`, 10_000) + `0]}]`)
+		for _, s := range w.router.Specs() {
+			if n := testing.AllocsPerRun(1, func() {
+				if !limited(s.Name, big) {
+					t.Errorf("%s is not limited", s.Name)
+				}
+			}); n > 1000 {
+				t.Errorf("%s: %.0f allocations before the limit", s.Name, n)
+			}
+		}
+	})
+}

@@ -1,0 +1,27 @@
+package chat
+
+import (
+	"testing"
+
+	"ddpserver/internal/chat/md"
+	"ddpserver/internal/growthtest"
+)
+
+// decoders are the checks of what a message and a room hold.
+func decoders() []growthtest.Decoder {
+	return []growthtest.Decoder{
+		{Name: "safeLink", Do: func(text string) { safeLink(text) }},
+		{Name: "length", Do: func(text string) { length(text) }},
+		{Name: "usableID", Do: func(text string) { usableID(text) }},
+		{Name: "roomName", Do: func(text string) { roomName.MatchString(text) }},
+		{Name: "clip", Do: func(text string) { clip(text, 1000) }},
+		{Name: "mentions", Allocated: 512, Do: func(text string) { md.Parse(text).Texts(md.MentionUser, maxMentions) }},
+		{Name: "a message as clients see it", Allocated: 1024, Do: func(text string) { _, _ = encode((&Message{Text: text}).Doc("")) }},
+	}
+}
+
+// TestGrowth: the work of every reader of this package is in proportion to the
+// text (security A11).
+func TestGrowth(t *testing.T) { growthtest.Test(t, decoders()...) }
+
+func FuzzGrowth(f *testing.F) { growthtest.Fuzz(f, decoders()...) }

@@ -1,0 +1,28 @@
+package md
+
+import (
+	"testing"
+
+	"ddpserver/internal/growthtest"
+)
+
+// decoders are the parser and what walks over its tree.
+func decoders() []growthtest.Decoder {
+	parse := func(text string) {
+		d := Parse(text)
+		d.AppendJSON(nil)
+		d.Texts(MentionUser, 100)
+		d.Texts(Link, 20)
+	}
+	return []growthtest.Decoder{
+		{Name: "Parse", Do: parse, Allocated: 512},
+		{Name: "Parse a label", Do: parse, Allocated: 512, In: func(text string) string { return "[" + text + "](https://x.org)" }},
+		{Name: "Parse in emphasis", Do: parse, Allocated: 512, In: func(text string) string { return "*" + text + "*" }},
+	}
+}
+
+// TestGrowth: the work of every reader of this package is in proportion to the
+// text (security A11).
+func TestGrowth(t *testing.T) { growthtest.Test(t, decoders()...) }
+
+func FuzzGrowth(f *testing.F) { growthtest.Fuzz(f, decoders()...) }

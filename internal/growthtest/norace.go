@@ -1,0 +1,6 @@
+//go:build !race
+
+package growthtest
+
+// every says which of the families are read: all of them.
+const every = 1

@@ -1,0 +1,69 @@
+package rest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/growthtest"
+)
+
+// decoders are the readers of bodies and queries, and the schemas behind them.
+func decoders() []growthtest.Decoder {
+	quoted := func(head, tail string) func(string) string {
+		return func(text string) string { return string(ejson.AppendString([]byte(head), text)) + tail }
+	}
+	schema := object(must("a", either(text(), list(text()))), may("count", integer()), may("b", object(may("c", nonEmpty()))))
+	check, err := newChecker("growth", schema)
+	if err != nil {
+		panic(err)
+	}
+	read := func(media string) func(string) {
+		return func(text string) {
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(text))
+			r.Header.Set("Content-Type", media)
+			if b, err := readBody(r, true); err == nil {
+				check.check(b.value)
+			}
+		}
+	}
+	query := func(text string) {
+		if q, err := url.ParseQuery(text); err == nil {
+			check.check(typed(q, schema))
+			r := &Request{Query: q}
+			r.Page()
+			_, _ = r.since("a")
+		}
+	}
+	frame := func(text string) {
+		var f methodFrame
+		if ejson.Scan([]byte(text), depthLoggedIn) == nil {
+			_ = ejson.Unmarshal([]byte(text), &f)
+		}
+	}
+	return []growthtest.Decoder{
+		{Name: "JSON", Do: read("application/json"), Allocated: 512},
+		{Name: "parseBody", Do: func(text string) { _, _ = parseBody([]byte(text), depthLoggedIn) }, Allocated: 512},
+		{Name: "JSON list", Do: read("application/json"), Allocated: 512, In: func(text string) string { return `{"a":[` + text + `0]}` }},
+		{Name: "JSON text", Do: read("application/json"), Allocated: 512, In: quoted(`{"a":`, "}")},
+		{Name: "JSON key", Do: read("application/json"), Allocated: 512, In: quoted(`{`, ":0}")},
+		{Name: "form", Do: read("application/x-www-form-urlencoded"), Allocated: 512},
+		{Name: "media type", Do: func(text string) { read(text)("{}") }},
+		{Name: "query", Do: query, Allocated: 512},
+		{Name: "query of one value", Do: query, Allocated: 512, In: func(text string) string { return "a=" + url.QueryEscape(text) }},
+		{Name: "method.call", Do: frame, Allocated: 512, In: func(text string) string { return `{"msg":"method","id":"1","method":"x","params":[` + text + `0]}` }},
+		{Name: "path", Do: func(text string) { (&Route{Path: "a/:b"}).match(strings.Split(text, "/")) }},
+		{Name: "avatar", Do: func(text string) {
+			Avatar().ServeHTTP(httptest.NewRecorder(), &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/avatar/" + text}, Header: http.Header{}})
+		}},
+	}
+}
+
+// TestGrowth: the work of every reader of this package is in proportion to the
+// text (security A11).
+func TestGrowth(t *testing.T) { growthtest.Test(t, decoders()...) }
+
+func FuzzGrowth(f *testing.F) { growthtest.Fuzz(f, decoders()...) }

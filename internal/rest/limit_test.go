@@ -1,0 +1,53 @@
+package rest_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"ddpserver/internal/rest"
+	"ddpserver/internal/settings"
+)
+
+// countingBody is a request body that tells whether it was read.
+type countingBody struct{ reads int }
+
+func (b *countingBody) Read([]byte) (int, error) { b.reads++; return 0, io.EOF }
+func (b *countingBody) Close() error             { return nil }
+
+// The body of a request that a limit refuses is not read (security A11).
+func TestLimitedRequestsAreNotRead(t *testing.T) {
+	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "true", settings.LimitRESTRequests: "1"})
+	w.account("ada")
+	c := w.login("ada")
+	asked := 0
+	for _, rt := range w.rest.Routes() {
+		if rt.Verb == http.MethodGet || rt.Limit.Count != 0 || rt.Auth != rest.LoginRequired || rt.Permission != "" || strings.Contains(rt.Path, "logout") {
+			continue
+		}
+		var status int
+		body := &countingBody{}
+		for range 2 {
+			body.reads = 0
+			r := httptest.NewRequest(rt.Verb, "/api/v1/"+strings.ReplaceAll(rt.Path, ":", "x"), body)
+			r.Header.Set("X-User-Id", c.id)
+			r.Header.Set("X-Auth-Token", c.token)
+			r.Header.Set("Test-Address", "192.0.2.9")
+			out := httptest.NewRecorder()
+			w.rest.ServeHTTP(out, r)
+			status = out.Code
+		}
+		if status != http.StatusTooManyRequests {
+			t.Errorf("%s %s: %d for the second call of one", rt.Verb, rt.Path, status)
+			continue
+		}
+		if asked++; body.reads > 0 {
+			t.Errorf("%s %s: the body was read before the limit", rt.Verb, rt.Path)
+		}
+	}
+	if asked < 10 {
+		t.Errorf("only %d routes were limited", asked)
+	}
+}
