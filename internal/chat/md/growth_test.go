@@ -16,6 +16,8 @@ func decoders() []growthtest.Decoder {
 	}
 	return []growthtest.Decoder{
 		{Name: "Parse", Do: parse, Allocated: 512},
+		{Name: "ReadAddress", Do: func(text string) { ReadAddress(text) }},
+		{Name: "ReadAddress behind a scheme", Do: func(text string) { ReadAddress(text) }, In: func(text string) string { return "https://" + text }},
 		{Name: "Parse a label", Do: parse, Allocated: 512, In: func(text string) string { return "[" + text + "](https://x.org)" }},
 		{Name: "Parse in emphasis", Do: parse, Allocated: 512, In: func(text string) string { return "*" + text + "*" }},
 	}
