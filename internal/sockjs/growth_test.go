@@ -1,8 +1,12 @@
 package sockjs
 
 import (
+	"math"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/growthtest"
 )
@@ -11,16 +15,25 @@ import (
 func decoders() []growthtest.Decoder {
 	read := func(text string) {
 		for _, listOnly := range []bool{false, true} {
-			if list, err := messagesOf([]byte(text), listOnly); err == nil {
-				appendMessages(nil, list)
+			posts, err := postsOf([]byte(text), listOnly)
+			if err != nil {
+				continue
+			}
+			for m := posts.next(); m != nil; m = posts.next() {
+				appendMessages(nil, [][]byte{m})
 			}
 		}
 		_, _ = parsePayload([]byte(text))
 	}
 	return []growthtest.Decoder{
-		{Name: "messagesOf", Do: read, Allocated: 512},
-		{Name: "messagesOf a list", Do: read, Allocated: 512, In: func(text string) string { return "[" + text + "0]" }},
-		{Name: "messagesOf a text", Do: read, Allocated: 512, In: func(text string) string { return string(ejson.AppendString([]byte("["), text)) + "]" }},
+		{Name: "postsOf", Do: read, Allocated: 512},
+		{Name: "postsOf a list", Do: read, Allocated: 512, In: func(text string) string { return "[" + text + "0]" }},
+		{Name: "postsOf a text", Do: read, Allocated: 512, In: func(text string) string { return string(ejson.AppendString([]byte("["), text)) + "]" }},
+		{Name: "formBody", Do: func(text string) { _, _ = formBody("application/x-www-form-urlencoded", []byte(text)) }, Allocated: 512},
+		{Name: "readBody", Do: func(text string) {
+			held := &budget.Holding{Account: budget.New(math.MaxInt64 / 4)}
+			_, _ = readBody(httptest.NewRequest("POST", "/", strings.NewReader(text)), held, math.MaxInt32)
+		}},
 	}
 }
 

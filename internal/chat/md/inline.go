@@ -26,6 +26,9 @@ type line struct {
 	angles   []int32 // likewise of '>'
 	// hrefs remembers where the address behind a "](" ends, by its index.
 	hrefs map[int]address
+	// run is where the text without blanks ends in which autolink looked last,
+	// tried how often it found nothing there.
+	run, tried int
 }
 
 type address struct {

@@ -102,18 +102,26 @@ func parenthesised(s string, i int) address {
 	return address{}
 }
 
+// maxTried is how many times a text without blanks is looked at for an address,
+// each time from a later beginning, before it counts as plain.
+const maxTried = 8
+
 // autolink handles an address that stands in the text by itself.
 func (l *line) autolink(i int) int {
-	if !l.links || wordBefore(l.s, i) || !hasScheme(l.s[i:]) {
+	if !l.links || l.tried == maxTried && i < l.run || wordBefore(l.s, i) || !hasScheme(l.s[i:]) {
 		return i
 	}
-	end := i
-	for end < len(l.s) && end-i < maxAddress && strings.IndexByte(" \t<>\"|`\\", l.s[end]) < 0 {
-		end++
+	if i >= l.run {
+		l.tried = 0
+		for l.run = i; l.run < len(l.s) && strings.IndexByte(" \t<>\"|`\\", l.s[l.run]) < 0; {
+			l.run++
+		}
 	}
+	end := min(l.run, i+maxAddress)
 	end = i + len(trimAddress(l.s[i:end]))
 	src := safeAddress(l.s[i:end])
 	if src == "" {
+		l.tried++
 		return i
 	}
 	return l.emit(i, end, Node{Kind: Link, Text: src, Kids: []Node{{Kind: Plain, Text: l.s[i:end]}}})
