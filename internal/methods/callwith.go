@@ -66,7 +66,7 @@ func (g *launcher) call(ctx context.Context, c *rpc.Call) (any, error) {
 	if l.Factor != nil {
 		c.Factor = *l.Factor
 	}
-	c.Method, c.Params = l.Target, params
+	c.Method, c.Purpose, c.Params = l.Target, target.purpose(), params
 	if err := g.check(ctx, c, max(g.router.asks(c, target, ""), target.Inside, twofactor.Ordinary)); err != nil {
 		return nil, err
 	}

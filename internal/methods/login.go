@@ -104,7 +104,7 @@ type gate struct {
 // then issues a token and logs the connection in.
 func (g gate) admit(ctx context.Context, c *rpc.Call, u *user.User, a loginAnswer) (any, error) {
 	err := g.factors.Check(ctx, twofactor.Request{
-		User: u, Peer: c.Peer, Policy: twofactor.Login, Action: c.Method,
+		User: u, Peer: c.Peer, Policy: twofactor.Login, Action: c.Method, Purpose: "login",
 		Code: a.code, Method: a.factor, HasCode: a.hasCode, NonString: a.nonString,
 	})
 	if err != nil {

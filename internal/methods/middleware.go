@@ -227,7 +227,7 @@ func (r *Router) Challenge(ctx context.Context, c *rpc.Call, p twofactor.Policy)
 
 func (r *Router) verify(ctx context.Context, c *rpc.Call, p twofactor.Policy, insist bool) (twofactor.Outcome, error) {
 	out, err := r.deps.TwoFactor.Verify(ctx, twofactor.Request{
-		User: c.User, Token: c.Login.Token, Peer: c.Peer, Policy: p, Action: c.Method,
+		User: c.User, Token: c.Login.Token, Peer: c.Peer, Policy: p, Action: c.Method, Purpose: c.Purpose,
 		Code: c.Code, Method: c.Factor, HasCode: c.HasCode, NonString: c.NonString,
 		Checked: c.Checked, Insist: insist,
 	})

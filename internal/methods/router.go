@@ -1,6 +1,7 @@
 package methods
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -157,8 +158,13 @@ func (r *Router) Method(ctx context.Context, c *rpc.Call) (any, error) {
 	})
 }
 
+// purpose is what the call is for: its own name, or that of the method that a
+// route stands for.
+func (s *Spec) purpose() string { return cmp.Or(s.Twin, s.Name) }
+
 // run is the pipeline of DDP: limit ► user ► factor ► permission ► handler.
 func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {
+	c.Purpose = spec.purpose()
 	if err := r.limit(c, spec); err != nil {
 		return nil, err
 	}
@@ -186,7 +192,7 @@ func (r *Router) admitted(ctx context.Context, c *rpc.Call, spec *Spec) (any, er
 // is asked for; both may be nil. What is refused before the route's limit counts
 // it is counted by a limit of its own. The verdict is for the X-RateLimit headers.
 func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, verb string, enter, params func(*rpc.Call) error) (result any, v ratelimit.Verdict, err error) {
-	v.OK = true
+	v.OK, c.Purpose = true, spec.purpose()
 	result, err = r.observe(ctx, c, spec.Name, func(ctx context.Context, c *rpc.Call) (any, error) {
 		if err := r.enter(ctx, c, spec, enter); err != nil {
 			if outcomeOf(err) == "refused" {

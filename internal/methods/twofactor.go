@@ -48,7 +48,7 @@ func (g *twoFactorMethods) Specs() []Spec {
 // factorRequest is what a flow must know of its call.
 func factorRequest(c *rpc.Call) twofactor.Request {
 	return twofactor.Request{
-		User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method,
+		User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method, Purpose: c.Purpose,
 		Code: c.Code, Method: c.Factor, HasCode: c.HasCode, NonString: c.NonString, Checked: c.Checked,
 	}
 }

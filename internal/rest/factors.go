@@ -90,7 +90,7 @@ func (g *factors) reset(ctx context.Context, r *Request) (any, error) {
 	if id != r.User.ID && !permission.Has(r.User, permission.EditOtherUserTOTP) {
 		return nil, fault.NotAllowed
 	}
-	return nil, g.s.o.Factors.Reset(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method}, id)
+	return nil, g.s.o.Factors.Reset(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method, Purpose: r.Purpose}, id)
 }
 
 // via runs a method's handler with parameters, for routes that add something of

@@ -84,6 +84,10 @@ type Session interface {
 type Call struct {
 	// Method is the name under which the call is limited, logged and audited.
 	Method string
+	// Purpose names what the call does, the same for a method and for the REST route
+	// that stands for it: a mailed code that answers one is good for the other. The
+	// router sets it.
+	Purpose string
 	// Params is the raw EJSON array of parameters, or nil when absent.
 	Params []byte
 	// Seed is the client's randomSeed, or empty.

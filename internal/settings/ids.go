@@ -24,8 +24,12 @@ const (
 	TwoFactorPasswordFallback = "Accounts_TwoFactorAuthentication_Enforce_Password_Fallback"
 	// TwoFactorPrivateAnswers gives strangers one constant answer to sendEmailCode.
 	TwoFactorPrivateAnswers = "Accounts_TwoFactorAuthentication_Email_Private_Answers"
-	// TwoFactorMailsPerHour is how many codes are mailed to one account in an hour.
+	// TwoFactorMailsPerHour is how many codes are mailed to one account in an hour for
+	// challenges after a proved password or inside a session.
 	TwoFactorMailsPerHour = "Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour"
+	// TwoFactorMailsAsked is how many codes are mailed to one account in an hour for
+	// people who are not logged in as its owner.
+	TwoFactorMailsAsked = "Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour_Strangers"
 	// TwoFactorMailsPerAddress is how many codes one network address may have mailed in an hour.
 	TwoFactorMailsPerAddress = "Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour_Per_Address"
 	// TwoFactorWrongPerHour is how many wrong answers an account may give in an hour, over all factors.

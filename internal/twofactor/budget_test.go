@@ -34,9 +34,9 @@ func (l *ledger) UseTOTPStep(ctx context.Context, userID, secret string, step in
 	return l.Store.UseTOTPStep(ctx, userID, secret, step)
 }
 
-func (l *ledger) UseMailCode(ctx context.Context, userID, digest string, now time.Time) error {
+func (l *ledger) UseMailCode(ctx context.Context, userID, digest, purpose string, now time.Time) error {
 	l.compared++
-	return l.Store.UseMailCode(ctx, userID, digest, now)
+	return l.Store.UseMailCode(ctx, userID, digest, purpose, now)
 }
 
 // S027: whatever a guesser does, who has the password, a session and patience

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/fault"
 	"ddpserver/internal/random"
-	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -52,13 +53,14 @@ func isOAuth(u *user.User) bool {
 	return false
 }
 
-// Verify spends the whole live set when the code is one of it.
+// Verify spends the whole live set when the code is one of it and good for the
+// call. One that was mailed for another call is a wrong answer.
 func (f emailFactor) Verify(ctx context.Context, r Request, code string) (string, error) {
 	digits, ok := normalizeMailCode(code)
 	if !ok {
 		return "", nil
 	}
-	switch err := f.store.UseMailCode(ctx, r.User.ID, f.mailDigest(r.User.ID, digits), f.now()); {
+	switch err := f.store.UseMailCode(ctx, r.User.ID, f.mailDigest(r.User.ID, digits), r.Purpose, f.now()); {
 	case err == nil:
 		return Email, nil
 	case errors.Is(err, dberr.Conflict), errors.Is(err, dberr.NotFound):
@@ -68,7 +70,7 @@ func (f emailFactor) Verify(ctx context.Context, r Request, code string) (string
 	}
 }
 
-// Prepare mails a code if none is alive and sends.
+// Prepare mails a code if none is alive that is good for the call, and sends.
 func (f emailFactor) Prepare(ctx context.Context, r Request, d *Details, send bool) error {
 	u := r.User
 	d.EmailOrUsername = u.Username
@@ -79,14 +81,15 @@ func (f emailFactor) Prepare(ctx context.Context, r Request, d *Details, send bo
 	if err != nil {
 		return fmt.Errorf("reading mailed codes: %w", err)
 	}
-	live := f.alive(g)
+	live := goodFor(f.alive(g), r.Purpose)
 	if len(live) == 0 && send && !f.blocked(g, Email) {
 		if err := f.payMail(r.Peer); err != nil {
 			return err
 		}
-		if live, d.CodeGenerated, err = f.mailCode(ctx, r, g, true); err != nil {
+		if live, d.CodeGenerated, err = f.mailCode(ctx, r, g, MailCode{Purpose: r.Purpose}, true); err != nil {
 			return err
 		}
+		live = goodFor(live, r.Purpose)
 	}
 	for _, c := range live {
 		d.CodeExpires = append(d.CodeExpires, c.Expire.UTC())
@@ -135,18 +138,22 @@ func (s *Service) alive(g Guard) []MailCode {
 	return live
 }
 
-// mailCode adds a code to the live set of r.User and mails it. sent is false when the set
-// is full, or onlyIfNone and one was alive. Over the account's mail budget:
-// too-many-requests. The network address has paid already (payMail).
-func (s *Service) mailCode(ctx context.Context, r Request, g Guard, onlyIfNone bool) (live []MailCode, sent bool, err error) {
+// goodFor are those of the codes that answer a challenge of that purpose.
+func goodFor(codes []MailCode, purpose string) []MailCode {
+	return slices.DeleteFunc(codes, func(c MailCode) bool { return !c.GoodFor(purpose) })
+}
+
+// mailCode adds a code to the live set of r.User and mails it; c says what for and
+// for whom. sent is false when the set is full, or onlyIfNone and one was alive
+// that is good for the same. Over the account's mail budget: too-many-requests. The
+// network address has paid already (payMail).
+func (s *Service) mailCode(ctx context.Context, r Request, g Guard, c MailCode, onlyIfNone bool) (live []MailCode, sent bool, err error) {
 	u, now := r.User, s.now()
 	digits := random.Digits(6)
-	code := MailCode{Digest: s.mailDigest(u.ID, digits), CreatedAt: now, Expire: now.Add(s.codeLife())}
-	rules := MailRules{
-		MaxAlive: maxAlive, OnlyIfNone: onlyIfNone,
-		MaxMails: s.positive(settings.TwoFactorMailsPerHour, defaultMaxMails), Window: budgetWindow,
-	}
-	live, err = s.store.AddMailCode(ctx, u.ID, code, now, rules)
+	c.Digest, c.CreatedAt, c.Expire = s.mailDigest(u.ID, digits), now, now.Add(s.codeLife())
+	rules := s.mailRules(c.Stranger)
+	rules.OnlyIfNone = onlyIfNone
+	live, err = s.store.AddMailCode(ctx, u.ID, c, now, rules)
 	switch {
 	case errors.Is(err, dberr.Conflict):
 		if g, err = s.store.Guard(ctx, u.ID); err != nil {
@@ -154,26 +161,47 @@ func (s *Service) mailCode(ctx context.Context, r Request, g Guard, onlyIfNone b
 		}
 		return s.alive(g), false, nil
 	case errors.Is(err, dberr.Exhausted):
-		return nil, false, ratelimit.TooMany(s.nextMail(g, rules))
+		return nil, false, tooManyMails("to this account", s.nextMail(g, c.Stranger, rules))
 	case err != nil:
 		return nil, false, fmt.Errorf("adding a mail code: %w", err)
 	}
 	// The code counts from here on: a caller who hangs up does not stop its mail.
 	ctx = context.WithoutCancel(ctx)
-	mail := CodeMail{To: u.VerifiedEmails(), Language: u.Language, Name: u.Username, Code: secret.String(digits), Expire: code.Expire}
-	if err := s.mailer.SendCode(ctx, mail); err != nil {
-		if len(live) == 1 { // nobody else's code dies with it, and the next challenge mails anew
-			err = errors.Join(err, s.killCodes(ctx, u.ID, 0))
-		}
+	if err := s.mailer.SendCode(ctx, s.codeMail(r, c, digits)); err != nil {
+		// Nobody will read the code: the next challenge mails anew, and where the
+		// refusal is certain the mail was none.
+		_, certain := fault.From(err)
+		err = errors.Join(err, s.store.UndoMailCode(ctx, u.ID, c.Digest, certain))
 		return nil, false, fmt.Errorf("mailing a code: %w", err)
 	}
 	s.record(r, event{act: "code_sent", outcome: "ok", factor: Email, user: u.ID})
 	return live, true, nil
 }
 
+// codeMail is the mail that carries a code.
+func (s *Service) codeMail(r Request, c MailCode, digits string) CodeMail {
+	return CodeMail{
+		To: r.User.VerifiedEmails(), Language: r.User.Language, Name: r.User.Username,
+		Stranger: c.Stranger, Code: secret.String(digits), Expire: c.Expire,
+	}
+}
+
+// mailRules are the account's budget of mails: that of strangers, or that of who
+// proved a password or has a session.
+func (s *Service) mailRules(stranger bool) MailRules {
+	most := s.positive(settings.TwoFactorMailsPerHour, defaultMaxMails)
+	if stranger {
+		most = s.positive(settings.TwoFactorMailsAsked, defaultMaxAsked)
+	}
+	return MailRules{MaxAlive: maxAlive, MaxMails: most, Window: budgetWindow}
+}
+
 // nextMail is the time until the account's mail budget has room again.
-func (s *Service) nextMail(g Guard, r MailRules) time.Duration {
+func (s *Service) nextMail(g Guard, stranger bool, r MailRules) time.Duration {
 	recent := g.Mails
+	if stranger {
+		recent = g.Asked
+	}
 	if len(recent) > r.MaxMails {
 		recent = recent[len(recent)-r.MaxMails:]
 	}

@@ -1,6 +1,13 @@
 package twofactor
 
-import "ddpserver/internal/fault"
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"ddpserver/internal/fault"
+	"ddpserver/internal/ratelimit"
+)
 
 // Refusals of a check. The reasons are Rocket.Chat's, spelling included.
 var (
@@ -38,6 +45,32 @@ var (
 	// nothing was changed.
 	ErrMailFailed = fault.New("error-email-send-failed", "Error trying to send email")
 )
+
+// queueFull matches the refusal of a mail for which there is no room now.
+var queueFull = fault.New("error-mail-queue-full", "")
+
+// unmailed tells whether a code could not be mailed for now, with words that say
+// why.
+func unmailed(err error) bool { return errors.Is(err, tooMany) || errors.Is(err, queueFull) }
+
+// tooManyMails refuses one more code; what is full is said by of.
+func tooManyMails(of string, wait time.Duration) error {
+	e := *ratelimit.TooMany(wait)
+	e.Reason = "No more codes can be mailed " + of + " for now. Use a code that you have, or ask again in " + inWords(wait) + "."
+	return &e
+}
+
+// inWords is a time to wait as people say it, never shorter than it is.
+func inWords(d time.Duration) string {
+	n, unit := int64(d+time.Minute-1)/int64(time.Minute), "minute"
+	if d < time.Minute {
+		n, unit = max(int64(d+time.Second-1)/int64(time.Second), 1), "second"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return strconv.FormatInt(n, 10) + " " + unit
+}
 
 // tooMany matches the refusals that ratelimit.TooMany makes.
 var tooMany = fault.New("too-many-requests", "")

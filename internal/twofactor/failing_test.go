@@ -67,11 +67,11 @@ func (f failing) UseBackupCode(ctx context.Context, userID, stored string) error
 	return f.Store.UseBackupCode(ctx, userID, stored)
 }
 
-func (f failing) UseMailCode(ctx context.Context, userID, digest string, now time.Time) error {
+func (f failing) UseMailCode(ctx context.Context, userID, digest, purpose string, now time.Time) error {
 	if err := f.lost("UseMailCode"); err != nil {
 		return err
 	}
-	return f.Store.UseMailCode(ctx, userID, digest, now)
+	return f.Store.UseMailCode(ctx, userID, digest, purpose, now)
 }
 
 func (f failing) AddMailCode(ctx context.Context, userID string, c twofactor.MailCode, now time.Time, r twofactor.MailRules) ([]twofactor.MailCode, error) {

@@ -16,7 +16,8 @@ const (
 	defaultCodeTries    = 5
 	defaultMaxRecent    = 10
 	defaultMaxInRow     = 100 // NIST SP 800-63B-4: at most 100 failures in a row
-	defaultMaxMails     = 5
+	defaultMaxMails     = 10
+	defaultMaxAsked     = 5
 	defaultMaxMailsFrom = 20
 
 	pendingLife  = 10 * time.Minute // a secret that waits for its first code

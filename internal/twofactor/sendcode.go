@@ -93,13 +93,16 @@ func (s *Service) sendTo(ctx context.Context, r Request, key string, pay bool) (
 	if err != nil {
 		return nil, err
 	}
+	stranger := r.User == nil || r.User.ID != u.ID
 	r.User = u
-	return s.sendCode(ctx, r, pay)
+	return s.sendCode(ctx, r, stranger, pay)
 }
 
 // sendCode mails a code to r.User, now the account that was named, if its factor
-// and its budgets allow. pay charges the network address for the mail.
-func (s *Service) sendCode(ctx context.Context, r Request, pay bool) ([]string, error) {
+// and its budgets allow; stranger says that somebody else asked. Nobody told what
+// the code is for, so it is good for everything. pay charges the network address
+// for the mail.
+func (s *Service) sendCode(ctx context.Context, r Request, stranger, pay bool) ([]string, error) {
 	f, u := emailFactor{s}, r.User
 	if !s.config.Bool(settings.TwoFactorEnabled) || !f.Enabled(u) {
 		return []string{}, nil
@@ -118,7 +121,7 @@ func (s *Service) sendCode(ctx context.Context, r Request, pay bool) ([]string, 
 			return nil, err
 		}
 	}
-	if _, _, err := s.mailCode(ctx, r, g, false); err != nil {
+	if _, _, err := s.mailCode(ctx, r, g, MailCode{Stranger: stranger}, false); err != nil {
 		return nil, err
 	}
 	return u.VerifiedEmails(), nil
@@ -131,7 +134,7 @@ func (s *Service) payMail(p *rpc.Peer) error {
 	}
 	most := s.positive(settings.TwoFactorMailsPerAddress, defaultMaxMailsFrom)
 	if wait, ok := s.mailLimit.Take("code mail "+ratelimit.AddressKey(p.Address), most, budgetWindow); !ok {
-		return ratelimit.TooMany(wait)
+		return tooManyMails("at the request of your network address", wait)
 	}
 	return nil
 }

@@ -68,14 +68,20 @@ type Store interface {
 	// ResetGuard forgets counters and codes (administrator's reset).
 	ResetGuard(ctx context.Context, userID string) error
 
-	// AddMailCode adds a code to the live set and counts one mail. A dead or
-	// expired set is replaced. Conflict when r.MaxAlive codes are alive, or when
-	// r.OnlyIfNone and one is; Exhausted when r.MaxMails were mailed within the
-	// window before now. live is the set after the call, oldest first, also
-	// beside Conflict and Exhausted.
+	// AddMailCode adds a code to the live set and counts one mail, of strangers or
+	// of the owner as c.Stranger says. A dead or expired set is replaced. Conflict
+	// when r.OnlyIfNone and one is alive that is good for c.Purpose, or without
+	// OnlyIfNone when r.MaxAlive codes are alive; with it, the oldest gives way.
+	// Exhausted when r.MaxMails of the same kind were mailed within the window
+	// before now. live is the set after the call, oldest first, also beside Conflict
+	// and Exhausted.
 	AddMailCode(ctx context.Context, userID string, c MailCode, now time.Time, r MailRules) (live []MailCode, err error)
-	// UseMailCode spends the set. Condition: a code with that digest is alive.
-	UseMailCode(ctx context.Context, userID, digest string, now time.Time) error
+	// UseMailCode spends the set. Condition: a code with that digest is alive and
+	// good for that purpose (MailCode.GoodFor).
+	UseMailCode(ctx context.Context, userID, digest, purpose string, now time.Time) error
+	// UndoMailCode takes back a code whose mail was not accepted, if it is there;
+	// refund takes back its count as well.
+	UndoMailCode(ctx context.Context, userID, digest string, refund bool) error
 	// KillMailCodes ends the set. Condition: there is one, and at least tries
 	// answers were counted against it.
 	KillMailCodes(ctx context.Context, userID string, tries int) error
@@ -100,10 +106,17 @@ type MailRules struct {
 
 // MailCode is one code that was mailed; only its keyed digest is kept.
 type MailCode struct {
-	Digest    string    `bson:"digest"`
+	Digest string `bson:"digest"`
+	// Purpose is what the code is good for; empty means everything.
+	Purpose string `bson:"purpose,omitempty"`
+	// Stranger says that the mail was counted among those that strangers asked for.
+	Stranger  bool      `bson:"stranger,omitempty"`
 	CreatedAt time.Time `bson:"createdAt"`
 	Expire    time.Time `bson:"expire"`
 }
+
+// GoodFor tells whether the code answers a challenge of that purpose.
+func (c MailCode) GoodFor(purpose string) bool { return c.Purpose == "" || c.Purpose == purpose }
 
 // Guard holds an account's counters and live mail codes, apart from the user
 // document (collection "ddpserver_guards").
@@ -118,8 +131,10 @@ type Guard struct {
 	// Codes is the live set; CodeTries the answers counted against it.
 	Codes     []MailCode `bson:"codes,omitempty"`
 	CodeTries int        `bson:"codeTries"`
-	// Mails are the times of recent mails, oldest first.
+	// Mails are the times of recent mails, oldest first; Asked those of mails that
+	// strangers asked for.
 	Mails []time.Time `bson:"mails,omitempty"`
+	Asked []time.Time `bson:"asked,omitempty"`
 	// Expire lets the store forget an idle guard; never while InRow is above zero.
 	Expire time.Time `bson:"expire,omitempty"`
 }

@@ -117,6 +117,10 @@ type Request struct {
 	Policy Policy
 	// Action names the method or route, for the audit stream.
 	Action string
+	// Purpose names what the call does, the same through every door. A code that is
+	// mailed to answer a challenge is good for the same purpose only, and its mail
+	// says which; empty stands for a caller that does not tell.
+	Purpose string
 
 	// Code is the answer, if HasCode; Method the factor it is meant for, or
 	// empty. A Method without a code chooses the factor that is asked for, among

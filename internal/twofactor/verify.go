@@ -94,7 +94,7 @@ func (s *Service) answer(ctx context.Context, r Request, f Factor) (Outcome, err
 		return Outcome{Factor: a.accepted}, nil
 	}
 	d, err := s.details(ctx, r, f, !a.limited)
-	if err != nil && !errors.Is(err, tooMany) {
+	if err != nil && !unmailed(err) {
 		return Outcome{}, s.refuse(r, f.Name(), err)
 	}
 	if a.limited {

@@ -63,27 +63,56 @@ func Succeeded(g *twofactor.Guard, countID string) {
 func AddMailCode(g *twofactor.Guard, c twofactor.MailCode, now time.Time, r twofactor.MailRules) ([]twofactor.MailCode, error) {
 	now, c.CreatedAt, c.Expire = document.Milli(now), document.Milli(c.CreatedAt), document.Milli(c.Expire)
 	live := alive(g.Codes, now)
-	if len(live) >= r.MaxAlive || r.OnlyIfNone && len(live) > 0 {
+	good := slices.ContainsFunc(live, func(old twofactor.MailCode) bool { return old.GoodFor(c.Purpose) })
+	full := len(live) >= r.MaxAlive
+	if full && !r.OnlyIfNone || r.OnlyIfNone && good {
 		return live, dberr.Conflict
 	}
-	mails := slices.DeleteFunc(slices.Clone(g.Mails), func(t time.Time) bool { return !t.After(now.Add(-r.Window)) })
+	count := &g.Mails
+	if c.Stranger {
+		count = &g.Asked
+	}
+	mails := slices.DeleteFunc(slices.Clone(*count), func(t time.Time) bool { return !t.After(now.Add(-r.Window)) })
 	if len(mails) >= r.MaxMails {
 		return live, dberr.Exhausted
+	}
+	if full { // all of them for something else: the challenge must have an answer
+		live = live[len(live)-r.MaxAlive+1:]
 	}
 	if len(live) == 0 {
 		g.CodeTries = 0
 	}
 	g.Codes = append(live, c)
-	g.Mails = append(mails, now)
+	*count = append(mails, now)
 	keepUntil(g, now.Add(r.Window))
 	keepUntil(g, c.Expire)
 	return slices.Clone(g.Codes), nil
 }
 
-// UseMailCode spends the whole set when a living code has this digest.
-func UseMailCode(g *twofactor.Guard, digest string, now time.Time) error {
+// UndoMailCode takes a code out of the set, and its mail out of the count.
+func UndoMailCode(g *twofactor.Guard, digest string, refund bool) {
+	i := slices.IndexFunc(g.Codes, func(c twofactor.MailCode) bool { return c.Digest == digest })
+	if i < 0 {
+		return
+	}
+	c := g.Codes[i]
+	if g.Codes = slices.Delete(g.Codes, i, i+1); len(g.Codes) == 0 {
+		g.Codes, g.CodeTries = nil, 0
+	}
+	count := &g.Mails
+	if c.Stranger {
+		count = &g.Asked
+	}
+	if j := slices.IndexFunc(*count, c.CreatedAt.Equal); refund && j >= 0 {
+		*count = slices.Delete(*count, j, j+1)
+	}
+}
+
+// UseMailCode spends the whole set when a living code has this digest and is good
+// for this purpose.
+func UseMailCode(g *twofactor.Guard, digest, purpose string, now time.Time) error {
 	for _, c := range alive(g.Codes, now) {
-		if c.Digest == digest {
+		if c.Digest == digest && c.GoodFor(purpose) {
 			g.Codes, g.CodeTries = nil, 0
 			return nil
 		}

@@ -125,8 +125,16 @@ func (s *Store) AddMailCode(ctx context.Context, userID string, c twofactor.Mail
 }
 
 // UseMailCode implements twofactor.Store.
-func (s *Store) UseMailCode(ctx context.Context, userID, digest string, now time.Time) error {
-	return s.updateGuard(ctx, userID, never, func(g *twofactor.Guard) error { return rule.UseMailCode(g, digest, now) })
+func (s *Store) UseMailCode(ctx context.Context, userID, digest, purpose string, now time.Time) error {
+	return s.updateGuard(ctx, userID, never, func(g *twofactor.Guard) error { return rule.UseMailCode(g, digest, purpose, now) })
+}
+
+// UndoMailCode implements twofactor.Store.
+func (s *Store) UndoMailCode(ctx context.Context, userID, digest string, refund bool) error {
+	return s.updateGuard(ctx, userID, never, func(g *twofactor.Guard) error {
+		rule.UndoMailCode(g, digest, refund)
+		return nil
+	})
 }
 
 // KillMailCodes implements twofactor.Store.

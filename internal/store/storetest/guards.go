@@ -128,11 +128,11 @@ func testMailCodes(t *testing.T, db Database) {
 	if g := guard(t, s, "ann"); g.CodeTries != 3 || g.Received != 4 || g.InRow["email"] != 3 {
 		t.Errorf("guard is %+v", g)
 	}
-	fails(t, s.UseMailCode(ctx, "ann", "zz", at(10)), dberr.Conflict)
-	fails(t, s.UseMailCode(ctx, "ann", "a", at(10)), dberr.Conflict)
-	fails(t, s.UseMailCode(ctx, "ann", "e", at(20)), dberr.Conflict)
-	ok(t, s.UseMailCode(ctx, "ann", "c", at(10)))
-	fails(t, s.UseMailCode(ctx, "ann", "e", at(10)), dberr.Conflict)
+	fails(t, s.UseMailCode(ctx, "ann", "zz", "", at(10)), dberr.Conflict)
+	fails(t, s.UseMailCode(ctx, "ann", "a", "", at(10)), dberr.Conflict)
+	fails(t, s.UseMailCode(ctx, "ann", "e", "", at(20)), dberr.Conflict)
+	ok(t, s.UseMailCode(ctx, "ann", "c", "", at(10)))
+	fails(t, s.UseMailCode(ctx, "ann", "e", "", at(10)), dberr.Conflict)
 	_, err = s.CountAttempt(ctx, "ann", "email", at(10), l)
 	fails(t, err, dberr.Conflict)
 	if g := guard(t, s, "ann"); g.CodeTries != 0 || len(g.Codes) != 0 || g.Received != 5 || g.InRow["email"] != 3 {
@@ -150,9 +150,9 @@ func testMailCodes(t *testing.T, db Database) {
 	}
 	must[string](t)(s.CountAttempt(ctx, "ann", "email", at(71), l))
 	ok(t, s.KillMailCodes(ctx, "ann", 1))
-	fails(t, s.UseMailCode(ctx, "ann", "h", at(71)), dberr.Conflict)
+	fails(t, s.UseMailCode(ctx, "ann", "h", "", at(71)), dberr.Conflict)
 	fails(t, s.KillMailCodes(ctx, "ann", 0), dberr.Conflict)
-	fails(t, s.UseMailCode(ctx, "nobody", "h", at(71)), dberr.Conflict)
+	fails(t, s.UseMailCode(ctx, "nobody", "h", "", at(71)), dberr.Conflict)
 	fails(t, s.KillMailCodes(ctx, "nobody", 0), dberr.Conflict)
 
 	ok(t, s.Close())

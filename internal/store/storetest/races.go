@@ -183,7 +183,7 @@ func testRacesOnGuards(t *testing.T, db Database) {
 		}
 	}
 	live := guard(t, s, "codes").Codes[0].Digest
-	oneWinner(t, "use a mail code", func(int) error { return s.UseMailCode(ctx, "codes", live, epoch) })
+	oneWinner(t, "use a mail code", func(int) error { return s.UseMailCode(ctx, "codes", live, "", epoch) })
 	only := rules
 	only.OnlyIfNone = true
 	oneWinner(t, "only if none", add("only", only))
