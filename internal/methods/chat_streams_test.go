@@ -47,7 +47,7 @@ func TestStreamSubscriptions(t *testing.T) {
 				t.Errorf("%q: %v", e, fail)
 			}
 		}
-		for e, want := range map[string]string{"": "invalid-event-name", strings.Repeat("x", 1<<16): "400"} {
+		for e, want := range map[string]string{"": "invalid-event-name", strings.Repeat("x", 1<<15): "400"} {
 			if fail := bob.subscribe(chat.RoomMessages, e); fail.code() != want || want != "400" && fail.Reason != "" {
 				t.Errorf("%.20q: %v", e, fail)
 			}
