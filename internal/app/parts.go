@@ -157,7 +157,7 @@ func (a *App) buildAccounts(ctx context.Context) (err error) {
 		return fmt.Errorf("the settings cannot be read: %w", err)
 	}
 	a.twofactor, err = twofactor.New(twofactor.Options{
-		Store: a.store, Settings: a.settings, Key: a.key, Mailer: m, Passwords: a.accounts, MailLimit: a.limiter,
+		Store: a.store, Settings: a.settings, Key: a.key, Mailer: m, Passwords: a.accounts, Sources: a.accounts, MailLimit: a.limiter,
 		Feed: a.hub, Audit: a.audit, Node: a.hub.Node(),
 	})
 	if err != nil {

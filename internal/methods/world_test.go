@@ -95,7 +95,7 @@ func newNode(t testing.TB, node string, db store.Store, rawKey []byte, events fe
 	check(err)
 	w.accounts, err = accounts.New(accounts.Options{
 		Store: w.store, Settings: w.settings, Mailer: &w.mails, Feed: w.hub, Audit: &w.trail,
-		RootURL: "http://localhost:3000", Logger: log, BcryptCost: 4,
+		RootURL: "http://localhost:3000", Logger: log, BcryptCost: 4, Key: key,
 	})
 	check(err)
 	base := realtime.NewBase(w.hub, realtime.BaseOptions{Users: w.accounts, Settings: w.settings, Version: "1.0.0"})
@@ -103,7 +103,7 @@ func newNode(t testing.TB, node string, db store.Store, rawKey []byte, events fe
 	w.hub.Register(base)
 	check(w.settings.Load(t.Context()))
 	w.factors, err = twofactor.New(twofactor.Options{
-		Store: w.store, Settings: w.settings, Key: key, Mailer: &w.mails, Passwords: w.accounts, MailLimit: w.limiter,
+		Store: w.store, Settings: w.settings, Key: key, Mailer: &w.mails, Passwords: w.accounts, Sources: w.accounts, MailLimit: w.limiter,
 		Feed: w.hub, Audit: &w.trail, Issuer: "Test", Node: node,
 	})
 	check(err)

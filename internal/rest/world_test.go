@@ -121,7 +121,7 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(store.Stor
 	must(err)
 	w.accounts, err = accounts.New(accounts.Options{Store: w.store, Settings: w.settings, Mailer: w, Feed: w, Audit: w, RootURL: "http://localhost:3000", BcryptCost: bcrypt.MinCost})
 	must(err)
-	factors, err := twofactor.New(twofactor.Options{Store: w.store, Settings: w.settings, Key: key, Mailer: w, Passwords: w.accounts, MailLimit: w.limiter, Feed: w, Audit: w})
+	factors, err := twofactor.New(twofactor.Options{Store: w.store, Settings: w.settings, Key: key, Mailer: w, Passwords: w.accounts, Sources: w.accounts, MailLimit: w.limiter, Feed: w, Audit: w})
 	must(err)
 	t.Cleanup(factors.Close)
 	w.chat, err = chat.New(chat.Options{Store: w.store, Settings: w.settings, Feed: w})

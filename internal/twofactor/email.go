@@ -81,8 +81,12 @@ func (f emailFactor) Prepare(ctx context.Context, r Request, d *Details, send bo
 	if err != nil {
 		return fmt.Errorf("reading mailed codes: %w", err)
 	}
+	source, err := f.source(ctx, r)
+	if err != nil {
+		return err
+	}
 	live := goodFor(f.alive(g), r.Purpose)
-	if len(live) == 0 && send && !f.blocked(g, Email) {
+	if len(live) == 0 && send && !f.blocked(g, source, Email) {
 		if err := f.payMail(r.Peer); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 	if t == nil || t.Enabled || t.TempSecret == "" {
 		return nil, s.refuse(r, TOTP, ErrInvalidTOTP)
 	}
-	id, _, err := s.count(ctx, u.ID, TOTP, 0)
+	id, _, err := s.count(ctx, r, TOTP, 0)
 	switch {
 	case errors.Is(err, dberr.Exhausted):
 		return nil, s.limited(r, ErrInvalidTOTP)

@@ -1,6 +1,8 @@
 package twofactor
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"ddpserver/internal/settings"
@@ -31,6 +33,26 @@ func (s *Service) limits() Limits {
 		Window:    budgetWindow,
 		MaxInRow:  s.positive(settings.TwoFactorWrongInRow, defaultMaxInRow),
 	}
+}
+
+// source says for counting where an answer comes from: an address from which the
+// account was used, a session of the account, or anywhere else. Each has a budget
+// of its own, so that who knows the password, and no more, uses up only what
+// strangers have.
+func (s *Service) source(ctx context.Context, r Request) (string, error) {
+	if s.sources != nil && r.Peer != nil {
+		known, err := s.sources.Source(ctx, r.User.ID, r.Peer.Address)
+		if err != nil {
+			return strangers, fmt.Errorf("reading the known addresses of an account: %w", err)
+		}
+		if known != strangers {
+			return known, nil
+		}
+	}
+	if r.User.LoginToken(r.Token) != nil {
+		return sessions, nil
+	}
+	return strangers, nil
 }
 
 // positive reads a setting that must not be 0.

@@ -108,10 +108,14 @@ func (s *Service) sendCode(ctx context.Context, r Request, stranger, pay bool) (
 		return []string{}, nil
 	}
 	g, err := s.guard(ctx, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	source, err := s.source(ctx, r)
 	switch {
 	case err != nil:
 		return nil, err
-	case s.blocked(g, Email):
+	case s.blocked(g, source, Email):
 		return nil, ErrMaxAttempts
 	case len(s.alive(g)) >= maxAlive:
 		return u.VerifiedEmails(), nil

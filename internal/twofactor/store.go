@@ -56,8 +56,8 @@ type Store interface {
 	Guard(ctx context.Context, userID string) (Guard, error)
 	// CountAttempt counts one answer before it is compared, in its own write,
 	// and returns the id of the count. Exhausted, and only Received grows, when
-	// MaxRecent counts are younger than Window, or MaxInRow answers in a row
-	// were wrong with this factor. With l.CodeTries > 0 the count is also made
+	// MaxRecent counts of l.Source are younger than Window, or MaxInRow answers in
+	// a row were wrong with this factor (Row). With l.CodeTries > 0 the count is also made
 	// against the live set of mail codes: Conflict when no code is alive,
 	// Exhausted when CodeTries answers were counted against it. Received grows
 	// in either case.
@@ -92,6 +92,8 @@ type Limits struct {
 	MaxRecent int
 	Window    time.Duration
 	MaxInRow  int
+	// Source is where the answer comes from: each has a budget of its own.
+	Source string
 	// CodeTries is the number of answers a set of mail codes survives; 0 for other factors.
 	CodeTries int
 }
@@ -122,9 +124,9 @@ func (c MailCode) GoodFor(purpose string) bool { return c.Purpose == "" || c.Pur
 // document (collection "ddpserver_guards").
 type Guard struct {
 	UserID string `bson:"_id"`
-	// Recent are counted answers, oldest first, at most MaxRecent of them.
+	// Recent are counted answers, oldest first, at most MaxRecent of each source.
 	Recent []Count `bson:"recent,omitempty"`
-	// InRow counts wrong answers in a row for each factor.
+	// InRow counts wrong answers in a row by Row.
 	InRow map[string]int `bson:"inRow,omitempty"`
 	// Received counts every answer that ever came, compared or not.
 	Received int64 `bson:"received"`
@@ -144,4 +146,23 @@ type Count struct {
 	ID     string    `bson:"id"`
 	Factor string    `bson:"factor"`
 	At     time.Time `bson:"at"`
+	Source string    `bson:"source,omitempty"`
+}
+
+// The sources of answers that are no known address: whoever comes from another
+// one, and the account's sessions there.
+const (
+	strangers = ""
+	sessions  = "session"
+)
+
+// Row names the row of wrong answers of a factor and a kind of source.
+func Row(factor, source string) string {
+	switch source {
+	case strangers:
+		return factor
+	case sessions:
+		return factor + " in sessions"
+	}
+	return factor + " from known addresses"
 }

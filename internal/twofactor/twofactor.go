@@ -28,6 +28,13 @@ type PasswordVerifier interface {
 	VerifyPassword(ctx context.Context, u *user.User, digest string) (bool, error)
 }
 
+// Sources knows from where accounts were used.
+type Sources interface {
+	// Source names the network address when the account was used from it, with
+	// every factor that was asked, and is "" otherwise.
+	Source(ctx context.Context, userID, address string) (string, error)
+}
+
 // MailLimiter counts code mails by the address of whoever causes them.
 type MailLimiter interface {
 	// Take counts one mail for key and reports whether it is within max per
@@ -35,7 +42,7 @@ type MailLimiter interface {
 	Take(key string, max int, window time.Duration) (wait time.Duration, ok bool)
 }
 
-// Options configure a Service. All members but Issuer, Node and Now are required.
+// Options configure a Service. All members but Sources, Issuer, Node and Now are required.
 type Options struct {
 	Store     Store
 	Settings  Settings
@@ -43,8 +50,10 @@ type Options struct {
 	Mailer    Mailer
 	Passwords PasswordVerifier
 	MailLimit MailLimiter
-	Feed      feed.Publisher
-	Audit     audit.Recorder
+	// Sources may be nil: then no address is known.
+	Sources Sources
+	Feed    feed.Publisher
+	Audit   audit.Recorder
 	// Issuer names the server in authenticator apps; empty means the setting Site_Name.
 	Issuer string
 	// Node names this server in events.
@@ -60,6 +69,7 @@ type Service struct {
 	key       *secret.Key
 	mailer    Mailer
 	passwords PasswordVerifier
+	sources   Sources
 	mailLimit MailLimiter
 	feed      feed.Publisher
 	audit     audit.Recorder
@@ -88,7 +98,7 @@ func New(o Options) (*Service, error) {
 		return nil, errors.New("twofactor: an option is missing")
 	}
 	s := &Service{
-		store: o.Store, config: o.Settings, key: o.Key, mailer: o.Mailer, passwords: o.Passwords,
+		store: o.Store, config: o.Settings, key: o.Key, mailer: o.Mailer, passwords: o.Passwords, sources: o.Sources,
 		mailLimit: o.MailLimit, feed: o.Feed, audit: o.Audit, issuer: o.Issuer, node: o.Node, clock: o.Now,
 		slots: make(chan struct{}, maxBackground),
 	}

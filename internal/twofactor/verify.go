@@ -64,7 +64,11 @@ func (s *Service) challenge(ctx context.Context, r Request, f Factor) error {
 	if err != nil {
 		return s.refuse(r, f.Name(), err)
 	}
-	blocked := s.blocked(g, f.Name())
+	source, err := s.source(ctx, r)
+	if err != nil {
+		return s.refuse(r, f.Name(), err)
+	}
+	blocked := s.blocked(g, source, f.Name())
 	d, err := s.details(ctx, r, f, !blocked)
 	switch {
 	case err != nil:
@@ -114,7 +118,7 @@ type attempt struct {
 // tries > 0 the answer is counted against the live set of mail codes as well.
 func (s *Service) prove(ctx context.Context, r Request, f Factor, tries int, code string) (attempt, error) {
 	u := r.User
-	id, live, err := s.count(ctx, u.ID, f.Name(), tries)
+	id, live, err := s.count(ctx, r, f.Name(), tries)
 	switch {
 	case errors.Is(err, dberr.Exhausted):
 		// A used-up set is not ended here: an answer that was counted in time may
@@ -143,9 +147,12 @@ func (s *Service) prove(ctx context.Context, r Request, f Factor, tries int, cod
 
 // count counts one answer. live says that it was counted against a set of mail
 // codes; an answer without a live set cannot be right but is counted all the same.
-func (s *Service) count(ctx context.Context, userID, factor string, tries int) (id string, live bool, err error) {
-	l := s.limits()
+func (s *Service) count(ctx context.Context, r Request, factor string, tries int) (id string, live bool, err error) {
+	l, userID := s.limits(), r.User.ID
 	l.CodeTries = tries
+	if l.Source, err = s.source(ctx, r); err != nil {
+		return "", false, err
+	}
 	id, err = s.store.CountAttempt(ctx, userID, factor, s.now(), l)
 	if tries > 0 && errors.Is(err, dberr.Conflict) {
 		l.CodeTries = 0
@@ -173,17 +180,17 @@ func (s *Service) details(ctx context.Context, r Request, f Factor, send bool) (
 	return d, f.Prepare(ctx, r, d, send)
 }
 
-// blocked tells whether the account's budget of wrong answers is used up, in all
-// or in a row with that factor.
-func (s *Service) blocked(g Guard, factor string) bool {
+// blocked tells whether the budget of wrong answers from that source is used up,
+// in all or in a row with that factor.
+func (s *Service) blocked(g Guard, source, factor string) bool {
 	l, since, recent := s.limits(), s.now(), 0
 	since = since.Add(-l.Window)
 	for _, c := range g.Recent {
-		if c.At.After(since) {
+		if c.Source == source && c.At.After(since) {
 			recent++
 		}
 	}
-	return recent >= l.MaxRecent || g.InRow[factor] >= l.MaxInRow
+	return recent >= l.MaxRecent || g.InRow[Row(factor, source)] >= l.MaxInRow
 }
 
 // refuse books a refusal in the audit stream and hands it on.

@@ -41,6 +41,7 @@ type world struct {
 	store    store.Store
 	settings *settings.Service
 	key      *secret.Key
+	sources  twofactor.Sources
 	mails    mailbox
 	trail    trail
 	news     news
@@ -76,7 +77,7 @@ func newWorldOn(t testing.TB, s store.Store) *world {
 func (w *world) service(s twofactor.Store) *twofactor.Service {
 	w.t.Helper()
 	svc, err := twofactor.New(twofactor.Options{
-		Store: s, Settings: w.settings, Key: w.key, Mailer: &w.mails, Passwords: verifier{},
+		Store: s, Settings: w.settings, Key: w.key, Mailer: &w.mails, Passwords: verifier{}, Sources: w.sources,
 		MailLimit: ratelimit.New(ratelimit.Options{}), Feed: &w.news, Audit: &w.trail, Issuer: "Test",
 	})
 	if err != nil {

@@ -27,12 +27,13 @@ func CountAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofac
 	}
 	recent := 0
 	for _, c := range g.Recent {
-		if c.At.After(now.Add(-l.Window)) {
+		if c.Source == l.Source && c.At.After(now.Add(-l.Window)) {
 			recent++
 		}
 	}
+	row := twofactor.Row(factor, l.Source)
 	switch {
-	case recent >= l.MaxRecent, g.InRow[factor] >= l.MaxInRow:
+	case recent >= l.MaxRecent, g.InRow[row] >= l.MaxInRow:
 		return dberr.Exhausted
 	case l.CodeTries > 0 && len(alive(g.Codes, now)) == 0:
 		return dberr.Conflict
@@ -40,11 +41,11 @@ func CountAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofac
 		return dberr.Exhausted
 	}
 	g.Recent = slices.DeleteFunc(g.Recent, func(c twofactor.Count) bool { return !c.At.After(now.Add(-l.Window)) })
-	g.Recent = append(g.Recent, twofactor.Count{ID: id, Factor: factor, At: now})
+	g.Recent = append(g.Recent, twofactor.Count{ID: id, Factor: factor, At: now, Source: l.Source})
 	if g.InRow == nil {
 		g.InRow = make(map[string]int)
 	}
-	g.InRow[factor]++
+	g.InRow[row]++
 	if l.CodeTries > 0 {
 		g.CodeTries++
 	}

@@ -52,6 +52,24 @@ func testAttempts(t *testing.T, db Database) {
 	if g := guard(t, s, "ann"); g.InRow["totp"] != 0 || len(g.Recent) == 0 {
 		t.Errorf("after a success without a count: %+v", g)
 	}
+	// Every source has a budget of its own, every kind of source a row.
+	for i, source := range []string{"", "session", "digest of home", "digest of work"} {
+		from := twofactor.Limits{MaxRecent: 2, Window: time.Hour, MaxInRow: 3, Source: source}
+		for range 2 {
+			if i == 3 { // home and work share a row, which is full after one more
+				break
+			}
+			must[string](t)(s.CountAttempt(ctx, "cid", "totp", epoch, from))
+		}
+		if i == 3 {
+			must[string](t)(s.CountAttempt(ctx, "cid", "totp", epoch, from))
+		}
+		_, err = s.CountAttempt(ctx, "cid", "totp", epoch, from)
+		fails(t, err, dberr.Exhausted)
+	}
+	if g := guard(t, s, "cid"); len(g.Recent) != 7 || g.InRow["totp"] != 2 || g.InRow["totp in sessions"] != 2 || g.InRow["totp from known addresses"] != 3 || g.Recent[2].Source != "session" {
+		t.Errorf("budgets of sources: %+v", g)
+	}
 	// A clock that jumps back forgets nothing.
 	for range 2 {
 		must[string](t)(s.CountAttempt(ctx, "bob", "totp", epoch.Add(time.Hour), twofactor.Limits{MaxRecent: 2, Window: time.Minute, MaxInRow: 100}))
