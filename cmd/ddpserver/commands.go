@@ -25,6 +25,7 @@ func commands() []command {
 	return []command{
 		{"serve", "Run the server (the default).", "[flags]", serveHelp, (*program).serve},
 		{"user create", "Make an account, with the server running or not.", "--username NAME --email ADDRESS --password-stdin [flags]", userCreateHelp, (*program).userCreate},
+		{"rotate-key", "Seal everything anew with ENCRYPTION_KEY; the old key is ENCRYPTION_KEY_OLD.", "[flags]", rotateKeyHelp, (*program).rotateKey},
 		{"check-config", "List everything that is wrong with the configuration; make nothing.", "[flags]", "", (*program).checkConfig},
 		{"healthcheck", "Ask a running server whether it is ready; exit 1 when it is not.", "[flags]", "", (*program).healthcheck},
 		{"version", "Print the version.", "", "", (*program).version},
@@ -67,6 +68,13 @@ const serveHelp = `
 The first start makes the administrator and prints the password once. SIGTERM or
 SIGINT stops the server in order, a second one at once; SIGHUP opens the audit
 file again after a rotation.
+`
+
+const rotateKeyHelp = `
+Set ENCRYPTION_KEY to the new key and ENCRYPTION_KEY_OLD to the one of before.
+On the embedded store stop the server first; on MongoDB give every node both keys
+first, and let them run. A run that broke off is simply started again. When it is
+done, take ENCRYPTION_KEY_OLD out.
 `
 
 const userCreateHelp = `

@@ -6,10 +6,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"ddpserver/internal/app"
@@ -28,11 +30,44 @@ func (p *program) checkConfig(args []string) int {
 	if len(problems) > 0 {
 		return p.fail(config.Problems(problems))
 	}
+	if err := app.CheckKey(context.Background(), c); err != nil {
+		return p.fail(err)
+	}
 	from := "defaults, environment and flags"
 	if c.File != "" {
 		from = c.File + ", environment and flags"
 	}
 	fmt.Fprintf(p.stdout, "The configuration is good (%s).\n", from)
+	return exitOK
+}
+
+func (p *program) rotateKey(args []string) int {
+	c, _, code, ok := p.parse("rotate-key", args, nil)
+	if !ok {
+		return code
+	}
+	log, _, err := p.logger(c)
+	if err != nil {
+		return p.fail(err)
+	}
+	defer log.Sync()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	r, err := app.RotateKey(ctx, c, log)
+	if err != nil {
+		if r.Resealed > 0 {
+			fmt.Fprintf(p.stderr, "ddpserver rotate-key: broke off after %d texts; nothing is lost, run it again with both keys\n", r.Resealed)
+		}
+		return p.fail(err)
+	}
+	if r.Unreadable > 0 {
+		fmt.Fprintf(p.stderr, "ddpserver: warning: neither key opens %d sealed texts; they stay as they are\n", r.Unreadable)
+	}
+	if r.Done {
+		fmt.Fprintln(p.stdout, "Everything is sealed with ENCRYPTION_KEY already. Take ENCRYPTION_KEY_OLD out.")
+		return exitOK
+	}
+	fmt.Fprintf(p.stdout, "Sealed %d texts anew. Take ENCRYPTION_KEY_OLD out of the configuration of every server now.\n", r.Resealed)
 	return exitOK
 }
 

@@ -106,7 +106,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		}
 	}()
 	for _, build := range []func(context.Context) error{
-		a.check, a.listen, a.openAudit, a.openKey, a.openStore, a.openAudit, a.buildCore, a.buildAccounts, a.buildDoors, a.ensureAdmin, a.buildMetrics,
+		a.check, a.listen, a.openAudit, a.openKey, a.openStore, a.checkKey, a.openAudit, a.buildCore, a.buildAccounts, a.buildDoors, a.ensureAdmin, a.buildMetrics,
 	} {
 		if err := build(ctx); err != nil {
 			return nil, err

@@ -21,6 +21,18 @@ const keyName = "server.key"
 // directory with a database and without its key is refused: a fresh key could
 // not open what the old one sealed, and nobody would notice until a login fails.
 func serverKey(c *config.Config) (*secret.Key, error) {
+	key, err := currentKey(c)
+	if err != nil || c.EncryptionKeyOld == "" {
+		return key, err
+	}
+	old, err := parseKey("ENCRYPTION_KEY_OLD", c.EncryptionKeyOld.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	return key.WithOld(old), nil
+}
+
+func currentKey(c *config.Config) (*secret.Key, error) {
 	if text := c.EncryptionKey.Reveal(); text != "" {
 		return parseKey("ENCRYPTION_KEY", text)
 	}

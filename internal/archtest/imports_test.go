@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/accounts":      domain,
 	"internal/twofactor":     domain,
 	"internal/mail":          domain,
+	"internal/serverkey":     {"internal/secret", "internal/dberr"},
 	"internal/mail/mailtest": {},
 	"internal/chat":          append([]string{"internal/chat/md"}, domain...),
 	"internal/chat/md":       {"internal/ejson"},
@@ -46,7 +47,7 @@ var allowed = map[string][]string{
 	"internal/store/rule":      append([]string{"internal/store", "internal/store/document"}, stored...),
 	"internal/store/sqlite":    append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
 	"internal/store/mongo":     append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
-	"internal/store/storetest": append([]string{"internal/store", "internal/store/document", "internal/store/rule", "internal/store/sqlite", "internal/store/mongo", "internal/store/mongotest"}, stored...),
+	"internal/store/storetest": append([]string{"internal/secret", "internal/store", "internal/store/document", "internal/store/rule", "internal/store/sqlite", "internal/store/mongo", "internal/store/mongotest"}, stored...),
 	"internal/store/mongotest": {},
 
 	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user",
@@ -74,7 +75,7 @@ var domain = []string{"internal/fault", "internal/dberr", "internal/random", "in
 
 // stored is what stores may use: the interfaces and types of the packages whose
 // documents they keep, never a door, the hub or the methods.
-var stored = []string{"internal/accounts", "internal/twofactor", "internal/settings", "internal/mail", "internal/chat", "internal/feed", "internal/user", "internal/dberr", "internal/random"}
+var stored = []string{"internal/serverkey", "internal/accounts", "internal/twofactor", "internal/settings", "internal/mail", "internal/chat", "internal/feed", "internal/user", "internal/dberr", "internal/random"}
 
 // never lists what must not be reachable at all, not even through others.
 var never = map[string][]string{

@@ -61,9 +61,10 @@ type HTTP struct {
 
 // Storage says where data lives and which key seals it.
 type Storage struct {
-	MongoURL      secret.String `key:"mongo_url" doc:"MongoDB connection string; empty: the embedded store in data_dir"`
-	DataDir       string        `key:"data_dir" doc:"directory of the embedded store, the server key, the outbox and the audit file"`
-	EncryptionKey secret.String `key:"encryption_key" doc:"server key, 32 bytes in base64 or hex; needed with mongo_url, else made once in data_dir"`
+	MongoURL         secret.String `key:"mongo_url" doc:"MongoDB connection string; empty: the embedded store in data_dir"`
+	DataDir          string        `key:"data_dir" doc:"directory of the embedded store, the server key, the outbox and the audit file"`
+	EncryptionKey    secret.String `key:"encryption_key" doc:"server key, 32 bytes in base64 or hex; needed with mongo_url, else made once in data_dir"`
+	EncryptionKeyOld secret.String `key:"encryption_key_old" doc:"the server key of before, readable until rotate-key has sealed everything with encryption_key"`
 }
 
 // Mail says how mail leaves the server.

@@ -94,6 +94,14 @@ func (c *Config) checkStorage(add adder) {
 			add("ENCRYPTION_KEY", "%v; openssl rand -base64 32 makes one", err)
 		}
 	}
+	if k := c.EncryptionKeyOld.Reveal(); k != "" {
+		if _, err := secret.Parse(k); err != nil {
+			add("ENCRYPTION_KEY_OLD", "%v; it is the key that ENCRYPTION_KEY was before", err)
+		}
+		if c.EncryptionKey == "" {
+			add("ENCRYPTION_KEY", "it is missing, and ENCRYPTION_KEY_OLD says that it changes: write the new key here, or leave ENCRYPTION_KEY_OLD out")
+		}
+	}
 }
 
 func (c *Config) checkMail(add adder) {

@@ -2,6 +2,7 @@ package mail
 
 import (
 	"context"
+	"ddpserver/internal/secret"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ type letter struct {
 }
 
 // sealPurpose binds sealed letters to the outbox.
-const sealPurpose = "outbox"
+const sealPurpose = secret.PurposeMail
 
 // Send accepts a message: when it returns nil, its copies are stored durably and
 // will be tried until they are delivered, refused for good, or expired. It never

@@ -5,6 +5,7 @@
 package secret
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -16,6 +17,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -50,7 +52,20 @@ type Key struct {
 	id   string
 	aead cipher.AEAD
 	mac  []byte
+	// old opens what was sealed before a rotation; nil for none. Nothing is
+	// sealed with it.
+	old *Key
+	// macs are the digest keys of earlier server keys.
+	macs [][]byte
 }
+
+// Purposes of sealed texts; the owner is the user's or the mail's id.
+const (
+	// PurposeTOTP is the secret of an authenticator app.
+	PurposeTOTP = "totp secret"
+	// PurposeMail is a waiting mail.
+	PurposeMail = "outbox"
+)
 
 // NewKey takes 32 random bytes.
 func NewKey(raw []byte) (*Key, error) {
@@ -73,6 +88,38 @@ func NewKey(raw []byte) (*Key, error) {
 		return nil, err
 	}
 	return &Key{id: hex.EncodeToString(derive("id")[:4]), aead: aead, mac: derive("mac")}, nil
+}
+
+// WithOld is the key with another one beside it that opens what it sealed and
+// whose digests still count. It is for the time of a rotation.
+func (k *Key) WithOld(old *Key) *Key {
+	if old == nil || old.id == k.id {
+		return k
+	}
+	both := *k
+	both.old = old
+	both.macs = append(slices.Clip(k.macs), old.mac)
+	return &both
+}
+
+// AddDigestKey makes digests of an earlier server key count. It must not be
+// called any more once the key is in use.
+func (k *Key) AddDigestKey(mac []byte) {
+	if !bytes.Equal(mac, k.mac) && !slices.ContainsFunc(k.macs, func(m []byte) bool { return bytes.Equal(m, mac) }) {
+		k.macs = append(k.macs, mac)
+	}
+}
+
+// OldDigestKeys are the digest keys of earlier server keys.
+func (k *Key) OldDigestKeys() [][]byte { return k.macs }
+
+// KeyID is the id of the key that sealed a text, or "" for what is no sealed text.
+func KeyID(sealed string) string {
+	if !Sealed(sealed) {
+		return ""
+	}
+	id, _, _ := strings.Cut(strings.TrimPrefix(sealed, prefix), ".")
+	return id
 }
 
 // Generate makes the bytes of a new server key.
@@ -112,6 +159,9 @@ func (k *Key) Seal(purpose, owner, plain string) string {
 // Open reverses Seal. Any mismatch is ErrSealed.
 func (k *Key) Open(purpose, owner, sealed string) (string, error) {
 	id, body, ok := strings.Cut(strings.TrimPrefix(sealed, prefix), ".")
+	if k.old != nil && id == k.old.id {
+		return k.old.Open(purpose, owner, sealed)
+	}
 	if !ok || !Sealed(sealed) || id != k.id {
 		return "", ErrSealed
 	}
@@ -132,8 +182,20 @@ func Sealed(s string) bool { return strings.HasPrefix(s, prefix) }
 
 // Digest is the keyed digest of the parts in hex (HMAC-SHA-256 over
 // length-prefixed parts), for codes that must not be readable at rest.
-func (k *Key) Digest(parts ...string) string {
-	m := hmac.New(sha256.New, k.mac)
+func (k *Key) Digest(parts ...string) string { return digest(k.mac, parts) }
+
+// Digests are the digests of the parts with this key and with every earlier one,
+// its own first: what was stored before a rotation is one of the others.
+func (k *Key) Digests(parts ...string) []string {
+	out := []string{k.Digest(parts...)}
+	for _, mac := range k.macs {
+		out = append(out, digest(mac, parts))
+	}
+	return out
+}
+
+func digest(key []byte, parts []string) string {
+	m := hmac.New(sha256.New, key)
 	m.Write(bind(parts...))
 	return hex.EncodeToString(m.Sum(nil))
 }

@@ -15,6 +15,7 @@ import (
 	"ddpserver/internal/chat"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
+	"ddpserver/internal/serverkey"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 )
@@ -30,6 +31,7 @@ type Store interface {
 	mail.Store
 	feed.Store
 	chat.Store
+	serverkey.Store
 
 	// Ping tells whether the store answers now; readiness depends on it.
 	Ping(ctx context.Context) error

@@ -40,7 +40,10 @@ func (s *Service) backupDigest(userID, salt, code string) string {
 func (s *Service) useBackup(ctx context.Context, u *user.User, code string) (string, error) {
 	t := u.Services.TOTP
 	plain := sha256.Sum256([]byte(code))
-	wanted := [...]string{s.backupDigest(u.ID, t.BackupSalt, code), hex.EncodeToString(plain[:])}
+	wanted := []string{hex.EncodeToString(plain[:])}
+	for _, digest := range s.key.Digests("twofactor backup code", u.ID, t.BackupSalt, code) {
+		wanted = append(wanted, backupPrefix+digest)
+	}
 	hit := ""
 	for _, stored := range t.HashedBackup {
 		for _, w := range wanted {

@@ -28,7 +28,7 @@ const (
 	// the oldest authenticator apps were given).
 	minSecretBytes = 10
 	// sealTOTP is the purpose that sealed secrets are bound to, besides the owner.
-	sealTOTP = "totp secret"
+	sealTOTP = secret.PurposeTOTP
 )
 
 // totpFactor asks for the six digits of an authenticator app, or for a backup

@@ -112,6 +112,16 @@ func ResealTOTP(u *user.User, old, sealed string) error {
 	return nil
 }
 
+// ResealPendingTOTP replaces the sealed text of a secret that waits for its first code.
+func ResealPendingTOTP(u *user.User, old, sealed string) error {
+	t := u.Services.TOTP
+	if t == nil || t.Enabled || old == "" || t.TempSecret != old {
+		return dberr.Conflict
+	}
+	t.TempSecret = sealed
+	return nil
+}
+
 // UseBackupCode removes one stored backup code.
 func UseBackupCode(u *user.User, stored string) error {
 	t := u.Services.TOTP
@@ -178,4 +188,17 @@ func Sweep(u *user.User, sessions, resets, enrols time.Time) (died, changed bool
 		}
 	}
 	return died, changed
+}
+
+// SealedTOTP is the stored text of the secret in force, or of one that waits for
+// its first code; "" where there is none.
+func SealedTOTP(u *user.User, pending bool) string {
+	t := u.Services.TOTP
+	switch {
+	case t == nil || t.Enabled == pending:
+		return ""
+	case pending:
+		return t.TempSecret
+	}
+	return t.Secret
 }

@@ -23,6 +23,7 @@ var schemas = []schema{
 	outboxSchema,
 	eventSchema,
 	chatSchema,
+	keySchema,
 }
 
 // migrate brings every aggregate to its newest version, all of them or none.

@@ -16,6 +16,7 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
+	"ddpserver/internal/serverkey"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/twofactor"
@@ -30,6 +31,7 @@ type Core interface {
 	settings.Store
 	mail.Store
 	feed.Store
+	serverkey.Store
 	Ping(ctx context.Context) error
 	Close() error
 }
@@ -58,7 +60,8 @@ var parts = []part{
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets}, {"Tries", testTries}, {"Sources", testSources},
 	{"Settings", testSettings}, {"Outbox", testOutbox}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
 	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnGuards", testRacesOnGuards},
-	{"RacesOnTries", testRacesOnTries}, {"RacesOnRest", testRacesOnRest}, {"Hostile", testHostile}, {"Life", testLife},
+	{"RacesOnTries", testRacesOnTries}, {"RacesOnRest", testRacesOnRest}, {"Hostile", testHostile},
+	{"ServerKey", testServerKey}, {"ServerKeyOfOldData", testServerKeyOfOldData}, {"Rotation", testRotation}, {"Life", testLife},
 }
 
 // Run runs the suite. Every group gets a fresh, empty database.
