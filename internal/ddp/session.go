@@ -2,6 +2,7 @@ package ddp
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -81,6 +82,14 @@ func (s *Session) Login() rpc.Login {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return *s.login
+}
+
+// Subscriptions are the client's, in the order in which they were made; they may
+// stop meanwhile.
+func (s *Session) Subscriptions() []*Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.subs)
 }
 
 // Close ends the connection after what is queued for it, for the given reason.

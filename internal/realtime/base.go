@@ -33,13 +33,16 @@ type Base struct {
 	users    Users
 	settings *settings.Service
 	version  string
+	// rules wakes Run after a change of the settings that say who must have a
+	// second factor, and which there are.
+	rules chan struct{}
 }
 
 // NewBase makes the group and connects the hub with the settings: a change is
 // pushed here, and one that another node made is read at once. It must be
 // called before the settings are loaded and before Hub.Run.
 func NewBase(h *Hub, o BaseOptions) *Base {
-	b := &Base{hub: h, own: newOwn(h, o.Users), users: o.Users, settings: o.Settings, version: o.Version}
+	b := &Base{hub: h, own: newOwn(h, o.Users), users: o.Users, settings: o.Settings, version: o.Version, rules: make(chan struct{}, 1)}
 	o.Settings.OnChange(b.pushSettings)
 	h.Handle(feed.SettingChanged, func(e feed.Event) {
 		if e.Node != h.Node() {
@@ -54,7 +57,7 @@ func NewBase(h *Hub, o BaseOptions) *Base {
 func (b *Base) CloseWith(c Closer) {
 	b.own.mu.Lock()
 	defer b.own.mu.Unlock()
-	b.own.closer = c
+	b.own.closer, b.hub.sessions = c, c
 }
 
 // Publications lists the publications of the group.
@@ -204,6 +207,12 @@ func (b *Base) openUser(ctx context.Context, s *ddp.Subscription, event string) 
 // events stay on this one.
 func (b *Base) pushSettings(changed []*settings.Setting) {
 	for _, set := range changed {
+		if rulesOfFactors[set.ID] {
+			select {
+			case b.rules <- struct{}{}:
+			default: // Run is woken already
+			}
+		}
 		record := set.ChangeRecord()
 		err := b.hub.EmitHere("stream-notify-logged", "private-settings-changed", "updated", record)
 		if err == nil && set.Public {

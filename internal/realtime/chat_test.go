@@ -35,6 +35,7 @@ func (be) Method(ctx context.Context, c *rpc.Call) (any, error) {
 }
 func (be) Quick(string) bool                                      { return false }
 func (be) Admit(context.Context, rpc.Login, string, string) error { return nil }
+func (be) Enrolled(context.Context, rpc.Login) error              { return nil }
 func (be) Observe(ctx context.Context, _ *rpc.Call, _ string, run func(context.Context) error) error {
 	return run(ctx)
 }

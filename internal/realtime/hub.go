@@ -46,7 +46,10 @@ type Hub struct {
 	topics map[string]*topic
 
 	subscribers subscribers
-	out         outgoing
+	// methods and sessions are set before anything is served; nil in tests of parts.
+	methods  Methods
+	sessions Closer
+	out      outgoing
 }
 
 // New makes a Hub. Run connects it with the other nodes.

@@ -101,15 +101,23 @@ func (h *Hub) Events(stream string) []string {
 type Methods interface {
 	Method(ctx context.Context, c *rpc.Call) (any, error)
 	Quick(name string) bool
+	// Admit refuses a login that may not have that subscription: it is asked
+	// before one begins, and again by Recheck.
 	Admit(ctx context.Context, l rpc.Login, name, event string) error
+	// Enrolled is nil when Admit would refuse this login nothing.
+	Enrolled(ctx context.Context, l rpc.Login) error
 	// Observe makes the record and the count of a subscription, Stray those of one
 	// to a name that does not exist, with its limit.
 	Observe(ctx context.Context, c *rpc.Call, name string, run func(context.Context) error) error
 	Stray(ctx context.Context, c *rpc.Call, name string, err error) error
 }
 
-// Handler joins the router and the hub into what the engine serves.
-func (h *Hub) Handler(m Methods) ddp.Handler { return &handler{Methods: m, hub: h} }
+// Handler joins the router and the hub into what the engine serves. It is called
+// once, before anything is served.
+func (h *Hub) Handler(m Methods) ddp.Handler {
+	h.methods = m
+	return &handler{Methods: m, hub: h}
+}
 
 type handler struct {
 	Methods
@@ -307,10 +315,11 @@ func (r *subscribers) of(userID string) []*member {
 // checkTime bounds the question whether a subscription may go on.
 const checkTime = 5 * time.Second
 
-// Recheck asks every stream again whether this user may have what was
-// subscribed, and ends the subscriptions that no longer may be. Call it when
-// roles or memberships change. An unclear answer ends them too.
+// Recheck asks again whether this user may have what was subscribed (Methods.Admit,
+// and for streams Stream.Allow), and ends the subscriptions that no longer may be.
+// Call it when roles, factors or memberships change. An unclear answer ends them too.
 func (h *Hub) Recheck(userID string) {
+	h.readmit(userID)
 	members := h.subscribers.of(userID)
 	if len(members) == 0 {
 		return

@@ -3,6 +3,9 @@ package realtime
 import (
 	"context"
 	"time"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/settings"
 )
 
 // recheckEvery is how often each account that somebody on this node is logged in
@@ -14,8 +17,16 @@ const recheckEvery = 30 * time.Second
 // recheckSteps spreads one round over its time.
 const recheckSteps = 30
 
+// rulesOfFactors are the settings that decide who must set up a second factor
+// before anything else.
+var rulesOfFactors = map[string]bool{
+	settings.TwoFactorMandatoryRoles: true, settings.TwoFactorEnabled: true, settings.TwoFactorByTOTP: true,
+	settings.TwoFactorByEmail: true, settings.TwoFactorEmailOAuth: true,
+}
+
 // Run reads the accounts of whoever is logged in again, round after round, until
-// ctx ends. When it returns, nothing it started is left.
+// ctx ends, and checks what they listen to when the rules of second factors
+// change, on whichever node. When it returns, nothing it started is left.
 func (b *Base) Run(ctx context.Context) error {
 	tick := time.NewTicker(recheckEvery / recheckSteps)
 	defer tick.Stop()
@@ -24,6 +35,13 @@ func (b *Base) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-b.rules:
+			b.settings.Settle() // the router heard of the change too
+			for _, id := range b.own.ids() {
+				b.hub.readmit(id)
+			}
+			step-- // not a step of the round
+			continue
 		case <-tick.C:
 		}
 		if step == 0 {
@@ -35,4 +53,32 @@ func (b *Base) Run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// readmit ends the subscriptions of a user that would not be admitted any more:
+// those of every publication and stream, the own events of stream-notify-user
+// among them. The engine knows them all; nothing is kept for this.
+func (h *Hub) readmit(userID string) {
+	if h.methods == nil || h.sessions == nil || userID == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	defer cancel()
+	h.sessions.Sessions(userID, func(s *ddp.Session) bool {
+		l := s.Login()
+		subs := s.Subscriptions()
+		if l.UserID != userID || len(subs) == 0 || h.methods.Enrolled(ctx, l) == nil {
+			return true
+		}
+		for _, sub := range subs {
+			event := ""
+			if h.streams[sub.Name()] != nil {
+				event, _, _ = streamParams(sub) // what cannot be read names nothing that is open to all
+			}
+			if err := h.methods.Admit(ctx, l, sub.Name(), event); err != nil {
+				sub.Error(err)
+			}
+		}
+		return true
+	})
 }

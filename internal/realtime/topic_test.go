@@ -28,6 +28,7 @@ func (open) Method(_ context.Context, c *rpc.Call) (any, error) {
 }
 func (open) Quick(string) bool                                      { return false }
 func (open) Admit(context.Context, rpc.Login, string, string) error { return nil }
+func (open) Enrolled(context.Context, rpc.Login) error              { return nil }
 func (open) Observe(ctx context.Context, _ *rpc.Call, _ string, run func(context.Context) error) error {
 	return run(ctx)
 }

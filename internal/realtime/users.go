@@ -21,9 +21,10 @@ type Users interface {
 	User(ctx context.Context, id string) (*user.User, error)
 }
 
-// Closer ends the connections of login tokens; *ddp.Server has it.
+// Closer finds and ends the connections of users; *ddp.Server is one.
 type Closer interface {
 	CloseTokens(userID string, dead func(tokenHash string) bool)
+	Sessions(userID string, visit func(*ddp.Session) bool)
 }
 
 // own pushes to every session what happens to its own account: the "users"
@@ -50,22 +51,29 @@ type watched struct {
 	// nil when there are none.
 	followers int
 	shown     ejson.Doc
-	// rights are the roles and whether the account is active; nil when unknown.
+	// rights decide what the account may listen to; nil when unknown.
 	rights *rights
 }
 
+// rights are the roles, whether the account is active, and what its second
+// factors depend on.
 type rights struct {
-	roles  []string
-	active bool
+	roles             []string
+	active            bool
+	app, mail, proved bool
 }
 
 // learn notes the rights and tells whether they are others than before.
 func (w *watched) learn(u *user.User) (changed bool) {
 	before := w.rights
-	if before != nil && before.active == u.IsActive() && slices.Equal(before.roles, u.Roles) {
-		return false
+	now := rights{u.Roles, u.IsActive(), u.TOTPEnabled(), u.Email2FAEnabled(), len(u.VerifiedEmails()) > 0}
+	if before != nil && slices.Equal(before.roles, now.roles) {
+		now.roles = before.roles
+		if before.active == now.active && before.app == now.app && before.mail == now.mail && before.proved == now.proved {
+			return false
+		}
 	}
-	w.rights = &rights{roles: u.Roles, active: u.IsActive()}
+	w.rights = &now
 	return before != nil
 }
 

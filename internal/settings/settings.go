@@ -194,6 +194,13 @@ func (s *Service) OnChange(f func(changed []*Setting)) {
 	s.listeners = append(s.listeners, f)
 }
 
+// Settle returns when the listeners of every change that is in force have heard
+// of it. It must not be called by a listener.
+func (s *Service) Settle() {
+	s.write.Lock()
+	defer s.write.Unlock()
+}
+
 // Load reads the stored values. It is Refresh under a name that says when.
 func (s *Service) Load(ctx context.Context) error { return s.Refresh(ctx) }
 
