@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/settings"
@@ -64,8 +65,16 @@ func methodTable(b *strings.Builder, a *App) {
 		if s.Anonymous {
 			login = "no"
 		}
-		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Name, cell(s.Doc), literal(s.Params), literal(s.Result), cell(s.Errors), login, literal(s.Permission), factorText(s.Factor, s.Inside), s.Effects, s.Limit)
+		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Name, cell(s.Doc), literal(s.Params), literal(s.Result), cell(s.Errors), login, literal(s.Permission), factorText(s.Factor, s.Inside), effectsText(s.Effects, s.Name, s.Actions()), s.Limit)
 	}
+}
+
+// effectsText names the effects, and the actions that other calls share.
+func effectsText(e methods.Effects, name string, actions []string) string {
+	if len(actions) == 1 && actions[0] == name {
+		return e.String()
+	}
+	return e.String() + "<br>`" + strings.Join(actions, "`, `") + "`"
 }
 
 func factorText(p, asks twofactor.Policy) string {
@@ -95,7 +104,7 @@ func routeTable(b *strings.Builder, a *App) {
 	b.WriteString("| Route | Parameters | Errors of its own | Login | Permission | Factor | Effects | Limit |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range routes {
 		login := map[rest.Auth]string{rest.LoginRequired: "yes", rest.LoginOptional: "optional", rest.NoLogin: "no"}[r.Auth]
-		fmt.Fprintf(b, "| `%s %s`<br>%s | %s | %s | %s | %s | %s | %s | %s |\n", r.Verb, r.Path, cell(r.Summary), members(r), cell(strings.Join(r.Errors, "; ")), login, literal(r.Permission), factorText(r.Factor, r.Inside), r.Effects, limitText(r.Limit))
+		fmt.Fprintf(b, "| `%s %s`<br>%s | %s | %s | %s | %s | %s | %s | %s |\n", r.Verb, r.Path, cell(r.Summary), members(r), cell(strings.Join(r.Errors, "; ")), login, literal(r.Permission), factorText(r.Factor, r.Inside), effectsText(r.Effects, r.Path, r.Actions()), limitText(r.Limit))
 	}
 }
 
@@ -188,6 +197,7 @@ const protocolHead = "# Protocol\n\n" +
 	"The column *Effects* says what a call changes and decides the least it asks for: *accounts*, *rights*, *factors*, *tokens* and *guards* (settings that guard) are fresh; " +
 	"*others* (acts of office on other people's accounts and rooms) are ordinary; *rooms*, *messages*, *profile*, *ends* (logging one's own sessions out) and *reads* ask for nothing. " +
 	"Where no factor can be asked for, another proof stands in: a mailed link, or the code or password in the parameters. " +
+	"Below the effects stand the *actions* where they are not the call's own name: calls with an action in common do the same, and listing one of them protects all. " +
 	"An administrator can put any other call under *ordinary* with the setting `Accounts_TwoFactorAuthentication_Protected_Calls`.\n\n" +
 	"### Limits\n" +
 	"\n" +

@@ -67,7 +67,7 @@ func (g *launcher) call(ctx context.Context, c *rpc.Call) (any, error) {
 		c.Factor = *l.Factor
 	}
 	c.Method, c.Purpose, c.Params = l.Target, target.purpose(), params
-	if err := g.check(ctx, c, max(g.router.asks(c, target, ""), target.Inside, twofactor.Ordinary)); err != nil {
+	if err := g.check(ctx, c, max(g.router.asks(c, target), target.Inside, twofactor.Ordinary)); err != nil {
 		return nil, err
 	}
 	return g.router.run(ctx, c, target)

@@ -66,7 +66,7 @@ func (g *rooms) Specs() []Spec {
 			Errors: "error-invalid-room, error-not-allowed, error-user-not-found, error-cant-invite-for-direct-room",
 		},
 		{
-			Name: "addUserToRoom", Do: g.inviteOne, Effects: Rooms | Others, Inside: twofactor.Ordinary,
+			Name: "addUserToRoom", Action: "addUsersToRoom", Do: g.inviteOne, Effects: Rooms | Others, Inside: twofactor.Ordinary,
 			Doc:    "Adds one user to a channel or group.",
 			Params: "{rid, username}", Result: "true", Errors: "as addUsersToRoom",
 		},

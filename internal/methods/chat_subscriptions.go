@@ -64,7 +64,7 @@ func (g *subscriptions) Specs() []Spec {
 			Doc: "Says that the user is not at this connection.", Params: "none", Result: "none", Errors: "-",
 		},
 		{
-			Name: "UserPresence:setDefaultStatus", Do: g.defaultStatus, Effects: Profile,
+			Name: "UserPresence:setDefaultStatus", Action: "setUserStatus", Do: g.defaultStatus, Effects: Profile,
 			Doc: "Chooses what the user is shown as.", Params: "status", Result: "none", Errors: "error-invalid-status, error-status-not-allowed",
 		},
 		{

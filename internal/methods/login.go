@@ -50,7 +50,7 @@ func (g *logins) Specs() []Spec {
 			Params: "none", Result: "none", Errors: "You are not logged in.",
 		},
 		{
-			Name: "logoutOtherClients", Do: g.logoutOthers, Effects: Tokens | Ends, Instead: exchange, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
+			Name: "logoutOtherClients", Action: "removeOtherTokens", Also: []string{"getNewToken"}, Do: g.logoutOthers, Effects: Tokens | Ends, Instead: exchange, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
 			Doc:    "Gives a new token and ends every other session at once.",
 			Params: "none", Result: "{token, tokenExpires}", Errors: "You are not logged in.; Invalid login token",
 		},

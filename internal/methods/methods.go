@@ -11,7 +11,7 @@ func All(d Deps, r *Router) []Group {
 		&mutators{accounts: d.Accounts},
 		&logins{accounts: d.Accounts, gate: door, guess: r.Guess},
 		&registration{accounts: d.Accounts, gate: door},
-		&profiles{accounts: d.Accounts, gate: door, challenge: r.Challenge},
+		&profiles{accounts: d.Accounts, gate: door, challenge: r.Challenge, listed: r.ChallengeActions},
 		&tokens{accounts: d.Accounts, settings: d.Settings},
 		&twoFactorMethods{factors: d.TwoFactor},
 		&users{accounts: d.Accounts},

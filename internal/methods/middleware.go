@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -187,12 +188,14 @@ func (r *Router) Enrolled(ctx context.Context, l rpc.Login) error {
 
 // passage names the calls that a listed or mandatory factor must not close:
 // they are the way to give or to get one, or to leave.
-var passage = map[string]bool{"login": true, "logout": true, "sendEmailCode": true, "users.2fa.sendEmailCode": true, "callWithTwoFactorRequired": true}
+// Envelopes are among them: what they carry is asked, once (rpc.Call.Via).
+var passage = map[string]bool{"login": true, "logout": true, "sendEmailCode": true, "users.2fa.sendEmailCode": true, "callWithTwoFactorRequired": true,
+	"method.call/:method": true, "method.callAnon/:method": true}
 
 // factor asks for the second factor of the call's table line or of the
-// administrator's list. verb is the HTTP method, or "" over DDP.
-func (r *Router) factor(ctx context.Context, c *rpc.Call, spec *Spec, verb string) error {
-	policy := r.asks(c, spec, verb)
+// administrator's list.
+func (r *Router) factor(ctx context.Context, c *rpc.Call, spec *Spec) error {
+	policy := r.asks(c, spec)
 	switch policy {
 	case twofactor.Login: // the handler asks, after the password
 		return nil
@@ -205,7 +208,7 @@ func (r *Router) factor(ctx context.Context, c *rpc.Call, spec *Spec, verb strin
 // asks is what the call is asked for before its handler runs: the strongest of
 // the line, the parameters and the administrator's list. It is asked once, so
 // that an answer that is good enough for one is not spent before the other.
-func (r *Router) asks(c *rpc.Call, spec *Spec, verb string) twofactor.Policy {
+func (r *Router) asks(c *rpc.Call, spec *Spec) twofactor.Policy {
 	policy := spec.Factor
 	if policy == twofactor.Login {
 		return policy
@@ -213,17 +216,28 @@ func (r *Router) asks(c *rpc.Call, spec *Spec, verb string) twofactor.Policy {
 	if spec.Raise != nil && c.User != nil {
 		policy = max(policy, spec.Raise(c))
 	}
-	if policy == twofactor.None && c.User != nil && !passage[spec.Name] && r.listed(spec, verb) {
+	if policy == twofactor.None && c.User != nil && !passage[spec.Name] && r.listed(c, spec) {
 		policy = twofactor.Ordinary
 	}
 	return policy
 }
 
-// listed tells whether the administrator's list names the call, or the method
-// that a route stands for.
-func (r *Router) listed(spec *Spec, verb string) bool {
-	p := r.policy.Load()
-	return p.protects(spec.Name, verb) || spec.Twin != "" && !passage[spec.Twin] && p.protects(spec.Twin, "")
+// listed tells whether the administrator's list names a call of an action that
+// this one does, or the envelope that carried it.
+func (r *Router) listed(c *rpc.Call, spec *Spec) bool {
+	actions := r.policy.Load().actions
+	return len(actions) > 0 && (actions[spec.Action] || slices.ContainsFunc(spec.Also, func(a string) bool { return actions[a] }) || actions[c.Via])
+}
+
+// ChallengeActions asks for an ordinary second factor when the administrator's
+// list names a call of one of these actions. Handlers ask it for what their
+// parameters make the call do (Spec.Carries).
+func (r *Router) ChallengeActions(ctx context.Context, c *rpc.Call, actions ...string) error {
+	listed := r.policy.Load().actions
+	if !slices.ContainsFunc(actions, func(a string) bool { return listed[a] }) {
+		return nil
+	}
+	return r.Challenge(ctx, c, twofactor.Ordinary)
 }
 
 // Challenge asks for a second factor from within a handler that knows only now

@@ -30,7 +30,7 @@ func (g *mutators) Specs() []Spec {
 				Doc: "Refused.", Params: "document", Result: "-", Errors: "403 Access denied…",
 			},
 			Spec{
-				Name: "/users/update" + async, Do: g.update("update" + async), Effects: Profile, Anonymous: true,
+				Name: "/users/update" + async, Action: "/users/update", Do: g.update("update" + async), Effects: Profile, Anonymous: true,
 				Doc: "Changes the profile object of one's own account.", Params: "id, {$set, $unset}, options?", Result: "1",
 				Errors: "400 Match failed; 403 Not permitted…; 403 Access denied…",
 			},

@@ -13,7 +13,9 @@ import (
 type policy struct {
 	exact    map[string]bool
 	prefixes []string
-	roles    []settings.Mandatory
+	// actions are those of which the list names a call.
+	actions map[string]bool
+	roles   []settings.Mandatory
 }
 
 // apiPrefix may stand before a REST route in the list.
@@ -73,6 +75,19 @@ func canonical(entry string) string {
 func cutVerb(entry string) (verb, route string, ok bool) {
 	verb, route, ok = strings.Cut(entry, " ")
 	return verb, route, ok && slices.Contains(verbs, verb)
+}
+
+// list marks the actions of a call that the list names.
+func (p *policy) list(name, verb string, actions ...string) {
+	if !p.protects(name, verb) {
+		return
+	}
+	if p.actions == nil {
+		p.actions = map[string]bool{}
+	}
+	for _, a := range actions {
+		p.actions[a] = true
+	}
 }
 
 // protects tells whether the list names a DDP method (verb "") or a REST route.

@@ -8,6 +8,7 @@ import (
 	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
 )
 
 // profiles serves what users change in their own account (spec rocketchat-2fa
@@ -16,15 +17,17 @@ type profiles struct {
 	accounts *accounts.Service
 	gate     gate
 	// challenge asks for a factor where only the parameters tell whether one is
-	// needed (Router.Challenge).
-	challenge func(ctx context.Context, c *rpc.Call, p twofactor.Policy) error
+	// needed (Router.Challenge), listed where they do what the administrator's list
+	// may name (Router.ChallengeActions).
+	challenge challenge
+	listed    func(ctx context.Context, c *rpc.Call, actions ...string) error
 }
 
 func (g *profiles) Specs() []Spec {
 	const rules = "error-not-allowed; username-invalid; error-blocked-username; error-field-unavailable; error-invalid-name"
 	return []Spec{
 		{
-			Name: "saveUserProfile", Do: g.save, Effects: Profile | Accounts, Inside: twofactor.Fresh,
+			Name: "saveUserProfile", Carries: []string{"setUsername", "setRealName", "setUserStatus", "changePassword"}, Do: g.save, Effects: Profile | Accounts, Inside: twofactor.Fresh,
 			Doc:    "Changes one's own account. A new e-mail address or password asks for a fresh second factor.",
 			Params: "{realname?, username?, email?, newPassword?, statusText?, statusType?, language?, …}, customFields?", Result: "true",
 			Errors: "400 Match failed; " + rules + "; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-password-same-as-current; error-invalid-status; error-invalid-params; totp-required; totp-invalid; totp-max-attempts",
@@ -102,8 +105,30 @@ func (g *profiles) apply(ctx context.Context, c *rpc.Call, change accounts.Profi
 			return err
 		}
 	}
+	if err := g.listed(ctx, c, actionsOf(c.User, change)...); err != nil {
+		return err
+	}
 	_, err := g.accounts.SaveProfile(ctx, c.Peer, c.Login, c.User, change)
 	return err
+}
+
+// actionsOf names what a change of one's profile does that other calls do too.
+// Members that are sent along as they are do nothing.
+func actionsOf(u *user.User, change accounts.Profile) (actions []string) {
+	differs := func(to *string, from string) bool { return to != nil && *to != from }
+	if differs(change.Username, u.Username) {
+		actions = append(actions, "setUsername")
+	}
+	if differs(change.Name, u.Name) {
+		actions = append(actions, "setRealName")
+	}
+	if differs(change.Status, u.StatusDefault) || differs(change.StatusText, u.StatusText) {
+		actions = append(actions, "setUserStatus")
+	}
+	if !change.Password.IsZero() {
+		actions = append(actions, "changePassword")
+	}
+	return actions
 }
 
 func (g *profiles) changePassword(ctx context.Context, c *rpc.Call) (any, error) {

@@ -27,7 +27,7 @@ const (
 func (g *registration) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "createUser", Do: g.create, Effects: Accounts | Tokens, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Name: "createUser", Action: "registerUser", Do: g.create, Effects: Accounts | Tokens, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Makes an account and logs it in (Meteor).",
 			Params: "{username?, email?, password?, profile?, …}", Result: "{id, token, tokenExpires, type}",
 			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-user-is-not-activated; too-many-requests",

@@ -85,6 +85,9 @@ func (r *Router) add(s Spec) {
 	if err := CheckEffects(s.Effects, max(s.Factor, s.Inside), s.Instead); err != nil {
 		panic("methods: " + s.Name + " " + err.Error())
 	}
+	if s.Action == "" {
+		s.Action = s.Name
+	}
 	if s.Params == "" {
 		s.Params = "none"
 	}
@@ -112,8 +115,11 @@ func (r *Router) Spec(name string) (Spec, bool) {
 }
 
 // RouteName names a REST route: its path below the prefix, its HTTP method, and
-// the DDP method that it stands for, if any.
-type RouteName struct{ Verb, Path, Twin string }
+// the actions that it does.
+type RouteName struct {
+	Verb, Path string
+	Actions    []string
+}
 
 // AddRoutes makes REST routes known, so that the administrator's list of
 // protected calls may name them without a warning, and covers a method whose
@@ -158,13 +164,11 @@ func (r *Router) Method(ctx context.Context, c *rpc.Call) (any, error) {
 	})
 }
 
-// purpose is what the call is for: its own name, or that of the method that a
-// route stands for.
-func (s *Spec) purpose() string { return cmp.Or(s.Twin, s.Name) }
+// purpose is what the call is for: its action, the same for calls that do the same.
+func (s *Spec) purpose() string { return cmp.Or(s.Action, s.Name) }
 
 // run is the pipeline of DDP: limit ► user ► factor ► permission ► handler.
 func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {
-	c.Purpose = spec.purpose()
 	if err := r.limit(c, spec); err != nil {
 		return nil, err
 	}
@@ -173,10 +177,11 @@ func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) 
 
 // admitted is run without the limit.
 func (r *Router) admitted(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {
+	c.Purpose = spec.purpose()
 	if err := r.loadUser(ctx, c, spec); err != nil {
 		return nil, err
 	}
-	if err := r.factor(ctx, c, spec, ""); err != nil {
+	if err := r.factor(ctx, c, spec); err != nil {
 		return nil, err
 	}
 	if err := permit(c, spec); err != nil {
@@ -187,11 +192,10 @@ func (r *Router) admitted(ctx context.Context, c *rpc.Call, spec *Spec) (any, er
 
 // Route runs one REST request in the order of Rocket.Chat's newer releases:
 // observe ► recover ► login ► permission ► limit ► parameters ► factor ►
-// handler (spec rocketchat-2fa 5.2). spec.Name is the route, verb its HTTP
-// method. enter finds out who calls, params checks the parameters before any code
-// is asked for; both may be nil. What is refused before the route's limit counts
+// handler (spec rocketchat-2fa 5.2). spec.Name is the route. enter finds
+// out who calls, params checks the parameters before any code is asked for; both may be nil. What is refused before the route's limit counts
 // it is counted by a limit of its own. The verdict is for the X-RateLimit headers.
-func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, verb string, enter, params func(*rpc.Call) error) (result any, v ratelimit.Verdict, err error) {
+func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, enter, params func(*rpc.Call) error) (result any, v ratelimit.Verdict, err error) {
 	v.OK, c.Purpose = true, spec.purpose()
 	result, err = r.observe(ctx, c, spec.Name, func(ctx context.Context, c *rpc.Call) (any, error) {
 		if err := r.enter(ctx, c, spec, enter); err != nil {
@@ -215,7 +219,7 @@ func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, verb string
 			c.Code, c.Factor = c.Peer.TwoFactorCode, c.Peer.TwoFactorMethod
 			c.HasCode = c.Code != ""
 		}
-		if err := r.factor(ctx, c, spec, verb); err != nil {
+		if err := r.factor(ctx, c, spec); err != nil {
 			return nil, err
 		}
 		return spec.Do(ctx, c)
@@ -266,10 +270,11 @@ func (d Deps) now() time.Time {
 func (r *Router) configure() (unknown []string) {
 	s := r.deps.Settings
 	p, unknown := parsePolicy(s.String(settings.TwoFactorProtectedCalls), s.String(settings.TwoFactorMandatoryRoles), r.known)
+	for _, spec := range r.specs {
+		p.list(spec.Name, "", spec.Actions()...)
+	}
 	for _, n := range r.routes {
-		if n.Twin != "" && p.protects(n.Path, n.Verb) {
-			p.exact[n.Twin] = true
-		}
+		p.list(n.Path, n.Verb, n.Actions...)
 	}
 	r.policy.Store(p)
 	r.deps.Limiter.Configure(limits(s))

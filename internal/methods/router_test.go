@@ -549,7 +549,7 @@ func TestRoute(t *testing.T) {
 			Do:   func(context.Context, *rpc.Call) (any, error) { return "done", nil },
 		}
 		run := func(l rpc.Login, p *rpc.Peer, bad bool) (ratelimit.Verdict, error) {
-			_, v, err := w.router.Route(t.Context(), &rpc.Call{Method: "test.route", Peer: p, Login: l}, &spec, "POST", nil, func(*rpc.Call) error {
+			_, v, err := w.router.Route(t.Context(), &rpc.Call{Method: "test.route", Peer: p, Login: l}, &spec, nil, func(*rpc.Call) error {
 				if bad {
 					return fault.New("invalid-params", "bad")
 				}
@@ -590,8 +590,8 @@ func TestRoute(t *testing.T) {
 			}
 		}
 		// The administrator's list, by route, by verb, and by the method it stands for.
-		spec.Twin = "test:echo"
-		w.router.AddRoutes(methods.RouteName{Verb: "POST", Path: "test.route", Twin: "test:echo"})
+		spec.Action = "test:echo"
+		w.router.AddRoutes(methods.RouteName{Verb: "POST", Path: "test.route", Actions: []string{"test:echo"}})
 		for list, want := range map[string]string{
 			"test.route": "totp-required", "POST test.route": "totp-required", "post /api/v1/test.*": "totp-required",
 			"GET test.route": "", "test": "", "test:echo": "totp-required", "test:ordinary": "",

@@ -2,6 +2,7 @@ package methods
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,9 +55,14 @@ type Spec struct {
 	PermissionError *fault.Error
 	// Limit is the class of rate limits.
 	Limit ratelimit.Class
-	// Twin is the DDP method that a REST route stands for, if any: whatever the
-	// administrator's list says of one holds for the other.
-	Twin string
+	// Action names what the call does, the same for every call that does it:
+	// whoever lists one of them in Accounts_TwoFactorAuthentication_Protected_Calls
+	// means them all. "" is the call's own name.
+	Action string
+	// Also are actions that every such call does as well, Carries those that it
+	// does when its parameters say so: the handler asks for them
+	// (Router.ChallengeActions). Listing the call lists them too.
+	Also, Carries []string
 	// Rest is a REST route's own limit; the zero value is the configured default.
 	Rest ratelimit.Rule
 	// Enrolment keeps the call open to users who must set up a factor first
@@ -69,6 +75,10 @@ type Spec struct {
 	// Params and Errors mean none.
 	Doc, Params, Result, Errors string
 }
+
+// Actions are all that the call may do: its own, those it does as well, and those
+// that its parameters may ask for.
+func (s *Spec) Actions() []string { return slices.Concat([]string{s.Action}, s.Also, s.Carries) }
 
 // Group is one file of methods.
 type Group interface {

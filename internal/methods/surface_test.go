@@ -37,7 +37,7 @@ func TestSurface(t *testing.T) {
 
 func surface(specs []methods.Spec) string {
 	var b strings.Builder
-	fmt.Fprintln(&b, "# method | login | permission | limit | factor | effects | open to users who must enrol a factor")
+	fmt.Fprintln(&b, "# method | login | permission | limit | factor | effects | actions, where other calls do them too | open to users who must enrol a factor")
 	for _, s := range specs {
 		login, perm, enrol := "login", s.Permission, ""
 		if s.Anonymous {
@@ -57,7 +57,11 @@ func surface(specs []methods.Spec) string {
 		if s.Instead != "" {
 			effects += " (instead of a factor: " + s.Instead + ")"
 		}
-		fmt.Fprintf(&b, "%s | %s | %s | %s | %s | %s%s\n", s.Name, login, perm, s.Limit, factor, effects, enrol)
+		actions := "-"
+		if all := s.Actions(); s.Action != s.Name || len(all) > 1 {
+			actions = strings.Join(all, ", ")
+		}
+		fmt.Fprintf(&b, "%s | %s | %s | %s | %s | %s | %s%s\n", s.Name, login, perm, s.Limit, factor, effects, actions, enrol)
 	}
 	return b.String()
 }

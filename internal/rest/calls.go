@@ -57,7 +57,7 @@ func (g *calls) call(ctx context.Context, r *Request) (any, error) {
 	if peer.TwoFactorCode == "" || peer.TwoFactorMethod == "" {
 		peer.TwoFactorCode, peer.TwoFactorMethod = "", ""
 	}
-	result, err := g.s.o.Router.Method(ctx, &rpc.Call{Method: f.Method, Params: f.Params, Peer: &peer, Login: r.Login, Session: r.Session})
+	result, err := g.s.o.Router.Method(ctx, &rpc.Call{Method: f.Method, Via: r.Method, Params: f.Params, Peer: &peer, Login: r.Login, Session: r.Session})
 	r.Told = true
 	out, renderErr := resultFrame(f.ID, result, err)
 	if renderErr != nil {

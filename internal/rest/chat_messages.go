@@ -84,6 +84,9 @@ func (g *chatMessages) destination(ctx context.Context, r *Request, key, name st
 	svc := g.s.o.Chat
 	switch {
 	case strings.HasPrefix(name, "@"):
+		if err := g.s.o.Router.ChallengeActions(ctx, r.Call, "createDirectMessage"); err != nil {
+			return "", err
+		}
 		room, err := svc.CreateDirect(ctx, r.User, []string{name})
 		if err != nil {
 			return "", err

@@ -48,6 +48,8 @@ type Route struct {
 	// takes them from it, unless written here.
 	Effects methods.Effects
 	Instead string
+	// Action names what a route does that stands for no method (methods.Spec).
+	Action string
 	// Limit is the route's own limit; the zero value is the configured default.
 	Limit ratelimit.Rule
 	// Unlimited leaves the REST limit out, for routes that the method limits cover.
@@ -158,7 +160,8 @@ func (rt *Route) compile(router *methods.Router) error {
 		return err
 	}
 	rt.spec = methods.Spec{
-		Name: rt.Path, Twin: rt.twin(), Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
+		Action: rt.spec.Action, Also: rt.spec.Also, Carries: rt.spec.Carries,
+		Name: rt.Path, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
 		Permission: rt.Permission, Rest: rt.Limit, Enrolment: rt.Enrolment, Doc: rt.Summary,
 	}
 	var err error
@@ -182,12 +185,22 @@ func (rt *Route) takeEffects(router *methods.Router) error {
 		if rt.Effects == 0 {
 			rt.Effects, rt.Instead = m.Effects, m.Instead
 		}
+		rt.spec.Action, rt.spec.Also, rt.spec.Carries = m.Action, m.Also, m.Carries
+	}
+	if rt.Action != "" {
+		rt.spec.Action = rt.Action
+	}
+	if rt.spec.Action == "" {
+		rt.spec.Action = rt.Path
 	}
 	if err := methods.CheckEffects(rt.Effects, max(rt.Factor, rt.Inside), rt.Instead); err != nil {
 		return fmt.Errorf("rest: %s %s %w", rt.Verb, rt.Path, err)
 	}
 	return nil
 }
+
+// Actions are all that the route may do (methods.Spec).
+func (rt *Route) Actions() []string { return rt.spec.Actions() }
 
 // twin is the method that the route stands for, or "".
 func (rt *Route) twin() string {

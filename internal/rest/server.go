@@ -93,8 +93,9 @@ func New(o Options, groups ...Group) (*Server, error) {
 		s.fixed[rt.Path][rt.Verb] = rt
 	}
 	names := make([]methods.RouteName, len(s.routes))
-	for i, rt := range s.routes {
-		names[i] = methods.RouteName{Verb: rt.Verb, Path: rt.Path, Twin: rt.twin()}
+	for i := range s.routes {
+		rt := &s.routes[i]
+		names[i] = methods.RouteName{Verb: rt.Verb, Path: rt.Path, Actions: rt.Actions()}
 	}
 	o.Router.AddRoutes(names...)
 	var err error
@@ -254,7 +255,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 	if rt.Raise != nil {
 		spec.Raise = func(*rpc.Call) twofactor.Policy { return rt.Raise(req) }
 	}
-	result, verdict, err := s.o.Router.Route(r.Context(), call, &spec, r.Method, enter, params)
+	result, verdict, err := s.o.Router.Route(r.Context(), call, &spec, enter, params)
 	s.finish(w, rt, req, verdict, result, err)
 }
 

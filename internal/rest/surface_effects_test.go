@@ -11,6 +11,7 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
 )
 
 // line is one line of the surface, whichever table it stands in, with its scenes
@@ -18,7 +19,8 @@ import (
 type line struct {
 	name    string
 	effects methods.Effects
-	asks    bool // a factor of its own, fresh
+	actions []string
+	asks    bool // a factor of its own, whatever the administrator lists
 	instead string
 	public  bool
 	scenes  []scene
@@ -41,7 +43,7 @@ func (w *walk) lines() []line {
 			}
 			return raw
 		}
-		l := line{name: spec.Name, effects: spec.Effects, instead: spec.Instead, public: spec.Anonymous, scenes: scenes,
+		l := line{name: spec.Name, effects: spec.Effects, actions: spec.Actions(), asks: spec.Factor != twofactor.None, instead: spec.Instead, public: spec.Anonymous, scenes: scenes,
 			doors: map[string]func(s *stage, c scene) string{
 				"ddp":         func(s *stage, c scene) string { return refusal(s.ddp(spec.Name, params(s, c))) },
 				"method.call": func(s *stage, c scene) string { return s.envelope("method.call/", spec.Name, params(s, c)) },
@@ -57,7 +59,7 @@ func (w *walk) lines() []line {
 		if len(scenes) == 0 {
 			w.t.Errorf("%s has no scene: say in scenesOfRoutes how it is called", name)
 		}
-		out = append(out, line{name: name, effects: rt.Effects, instead: rt.Instead, public: rt.Auth != rest.LoginRequired, scenes: scenes,
+		out = append(out, line{name: name, effects: rt.Effects, actions: rt.Actions(), asks: rt.Factor != twofactor.None, instead: rt.Instead, public: rt.Auth != rest.LoginRequired, scenes: scenes,
 			doors: map[string]func(s *stage, c scene) string{"rest": func(s *stage, c scene) string {
 				path, body := rt.Path, any(nil)
 				if c.path != nil {

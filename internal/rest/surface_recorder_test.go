@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"runtime"
 	"slices"
@@ -129,7 +130,11 @@ func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c ch
 	var members []string
 	v := reflect.ValueOf(c)
 	for i := range v.NumField() {
-		if name := v.Type().Field(i).Name; name != "At" && !v.Field(i).IsZero() {
+		f := v.Field(i)
+		if name := v.Type().Field(i).Name; name != "At" && !f.IsZero() {
+			if f.Kind() == reflect.Pointer {
+				name += fmt.Sprint("=", f.Elem())
+			}
 			members = append(members, name)
 		}
 	}

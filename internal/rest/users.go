@@ -47,7 +47,7 @@ func (g *users) Routes() []Route {
 			Body: object(must("userId", nonEmpty()), must("activeStatus", boolean()), may("confirmRelinquish", boolean())), Result: one, Do: g.setActive, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
 		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Twin: "deleteUser", Permission: permission.DeleteUser,
 			Body: object(append(who, may("confirmRelinquish", boolean()))...), Do: g.delete, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
-		{Verb: "POST", Path: "users.logout", Tag: tag, Summary: "End every session of an account, one's own or another's", Body: object(may("userId", text())), Raise: raiseLogout, Inside: twofactor.Ordinary, Effects: methods.Ends | methods.Others,
+		{Verb: "POST", Path: "users.logout", Action: "removeOtherTokens", Tag: tag, Summary: "End every session of an account, one's own or another's", Body: object(may("userId", text())), Raise: raiseLogout, Inside: twofactor.Ordinary, Effects: methods.Ends | methods.Others,
 			Result: success(must("message", text())), Do: g.logout, Errors: []string{"error-not-allowed"}},
 		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: success(must("result", text())), Method: "getUsernameSuggestion", Shape: under("result")},
 		{Verb: "GET", Path: "users.checkUsernameAvailability", Tag: tag, Summary: "Whether a user name is free", Query: object(must("username", nonEmpty())),

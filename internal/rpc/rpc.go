@@ -88,6 +88,9 @@ type Call struct {
 	// that stands for it: a mailed code that answers one is good for the other. The
 	// router sets it.
 	Purpose string
+	// Via names the envelope that carried the call, a REST route; empty for a call
+	// that came by itself.
+	Via string
 	// Params is the raw EJSON array of parameters, or nil when absent.
 	Params []byte
 	// Seed is the client's randomSeed, or empty.

@@ -1,0 +1,214 @@
+package rest_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"ddpserver/internal/settings"
+)
+
+// ways are the calls that were seen to ask the same write of the store.
+type way struct {
+	line
+	scene
+	door string
+}
+
+// alike are writes that different actions have in common, and why whoever lists
+// one of them does not mean the other.
+var alike = map[string]string{
+	"AddMember joinRoom|addUsersToRoom":            "coming by oneself and bringing somebody",
+	"RemoveMember leaveRoom|removeUserFromRoom":    "going by oneself and sending somebody away",
+	"CreateRoom d createDirectMessage|sendMessage": "posting to @name opens the room, and asks for createDirectMessage then",
+}
+
+// ops are the writes that tell what a call does: not the notice in a room about
+// it, not the rooms of an account that comes or goes, and not the sessions that end
+// because of a change of what guards the account.
+func essential(ops []string) (out []string) {
+	for i, op := range ops {
+		kind, members, _ := strings.Cut(op, " ")
+		switch {
+		case kind == "InsertMessage" && i > 0, kind == "AddMember" && slices.Contains(ops, "CreateUser"), kind == "RemoveMember" && slices.Contains(ops, "DeleteUser"):
+			continue
+		case kind != "UpdateUser":
+			out = append(out, op)
+			continue
+		}
+		list := strings.Fields(members)
+		guard := slices.ContainsFunc(list, func(m string) bool {
+			return slices.Contains([]string{"Bcrypt", "Email2FA", "ClearTOTP", "Emails", "Active"}, m)
+		})
+		for _, m := range list {
+			if !(guard && strings.HasPrefix(m, "Remove")) {
+				out = append(out, m)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// A7: calls that ask the same write of the store do the same, so they share an
+// action: whoever lists one in Protected_Calls means all of them. Calls that ask
+// for a factor anyway need no list, and those that are open to strangers cannot
+// be put under one. Then each is listed in turn, and every one of its siblings asks.
+func TestA7SiblingsShareAnAction(t *testing.T) {
+	w := newWalk(t, map[string]string{settings.TwoFactorRememberFor: "0"})
+	found := map[string][]way{}
+	w.each(true, func(s *stage) { s.caller = *s.proof() }, func(s *stage, l line, c scene, what, refusal string, _, _ state) {
+		if l.asks || l.public || l.actions[0] == "logout" { // nobody is kept from leaving
+			w.rec.take()
+			return
+		}
+		for _, op := range essential(w.rec.take()) {
+			found[op] = append(found[op], way{l, c, doorOf(what)})
+		}
+	})
+	if len(found) < 20 {
+		t.Fatalf("only %d writes were seen", len(found))
+	}
+	for _, op := range slices.Sorted(maps.Keys(found)) {
+		ways := found[op]
+		for _, a := range ways {
+			for _, b := range ways {
+				if !related(a.line, b.line) && !excused(op, a.line, b.line) {
+					t.Errorf("%s and %s both ask the store for %q and share no action (%v, %v)", a.name, b.name, op, a.actions, b.actions)
+				}
+			}
+		}
+	}
+	listed := map[string]bool{}
+	for _, op := range slices.Sorted(maps.Keys(found)) {
+		for _, a := range found[op] {
+			if listed[op+a.name] {
+				continue
+			}
+			listed[op+a.name] = true
+			entry := a.name
+			if verb, path, ok := strings.Cut(a.name, " "); ok {
+				entry = verb + " " + path
+			}
+			if _, err := w.settings.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorProtectedCalls, Value: entry}}); err != nil {
+				t.Fatal(err)
+			}
+			asked := map[string]bool{}
+			for _, b := range found[op] {
+				key := b.name + b.does
+				if !related(a.line, b.line) || asked[key] {
+					continue
+				}
+				asked[key] = true
+				if got := w.once(b); got != "totp-required" {
+					t.Errorf("with %q listed, %s %s by %s answers %q and asks the store for %q", entry, b.name, b.does, b.door, got, op)
+				}
+			}
+		}
+	}
+}
+
+func doorOf(what string) string { return what[strings.LastIndex(what, " ")+1:] }
+
+func related(a, b line) bool {
+	return slices.ContainsFunc(a.actions, func(x string) bool { return slices.Contains(b.actions, x) })
+}
+
+func excused(op string, a, b line) bool {
+	for _, pair := range [][2]string{{a.actions[0], b.actions[0]}, {b.actions[0], a.actions[0]}} {
+		if alike[op+" "+pair[0]+"|"+pair[1]] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// once makes one call without a proof, on a stage of its own, and returns the
+// refusal.
+func (w *walk) once(b way) string {
+	s := w.stage(false, true)
+	if b.prep != nil {
+		s.proven = true // what stands in the parameters is right
+		b.prep(s)
+	}
+	s.proven = true
+	return b.doors[b.door](s, b.scene)
+}
+
+// A7: one request asks once, whatever carries the call: with every call listed and
+// nothing remembered, one code is enough, and no request spends two.
+func TestA7OneRequestAsksOnce(t *testing.T) {
+	w := newWalk(t, map[string]string{settings.TwoFactorRememberFor: "0", settings.TwoFactorProtectedCalls: "*"})
+	w.mail = true
+	frame := func(method, params string) object {
+		return object{"message": `{"msg":"method","id":"1","method":"` + method + `","params":` + params + `}`}
+	}
+	for name, send := range map[string]func(c *client, code string) answer{
+		"a route": func(c *client, code string) answer {
+			return c.with("x-2fa-method", "email").with("x-2fa-code", code).do("GET", "users.getUsernameSuggestion", nil)
+		},
+		"method.call, headers": func(c *client, code string) answer {
+			return c.with("x-2fa-method", "email").with("x-2fa-code", code).do("POST", "method.call/getServerInfo", frame("getServerInfo", "[]"))
+		},
+		"method.call, a last parameter": func(c *client, code string) answer {
+			return c.do("POST", "method.call/getServerInfo", frame("getServerInfo", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`))
+		},
+		"method.call, the launcher": func(c *client, code string) answer {
+			return c.do("POST", "method.call/callWithTwoFactorRequired", frame("callWithTwoFactorRequired", `[{"code":"`+code+`","ddpMethod":"getServerInfo","method":"email","params":[]}]`))
+		},
+		"method.call, a fresh call": func(c *client, code string) answer {
+			return c.do("POST", "method.call/2fa:disable-email", frame("2fa:disable-email", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`))
+		},
+	} {
+		s := w.stage(false, false)
+		code, _ := s.code()
+		before := s.passed()
+		if a := send(&s.session, code); a.status != 200 || strings.Contains(a.raw, "totp-") {
+			t.Errorf("%s: %d %s", name, a.status, a.raw)
+		}
+		if n := s.passed() - before; n != 1 {
+			t.Errorf("%s: %d codes were taken", name, n)
+		}
+		if a := send(&s.session, code); !strings.Contains(a.raw, "totp-") && name != "method.call, a fresh call" {
+			t.Errorf("%s: the code is good twice: %s", name, a.raw)
+		}
+	}
+	s := w.stage(false, false)
+	if a := s.session.do("POST", "method.call/getServerInfo", frame("getServerInfo", "[]")); !strings.Contains(a.raw, "totp-required") {
+		t.Errorf("without a code: %s", a.raw)
+	}
+	if a := s.client().do("POST", "method.callAnon/getServerTime", frame("getServerTime", "[]")); a.status != 200 || strings.Contains(a.raw, "totp-") {
+		t.Errorf("nobody is asked: %d %s", a.status, a.raw)
+	}
+}
+
+// passed counts the codes that were taken so far.
+func (w *walk) passed() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.events {
+		if e.Act == "factor_check" && e.Outcome == "ok" {
+			n++
+		}
+	}
+	return n
+}
+
+// A7: whoever lists the envelope alone means what it carries.
+func TestA7AListedEnvelopeAsksForWhatItCarries(t *testing.T) {
+	for _, entry := range []string{"method.call*", "POST method.call/:method", "*"} {
+		w := newWalk(t, map[string]string{settings.TwoFactorRememberFor: "0", settings.TwoFactorProtectedCalls: entry})
+		s := w.stage(false, false)
+		if got := s.envelope("method.call/", "getServerInfo", []byte("[]")); got != "totp-required" {
+			t.Errorf("%q listed, the envelope carries: %q", entry, got)
+		}
+		if got := refusal(s.ddp("getServerInfo", []byte("[]"))); (got == "totp-required") != (entry == "*") {
+			t.Errorf("%q listed, by itself: %q", entry, got)
+		}
+		s.caller = *s.proof()
+		if got := s.envelope("method.call/", "getServerInfo", []byte("[]")); got != "" {
+			t.Errorf("%q listed, with the proof: %q", entry, got)
+		}
+	}
+}
