@@ -56,6 +56,9 @@ var (
 	ErrUnavailable = fault.New("error-field-unavailable", "This value is already in use")
 	// ErrPolicy answers a password that is too weak.
 	ErrPolicy = fault.New("error-password-policy-not-met", "The password does not meet the server's policy")
+	// ErrCommonPassword answers one that attackers try first, where such are refused.
+	ErrCommonPassword = fault.New("error-password-policy-not-met",
+		"This password is among the most common ones, which attackers try first: choose another, for example four words that have nothing to do with each other")
 	// ErrSamePassword answers a new password that is the old one.
 	ErrSamePassword = fault.New("error-password-same-as-current", "Entered password same as current password")
 	// ErrStatus answers an unknown presence.

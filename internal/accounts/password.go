@@ -81,10 +81,13 @@ func isDigest(s string) bool {
 var emptyDigest = func() string { s := sha256.Sum256(nil); return hex.EncodeToString(s[:]) }()
 
 // acceptable applies the password policy to a new password. Of a digest only
-// emptiness can be seen.
+// emptiness can be seen, and that it is a common password's.
 func (s *Service) acceptable(p Password) error {
 	if p.IsZero() || p.digest == emptyDigest || p.length > 0 && p.length < s.set.Int(settings.PasswordMinLength) {
 		return ErrPolicy
+	}
+	if s.common(p) {
+		return ErrCommonPassword
 	}
 	return nil
 }

@@ -342,7 +342,10 @@ func (s *Service) operated(ctx context.Context, a OperatorAccount) (*user.User, 
 	if err != nil {
 		return nil, ErrPolicy
 	}
-	// The policy is for strangers: whoever runs the server may choose a short
+	if s.common(pw) {
+		return nil, ErrCommonPassword
+	}
+	// The length is for strangers: whoever runs the server may choose a short
 	// password for a test machine, and is warned where it can be (app.Check).
 	hash, err := s.hasher.hash(ctx, pw)
 	if err != nil {

@@ -146,6 +146,7 @@ func accountSettings() []Definition {
 		list(BlockedUsernames),
 		flag(PasswordReset, true, true),
 		public(number(PasswordMinLength, 6, 1, 64)),
+		flag(PasswordForbidCommon, false, true),
 	)
 	t = append(t, section("Accounts", "",
 		flag(AllowProfileChange, true, true),

@@ -69,6 +69,8 @@ const (
 	PasswordReset = "Accounts_PasswordReset"
 	// PasswordMinLength is the least length of a password that arrives as plain text.
 	PasswordMinLength = "Accounts_Password_Policy_MinLength"
+	// PasswordForbidCommon refuses new passwords that are among the most common ones.
+	PasswordForbidCommon = "Accounts_Password_Policy_ForbidCommonPasswords"
 	// LoginExpiration is the life of a session token in days.
 	LoginExpiration = "Accounts_LoginExpiration"
 	// AmbiguousErrors hides why a login failed (spec meteor-ddp D "AMB").
