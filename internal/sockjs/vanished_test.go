@@ -28,6 +28,11 @@ func (mute) Subscribe(_ context.Context, s *ddp.Subscription) error { s.Ready();
 func (mute) Connected(context.Context, *ddp.Session)                {}
 func (mute) Disconnected(*ddp.Session)                              {}
 
+// wrapper is what a middleware makes of a ResponseWriter.
+type wrapper struct{ http.ResponseWriter }
+
+func (w wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 // pipes is a listener whose connections are in memory, so that time can be fake.
 type pipes struct {
 	conns chan net.Conn
@@ -96,14 +101,16 @@ func vanish(t *testing.T, transport, version string) {
 	mux := http.NewServeMux()
 	mux.Handle("/sockjs/", h)
 	mux.Handle("/websocket", engine)
-	server := &http.Server{Handler: mux, IdleTimeout: 30 * time.Second}
+	// A wrapped ResponseWriter, as in the whole server, hides what it can besides.
+	wrapped := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { mux.ServeHTTP(wrapper{w}, r) })
+	server := &http.Server{Handler: wrapped, IdleTimeout: 30 * time.Second}
 	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	go server.Serve(p) //nolint:errcheck // ends with the test
-	hello, wrapped := "", ""
+	hello, quoted := "", ""
 	if version != "" {
 		hello = fmt.Sprintf(`{"msg":"connect","version":%q,"support":[%q]}`, version, version)
 		list, _ := json.Marshal([]string{hello})
-		wrapped = string(list)
+		quoted = string(list)
 	}
 	bound := time.Minute
 	switch transport {
@@ -112,13 +119,13 @@ func vanish(t *testing.T, transport, version string) {
 	case "raw":
 		p.upgrade("/sockjs/websocket", hello)
 	case "websocket":
-		p.upgrade("/sockjs/0/abc/websocket", wrapped)
+		p.upgrade("/sockjs/0/abc/websocket", quoted)
 	default:
 		bound = 2 * time.Minute
 		if version == "pre1" {
 			bound = 7 * time.Minute
 		}
-		pollAndVanish(p, transport, wrapped)
+		pollAndVanish(p, transport, quoted)
 	}
 	synctest.Wait()
 	if n := engine.Stats(); n.Sockets != 1 || version != "" && n.Sessions != 1 {

@@ -1,9 +1,11 @@
 package sockjs
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -55,7 +57,7 @@ func (h *Handler) webSocket(w http.ResponseWriter, r *http.Request) {
 		refuseSession(w, http.StatusServiceUnavailable)
 		return
 	}
-	socket, err := upgrader.Upgrade(w, r, nil)
+	socket, err := upgrader.Upgrade(hijacker{w}, r, nil)
 	if err != nil {
 		leave()
 		h.done.Done()
@@ -66,6 +68,15 @@ func (h *Handler) webSocket(w http.ResponseWriter, r *http.Request) {
 		defer leave()
 		h.serveSocket(socket, &peer)
 	}()
+}
+
+// hijacker finds the connection below whatever wraps the server's ResponseWriter;
+// the upgrader does not look below.
+type hijacker struct{ http.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(h.ResponseWriter).Hijack()
 }
 
 func (h *Handler) serveSocket(socket *websocket.Conn, peer *rpc.Peer) {
