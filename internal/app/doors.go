@@ -46,7 +46,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 		Router: a.router, Accounts: a.accounts, Factors: a.twofactor, Settings: a.settings, Audit: a.audit,
 		Chat: a.chat, Presence: a.presence,
 		Peer: a.restPeer, Origin: func(r *http.Request, _ string) bool { return origins.Allowed(r) },
-		RootURL: a.cfg.RootURL, Version: a.opts.Version, Logger: a.log,
+		RootURL: a.cfg.RootURL, Version: a.opts.Version, Logger: a.log, Budget: a.budget,
 	})
 	if err != nil {
 		return err

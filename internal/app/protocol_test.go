@@ -164,6 +164,8 @@ const protocolHead = "# Protocol\n\n" +
 	"- Every `method` gets exactly one `result` and one `updated`, refused ones too. Frames of one connection are worked off in order; a method may let the next one start.\n" +
 	"- Heartbeats: `ping` after 15 s of silence, 15 s to answer. `connect` within 45 s.\n" +
 	"- Messages up to 64 KiB before login and 1 MiB after, JSON depth 32 and 64, 300 subscriptions with 128 KiB of parameters, results up to 8 MiB (`error-result-too-large`).\n" +
+	"- Pages of messages hold up to 1 MiB and at least one message, whatever number was asked for. Go on at `offset` plus what came, before `ts` of the last (`end`, `latest`), " +
+	"or, for `chat.syncMessages`, with `result.cursor.next` as `lastUpdate` as long as there is one.\n" +
 	"- What waits to be worked off is bounded: 256 messages and one of the longest + 256 KiB. Then nothing more is read, for 10 s at most, then close 1008. What waits to be read by the client: 1 MiB, then 1008. When all clients together hold too much, those who hold more than 16 KiB are not read, then closed with 1013, and a large result becomes `error-server-busy`: come back after a while. No message is ever dropped.\n\n" +
 	"### Errors\n\n" +
 	"An error is `{isClientSafe: true, error, reason?, details?, message, errorType: \"Meteor.Error\"}`; `error` is a number or a text. Any call may answer:\n\n" +

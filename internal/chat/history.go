@@ -3,10 +3,12 @@ package chat
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/user"
 )
@@ -19,6 +21,11 @@ const (
 	MaxHistory = 200
 	// maxMissed bounds what a client catches up on at once.
 	maxMissed = 1000
+	// PageBytes is where a page of messages ends, in bytes of the wire: before the
+	// message with which it would be longer, but not before the first. The store
+	// ends it at StoredPageBytes of what it keeps.
+	PageBytes       = 1 << 20
+	StoredPageBytes = 2 * PageBytes
 	// searchDepth is how far back a search looks.
 	searchDepth = 5000
 )
@@ -42,6 +49,9 @@ func (s *Service) Load(ctx context.Context, by *user.User, roomID string, end ti
 	var h History
 	var err error
 	if h.Messages, err = s.store.History(ctx, HistoryQuery{RoomID: roomID, Before: end, Limit: clampLimit(limit, DefaultHistory, MaxHistory)}); err != nil {
+		return nil, err
+	}
+	if h.Messages, _, err = fit(h.Messages, written); err != nil {
 		return nil, err
 	}
 	if seen.IsZero() || len(h.Messages) == 0 {
@@ -68,27 +78,98 @@ func clampLimit(n, def, max int) int {
 	return min(n, max)
 }
 
-// Missed reads the messages of a room after start, newest first. It is nil for
-// a room that the caller is not in.
+// Missed reads the messages of a room after start, newest first: at most a
+// thousand, and a page by bytes. What is left lies before the last of them and is
+// read by Load. It is nil for a room that the caller is not in.
 func (s *Service) Missed(ctx context.Context, by *user.User, roomID string, start time.Time) ([]*Message, error) {
 	if ok, err := s.IsMember(ctx, by.ID, roomID); !ok {
 		return nil, err
 	}
 	list, err := s.store.History(ctx, HistoryQuery{RoomID: roomID, After: start, Limit: maxMissed})
-	if list == nil {
+	if err != nil {
+		return nil, err
+	}
+	if list, _, err = fit(list, written); list == nil {
 		list = []*Message{}
 	}
 	return list, err
 }
 
+// fit ends a page before the message with which it would be longer than
+// PageBytes, but not before the first. moment is what a reader goes on after:
+// messages of one moment stay together, or the rest of them would be lost. It is
+// nil where a reader goes on by number. cut tells whether anything was left out.
+func fit(list []*Message, moment func(*Message) int64) (page []*Message, cut bool, err error) {
+	var text []byte
+	size := 0
+	for i, m := range list {
+		if m.Type == "" && m.Text != "" {
+			m.parsed = m.tree()
+		}
+		if text, err = ejson.Append(text[:0], m.Doc("")); err != nil {
+			return nil, false, err
+		}
+		if size += len(text); size <= PageBytes || i == 0 {
+			continue
+		}
+		end := i
+		if moment == nil {
+			return list[:end], true, nil
+		}
+		for end > 0 && moment(list[end-1]) == moment(m) {
+			end--
+		}
+		if end == 0 {
+			for end = i; end < len(list) && moment(list[end]) == moment(m); {
+				end++
+			}
+		}
+		return list[:end], end < len(list), nil
+	}
+	return list, false, nil
+}
+
+// written and changed are moments for fit: a page continues before the time of
+// writing, or after that of the last change.
+func written(m *Message) int64 { return m.TS.UnixMilli() }
+func changed(m *Message) int64 { return m.UpdatedAt.UnixMilli() }
+
+// FitRooms leaves the last messages out of rooms of a list, those of the rooms
+// that were quiet longest first, so that the rest is at most PageBytes of the wire.
+func FitRooms(list []*Room) {
+	byAge := slices.Clone(list)
+	slices.SortStableFunc(byAge, func(a, b *Room) int { return b.LastAt.Compare(a.LastAt) })
+	var text []byte
+	size := 0
+	for _, r := range byAge {
+		if r.LastMessage == nil {
+			continue
+		}
+		if size <= PageBytes {
+			var err error
+			if text, err = ejson.Append(text[:0], r.LastMessage.Doc("")); err != nil {
+				text = text[:cap(text)] // it will be told where it is shown
+			}
+			size += len(text)
+		}
+		if size > PageBytes {
+			r.LastMessage = nil
+		}
+	}
+}
+
 // Page reads messages of a room for lists: q.RoomID names it. total counts all
-// that q selects.
+// that q selects. A page that ends early for its bytes is continued at the offset
+// that it reached.
 func (s *Service) Page(ctx context.Context, by *user.User, q HistoryQuery) (page []*Message, total int, err error) {
 	if _, err := s.member(ctx, by, q.RoomID, ErrRoomNotFound, ErrRoomNotFound); err != nil {
 		return nil, 0, err
 	}
 	q.Limit, q.Offset = clampLimit(q.Limit, DefaultHistory, MaxHistory), max(q.Offset, 0)
 	if page, err = s.store.History(ctx, q); err != nil {
+		return nil, 0, err
+	}
+	if page, _, err = fit(page, nil); err != nil {
 		return nil, 0, err
 	}
 	total, err = s.store.CountHistory(ctx, q)
@@ -114,16 +195,33 @@ func (s *Service) Message(ctx context.Context, by *user.User, id string) (*Messa
 	return m, nil
 }
 
-// Sync tells what was written, changed and deleted in a room since then.
-func (s *Service) Sync(ctx context.Context, by *user.User, roomID string, since time.Time) (changed []*Message, gone []Gone, err error) {
+// Sync tells what was written, changed and deleted in a room since then, the
+// oldest change first. next is the moment to go on after when the page ended
+// before the last change, else zero.
+func (s *Service) Sync(ctx context.Context, by *user.User, roomID string, since time.Time) (page []*Message, gone []Gone, next time.Time, err error) {
 	if _, err := s.member(ctx, by, roomID, ErrRoomNotFound, ErrRoomNotFound); err != nil {
-		return nil, nil, err
+		return nil, nil, next, err
 	}
-	if changed, err = s.store.ChangedMessages(ctx, roomID, since, maxMissed); err != nil {
-		return nil, nil, err
+	list, err := s.store.ChangedMessages(ctx, roomID, since, maxMissed)
+	if err != nil {
+		return nil, nil, next, err
+	}
+	page, cut, err := fit(list, changed)
+	if err != nil {
+		return nil, nil, next, err
+	}
+	if !cut && len(page) > 0 {
+		more, err := s.store.ChangedMessages(ctx, roomID, page[len(page)-1].UpdatedAt, 1)
+		if err != nil {
+			return nil, nil, next, err
+		}
+		cut = len(more) > 0
+	}
+	if cut {
+		next = page[len(page)-1].UpdatedAt
 	}
 	gone, err = s.store.GoneMessages(ctx, roomID, since, maxMissed)
-	return changed, gone, err
+	return page, gone, next, err
 }
 
 // Search finds messages of a room whose text contains the words as they are
@@ -139,7 +237,7 @@ func (s *Service) Search(ctx context.Context, by *user.User, roomID, words strin
 	}
 	count, offset = clampLimit(count, DefaultHistory, MaxHistory), max(offset, 0)
 	var out []*Message
-	for at := 0; at < searchDepth; at += MaxHistory {
+	for at, read := 0, 0; at < searchDepth; at += read {
 		batch, err := s.store.History(ctx, HistoryQuery{RoomID: roomID, Ordinary: true, Limit: MaxHistory, Offset: at})
 		if err != nil {
 			return nil, err
@@ -151,12 +249,14 @@ func (s *Service) Search(ctx context.Context, by *user.User, roomID, words strin
 			if offset > 0 {
 				offset--
 			} else if out = append(out, m); len(out) == count {
-				return out, nil
+				out, _, err = fit(out, nil)
+				return out, err
 			}
 		}
-		if len(batch) < MaxHistory {
+		if read = len(batch); read == 0 {
 			break
 		}
 	}
-	return out, nil
+	out, _, err := fit(out, nil)
+	return out, err
 }

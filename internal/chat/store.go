@@ -109,7 +109,9 @@ type MessageStore interface {
 	InsertMessage(ctx context.Context, m *Message, e Unread) (room *Room, touched []string, err error)
 	MessageByID(ctx context.Context, id string) (*Message, error)
 	// History reads messages of a room, newest first unless q says otherwise.
-	// Hidden ones are left out.
+	// Hidden ones are left out. It and ChangedMessages end early, before the
+	// message with which they would hold more than StoredPageBytes, but not before
+	// the first.
 	History(ctx context.Context, q HistoryQuery) ([]*Message, error)
 	// CountHistory counts what History would read without Limit and Offset.
 	CountHistory(ctx context.Context, q HistoryQuery) (int, error)

@@ -1,6 +1,10 @@
 package chat
 
-import "time"
+import (
+	"time"
+
+	"ddpserver/internal/ejson"
+)
 
 // The types of rooms, as Rocket.Chat's "t".
 const (
@@ -152,6 +156,9 @@ type Message struct {
 	Reactions map[string]Reaction `bson:"reactions,omitempty"`
 	// Hidden messages of an adopted database (edit history) are never shown.
 	Hidden bool `bson:"_hidden,omitempty"`
+
+	// parsed is the tree of Text, once a page was measured with it.
+	parsed ejson.Raw
 }
 
 // Bot is how the SDKs of Rocket.Chat mark what a program wrote.

@@ -43,7 +43,7 @@ func (m *Message) Doc(viewer string) ejson.Doc {
 		ejson.Field{Key: "mentions", Value: list(m.Mentions, mentionDoc)},
 		ejson.Field{Key: "channels", Value: list(m.Channels, channelDoc)})
 	if m.Type == "" && m.Text != "" {
-		d = append(d, ejson.Field{Key: "md", Value: ejson.Raw(md.Parse(m.Text).AppendJSON(nil))})
+		d = append(d, ejson.Field{Key: "md", Value: m.tree()})
 	}
 	if len(m.Attachments) > 0 {
 		d = append(d, ejson.Field{Key: "attachments", Value: list(m.Attachments, attachmentDoc)})
@@ -63,6 +63,31 @@ func (m *Message) Doc(viewer string) ejson.Doc {
 		d = append(d, ejson.Field{Key: "reactions", Value: reactionsDoc(m.Reactions)})
 	}
 	return d
+}
+
+// Bounds of the parsed text. A mark of three letters becomes a hundred on the
+// wire, and everybody who reads the message pays for it.
+const (
+	// treeTimes and treeBase say how long the tree may be beside the text as the
+	// wire has it, in bytes. What people write stays far below.
+	treeTimes = 6
+	treeBase  = 8 << 10
+)
+
+// tree is the parsed text as the wire has it: one plain paragraph when the marks
+// would make it too long.
+func (m *Message) tree() ejson.Raw {
+	if m.parsed != nil {
+		return m.parsed
+	}
+	raw := md.Parse(m.Text).AppendJSON(nil)
+	if len(raw) > treeBase {
+		plain := md.Document{{Kind: md.Paragraph, Kids: []md.Node{{Kind: md.Plain, Text: m.Text}}}}.AppendJSON(nil)
+		if len(raw) > treeTimes*len(plain)+treeBase {
+			raw = plain
+		}
+	}
+	return raw
 }
 
 // StarredBy tells whether that user starred the message.

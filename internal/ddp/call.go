@@ -104,16 +104,21 @@ func (s *Session) call(it *item, id []byte) {
 	s.srv.names.learn(it.call.Method, err)
 }
 
+// MaxResult is the longest result of a call in bytes, through whatever door.
+const MaxResult = 8 << 20
+
 // Errors that take a result's place.
 var (
-	errResultTooLarge = fault.New("error-result-too-large", "The result is too large. Ask for less at once: fewer entries, or a shorter time.")
-	errBusy           = fault.New("error-server-busy", "The server holds too much for slow readers. Try again in a moment.")
+	// ErrResultTooLarge stands for a result that is longer than MaxResult.
+	ErrResultTooLarge = fault.New("error-result-too-large", "The result is too large. Ask for less at once: fewer entries, or a shorter time.")
+	// ErrBusy stands for a result for which the budget of all clients has no room.
+	ErrBusy = fault.New("error-server-busy", "The server holds too much for slow readers. Try again in a moment.")
 )
 
 // answer encodes a result, or says why the client cannot have it.
 func (s *Session) answer(f *frames, it *item, id []byte, result any) error {
 	if raw, ok := result.(ejson.Raw); ok && len(raw) > s.srv.limits.ResultBytes {
-		return errResultTooLarge
+		return ErrResultTooLarge
 	}
 	n, ok := f.result(id, result)
 	switch {
@@ -123,12 +128,12 @@ func (s *Session) answer(f *frames, it *item, id []byte, result any) error {
 		return fault.Internal
 	case n > s.srv.limits.ResultBytes:
 		f.b = nil // an ordinary buffer comes back when the next one is wanted
-		return errResultTooLarge
+		return ErrResultTooLarge
 	case n > keepBuffer: // many large ones at once, for peers who may not read
 		if !s.held.Grow(n) {
 			s.held.Refuse()
 			f.b = nil
-			return errBusy
+			return ErrBusy
 		}
 		s.held.Shrink(n)
 	}

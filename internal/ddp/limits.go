@@ -82,7 +82,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.QueuedFrames, 256)
 	number(&l.QueuedBytes, 1<<20)
 	number(&l.ReceivedBytes, 256<<10)
-	number(&l.ResultBytes, 8<<20)
+	number(&l.ResultBytes, MaxResult)
 	number(&l.SubscriptionBytes, 128<<10)
 	number(&l.Subscriptions, 300)
 	number(&l.Unblocked, 16)

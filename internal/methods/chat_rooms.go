@@ -315,6 +315,7 @@ func (g *rooms) get(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	chat.FitRooms(changed)
 	list := docs(changed, func(r *chat.Room) ejson.Doc { return r.Doc(true) })
 	if from.IsZero() {
 		return list, nil

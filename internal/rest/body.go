@@ -37,6 +37,19 @@ type body struct {
 	value map[string]any
 }
 
+// bodyBytes is how many bytes a body may hold while it is read: what the request
+// says, at most the limit.
+func bodyBytes(r *http.Request, loggedIn bool) int {
+	limit := int64(maxBodyAnonymous)
+	if loggedIn {
+		limit = maxBodyLoggedIn
+	}
+	if r.ContentLength >= 0 {
+		limit = min(limit, r.ContentLength)
+	}
+	return int(limit)
+}
+
 func readBody(r *http.Request, loggedIn bool) (body, error) {
 	limit, depth := int64(maxBodyAnonymous), depthAnonymous
 	if loggedIn {

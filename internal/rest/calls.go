@@ -88,6 +88,10 @@ func resultFrame(id string, result any, failure error) ([]byte, error) {
 	if result == nil {
 		return append(out, '}'), nil
 	}
+	head := len(out)
 	b, err := ejson.Append(append(out, `,"result":`...), result)
+	if err == nil && len(b)-head > ddp.MaxResult {
+		return resultFrame(id, nil, ddp.ErrResultTooLarge)
+	}
 	return append(b, '}'), err
 }

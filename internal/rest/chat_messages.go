@@ -45,7 +45,7 @@ func (g *chatMessages) Routes() []Route {
 			Body: object(must("messageId", nonEmpty()), may("emoji", text()), may("reaction", text()), may("shouldReact", boolean())), Errors: []string{"error-not-allowed", "error-emoji-param-not-provided"}},
 		{Verb: "GET", Path: "chat.search", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that contain a text as it is written", Limit: chatLimit, Do: g.search, Query: paged(must("roomId", nonEmpty()), may("searchText", text())), Result: found, Errors: []string{"error-room-not-found"}},
 		{Verb: "GET", Path: "chat.syncMessages", Effects: methods.Reads, Tag: tag, Summary: "What was written, changed and deleted since a moment", Limit: chatLimit, Do: g.sync, Query: object(must("roomId", nonEmpty()), must("lastUpdate", nonEmpty())),
-			Result: success(must("result", object(must("updated", list(messageSchema)), must("deleted", list(goneSchema))))), Errors: []string{"error-room-not-found", "error-invalid-params"}},
+			Result: success(must("result", object(must("updated", list(messageSchema)), must("deleted", list(goneSchema)), may("cursor", object(must("next", dateTime())))))), Errors: []string{"error-room-not-found", "error-invalid-params"}},
 		{Verb: "GET", Path: "chat.getPinnedMessages", Effects: methods.Reads, Tag: tag, Summary: "Pinned messages of a room", Limit: chatLimit, Do: g.marked(true), Query: paged(must("roomId", nonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
 		{Verb: "GET", Path: "chat.getStarredMessages", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that the caller starred", Limit: chatLimit, Do: g.marked(false), Query: paged(must("roomId", nonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
 	}
@@ -225,11 +225,15 @@ func (g *chatMessages) sync(ctx context.Context, r *Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	changed, gone, err := g.s.o.Chat.Sync(ctx, r.User, r.Query.Get("roomId"), since)
-	return field("result", ejson.Doc{
+	changed, gone, next, err := g.s.o.Chat.Sync(ctx, r.User, r.Query.Get("roomId"), since)
+	result := ejson.Doc{
 		{Key: "updated", Value: messageDocs(r, changed)},
 		{Key: "deleted", Value: docs(gone, func(d chat.Gone) ejson.Doc { return d.Doc() })},
-	}), err
+	}
+	if !next.IsZero() { // there is more: from this moment on
+		result = append(result, ejson.Field{Key: "cursor", Value: field("next", next)})
+	}
+	return field("result", result), err
 }
 
 func (g *chatMessages) marked(pinned bool) func(context.Context, *Request) (any, error) {

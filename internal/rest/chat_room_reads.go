@@ -28,6 +28,7 @@ func (g *chatRooms) get(ctx context.Context, r *Request) (any, error) {
 		return nil, err
 	}
 	rooms, gone, err := g.s.o.Chat.Rooms(ctx, r.User, since)
+	chat.FitRooms(rooms)
 	return updates(docs(rooms, memberDoc), gone), err
 }
 
@@ -170,7 +171,9 @@ func (g *chatRooms) own(k kindOfRoom) func(context.Context, *Request) (any, erro
 		offset, count := r.Page()
 		total := len(rooms)
 		rooms = rooms[min(offset, total):]
-		return pageOf(k.many, docs(rooms[:min(count, len(rooms))], memberDoc), offset, total), nil
+		rooms = rooms[:min(count, len(rooms))]
+		chat.FitRooms(rooms)
+		return pageOf(k.many, docs(rooms, memberDoc), offset, total), nil
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 )
@@ -54,6 +55,8 @@ func refusal(err error) answer {
 		return tooMany(f)
 	case f.Code == "error-unauthorized":
 		status = http.StatusForbidden
+	case f == ddp.ErrBusy:
+		status = http.StatusServiceUnavailable
 	case f == errNotFound:
 		status = http.StatusNotFound
 	case f == errWrongVerb:

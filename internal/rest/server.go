@@ -15,8 +15,10 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
+	"ddpserver/internal/budget"
 	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
@@ -40,6 +42,8 @@ type Options struct {
 	Peer func(*http.Request) *rpc.Peer
 	// Origin tells whether a browser of that origin may read answers.
 	Origin func(r *http.Request, origin string) bool
+	// Budget counts the bytes of bodies and answers that wait; nil counts none.
+	Budget *budget.Account
 	// RootURL is the server's address without a slash at the end; Version its version.
 	RootURL, Version string
 	Logger           *zap.Logger
@@ -242,8 +246,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 		return err
 	}
 	// Behind the limit: the body of a refused request is not read.
+	release := func() {}
+	defer func() { release() }()
 	params := func(c *rpc.Call) (err error) {
 		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
+			var ok bool
+			if release, ok = s.o.Budget.Take(bodyBytes(r, c.Login.UserID != "")); !ok {
+				release = func() {}
+				return ddp.ErrBusy
+			}
 			if req.body, err = readBody(r, c.Login.UserID != ""); err != nil {
 				return err
 			}
@@ -338,6 +349,17 @@ func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
 		s.refuse(w, fault.Internal)
 		return
 	}
+	if len(out) > ddp.MaxResult {
+		s.refuse(w, ddp.ErrResultTooLarge)
+		return
+	}
+	// Counted until the connection has taken it: who does not read holds it.
+	release, ok := s.o.Budget.Take(len(out))
+	if !ok {
+		s.refuse(w, ddp.ErrBusy)
+		return
+	}
+	defer release()
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(out)

@@ -167,7 +167,7 @@ func (s *Store) History(ctx context.Context, q chat.HistoryQuery) ([]*chat.Messa
 	if q.OldestFirst {
 		order = []string{"ts", "_id"}
 	}
-	return many(ctx, s.chat.messages, historyFilter(q), decodeMessage, page(q.Offset, max(q.Limit, 0), order...))
+	return s.pageOfMessages(ctx, historyFilter(q), page(q.Offset, max(q.Limit, 0), order...))
 }
 
 // CountHistory implements chat.MessageStore.
@@ -177,9 +177,9 @@ func (s *Store) CountHistory(ctx context.Context, q chat.HistoryQuery) (int, err
 
 // ChangedMessages implements chat.MessageStore.
 func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*chat.Message, error) {
-	return many(ctx, s.chat.messages, bson.D{
+	return s.pageOfMessages(ctx, bson.D{
 		{Key: "rid", Value: roomID}, {Key: "_updatedAt", Value: bson.D{{Key: "$gt", Value: since}}}, visible,
-	}, decodeMessage, page(0, limit, "_updatedAt", "_id"))
+	}, page(0, limit, "_updatedAt", "_id"))
 }
 
 // GoneMessages implements chat.MessageStore.

@@ -147,6 +147,28 @@ func many[T any](ctx context.Context, c *driver.Collection, filter bson.D, decod
 	return out, nil
 }
 
+// errEnough ends what findAll reads, as if no document followed.
+var errEnough = errors.New("mongo: the page is full")
+
+// pageOfMessages is many for messages: it ends at chat.StoredPageBytes.
+func (s *Store) pageOfMessages(ctx context.Context, filter bson.D, opts ...options.Lister[options.FindOptions]) (out []*chat.Message, err error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	size := 0
+	err = findAll(ctx, s.chat.messages, filter, func(raw bson.Raw) error {
+		if size += len(raw); size > chat.StoredPageBytes && len(out) > 0 {
+			return errEnough
+		}
+		m, err := decodeMessage(raw)
+		out = append(out, m)
+		return err
+	}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // updated runs a conditional update of one document and returns it as it is
 // afterwards; dberr.NotFound when the filter matched nothing.
 func updated[T any](ctx context.Context, c *driver.Collection, filter, update bson.D, decode func(bson.Raw) (*T, error)) (*T, error) {

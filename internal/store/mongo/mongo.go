@@ -267,7 +267,9 @@ func findAll(ctx context.Context, c *driver.Collection, filter bson.D, each func
 	}
 	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
 	for cur.Next(ctx) {
-		if err := each(cur.Current); err != nil {
+		if err := each(cur.Current); err == errEnough {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}

@@ -110,7 +110,7 @@ func (s *Store) History(ctx context.Context, q chat.HistoryQuery) ([]*chat.Messa
 	if limit <= 0 {
 		limit = -1
 	}
-	return many[chat.Message](ctx, s, "SELECT doc FROM "+from+order+" LIMIT ? OFFSET ?", append(args, limit, max(q.Offset, 0))...)
+	return s.messages(ctx, "SELECT doc FROM "+from+order+" LIMIT ? OFFSET ?", append(args, limit, max(q.Offset, 0))...)
 }
 
 // CountHistory implements chat.MessageStore.
@@ -152,7 +152,7 @@ func historyWhere(q chat.HistoryQuery) (string, []any) {
 
 // ChangedMessages implements chat.MessageStore.
 func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*chat.Message, error) {
-	return many[chat.Message](ctx, s, `SELECT doc FROM messages WHERE rid = ? AND updated > ? AND hidden = 0 ORDER BY updated, id LIMIT ?`,
+	return s.messages(ctx, `SELECT doc FROM messages WHERE rid = ? AND updated > ? AND hidden = 0 ORDER BY updated, id LIMIT ?`,
 		roomID, millis(since), limit)
 }
 

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"ddpserver/internal/chat"
@@ -172,6 +173,31 @@ func many[T any](ctx context.Context, s *Store, text string, args ...any) ([]*T,
 		}
 		v, err := decoded[T](raw)
 		out = append(out, v)
+		return err
+	}, args...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// errEnough ends what queryAll reads, as if no row followed.
+var errEnough = errors.New("sqlite: the page is full")
+
+// messages is many for pages of messages: it ends at chat.StoredPageBytes.
+func (s *Store) messages(ctx context.Context, text string, args ...any) ([]*chat.Message, error) {
+	var out []*chat.Message
+	size := 0
+	err := s.queryAll(ctx, text, func(r *sql.Rows) error {
+		var raw []byte
+		if err := r.Scan(&raw); err != nil {
+			return err
+		}
+		if size += len(raw); size > chat.StoredPageBytes && len(out) > 0 {
+			return errEnough
+		}
+		m, err := decoded[chat.Message](raw)
+		out = append(out, m)
 		return err
 	}, args...)
 	if err != nil {

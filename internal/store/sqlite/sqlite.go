@@ -232,7 +232,9 @@ func (s *Store) queryAll(ctx context.Context, text string, scan func(*sql.Rows) 
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		if err := scan(rows); err != nil {
+		if err := scan(rows); err == errEnough {
+			return nil
+		} else if err != nil {
 			return failure(err)
 		}
 	}

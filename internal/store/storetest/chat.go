@@ -525,7 +525,7 @@ func testChatRaces(t *testing.T, s chatStore) {
 // equal compares what a store gave with what it was given.
 func equal(t testing.TB, got, want any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.AllowUnexported(chat.Attachment{}, chat.AttachmentField{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(chat.Message{}), cmp.AllowUnexported(chat.Attachment{}, chat.AttachmentField{})); diff != "" {
 		t.Errorf("not what was written (-want +got):\n%s", diff)
 	}
 }
