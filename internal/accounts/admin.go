@@ -158,7 +158,7 @@ func (s *Service) UpdateUser(ctx context.Context, p *rpc.Peer, by *user.User, id
 		s.emailChanged(ctx, p, before, after)
 	}
 	if change.Bcrypt != nil {
-		s.passwordChanged(ctx, p, after, "Your password was changed by an administrator and you were logged out everywhere."+s.kept(after))
+		s.passwordChanged(ctx, p, after, "Your password was changed by an administrator and you were logged out everywhere.", s.kept(after)...)
 	}
 	return after, nil
 }

@@ -135,7 +135,7 @@ func (s *Service) sendEnrolment(ctx context.Context, u *user.User, address strin
 	if _, err := s.change(ctx, u.ID, user.Change{Enroll: e}); err != nil {
 		return err
 	}
-	return s.link(ctx, TemplateEnroll, "enroll-account", address, u, token, EnrollLife)
+	return s.link(ctx, TemplateEnroll, "enroll-account", address, token, EnrollLife)
 }
 
 // Proven is an account before and after a link proved an address. Who logs it in

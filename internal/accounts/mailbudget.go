@@ -73,7 +73,7 @@ func (s *Service) sendVerification(ctx context.Context, u *user.User, address st
 	if err != nil || !made {
 		return err
 	}
-	if err = s.link(ctx, TemplateVerify, "verify-email", address, u, token, VerificationLife); err != nil {
+	if err = s.link(ctx, TemplateVerify, "verify-email", address, token, VerificationLife); err != nil {
 		// Nobody will ever hold that token, and its place is for one that somebody does.
 		stored := linkPrefix + HashToken(token)
 		err = errors.Join(err, s.editVerifications(ctx, u.ID, func(list []user.VerificationToken) ([]user.VerificationToken, bool) {
@@ -153,7 +153,7 @@ func (s *Service) sendReset(ctx context.Context, u *user.User, to string) error 
 	if err != nil || !made {
 		return err
 	}
-	err = s.link(ctx, TemplateReset, "reset-password", to, u, token, ResetLife)
+	err = s.link(ctx, TemplateReset, "reset-password", to, token, ResetLife)
 	if n := len(kept); err != nil && n > 0 { // nobody will ever hold that token
 		rest := kept[:n-1]
 		if _, undo := s.change(ctx, u.ID, user.Change{IfReset: &r.Token, Reset: &kept[n-1], Earlier: &rest}); undo != nil && !errors.Is(undo, dberr.Conflict) {

@@ -12,9 +12,12 @@ type Message struct {
 	To []string
 	// Template is one of TemplateVerify, TemplateReset, TemplateEnroll, TemplateNotice.
 	Template string
-	// Data fills the template: "name" and "url" for links; "subject", "name",
+	// Data fills the template: "url" for links; "subject", "name",
 	// "text", "when", "address" and "agent" for notices.
 	Data map[string]string
+	// Proved says that every address was proved by the owner of the account. To others
+	// goes nothing that people wrote: no names, no names of programs.
+	Proved bool
 	// Inside says that somebody who is logged in made it be sent, not a stranger.
 	Inside bool
 	// Expire is the time after which the mail is worthless.

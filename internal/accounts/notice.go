@@ -2,6 +2,8 @@ package accounts
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,47 +20,60 @@ const noticeTime = time.RFC1123
 
 // noticeTo are the addresses that hear of a change: the verified ones, or all
 // while none is.
-func noticeTo(u *user.User) []string {
-	if v := u.VerifiedEmails(); len(v) > 0 {
-		return v
+func noticeTo(u *user.User) []user.Email {
+	if to := provedOf(u); len(to) > 0 {
+		return to
 	}
-	var all []string
-	for _, e := range u.Emails {
-		all = append(all, e.Address)
-	}
-	return all
+	return slices.Clone(u.Emails)
+}
+
+// provedOf are the verified addresses.
+func provedOf(u *user.User) []user.Email {
+	return slices.DeleteFunc(slices.Clone(u.Emails), func(e user.Email) bool { return !e.Verified })
 }
 
 // notice tells the owner of a change, at the addresses the account has and had
 // (also). The change is made already, so a mail that cannot be stored is only
-// logged. No secret ever stands in a notice.
-func (s *Service) notice(ctx context.Context, p *rpc.Peer, u *user.User, also []string, subject, text string) {
-	var to []string
-	for _, a := range append(noticeTo(u), also...) {
-		if ValidEmail(a) && !containsFold(to, a) {
-			to = append(to, a)
-		}
-	}
-	if len(to) == 0 {
-		return
-	}
-	now := s.time()
-	data := map[string]string{"subject": subject, "name": greeting(u), "text": text, "when": now.Format(noticeTime)}
-	if p != nil {
-		data["address"], data["agent"] = p.Address, p.UserAgent
-	}
+// logged. No secret ever stands in a notice. text is the server's words; about are
+// sentences with words that people wrote, which go to proved addresses only.
+func (s *Service) notice(ctx context.Context, p *rpc.Peer, u *user.User, also []user.Email, subject, text string, about ...string) {
+	now, seen := s.time(), []string{}
 	// The caller may hang up now; the owner should hear of it all the same.
 	ctx = context.WithoutCancel(ctx)
-	if err := s.mailer.Send(ctx, Message{To: to, Template: TemplateNotice, Data: data, Expire: now.Add(noticeLife)}); err != nil {
-		s.log.Warn("notice_not_sent", zap.String("user_id", u.ID), zap.Error(err))
+	for _, proved := range []bool{true, false} {
+		var to []string
+		for _, e := range append(noticeTo(u), also...) {
+			if e.Verified == proved && ValidEmail(e.Address) && !containsFold(seen, e.Address) {
+				to, seen = append(to, e.Address), append(seen, e.Address)
+			}
+		}
+		if len(to) == 0 {
+			continue
+		}
+		m := Message{To: to, Template: TemplateNotice, Proved: proved, Expire: now.Add(noticeLife), Data: map[string]string{
+			"subject": subject, "text": text, "when": now.Format(noticeTime),
+		}}
+		if p != nil {
+			m.Data["address"] = p.Address
+		}
+		if proved {
+			m.Data["name"], m.Data["text"] = greeting(u), strings.Join(append([]string{text}, about...), "\n")
+			if p != nil {
+				m.Data["agent"] = p.UserAgent
+			}
+		}
+		if err := s.mailer.Send(ctx, m); err != nil {
+			s.log.Warn("notice_not_sent", zap.String("user_id", u.ID), zap.Error(err))
+		}
 	}
 }
 
-// link mails a link that carries a token.
-func (s *Service) link(ctx context.Context, template, page, to string, u *user.User, token string, life time.Duration) error {
+// link mails a link that carries a token. It holds nothing but the link: the address
+// may be anybody's.
+func (s *Service) link(ctx context.Context, template, page, to, token string, life time.Duration) error {
 	return s.mailer.Send(ctx, Message{
 		To: []string{to}, Template: template, Inside: isInside(ctx), Expire: s.time().Add(life),
-		Data: map[string]string{"name": greeting(u), "url": s.root + "/#/" + page + "/" + token},
+		Data: map[string]string{"url": s.root + "/#/" + page + "/" + token},
 	})
 }
 

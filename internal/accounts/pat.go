@@ -49,13 +49,15 @@ func (s *Service) GenerateToken(ctx context.Context, p *rpc.Peer, u *user.User, 
 	if err != nil {
 		return "", err
 	}
-	text := "A personal access token named “" + strings.TrimSpace(name) + "” was created."
+	text := "A personal access token was created."
 	if bypass {
 		text += "\nIt is not asked for a second factor."
 	}
-	s.notice(ctx, p, u, nil, "New personal access token", text)
+	s.notice(ctx, p, u, nil, "New personal access token", text, itsName(name))
 	return token, nil
 }
+
+func itsName(name string) string { return "It is named “" + strings.TrimSpace(name) + "”." }
 
 func (s *Service) generate(ctx context.Context, u *user.User, name string, bypass bool) (string, error) {
 	name, err := tokenName(name)
@@ -103,7 +105,7 @@ func (s *Service) RegenerateToken(ctx context.Context, p *rpc.Peer, u *user.User
 		return "", err
 	}
 	s.notice(ctx, p, u, nil, "Personal access token replaced",
-		"The personal access token named “"+strings.TrimSpace(name)+"” was replaced by a new one.")
+		"A personal access token was replaced by a new one.", itsName(name))
 	return token, nil
 }
 
@@ -136,7 +138,7 @@ func (s *Service) RemoveToken(ctx context.Context, p *rpc.Peer, u *user.User, na
 		return err
 	}
 	s.notice(ctx, p, u, nil, "Personal access token removed",
-		"The personal access token named “"+strings.TrimSpace(name)+"” was removed.")
+		"A personal access token was removed.", itsName(name))
 	return nil
 }
 

@@ -76,23 +76,23 @@ func (s *Service) SaveProfile(ctx context.Context, p *rpc.Peer, l rpc.Login, u *
 	}
 	if change.Bcrypt != nil {
 		s.record(p, "password_changed", u.ID, nil)
-		s.passwordChanged(ctx, p, after, "Your password was changed and your other sessions were closed."+s.kept(after))
+		s.passwordChanged(ctx, p, after, "Your password was changed and your other sessions were closed.", s.kept(after)...)
 	}
 	return after, nil
 }
 
 // kept names the personal access tokens that outlive a change of password: they
 // are kept on purpose, and the owner should know (spec security S055).
-func (s *Service) kept(u *user.User) string {
+func (s *Service) kept(u *user.User) []string {
 	list := s.Tokens(u)
 	if len(list) == 0 {
-		return ""
+		return nil
 	}
 	names := make([]string, len(list))
 	for i, t := range list {
 		names[i] = t.Name
 	}
-	return "\nThese personal access tokens still work: " + strings.Join(names, ", ") + "."
+	return []string{"These personal access tokens still work: " + strings.Join(names, ", ") + "."}
 }
 
 // profileChange checks the plain parts of a profile.
@@ -219,15 +219,15 @@ func (s *Service) ChangePassword(ctx context.Context, p *rpc.Peer, l rpc.Login, 
 	if err != nil {
 		return err
 	}
-	s.passwordChanged(ctx, p, after, "Your password was changed and your other sessions were closed."+s.kept(after))
+	s.passwordChanged(ctx, p, after, "Your password was changed and your other sessions were closed.", s.kept(after)...)
 	return nil
 }
 
 // passwordChanged ends what the old password's owner may have started and tells
 // the owner.
-func (s *Service) passwordChanged(ctx context.Context, p *rpc.Peer, u *user.User, text string) {
+func (s *Service) passwordChanged(ctx context.Context, p *rpc.Peer, u *user.User, text string, about ...string) {
 	s.forgetCodes(ctx, u.ID)
-	s.notice(ctx, p, u, nil, "Your password was changed", text)
+	s.notice(ctx, p, u, nil, "Your password was changed", text, about...)
 }
 
 // forgetCodes ends pending mail codes after a change that was committed.

@@ -68,6 +68,8 @@ func TestNewPassword(t *testing.T) { // S055
 	f := &forgetful{}
 	w.UseFactors(f)
 	ada := w.add("ada", "ada@x.com")
+	// Names go to proved addresses only.
+	ada = w.patch(ada.ID, user.Change{Emails: &[]user.Email{{Address: "ada@x.com", Verified: true}}})
 	mine, other := w.login(ada), w.login(ada)
 	if _, err := w.GenerateToken(t.Context(), w.peer, ada, "bot", false); err != nil {
 		t.Fatal(err)

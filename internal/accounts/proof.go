@@ -54,7 +54,7 @@ func (s *Service) VerifyEmail(ctx context.Context, p *rpc.Peer, l rpc.Login, tok
 func (s *Service) proved(ctx context.Context, p *rpc.Peer, got Proven) {
 	if got.Replaced {
 		s.record(p, "email_changed", got.After.ID, nil)
-		s.notice(ctx, p, got.After, got.Before.VerifiedEmails(), "Your e-mail address was changed",
+		s.notice(ctx, p, got.After, provedOf(got.Before), "Your e-mail address was changed",
 			"The new e-mail address of your account was confirmed and is in force now. If this was not you, ask your administrator for help.")
 	}
 	if got.Replaced || len(got.Before.VerifiedEmails()) == 0 {
@@ -172,11 +172,7 @@ func (s *Service) emailChanged(ctx context.Context, p *rpc.Peer, before, after *
 		return
 	}
 	s.record(p, "email_changed", after.ID, nil)
-	var old []string
-	for _, e := range before.Emails {
-		old = append(old, e.Address)
-	}
-	s.notice(ctx, p, after, old, "Your e-mail address was changed",
+	s.notice(ctx, p, after, before.Emails, "Your e-mail address was changed",
 		"The e-mail address of your account was changed. If this was not you, ask your administrator for help.")
 	s.verifyNew(inside(ctx), after)
 }

@@ -45,7 +45,8 @@ func TestRegister(t *testing.T) {
 		t.Error("the mail factor is switched on and waits for a verified address (decisions 3)")
 	}
 	mails := w.mailed()
-	if len(mails) != 1 || mails[0].Template != accounts.TemplateVerify || mails[0].To[0] != "Ada@x.com" || mails[0].Data["name"] != "Ada Lovelace" ||
+	if len(mails) != 1 || mails[0].Template != accounts.TemplateVerify || mails[0].To[0] != "Ada@x.com" || len(mails[0].Data) != 1 || // no name: the address may be anybody's
+
 		!strings.HasPrefix(mails[0].Data["url"], "http://localhost:3000/#/verify-email/") {
 		t.Errorf("%+v", mails)
 	}

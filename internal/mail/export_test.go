@@ -31,3 +31,6 @@ func (o *Outbox) SetMax(n int) { o.max = n }
 
 // Room is the number of places of a class.
 func (o *Outbox) Room(c Class) int { return o.room(c) }
+
+// ShortAgent is shortAgent.
+var ShortAgent = shortAgent

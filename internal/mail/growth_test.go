@@ -13,7 +13,9 @@ func decoders() []growthtest.Decoder {
 		{Name: "oneLine", Do: func(text string) { oneLine(text) }},
 		{Name: "lines", Do: func(text string) { lines(text) }},
 		{Name: "mask", Do: func(text string) { mask(text) }},
-		{Name: "render", Do: func(text string) { _, _, _, _ = render(Notice, text, map[string]string{"subject": text, "text": text}) }},
+		{Name: "render", Do: func(text string) {
+			_, _, _, _ = render(Notice, text, true, map[string]string{"subject": text, "text": text})
+		}},
 	}
 }
 

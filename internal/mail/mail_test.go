@@ -341,7 +341,7 @@ func TestTemplatesEscapeData(t *testing.T) {
 	evil := "<script>alert(1)</script>\r\nBcc: eve@x.org {{.code}} __code__ [code]"
 	for _, name := range mail.Names() {
 		data := map[string]string{"code": "111222", "minutes": "10", "name": evil, "url": "https://x.example/#/verify-email/abc", "subject": evil, "text": evil, "when": "now", "agent": evil, "address": "192.0.2.1"}
-		subject, text, html, err := mail.Render(name, evil, data)
+		subject, text, html, err := mail.Render(name, evil, true, data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,7 +352,7 @@ func TestTemplatesEscapeData(t *testing.T) {
 			t.Errorf("%s: data was expanded", name)
 		}
 	}
-	if _, _, _, err := mail.Render("none", "", nil); err == nil {
+	if _, _, _, err := mail.Render("none", "", true, nil); err == nil {
 		t.Error("unknown template accepted")
 	}
 }

@@ -26,6 +26,9 @@ type Message struct {
 	// Class is how much the mail matters; empty means that of its template, and
 	// for a link ClassStranger.
 	Class Class
+	// Proved says that the owner of the account has proved every one of the addresses.
+	// Only then the mail holds what people wrote: names, and the names of programs.
+	Proved bool
 	// Data fills the template; see the template files for their keys. Values are
 	// shown as they are: nothing in them is expanded or taken for mark-up.
 	Data map[string]string
@@ -78,7 +81,7 @@ func (o *Outbox) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return err
 	}
-	subject, text, html, err := render(m.Template, o.site(), m.Data)
+	subject, text, html, err := render(m.Template, o.site(), m.Proved, m.Data)
 	if err != nil {
 		return err
 	}

@@ -12,13 +12,14 @@ import (
 
 // Templates there are, with the keys of Message.Data each one reads.
 const (
-	// Code carries a second-factor code: "code" (six digits), "minutes".
+	// Code carries a second-factor code: "code" (six digits), "minutes", "what" (what it
+	// is asked for, as in "to log in"; empty when nobody said), "when", "address", "agent".
 	Code = "code"
-	// Verify carries the link that proves an address: "name", "url".
+	// Verify carries the link that proves an address: "url".
 	Verify = "verify"
-	// Reset carries a link for a new password: "name", "url".
+	// Reset carries a link for a new password: "url".
 	Reset = "reset"
-	// Enroll carries the first link of an account made by somebody else: "name", "url".
+	// Enroll carries the first link of an account made by somebody else: "url".
 	Enroll = "enroll"
 	// Notice tells of a change in the account: "subject", "name", "text" (what
 	// happened; line breaks separate paragraphs), "when", "address", "agent".
@@ -42,7 +43,9 @@ var subjects = map[string]string{
 	Notice: "",
 }
 
-func render(name, site string, data map[string]string) (subject, text, html string, err error) {
+// render makes the parts of a mail. What people wrote is left out unless the
+// recipients proved their addresses.
+func render(name, site string, proved bool, data map[string]string) (subject, text, html string, err error) {
 	subject, ok := subjects[name]
 	if !ok {
 		return "", "", "", fmt.Errorf("no mail template %q", name)
@@ -53,10 +56,7 @@ func render(name, site string, data map[string]string) (subject, text, html stri
 	case strings.Contains(subject, "%s"):
 		subject = fmt.Sprintf(subject, site)
 	}
-	values := make(map[string]string, len(data)+1)
-	for k, v := range data {
-		values[k] = v
-	}
+	values := clean(proved, data)
 	values["site"] = site
 	var t, h bytes.Buffer
 	if err := texts.ExecuteTemplate(&t, name+".txt", values); err != nil {

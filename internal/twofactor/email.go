@@ -188,10 +188,15 @@ func (s *Service) mailCode(ctx context.Context, r Request, g Guard, c MailCode, 
 
 // codeMail is the mail that carries a code.
 func (s *Service) codeMail(r Request, c MailCode, digits string) CodeMail {
-	return CodeMail{
+	what, _ := Sentence(c.Purpose)
+	m := CodeMail{
 		To: r.User.VerifiedEmails(), Language: r.User.Language, Name: r.User.Username,
-		Stranger: c.Stranger, Code: secret.String(digits), Expire: c.Expire,
+		Stranger: c.Stranger, What: what, At: c.CreatedAt, Code: secret.String(digits), Expire: c.Expire,
 	}
+	if r.Peer != nil {
+		m.Address, m.Agent = r.Peer.Address, r.Peer.UserAgent
+	}
+	return m
 }
 
 // mailRules are the account's budget of mails: that of strangers, or that of who

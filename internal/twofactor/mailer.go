@@ -25,6 +25,12 @@ type CodeMail struct {
 	Language string
 	// Name is what the owner is called: the user name, or empty.
 	Name string
+	// What is what the code is asked for, as in "to log in"; empty when nobody said.
+	What string
+	// At is when it was asked for; Address and Agent are where from and with which
+	// program, as the asker told. Either may be empty.
+	At             time.Time
+	Address, Agent string
 	// Stranger says that somebody who is not logged in as the owner asked for it.
 	Stranger bool
 	// Code is six digits; the mail shows them as "ddd-ddd".

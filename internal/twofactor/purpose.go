@@ -1,0 +1,55 @@
+package twofactor
+
+// sentences say what a call does, in the words of the mail with its code: "It is
+// asked for … ". Calls that ask for a factor without an administrator's list of
+// protected calls are all here; a test holds that.
+var sentences = map[string]string{
+	"login":                                "to log in",
+	"2fa:enable":                           "to set up an authenticator app",
+	"2fa:disable":                          "to remove the authenticator app",
+	"2fa:enable-email":                     "to switch codes by e-mail on",
+	"2fa:disable-email":                    "to switch codes by e-mail off",
+	"users.resetTOTP":                      "to remove an authenticator app",
+	"saveUserProfile":                      "to change the profile, the e-mail address or the password",
+	"changePassword":                       "to change the password",
+	"deleteUserOwnAccount":                 "to delete your account",
+	"personalAccessTokens:generateToken":   "to make a personal access token",
+	"personalAccessTokens:regenerateToken": "to replace a personal access token",
+	"personalAccessTokens:removeToken":     "to remove a personal access token",
+	"deleteUser":                           "to delete an account",
+	"setUserActiveStatus":                  "to switch an account on or off",
+	"users.create":                         "to make an account",
+	"users.update":                         "to change an account",
+	"users.logout":                         "to end the sessions of an account",
+	"saveSetting":                          "to change a setting of the server",
+	"saveSettings":                         "to change settings of the server",
+	"addRoomModerator":                     "to make somebody a moderator of a room",
+	"addRoomOwner":                         "to make somebody an owner of a room",
+	"removeRoomModerator":                  "to take a moderator's role in a room",
+	"removeRoomOwner":                      "to take an owner's role in a room",
+	"addUserToRoom":                        "to add somebody to a room",
+	"addUsersToRoom":                       "to add people to a room",
+	"removeUserFromRoom":                   "to remove somebody from a room",
+	"sendMessage":                          "to send a message",
+	"updateMessage":                        "to change a message",
+	"deleteMessage":                        "to delete a message",
+	"pinMessage":                           "to pin a message",
+	"unpinMessage":                         "to unpin a message",
+	"createChannel":                        "to make a channel",
+	"createPrivateGroup":                   "to make a private group",
+	"createDirectMessage":                  "to start a direct conversation",
+	"setUserStatus":                        "to set a status",
+	"setUsername":                          "to change the user name",
+	"removeOtherTokens":                    "to end your other sessions",
+	"logoutOtherClients":                   "to end your other sessions",
+}
+
+// Sentence says what a code of that purpose is asked for, as in "to log in"; empty
+// when nobody said. known is false for a call of which only the name is told.
+func Sentence(purpose string) (text string, known bool) {
+	text, known = sentences[purpose]
+	if !known && purpose != "" {
+		text = "to carry out the call “" + purpose + "”"
+	}
+	return text, known
+}
