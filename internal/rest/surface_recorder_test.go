@@ -41,7 +41,7 @@ func (r *recorder) take() []string {
 }
 
 // reads are the operations of a store that change nothing, and those that keep
-// the server's own books: attempts, codes, trust, mails, events, presence. No
+// the server's own books: attempts, codes, trust, mails, events, presence, its key. No
 // call is told from another by them.
 var reads = strings.Fields(`
 	UserByID UserByUsername UserByEmail UserByToken UserByResetToken UserByVerificationToken ListUsers CountAdmins Guard Settings
@@ -49,8 +49,8 @@ var reads = strings.Fields(`
 	SubscriptionsIn RoomIDsOf Members ListMembers MembersWithRole GoneSubscriptions MessageByID History CountHistory ChangedMessages GoneMessages
 	UsersNotOffline Ping Close
 	CountPendingTOTP DropPendingTOTP UseTOTPStep ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard
-	AddMailCode UseMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvent TouchLastMessage SavePresence TouchNode SweepPresence
-	SaveStatuses SweepTokens SweepGone RenameUser`)
+	AddMailCode UseMailCode UndoMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvent TouchLastMessage SavePresence TouchNode SweepPresence
+	SaveStatuses SweepTokens SweepGone RenameUser Tries CountTries EndTries AddSource KeyCheck SetKeyCheck SealedTexts Reseal`)
 
 func (r *recorder) CreateUser(ctx context.Context, u *user.User) error {
 	r.note("CreateUser")
