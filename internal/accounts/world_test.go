@@ -85,12 +85,7 @@ func (w *world) node(st accounts.Store) *accounts.Service {
 // enrol switches the account's authenticator app on.
 func (w *world) enrol(id string) {
 	w.t.Helper()
-	if err := w.store.SetPendingTOTP(w.t.Context(), id, "sealed", w.now()); err != nil {
-		w.t.Fatal(err)
-	}
-	if _, err := w.store.EnableTOTP(w.t.Context(), id, "sealed", user.TOTP{Secret: "sealed"}, "", w.now()); err != nil {
-		w.t.Fatal(err)
-	}
+	storetest.GiveTOTP(w.t, w.store, id, "sealed", w.now())
 }
 
 func (w *world) now() time.Time {

@@ -11,6 +11,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/user"
 )
 
@@ -115,12 +116,7 @@ func (w *world) withFactors(state string) {
 	w.t.Helper()
 	w.patchAda(factorStates[state])
 	if state == "app" || state == "both" {
-		if err := w.store.SetPendingTOTP(w.t.Context(), w.vars["ada"], factorSecret, time.Now()); err != nil {
-			w.t.Fatal(err)
-		}
-		if _, err := w.store.EnableTOTP(w.t.Context(), w.vars["ada"], factorSecret, user.TOTP{Secret: factorSecret}, "", time.Now()); err != nil {
-			w.t.Fatal(err)
-		}
+		storetest.GiveTOTP(w.t, w.store, w.vars["ada"], factorSecret, time.Now())
 	}
 }
 

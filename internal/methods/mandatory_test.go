@@ -29,14 +29,14 @@ func (w *world) storeSettings(values map[string]any) {
 // leaves its sessions.
 func (w *world) enableApp(id string) {
 	w.t.Helper()
-	if err := w.store.SetPendingTOTP(w.t.Context(), id, "sealed", time.Now()); err != nil {
-		w.t.Fatal(err)
-	}
 	u, err := w.store.UserByID(w.t.Context(), id)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	keep := u.Services.Resume.LoginTokens[0].HashedToken
+	if err := w.store.SetPendingTOTP(w.t.Context(), id, "sealed", keep, u.ProofState(keep), time.Now()); err != nil {
+		w.t.Fatal(err)
+	}
 	if _, err := w.store.EnableTOTP(w.t.Context(), id, "sealed", user.TOTP{Enabled: true, Secret: "sealed"}, keep, time.Now()); err != nil {
 		w.t.Fatal(err)
 	}

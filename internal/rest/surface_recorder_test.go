@@ -76,9 +76,9 @@ func (r *recorder) UpdateUser(ctx context.Context, id string, c user.Change) (*u
 	return r.Store.UpdateUser(ctx, id, c)
 }
 
-func (r *recorder) SetPendingTOTP(ctx context.Context, id, sealed string, at time.Time) error {
+func (r *recorder) SetPendingTOTP(ctx context.Context, id, sealed, token, state string, at time.Time) error {
 	r.note("SetPendingTOTP")
-	return r.Store.SetPendingTOTP(ctx, id, sealed, at)
+	return r.Store.SetPendingTOTP(ctx, id, sealed, token, state, at)
 }
 
 func (r *recorder) EnableTOTP(ctx context.Context, id, pending string, t user.TOTP, keep string, at time.Time) (*user.User, error) {

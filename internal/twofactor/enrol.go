@@ -37,10 +37,10 @@ func (s *Service) Enrol(ctx context.Context, r Request) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, err
 	}
-	err = s.store.SetPendingTOTP(ctx, u.ID, s.key.Seal(sealTOTP, u.ID, plain), s.now())
+	err = s.store.SetPendingTOTP(ctx, u.ID, s.key.Seal(sealTOTP, u.ID, plain), r.Token, u.ProofState(r.Token), s.now())
 	switch {
 	case errors.Is(err, dberr.Conflict):
-		return Enrolment{}, ErrAlreadyEnabled
+		return Enrolment{}, s.overtaken(ctx, r)
 	case err != nil:
 		return Enrolment{}, fmt.Errorf("keeping a pending secret: %w", err)
 	}
@@ -48,17 +48,32 @@ func (s *Service) Enrol(ctx context.Context, r Request) (Enrolment, error) {
 	return Enrolment{Secret: plain, URL: url}, nil
 }
 
+// overtaken says why a pending secret could not be kept: the authenticator was
+// switched on at this moment, or what was proved has changed since.
+func (s *Service) overtaken(ctx context.Context, r Request) error {
+	u, err := s.reload(ctx, r)
+	switch {
+	case err != nil:
+		return err
+	case u.TOTPEnabled():
+		return ErrAlreadyEnabled
+	}
+	return s.Check(ctx, Request{User: u, Token: r.Token, Peer: r.Peer, Policy: Fresh, Action: r.Action})
+}
+
 // Confirm switches the authenticator on with the first code of the pending
 // secret in r.Code, spends its time step, and returns the twelve backup codes,
-// which are shown only now. It asks no other factor: Enrol did. Every wrong
-// answer, and every answer over a budget, is ErrInvalidTOTP.
+// which are shown only now. It asks no other factor: Enrol did, and the pending
+// secret is good only for the login token that Enrol ran under, and as long as
+// password, factors and addresses are what they were. Every wrong answer, and
+// every answer over a budget or under another state, is ErrInvalidTOTP.
 func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 	u, err := s.named(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	t := u.Services.TOTP
-	if t == nil || t.Enabled || t.TempSecret == "" {
+	if t == nil || t.Enabled || t.TempSecret == "" || t.TempBound == "" || t.TempBound != u.ProofState(r.Token) {
 		return nil, s.refuse(r, TOTP, ErrInvalidTOTP)
 	}
 	id, _, err := s.count(ctx, r, TOTP, 0)

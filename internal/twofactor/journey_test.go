@@ -2,8 +2,10 @@ package twofactor_test
 
 import (
 	"testing"
+	"time"
 
 	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
 )
 
 // One account's life with its factors, in real time, on both stores: every write
@@ -67,6 +69,8 @@ func journey(t *testing.T, w *world) {
 	if g, err := w.store.Guard(ctx, a.id); err != nil || len(g.Recent)+len(g.InRow)+len(g.Codes) != 0 {
 		t.Fatalf("after the reset: %+v %v", g, err)
 	}
+	_, err = w.store.UpdateUser(ctx, a.id, user.Change{AddToken: &user.LoginToken{HashedToken: "alice-1", When: time.Now()}, At: time.Now()})
+	step("log in again", err)
 	_, err = w.svc.Enrol(ctx, a.ask(code(digest)))
 	step("enrol again", err)
 }

@@ -21,18 +21,20 @@ type Store interface {
 	// mail factor in one write.
 	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
 
-	// SetPendingTOTP stores a sealed secret that waits for its first code.
-	// Condition: the factor is off.
-	SetPendingTOTP(ctx context.Context, userID, sealed string, at time.Time) error
+	// SetPendingTOTP stores a sealed secret that waits for its first code, bound to
+	// a login token and to what was proved with it. Conditions: the factor is off,
+	// and state is still the account's ProofState of the token, and not empty.
+	SetPendingTOTP(ctx context.Context, userID, sealed, token, state string, at time.Time) error
 	// CountPendingTOTP counts one answer against that pending secret before it
 	// is compared. Condition: it is still pending, set after notBefore, and
 	// fewer than max answers were counted.
 	CountPendingTOTP(ctx context.Context, userID, sealed string, notBefore time.Time, max int) error
 	// DropPendingTOTP forgets that pending secret, if it is still there.
 	DropPendingTOTP(ctx context.Context, userID, sealed string) error
-	// EnableTOTP turns the pending secret into the factor. Condition: it is
-	// still pending and the factor is off. In the same write it ends every
-	// session but keep (a token hash, or empty), leaves personal access tokens
+	// EnableTOTP turns the pending secret into the factor. Conditions: it is still
+	// pending, the factor is off, and the state that the secret is bound to is still
+	// the account's ProofState of keep, the token in use. In the same write it ends
+	// every session but keep, leaves personal access tokens
 	// and clears remembered trust. It returns the new document.
 	EnableTOTP(ctx context.Context, userID, pending string, t user.TOTP, keep string, at time.Time) (*user.User, error)
 	// DisableTOTP removes the factor, and does with tokens what EnableTOTP does.

@@ -212,3 +212,43 @@ func TestA4CheckedIsNoStrongerThanItWas(t *testing.T) {
 		}
 	})
 }
+
+// A5: an enrolment that was begun under one proof is not finished under another:
+// after any change of password, factors, addresses or tokens, and by another
+// token, the right first code is refused and nothing is switched on. The store's
+// conformance suite goes through the changes; here is what the flows answer.
+func TestA5PendingEnrolmentDiesWithItsProof(t *testing.T) {
+	other, yes := "another hash", true
+	for name, c := range map[string]struct {
+		change user.Change
+		token  string
+		want   string
+	}{
+		"nothing":                    {user.Change{}, "alice-1", ""},
+		"another token":              {user.Change{}, "alice-2", "invalid-totp"},
+		"the password":               {user.Change{Bcrypt: &other}, "alice-1", "invalid-totp"},
+		"codes by mail":              {user.Change{Email2FA: &user.Email2FA{Enabled: yes}}, "alice-1", "invalid-totp"},
+		"the address":                {user.Change{Emails: &[]user.Email{{Address: "new@example.org", Verified: true}}}, "alice-1", "invalid-totp"},
+		"proof of address":           {user.Change{Emails: &[]user.Email{{Address: "alice@example.org"}}}, "alice-1", "invalid-totp"},
+		"the token's end":            {user.Change{RemoveSessions: true}, "alice-1", "invalid-totp"},
+		"an other token":             {user.Change{RemoveToken: "alice-2"}, "alice-1", ""},
+		"roles, which nobody proves": {user.Change{Roles: &[]string{"admin"}}, "alice-1", ""},
+	} {
+		bubble(t, func(t *testing.T, w *world) {
+			a := w.account("alice")
+			e, err := w.svc.Enrol(ctx, a.ask(code(digest)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.secret = e.Secret
+			c.change.At = time.Now()
+			if _, err := w.store.UpdateUser(ctx, a.id, c.change); err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.svc.Confirm(ctx, a.ask(token(c.token), code(a.now(0))))
+			if id(err) != c.want || a.user().TOTPEnabled() != (c.want == "") {
+				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
+		})
+	}
+}

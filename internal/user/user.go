@@ -168,6 +168,8 @@ type TOTP struct {
 	TempSecret string    `bson:"tempSecret,omitempty"`
 	TempAt     time.Time `bson:"tempAt,omitempty"`
 	TempTries  int       `bson:"tempTries,omitempty"`
+	// TempBound is the ProofState under which TempSecret was made.
+	TempBound string `bson:"tempBound,omitempty"`
 	// LastStep is the newest accepted time step; it only grows.
 	LastStep int64 `bson:"lastStep,omitempty"`
 	// HashedBackup holds backup codes, salted and keyed ("v1." prefix) or plain

@@ -25,6 +25,9 @@ type plan struct {
 	// and an insertion at once, a change of every element): they are replaced
 	// whole, on condition that they are still what was read.
 	rewrite []string
+	// pin lists fields that decide and stay: the plan is carried out on condition
+	// that they are still what was read.
+	pin []string
 }
 
 func (p *plan) cond(path string, v any) {
@@ -64,7 +67,8 @@ const lostRaces = 1000
 // run applies a plan. try is its meaning on a value (package rule, user.Change):
 // it decides between a condition that does not hold and a lost race.
 func (s *Store) run(ctx context.Context, id string, p plan, try func(*user.User) error) (*user.User, error) {
-	if len(p.rewrite) > 0 {
+	looks := len(p.rewrite)+len(p.pin) > 0
+	if looks {
 		unlock, err := s.locks.lock(ctx, id)
 		if err != nil {
 			return nil, err
@@ -73,7 +77,7 @@ func (s *Store) run(ctx context.Context, id string, p plan, try func(*user.User)
 	}
 	for range lostRaces {
 		step := p
-		if len(p.rewrite) > 0 {
+		if looks {
 			raw, err := findRaw(ctx, newest(s.users), bson.D{{Key: "_id", Value: id}})
 			if err != nil {
 				return nil, err
@@ -96,7 +100,7 @@ func (s *Store) run(ctx context.Context, id string, p plan, try func(*user.User)
 		} else if !errors.Is(err, dberr.NotFound) {
 			return nil, err
 		}
-		if len(p.rewrite) > 0 {
+		if looks {
 			continue // the next look decides
 		}
 		raw, err = findRaw(ctx, newest(s.users), bson.D{{Key: "_id", Value: id}})
@@ -114,7 +118,7 @@ func (s *Store) run(ctx context.Context, id string, p plan, try func(*user.User)
 	return nil, dberr.Conflict
 }
 
-// rewritten completes a plan that replaces whole arrays.
+// rewritten completes a plan that replaces whole arrays or pins fields.
 func (p *plan) rewritten(raw bson.Raw, try func(*user.User) error) (plan, error) {
 	before, err := document.DecodeUser(raw)
 	if err != nil {
@@ -135,13 +139,19 @@ func (p *plan) rewritten(raw bson.Raw, try func(*user.User) error) (plan, error)
 	step.when = append(bson.A{}, p.when...)
 	step.set = append(bson.D{}, p.set...)
 	step.unset = append(bson.D{}, p.unset...)
-	for _, path := range p.rewrite {
-		old, new := lookup(raw, path), lookup(next, path)
+	still := func(path string, old bson.RawValue) {
 		if old.IsZero() {
 			step.cond(path, bson.D{{Key: "$exists", Value: false}})
 		} else {
 			step.cond(path, old)
 		}
+	}
+	for _, path := range p.pin {
+		still(path, lookup(raw, path))
+	}
+	for _, path := range p.rewrite {
+		old, new := lookup(raw, path), lookup(next, path)
+		still(path, old)
 		switch {
 		case !new.IsZero():
 			step.put(path, new, false)

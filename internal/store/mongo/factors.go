@@ -19,10 +19,15 @@ const (
 	pathTempSecret = pathTOTP + ".tempSecret"
 	pathTempAt     = pathTOTP + ".tempAt"
 	pathTempTries  = pathTOTP + ".tempTries"
+	pathTempBound  = pathTOTP + ".tempBound"
 	pathLastStep   = pathTOTP + ".lastStep"
 	pathBackup     = pathTOTP + ".hashedBackup"
 	pathSalt       = pathTOTP + ".backupSalt"
 )
+
+// provedBy are the fields that user.ProofState is made of, beside the login tokens
+// and the authenticator.
+var provedBy = []string{"services.password.bcrypt", "services.email2fa", "emails"}
 
 // factor runs a plan on a user; try is the same operation of package rule.
 func (s *Store) factor(ctx context.Context, id string, p plan, try func(*user.User) error) error {
@@ -54,14 +59,16 @@ func waiting(sealed string) plan {
 }
 
 // SetPendingTOTP implements twofactor.Store.
-func (s *Store) SetPendingTOTP(ctx context.Context, userID, sealed string, at time.Time) error {
+func (s *Store) SetPendingTOTP(ctx context.Context, userID, sealed, token, state string, at time.Time) error {
 	var p plan
 	p.cond(pathEnabled, bson.D{{Key: "$ne", Value: true}})
 	p.put(pathEnabled, false, false)
 	p.put(pathTempSecret, sealed, sealed == "")
 	p.put(pathTempAt, at, at.IsZero())
 	p.put(pathTempTries, nil, true)
-	return s.factor(ctx, userID, p, func(u *user.User) error { return rule.SetPendingTOTP(u, sealed, at) })
+	p.put(pathTempBound, state, state == "")
+	p.pin = append([]string{pathTokens}, provedBy...)
+	return s.factor(ctx, userID, p, func(u *user.User) error { return rule.SetPendingTOTP(u, sealed, token, state, at) })
 }
 
 // CountPendingTOTP implements twofactor.Store.
@@ -80,7 +87,7 @@ func (s *Store) CountPendingTOTP(ctx context.Context, userID, sealed string, not
 func (s *Store) DropPendingTOTP(ctx context.Context, userID, sealed string) error {
 	var p plan
 	p.cond(pathTempSecret, sealed)
-	for _, path := range []string{pathTempSecret, pathTempAt, pathTempTries} {
+	for _, path := range []string{pathTempSecret, pathTempAt, pathTempTries, pathTempBound} {
 		p.put(path, nil, true)
 	}
 	gone := errors.New("it is not there")
@@ -102,7 +109,7 @@ func (s *Store) EnableTOTP(ctx context.Context, userID, pending string, t user.T
 	t.Enabled = true
 	p.put(pathTOTP, t, false)
 	p.put("_updatedAt", at, at.IsZero())
-	p.rewrite = []string{pathTokens}
+	p.rewrite, p.pin = []string{pathTokens}, provedBy
 	return s.changed(ctx, userID, p, func(u *user.User) error { return rule.EnableTOTP(u, pending, t, keep, at) })
 }
 

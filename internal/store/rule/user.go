@@ -32,16 +32,17 @@ func pending(u *user.User, sealed string) *user.TOTP {
 	return nil
 }
 
-// SetPendingTOTP stores a secret that waits for its first code; the factor must be off.
-func SetPendingTOTP(u *user.User, sealed string, at time.Time) error {
-	if u.TOTPEnabled() {
+// SetPendingTOTP stores a secret that waits for its first code and binds it to
+// what was proved; the factor must be off, and nothing have changed since.
+func SetPendingTOTP(u *user.User, sealed, token, state string, at time.Time) error {
+	if u.TOTPEnabled() || state == "" || u.ProofState(token) != state {
 		return dberr.Conflict
 	}
 	if u.Services.TOTP == nil {
 		u.Services.TOTP = &user.TOTP{}
 	}
 	t := u.Services.TOTP
-	t.TempSecret, t.TempAt, t.TempTries = sealed, at, 0
+	t.TempSecret, t.TempAt, t.TempTries, t.TempBound = sealed, at, 0, state
 	return nil
 }
 
@@ -59,14 +60,16 @@ func CountPendingTOTP(u *user.User, sealed string, notBefore time.Time, max int)
 // factor that is in force, if any, stays.
 func DropPendingTOTP(u *user.User, sealed string) {
 	if t := u.Services.TOTP; t != nil && sealed != "" && t.TempSecret == sealed {
-		t.TempSecret, t.TempAt, t.TempTries = "", time.Time{}, 0
+		t.TempSecret, t.TempAt, t.TempTries, t.TempBound = "", time.Time{}, 0, ""
 	}
 }
 
 // EnableTOTP makes t the factor in force in place of the pending secret, ends
-// every session but keep and forgets trust.
+// every session but keep, under which alone the pending secret is good, and
+// forgets trust.
 func EnableTOTP(u *user.User, sealed string, t user.TOTP, keep string, at time.Time) error {
-	if pending(u, sealed) == nil {
+	waits := pending(u, sealed)
+	if waits == nil || waits.TempBound == "" || waits.TempBound != u.ProofState(keep) {
 		return dberr.Conflict
 	}
 	t.Enabled = true

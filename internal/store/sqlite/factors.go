@@ -25,8 +25,8 @@ func (s *Store) changedUser(ctx context.Context, id string, do func(*user.User) 
 }
 
 // SetPendingTOTP implements twofactor.Store.
-func (s *Store) SetPendingTOTP(ctx context.Context, userID, sealed string, at time.Time) error {
-	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.SetPendingTOTP(u, sealed, at) })
+func (s *Store) SetPendingTOTP(ctx context.Context, userID, sealed, token, state string, at time.Time) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.SetPendingTOTP(u, sealed, token, state, at) })
 }
 
 // CountPendingTOTP implements twofactor.Store.

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +38,93 @@ func hashes(u *user.User) (out []string) {
 	return out
 }
 
+// pend stores a pending secret under the account's present state.
+func pend(t *testing.T, s Core, id, sealed, token string) error {
+	t.Helper()
+	return s.SetPendingTOTP(t.Context(), id, sealed, token, get(t, s, id).ProofState(token), epoch)
+}
+
+// GiveTOTP switches an authenticator on beside all checks, for tests of what
+// comes after, and ends the account's sessions as every change of factors does.
+func GiveTOTP(t testing.TB, s Core, id, secret string, at time.Time) {
+	t.Helper()
+	const token = "of the enrolment"
+	_, err := s.UpdateUser(t.Context(), id, user.Change{AddToken: &user.LoginToken{HashedToken: token, When: at}, At: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := s.UserByID(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetPendingTOTP(t.Context(), id, secret, token, u.ProofState(token), at); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.EnableTOTP(t.Context(), id, secret, user.TOTP{Secret: secret}, token, at); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.UpdateUser(t.Context(), id, user.Change{RemoveToken: token, At: at}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testPendingIsBound: a pending secret is good for the token that began it and
+// under the state that was proved, and for nothing else; the store decides it
+// with the change (A5).
+func testPendingIsBound(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	next := user.TOTP{Enabled: true, Secret: "v1.final"}
+	email := func(a string, verified bool) *[]user.Email { return &[]user.Email{{Address: a, Verified: verified}} }
+	for name, c := range map[string]struct {
+		change user.Change
+		keep   string
+		voids  bool
+	}{
+		"nothing": {user.Change{}, "h2", false}, "a name": {user.Change{Name: ptr("x")}, "h2", false}, "another token made": {user.Change{AddToken: ptr(session("h9"))}, "h2", false},
+		"another token ended": {user.Change{RemoveToken: "h1"}, "h2", false}, "trust": {user.Change{ClearTrust: true}, "h2", false},
+		"another token finishes": {user.Change{}, "h1", true}, "no token finishes": {user.Change{}, "", true}, "an unknown token finishes": {user.Change{}, "h7", true},
+		"password": {user.Change{Bcrypt: ptr("new")}, "h2", true}, "no password": {user.Change{Bcrypt: ptr("")}, "h2", true},
+		"mail factor on": {user.Change{Email2FA: &user.Email2FA{Enabled: true, ChangedAt: epoch}}, "h2", true}, "mail factor off and on": {user.Change{Email2FA: &user.Email2FA{ChangedAt: epoch}}, "h2", true},
+		"address": {user.Change{Emails: email("new-NAME@example.org", true)}, "h2", true}, "address unproved": {user.Change{Emails: email("NAME@example.org", false)}, "h2", true},
+		"addresses gone": {user.Change{Emails: &[]user.Email{}}, "h2", true}, "its token ended": {user.Change{RemoveToken: "h2"}, "h2", true},
+		"all tokens ended": {user.Change{RemoveTokens: true}, "h2", true}, "authenticator reset": {user.Change{ClearTOTP: true}, "h2", true},
+	} {
+		id := strings.ReplaceAll(name, " ", "-")
+		create(t, s, id, withTokens(session("h1-"+id), session("h2-"+id)), func(u *user.User) { u.Services.Password = &user.Password{Bcrypt: "old"} })
+		own := func(hash string) string {
+			if hash == "" {
+				return ""
+			}
+			return hash + "-" + id
+		}
+		ok(t, pend(t, s, id, "v1.a", own("h2")))
+		change := c.change
+		change.At, change.RemoveToken = epoch, own(change.RemoveToken)
+		if change.AddToken != nil {
+			change.AddToken.HashedToken = own("h9")
+		}
+		if change.Emails != nil {
+			for i := range *change.Emails {
+				(*change.Emails)[i].Address = strings.ReplaceAll((*change.Emails)[i].Address, "NAME", id)
+			}
+		}
+		must[*user.User](t)(s.UpdateUser(ctx, id, change))
+		before := get(t, s, id)
+		_, err := s.EnableTOTP(ctx, id, "v1.a", next, own(c.keep), epoch)
+		if !c.voids {
+			ok(t, err)
+			continue
+		}
+		if !errors.Is(err, dberr.Conflict) {
+			t.Errorf("%s: %v, want a conflict", name, err)
+		}
+		same(t, name, get(t, s, id), before)
+		// And a proof of before does not store a new one.
+		stale := user.User{ID: id, Services: user.Services{Password: &user.Password{Bcrypt: "other"}, Resume: before.Services.Resume}}
+		fails(t, s.SetPendingTOTP(ctx, id, "v1.b", own("h1"), stale.ProofState(own("h1")), epoch), dberr.Conflict)
+	}
+}
+
 func testTOTP(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	create(t, s, "ann", withTokens(trusted("h1"), trusted("h2"), pat("p", "p1"), trusted("h3")))
@@ -45,7 +134,7 @@ func testTOTP(t *testing.T, db Database) {
 	fails(t, s.CountPendingTOTP(ctx, "ann", "v1.a", epoch.Add(-time.Hour), 5), dberr.Conflict)
 	fails(t, fault(s.EnableTOTP(ctx, "ann", "v1.a", next, "", epoch)), dberr.Conflict)
 	ok(t, s.DropPendingTOTP(ctx, "ann", "v1.a"))
-	ok(t, s.SetPendingTOTP(ctx, "ann", "v1.a", epoch))
+	ok(t, pend(t, s, "ann", "v1.a", "h2"))
 	if p := totp(); p.Enabled || p.TempSecret != "v1.a" || !p.TempAt.Equal(epoch.Truncate(time.Millisecond)) {
 		t.Fatalf("pending factor is %+v", p)
 	}
@@ -59,7 +148,7 @@ func testTOTP(t *testing.T, db Database) {
 	fails(t, s.CountPendingTOTP(ctx, "ann", "v1.a", epoch, 5), dberr.Conflict)
 	fails(t, s.CountPendingTOTP(ctx, "ann", "v1.b", epoch.Add(-time.Hour), 5), dberr.Conflict)
 	fails(t, s.CountPendingTOTP(ctx, "ann", "", epoch.Add(-time.Hour), 5), dberr.Conflict)
-	ok(t, s.SetPendingTOTP(ctx, "ann", "v1.b", epoch))
+	ok(t, pend(t, s, "ann", "v1.b", "h2"))
 	if p := totp(); p.TempTries != 0 {
 		t.Error("a new pending secret has tries already")
 	}
@@ -72,7 +161,7 @@ func testTOTP(t *testing.T, db Database) {
 	fails(t, fault(s.EnableTOTP(ctx, "ann", "v1.b", next, "", epoch)), dberr.Conflict)
 	fails(t, s.UseTOTPStep(ctx, "ann", "", 11), dberr.Conflict)
 
-	ok(t, s.SetPendingTOTP(ctx, "ann", "v1.c", epoch))
+	ok(t, pend(t, s, "ann", "v1.c", "h2"))
 	u := must[*user.User](t)(s.EnableTOTP(ctx, "ann", "v1.c", next, "h2", epoch.Add(time.Minute)))
 	same(t, "returned", u, get(t, s, "ann"))
 	same(t, "factor", u.Services.TOTP, &next)
@@ -82,7 +171,7 @@ func testTOTP(t *testing.T, db Database) {
 	if !u.UpdatedAt.Equal(epoch.Add(time.Minute).Truncate(time.Millisecond)) {
 		t.Error("updatedAt is", u.UpdatedAt)
 	}
-	fails(t, s.SetPendingTOTP(ctx, "ann", "v1.d", epoch), dberr.Conflict)
+	fails(t, pend(t, s, "ann", "v1.d", "h2"), dberr.Conflict)
 	fails(t, fault(s.EnableTOTP(ctx, "ann", "v1.c", next, "h1", epoch)), dberr.Conflict)
 
 	for _, step := range []int64{10, 9, 0, -1} {
@@ -106,15 +195,13 @@ func testTOTP(t *testing.T, db Database) {
 	}
 	fails(t, fault(s.DisableTOTP(ctx, "ann", "v2.final", "", epoch)), dberr.Conflict)
 
-	// An account without a single token, and one without anything.
+	// An account without a single token has proved nothing, and one without anything.
 	create(t, s, "bare")
-	ok(t, s.SetPendingTOTP(ctx, "bare", "v1.a", epoch))
-	must[*user.User](t)(s.EnableTOTP(ctx, "bare", "v1.a", next, "", epoch))
-	if !get(t, s, "bare").TOTPEnabled() {
-		t.Error("not enabled without tokens")
-	}
+	fails(t, pend(t, s, "bare", "v1.a", ""), dberr.Conflict)
+	fails(t, pend(t, s, "bare", "v1.a", "h2"), dberr.Conflict)
+	fails(t, fault(s.EnableTOTP(ctx, "bare", "v1.a", next, "", epoch)), dberr.Conflict)
 	for what, err := range map[string]error{
-		"SetPendingTOTP": s.SetPendingTOTP(ctx, "nobody", "a", epoch), "CountPendingTOTP": s.CountPendingTOTP(ctx, "nobody", "a", epoch, 5),
+		"SetPendingTOTP": s.SetPendingTOTP(ctx, "nobody", "a", "h", "state", epoch), "CountPendingTOTP": s.CountPendingTOTP(ctx, "nobody", "a", epoch, 5),
 		"DropPendingTOTP": s.DropPendingTOTP(ctx, "nobody", "a"), "EnableTOTP": fault(s.EnableTOTP(ctx, "nobody", "a", next, "", epoch)),
 		"DisableTOTP": fault(s.DisableTOTP(ctx, "nobody", "a", "", epoch)), "UseTOTPStep": s.UseTOTPStep(ctx, "nobody", "a", 1),
 		"ResealTOTP": s.ResealTOTP(ctx, "nobody", "a", "b"), "UseBackupCode": s.UseBackupCode(ctx, "nobody", "a"),

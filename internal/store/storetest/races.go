@@ -96,7 +96,7 @@ func testRacesOnUsers(t *testing.T, db Database) {
 func testRacesOnFactors(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	create(t, s, "ann", withTokens(session("h")))
-	ok(t, s.SetPendingTOTP(ctx, "ann", "pending", epoch))
+	ok(t, pend(t, s, "ann", "pending", "h"))
 	if won := race(t, func(int) error { return s.CountPendingTOTP(ctx, "ann", "pending", epoch.Add(-time.Hour), 5) }, dberr.Conflict); won != 5 {
 		t.Errorf("%d answers counted, want 5", won)
 	}

@@ -56,7 +56,7 @@ type part struct {
 var parts = []part{
 	{"Users", testUsers}, {"Duplicates", testDuplicates}, {"Lists", testLists}, {"Tokens", testTokens}, {"Sweep", testSweep},
 	{"UnknownFields", testUnknownFields}, {"Conditions", testConditions}, {"RandomChanges", testRandomChanges},
-	{"TOTP", testTOTP}, {"BackupCodes", testBackupCodes}, {"Email2FA", testEmail2FA}, {"Trust", testTrust},
+	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Email2FA", testEmail2FA}, {"Trust", testTrust},
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets}, {"Tries", testTries}, {"Sources", testSources},
 	{"Settings", testSettings}, {"Outbox", testOutbox}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
 	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnGuards", testRacesOnGuards},
