@@ -44,6 +44,10 @@ type Options struct {
 	Logger *zap.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Stagger is how long after the answer work begins that nobody waits for and
+	// whose cost would tell something: at least a fifth of it, at most all. Zero
+	// begins at once, which tests want.
+	Stagger time.Duration
 	// BcryptCost is the cost of new password hashes; zero means 10. Tests lower it.
 	BcryptCost int
 }
@@ -59,6 +63,7 @@ type Service struct {
 	// follower may be nil.
 	follower Follower
 	root     string
+	stagger  time.Duration
 	log      *zap.Logger
 	now      func() time.Time
 
@@ -105,7 +110,7 @@ func New(o Options) (*Service, error) {
 		return nil, fmt.Errorf("accounts: %w", err)
 	}
 	return &Service{
-		store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
+		stagger: o.Stagger, store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
 		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
 		key: o.Key, hasher: h, open: open{ids: make(map[string]bool)}, noted: notes{last: newLRU[time.Time](maxTracked)},
 		mails: ratelimit.New(ratelimit.Options{Now: o.Now}), jobs: make(chan struct{}, backgroundJobs),
@@ -159,17 +164,26 @@ func (s *Service) User(ctx context.Context, id string) (*user.User, error) {
 	return s.store.UserByID(ctx, id)
 }
 
-// Find reads an account by address when the text holds an "@", else by user
-// name; dberr.NotFound when there is none.
-func (s *Service) Find(ctx context.Context, emailOrUsername string) (*user.User, error) {
-	key := lookupKey(emailOrUsername)
+// Named reads an account by its user name, never by an address: who names
+// somebody must not learn whose address he typed, in whatever spelling.
+// dberr.NotFound when there is none.
+func (s *Service) Named(ctx context.Context, username string) (*user.User, error) {
+	key := lookupKey(username)
 	if key == "" {
 		return nil, dberr.NotFound
 	}
-	if strings.Contains(key, "@") {
+	return s.store.UserByUsername(ctx, key)
+}
+
+// Find is Named, and finds accounts by address too: for callers who may see
+// other people's addresses. dberr.NotFound when there is none.
+func (s *Service) Find(ctx context.Context, emailOrUsername string) (*user.User, error) {
+	u, err := s.Named(ctx, emailOrUsername)
+	key := lookupKey(emailOrUsername)
+	if errors.Is(err, dberr.NotFound) && strings.Contains(key, "@") {
 		return s.store.UserByEmail(ctx, key)
 	}
-	return s.store.UserByUsername(ctx, key)
+	return u, err
 }
 
 // List pages through accounts by user name; count is at most 100.
@@ -233,8 +247,10 @@ func (s *Service) background(ctx context.Context, job func(context.Context) erro
 		return ratelimit.TooMany(time.Second)
 	}
 	ctx = context.WithoutCancel(ctx)
+	begin := random.Moment(s.stagger)
 	s.running.Go(func() {
 		defer func() { <-s.jobs }()
+		<-begin
 		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 		defer cancel()
 		if err := job(ctx); err != nil {

@@ -44,6 +44,11 @@ type attempt struct {
 	id   string
 	list []Budget
 	who  claimant
+	// typed is the key of the budget of what a stranger typed, "" for others.
+	typed string
+	// masked tells that only the account's own budget is used up: the password is
+	// refused in the words of a wrong one, after the same work.
+	masked bool
 	// password is the budget of the account, whatever is blocked.
 	password Budget
 }
@@ -51,8 +56,12 @@ type attempt struct {
 // begin finds out in which budgets the password of a caller must fit, and
 // refuses when one is full already, before the caller takes a place in the
 // queue. account is the user id, or what was typed when nobody has it; both are
-// treated alike.
-func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account string, session bool) (*attempt, error) {
+// treated alike. typed is what a caller who is not logged in typed, else "".
+//
+// What a stranger is told depends on what he typed: each name and each address of
+// an account has a budget of its own beside the account's. Otherwise guesses at a
+// name would block the address of the same account, and tell whose it is (A18).
+func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account, typed string) (*attempt, error) {
 	network := ratelimit.AddressKey(p.Address)
 	a := &attempt{id: random.ID(), who: claimant{address: network, account: account}}
 	b := Budget{
@@ -72,7 +81,7 @@ func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account 
 	switch {
 	case network != "" && seen.Knows(digest, s.time().Add(-knownFor)):
 		b.Source, a.who.known = digest, true
-	case session:
+	case typed == "":
 		b.Source, a.who.known = Sessions, true
 	}
 	a.password = b
@@ -86,6 +95,11 @@ func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account 
 		})
 	}
 	if s.set.Bool(settings.BlockLoginsByUser) {
+		if !a.who.known && s.set.Bool(settings.AmbiguousErrors) {
+			t := b
+			t.Key, t.Keep = "typed/"+s.key.Digest("login typed", typed), keepUnknown
+			a.typed, a.list = t.Key, append(a.list, t)
+		}
 		a.list = append(a.list, b)
 	}
 	return a, s.blocked(ctx, a, true)
@@ -98,6 +112,9 @@ const epochLength = 16
 // settled, passwords that this node is comparing are left out: they may be right,
 // and the caller has still to wait for them.
 func (s *Service) blocked(ctx context.Context, a *attempt, settled bool) error {
+	if settled {
+		defer s.open.reading()()
+	}
 	for _, b := range a.list {
 		t, err := s.store.Tries(ctx, b.Key)
 		if settled {
@@ -107,13 +124,18 @@ func (s *Service) blocked(ctx context.Context, a *attempt, settled bool) error {
 		case err != nil:
 			return fmt.Errorf("reading the counters of passwords: %w", err)
 		case !t.Full(b, s.time()):
-		case b.Key != a.password.Key:
+		case b.Key == a.password.Key && a.typed != "":
+			a.masked = true
+		case b.Key != a.password.Key && b.Key != a.typed:
 			return ErrBlockedAddress
 		case t.Stopped(b):
 			return ErrStoppedUser
 		default:
 			return ErrBlockedUser
 		}
+	}
+	if a.masked {
+		a.list = slices.DeleteFunc(a.list, func(b Budget) bool { return b.Key == a.password.Key })
 	}
 	return nil
 }
@@ -131,8 +153,12 @@ func (s *Service) count(ctx context.Context, a *attempt) error {
 		}
 		return err
 	}
+	budgets := len(a.list)
 	if err := s.blocked(ctx, a, false); err != nil {
 		return err
+	}
+	if len(a.list) < budgets { // it is masked from here on
+		return s.count(ctx, a)
 	}
 	return ErrBlockedUser // taken back meanwhile: refused all the same
 }
@@ -206,6 +232,34 @@ func (s *Service) minutes(id string) time.Duration {
 type open struct {
 	mu  sync.Mutex
 	ids map[string]bool
+	// readers are those that look at the store just now; ended are the passwords
+	// that ended beside them, which their look may still show.
+	readers int
+	ended   []string
+}
+
+// maxEnded bounds what is kept for readers that never stop.
+const maxEnded = 1000
+
+// reading keeps what ends meanwhile in the list until the result is called.
+func (o *open) reading() (done func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.readers++
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.readers--; o.readers == 0 {
+			o.forget()
+		}
+	}
+}
+
+func (o *open) forget() {
+	for _, id := range o.ended {
+		delete(o.ids, id)
+	}
+	o.ended = nil
 }
 
 func (o *open) add(id string) {
@@ -217,7 +271,9 @@ func (o *open) add(id string) {
 func (o *open) drop(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.ids, id)
+	if o.ended = append(o.ended, id); o.readers == 0 || len(o.ended) > maxEnded {
+		o.forget()
+	}
 }
 
 // leaveOut takes the counts of these passwords out of a copy.

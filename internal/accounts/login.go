@@ -69,7 +69,7 @@ func (s *Service) Authenticate(ctx context.Context, p *rpc.Peer, sel Selector, p
 	} else {
 		u = nil
 	}
-	checked, err := s.authenticate(ctx, p, u, account, pw)
+	checked, err := s.authenticate(ctx, p, u, account, sel.typed(), pw)
 	if err != nil {
 		id := ""
 		if u != nil {
@@ -81,8 +81,8 @@ func (s *Service) Authenticate(ctx context.Context, p *rpc.Peer, sel Selector, p
 	return checked, nil
 }
 
-func (s *Service) authenticate(ctx context.Context, p *rpc.Peer, u *user.User, account string, pw Password) (*user.User, error) {
-	who, err := s.compare(ctx, p, u, account, false, pw)
+func (s *Service) authenticate(ctx context.Context, p *rpc.Peer, u *user.User, account, typed string, pw Password) (*user.User, error) {
+	who, err := s.compare(ctx, p, u, account, typed, pw)
 	if err != nil {
 		return nil, err
 	}
@@ -103,16 +103,16 @@ func (s *Service) mustVerify(u *user.User) bool {
 // ones count as those of a login do, in a budget of the account's sessions unless
 // the address is known, and are refused alike.
 func (s *Service) ProvePassword(ctx context.Context, p *rpc.Peer, u *user.User, pw Password) error {
-	_, err := s.compare(ctx, p, u, u.ID, true, pw)
+	_, err := s.compare(ctx, p, u, u.ID, "", pw)
 	return err
 }
 
 // compare is the only place that compares passwords of logins. u is nil for an
-// unknown account; session says that the caller is logged in. The password is
+// unknown account; typed is "" for a caller who is logged in. The password is
 // counted first, once it is the caller's turn, and its count is taken back when
 // it was right or nothing was compared.
-func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, account string, session bool, pw Password) (claimant, error) {
-	a, err := s.begin(ctx, p, u, account, session)
+func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, account, typed string, pw Password) (claimant, error) {
+	a, err := s.begin(ctx, p, u, account, typed)
 	if err != nil {
 		return claimant{}, err
 	}
@@ -126,7 +126,7 @@ func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, accoun
 		return a.who, err
 	}
 	stored := ""
-	if u != nil {
+	if u != nil && !a.masked {
 		stored = u.Bcrypt()
 	}
 	ok, err := s.hasher.check(ctx, stored, pw)

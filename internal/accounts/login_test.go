@@ -3,6 +3,8 @@ package accounts_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -412,5 +414,55 @@ func TestS080WrongLoginsTakeTheSameTime(t *testing.T) {
 		if got := w.HashWork() - before; got != 1<<6 {
 			t.Errorf("%s costs %d rounds, a wrong password %d", name, got, 1<<6)
 		}
+	}
+}
+
+// A18: the answers to any series of wrong passwords for the names and addresses of
+// one account are those for as many that nobody has: a block of the one does not
+// show at the other.
+func TestA18BlocksDoNotTellWhoseAddressItIs(t *testing.T) {
+	for seed := range uint64(5) {
+		rng := rand.New(rand.NewPCG(seed, 18))
+		type step struct {
+			form, from int
+			wait       time.Duration
+		}
+		var steps []step
+		for range 80 {
+			steps = append(steps, step{rng.IntN(5), rng.IntN(3), []time.Duration{0, 0, 0, time.Minute}[rng.IntN(4)]})
+		}
+		run := func(forms []string) (out []string) {
+			w := newWorld(t)
+			w.add("ada", "ada@x.com")
+			for _, s := range steps {
+				sel := accounts.Selector{Username: forms[s.form]}
+				if strings.Contains(forms[s.form], "@") && s.from == 0 {
+					sel = accounts.Selector{Email: forms[s.form]}
+				}
+				work := w.HashWork()
+				_, err := w.Authenticate(t.Context(), w.from(fmt.Sprintf("198.51.100.%d", s.from)), sel, plain(t, "wrong!"))
+				out = append(out, fmt.Sprint(err, " ", w.HashWork()-work))
+				w.wait(s.wait)
+			}
+			return out
+		}
+		known := run([]string{"ada", "ADA", "ada@x.com", "Ada@X.com", "ada＠x.com"})
+		unknown := run([]string{"eve", "EVE", "eve@x.com", "Eve@X.com", "eve＠x.com"})
+		if !slices.Equal(known, unknown) {
+			t.Fatalf("seed %d:\n%q\n%q", seed, known, unknown)
+		}
+		if !slices.Contains(known, fmt.Sprint(accounts.ErrBlockedUser, " 0")) {
+			t.Fatalf("seed %d: nothing was blocked: %q", seed, known)
+		}
+	}
+	// The right password opens nothing while the account is blocked under another name.
+	w := newWorld(t)
+	w.with(settings.BlockLoginsByAddress, false)
+	w.add("ada", "ada@x.com")
+	for range 10 {
+		_ = w.try("ada", "wrong!")
+	}
+	if err := w.try("ada@x.com", "secret"); !errors.Is(err, accounts.ErrCredentials) {
+		t.Errorf("the account's budget: %v", err)
 	}
 }

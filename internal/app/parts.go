@@ -140,13 +140,16 @@ func (a *App) newOutbox() (*mail.Outbox, error) {
 	})
 }
 
+// stagger parts the answers to strangers from the work that they cause.
+const stagger = 100 * time.Millisecond
+
 // buildAccounts makes the services with the rules about people and rooms, and
 // reads the settings, which some of them listen to.
 func (a *App) buildAccounts(ctx context.Context) (err error) {
 	m := &mailer{outbox: a.mail}
 	a.accounts, err = accounts.New(accounts.Options{
 		Store: a.store, Settings: a.settings, Mailer: m, Feed: a.hub, Audit: a.audit, Key: a.key,
-		RootURL: a.cfg.RootURL, Logger: a.log,
+		RootURL: a.cfg.RootURL, Logger: a.log, Stagger: stagger,
 	})
 	if err != nil {
 		return err
@@ -158,7 +161,7 @@ func (a *App) buildAccounts(ctx context.Context) (err error) {
 	}
 	a.twofactor, err = twofactor.New(twofactor.Options{
 		Store: a.store, Settings: a.settings, Key: a.key, Mailer: m, Passwords: a.accounts, Sources: a.accounts, MailLimit: a.limiter,
-		Feed: a.hub, Audit: a.audit, Node: a.hub.Node(),
+		Feed: a.hub, Audit: a.audit, Node: a.hub.Node(), Stagger: stagger,
 	})
 	if err != nil {
 		return err

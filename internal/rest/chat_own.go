@@ -42,9 +42,6 @@ func (g *chatOwn) presence(ctx context.Context, r *Request) (any, error) {
 
 // account is whom a query names; the caller when it names nobody.
 func (g *chatOwn) account(ctx context.Context, r *Request) (*user.User, error) {
-	if name := r.Query.Get("username") + r.Query.Get("user"); strings.Contains(name, "@") {
-		return nil, errUserNotFound // an address would tell who has it
-	}
 	id, err := g.s.target(ctx, r)
 	if err != nil {
 		return nil, err

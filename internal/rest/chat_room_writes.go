@@ -86,10 +86,10 @@ func (s *Server) addressee(ctx context.Context, r *Request) (*user.User, error) 
 	if name == "" {
 		name = r.Text("user")
 	}
-	if name == "" || strings.Contains(strings.TrimPrefix(name, "@"), "@") {
+	if name == "" {
 		return nil, errUserParam
 	}
-	u, err := s.o.Accounts.Find(ctx, strings.TrimPrefix(name, "@"))
+	u, err := s.o.Accounts.Named(ctx, strings.TrimPrefix(name, "@"))
 	if errors.Is(err, dberr.NotFound) {
 		err = chat.ErrInvalidUser
 	}

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"errors"
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
@@ -61,7 +60,8 @@ func (g *factors) codes(result any) (ejson.Doc, error) {
 }
 
 // sendCode answers strangers alike whether the account exists (spec
-// rocketchat-2fa 5.8): only the method, which is documented to tell, does.
+// rocketchat-2fa 5.8), also when a budget is used up: only the method, which is
+// documented to tell, does.
 func (g *factors) sendCode(ctx context.Context, r *Request) (any, error) {
 	name := r.Text("emailOrUsername")
 	if r.User != nil {
@@ -70,11 +70,7 @@ func (g *factors) sendCode(ctx context.Context, r *Request) (any, error) {
 			name = r.User.Emails[0].Address
 		}
 	}
-	_, err := g.s.via(ctx, r, "sendEmailCode", name)
-	var f *fault.Error
-	if r.User == nil && errors.As(err, &f) && f.Code == "error-invalid-user" {
-		return nil, nil
-	}
+	_, err := g.s.o.Factors.SendCode(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method, Purpose: r.Purpose, Unseen: r.User == nil}, name)
 	return nil, err
 }
 

@@ -3,7 +3,6 @@ package rest
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
@@ -55,6 +54,15 @@ func (g *users) Routes() []Route {
 	}
 }
 
+// called reads the account of that user name; also of that address for a caller
+// who may see addresses. To others an address is a name that nobody has.
+func (s *Server) called(ctx context.Context, r *Request, name string) (*user.User, error) {
+	if permission.Has(r.User, permission.ViewFullOtherUserInfo) {
+		return s.o.Accounts.Find(ctx, name)
+	}
+	return s.o.Accounts.Named(ctx, name)
+}
+
 // target is the id of the account a request names, or "" when it names none.
 func (s *Server) target(ctx context.Context, r *Request) (string, error) {
 	get := func(name string) string {
@@ -71,7 +79,7 @@ func (s *Server) target(ctx context.Context, r *Request) (string, error) {
 		if v == "" {
 			continue
 		}
-		u, err := s.o.Accounts.Find(ctx, v)
+		u, err := s.called(ctx, r, v)
 		if errors.Is(err, dberr.NotFound) {
 			return "", errUserNotFound
 		}
@@ -92,12 +100,6 @@ func view(r *Request, u *user.User) ejson.Doc {
 }
 
 func (g *users) info(ctx context.Context, r *Request) (any, error) {
-	// An address may be looked up by those who may see addresses; to others the
-	// answer would tell who has one.
-	address := r.Query.Get("email") != "" || strings.Contains(r.Query.Get("username")+r.Query.Get("user"), "@")
-	if address && !permission.Has(r.User, permission.ViewFullOtherUserInfo) {
-		return nil, errUserNotFound
-	}
 	id, err := g.s.target(ctx, r)
 	if err != nil {
 		return nil, err

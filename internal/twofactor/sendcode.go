@@ -8,6 +8,7 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
@@ -32,7 +33,7 @@ func (s *Service) SendCode(ctx context.Context, r Request, emailOrUsername strin
 	if key == "" {
 		return nil, ErrParameterRequired
 	}
-	if s.config.Bool(settings.TwoFactorPrivateAnswers) && !isCalled(r.User, key) {
+	if (r.Unseen || s.config.Bool(settings.TwoFactorPrivateAnswers)) && !isCalled(r.User, key) {
 		return s.sendUnseen(ctx, r, key)
 	}
 	got, err := s.sendTo(ctx, r, key, true)
@@ -57,8 +58,10 @@ func (s *Service) sendUnseen(ctx context.Context, r Request, key string) ([]stri
 		return []string{}, nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	begin := random.Moment(s.stagger)
 	s.background.Go(func() {
 		defer cancel()
+		<-begin
 		defer func() { <-s.slots }()
 		defer func() { // no router stands around this goroutine
 			if v := recover(); v != nil {

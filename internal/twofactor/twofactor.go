@@ -42,7 +42,7 @@ type MailLimiter interface {
 	Take(key string, max int, window time.Duration) (wait time.Duration, ok bool)
 }
 
-// Options configure a Service. All members but Sources, Issuer, Node and Now are required.
+// Options configure a Service. All members but Sources, Issuer, Node, Stagger and Now are required.
 type Options struct {
 	Store     Store
 	Settings  Settings
@@ -58,6 +58,9 @@ type Options struct {
 	Issuer string
 	// Node names this server in events.
 	Node string
+	// Stagger is how long after an answer that tells nothing the work behind it
+	// begins: at least a fifth of it, at most all. Zero begins at once.
+	Stagger time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -75,6 +78,7 @@ type Service struct {
 	audit     audit.Recorder
 	issuer    string
 	node      string
+	stagger   time.Duration
 	clock     func() time.Time
 
 	// factors can be named and chosen, strongest first; fallback can only be
@@ -99,7 +103,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		store: o.Store, config: o.Settings, key: o.Key, mailer: o.Mailer, passwords: o.Passwords, sources: o.Sources,
-		mailLimit: o.MailLimit, feed: o.Feed, audit: o.Audit, issuer: o.Issuer, node: o.Node, clock: o.Now,
+		mailLimit: o.MailLimit, feed: o.Feed, audit: o.Audit, issuer: o.Issuer, node: o.Node, stagger: o.Stagger, clock: o.Now,
 		slots: make(chan struct{}, maxBackground),
 	}
 	if s.clock == nil {
@@ -143,6 +147,9 @@ type Request struct {
 	// so that a code need not be given, and spent, twice. A fresh check does not
 	// take a weaker factor that an ordinary one took before.
 	Checked string
+	// Unseen makes SendCode answer as with private answers on, for calls that
+	// strangers make and that are not documented to tell anything.
+	Unseen bool
 	// Insist compares the answer even where trust, a bypass or the policy None
 	// would let the call pass (callWithTwoFactorRequired).
 	Insist bool
