@@ -9,6 +9,7 @@ package budget
 import (
 	"context"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,7 @@ type Account struct {
 	peak         atomic.Int64
 	refused      atomic.Uint64
 
+	heavy chan struct{} // places for work on large texts
 	// freed is closed when bytes come back; nil while nobody waits.
 	freed atomic.Pointer[chan struct{}]
 }
@@ -53,7 +55,7 @@ func New(limit int64) *Account {
 	if limit <= 0 {
 		limit = Default
 	}
-	return &Account{limit: limit, large: limit / 4 * 3}
+	return &Account{limit: limit, large: limit / 4 * 3, heavy: make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1))}
 }
 
 // Take counts n bytes for one request or answer that belongs to no session. When
@@ -69,6 +71,22 @@ func (a *Account) Take(n int) (release func(), ok bool) {
 	}
 	return sync.OnceFunc(func() { a.give(n) }), true
 }
+
+// Work waits for its turn to take a text of n bytes apart; call done afterwards.
+// Texts up to Small need no turn. Of the larger ones no more than half as many as
+// there are processors are worked on at once: two hundred of them, each ready to
+// run, would make everybody's ping wait for two hundred time slices.
+func (a *Account) Work(n int) (done func()) {
+	if a == nil || n <= Small {
+		return nothing
+	}
+	a.heavy <- struct{}{}
+	return a.next
+}
+
+func nothing() {}
+
+func (a *Account) next() { <-a.heavy }
 
 // Used is how many bytes are counted now, Peak the most there ever were, Limit
 // the most there may be, all in bytes; Refused is how often somebody was refused.

@@ -3,7 +3,9 @@ package budget
 import (
 	"context"
 	"math"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +98,29 @@ func TestWait(t *testing.T) {
 			t.Error(a.Used(), other.Bytes(), a.Refused())
 		}
 	})
+}
+
+// Large texts take turns; small ones never wait.
+func TestWork(t *testing.T) {
+	a := New(0)
+	var running, most atomic.Int32
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			done := a.Work(Small + 1)
+			defer done()
+			n := running.Add(1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			a.Work(Small)()
+			runtime.Gosched()
+			running.Add(-1)
+		})
+	}
+	wg.Wait()
+	if n := int(most.Load()); n > max(runtime.GOMAXPROCS(0)/2, 1) {
+		t.Errorf("%d at once", n)
+	}
 }
 
 // However it is used from all sides, in the end nothing is held.

@@ -14,7 +14,10 @@ func (s *Session) receive(text []byte) {
 	stats.frames.Add(1)
 	stats.bytes.Add(uint64(len(text)))
 	sc := scanners.Get().(*scanner)
-	switch err := sc.scan(text, s.depthLimit(), true); {
+	done := s.srv.budget.Work(len(text))
+	err := sc.scan(text, s.depthLimit(), true)
+	done()
+	switch {
 	case err == errSyntax:
 		s.malformed("Bad request", nil)
 	case err != nil:

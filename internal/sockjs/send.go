@@ -89,6 +89,7 @@ func posted(r *http.Request, s *session, held *budget.Holding, read bodyOf) (pos
 	if len(text) == 0 {
 		return posts{}, errNoPayload
 	}
+	defer held.Account.Work(len(text))()
 	return parsePayload(text)
 }
 

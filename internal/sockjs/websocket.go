@@ -167,7 +167,10 @@ func (c *framed) fill() error {
 	if len(raw) == 0 {
 		return nil
 	}
-	if c.inbox, err = postsOf(raw, false); err != nil {
+	done := c.h.o.Budget.Work(len(raw))
+	c.inbox, err = postsOf(raw, false)
+	done()
+	if err != nil {
 		return c.refuse(codeBroken, "Broken framing.", ddp.ErrFraming)
 	}
 	return nil
