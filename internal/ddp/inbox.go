@@ -1,6 +1,10 @@
 package ddp
 
-import "ddpserver/internal/rpc"
+import (
+	"runtime"
+
+	"ddpserver/internal/rpc"
+)
 
 // kind is what an item asks for.
 type kind uint8
@@ -114,6 +118,7 @@ func (s *Session) work() {
 			s.out.flush(false)
 		}
 		s.process(it)
+		runtime.Gosched() // a full queue is not worked off in one go
 		s.mu.Lock()
 		s.release(it.cost)
 		released := it.released

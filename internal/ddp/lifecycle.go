@@ -2,6 +2,7 @@ package ddp
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"time"
 
@@ -71,7 +72,25 @@ func (s *Server) next(se *Session) bool {
 		return false
 	}
 	se.receive(text)
+	se.yield(len(text))
 	return true
+}
+
+// turn is how many bytes a session may have read, messages counted for turnEach
+// more, before others get their turn.
+const (
+	turn     = 16 << 10
+	turnEach = 256
+)
+
+// yield lets others run after a while. Who floods always has bytes waiting, so
+// its reader would run until it is preempted, ten milliseconds, and two hundred
+// of them make everybody's ping wait for two hundred times that.
+func (s *Session) yield(n int) {
+	if s.read += n + turnEach; s.read > turn {
+		s.read = 0
+		runtime.Gosched()
+	}
 }
 
 // add registers a socket; false when the server stops.

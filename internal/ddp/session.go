@@ -23,6 +23,7 @@ type Session struct {
 	version   version
 	most      int  // subscriptions held so far
 	quiet     bool // no more messages are to be expected soon
+	read      int  // bytes since others had their turn
 
 	// seen is set by every message and cleared by the heartbeat's tick.
 	seen     atomic.Bool

@@ -99,7 +99,9 @@ func (c *wsConn) more(r io.Reader) ([]byte, error) {
 		}
 	}
 	n, err := r.Read(b[len(b):cap(b)])
-	c.msg.b = b[:len(b)+n]
+	if c.msg.b = b[:len(b)+n]; c.se != nil && len(b) > freeBuffer {
+		c.se.yield(n)
+	}
 	return c.msg.b, err
 }
 

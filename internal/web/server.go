@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -120,6 +121,7 @@ func (s *Server) Close() error { return s.http.Close() }
 // ServeHTTP implements http.Handler: headers, health, mounts, in that order.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.contain(w, r)
+	runtime.Gosched() // a connection full of requests lets others have their turn
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
