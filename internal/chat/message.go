@@ -122,6 +122,10 @@ func (s *Service) check(by *user.User, d *Draft, at time.Time) (time.Time, error
 	return ts, s.checkAttachments(d.Attachments)
 }
 
+// fieldBytes is what a field of an attachment counts for besides its texts: about
+// what it takes on the wire, so that fields without texts are not for nothing.
+const fieldBytes = 40
+
 func (s *Service) checkAttachments(list []Attachment) error {
 	size := 0
 	for _, a := range list {
@@ -133,7 +137,7 @@ func (s *Service) checkAttachments(list []Attachment) error {
 		}
 		size += len(a.Text) + len(a.Title) + len(a.AuthorName) + len(a.Color)
 		for _, f := range a.Fields {
-			size += len(f.Title) + len(f.Value)
+			size += fieldBytes + len(f.Title) + len(f.Value)
 		}
 	}
 	if len(list) > maxAttachments || size > 4*s.set.Int(settings.MessageMaxSize) {

@@ -118,3 +118,23 @@ func TestHistoryByBytesIsComplete(t *testing.T) {
 		}
 	})
 }
+
+// Fields of attachments count even without texts, or a message of five letters
+// would be a megabyte for every reader (security A13).
+func TestEmptyFieldsCount(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.user("ada")
+		c := w.as("ada")
+		field := `{"short":true,"title":"","value":""}`
+		send := func(fields int) string {
+			_, fail := c.callRaw("sendMessage", `[{"rid":"GENERAL","msg":"hello","attachments":[{"fields":[`+strings.Repeat(field+",", fields)+field+`]}]}]`)
+			return fail.code()
+		}
+		if code := send(20); code != "" {
+			t.Errorf("an ordinary attachment: %s", code)
+		}
+		if code := send(5000); code != "error-message-size-exceeded" {
+			t.Errorf("five thousand empty fields: %q", code)
+		}
+	})
+}
