@@ -165,22 +165,25 @@ func (c *Chat) message(e feed.Event) {
 	room := chat.RoomMessages + "/" + e.Key
 	listening := c.hub.Listening(room)
 	c.deliver(e, listening || c.mine.any(), func(members map[string]struct{}) {
-		stars, raw := e.Data[4:], e.Data[3]
+		stars, raw := set(e.Data[4:]), e.Data[3]
 		if listening {
-			c.hub.SendIf(room, streamFrame(room, ejson.Raw("["+raw+"]")), func(_ *ddp.Subscription, l rpc.Login) bool {
-				_, member := members[l.UserID]
-				return member && !slices.Contains(stars, l.UserID)
+			// Once over the listeners, however many starred the message; their own
+			// frames are made for those who listen.
+			plain := streamFrame(room, ejson.Raw("["+raw+"]"))
+			c.hub.SendEach(room, func(l rpc.Login) *ddp.Frame {
+				if _, member := members[l.UserID]; !member {
+					return nil
+				}
+				if _, own := stars[l.UserID]; own {
+					return streamFrame(room, ejson.Raw("["+starred(raw, l.UserID)+"]"))
+				}
+				return plain
 			})
-		}
-		for _, id := range stars {
-			if _, member := members[id]; member && listening {
-				c.hub.SendIf(room, streamFrame(room, ejson.Raw("["+starred(raw, id)+"]")),
-					func(_ *ddp.Subscription, l rpc.Login) bool { return l.UserID == id })
-			}
 		}
 		var plain *ddp.Frame
 		for _, s := range c.mine.of(members) {
-			if id := s.Login().UserID; slices.Contains(stars, id) {
+			id := s.Login().UserID
+			if _, own := stars[id]; own {
 				s.Send(mineFrame(e, starred(raw, id)))
 				continue
 			}

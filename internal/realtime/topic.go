@@ -28,6 +28,20 @@ type topic struct {
 type sending struct {
 	frame  *ddp.Frame
 	accept func(*ddp.Subscription, rpc.Login) bool
+	// pick takes the place of both: the frame for a login, nil for none.
+	pick func(rpc.Login) *ddp.Frame
+}
+
+// of is the frame for a subscription, nil for none.
+func (n *sending) of(s *ddp.Subscription) *ddp.Frame {
+	l := s.Login()
+	switch {
+	case n.pick != nil:
+		return n.pick(l)
+	case n.accept == nil || n.accept(s, l):
+		return n.frame
+	}
+	return nil
 }
 
 // member is one subscription in one topic.
@@ -127,12 +141,22 @@ func (h *Hub) Send(key string, f *ddp.Frame) { h.SendIf(key, f, nil) }
 // SendIf is Send for those whom the function accepts; nil accepts all. It gets
 // the login under which the subscription runs, and must be quick.
 func (h *Hub) SendIf(key string, f *ddp.Frame, accept func(s *ddp.Subscription, l rpc.Login) bool) {
+	h.queue(key, sending{frame: f, accept: accept})
+}
+
+// SendEach gives everybody who listens to a topic the frame that pick has for the
+// login; nil is none. It goes over the listeners once, and must be quick.
+func (h *Hub) SendEach(key string, pick func(rpc.Login) *ddp.Frame) {
+	h.queue(key, sending{pick: pick})
+}
+
+func (h *Hub) queue(key string, next sending) {
 	t := h.topic(key, false)
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
-	t.queue = append(t.queue, sending{f, accept})
+	t.queue = append(t.queue, next)
 	if t.sending {
 		t.mu.Unlock()
 		return
@@ -170,8 +194,8 @@ func (t *topic) drain() {
 			send = (*ddp.Subscription).Post
 		}
 		for i, m := range batch {
-			if next.accept == nil || next.accept(m.sub, m.sub.Login()) {
-				send(m.sub, next.frame)
+			if frame := next.of(m.sub); frame != nil {
+				send(m.sub, frame)
 			}
 			batch[i] = nil
 		}
