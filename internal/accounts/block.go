@@ -204,7 +204,7 @@ func (s *Service) remember(ctx context.Context, userID, address string, whole bo
 		return
 	}
 	digest, now := s.sourceDigest(userID, network), s.time()
-	if !whole && !s.noted.due(digest, now) {
+	if !whole && !s.noted.due(digest, now, sourceAfresh) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -288,18 +288,19 @@ func (o *open) leaveOut(t *Tries) {
 	})
 }
 
-// notes remembers which addresses this node has just looked at, so that a client
-// that resumes its session all the time does not read all the time.
+// notes remembers which addresses this node has just looked at, and which
+// tokens it has just seen used, so that who comes all the time does not read or
+// write all the time.
 type notes struct {
 	mu   sync.Mutex
 	last *lru[time.Time]
 }
 
-func (n *notes) due(digest string, now time.Time) bool {
+func (n *notes) due(digest string, now time.Time, every time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	at, ok := n.last.get(digest)
-	return !ok || now.Sub(at) >= sourceAfresh || now.Before(at)
+	return !ok || now.Sub(at) >= every || now.Before(at)
 }
 
 func (n *notes) done(digest string, now time.Time) {

@@ -150,9 +150,10 @@ func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, accoun
 // Resume logs in with a token that was issued before: a session's, until it
 // expires, or a personal access token. The same token and its expiry come back.
 //
-// Errors: ErrLoggedOut (unknown token, deactivated account), ErrSessionExpired.
+// Errors: ErrLoggedOut (unknown token, deactivated account, an address that the
+// token does not work from), ErrSessionExpired.
 func (s *Service) Resume(ctx context.Context, p *rpc.Peer, token string) (*user.User, Issued, error) {
-	u, got, err := s.resume(ctx, token)
+	u, got, err := s.resume(ctx, p, token)
 	id := ""
 	if u != nil {
 		id = u.ID
@@ -165,7 +166,7 @@ func (s *Service) Resume(ctx context.Context, p *rpc.Peer, token string) (*user.
 	return u, got, nil
 }
 
-func (s *Service) resume(ctx context.Context, token string) (*user.User, Issued, error) {
+func (s *Service) resume(ctx context.Context, p *rpc.Peer, token string) (*user.User, Issued, error) {
 	u, t, err := s.byToken(ctx, token)
 	if err != nil {
 		if errors.Is(err, dberr.NotFound) {
@@ -175,7 +176,7 @@ func (s *Service) resume(ctx context.Context, token string) (*user.User, Issued,
 	}
 	expires := s.expiry(t)
 	switch {
-	case !u.IsActive():
+	case !u.IsActive(), !t.Allows(p.Address): // whoever found a token learns nothing
 		return u, Issued{}, ErrLoggedOut
 	case !s.now().Before(expires):
 		// Once refused for its age it is gone: a clock that jumps back brings no
@@ -183,6 +184,7 @@ func (s *Service) resume(ctx context.Context, token string) (*user.User, Issued,
 		_, _ = s.change(ctx, u.ID, user.Change{RemoveToken: t.HashedToken})
 		return u, Issued{}, ErrSessionExpired
 	}
+	s.used(ctx, u, t)
 	return u, Issued{UserID: u.ID, Token: token, Hash: t.HashedToken, Expires: expires}, nil
 }
 
@@ -229,13 +231,14 @@ func (s *Service) Caller(ctx context.Context, l rpc.Login) (*user.User, error) {
 	if t == nil || !u.IsActive() || !s.now().Before(s.expiry(t)) {
 		return nil, fault.NotAuthorized
 	}
+	s.used(ctx, u, t)
 	return u, nil
 }
 
 // Header authenticates a REST request by its user id and clear token.
 // fault.NotAuthorized unless both belong together and are alive.
-func (s *Service) Header(ctx context.Context, userID, token string) (*user.User, rpc.Login, error) {
-	u, got, err := s.resume(ctx, token)
+func (s *Service) Header(ctx context.Context, p *rpc.Peer, userID, token string) (*user.User, rpc.Login, error) {
+	u, got, err := s.resume(ctx, p, token)
 	if _, refused := fault.From(err); err != nil && !refused {
 		return nil, rpc.Login{}, err
 	}

@@ -367,12 +367,12 @@ func TestHeader(t *testing.T) {
 	w := newWorld(t)
 	ada, bob := w.add("ada", ""), w.add("bob", "")
 	got := w.login(ada)
-	u, l, err := w.Header(t.Context(), ada.ID, got.Token)
+	u, l, err := w.Header(t.Context(), w.peer, ada.ID, got.Token)
 	if err != nil || u.ID != ada.ID || l != (rpc.Login{UserID: ada.ID, Token: got.Hash}) {
 		t.Fatal(err, l)
 	}
 	for _, c := range [][2]string{{bob.ID, got.Token}, {ada.ID, got.Hash}, {"", got.Token}, {ada.ID, ""}, {strings.ToLower(ada.ID), got.Token + "x"}} {
-		if u, l, err := w.Header(t.Context(), c[0], c[1]); !errors.Is(err, fault.NotAuthorized) || u != nil || l != (rpc.Login{}) {
+		if u, l, err := w.Header(t.Context(), w.peer, c[0], c[1]); !errors.Is(err, fault.NotAuthorized) || u != nil || l != (rpc.Login{}) {
 			t.Errorf("%q: %v", c, err)
 		}
 	}

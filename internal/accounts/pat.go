@@ -3,10 +3,13 @@ package accounts
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"go.uber.org/zap"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
@@ -28,6 +31,65 @@ type TokenInfo struct {
 	CreatedAt       time.Time `json:"createdAt"`
 	LastTokenPart   string    `json:"lastTokenPart"`
 	BypassTwoFactor bool      `json:"bypassTwoFactor"`
+	// LastUsedAt is zero before the first use, and right to the minute; ExpiresAt is
+	// zero for a token that never ends.
+	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
+	ExpiresAt  time.Time `json:"expiresAt,omitzero"`
+	// AllowedAddresses is empty for a token that works from everywhere.
+	AllowedAddresses []string `json:"allowedAddresses,omitempty"`
+}
+
+// TokenLimits narrow a personal access token; the zero value is a token that
+// never ends and works from everywhere.
+type TokenLimits struct {
+	// Days until the token ends: 1 to 3650; 0 is never.
+	Days int
+	// Addresses are up to 20 network addresses or networks ("192.0.2.0/24") from
+	// which the token works; none means all.
+	Addresses []string
+}
+
+const (
+	maxTokenDays      = 3650
+	maxTokenAddresses = 20
+	// useEvery is how often at most the use of one token is written down.
+	useEvery = time.Minute
+)
+
+// apply checks the limits and writes them into a token.
+func (l TokenLimits) apply(t *user.LoginToken) error {
+	if l.Days < 0 || l.Days > maxTokenDays || len(l.Addresses) > maxTokenAddresses {
+		return ErrTokenLimits
+	}
+	if l.Days > 0 {
+		t.ExpiresAt = t.CreatedAt.AddDate(0, 0, l.Days)
+	}
+	for _, text := range l.Addresses {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			t.AllowedAddresses = append(t.AllowedAddresses, p.Masked().String())
+			continue
+		}
+		a, err := netip.ParseAddr(text)
+		if err != nil || a.Zone() != "" {
+			return ErrTokenLimits
+		}
+		t.AllowedAddresses = append(t.AllowedAddresses, a.Unmap().String())
+	}
+	return nil
+}
+
+// used writes down that a personal access token was used, at most once a minute.
+// A failure is none of the call.
+func (s *Service) used(ctx context.Context, u *user.User, t *user.LoginToken) {
+	now := s.time()
+	if since := now.Sub(t.LastUsedAt); !t.IsPAT() || since >= 0 && since < useEvery || !s.noted.due(t.HashedToken, now, useEvery) {
+		return
+	}
+	s.noted.done(t.HashedToken, now)
+	err := s.store.UseToken(context.WithoutCancel(ctx), u.ID, t.HashedToken, now)
+	if err != nil && !errors.Is(err, dberr.Conflict) && !errors.Is(err, dberr.NotFound) {
+		s.log.Warn("token_use_not_noted", zap.String("user_id", u.ID), zap.Error(err))
+	}
 }
 
 // tokenName checks a token's name: 1 to 100 printable characters.
@@ -42,9 +104,21 @@ func tokenName(name string) (string, error) {
 // GenerateToken makes a personal access token, one for each name, and gives it
 // out once. The caller has checked the permission and a fresh factor.
 //
-// Errors: ErrTokenName, ErrTokenExists, ErrTooManyTokens.
-func (s *Service) GenerateToken(ctx context.Context, p *rpc.Peer, u *user.User, name string, bypass bool) (string, error) {
-	token, err := s.generate(ctx, u, name, bypass)
+// At most one TokenLimits narrows the token.
+//
+// Errors: ErrTokenName, ErrTokenExists, ErrTooManyTokens, ErrTokenLimits.
+func (s *Service) GenerateToken(ctx context.Context, p *rpc.Peer, u *user.User, name string, bypass bool, limits ...TokenLimits) (string, error) {
+	t := user.LoginToken{Type: user.PersonalAccessToken, CreatedAt: s.time(), BypassTwoFactor: bypass}
+	var err error
+	for _, l := range limits {
+		err = errors.Join(err, l.apply(&t))
+	}
+	token := ""
+	if err == nil {
+		token, err = s.generate(ctx, u, name, t)
+	} else {
+		err = ErrTokenLimits
+	}
 	s.record(p, "token_created", u.ID, err, target(auditName(name)))
 	if err != nil {
 		return "", err
@@ -59,7 +133,7 @@ func (s *Service) GenerateToken(ctx context.Context, p *rpc.Peer, u *user.User, 
 
 func itsName(name string) string { return "It is named “" + strings.TrimSpace(name) + "”." }
 
-func (s *Service) generate(ctx context.Context, u *user.User, name string, bypass bool) (string, error) {
+func (s *Service) generate(ctx context.Context, u *user.User, name string, t user.LoginToken) (string, error) {
 	name, err := tokenName(name)
 	if err != nil {
 		return "", err
@@ -70,7 +144,7 @@ func (s *Service) generate(ctx context.Context, u *user.User, name string, bypas
 	// The token belongs to the account as it was when its factor was asked: one
 	// that outlives a change of password would undo the change.
 	bcrypt, active := u.Bcrypt(), true
-	token, err := s.addPAT(ctx, u.ID, name, bypass, user.Change{IfNoTokenName: name, IfBcrypt: &bcrypt, IfActive: &active})
+	token, err := s.addPAT(ctx, u.ID, name, t, user.Change{IfNoTokenName: name, IfBcrypt: &bcrypt, IfActive: &active})
 	if errors.Is(err, dberr.Conflict) {
 		return "", s.whyNoToken(ctx, u, name)
 	}
@@ -90,14 +164,14 @@ func (s *Service) whyNoToken(ctx context.Context, u *user.User, name string) err
 	return ErrTokenExists
 }
 
-func (s *Service) addPAT(ctx context.Context, id, name string, bypass bool, c user.Change) (string, error) {
-	t := user.LoginToken{Type: user.PersonalAccessToken, CreatedAt: s.time(), Name: name, BypassTwoFactor: bypass}
+func (s *Service) addPAT(ctx context.Context, id, name string, t user.LoginToken, c user.Change) (string, error) {
+	t.Name = name
 	got, _, err := s.add(ctx, id, t, c)
 	return got.Token, err
 }
 
 // RegenerateToken replaces a personal access token by a new one with the same
-// name and the same bypass; the old one dies at once. ErrNoToken when there is none.
+// name, bypass and addresses, that lives as long as the old one was to; the old one dies at once. ErrNoToken when there is none.
 func (s *Service) RegenerateToken(ctx context.Context, p *rpc.Peer, u *user.User, name string) (string, error) {
 	token, err := s.regenerate(ctx, u, name)
 	s.record(p, "token_regenerated", u.ID, err, target(auditName(name)))
@@ -122,7 +196,13 @@ func (s *Service) regenerate(ctx context.Context, u *user.User, name string) (st
 		return "", ErrNoToken
 	}
 	active := true
-	token, err := s.addPAT(ctx, u.ID, name, old.BypassTwoFactor, user.Change{IfToken: old.HashedToken, IfActive: &active, RemoveToken: old.HashedToken})
+	t := user.LoginToken{
+		Type: user.PersonalAccessToken, CreatedAt: s.time(), BypassTwoFactor: old.BypassTwoFactor, AllowedAddresses: old.AllowedAddresses,
+	}
+	if !old.ExpiresAt.IsZero() {
+		t.ExpiresAt = t.CreatedAt.Add(old.ExpiresAt.Sub(old.CreatedAt))
+	}
+	token, err := s.addPAT(ctx, u.ID, name, t, user.Change{IfToken: old.HashedToken, IfActive: &active, RemoveToken: old.HashedToken})
 	if errors.Is(err, dberr.Conflict) || errors.Is(err, dberr.NotFound) {
 		err = ErrNoToken.Because(err)
 	}
@@ -170,7 +250,7 @@ func (s *Service) Tokens(u *user.User) []TokenInfo {
 	}
 	for _, t := range u.Services.Resume.LoginTokens {
 		if t.IsPAT() {
-			out = append(out, TokenInfo{t.Name, t.CreatedAt, t.LastTokenPart, t.BypassTwoFactor})
+			out = append(out, TokenInfo{t.Name, t.CreatedAt, t.LastTokenPart, t.BypassTwoFactor, t.LastUsedAt, t.ExpiresAt, t.AllowedAddresses})
 		}
 	}
 	slices.SortFunc(out, func(a, b TokenInfo) int { return strings.Compare(a.Name, b.Name) })

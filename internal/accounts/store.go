@@ -36,6 +36,8 @@ type Store interface {
 	// UpdateUser applies c if all its conditions hold and returns the new
 	// document; otherwise Conflict (or NotFound, or a duplicate) and no change.
 	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
+	// UseToken notes that a login token was used; Conflict when there is none.
+	UseToken(ctx context.Context, userID, token string, at time.Time) error
 	// Tries reads what is remembered under a key; empty when there is nothing.
 	Tries(ctx context.Context, key string) (Tries, error)
 	// CountTries counts one password, under id, in every one of the budgets before

@@ -59,9 +59,12 @@ type Issued struct {
 func (i Issued) Login() rpc.Login { return rpc.Login{UserID: i.UserID, Token: i.Hash} }
 
 // expiry is the moment at which a token stops working. Personal access tokens
-// never do and say so with a date 100 years ahead (decisions 8).
+// without an end never do and say so with a date 100 years ahead (decisions 8).
 func (s *Service) expiry(t *user.LoginToken) time.Time {
-	if t.IsPAT() {
+	switch {
+	case t.IsPAT() && !t.ExpiresAt.IsZero():
+		return t.ExpiresAt.UTC()
+	case t.IsPAT():
 		return s.time().AddDate(100, 0, 0)
 	}
 	return t.When.Add(s.sessionLife()).UTC()

@@ -133,7 +133,7 @@ func TestPersonalAccessTokens(t *testing.T) {
 	if err := w.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.Header(t.Context(), ada.ID, token); err != nil {
+	if _, _, err := w.Header(t.Context(), w.peer, ada.ID, token); err != nil {
 		t.Error("it ended by itself:", err)
 	}
 	// Logging out, closing other sessions and exchanging leave it alone.
@@ -364,7 +364,7 @@ func TestDeactivationEndsEverything(t *testing.T) { // S044
 		if _, _, err := w.Resume(t.Context(), w.peer, token); !errors.Is(err, accounts.ErrLoggedOut) {
 			t.Error(err)
 		}
-		if _, _, err := w.Header(t.Context(), ada.ID, token); err == nil {
+		if _, _, err := w.Header(t.Context(), w.peer, ada.ID, token); err == nil {
 			t.Error("header accepted")
 		}
 	}

@@ -10,8 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ddpserver/internal/accounts"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -470,6 +472,34 @@ func TestRechecks(t *testing.T) {
 				t.Errorf("%s: the connection is still open after a minute", name)
 			}
 			quiet.Wait()
+		}
+	})
+}
+
+// A22: a connection that came in with a token that ends, ends with it, also when it
+// calls nothing and only listens.
+func TestA22OpenConnectionsEndWithTheirToken(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.unlimited()
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = w.base.Run(ctx) })
+		defer running.Wait()
+		defer stop()
+		ada := w.user("ada")
+		ends, err := w.accounts.GenerateToken(ctx, &rpc.Peer{}, ada, "ends", false, accounts.TokenLimits{Days: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := w.connect()
+		if _, err := c.call("login", map[string]string{"resume": ends}); err != nil {
+			t.Fatal(err)
+		}
+		if c.ends(24*time.Hour - time.Minute) {
+			t.Fatal("ended before its time")
+		}
+		if !c.ends(2 * time.Minute) {
+			t.Error("still open a minute after its end")
 		}
 	})
 }

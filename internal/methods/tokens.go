@@ -32,8 +32,8 @@ func (g *tokens) Specs() []Spec {
 	}
 	generate := spec("generateToken", g.generate)
 	generate.Doc = "Makes a personal access token, one for each name; it is shown only here."
-	generate.Params, generate.Result = "{tokenName, bypassTwoFactor?}", "the token"
-	generate.Errors = "400 Match failed; not-authorized; error-token-already-exists; error-invalid-token-name; error-too-many-tokens; " + factor
+	generate.Params, generate.Result = "{tokenName, bypassTwoFactor?, expiresInDays?, allowedAddresses?}", "the token"
+	generate.Errors = "400 Match failed; not-authorized; error-token-already-exists; error-invalid-token-name; error-too-many-tokens; error-invalid-params; " + factor
 
 	regenerate := spec("regenerateToken", g.regenerate)
 	regenerate.Doc = "Replaces a personal access token by a new one of the same name; the old one dies at once."
@@ -59,6 +59,10 @@ func (g *tokens) generate(ctx context.Context, c *rpc.Call) (any, error) {
 	var o struct {
 		Name   string `ejson:"tokenName"`
 		Bypass *bool  `ejson:"bypassTwoFactor"`
+		// Days and Addresses are this server's own: without them the token is
+		// Rocket.Chat's, which never ends and works from everywhere.
+		Days      *int      `ejson:"expiresInDays"`
+		Addresses *[]string `ejson:"allowedAddresses"`
 	}
 	if err := c.Bind(&o); err != nil {
 		return nil, err
@@ -66,7 +70,16 @@ func (g *tokens) generate(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := g.allowed(); err != nil {
 		return nil, err
 	}
-	return g.accounts.GenerateToken(ctx, c.Peer, c.User, o.Name, o.Bypass != nil && *o.Bypass)
+	var limits accounts.TokenLimits
+	if o.Addresses != nil {
+		limits.Addresses = *o.Addresses
+	}
+	if o.Days != nil {
+		if limits.Days = *o.Days; limits.Days < 1 {
+			return nil, accounts.ErrTokenLimits
+		}
+	}
+	return g.accounts.GenerateToken(ctx, c.Peer, c.User, o.Name, o.Bypass != nil && *o.Bypass, limits)
 }
 
 // tokenRef is the parameter that names a token.

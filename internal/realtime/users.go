@@ -233,7 +233,10 @@ func (o *own) push(w *watched) (roles bool, dead func(string) bool) {
 		}
 		w.shown = now
 	}
-	return w.learn(u), func(hash string) bool { return !u.IsActive() || u.LoginToken(hash) == nil }
+	return w.learn(u), func(hash string) bool {
+		t := u.LoginToken(hash)
+		return !u.IsActive() || t == nil || t.Expired(time.Now())
+	}
 }
 
 // pushData sends the stream event with the dotted difference (spec rocketchat-2fa 4.1).

@@ -67,6 +67,19 @@ func TestJourneyOfAnApplication(t *testing.T) {
 	bot := &client{w: w, id: app.id, token: a.text("token"), header: map[string]string{}}
 	need(t, "the bot's own account", bot.do("GET", "me", nil), 200, "")
 	need(t, "the bot switching 2FA off", bot.do("POST", "users.2fa.disableEmail", nil), 400, "totp-required")
+	// One that ends, and works from one network only, which is not the bot's.
+	narrow := map[string]any{"tokenName": "narrow", "expiresInDays": 30, "allowedAddresses": []string{"198.51.100.0/24"}}
+	a = app.with("x-2fa-code", backup[5].(string)).do("POST", "users.generatePersonalAccessToken", narrow)
+	need(t, "narrow token", a, 200, "")
+	elsewhere := w.client()
+	elsewhere.id, elsewhere.token = app.id, a.text("token")
+	need(t, "narrow token from elsewhere", elsewhere.do("GET", "me", nil), 401, "")
+	if a := app.do("GET", "users.getPersonalAccessTokens", nil); !strings.Contains(a.raw, `"allowedAddresses":["198.51.100.0/24"]`) || !strings.Contains(a.raw, `"expiresAt":"`) {
+		t.Errorf("tokens: %s", a.raw)
+	}
+	for i, wrong := range []map[string]any{{"tokenName": "w", "expiresInDays": 0}, {"tokenName": "w", "allowedAddresses": []string{"everywhere"}}} {
+		need(t, "wrong limits", app.with("x-2fa-code", backup[6+i].(string)).do("POST", "users.generatePersonalAccessToken", wrong), 400, "error-invalid-params")
+	}
 	if a := app.do("GET", "users.getPersonalAccessTokens", nil); strings.Contains(a.raw, bot.token) || !strings.Contains(a.raw, bot.token[len(bot.token)-6:]) {
 		t.Errorf("token list: %s", a.raw)
 	}

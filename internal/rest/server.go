@@ -284,7 +284,7 @@ func (s *Server) authenticate(p *rpc.Peer, r *http.Request) (login rpc.Login, er
 			len(r.Header.Values("X-User-Id")) > 1 || len(r.Header.Values("X-Auth-Token")) > 1 {
 			return fault.NotAuthorized
 		}
-		if _, login, err = s.o.Accounts.Header(r.Context(), id, token); errors.Is(err, dberr.NotFound) {
+		if _, login, err = s.o.Accounts.Header(r.Context(), p, id, token); errors.Is(err, dberr.NotFound) {
 			return fault.NotAuthorized
 		}
 		return err

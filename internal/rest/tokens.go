@@ -19,27 +19,44 @@ func (g *tokens) Routes() []Route {
 	byName := func(r *Request) []any { return []any{ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}}} }
 	return []Route{
 		{Verb: "POST", Path: "users.generatePersonalAccessToken", Tag: tag, Summary: "Make a personal access token", Method: "personalAccessTokens:generateToken",
-			Body: object(name, may("bypassTwoFactor", boolean())), Result: token, Shape: under("token"), Errors: []string{"error-token-already-exists", "error-invalid-token-name"},
+			Body: object(name, may("bypassTwoFactor", boolean()), may("expiresInDays", integer()), may("allowedAddresses", list(text()))), Result: token, Shape: under("token"), Errors: []string{"error-token-already-exists", "error-invalid-token-name", "error-invalid-params"},
 			Params: func(r *Request) []any {
-				return []any{ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}, {Key: "bypassTwoFactor", Value: r.Flag("bypassTwoFactor")}}}
+				o := ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}, {Key: "bypassTwoFactor", Value: r.Flag("bypassTwoFactor")}}
+				for _, name := range []string{"expiresInDays", "allowedAddresses"} {
+					if r.Has(name) {
+						o = append(o, ejson.Field{Key: name, Value: r.body.value[name]})
+					}
+				}
+				return []any{o}
 			}},
 		{Verb: "POST", Path: "users.regeneratePersonalAccessToken", Tag: tag, Summary: "Replace a personal access token", Method: "personalAccessTokens:regenerateToken",
 			Body: object(name), Params: byName, Result: token, Shape: under("token"), Errors: []string{"error-token-does-not-exists"}},
 		{Verb: "POST", Path: "users.removePersonalAccessToken", Tag: tag, Summary: "Remove a personal access token", Method: "personalAccessTokens:removeToken",
 			Body: object(name), Params: byName, Errors: []string{"error-token-does-not-exists"}},
 		{Verb: "GET", Path: "users.getPersonalAccessTokens", Effects: methods.Reads, Tag: tag, Summary: "List one's personal access tokens", Permission: permission.CreatePersonalAccessTokens,
-			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()), must("lastTokenPart", text().about("last six characters")), must("bypassTwoFactor", boolean()))))),
-			Do:     g.list},
+			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()), must("lastTokenPart", text().about("last six characters")), must("bypassTwoFactor", boolean()),
+				may("lastUsedAt", dateTime()), may("expiresAt", dateTime()), may("allowedAddresses", list(text())))))),
+			Do: g.list},
 	}
 }
 
 func (g *tokens) list(_ context.Context, r *Request) (any, error) {
 	out := []any{}
 	for _, t := range g.s.o.Accounts.Tokens(r.User) {
-		out = append(out, ejson.Doc{
+		d := ejson.Doc{
 			{Key: "name", Value: t.Name}, {Key: "createdAt", Value: t.CreatedAt},
 			{Key: "lastTokenPart", Value: t.LastTokenPart}, {Key: "bypassTwoFactor", Value: t.BypassTwoFactor},
-		})
+		}
+		if !t.LastUsedAt.IsZero() {
+			d = append(d, ejson.Field{Key: "lastUsedAt", Value: t.LastUsedAt})
+		}
+		if !t.ExpiresAt.IsZero() {
+			d = append(d, ejson.Field{Key: "expiresAt", Value: t.ExpiresAt})
+		}
+		if len(t.AllowedAddresses) > 0 {
+			d = append(d, ejson.Field{Key: "allowedAddresses", Value: t.AllowedAddresses})
+		}
+		out = append(out, d)
 	}
 	return ejson.Doc{{Key: "tokens", Value: out}}, nil
 }

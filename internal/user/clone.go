@@ -22,6 +22,10 @@ func (s *Services) clone() Services {
 	}
 	if s.Resume != nil {
 		c.Resume = &Resume{LoginTokens: slices.Clone(s.Resume.LoginTokens)}
+		for i := range c.Resume.LoginTokens {
+			t := &c.Resume.LoginTokens[i]
+			t.AllowedAddresses = slices.Clone(t.AllowedAddresses)
+		}
 	}
 	if s.Email != nil {
 		c.Email = &Proofs{VerificationTokens: slices.Clone(s.Email.VerificationTokens), Pending: clonePointer(s.Email.Pending)}

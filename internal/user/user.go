@@ -8,6 +8,7 @@
 package user
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 	"unicode"
@@ -120,6 +121,11 @@ type LoginToken struct {
 	Name            string    `bson:"name,omitempty"`
 	BypassTwoFactor bool      `bson:"bypassTwoFactor,omitempty"`
 	LastUsedAt      time.Time `bson:"lastUsedAt,omitempty"`
+	// ExpiresAt ends a personal access token; zero is never.
+	ExpiresAt time.Time `bson:"expiresAt,omitempty"`
+	// AllowedAddresses are the addresses and networks ("192.0.2.0/24") that the
+	// token works from; none means all.
+	AllowedAddresses []string `bson:"allowedAddresses,omitempty"`
 
 	// Remembered trust (spec rocketchat-2fa 3).
 	TrustHash  string    `bson:"twoFactorAuthorizedHash,omitempty"`
@@ -128,6 +134,33 @@ type LoginToken struct {
 
 // IsPAT tells a personal access token from a session.
 func (t *LoginToken) IsPAT() bool { return t.Type == PersonalAccessToken }
+
+// Expired tells whether the token has an end of its own that has come.
+func (t *LoginToken) Expired(now time.Time) bool {
+	return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt)
+}
+
+// Allows tells whether the token works from a network address. What cannot be
+// read, in the list or of the address, allows nothing.
+func (t *LoginToken) Allows(address string) bool {
+	if len(t.AllowedAddresses) == 0 {
+		return true
+	}
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return false
+	}
+	a = a.Unmap().WithZone("")
+	for _, text := range t.AllowedAddresses {
+		if p, err := netip.ParsePrefix(text); err == nil && p.Contains(a) {
+			return true
+		}
+		if one, err := netip.ParseAddr(text); err == nil && one.Unmap() == a {
+			return true
+		}
+	}
+	return false
+}
 
 // Proofs holds pending verifications of addresses; tokens are stored hashed as
 // in ResetToken.

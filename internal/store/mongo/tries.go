@@ -12,6 +12,7 @@ import (
 	"ddpserver/internal/random"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/rule"
+	"ddpserver/internal/user"
 )
 
 // triesDoc is kept and replaced as guardDoc is, for the same reasons.
@@ -131,4 +132,13 @@ func (s *Store) AddSource(ctx context.Context, key, digest string, now, since ti
 		rule.AddSource(t, digest, now, since, most)
 		return nil
 	})
+}
+
+// UseToken implements accounts.Store.
+func (s *Store) UseToken(ctx context.Context, userID, token string, at time.Time) error {
+	var p plan
+	p.cond(pathHash, token)
+	p.put(pathTokens+".$[t].lastUsedAt", at, false)
+	p.arrayFilters = []any{bson.D{{Key: "t.hashedToken", Value: token}}}
+	return s.factor(ctx, userID, p, func(u *user.User) error { return rule.UseToken(u, token, at) })
 }

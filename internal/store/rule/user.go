@@ -155,6 +155,16 @@ func SetTrust(u *user.User, token, fingerprint string, until time.Time) error {
 	return nil
 }
 
+// UseToken notes that a login token was used.
+func UseToken(u *user.User, token string, at time.Time) error {
+	t := u.LoginToken(token)
+	if t == nil {
+		return dberr.Conflict
+	}
+	t.LastUsedAt = at
+	return nil
+}
+
 // ClearTrust forgets remembered trust on every token.
 func ClearTrust(u *user.User) {
 	if u.Services.Resume == nil {

@@ -111,3 +111,8 @@ func (t *tx) sweep(ids []string, sessions, resets, enrols time.Time) (owners []s
 	}
 	return owners, nil
 }
+
+// UseToken implements accounts.Store.
+func (s *Store) UseToken(ctx context.Context, userID, token string, at time.Time) error {
+	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.UseToken(u, token, at) })
+}

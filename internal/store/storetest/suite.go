@@ -58,6 +58,7 @@ var parts = []part{
 	{"UnknownFields", testUnknownFields}, {"Conditions", testConditions}, {"RandomChanges", testRandomChanges},
 	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Email2FA", testEmail2FA}, {"Trust", testTrust},
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets}, {"Tries", testTries}, {"Sources", testSources},
+	{"TokenUse", testTokenUse},
 	{"Settings", testSettings}, {"Outbox", testOutbox}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
 	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnGuards", testRacesOnGuards},
 	{"RacesOnTries", testRacesOnTries}, {"RacesOnRest", testRacesOnRest}, {"Hostile", testHostile},

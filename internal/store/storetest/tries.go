@@ -166,3 +166,21 @@ func testRacesOnTries(t *testing.T, db Database) {
 		t.Errorf("%d counted, %v in a row, %d sources", len(got.Recent), got.InRow, len(got.Sources))
 	}
 }
+
+// The last use of a token is written into its entry and nowhere else.
+func testTokenUse(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	limited := pat("ci", "h2")
+	limited.ExpiresAt, limited.AllowedAddresses = epoch.Add(time.Hour).Truncate(time.Millisecond), []string{"192.0.2.0/24", "2001:db8::1"}
+	create(t, s, "ann", withTokens(session("h1"), limited, pat("other", "h3")))
+	want := get(t, s, "ann")
+	if got := want.LoginToken("h2"); !got.ExpiresAt.Equal(limited.ExpiresAt) || !slices.Equal(got.AllowedAddresses, limited.AllowedAddresses) {
+		t.Fatalf("kept %+v", got)
+	}
+	at := epoch.Add(time.Minute).Truncate(time.Millisecond)
+	ok(t, s.UseToken(ctx, "ann", "h2", at))
+	want.LoginToken("h2").LastUsedAt = at
+	same(t, "after a use", get(t, s, "ann"), want)
+	fails(t, s.UseToken(ctx, "ann", "gone", at), dberr.Conflict)
+	fails(t, s.UseToken(ctx, "nobody", "h2", at), dberr.NotFound)
+}
