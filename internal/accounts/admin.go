@@ -43,6 +43,7 @@ func (s *Service) CreateUser(ctx context.Context, p *rpc.Peer, by *user.User, n 
 	if err != nil {
 		return nil, err
 	}
+	s.granted(ctx, p, by, nil, u)
 	switch {
 	case len(u.Emails) == 0:
 	case n.Password.IsZero():
@@ -154,6 +155,7 @@ func (s *Service) UpdateUser(ctx context.Context, p *rpc.Peer, by *user.User, id
 	if err != nil {
 		return nil, err
 	}
+	s.granted(ctx, p, by, before, after)
 	if changesEmail(before, c.Email) {
 		s.emailChanged(ctx, p, before, after)
 	}

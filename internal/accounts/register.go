@@ -311,6 +311,7 @@ func (s *Service) CreateByOperator(ctx context.Context, a OperatorAccount) (*use
 	if err != nil {
 		return nil, err
 	}
+	s.granted(ctx, nil, nil, nil, u)
 	return u, nil
 }
 

@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"go.uber.org/zap"
 
@@ -12,7 +14,10 @@ import (
 	"ddpserver/internal/config"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/mail"
 	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store"
 )
 
 // NewUser is an account that an operator makes on the command line.
@@ -32,7 +37,8 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 	if problems, _ := Check(c); len(problems) > 0 {
 		return "", config.Problems(problems)
 	}
-	if _, err := serverKey(c); err != nil {
+	key, err := serverKey(c)
+	if err != nil {
 		return "", err
 	}
 	st, err := openStore(ctx, c, false, log, nil)
@@ -52,8 +58,12 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 		return "", err
 	}
 	defer func() { err = errors.Join(err, events.Close()) }()
+	outbox, err := operatorMail(c, st, key, set, log)
+	if err != nil {
+		return "", err
+	}
 	svc, err := accounts.New(accounts.Options{
-		Store: st, Settings: set, Mailer: noMail{}, Feed: noFeed{}, Audit: events, RootURL: c.RootURL, Logger: log,
+		Store: st, Settings: set, Mailer: outbox, Feed: noFeed{}, Audit: events, RootURL: c.RootURL, Logger: log,
 	})
 	if err != nil {
 		return "", err
@@ -92,11 +102,16 @@ type nowhere struct{}
 
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
-// noMail refuses: making an account by an operator mails nothing.
-type noMail struct{}
-
-func (noMail) Send(context.Context, accounts.Message) error {
-	return errors.New("no mail from the command line")
+// operatorMail puts mails into the server's outbox and delivers none: the server
+// does, now or when it is started next. The other administrators are told of one
+// who is made here.
+func operatorMail(c *config.Config, st store.Store, key *secret.Key, set *settings.Service, log *zap.Logger) (*mailer, error) {
+	outbox, err := mail.New(mail.Options{
+		Store: st, Key: key, Transport: mail.Files(filepath.Join(c.DataDir, "outbox")), Node: "command line", Logger: log,
+		From: func() string { return cmp.Or(set.String(settings.FromEmail), c.MailFrom) },
+		Site: func() string { return set.String(settings.SiteName) },
+	})
+	return &mailer{outbox: outbox}, err
 }
 
 // noFeed drops news: nobody can be logged in as a new account.
