@@ -206,7 +206,7 @@ func (s *Service) resetPassword(ctx context.Context, token string, pw Password) 
 	}
 	got.After, err = s.change(ctx, u.ID, user.Change{
 		IfResetToken: r.Token, IfEmails: &u.Emails,
-		Bcrypt: &bcrypt, Emails: &emails, RemoveTokens: true, ClearTrust: true,
+		Bcrypt: &bcrypt, ResetAt: ptr(s.time()), Emails: &emails, RemoveTokens: true, ClearTrust: true,
 		Pending: &user.PendingEmail{}, Verifications: ptr(proofsWithout(u, emails[i].Address, u.PendingEmail())),
 	})
 	return got, err

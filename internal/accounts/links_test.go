@@ -294,3 +294,21 @@ func TestA20MailsOfStrangersAreMarked(t *testing.T) {
 	}
 	inside("an administrator's account", true)
 }
+
+// A4: the write that sets a password with a mailed link remembers when, so that a
+// code from the same mailbox does not count in place of an app for a while; a
+// password that is set otherwise forgets it.
+func TestA4ResetByMailIsRemembered(t *testing.T) {
+	w := newWorld(t)
+	ada := w.add("ada", "ada@x.com")
+	if err := w.ForgotPassword(t.Context(), w.peer, "ada@x.com"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.ResetPassword(t.Context(), w.peer, w.linkToken(accounts.TemplateReset), plain(t, "another"))
+	if err != nil || !got.After.Services.Password.ResetAt.Equal(w.now().Truncate(time.Millisecond)) {
+		t.Fatalf("%v, %+v", err, got.After.Services.Password)
+	}
+	if u := w.patch(ada.ID, user.Change{Bcrypt: ptr("x")}); !u.Services.Password.ResetAt.IsZero() {
+		t.Errorf("another password: %+v", u.Services.Password)
+	}
+}

@@ -1,6 +1,9 @@
 package twofactor
 
 import (
+	"slices"
+	"time"
+
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -32,6 +35,18 @@ func (s *Service) on(u *user.User) []Factor {
 	return list
 }
 
+// recovery is how long after a password was set with a mailed link a code from the
+// same mailbox does not stand for a stronger factor: else the mailbox alone would
+// be both proofs of a login.
+const recovery = time.Hour
+
+// recovering tells whether that time runs. A reset in the future is one of a clock
+// that jumped back.
+func (s *Service) recovering(u *user.User) bool {
+	p := u.Services.Password
+	return p != nil && !p.ResetAt.IsZero() && s.now().Before(p.ResetAt.Add(recovery))
+}
+
 // Lacks tells whether an account must still set up a factor of at least that
 // strength. It is false when the account has one, and when it could set none up
 // because the server offers none: who cannot comply must not be locked out.
@@ -61,6 +76,8 @@ func (s *Service) accepted(u *user.User, p Policy) []Factor {
 			}
 		}
 		return list
+	case len(list) > 0 && s.recovering(u):
+		return slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() == ByEmail && list[0].Strength() > ByEmail })
 	case len(list) > 0:
 		return list
 	case p == Fresh && u.Bcrypt() != "", p != Fresh && p != Login && s.fallback.Enabled(u):

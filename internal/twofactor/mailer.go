@@ -84,7 +84,8 @@ func (n Notice) Text() string {
 // changes are the words of the notices.
 var changes = map[Change]struct{ subject, text string }{
 	TOTPEnabled: {"Two-factor authentication was switched on",
-		"An authenticator app is now a second factor of your account. Your other sessions were closed."},
+		"An authenticator app is now a second factor of your account. Your other sessions were closed." +
+			"\nIf codes by e-mail are on as well, think of switching them off: who reads your mailbox and knows your password can log in with them, and the app would not be asked."},
 	TOTPDisabled: {"Two-factor authentication was switched off",
 		"The authenticator app and its backup codes are no longer a second factor of your account. Your other sessions were closed."},
 	TOTPReset: {"Your TOTP has been reset",

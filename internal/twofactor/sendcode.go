@@ -3,6 +3,7 @@ package twofactor
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,8 +107,8 @@ func (s *Service) sendTo(ctx context.Context, r Request, key string, pay bool) (
 // the code is for, so it is good for everything. pay charges the network address
 // for the mail.
 func (s *Service) sendCode(ctx context.Context, r Request, stranger, pay bool) ([]string, error) {
-	f, u := emailFactor{s}, r.User
-	if !s.config.Bool(settings.TwoFactorEnabled) || !f.Enabled(u) {
+	u := r.User
+	if !slices.Contains(names(s.accepted(u, Login)), Email) {
 		return []string{}, nil
 	}
 	g, err := s.guard(ctx, u.ID)

@@ -252,3 +252,55 @@ func TestA5PendingEnrolmentDiesWithItsProof(t *testing.T) {
 		})
 	}
 }
+
+// A4: within an hour of a password that was set with a mailed link, a code from
+// the same mailbox does not stand for a stronger factor, neither at the login nor
+// at an ordinary check, and is neither offered nor mailed nor spent; alone it is
+// still what the account has. An hour later it is what it was, and a password that
+// is changed with a proof ends the time.
+func TestA4MailboxAfterAResetByMail(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		never(t, w)
+		w.set(settings.TwoFactorMailsPerHour, 100)
+		w.set(settings.TwoFactorWrongPerHour, 100)
+		both, mail := w.account("both", withEmail).enrol(), w.account("mail", withEmail)
+		time.Sleep(time.Hour)
+		if _, err := w.svc.SendCode(ctx, both.ask(), "both"); err != nil {
+			t.Fatal(err)
+		}
+		before := w.mails.code(-1) // mailed before the reset, and alive
+		at := time.Now().UTC().Truncate(time.Millisecond)
+		for _, a := range []*account{both, mail} {
+			bcrypt := a.user().Bcrypt()
+			if _, err := w.store.UpdateUser(ctx, a.id, user.Change{Bcrypt: &bcrypt, ResetAt: &at, At: at}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mailed := w.mails.sent()
+		for _, p := range []twofactor.Policy{twofactor.Login, twofactor.Ordinary, twofactor.Fresh} {
+			err := w.svc.Check(ctx, both.ask(policy(p), method("email"), code(before)))
+			if id(err) != "totp-required" || details(t, err) != `{"method":"totp","codeGenerated":false,"availableMethods":["totp"]}` {
+				t.Errorf("%v: %v", p, err)
+			}
+		}
+		if got, err := w.svc.SendCode(ctx, both.ask(), "both"); err != nil || len(got) != 0 || w.mails.sent() != mailed {
+			t.Errorf("a code on demand: %v %v", got, err)
+		}
+		if got := mail.check(policy(twofactor.Login)); got != "totp-required" || w.mails.sent() != mailed+1 {
+			t.Errorf("an account with nothing stronger: %q", got)
+		}
+		if got := mail.check(policy(twofactor.Login), code(w.mails.code(-1))); got != "" {
+			t.Errorf("an account with nothing stronger, its code: %q", got)
+		}
+		if got := both.check(policy(twofactor.Login), code(both.backup[0])); got != "" {
+			t.Errorf("a backup code: %q", got)
+		}
+		time.Sleep(time.Hour)
+		if _, err := w.svc.SendCode(ctx, both.ask(), "both"); err != nil {
+			t.Fatal(err)
+		}
+		if got := both.check(policy(twofactor.Login), method("email"), code(w.mails.code(-1))); got != "" {
+			t.Errorf("an hour later: %q", got)
+		}
+	})
+}

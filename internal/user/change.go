@@ -40,6 +40,7 @@ type Change struct {
 
 	// Credentials. Bcrypt also removes pending reset and enrol tokens.
 	Bcrypt            *string
+	ResetAt           *time.Time // when the password was set with a mailed link
 	Reset, Enroll     *ResetToken
 	Earlier           *[]ResetToken // the reset links beside Reset
 	AddVerification   *VerificationToken
@@ -118,7 +119,7 @@ func (c *Change) Apply(u *User) bool {
 }
 
 func (c *Change) applyCredentials(s *Services) {
-	if s.Password == nil && (c.Bcrypt != nil || c.Reset != nil || c.Enroll != nil || c.Earlier != nil) {
+	if s.Password == nil && (c.Bcrypt != nil || c.ResetAt != nil || c.Reset != nil || c.Enroll != nil || c.Earlier != nil) {
 		s.Password = &Password{}
 	}
 	if c.Bcrypt != nil {
@@ -126,6 +127,9 @@ func (c *Change) applyCredentials(s *Services) {
 	}
 	if c.Earlier != nil {
 		s.Password.Earlier = slices.Clone(*c.Earlier)
+	}
+	if c.ResetAt != nil {
+		s.Password.ResetAt = *c.ResetAt
 	}
 	if c.Reset != nil {
 		s.Password.Reset = c.Reset

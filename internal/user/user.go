@@ -67,6 +67,8 @@ type Services struct {
 // Password holds bcrypt over the lower-case hex SHA-256 of the password.
 type Password struct {
 	Bcrypt string `bson:"bcrypt,omitempty"`
+	// ResetAt is when it was last set with a link from a mail.
+	ResetAt time.Time `bson:"resetAt,omitempty"`
 	// Reset and Enroll are pending links; their tokens are stored hashed.
 	Reset  *ResetToken `bson:"reset,omitempty"`
 	Enroll *ResetToken `bson:"enroll,omitempty"`

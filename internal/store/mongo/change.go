@@ -305,6 +305,12 @@ func (p *plan) credentials(c *user.Change) {
 	if c.Bcrypt != nil {
 		p.put("services.password.bcrypt", *c.Bcrypt, *c.Bcrypt == "")
 	}
+	switch {
+	case c.ResetAt != nil:
+		p.put("services.password.resetAt", *c.ResetAt, c.ResetAt.IsZero())
+	case c.Bcrypt != nil:
+		p.put("services.password.resetAt", nil, true)
+	}
 	for _, l := range []struct {
 		path string
 		v    *user.ResetToken

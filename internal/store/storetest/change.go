@@ -245,6 +245,7 @@ func genChange(id string) *rapid.Generator[user.Change] {
 		c.Profile = maybe(t, "profile", genMap())
 		c.CustomFields = maybe(t, "customFields", genMap())
 		c.Bcrypt = maybe(t, "bcrypt", genBcrypt())
+		c.ResetAt = maybe(t, "resetAt", rapid.SampledFrom([]time.Time{{}, epoch.Truncate(time.Millisecond), epoch.Add(time.Hour).Truncate(time.Millisecond)}))
 		c.Reset, c.Enroll = maybe(t, "reset", genReset()), maybe(t, "enroll", genReset())
 		c.Earlier = maybe(t, "earlier", rapid.SliceOfN(genReset(), 0, 2))
 		c.AddVerification = maybe(t, "addVerification", genVerification())
