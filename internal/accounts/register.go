@@ -226,7 +226,7 @@ const invitationsPerAddress = 60
 // later. This machine is not counted.
 func (s *Service) mayInvite(p *rpc.Peer) bool {
 	network := ratelimit.AddressKey(p.Address)
-	if ip, err := netip.ParseAddr(p.Address); network == "" || err == nil && ip.Unmap().IsLoopback() {
+	if ip, err := netip.ParseAddr(p.Address); network == "" || err == nil && ip.Unmap().IsLoopback() && !p.Proxied {
 		return true
 	}
 	err := s.mailBudget("invitation/"+network, invitationsPerAddress)

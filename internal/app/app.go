@@ -81,6 +81,8 @@ type App struct {
 	rest      *rest.Server
 	web       *web.Server
 
+	// proxied counts requests through a proxy that nobody declared.
+	proxied atomic.Uint64
 	// storeFailed is when an operation of the store last had an unknown outcome.
 	storeFailed atomic.Int64
 

@@ -35,7 +35,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 	})
 	a.ddp = ddp.New(ddp.Options{
 		Handler: a.hub.Handler(a.router), Limits: a.limits(), Logger: a.log,
-		Peer: a.proxies.Peer, CheckOrigin: origins.Allowed, CompressAbove: int(a.cfg.CompressAbove), Refused: a.refusedMessage, Budget: a.budget,
+		Peer: a.peer, CheckOrigin: origins.Allowed, CompressAbove: int(a.cfg.CompressAbove), Refused: a.refusedMessage, Budget: a.budget,
 	})
 	a.base.CloseWith(a.ddp)
 	a.sockjs = sockjs.New(sockjs.Options{
@@ -61,7 +61,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 
 // restPeer describes the sender of a REST request; each is a connection of its own.
 func (a *App) restPeer(r *http.Request) *rpc.Peer {
-	p := a.proxies.Peer(r)
+	p := a.peer(r)
 	p.Door, p.Conn = rpc.REST, random.ID()
 	return p
 }

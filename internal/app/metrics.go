@@ -35,6 +35,7 @@ func (a *App) buildMetrics(context.Context) error {
 	m.Gauge("sockjs_sessions", "SockJS sessions that poll.", func() float64 { return float64(a.sockjs.Len()) })
 	m.Gauge("mails_unreadable", "Waiting mails that the present server key does not open.", func() float64 { return float64(a.mail.Unreadable()) })
 	m.Counter("sockjs_sessions_evicted_total", "SockJS sessions that had to go for others.", func() float64 { return float64(a.sockjs.Evicted()) })
+	m.Counter("undeclared_proxy_requests_total", "Requests through a proxy that is not in TRUSTED_PROXIES.", func() float64 { return float64(a.proxied.Load()) })
 	m.Gauge("hashing_running", "Passwords that are being hashed.", func() float64 { r, _ := a.accounts.Hashing(); return float64(r) })
 	m.Counter("hashing_rounds_total", "Rounds of bcrypt done.", func() float64 { return float64(a.accounts.HashWork()) })
 	m.Gauge("hashing_waiting", "Calls that wait for their turn to hash a password.", func() float64 { _, w := a.accounts.Hashing(); return float64(w) })

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"go.uber.org/zap"
+
 	"ddpserver/internal/fault"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
@@ -25,7 +27,7 @@ func (a *App) refusedMessage(p *rpc.Peer, l rpc.Login, reason string, limited bo
 // it was a call, or that no door takes. wait is how long its sender must keep
 // quiet, or 0.
 func (a *App) refusedRequest(r *http.Request, mount string, status int) (wait time.Duration) {
-	p := a.proxies.Peer(r)
+	p := a.peer(r)
 	name := mount
 	switch mount {
 	case "/sockjs":
@@ -47,4 +49,15 @@ func (a *App) refusedRequest(r *http.Request, mount string, status int) (wait ti
 		}
 	}
 	return 0
+}
+
+// peer describes the sender of a request, and says once that an undeclared proxy
+// stands in front: everybody would count as one address.
+func (a *App) peer(r *http.Request) *rpc.Peer {
+	p := a.proxies.Peer(r)
+	if p.Proxied && a.proxied.Add(1) == 1 {
+		a.log.Warn("undeclared_proxy", zap.String("address", p.Address),
+			zap.String("hint", "requests from this address have headers of a proxy, but none is declared, so everybody behind it counts as one: set HTTP_FORWARDED_COUNT and TRUSTED_PROXIES, or keep the proxy from adding such headers"))
+	}
+	return p
 }

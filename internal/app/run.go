@@ -83,7 +83,8 @@ func (a *App) Run(ctx, hard context.Context) (err error) {
 	}
 	serve(a.web, a.public)
 	if a.private != nil {
-		private := web.NewPrivate(a.metrics.Handler(), a.log)
+		host, _, _ := net.SplitHostPort(a.cfg.MetricsAddr) // listen has split it before
+		private := web.NewPrivate(a.metrics.Handler(), host, a.log)
 		serve(private, a.private)
 		defer private.Close()
 		a.log.Info("private_listener", zap.Stringer("address", a.private.Addr()))

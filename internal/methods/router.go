@@ -244,7 +244,7 @@ func (r *Router) enter(ctx context.Context, c *rpc.Call, spec *Spec, find func(*
 func (r *Router) limit(c *rpc.Call, spec *Spec) error {
 	return r.deps.Limiter.Allow(ratelimit.Event{
 		Kind: ratelimit.Method, Name: spec.Name, Class: spec.Limit,
-		UserID: c.Login.UserID, Conn: c.Peer.Conn, Address: c.Peer.Address,
+		UserID: c.Login.UserID, Conn: c.Peer.Conn, Address: c.Peer.Address, Shared: c.Peer.Proxied,
 	})
 }
 

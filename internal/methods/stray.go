@@ -37,7 +37,7 @@ func (r *Router) Stray(ctx context.Context, c *rpc.Call, name string, err error)
 // stray limits a refusal that no other rule has counted. DDP's are counted by
 // connection and user as calls are, those of HTTP by address.
 func (r *Router) stray(c *rpc.Call, name string, err error) error {
-	e := ratelimit.Event{Kind: ratelimit.Unknown, Name: name, UserID: c.Login.UserID, Conn: c.Peer.Conn, Address: c.Peer.Address}
+	e := ratelimit.Event{Kind: ratelimit.Unknown, Name: name, UserID: c.Login.UserID, Conn: c.Peer.Conn, Address: c.Peer.Address, Shared: c.Peer.Proxied}
 	if c.Peer.Door == rpc.REST || c.Peer.Conn == "" {
 		e = ratelimit.Event{Kind: ratelimit.Refused, Name: name, Address: c.Peer.Address}
 	}

@@ -60,6 +60,9 @@ type Event struct {
 	Class Class
 	// UserID, Conn and Address may be empty; rules that need them are skipped then.
 	UserID, Conn, Address string
+	// Shared says that Address stands for many, as that of an undeclared proxy; it
+	// is then limited even where it is a loopback one.
+	Shared bool
 }
 
 // Rule allows Count events in a window. Count 0 switches the rule off.
@@ -70,7 +73,7 @@ type Rule struct {
 
 // Config holds the rules in force. The zero value limits nothing.
 type Config struct {
-	// IP is not applied to loopback addresses.
+	// IP is not applied to loopback addresses, unless they are shared (Event.Shared).
 	IP, User, Connection, UserMethod, ConnectionMethod Rule
 	// Account is the rule of the class of that name.
 	Account Rule
@@ -154,7 +157,7 @@ func (l *Limiter) Allow(e Event) error {
 			}
 		}
 	}
-	if e.Address != "" && !loopback(e.Address) {
+	if e.Address != "" && (e.Shared || !loopback(e.Address)) {
 		hit(c.IP, 'i', AddressKey(e.Address))
 	}
 	if e.UserID != "" {

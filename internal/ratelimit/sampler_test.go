@@ -51,3 +51,19 @@ func TestSampler(t *testing.T) {
 		}
 	})
 }
+
+// A20: a loopback address is limited where it stands for everybody behind a proxy.
+func TestSharedLoopbackIsLimited(t *testing.T) {
+	for _, address := range []string{"127.0.0.1", "::1", "192.0.2.1"} {
+		for _, shared := range []bool{false, true} {
+			l := New(Options{Config: &Config{IP: Rule{3, time.Minute}}})
+			var err error
+			for range 10 {
+				err = l.Allow(Event{Kind: Method, Name: "x", Address: address, Shared: shared, Class: Wide})
+			}
+			if want := shared || address == "192.0.2.1"; want != (err != nil) {
+				t.Errorf("%s, shared %v: %v", address, shared, err)
+			}
+		}
+	}
+}

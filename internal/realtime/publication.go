@@ -164,7 +164,7 @@ func (d *handler) subscribe(ctx context.Context, s *ddp.Subscription, p *Publica
 		peer := s.Session().Peer()
 		if err := lim.Allow(ratelimit.Event{
 			Kind: ratelimit.Subscription, Name: p.Name, Class: p.Limit,
-			UserID: l.UserID, Conn: peer.Conn, Address: peer.Address,
+			UserID: l.UserID, Conn: peer.Conn, Address: peer.Address, Shared: peer.Proxied,
 		}); err != nil {
 			return err
 		}

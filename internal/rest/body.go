@@ -23,10 +23,13 @@ const (
 
 // Refusals of a request before its route sees it.
 var (
-	errTooLarge  = fault.New("error-body-too-large", "The request body is too large")
-	errMediaType = fault.New("error-unsupported-media-type", "Send application/json or application/x-www-form-urlencoded")
-	errBadJSON   = fault.New("error-invalid-json", "The request body is not valid JSON")
-	errNotObject = fault.New("invalid-params", "The request body must be a JSON object")
+	errTooLarge      = fault.New("error-body-too-large", "The request body is too large")
+	errMediaType     = fault.New("error-unsupported-media-type", "This endpoint takes application/json")
+	errFormOrJSON    = fault.New("error-unsupported-media-type", "This endpoint takes application/json or application/x-www-form-urlencoded")
+	errBadJSON       = fault.New("error-invalid-json", "The request body is not valid JSON")
+	errBadForm       = fault.New("invalid-params", "The form-encoded body is malformed")
+	errRepeatedField = fault.New("invalid-params", "A field of the form stands there twice; send each once")
+	errNotObject     = fault.New("invalid-params", "The request body must be a JSON object")
 )
 
 // body is a decoded request body: its text for binding and its value for the
@@ -50,7 +53,9 @@ func bodyBytes(r *http.Request, loggedIn bool) int {
 	return int(limit)
 }
 
-func readBody(r *http.Request, loggedIn bool) (body, error) {
+// readBody reads what the route declares: JSON, and form-encoded fields where form
+// is set. A body that names no type is JSON.
+func readBody(r *http.Request, loggedIn, form bool) (body, error) {
 	limit, depth := int64(maxBodyAnonymous), depthAnonymous
 	if loggedIn {
 		limit, depth = maxBodyLoggedIn, depthLoggedIn
@@ -68,10 +73,12 @@ func readBody(r *http.Request, loggedIn bool) (body, error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case r.Header.Get("Content-Type") == "" || err == nil && media == "application/json":
-	case err == nil && media == "application/x-www-form-urlencoded":
+	case err == nil && form && media == "application/x-www-form-urlencoded":
 		if raw, err = formToJSON(raw); err != nil {
-			return body{}, errBadJSON.Because(err)
+			return body{}, err
 		}
+	case form:
+		return body{}, errFormOrJSON
 	default:
 		return body{}, errMediaType
 	}
@@ -96,15 +103,19 @@ func parseBody(raw []byte, depth int) (body, error) {
 	return b, nil
 }
 
-// formToJSON makes an object of texts; a repeated field keeps its last value.
+// formToJSON makes an object of texts. A field that stands there twice is refused,
+// as a key of JSON is.
 func formToJSON(raw []byte) ([]byte, error) {
 	values, err := url.ParseQuery(string(raw))
 	if err != nil {
-		return nil, err
+		return nil, errBadForm.Because(err)
 	}
 	fields := make(map[string]string, len(values))
 	for k, v := range values {
-		fields[k] = v[len(v)-1]
+		if len(v) > 1 {
+			return nil, errRepeatedField
+		}
+		fields[k] = v[0]
 	}
 	return json.Marshal(fields)
 }
@@ -114,7 +125,7 @@ func bodyStatus(err error) int {
 	switch {
 	case errors.Is(err, errTooLarge):
 		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, errMediaType):
+	case errors.Is(err, errMediaType), errors.Is(err, errFormOrJSON):
 		return http.StatusUnsupportedMediaType
 	}
 	return http.StatusBadRequest

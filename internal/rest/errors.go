@@ -24,7 +24,6 @@ var (
 // Refusals of the door itself.
 var (
 	errLoginNeeded = errors.New("no valid login")
-	errBadQuery    = fault.New("error-invalid-params", "The query string is malformed")
 	errForbidden   = fault.New("error-unauthorized", "User does not have the permissions required for this action")
 	errNotFound    = fault.New("error-not-found", "There is no such endpoint")
 	errWrongVerb   = fault.New("error-method-not-allowed", "This endpoint does not take that HTTP method")
@@ -61,7 +60,7 @@ func refusal(err error) answer {
 		status = http.StatusNotFound
 	case f == errWrongVerb:
 		status = http.StatusMethodNotAllowed
-	case errors.Is(err, errTooLarge), errors.Is(err, errMediaType):
+	case errors.Is(err, errTooLarge), errors.Is(err, errMediaType), errors.Is(err, errFormOrJSON):
 		status = bodyStatus(err)
 	}
 	body := append([]byte(`{"success":false,"error":`), ejson.AppendString(nil, f.Message())...)
@@ -91,10 +90,11 @@ func tooMany(f *fault.Error) answer {
 
 // loginRefusal renders a refusal of POST login: 401 with the code in error and
 // no errorType (spec rocketchat-2fa 5.6). A masked failure reads Unauthorized.
-// Too many requests is no answer to a login and rendered as everywhere.
+// Too many requests is no answer to a login and rendered as everywhere, and so is
+// a body that was not read.
 func loginRefusal(err error) answer {
 	f, safe := fault.From(err)
-	if !safe || f.Code == "too-many-requests" || f.Code == "error-too-many-requests" {
+	if !safe || f.Code == "too-many-requests" || f.Code == "error-too-many-requests" || bodyStatus(err) != http.StatusBadRequest {
 		return refusal(err)
 	}
 	code, message := ejson.AppendString(nil, f.Code), f.Reason

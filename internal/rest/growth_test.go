@@ -25,14 +25,14 @@ func decoders() []growthtest.Decoder {
 		return func(text string) {
 			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(text))
 			r.Header.Set("Content-Type", media)
-			if b, err := readBody(r, true); err == nil {
+			if b, err := readBody(r, true, true); err == nil {
 				check.check(b.value)
 			}
 		}
 	}
 	query := func(text string) {
-		if q, err := url.ParseQuery(text); err == nil {
-			check.check(typed(q, schema))
+		if q, err := readQuery(text, schema); err == nil {
+			check.check(q.typed(schema))
 			r := &Request{Query: q}
 			r.Page()
 			_, _ = r.since("a")

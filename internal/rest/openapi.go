@@ -150,6 +150,10 @@ func responses(r *Route) map[string]any {
 	case r.Auth == LoginRequired:
 		out[strconv.Itoa(http.StatusUnauthorized)] = ref("Unauthorized", "not logged in")
 	}
+	if r.Verb != http.MethodGet {
+		out[strconv.Itoa(http.StatusRequestEntityTooLarge)] = ref("Error", "the body is too large")
+		out[strconv.Itoa(http.StatusUnsupportedMediaType)] = ref("Error", "the body is of another type")
+	}
 	if r.Permission != "" || r.Auth == LoginRequired {
 		out[strconv.Itoa(http.StatusForbidden)] = ref("Error", "no permission")
 	}

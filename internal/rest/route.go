@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -89,9 +88,9 @@ type Request struct {
 	// Call is the request as the router sees it; Call.User is set on routes with a login.
 	*rpc.Call
 	HTTP *http.Request
-	// Path holds the ":name" segments, Query the decoded query.
+	// Path holds the ":name" segments, Query what the route's schema declares.
 	Path  map[string]string
-	Query url.Values
+	Query query
 	body  body
 	// status overrides 200 for answers made by the handler itself.
 	status int
@@ -244,7 +243,7 @@ func (rt *Route) borrow(router *methods.Router) error {
 // check validates query and body (spec rocketchat-2fa 5.2, steps 4 and 6).
 func (rt *Route) check(r *Request) error {
 	if rt.query != nil {
-		if wrong := rt.query.check(typed(r.Query, rt.Query)); wrong != "" {
+		if wrong := rt.query.check(r.Query.typed(rt.Query)); wrong != "" {
 			return fault.New("error-invalid-params", wrong)
 		}
 	}
@@ -254,28 +253,6 @@ func (rt *Route) check(r *Request) error {
 		}
 	}
 	return nil
-}
-
-// typed gives query texts the types that the schema asks for, where they fit.
-func typed(q url.Values, s Schema) map[string]any {
-	properties, _ := s["properties"].(map[string]any)
-	out := make(map[string]any, len(q))
-	for name, values := range q {
-		v := values[len(values)-1]
-		out[name] = v
-		p, _ := properties[name].(map[string]any)
-		switch p["type"] {
-		case "integer", "number":
-			if n, err := strconv.ParseFloat(v, 64); err == nil {
-				out[name] = n
-			}
-		case "boolean":
-			if v == "true" || v == "false" {
-				out[name] = v == "true"
-			}
-		}
-	}
-	return out
 }
 
 // match compares a path with the route's and returns the named segments.

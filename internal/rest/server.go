@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -237,8 +236,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 	call := &rpc.Call{Method: rt.Path, Peer: s.o.Peer(r), Session: &session{}}
 	req := &Request{Call: call, HTTP: r, Path: named}
 	enter := func(c *rpc.Call) (err error) {
-		if req.Query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
-			return errBadQuery
+		if req.Query, err = readQuery(r.URL.RawQuery, rt.Query); err != nil {
+			return err
 		}
 		if rt.Auth != NoLogin {
 			c.Login, err = s.authenticate(c.Peer, r)
@@ -255,7 +254,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 				release = func() {}
 				return ddp.ErrBusy
 			}
-			if req.body, err = readBody(r, c.Login.UserID != ""); err != nil {
+			if req.body, err = readBody(r, c.Login.UserID != "", rt.Form); err != nil {
 				return err
 			}
 		}

@@ -39,6 +39,9 @@ type Peer struct {
 	Door Door
 	// Address is the client's IP address after trusted proxies, or "" when unknown.
 	Address string
+	// Proxied tells that a proxy which nobody declared stands in front: Address is
+	// the proxy's, and stands for everybody behind it.
+	Proxied bool
 	// UserAgent is for people's eyes: cut, and valid UTF-8. It may be empty: most
 	// DDP clients send none.
 	UserAgent string

@@ -109,3 +109,14 @@ func parseHop(s string) (netip.Addr, bool) {
 	}
 	return addr.Unmap().WithZone(""), true
 }
+
+// undeclared tells whether r seems to come through a proxy on this machine or in
+// this network that was not declared: it has a header that such proxies add, and
+// the other end is no client of the Internet and not trusted.
+func (p Proxies) undeclared(r *http.Request) bool {
+	if len(r.Header["X-Forwarded-For"]) == 0 && len(r.Header["Forwarded"]) == 0 && len(r.Header["X-Real-Ip"]) == 0 {
+		return false
+	}
+	addr, ok := parseHop(r.RemoteAddr)
+	return ok && (addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast()) && (p.Count == 0 || !p.trusts(addr))
+}

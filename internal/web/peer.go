@@ -16,6 +16,7 @@ const maxAgent = 512
 func (p Proxies) Peer(r *http.Request) *rpc.Peer {
 	return &rpc.Peer{
 		Address:         p.Address(r),
+		Proxied:         p.undeclared(r),
 		UserAgent:       clip(r.UserAgent(), maxAgent),
 		AgentDigest:     rpc.DigestAgent(r.Header["User-Agent"]),
 		TwoFactorCode:   r.Header.Get("x-2fa-code"),

@@ -352,7 +352,31 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 }
 
 func TestPrivateListener(t *testing.T) {
-	s := NewPrivate(echo("metrics"), nil)
+	s := NewPrivate(echo("metrics"), "metrics.internal", nil)
+	own := func(verb, path, host string) int {
+		r := httptest.NewRequest(verb, path, nil)
+		r.Host = host
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 9464}))
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w.Code
+	}
+	get := func(_ *Server, verb, path string) *http.Response {
+		return &http.Response{StatusCode: own(verb, path, "localhost:9464")}
+	}
+	// A19: a page of a stranger whose name leads here reads nothing, on no route.
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/symbol", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=1"} {
+		for _, host := range []string{"evil.example", "evil.example:9464", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.7:9464", "", "metrics.internal.evil.example"} {
+			if code := own("GET", path, host); code != http.StatusMisdirectedRequest {
+				t.Errorf("%s for %q: %d", path, host, code)
+			}
+		}
+	}
+	for _, host := range []string{"localhost", "LOCALHOST:9464", "localhost.", "127.0.0.1:9464", "127.9.9.9", "[::1]:9464", "[::1]", "10.1.2.3:9464", "metrics.internal:9464", "Metrics.Internal"} {
+		if code := own("GET", "/metrics", host); code != 200 {
+			t.Errorf("/metrics for %q: %d", host, code)
+		}
+	}
 	for path, want := range map[string]int{"/metrics": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/debug/pprof/cmdline": 200, "/debug": 404, "/": 404} {
 		if r := get(s, "GET", path); r.StatusCode != want {
 			t.Errorf("%s: %d, want %d", path, r.StatusCode, want)

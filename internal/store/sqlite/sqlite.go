@@ -13,6 +13,10 @@
 // Who is connected is kept in memory only (see chat_presence.go): it means
 // nothing after the process.
 //
+// What is deleted or replaced is overwritten in the database file (secure_delete).
+// The write-ahead log keeps it until SQLite begins the log anew, after about 4 MiB
+// of changes or when the store is closed.
+//
 // It starts no goroutine of its own, caches nothing but accounts (see cache.go)
 // and does not expire anything by itself: guards and events that are too old are
 // removed by the writes of their own aggregate.
@@ -119,7 +123,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return nil, err
 	}
-	if s.write, err = sql.Open("sqlite", dsn(path, "journal_mode(WAL)", "synchronous(FULL)")); err != nil {
+	if s.write, err = sql.Open("sqlite", dsn(path, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(ON)", "journal_size_limit(0)")); err != nil {
 		return nil, err
 	}
 	if s.writer, err = newWriter(s.write); err != nil {
