@@ -193,6 +193,7 @@ const (
 // TestSoakHostileCells: every state × every input, eight connections each,
 // measured by the process's own accounts.
 func TestSoakHostileCells(t *testing.T) {
+	together(t)
 	dir := t.TempDir()
 	a := seed(t, dir, "ada", 1, nil)[0]
 	s := launch(t, dir, nil)
@@ -217,6 +218,7 @@ func TestSoakHostileCells(t *testing.T) {
 // TestSoakHostileCrowd: 200 hostile connections, every state and every input at
 // once. The process stays under 512 MiB, and an honest client is served.
 func TestSoakHostileCrowd(t *testing.T) {
+	together(t)
 	dir := t.TempDir()
 	a := seed(t, dir, "ada", 1, nil)[0]
 	s := launch(t, dir, nil)
@@ -245,6 +247,7 @@ func TestSoakHostileCrowd(t *testing.T) {
 // eight that are logged in, with 255 maximal frames each behind a slow call. They
 // held 963 MB and 2.5 GB.
 func TestSoakHostileQueues(t *testing.T) {
+	together(t)
 	dir := t.TempDir()
 	a := seed(t, dir, "ada", 1, nil)[0]
 	for _, c := range []struct {
