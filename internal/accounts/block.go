@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/random"
-	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -62,7 +62,7 @@ type attempt struct {
 // an account has a budget of its own beside the account's. Otherwise guesses at a
 // name would block the address of the same account, and tell whose it is (A18).
 func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account, typed string) (*attempt, error) {
-	network := ratelimit.AddressKey(p.Address)
+	network := netkey.Of(p.Address)
 	a := &attempt{id: random.ID(), who: claimant{address: network, account: account}}
 	b := Budget{
 		Key: TriesKey(account), Most: s.set.Int(settings.BlockLoginsUserTries), Window: s.minutes(settings.BlockLoginsUserTime),
@@ -180,7 +180,7 @@ func (s *Service) uncount(ctx context.Context, a *attempt, right bool) error {
 // caller has: a digest when the account was used from it of late, after a login
 // with every factor that was asked, and else "". It is twofactor.Sources.
 func (s *Service) Source(ctx context.Context, userID, address string) (string, error) {
-	network := ratelimit.AddressKey(address)
+	network := netkey.Of(address)
 	if network == "" {
 		return Strangers, nil
 	}
@@ -199,7 +199,7 @@ func (s *Service) Source(ctx context.Context, userID, address string) (string, e
 // which somebody may have found. A token keeps a known address known. A failure
 // is none of the login: the address stays a stranger's.
 func (s *Service) remember(ctx context.Context, userID, address string, whole bool) {
-	network := ratelimit.AddressKey(address)
+	network := netkey.Of(address)
 	if network == "" {
 		return
 	}

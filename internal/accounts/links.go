@@ -8,8 +8,8 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/random"
-	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -20,7 +20,7 @@ import (
 // neither the answer nor its time tells whether the account exists (S080). by is
 // the account that asks in its own session, or nil.
 func (s *Service) askForLink(ctx context.Context, p *rpc.Peer, act string, by *user.User, email string, job func(context.Context, *user.User, string) error) error {
-	if network := ratelimit.AddressKey(p.Address); network != "" {
+	if network := netkey.Of(p.Address); network != "" {
 		if err := s.mailBudget("link/"+network, linksPerAddress); err != nil {
 			s.record(p, act, "", err)
 			return err

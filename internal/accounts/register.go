@@ -11,6 +11,7 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
@@ -119,7 +120,7 @@ func (s *Service) registrationBudget(p *rpc.Peer) error {
 	}
 	network := ""
 	if p != nil {
-		network = ratelimit.AddressKey(p.Address)
+		network = netkey.Of(p.Address)
 	}
 	most := int(registrationWindow/time.Minute) * s.set.Int(settings.LimitRegisterUser)
 	if wait, ok := s.mails.Take("register/"+network, most, registrationWindow); !ok {
@@ -225,7 +226,7 @@ const invitationsPerAddress = 60
 // Over the budget the account is there without a link, which can be asked for
 // later. This machine is not counted.
 func (s *Service) mayInvite(p *rpc.Peer) bool {
-	network := ratelimit.AddressKey(p.Address)
+	network := netkey.Of(p.Address)
 	if ip, err := netip.ParseAddr(p.Address); network == "" || err == nil && ip.Unmap().IsLoopback() && !p.Proxied {
 		return true
 	}

@@ -364,8 +364,8 @@ func TestStopWaitsForRunningCalls(t *testing.T) {
 	n := start(t, t.TempDir(), "ADMIN_PASS=correct horse battery", "SHUTDOWN_GRACE=1m")
 	c := dial(t, n.addr(), nil)
 	id := c.start("login", byPassword("admin", "correct horse battery")) // takes a while: a password is hashed
-	other := dial(t, n.addr(), nil)
-	other.must("getServerTime") // by now the login was read
+	c.send(map[string]any{"msg": "ping", "id": "after"})                 // answered by the reader, which queued the login before
+	c.await(func(f map[string]any) bool { return f["msg"] == "pong" && f["id"] == "after" })
 	n.stop()
 	f := c.await(func(f map[string]any) bool { return f["msg"] == "result" && f["id"] == id })
 	if f["error"] != nil {

@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 
 	"internal/rpc":        {"internal/fault", "internal/ejson", "internal/random", "internal/user"},
 	"internal/permission": {"internal/user"},
-	"internal/ratelimit":  {"internal/fault"},
+	"internal/ratelimit":  {"internal/fault", "internal/netkey"},
 	"internal/settings":   {"internal/fault", "internal/feed", "internal/permission"},
 	"internal/telemetry":  {"internal/secret"},
 

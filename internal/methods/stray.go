@@ -10,6 +10,7 @@ import (
 
 	"ddpserver/internal/audit"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 )
@@ -62,7 +63,7 @@ const (
 // network singly, then as a number. check refuses with a *fault.Error; any other
 // error is the store's, and nobody's guess.
 func (r *Router) Guess(p *rpc.Peer, token string, check func() error) error {
-	network := ratelimit.AddressKey(p.Address)
+	network := netkey.Of(p.Address)
 	if wait, ok := r.deps.Limiter.Peek("guess/"+network, guesses); !ok {
 		err := ratelimit.TooMany(wait)
 		r.tokenRefused(p, network, "limited", err)
@@ -128,7 +129,7 @@ func (r *Router) repeated(level zapcore.Level, c *rpc.Call, name, outcome string
 	}
 	f, _ := fault.From(err)
 	door := string(c.Peer.Door)
-	return !r.repeats.Tell(door+" "+name+" "+outcome+" "+f.ID(), ratelimit.AddressKey(c.Peer.Address), func(from string, count int) {
+	return !r.repeats.Tell(door+" "+name+" "+outcome+" "+f.ID(), netkey.Of(c.Peer.Address), func(from string, count int) {
 		r.deps.Logger.Log(level, "calls_repeated", zap.String("method", name), zap.String("door", door), zap.String("address", from),
 			zap.String("result", outcome), zap.String("fault", f.ID()), zap.Int("count", count))
 	})

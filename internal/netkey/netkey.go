@@ -27,6 +27,9 @@ func Of(address string) string {
 	if err != nil {
 		return strings.Clone(address)
 	}
+	if a.Is4() {
+		return address // there is one spelling of it only
+	}
 	return OfAddr(a)
 }
 

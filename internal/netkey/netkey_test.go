@@ -9,6 +9,7 @@ import (
 func TestOf(t *testing.T) {
 	for address, want := range map[string]string{
 		"":                          "",
+		"nonsense:":                 "nonsense:",
 		"192.0.2.7":                 "192.0.2.7",
 		"::ffff:192.0.2.7":          "192.0.2.7",
 		"64:ff9b::192.0.2.7":        "192.0.2.7",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ddpserver/internal/fault"
+	"ddpserver/internal/netkey"
 )
 
 // Class says which rules a method or publication falls under. The zero value
@@ -158,7 +159,7 @@ func (l *Limiter) Allow(e Event) error {
 		}
 	}
 	if e.Address != "" && (e.Shared || !loopback(e.Address)) {
-		hit(c.IP, 'i', AddressKey(e.Address))
+		hit(c.IP, 'i', netkey.Of(e.Address))
 	}
 	if e.UserID != "" {
 		hit(c.User, 'u', e.UserID)
@@ -167,7 +168,7 @@ func (l *Limiter) Allow(e Event) error {
 		hit(c.Connection, 'c', e.Conn)
 	}
 	if e.Kind == Refused {
-		hit(c.Stray, byte(e.Kind), AddressKey(e.Address), e.Name)
+		hit(c.Stray, byte(e.Kind), netkey.Of(e.Address), e.Name)
 		return verdict(wait)
 	}
 	switch e.Class {
@@ -243,10 +244,10 @@ func (l *Limiter) Route(route, address string, r Rule) Verdict {
 		r = c.REST
 	}
 	now := l.ms()
-	used, wait := l.calls.hit(l.calls.key('w', route, AddressKey(address)), r, now)
+	used, wait := l.calls.hit(l.calls.key('w', route, netkey.Of(address)), r, now)
 	end := wait
 	if wait == 0 {
-		end = l.calls.left(l.calls.key('w', route, AddressKey(address)), now)
+		end = l.calls.left(l.calls.key('w', route, netkey.Of(address)), now)
 	}
 	return Verdict{
 		OK: wait == 0, Limited: true, Limit: r.Count, Remaining: max(r.Count-used, 0),
@@ -271,26 +272,6 @@ func (l *Limiter) Peek(key string, max int) (wait time.Duration, ok bool) {
 
 // Forget sets the budget of key back to unused.
 func (l *Limiter) Forget(key string) { l.budgets.forget(l.budgets.key('b', key)) }
-
-// AddressKey is the spelling of a network address for counting: IPv6 hosts own
-// whole /64 networks, so these count as one.
-func AddressKey(address string) string {
-	if !strings.Contains(address, ":") {
-		return address
-	}
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	if a = a.Unmap(); a.Is4() {
-		return a.String()
-	}
-	p, err := a.WithZone("").Prefix(64)
-	if err != nil {
-		return address
-	}
-	return p.String()
-}
 
 func loopback(address string) bool {
 	if strings.HasPrefix(address, "127.") || address == "::1" {

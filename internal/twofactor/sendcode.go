@@ -9,8 +9,8 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/random"
-	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -141,7 +141,7 @@ func (s *Service) payMail(p *rpc.Peer) error {
 		return nil
 	}
 	most := s.positive(settings.TwoFactorMailsPerAddress, defaultMaxMailsFrom)
-	if wait, ok := s.mailLimit.Take("code mail "+ratelimit.AddressKey(p.Address), most, budgetWindow); !ok {
+	if wait, ok := s.mailLimit.Take("code mail "+netkey.Of(p.Address), most, budgetWindow); !ok {
 		return tooManyMails("at the request of your network address", wait)
 	}
 	return nil
