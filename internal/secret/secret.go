@@ -102,6 +102,9 @@ func (k *Key) WithOld(old *Key) *Key {
 	return &both
 }
 
+// Old is the key of before a rotation, or nil.
+func (k *Key) Old() *Key { return k.old }
+
 // AddDigestKey makes digests of an earlier server key count. It must not be
 // called any more once the key is in use.
 func (k *Key) AddDigestKey(mac []byte) {

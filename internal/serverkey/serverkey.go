@@ -72,8 +72,8 @@ const (
 )
 
 // Check compares the key with the check value of the store, which it makes when
-// there is none; then a sealed text that is there decides whether the key is
-// right. Digest keys of earlier server keys are added to the key. pending tells
+// there is none; then the sealed texts that are there decide whether the key is
+// right, and whether the data is its old one's still. Digest keys of earlier server keys are added to the key. pending tells
 // that the data belongs to the key's old one still and a rotation is due. The
 // error is ErrOtherKey, or the store's.
 func Check(ctx context.Context, s Store, key *secret.Key) (pending bool, err error) {
@@ -85,12 +85,13 @@ func Check(ctx context.Context, s Store, key *secret.Key) (pending bool, err err
 		if stored != "" {
 			return judge(stored, key)
 		}
-		if err := vouch(ctx, s, key); err != nil {
+		owner, err := vouch(ctx, s, key)
+		if err != nil {
 			return false, err
 		}
-		err = s.SetKeyCheck(ctx, "", sealCheck(key))
+		err = s.SetKeyCheck(ctx, "", sealCheck(owner))
 		if err == nil {
-			return false, nil
+			return owner != key, nil
 		}
 		if !errors.Is(err, dberr.Conflict) {
 			return false, fmt.Errorf("storing the check value of the server key: %w", err)
@@ -135,24 +136,32 @@ func sealCheck(key *secret.Key) string {
 	return key.Seal(checkPurpose, checkOwner, strings.Join(lines, "\n"))
 }
 
-// vouch looks for one sealed text in a database of before check values. If there
-// are some and the key opens none, it is another key's.
-func vouch(ctx context.Context, s Store, key *secret.Key) error {
+// vouch finds whose the data of before check values is: the old key's as long as
+// one text is sealed with it, or a start with both keys would vouch for the new one
+// alone before anything was sealed with it. If there are texts and none opens, they
+// are another key's.
+func vouch(ctx context.Context, s Store, key *secret.Key) (owner *secret.Key, err error) {
 	other := ""
 	for _, k := range Kinds() {
 		for after := ""; ; {
 			page, next, err := s.SealedTexts(ctx, k, after)
 			if err != nil {
-				return fmt.Errorf("reading sealed texts: %w", err)
+				return nil, fmt.Errorf("reading sealed texts: %w", err)
 			}
 			for _, it := range page {
 				if !secret.Sealed(it.Sealed) {
 					continue // plain, of an adopted database
 				}
-				if _, err := key.Open(k.purpose(), it.ID, it.Sealed); err == nil {
-					return nil
+				if _, err := key.Open(k.purpose(), it.ID, it.Sealed); err != nil {
+					other = secret.KeyID(it.Sealed)
+					continue
 				}
-				other = secret.KeyID(it.Sealed)
+				if old := key.Old(); old != nil && secret.KeyID(it.Sealed) == old.ID() {
+					return old, nil
+				}
+				if owner = key; key.Old() == nil {
+					return owner, nil
+				}
 			}
 			if next == "" {
 				break
@@ -160,8 +169,8 @@ func vouch(ctx context.Context, s Store, key *secret.Key) error {
 			after = next
 		}
 	}
-	if other == "" {
-		return nil
+	if owner == nil && other != "" {
+		return nil, fmt.Errorf("%w (it is key %s, and this one is %s)", ErrOtherKey, other, key.ID())
 	}
-	return fmt.Errorf("%w (it is key %s, and this one is %s)", ErrOtherKey, other, key.ID())
+	return key, nil
 }

@@ -101,6 +101,26 @@ func testServerKeyOfOldData(t *testing.T, db Database) {
 	fails(t, checked(t, s, other), serverkey.ErrOtherKey)
 }
 
+// A first start with both keys on data of before check values vouches for the old
+// one, whatever is sealed: the new key alone would be let in and open nothing.
+func testServerKeysOfOldData(kind serverkey.Kind) func(*testing.T, Database) {
+	return func(t *testing.T, db Database) {
+		s, ctx := open(t, db), t.Context()
+		key, next := newKey(t), newKey(t)
+		opens := sealedData(t, s, key, kind)
+		if !must[bool](t)(serverkey.Check(ctx, s, next.WithOld(key))) {
+			t.Error("no rotation is due, though everything is sealed with the old key")
+		}
+		fails(t, checked(t, s, next), serverkey.ErrOtherKey)
+		ok(t, checked(t, s, key))
+		must[serverkey.Report](t)(serverkey.Rotate(ctx, s, next.WithOld(key)))
+		ok(t, checked(t, s, next))
+		if n := opens(next); n != 1 {
+			t.Errorf("the new key opens %d texts after the rotation", n)
+		}
+	}
+}
+
 // interrupted is a store whose n-th change is cut off, before or after it happened.
 type interrupted struct {
 	serverkey.Store

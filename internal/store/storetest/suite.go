@@ -62,7 +62,8 @@ var parts = []part{
 	{"Settings", testSettings}, {"Outbox", testOutbox}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
 	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnGuards", testRacesOnGuards},
 	{"RacesOnTries", testRacesOnTries}, {"RacesOnRest", testRacesOnRest}, {"Hostile", testHostile},
-	{"ServerKey", testServerKey}, {"ServerKeyOfOldData", testServerKeyOfOldData}, {"Rotation", testRotation}, {"Life", testLife},
+	{"ServerKey", testServerKey}, {"ServerKeyOfOldData", testServerKeyOfOldData}, {"ServerKeysOfOldSecrets", testServerKeysOfOldData(serverkey.TOTPSecret)},
+	{"ServerKeysOfOldEnrolments", testServerKeysOfOldData(serverkey.TOTPPending)}, {"ServerKeysOfOldMails", testServerKeysOfOldData(serverkey.Mail)}, {"Rotation", testRotation}, {"Life", testLife},
 }
 
 // Run runs the suite. Every group gets a fresh, empty database.
