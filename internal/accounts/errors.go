@@ -91,6 +91,10 @@ var (
 	ErrInvalidUser = fault.New("error-invalid-user", "Invalid user")
 	// ErrLastAdmin keeps the last administrator.
 	ErrLastAdmin = fault.New("error-action-not-allowed", "Leaving the app without an active admin is not allowed")
+	// ErrProveInSession answers a verification link that would be the first proof of
+	// an account with an authenticator app, opened outside the account's sessions.
+	ErrProveInSession = fault.New("error-login-required",
+		"Log in before you open the link of this mail, or set a new password with “forgot password”: an authenticator app is on")
 	// ErrAdminOnly keeps the role "admin" and its holders to administrators.
 	ErrAdminOnly = fault.New("error-action-not-allowed", "Only an administrator may change administrators")
 	// ErrRole answers an unknown role.

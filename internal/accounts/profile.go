@@ -54,6 +54,11 @@ func (s *Service) SaveProfile(ctx context.Context, p *rpc.Peer, l rpc.Login, u *
 	if err == nil && changesEmail(u, c.Email) {
 		err = s.mailBudget("address-of/"+u.ID, changesPerAccount)
 	}
+	if err == nil && s.Sensitive(u, c) { // for the account that was asked for its factor, and in that session
+		old := u.Bcrypt()
+		change.IfBcrypt, change.IfToken = &old, l.Token
+		ifFactors(u, &change)
+	}
 	if err == nil && !c.Password.IsZero() {
 		err = s.newPassword(ctx, l, u, c.Password, &change)
 	}

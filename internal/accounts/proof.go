@@ -25,7 +25,7 @@ import (
 // proof came in a session of the account.
 //
 // Errors: ErrVerifyExpired, ErrVerifyAddress (also when another account proved
-// the address first).
+// the address first), ErrProveInSession.
 func (s *Service) VerifyEmail(ctx context.Context, p *rpc.Peer, l rpc.Login, token string) (Proven, error) {
 	var got Proven
 	err := retry(func() (err error) {
@@ -110,10 +110,13 @@ func (s *Service) proofOf(u *user.User, l rpc.Login, v user.VerificationToken) (
 	case i >= 0:
 		emails[i].Verified = true
 		if len(u.VerifiedEmails()) == 0 {
-			s.firstProof(u, l, &c)
+			if err := s.firstProof(u, l, &c); err != nil {
+				return c, false, err
+			}
 		}
 	case u.PendingEmail() == v.Address:
 		replaced = true
+		ifFactors(u, &c)
 		emails = []user.Email{{Address: v.Address, Verified: true}}
 		c.Pending, c.Verifications, c.ClearTrust = &user.PendingEmail{}, &[]user.VerificationToken{}, true
 	default:
@@ -122,16 +125,29 @@ func (s *Service) proofOf(u *user.User, l rpc.Login, v user.VerificationToken) (
 	return c, replaced, nil
 }
 
-// firstProof ends what was made before anybody proved to own the address.
-func (s *Service) firstProof(u *user.User, l rpc.Login, c *user.Change) {
+// ifFactors makes a change depend on the factors that are switched on now.
+func ifFactors(u *user.User, c *user.Change) {
+	app, mail := u.TOTPEnabled(), u.Email2FAEnabled()
+	c.IfTOTP, c.IfEmail2FA = &app, &mail
+}
+
+// firstProof ends what was made before anybody proved to own the address. An app
+// cannot be ended so: it may be the owner's, and the mailbox alone removes none. It
+// may as well be that of somebody who registered a foreign address and would enter
+// the account with it, so such an account is proved in a session of its own.
+func (s *Service) firstProof(u *user.User, l rpc.Login, c *user.Change) error {
 	c.RemoveTokens, c.ClearTrust = true, true
 	if l.UserID == u.ID && l.Token != "" {
-		c.KeepToken = l.Token
-		return
+		c.KeepToken, c.IfToken = l.Token, l.Token
+		return nil
+	}
+	if ifFactors(u, c); u.TOTPEnabled() {
+		return ErrProveInSession
 	}
 	if e := u.Services.Email2FA; e != nil && !e.Enabled && s.set.Bool(settings.TwoFactorEmailOptIn) {
 		c.Email2FA = &user.Email2FA{Enabled: true, ChangedAt: s.time()}
 	}
+	return nil
 }
 
 // putEmail adds a new address to a change of u. A proved one (verified is an
@@ -141,7 +157,7 @@ func (s *Service) firstProof(u *user.User, l rpc.Login, c *user.Change) {
 func (s *Service) putEmail(u *user.User, address string, verified bool, c *user.Change) {
 	c.IfEmails = &u.Emails
 	if !verified && len(u.VerifiedEmails()) > 0 {
-		c.Pending = &user.PendingEmail{Address: address, When: s.time()}
+		c.Pending = &user.PendingEmail{Address: address, When: s.time(), Factors: u.FactorState()}
 		c.Verifications = ptr(proofsWithout(u, u.PendingEmail(), address))
 		return
 	}

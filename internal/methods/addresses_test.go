@@ -72,6 +72,7 @@ func (w *world) madeWith(verified bool) {
 		w.t.Fatal(err)
 	}
 	w.vars["ada"] = u.ID
+	w.withFactors(w.vars["factors"]) // a change of factors would drop an address that waits
 }
 
 func (w *world) ada() *user.User {
@@ -162,8 +163,8 @@ func TestA06AddressesWorkOnceProved(t *testing.T) {
 			t.Run(origin+"/"+state, func(t *testing.T) {
 				bubble(t, func(t *testing.T, w *world) {
 					w.unlimited()
+					w.vars["factors"] = state
 					o.make(w)
-					w.withFactors(state)
 					link := w.mails.newest(accounts.TemplateVerify, addressNew)
 					w.doorsOf(t, o.inForce)
 					if o.replaces {

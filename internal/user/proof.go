@@ -21,11 +21,7 @@ func (u *User) ProofState(token string) string {
 	} else {
 		parts = append(parts, "false", "")
 	}
-	changed := ""
-	if e := u.Services.Email2FA; e != nil && !e.ChangedAt.IsZero() {
-		changed = strconv.FormatInt(e.ChangedAt.UnixMilli(), 10) // off and on again is a change too
-	}
-	parts = append(parts, strconv.FormatBool(u.Email2FAEnabled()), changed)
+	parts = append(parts, u.FactorState())
 	for _, e := range u.Emails {
 		parts = append(parts, e.Address, strconv.FormatBool(e.Verified))
 	}
@@ -37,4 +33,14 @@ func (u *User) ProofState(token string) string {
 		h.Write([]byte(p))
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// FactorState says which factors the account has switched on, for what must not
+// outlive a change of them. It tells nothing of their secrets.
+func (u *User) FactorState() string {
+	changed := ""
+	if e := u.Services.Email2FA; e != nil && !e.ChangedAt.IsZero() {
+		changed = strconv.FormatInt(e.ChangedAt.UnixMilli(), 10) // off and on again is a change too
+	}
+	return strconv.FormatBool(u.TOTPEnabled()) + " " + strconv.FormatBool(u.Email2FAEnabled()) + " " + changed
 }

@@ -178,6 +178,9 @@ type Proofs struct {
 type PendingEmail struct {
 	Address string    `bson:"address"`
 	When    time.Time `bson:"when"`
+	// Factors is the FactorState under which it was asked for. Under another one
+	// nothing waits: what was proved then is not what the account asks for now.
+	Factors string `bson:"factors,omitempty"`
 }
 
 // VerificationToken is one pending verification link.
@@ -252,7 +255,7 @@ func (u *User) VerifiedEmails() []string {
 
 // PendingEmail is the address that waits for its proof, or "".
 func (u *User) PendingEmail() string {
-	if u.Services.Email == nil || u.Services.Email.Pending == nil {
+	if u.Services.Email == nil || u.Services.Email.Pending == nil || u.Services.Email.Pending.Factors != u.FactorState() {
 		return ""
 	}
 	return u.Services.Email.Pending.Address

@@ -1,0 +1,117 @@
+package accounts_test
+
+import (
+	"errors"
+	"testing"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/user"
+)
+
+// between are the changes by which an owner ends what a thief began: what was
+// proved before them proves nothing after them.
+var between = map[string]func(w *world, u *user.User, mine, thief accounts.Issued){
+	"another password": func(w *world, u *user.User, mine, _ accounts.Issued) {
+		if err := w.ChangePassword(w.t.Context(), w.peer, mine.Login(), w.user(u.ID), plain(w.t, "another")); err != nil {
+			w.t.Fatal(err)
+		}
+	},
+	"the other sessions ended": func(w *world, _ *user.User, mine, _ accounts.Issued) {
+		if err := w.RemoveOtherTokens(w.t.Context(), w.peer, mine.Login()); err != nil {
+			w.t.Fatal(err)
+		}
+	},
+	"an app switched on": func(w *world, u *user.User, _, _ accounts.Issued) { w.enrol(u.ID) },
+	"codes by mail switched off": func(w *world, u *user.User, _, _ accounts.Issued) {
+		w.patch(u.ID, user.Change{Email2FA: &user.Email2FA{ChangedAt: w.now()}})
+	},
+}
+
+// proved is an account with a proved address, its owner's session and a thief's.
+func (w *world) proved() (ada *user.User, mine, thief accounts.Issued) {
+	w.t.Helper()
+	ada = w.add("ada", "ada@x.com")
+	w.patch(ada.ID, user.Change{Emails: &[]user.Email{{Address: "ada@x.com", Verified: true}}})
+	mine, thief = w.login(ada), w.login(ada)
+	w.mailed()
+	return w.user(ada.ID), mine, thief
+}
+
+// A6: a change of address is made for the account that was asked for its factor:
+// one that was proved before the owner changed the password, the factors or the
+// sessions, and is written after, is refused.
+func TestA06AChangeOfAddressIsForWhoWasAsked(t *testing.T) {
+	for name, change := range between {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ada, mine, thief := w.proved() // the thief was asked, and gave the password
+			change(w, ada, mine, thief)
+			_, err := w.SaveProfile(t.Context(), w.peer, thief.Login(), ada, accounts.Profile{Email: ptr("thief@x.com")})
+			if !errors.Is(err, accounts.ErrNotAllowed) || w.user(ada.ID).PendingEmail() != "" {
+				t.Errorf("%v; %q waits", err, w.user(ada.ID).PendingEmail())
+			}
+		})
+	}
+}
+
+// A5, A6: an address that waits for its proof was asked for under the factors of
+// that time. An owner who answers the notice by switching a factor on is not
+// robbed by the link that is in the thief's mailbox.
+func TestA06AWaitingAddressDiesWithItsProof(t *testing.T) {
+	for name, change := range between {
+		if name == "the other sessions ended" {
+			continue // says nothing about the password that was proved; the notice says what does
+		}
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			ada, mine, thief := w.proved()
+			if _, err := w.SaveProfile(t.Context(), w.peer, thief.Login(), ada, accounts.Profile{Email: ptr("thief@x.com")}); err != nil {
+				t.Fatal(err)
+			}
+			link := w.linkToken(accounts.TemplateVerify)
+			change(w, ada, mine, thief)
+			if _, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, link); !errors.Is(err, accounts.ErrVerifyExpired) && !errors.Is(err, accounts.ErrVerifyAddress) {
+				t.Error(err)
+			}
+			if u := w.user(ada.ID); len(u.Emails) != 1 || u.Emails[0].Address != "ada@x.com" {
+				t.Error(u.Emails)
+			}
+			// Asked for again it is a new one.
+			if _, err := w.SaveProfile(t.Context(), w.peer, w.login(ada).Login(), w.user(ada.ID), accounts.Profile{Email: ptr("mine@x.com")}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, w.linkToken(accounts.TemplateVerify)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A6, pre-hijacking: whoever registered somebody's address may have switched an
+// app of his own on. The link in the owner's mailbox does not make that account
+// one with a proved address while he can still enter it; in a session of the
+// account it does, and a reset takes the password from him.
+func TestA06NoFirstProofForAnAccountWithAForeignApp(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		w := newWorld(t)
+		ada := w.add("ada", "ada@x.com")
+		link := w.linkToken(accounts.TemplateVerify)
+		w.enrol(ada.ID)
+		session, l := w.login(ada), rpc.Login{}
+		if own {
+			l = session.Login()
+		}
+		_, err := w.VerifyEmail(t.Context(), w.peer, l, link)
+		if u := w.user(ada.ID); (len(u.VerifiedEmails()) > 0) != own || own != (err == nil) || !own && !errors.Is(err, accounts.ErrProveInSession) {
+			t.Errorf("own %v: %v, proved %v", own, err, u.VerifiedEmails())
+		}
+		if own {
+			continue
+		}
+		// The link is not spent, and the mailbox's owner takes the account by a reset.
+		if _, err := w.VerifyEmail(t.Context(), w.peer, session.Login(), link); err != nil {
+			t.Error(err)
+		}
+	}
+}
