@@ -1,9 +1,12 @@
 package twofactor
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"time"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -35,16 +38,26 @@ func (s *Service) on(u *user.User) []Factor {
 	return list
 }
 
-// recovery is how long after a password was set with a mailed link a code from the
-// same mailbox does not stand for a stronger factor: else the mailbox alone would
-// be both proofs of a login.
-const recovery = time.Hour
-
-// recovering tells whether that time runs. A reset in the future is one of a clock
-// that jumped back.
-func (s *Service) recovering(u *user.User) bool {
+// recovering tells whether the password was set with a mailed link and nothing
+// stronger than the mailbox was proved since. A code from the same mailbox does not
+// stand for a stronger factor then, however much time has passed: the mailbox alone
+// would be both proofs of a login, for whoever waits.
+func recovering(u *user.User) bool {
 	p := u.Services.Password
-	return p != nil && !p.ResetAt.IsZero() && s.now().Before(p.ResetAt.Add(recovery))
+	return p != nil && !p.ResetAt.IsZero()
+}
+
+// recovered ends that, once an answer of the app was accepted. A failure costs the
+// owner one more answer of the app, and is none of the call.
+func (s *Service) recovered(ctx context.Context, r Request, accepted string) {
+	if strengthOf(accepted) < ByTOTP || !recovering(r.User) {
+		return
+	}
+	bcrypt, never := r.User.Bcrypt(), time.Time{}
+	_, err := s.store.UpdateUser(context.WithoutCancel(ctx), r.User.ID, user.Change{IfBcrypt: &bcrypt, ResetAt: &never, At: s.now()})
+	if err != nil && !errors.Is(err, dberr.Conflict) {
+		s.record(r, event{act: "recovery_ended", outcome: "error", factor: TOTP, user: r.User.ID})
+	}
 }
 
 // Lacks tells whether an account must still set up a factor of at least that
@@ -76,7 +89,7 @@ func (s *Service) accepted(u *user.User, p Policy) []Factor {
 			}
 		}
 		return list
-	case len(list) > 0 && s.recovering(u):
+	case len(list) > 0 && recovering(u):
 		return slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() == ByEmail && list[0].Strength() > ByEmail })
 	case len(list) > 0:
 		return list

@@ -58,7 +58,7 @@ func (s *Service) overtaken(ctx context.Context, r Request) error {
 	case u.TOTPEnabled():
 		return ErrAlreadyEnabled
 	}
-	return s.Check(ctx, Request{User: u, Token: r.Token, Peer: r.Peer, Policy: Fresh, Action: r.Action})
+	return s.Check(ctx, Request{User: u, Token: r.Token, Peer: r.Peer, Policy: Fresh, Action: r.Action, Purpose: r.Purpose})
 }
 
 // Confirm switches the authenticator on with the first code of the pending
@@ -108,6 +108,7 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 	}
 	// The factor is on: the owner must get the codes now, whatever the rest does.
 	_ = s.store.Succeeded(ctx, u.ID, id)
+	s.recovered(ctx, Request{User: after, Peer: r.Peer, Action: r.Action}, TOTP)
 	s.settle(ctx, r, u, after, TOTPEnabled)
 	return codes, nil
 }

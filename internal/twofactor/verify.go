@@ -91,6 +91,7 @@ func (s *Service) answer(ctx context.Context, r Request, f Factor) (Outcome, err
 		return Outcome{}, s.refuse(r, f.Name(), err)
 	case a.accepted != "":
 		s.remember(ctx, r)
+		s.recovered(ctx, r, a.accepted)
 		s.record(r, event{act: "factor_check", outcome: "ok", factor: a.accepted, user: r.User.ID})
 		if a.accepted == backup {
 			s.record(r, event{act: "backup_code_used", outcome: "ok", factor: TOTP, user: r.User.ID})
