@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"ddpserver/internal/accounts"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -91,4 +92,41 @@ func TestA10MandatoryMatrix(t *testing.T) {
 			t.Errorf("%d cells", cells)
 		}
 	})
+}
+
+// A10: somebody who has no address yet, or a mistyped one, and must have codes by
+// mail because the server offers nothing else, can name one, prove it and switch
+// them on; nothing else is open before.
+func TestA10NoAddressIsNoDeadEnd(t *testing.T) {
+	for name, change := range map[string]user.Change{
+		"none": {Emails: &[]user.Email{}}, "one that nobody reads": {Emails: &[]user.Email{{Address: "typo@example.com"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			probed(t, func(t *testing.T, w *world) {
+				w.unlimited()
+				u := w.user("ada")
+				change.At = time.Now()
+				if _, err := w.store.UpdateUser(t.Context(), u.ID, change); err != nil {
+					t.Fatal(err)
+				}
+				c := w.as("ada")
+				w.storeSettings(map[string]any{settings.TwoFactorByTOTP: false, settings.TwoFactorMandatoryRoles: "user"})
+				if _, fail := c.call("test:echo"); fail.code() != "error-two-factor-setup-required" {
+					t.Fatalf("without a factor: %q", fail.code())
+				}
+				if _, fail := c.call("saveUserProfile", map[string]any{"email": addressNew}, answer(digestOf("ada"), "password")); fail != nil {
+					t.Fatal(fail.code())
+				}
+				if _, fail := c.call("verifyEmail", w.mails.newest(accounts.TemplateVerify, addressNew)); fail != nil {
+					t.Fatal(fail.code())
+				}
+				if _, fail := c.call("2fa:enable-email", answer(digestOf("ada"), "password")); fail != nil {
+					t.Fatal(fail.code())
+				}
+				if _, fail := c.call("test:echo"); fail != nil {
+					t.Errorf("with a factor: %q", fail.code())
+				}
+			})
+		})
+	}
 }

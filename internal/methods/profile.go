@@ -27,7 +27,7 @@ func (g *profiles) Specs() []Spec {
 	const rules = "error-not-allowed; username-invalid; error-blocked-username; error-field-unavailable; error-invalid-name"
 	return []Spec{
 		{
-			Name: "saveUserProfile", Carries: []string{"setUsername", "setRealName", "setUserStatus", "changePassword"}, Do: g.save, Effects: Profile | Accounts, Inside: twofactor.Fresh,
+			Name: "saveUserProfile", Carries: []string{"setUsername", "setRealName", "setUserStatus", "changePassword"}, Do: g.save, Effects: Profile | Accounts, Inside: twofactor.Fresh, Enrolment: true,
 			Doc:    "Changes one's own account. A new e-mail address or password asks for a fresh second factor.",
 			Params: "{realname?, username?, email?, newPassword?, statusText?, statusType?, language?, …}, customFields?", Result: "true",
 			Errors: "400 Match failed; " + rules + "; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-password-same-as-current; error-invalid-status; error-invalid-params; totp-required; totp-invalid; totp-max-attempts",

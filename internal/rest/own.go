@@ -26,7 +26,7 @@ func (g *own) Routes() []Route {
 			Body:   object(must("username", nonEmpty()), may("name", text()), must("email", text()), must("pass", text()), may("reason", text()), may("secretURL", text())),
 			Result: success(must("user", userSchema)), Do: g.register,
 			Errors: []string{"error-user-registration-disabled", "error-field-unavailable", "username-invalid", "error-invalid-email", "error-password-policy-not-met"}},
-		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password", Twin: "saveUserProfile",
+		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password", Twin: "saveUserProfile", Enrolment: true,
 			Body:   object(must("data", fields), may("customFields", object())),
 			Result: success(must("user", meSchema)), Do: g.update, Errors: []string{"error-not-allowed", "error-field-unavailable", "totp-required", "totp-invalid"}},
 		{Verb: "POST", Path: "users.logoutOtherClients", Tag: tag, Summary: "End every other session", Method: "logoutOtherClients",
