@@ -41,7 +41,7 @@ func (c claimant) keys() []string {
 	return keys
 }
 
-// gate is the queue in front of the core that hashes (decisions 6, S115). It is
+// gate is the queue in front of the core that hashes (S115). It is
 // short, and shared fairly: addresses and accounts take turns, whatever number
 // of callers each sends, and known callers go first three times out of four.
 // Nobody has a share that is only theirs: one account may fill the whole queue

@@ -101,7 +101,7 @@ const (
 
 // hasher runs bcrypt on at most one core behind a short queue with fair shares,
 // so that a flood of logins starves nobody who does not log in, and no few
-// callers starve the others who do (decisions 6, S115).
+// callers starve the others who do (S115).
 type hasher struct {
 	cost  int
 	dummy []byte

@@ -59,7 +59,8 @@ type Issued struct {
 func (i Issued) Login() rpc.Login { return rpc.Login{UserID: i.UserID, Token: i.Hash} }
 
 // expiry is the moment at which a token stops working. Personal access tokens
-// without an end never do and say so with a date 100 years ahead (decisions 8).
+// without an end never do and say so with a date 100 years ahead, which clients
+// read (docs/divergences.md).
 func (s *Service) expiry(t *user.LoginToken) time.Time {
 	switch {
 	case t.IsPAT() && !t.ExpiresAt.IsZero():

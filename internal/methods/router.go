@@ -192,7 +192,7 @@ func (r *Router) admitted(ctx context.Context, c *rpc.Call, spec *Spec) (any, er
 
 // Route runs one REST request in the order of Rocket.Chat's newer releases:
 // observe ► recover ► login ► permission ► limit ► parameters ► factor ►
-// handler (spec rocketchat-2fa 5.2). spec.Name is the route. enter finds
+// handler, in Rocket.Chat's order. spec.Name is the route. enter finds
 // out who calls, params checks the parameters before any code is asked for; both may be nil. What is refused before the route's limit counts
 // it is counted by a limit of its own. The verdict is for the X-RateLimit headers.
 func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, enter, params func(*rpc.Call) error) (result any, v ratelimit.Verdict, err error) {

@@ -110,7 +110,7 @@ func (g *settingsMethods) raiseAll(c *rpc.Call) twofactor.Policy {
 
 // RaiseSettings is what saving these settings asks for: Fresh when one of them
 // guards, so that neither remembered trust nor a token that bypasses checks
-// lowers a guard (spec security S057).
+// lowers a guard (S057).
 func RaiseSettings(s *settings.Service, ids ...string) twofactor.Policy {
 	if slices.ContainsFunc(ids, s.Guards) {
 		return twofactor.Fresh

@@ -272,7 +272,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 // authenticate takes the two headers. Anything but a living token of exactly
 // that user is nobody; a store that cannot answer is an error, and so is
 // guessing on. A header that stands there twice is nobody's: a proxy may have
-// looked at the other one (spec security S060).
+// looked at the other one (S060).
 func (s *Server) authenticate(p *rpc.Peer, r *http.Request) (login rpc.Login, err error) {
 	id, token := r.Header.Get("X-User-Id"), r.Header.Get("X-Auth-Token")
 	if id == "" && token == "" {

@@ -26,8 +26,8 @@ func (g *setting) Routes() []Route {
 	if !ok {
 		panic("rest: there is no method saveSetting to take the policy from")
 	}
-	// Saving several at once never honours remembered trust, as in Rocket.Chat; saving
-	// one that guards nothing does (spec rocketchat-2fa 2).
+	// As in Rocket.Chat, saving several at once never honours remembered trust, and
+	// saving one that guards nothing does.
 	return []Route{
 		{Verb: "GET", Path: "settings.public", Tag: tag, Summary: "Settings that everybody may see", Twin: "public-settings/get", Auth: NoLogin, Query: paged(may("_id", text())), Result: success(page...), Do: g.public},
 		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings; secrets are masked", Twin: "private-settings/get", Query: paged(may("includeDefaults", boolean())), Result: success(page...), Do: g.private},

@@ -157,7 +157,7 @@ func (g *users) create(ctx context.Context, r *Request) (any, error) {
 
 // raiseUpdate asks for a fresh factor unless all that changes is what somebody is
 // shown as: what lets somebody in, and with which rights, is never changed on
-// remembered trust or by a token that may skip checks (spec security S057).
+// remembered trust or by a token that may skip checks (S057).
 // Members that nobody knows yet count as the former.
 func raiseUpdate(r *Request) twofactor.Policy {
 	data, _ := r.body.value["data"].(map[string]any)

@@ -12,7 +12,7 @@ import (
 )
 
 // NewPrivate makes the server of the private listener: /metrics and
-// /debug/pprof, for operators only (spec security S120). It has no password, so it
+// /debug/pprof, for operators only (S120). It has no password, so it
 // answers only to a Host that no stranger's name can lead to: an address of the
 // connection itself, a loopback one, localhost, or host, which is the one it was
 // configured with. Otherwise a page in an operator's browser could read it by
