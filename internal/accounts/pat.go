@@ -144,7 +144,9 @@ func (s *Service) generate(ctx context.Context, u *user.User, name string, t use
 	// The token belongs to the account as it was when its factor was asked: one
 	// that outlives a change of password would undo the change.
 	bcrypt, active := u.Bcrypt(), true
-	token, err := s.addPAT(ctx, u.ID, name, t, user.Change{IfNoTokenName: name, IfBcrypt: &bcrypt, IfActive: &active})
+	c := user.Change{IfNoTokenName: name, IfBcrypt: &bcrypt, IfActive: &active}
+	ifFactors(u, &c)
+	token, err := s.addPAT(ctx, u.ID, name, t, c)
 	if errors.Is(err, dberr.Conflict) {
 		return "", s.whyNoToken(ctx, u, name)
 	}

@@ -199,6 +199,8 @@ func (s *Service) newPassword(ctx context.Context, l rpc.Login, u *user.User, pw
 	}
 	change.IfBcrypt, change.Bcrypt = &old, &fresh
 	change.RemoveSessions, change.KeepToken, change.ClearTrust = true, l.Token, true
+	change.IfToken = l.Token
+	ifFactors(u, change)
 	dropPending(u, change)
 	return nil
 }
