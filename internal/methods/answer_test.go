@@ -125,11 +125,11 @@ func TestParsePolicy(t *testing.T) {
 			t.Errorf("%q %q: %v", c.name, c.verb, got)
 		}
 	}
-	if p.mandatory([]string{"user", "bot"}) != twofactor.ByEmail || p.mandatory([]string{"user"}) != 0 || p.mandatory(nil) != 0 {
+	if !slices.Equal(p.mandatory([]string{"user", "bot"}), []twofactor.Strength{twofactor.ByEmail, twofactor.ByEmail}) || p.mandatory([]string{"user"}) != nil || p.mandatory(nil) != nil {
 		t.Error("mandatory roles")
 	}
 	empty, unknown := parsePolicy(" ,\n,", "", known)
-	if empty.protects("login", "") || empty.mandatory([]string{"admin"}) != 0 || unknown != nil {
+	if empty.protects("login", "") || empty.mandatory([]string{"admin"}) != nil || unknown != nil {
 		t.Error("an empty list protects something")
 	}
 	if all, _ := parsePolicy("*", "", known); !all.protects("anything", "") || !all.protects("route", "GET") {

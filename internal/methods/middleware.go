@@ -149,8 +149,7 @@ func (r *Router) loadUser(ctx context.Context, c *rpc.Call, spec *Spec) error {
 // mustEnrol tells whether the account has a role that needs a second factor, and
 // none that is strong enough, although it can set one up.
 func (r *Router) mustEnrol(u *user.User) bool {
-	need := r.policy.Load().mandatory(u.Roles)
-	return need > 0 && r.deps.TwoFactor.Lacks(u, need)
+	return slices.ContainsFunc(r.policy.Load().mandatory(u.Roles), func(need twofactor.Strength) bool { return r.deps.TwoFactor.Lacks(u, need) })
 }
 
 // Admit tells whether a login may have a subscription of that name: nobody who

@@ -106,17 +106,18 @@ func (p *policy) protects(name, verb string) bool {
 	return false
 }
 
-// mandatory is the weakest second factor that will do for an account with these
-// roles, the strongest demand winning; 0 when none is demanded.
-func (p *policy) mandatory(roles []string) (need twofactor.Strength) {
+// mandatory are the demands on an account with these roles, each the weakest
+// second factor that will do. All of them hold: one that the server cannot satisfy
+// does not lift the others.
+func (p *policy) mandatory(roles []string) (needs []twofactor.Strength) {
 	for _, m := range p.roles {
 		switch {
 		case !slices.Contains(roles, m.Role):
 		case m.Factor == "":
-			need = max(need, twofactor.ByEmail)
+			needs = append(needs, twofactor.ByEmail)
 		default:
-			need = max(need, twofactor.ByTOTP)
+			needs = append(needs, twofactor.ByTOTP)
 		}
 	}
-	return need
+	return needs
 }
