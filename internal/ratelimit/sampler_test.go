@@ -20,6 +20,11 @@ func TestSampler(t *testing.T) {
 			defer mu.Unlock()
 			sums[from] += count
 		}
+		keys := func() int { // the timer ends windows on a goroutine of its own
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.seen)
+		}
 		single := 0
 		for i := range 100 {
 			for from := range 20 {
@@ -27,19 +32,21 @@ func TestSampler(t *testing.T) {
 					single++
 				}
 			}
-			if len(s.seen) > 11 {
-				t.Fatalf("round %d: %d keys", i, len(s.seen))
+			if n := keys(); n > 11 {
+				t.Fatalf("round %d: %d keys", i, n)
 			}
 		}
+		mu.Lock()
 		if single != 33 || len(sums) != 0 { // ten senders and all the others
 			t.Errorf("%d told singly, %v before the window was over", single, sums)
 		}
+		mu.Unlock()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if sums["0"] != 97 || sums[""] != 997 {
 			t.Errorf("the sums are %v", sums)
 		}
-		if !s.Tell("refused", "0", sum) || len(s.seen) != 1 {
+		if !s.Tell("refused", "0", sum) || keys() != 1 {
 			t.Error("the next window does not begin anew")
 		}
 		total := single
