@@ -4,3 +4,6 @@ package growthtest
 
 // every says which of the families are read: all of them.
 const every = 1
+
+// slack multiplies what may be allocated.
+const slack = 1
