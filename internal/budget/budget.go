@@ -44,32 +44,38 @@ type Account struct {
 	peak         atomic.Int64
 	refused      atomic.Uint64
 
+	mu       sync.Mutex
+	networks map[string]int64 // bytes that each holds, where it is any
+
 	heavy chan struct{} // places for work on large texts
 	// freed is closed when bytes come back; nil while nobody waits.
 	freed atomic.Pointer[chan struct{}]
 }
 
 // New makes an Account of that many bytes. Zero or less means Default. Large
-// holders, those with more than Small, share three quarters of it.
+// holders, those with more than Small, share three quarters of it. No network
+// gets more than is free: one that takes all it can has half, and whoever comes
+// then from another one finds room.
 func New(limit int64) *Account {
 	if limit <= 0 {
 		limit = Default
 	}
-	return &Account{limit: limit, large: limit / 4 * 3, heavy: make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1))}
+	return &Account{limit: limit, large: limit / 4 * 3, networks: map[string]int64{}, heavy: make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1))}
 }
 
-// Take counts n bytes for one request or answer that belongs to no session. When
+// Take counts n bytes for one request or answer that belongs to no session, of a
+// client of that network (netkey; "" is nobody's and has no share). When
 // ok, release gives them back; calling it again does nothing. Otherwise there is
 // no room and nothing was counted: refuse with words, or wait with a Holding.
-func (a *Account) Take(n int) (release func(), ok bool) {
+func (a *Account) Take(network string, n int) (release func(), ok bool) {
 	if a == nil {
 		return func() {}, true
 	}
-	if !a.add(n, 0) {
+	if !a.add(n, 0, network) {
 		a.refused.Add(1)
 		return nil, false
 	}
-	return sync.OnceFunc(func() { a.give(n) }), true
+	return sync.OnceFunc(func() { a.give(n, network) }), true
 }
 
 // Work waits for its turn to take a text of n bytes apart; call done afterwards.
@@ -101,11 +107,18 @@ func (a *Account) Limit() int64 { return a.limit }
 // Refused counts those who were refused for good, after waiting.
 func (a *Account) Refused() uint64 { return a.refused.Load() }
 
-// add counts n bytes for somebody who holds so many already.
-func (a *Account) add(n int, holds int64) bool {
+// add counts n bytes for somebody of that network who holds so many already.
+func (a *Account) add(n int, holds int64, network string) bool {
 	limit := a.large
 	if holds+int64(n) <= Small {
 		limit = a.limit
+	}
+	if network != "" {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if free := limit - a.used.Load(); a.networks[network]+int64(n) > free {
+			return false // it would have more than there is for all others
+		}
 	}
 	used := a.used.Load()
 	for {
@@ -118,6 +131,9 @@ func (a *Account) add(n int, holds int64) bool {
 		}
 		used = a.used.Load()
 	}
+	if network != "" {
+		a.networks[network] += int64(n)
+	}
 	used += int64(n)
 	for {
 		peak := a.peak.Load()
@@ -127,9 +143,22 @@ func (a *Account) add(n int, holds int64) bool {
 	}
 }
 
+// credit changes what a network holds; one that holds nothing is forgotten.
+func (a *Account) credit(network string, n int) {
+	if network == "" {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.networks[network] += int64(n); a.networks[network] == 0 {
+		delete(a.networks, network)
+	}
+}
+
 // give takes n bytes off and wakes who waits for room.
-func (a *Account) give(n int) {
+func (a *Account) give(n int, network string) {
 	a.used.Add(-int64(n))
+	a.credit(network, -n)
 	if a.freed.Load() == nil {
 		return
 	}
@@ -162,10 +191,11 @@ func (h *Holding) Refuse() {
 }
 
 // Holding is what one client holds of an Account, in bytes. The zero value
-// holds nothing of no account; set Account before use. Its methods may be called
-// from any goroutine.
+// holds nothing of no account; set Account, and Network where there is one (see
+// Take), before use. Its methods may be called from any goroutine.
 type Holding struct {
 	Account *Account
+	Network string
 	bytes   atomic.Int64
 }
 
@@ -175,7 +205,7 @@ func (h *Holding) Bytes() int64 { return h.bytes.Load() }
 // Grow counts n more bytes if there is room, at once.
 func (h *Holding) Grow(n int) bool {
 	held := h.bytes.Add(int64(n))
-	if a := h.Account; a != nil && !a.add(n, held-int64(n)) {
+	if a := h.Account; a != nil && !a.add(n, held-int64(n), h.Network) {
 		h.bytes.Add(-int64(n))
 		return false
 	}
@@ -188,6 +218,7 @@ func (h *Holding) Force(n int) {
 	h.bytes.Add(int64(n))
 	if h.Account != nil {
 		h.Account.used.Add(int64(n))
+		h.Account.credit(h.Network, n)
 	}
 }
 
@@ -195,7 +226,7 @@ func (h *Holding) Force(n int) {
 func (h *Holding) Shrink(n int) {
 	h.bytes.Add(-int64(n))
 	if h.Account != nil && n != 0 {
-		h.Account.give(n)
+		h.Account.give(n, h.Network)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,11 +23,11 @@ func TestOf(t *testing.T) {
 // What is taken counts until it is released, once.
 func TestTake(t *testing.T) {
 	a := New(1000)
-	release, ok := a.Take(900)
+	release, ok := a.Take("", 900)
 	if !ok || a.Used() != 900 {
 		t.Fatal(ok, a.Used())
 	}
-	if _, ok := a.Take(200); ok || a.Used() != 900 || a.Refused() != 1 {
+	if _, ok := a.Take("", 200); ok || a.Used() != 900 || a.Refused() != 1 {
 		t.Error("more than the limit, or a refusal that counts", a.Used(), a.Refused())
 	}
 	release()
@@ -35,7 +36,7 @@ func TestTake(t *testing.T) {
 		t.Error(a.Used(), a.Peak())
 	}
 	var none *Account
-	if release, ok := none.Take(1 << 40); !ok {
+	if release, ok := none.Take("", 1<<40); !ok {
 		t.Error("no account refuses")
 	} else {
 		release()
@@ -148,5 +149,53 @@ func TestBalance(t *testing.T) {
 	wg.Wait()
 	if a.Used() != 0 {
 		t.Error("left in the account:", a.Used())
+	}
+}
+
+// A12: whoever takes all they can get, with many small holders, with large ones or
+// with answers, from one network or from three, leaves room for those of another
+// network; what they hold is forgotten with them.
+func TestA12OneNetworkDoesNotTakeAll(t *testing.T) {
+	const limit = 16 << 20
+	hoards := map[string]int{"small": Small, "messages": 64 << 10, "large": 1 << 20}
+	for kind, size := range hoards {
+		for _, networks := range []int{1, 3} {
+			for _, one := range []bool{false, true} { // requests or sessions
+				a := New(limit)
+				var ends []func()
+				for i, refused := 0, 0; refused < networks; i++ {
+					network := strconv.Itoa(i % networks)
+					var end func()
+					var ok bool
+					if one {
+						end, ok = a.Take(network, size)
+					} else {
+						h := &Holding{Account: a, Network: network}
+						ok = h.Grow(size)
+						end = func() { h.Shrink(size) }
+					}
+					if !ok {
+						refused++
+						continue
+					}
+					refused, ends = 0, append(ends, end)
+				}
+				honest := &Holding{Account: a, Network: "honest"}
+				want := 256 << 10
+				if size <= Small && networks > 2 {
+					want = Small / 2 // the room of large ones is not kept from small ones
+				}
+				if !honest.Grow(want) || !honest.Grow(want) {
+					t.Errorf("%s, %d networks, requests %v: nothing is left of %d, %d are used", kind, networks, one, limit, a.Used())
+				}
+				honest.Shrink(int(honest.Bytes()))
+				for _, end := range ends {
+					end()
+				}
+				if a.Used() != 0 || len(a.networks) != 0 {
+					t.Errorf("%d bytes, %d networks left", a.Used(), len(a.networks))
+				}
+			}
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"ddpserver/internal/budget"
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/rpc"
 )
 
@@ -64,7 +65,7 @@ func newSession(srv *Server, peer *rpc.Peer) *Session {
 	s := &Session{srv: srv, peer: peer, login: &nobody}
 	s.out.owner = s
 	s.out.limit = srv.limits.QueuedBytes
-	s.held.Account = srv.budget
+	s.held.Account, s.held.Network = srv.budget, netkey.Of(peer.Address)
 	s.out.held = &s.held
 	return s
 }

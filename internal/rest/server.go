@@ -21,6 +21,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
@@ -250,7 +251,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 	params := func(c *rpc.Call) (err error) {
 		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
 			var ok bool
-			if release, ok = s.o.Budget.Take(bodyBytes(r, c.Login.UserID != "")); !ok {
+			if release, ok = s.o.Budget.Take(netkey.Of(c.Peer.Address), bodyBytes(r, c.Login.UserID != "")); !ok {
 				release = func() {}
 				return ddp.ErrBusy
 			}
@@ -353,7 +354,7 @@ func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
 		return
 	}
 	// Counted until the connection has taken it: who does not read holds it.
-	release, ok := s.o.Budget.Take(len(out))
+	release, ok := s.o.Budget.Take(netkey.Of(req.Peer.Address), len(out))
 	if !ok {
 		s.refuse(w, ddp.ErrBusy)
 		return

@@ -10,6 +10,7 @@ import (
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/netkey"
 )
 
 // badPayload is a refused body: the status and SockJS's own words for it.
@@ -42,7 +43,7 @@ func (h *Handler) sender(p place, read bodyOf, answer func(http.ResponseWriter))
 			return
 		}
 		defer s.posted()
-		held := budget.Holding{Account: h.o.Budget}
+		held := budget.Holding{Account: h.o.Budget, Network: netkey.Of(h.o.Engine.PeerOf(r).Address)}
 		defer func() { held.Shrink(int(held.Bytes())) }()
 		messages, err := posted(r, s, &held, read)
 		var bad *badPayload

@@ -92,7 +92,7 @@ func (h *Handler) session(name string, r *http.Request, create bool) (*session, 
 	own.Door = rpc.SockJS
 	s := &session{h: h, name: name, owner: who, peer: &own, leave: leave}
 	s.cond.L = &s.mu
-	s.held.Account = h.o.Budget
+	s.held.Account, s.held.Network = h.o.Budget, netkey.Of(peer.Address)
 	s.limit.Store(defaultReadLimit)
 	h.sessions[name] = s
 	h.shares.enter(s, netkey.Of(peer.Address))

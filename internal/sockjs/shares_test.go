@@ -157,7 +157,7 @@ func TestA12PostsAreCounted(t *testing.T) {
 		}
 		var others []func()
 		for {
-			release, ok := account.Take(64 << 10)
+			release, ok := account.Take("", 64<<10)
 			if !ok {
 				break
 			}

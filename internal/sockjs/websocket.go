@@ -16,6 +16,7 @@ import (
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/rpc"
 )
 
@@ -81,7 +82,7 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 func (h *Handler) serveSocket(socket *websocket.Conn, peer *rpc.Peer) {
 	c := &framed{h: h, socket: socket, parted: make(chan struct{})}
-	c.held.Account = h.o.Budget
+	c.held.Account, c.held.Network = h.o.Budget, netkey.Of(peer.Address)
 	c.limit.Store(defaultReadLimit)
 	c.heard.Store(time.Now().UnixNano())
 	c.sent.Store(time.Now().UnixNano())
