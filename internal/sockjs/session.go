@@ -81,11 +81,15 @@ func (h *Handler) session(name string, r *http.Request, create bool) (*session, 
 	if !create {
 		return nil, http.StatusNotFound
 	}
-	if h.stopped || len(h.sessions) >= h.o.Sessions && !h.evict(netkey.Of(peer.Address)) {
+	if h.stopped {
 		return nil, http.StatusServiceUnavailable
 	}
-	leave, ok := h.o.Engine.Admit(peer.Address)
+	leave, ok := h.o.Engine.Admit(peer.Address) // first: nobody has to go for who is refused
 	if !ok {
+		return nil, http.StatusServiceUnavailable
+	}
+	if len(h.sessions) >= h.o.Sessions && !h.evict(netkey.Of(peer.Address)) {
+		leave()
 		return nil, http.StatusServiceUnavailable
 	}
 	own := *peer

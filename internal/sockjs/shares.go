@@ -65,9 +65,12 @@ func (t *shares) leave(s *session) {
 }
 
 // victim is the session that has to go for a new one of that client: the oldest
-// that never connected, of the client with the most sessions if it has one; then
-// the oldest of that client, if it has at least two more than the new one's. Nil
-// means that all have fair shares: the new one is refused.
+// that never connected, of the client with the most sessions if it has one, else
+// of another with at least two more than the new one's; then the oldest of the
+// client with the most, if it has so many; then the oldest that never connected,
+// of a client with more. So nobody who has many sessions ends those of newcomers
+// that have not connected yet. Nil means that all have fair shares: the new one is
+// refused.
 func (t *shares) victim(key string) *session {
 	var most *share
 	for _, sh := range t.clients {
@@ -81,17 +84,28 @@ func (t *shares) victim(key string) *session {
 	if e := most.idle.Front(); e != nil {
 		return e.Value.(*session)
 	}
-	if e := t.idle.Front(); e != nil {
-		return e.Value.(*session)
-	}
 	own := 0
 	if sh := t.clients[key]; sh != nil {
 		own = sh.len()
 	}
-	if most.len() < own+2 {
-		return nil
+	if s := t.idler(own + 2); s != nil {
+		return s
 	}
-	return most.busy.Front().Value.(*session)
+	if most.len() >= own+2 {
+		return most.busy.Front().Value.(*session)
+	}
+	return t.idler(own + 1)
+}
+
+// idler is the oldest session that never connected of a client with at least so
+// many sessions.
+func (t *shares) idler(least int) *session {
+	for e := t.idle.Front(); e != nil; e = e.Next() {
+		if s := e.Value.(*session); s.stand.share.len() >= least {
+			return s
+		}
+	}
+	return nil
 }
 
 // evict makes room for a session of that client; false when there is nobody who

@@ -101,6 +101,55 @@ func TestA15PollingSharesAreFair(t *testing.T) {
 	}
 }
 
+// A15, polling: newcomers get as far as shaking hands while somebody who holds
+// nearly all places, all connected, opens one session after the other and
+// connects each; and a client whom the engine lets open no more ends nobody's.
+func TestA15NewcomersAreNotPushedOut(t *testing.T) {
+	const places = 20
+	for _, capped := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			limits := ddp.Limits{}
+			if capped {
+				limits.PerAddress = places - 4
+			}
+			b := newBubble(t, Options{Sessions: places})
+			b.e.Server = ddp.New(ddp.Options{Limits: limits})
+			open := func(address, name string) {
+				b.from(address, "POST", "/sockjs/0/"+name+"/xhr", "")
+				synctest.Wait()
+			}
+			for i := range 4 {
+				open(fmt.Sprintf("203.0.113.%d:1", i), fmt.Sprintf("new%d", i))
+			}
+			for i := range places - 4 {
+				b.connected("192.0.2.66:1", fmt.Sprintf("bad%d", i))
+			}
+			for i := range 2 * places {
+				name := fmt.Sprintf("worse%d", i)
+				open("192.0.2.66:1", name)
+				b.h.mu.Lock()
+				s := b.h.sessions[name]
+				b.h.mu.Unlock()
+				if s != nil {
+					s.Connected()
+				}
+			}
+			open("203.0.113.9:1", "late")
+			if !b.alive("203.0.113.9:1", "late") {
+				t.Errorf("capped %v: nobody else gets in", capped)
+			}
+			for i := range 4 {
+				if !b.alive(fmt.Sprintf("203.0.113.%d:1", i), fmt.Sprintf("new%d", i)) {
+					t.Errorf("capped %v: newcomer %d had to go", capped, i)
+				}
+			}
+			if err := b.h.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // With fair shares all around and everybody connected, the newcomer is refused.
 func TestA15FullOfFairShares(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
