@@ -137,3 +137,22 @@ func TestA06NoFirstProofForAnAccountWithAForeignApp(t *testing.T) {
 		}
 	}
 }
+
+// A4: that a password was set with a mailed link is remembered when a login only
+// stores its hash anew, at another cost: nothing but the mailbox was proved by it.
+func TestA4AnotherCostForgetsNoReset(t *testing.T) {
+	w := newWorld(t)
+	ada := w.add("ada", "ada@x.com")
+	at, old := w.now(), hashOf(t, "secret", 5, 'a')
+	w.patch(ada.ID, user.Change{Bcrypt: &old, ResetAt: &at})
+	if err := w.try("ada", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	u := w.user(ada.ID)
+	if u.Bcrypt() == old {
+		t.Fatal("the hash is the old one")
+	}
+	if !u.Services.Password.ResetAt.Equal(at) {
+		t.Errorf("the reset of %v became %v", at, u.Services.Password.ResetAt)
+	}
+}

@@ -255,7 +255,11 @@ func (s *Service) rehash(ctx context.Context, who claimant, u *user.User, p Pass
 	if err != nil {
 		return u
 	}
-	updated, err := s.store.UpdateUser(ctx, u.ID, user.Change{IfBcrypt: &old, Bcrypt: &fresh, At: s.time()})
+	c := user.Change{IfBcrypt: &old, Bcrypt: &fresh, At: s.time()}
+	if at := u.Services.Password.ResetAt; !at.IsZero() {
+		c.ResetAt = &at // it is the same password
+	}
+	updated, err := s.store.UpdateUser(ctx, u.ID, c)
 	if err != nil {
 		return u
 	}
