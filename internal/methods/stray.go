@@ -54,6 +54,8 @@ func (r *Router) stray(c *rpc.Call, name string, err error) error {
 const (
 	guesses     = 60
 	guessWindow = time.Minute
+	// workedWindow is how long a token that worked is known to its network.
+	workedWindow = 24 * time.Hour
 )
 
 // Guess runs the check of a login token that came with a request, unless too
@@ -64,13 +66,17 @@ const (
 // error is the store's, and nobody's guess.
 func (r *Router) Guess(p *rpc.Peer, token string, check func() error) error {
 	network := netkey.Of(p.Address)
+	worked := "worked/" + network + "/" + token
 	if wait, ok := r.deps.Limiter.Peek("guess/"+network, guesses); !ok {
-		err := ratelimit.TooMany(wait)
-		r.tokenRefused(p, network, "limited", err)
-		return err
+		if _, strange := r.deps.Limiter.Peek(worked, 1); strange {
+			err := ratelimit.TooMany(wait)
+			r.tokenRefused(p, network, "limited", err)
+			return err
+		}
 	}
 	err := check()
 	if err == nil {
+		r.deps.Limiter.Take(worked, 1, workedWindow)
 		return nil
 	}
 	if _, safe := fault.From(err); !safe {

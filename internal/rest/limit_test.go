@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -49,5 +50,41 @@ func TestLimitedRequestsAreNotRead(t *testing.T) {
 	}
 	if asked < 10 {
 		t.Errorf("only %d routes were limited", asked)
+	}
+}
+
+// Somebody who guesses tokens does not lock out those of the same network whose
+// token worked there before, and who comes with a new one waits (security A16).
+func TestA16GuessesLockOutNobodyKnown(t *testing.T) {
+	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "false"})
+	w.account("ada")
+	ada, late := w.login("ada"), w.login("ada")
+	ask := func(c *client, address string) int {
+		return c.with("Test-Address", address).do("GET", "me", nil).status
+	}
+	if got := ask(ada, "2001:db8::1"); got != http.StatusOK {
+		t.Fatal(got)
+	}
+	limited := false
+	for i := range 100 {
+		guess := w.client()
+		guess.header["X-User-Id"], guess.header["X-Auth-Token"] = ada.id, strconv.Itoa(i)
+		limited = limited || ask(guess, "2001:db8::bad") == http.StatusTooManyRequests
+	}
+	if !limited {
+		t.Error("guessing went on")
+	}
+	if got := ask(ada, "2001:db8::2"); got != http.StatusOK {
+		t.Errorf("a token that worked before: %d", got)
+	}
+	if got := ask(late, "2001:db8::3"); got != http.StatusTooManyRequests {
+		t.Errorf("a token that never came from there: %d", got)
+	}
+	if got := ask(late, "2001:db8:1::3"); got != http.StatusOK {
+		t.Errorf("another network: %d", got)
+	}
+	ada.with("Test-Address", "2001:db8::2").do("POST", "logout", nil)
+	if got := ask(ada, "2001:db8::2"); got != http.StatusTooManyRequests {
+		t.Errorf("a token that works no more: %d", got)
 	}
 }
