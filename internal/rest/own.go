@@ -36,11 +36,11 @@ func (g *own) Routes() []Route {
 			Do: func(ctx context.Context, r *Request) (any, error) {
 				return nil, g.s.o.Accounts.ForgotPassword(ctx, r.Peer, r.Text("email"))
 			}},
-		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Twin: "sendConfirmationEmail", Auth: LoginOptional, Body: email,
+		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Twin: "sendConfirmationEmail", Auth: LoginOptional, Enrolment: true, Body: email,
 			Do: func(ctx context.Context, r *Request) (any, error) {
 				return nil, g.s.o.Accounts.SendConfirmation(ctx, r.Peer, r.User, r.Text("email"))
 			}},
-		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Twin: "verifyEmail", Auth: LoginOptional, Body: object(must("token", text())),
+		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Twin: "verifyEmail", Auth: LoginOptional, Enrolment: true, Body: object(must("token", text())),
 			Do: g.verify, Errors: []string{"403"}},
 		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Twin: "resetPassword", Auth: NoLogin, Body: object(must("token", text()), must("password", text())),
 			Do: g.reset, Errors: []string{"403", "error-password-policy-not-met"}},

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"ddpserver/internal/rest"
 	"ddpserver/internal/settings"
 )
 
@@ -34,6 +35,18 @@ func TestEveryRouteNamesItsTwin(t *testing.T) {
 		}
 		if (twin == "") != slices.Contains(alone, name) {
 			t.Errorf("%s stands for method %q; listed as standing alone: %v", name, twin, slices.Contains(alone, name))
+		}
+	}
+}
+
+// A10: what is open to somebody who must set up a factor first is open by its route
+// as well: an application built on REST alone has no other way out.
+func TestA10RoutesAreAsOpenAsTheirMethods(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, rt := range w.rest.Routes() {
+		m, ok := w.router.Spec(rt.Method + rt.Twin)
+		if ok && m.Enrolment != rt.Enrolment && rt.Auth != rest.NoLogin {
+			t.Errorf("%s %s is open to whoever must set up a factor: %v, its method %v", rt.Verb, rt.Path, rt.Enrolment, m.Enrolment)
 		}
 	}
 }
