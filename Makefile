@@ -41,7 +41,7 @@ dev: build ## The same with debug logs, private metrics and a data directory of 
 test: race clients ## Every test, with the race detector and in random order, and the published clients.
 
 race: ## Go tests with the race detector and in random order.
-	$(GO) test -race -shuffle=on -count=1 -timeout 20m $(PKGS)
+	$(GO) test -race -shuffle=on -count=1 -timeout 45m $(PKGS)
 
 test-short: ## Go tests without the race detector, without the long ones.
 	$(GO) test -short -count=1 $(PKGS)

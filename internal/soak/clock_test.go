@@ -240,7 +240,7 @@ func sessionEnds(t *testing.T, j *jumper) {
 func pendingEnds(t *testing.T, j *jumper) {
 	j.fresh("eve", withEmail)
 	j.set(settings.TwoFactorRememberFor, 0)
-	r := twofactor.Request{User: j.user(), Code: j.send(), Method: "email", HasCode: true}
+	r := twofactor.Request{User: j.user(), Token: hashed(j.a.token), Code: j.send(), Method: "email", HasCode: true}
 	e, err := j.nodes[0].Enrol(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func pendingEnds(t *testing.T, j *jumper) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = j.nodes[0].Confirm(t.Context(), twofactor.Request{User: j.user(), Code: c, HasCode: true})
+		_, err = j.nodes[0].Confirm(t.Context(), twofactor.Request{User: j.user(), Token: r.Token, Code: c, HasCode: true})
 		return refusalOf(err)
 	}
 	j.jump(11 * time.Minute)
