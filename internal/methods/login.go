@@ -103,7 +103,11 @@ type gate struct {
 // admit asks for the second factor of an account whose first one was proved,
 // then issues a token and logs the connection in.
 func (g gate) admit(ctx context.Context, c *rpc.Call, u *user.User, a loginAnswer) (any, error) {
-	err := g.factors.Check(ctx, twofactor.Request{
+	u, err := g.factors.Present(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	err = g.factors.Check(ctx, twofactor.Request{
 		User: u, Peer: c.Peer, Policy: twofactor.Login, Action: c.Method, Purpose: "login",
 		Code: a.code, Method: a.factor, HasCode: a.hasCode, NonString: a.nonString,
 	})

@@ -38,6 +38,9 @@ func (g *twoFactorMethods) Specs() []Spec {
 		{Name: "2fa:disable-email", Do: g.disableEmail, Effects: Factors, Enrolment: true, Factor: twofactor.Fresh,
 			Doc:    "Switches codes by mail off.",
 			Params: "", Result: "true", Errors: "totp-required; totp-invalid; totp-max-attempts"},
+		{Name: "2fa:cancel-reset", Do: g.cancelReset, Effects: Factors, Factor: twofactor.Fresh,
+			Doc:    "Stops a reset of one's own authenticator app that an administrator asked for and that is not due yet.",
+			Params: "", Result: "true", Errors: "totp-required; totp-invalid; totp-max-attempts"},
 		{Name: "sendEmailCode", Do: g.sendCode, Effects: Factors, Instead: mailed, Anonymous: true, Enrolment: true,
 			Doc:    "Mails one more code to an account that has the factor.",
 			Params: "emailOrUsername", Result: "[address]",
@@ -154,6 +157,16 @@ func (g *twoFactorMethods) enableEmail(ctx context.Context, c *rpc.Call) (any, e
 
 func (g *twoFactorMethods) disableEmail(ctx context.Context, c *rpc.Call) (any, error) {
 	return g.setEmail(ctx, c, false)
+}
+
+func (g *twoFactorMethods) cancelReset(ctx context.Context, c *rpc.Call) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	if err := g.factors.CancelReset(ctx, factorRequest(c)); err != nil {
+		return nil, err
+	}
+	return true, nil
 }
 
 func (g *twoFactorMethods) setEmail(ctx context.Context, c *rpc.Call, on bool) (any, error) {

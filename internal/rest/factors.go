@@ -22,6 +22,7 @@ func (g *factors) Routes() []Route {
 	return []Route{
 		{Verb: "POST", Path: "users.2fa.enableEmail", Tag: tag, Summary: "Switch codes by e-mail on", Method: "2fa:enable-email", Errors: []string{"error-invalid-user"}},
 		{Verb: "POST", Path: "users.2fa.disableEmail", Tag: tag, Summary: "Switch codes by e-mail off", Method: "2fa:disable-email"},
+		{Verb: "POST", Path: "users.2fa.cancelReset", Tag: tag, Summary: "Stop a pending reset of one's own authenticator app", Method: "2fa:cancel-reset"},
 		{Verb: "POST", Path: "users.2fa.sendEmailCode", Tag: tag, Summary: "Mail a new code", Twin: "sendEmailCode", Auth: LoginOptional, Enrolment: true,
 			Body: exact(must("emailOrUsername", nonEmpty().about("ignored for a caller who is logged in"))), Do: g.sendCode, Errors: []string{"too-many-requests"}},
 		{Verb: "POST", Path: "users.enableTotp", Tag: tag, Summary: "Start to enrol an authenticator app", Method: "2fa:enable",
@@ -37,7 +38,8 @@ func (g *factors) Routes() []Route {
 		{Verb: "GET", Path: "users.totpCodesRemaining", Tag: tag, Summary: "How many backup codes are left", Method: "2fa:checkCodesRemaining",
 			Result: success(must("remaining", integer())), Shape: asDoc, Errors: []string{"invalid-totp"}},
 		{Verb: "POST", Path: "users.resetTOTP", Effects: methods.Factors | methods.Tokens | methods.Others, Tag: tag, Summary: "Remove the authenticator app of an account, one's own or another's", Factor: twofactor.Fresh,
-			Body: object(may("userId", text()), may("username", text()), may("user", text())), Do: g.reset, Errors: []string{"error-not-allowed", "error-two-factor-not-enabled", "error-invalid-user"}},
+			Body: object(may("userId", text()), may("username", text()), may("user", text())), Do: g.reset,
+			Result: success(may("due", dateTime().about("when a reset that waits takes effect; absent when it is done"))), Errors: []string{"error-not-allowed", "error-two-factor-changed", "error-email-send-failed", "error-two-factor-not-enabled", "error-invalid-user"}},
 	}
 }
 
@@ -86,7 +88,11 @@ func (g *factors) reset(ctx context.Context, r *Request) (any, error) {
 	if id != r.User.ID && !permission.Has(r.User, permission.EditOtherUserTOTP) {
 		return nil, fault.NotAllowed
 	}
-	return nil, g.s.o.Factors.Reset(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method, Purpose: r.Purpose}, id)
+	due, err := g.s.o.Factors.Reset(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method, Purpose: r.Purpose}, id)
+	if err != nil || due.IsZero() {
+		return nil, err
+	}
+	return ejson.Doc{{Key: "due", Value: due.UTC().Format("2006-01-02T15:04:05.000Z")}}, nil
 }
 
 // via runs a method's handler with parameters, for routes that add something of

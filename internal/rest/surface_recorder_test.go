@@ -50,7 +50,7 @@ var reads = strings.Fields(`
 	UsersNotOffline Ping Close
 	CountPendingTOTP DropPendingTOTP UseTOTPStep ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard
 	AddMailCode UseMailCode UndoMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvent TouchLastMessage SavePresence TouchNode SweepPresence
-	SaveStatuses SweepTokens SweepGone RenameUser UseToken Tries CountTries EndTries AddSource KeyCheck SetKeyCheck SealedTexts Reseal`)
+	SaveStatuses SweepTokens SweepGone RenameUser UseToken Tries CountTries EndTries AddSource KeyCheck SetKeyCheck ApplyTOTPReset DueTOTPResets SealedTexts Reseal`)
 
 func (r *recorder) CreateUser(ctx context.Context, u *user.User) error {
 	r.note("CreateUser")
@@ -89,6 +89,16 @@ func (r *recorder) EnableTOTP(ctx context.Context, id, pending string, t user.TO
 func (r *recorder) DisableTOTP(ctx context.Context, id, secret, keep string, at time.Time) (*user.User, error) {
 	r.note("DisableTOTP")
 	return r.Store.DisableTOTP(ctx, id, secret, keep, at)
+}
+
+func (r *recorder) ScheduleTOTPReset(ctx context.Context, id, secret, by string, due time.Time) error {
+	r.note("ScheduleTOTPReset")
+	return r.Store.ScheduleTOTPReset(ctx, id, secret, by, due)
+}
+
+func (r *recorder) CancelTOTPReset(ctx context.Context, id string, now time.Time) error {
+	r.note("CancelTOTPReset")
+	return r.Store.CancelTOTPReset(ctx, id, now)
 }
 
 func (r *recorder) ReplaceBackupCodes(ctx context.Context, id, secret, salt string, stored []string) error {

@@ -106,6 +106,7 @@ var scenesOfRoutes = map[string][]scene{
 
 	"POST users.2fa.enableEmail":     {req(plain).mailbox()},
 	"POST users.2fa.disableEmail":    {req(plain)},
+	"POST users.2fa.cancelReset":     {req(plain)},
 	"POST users.2fa.sendEmailCode":   {post(object{"emailOrUsername": "x"})},
 	"POST users.enableTotp":          {req(plain)},
 	"POST users.validateTotp":        {req(func(s *stage) any { return object{"code": s.appCode()} }).after(halfApp)},

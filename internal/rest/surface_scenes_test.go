@@ -194,6 +194,7 @@ var scenesOfMethods = map[string][]scene{
 	"2fa:checkCodesRemaining": {with(nothing).after(wholeApp)},
 	"2fa:enable-email":        {with(nothing).mailbox()},
 	"2fa:disable-email":       {with(nothing)},
+	"2fa:cancel-reset":        {with(nothing)},
 	"sendEmailCode":           {with(func(s *stage) []any { return []any{s.admin.Username} })},
 
 	"callWithTwoFactorRequired": {with(func(s *stage) []any {

@@ -131,6 +131,7 @@ func twoFactorSettings() []Definition {
 		number(TwoFactorMailsPerAddress, 20, 1, 10_000),
 		number(TwoFactorWrongPerHour, 10, 1, 100),
 		number(TwoFactorWrongInRow, 100, 1, 1000),
+		number(TwoFactorResetDelay, 0, 0, 168),
 		list(TwoFactorProtectedCalls),
 		Definition{ID: TwoFactorMandatoryRoles, Type: Text, Default: "", Lines: true, MaxLen: 16 << 10, CheckNew: mandatoryRoles},
 	)

@@ -36,6 +36,9 @@ const (
 	TwoFactorWrongPerHour = "Accounts_TwoFactorAuthentication_Max_Invalid_Attempts_Per_Hour"
 	// TwoFactorWrongInRow is how many wrong answers in a row stop a factor for good.
 	TwoFactorWrongInRow = "Accounts_TwoFactorAuthentication_Max_Invalid_Attempts_In_Row"
+	// TwoFactorResetDelay is how many hours pass before an administrator's reset of
+	// somebody else's authenticator app takes effect; 0 at once.
+	TwoFactorResetDelay = "Accounts_TwoFactorAuthentication_Reset_Delay"
 	// TwoFactorProtectedCalls lists further calls that ask for a factor.
 	TwoFactorProtectedCalls = "Accounts_TwoFactorAuthentication_Protected_Calls"
 	// TwoFactorMandatoryRoles lists roles whose users must have a factor.

@@ -65,6 +65,10 @@ func changeEvent(c Change, userID string) event {
 		e.act = "factor_disabled"
 	case TOTPReset:
 		e.act = "factor_reset"
+	case TOTPResetPending:
+		e.act = "factor_reset_pending"
+	case TOTPResetStopped:
+		e.act = "factor_reset_stopped"
 	case CodesReplaced:
 		e.act = "backup_codes_replaced"
 	case EmailEnabled:
@@ -81,14 +85,19 @@ func (s *Service) sendNotice(ctx context.Context, r Request, u *user.User, c Cha
 	if len(to) == 0 {
 		return nil
 	}
+	return s.mailer.SendNotice(ctx, s.notice(r, u, c, to))
+}
+
+// notice is what a change is told with.
+func (s *Service) notice(r Request, u *user.User, c Change, to []string) Notice {
 	n := Notice{To: to, Language: u.Language, Name: u.Username, Change: c, At: s.now(), Expire: s.now().Add(noticeLife)}
 	if r.Peer != nil {
 		n.Address, n.Agent = r.Peer.Address, r.Peer.UserAgent
 	}
-	if c != TOTPReset { // a reset ends these too
+	if c != TOTPReset && c != TOTPResetPending { // a reset ends these too
 		n.Tokens = personalTokens(u)
 	}
-	return s.mailer.SendNotice(ctx, n)
+	return n
 }
 
 func tokenHashes(u *user.User) []string {
@@ -192,8 +201,11 @@ func (s *Service) reload(ctx context.Context, r Request) (*user.User, error) {
 		return nil, ErrInvalidUser
 	}
 	u, err := s.store.UserByID(ctx, r.User.ID)
-	if errors.Is(err, dberr.NotFound) {
+	switch {
+	case errors.Is(err, dberr.NotFound):
 		return nil, ErrInvalidUser
+	case err != nil:
+		return nil, err
 	}
-	return u, err
+	return s.present(ctx, u, r.Token)
 }

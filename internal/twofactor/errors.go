@@ -41,6 +41,8 @@ var (
 	// ErrTwoFactorOff refuses the reset of somebody else's factor while the
 	// factor is switched off on the whole server.
 	ErrTwoFactorOff = fault.New("error-two-factor-not-enabled", "Two factor authentication is not enabled")
+	// ErrOvertaken refuses a reset when the authenticator changed meanwhile.
+	ErrOvertaken = fault.New("error-two-factor-changed", "The authenticator app of the account changed at this moment. Look at the account and ask again")
 	// ErrMailFailed says that a mail that had to go out first was not accepted;
 	// nothing was changed.
 	ErrMailFailed = fault.New("error-email-send-failed", "Error trying to send email")

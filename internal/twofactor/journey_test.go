@@ -61,7 +61,8 @@ func journey(t *testing.T, w *world) {
 		t.Fatal("the mail factor is still on")
 	}
 
-	step("reset", w.svc.Reset(ctx, admin.ask(), a.id))
+	_, err = w.svc.Reset(ctx, admin.ask(), a.id)
+	step("reset", err)
 	u := a.user()
 	if u.Services.TOTP != nil || u.Services.Resume != nil && len(u.Services.Resume.LoginTokens) != 0 {
 		t.Fatalf("after the reset: %+v", u.Services)

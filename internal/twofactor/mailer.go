@@ -49,6 +49,10 @@ const (
 	EmailEnabled  Change = "email-enabled"
 	EmailDisabled Change = "email-disabled"
 	CodesReplaced Change = "backup-codes-replaced"
+	// TOTPResetPending: an administrator asked for a reset that takes effect later.
+	TOTPResetPending Change = "totp-reset-pending"
+	// TOTPResetStopped: the owner showed that the app is not lost.
+	TOTPResetStopped Change = "totp-reset-stopped"
 )
 
 // Notice tells the owner of an account that its factors changed.
@@ -62,6 +66,10 @@ type Notice struct {
 	Address, Agent string
 	// Tokens names the personal access tokens that stay valid.
 	Tokens []string
+	// Due is when a pending reset takes effect, and By the user name of who asked
+	// for it; for TOTPResetPending only.
+	Due    time.Time
+	By     string
 	Expire time.Time
 }
 
@@ -71,6 +79,10 @@ func (n Notice) Subject() string { return changes[n.Change].subject }
 // Text says what happened, in whole sentences; line breaks separate paragraphs.
 func (n Notice) Text() string {
 	text := changes[n.Change].text
+	if n.Change == TOTPResetPending {
+		text = "The administrator " + n.By + " asked to remove the authenticator app and its backup codes from your account. It takes effect at " +
+			n.Due.UTC().Format("2006-01-02 15:04 MST") + "; until then nothing changes." + text
+	}
 	if len(n.Tokens) == 0 {
 		return text
 	}
@@ -90,6 +102,13 @@ var changes = map[Change]struct{ subject, text string }{
 		"The authenticator app and its backup codes are no longer a second factor of your account. Your other sessions were closed."},
 	TOTPReset: {"Your TOTP has been reset",
 		"The authenticator app and its backup codes are removed from your account, and all its sessions and tokens are closed. Log in again and set two-factor authentication up anew."},
+	TOTPResetPending: {"Your authenticator app is going to be removed",
+		"\nIf you have lost the app and its backup codes, wait until then: all your sessions and tokens are closed, and you log in without the app." +
+			"\nIf you still have them, stop it: log in, or do anything that asks for a code, and give a code of the app or a backup code. " +
+			"If you did not ask for this, tell whoever runs the server."},
+	TOTPResetStopped: {"Your authenticator app stays",
+		"The removal of the authenticator app from your account, which an administrator had asked for, was stopped by its owner's proof. " +
+			"If that was not you, somebody else has your app, a backup code or your password: ask an administrator for help."},
 	EmailEnabled: {"Two-factor authentication by e-mail was switched on",
 		"Codes sent to your verified addresses are now a second factor of your account. Your other sessions were closed."},
 	EmailDisabled: {"Two-factor authentication by e-mail was switched off",

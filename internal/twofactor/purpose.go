@@ -9,6 +9,7 @@ var sentences = map[string]string{
 	"2fa:disable":                          "to remove the authenticator app",
 	"2fa:enable-email":                     "to switch codes by e-mail on",
 	"2fa:disable-email":                    "to switch codes by e-mail off",
+	"2fa:cancel-reset":                     "to keep the authenticator app",
 	"users.resetTOTP":                      "to remove an authenticator app",
 	"saveUserProfile":                      "to change the profile, the e-mail address or the password",
 	"changePassword":                       "to change the password",

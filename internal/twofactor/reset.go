@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/settings"
@@ -15,6 +16,12 @@ import (
 // account (spec rocketchat-2fa 1.10). r.User is whoever does it; the caller has
 // checked the permission "edit-other-user-totp" and a fresh factor.
 //
+// With the setting TwoFactorResetDelay above 0, somebody else's authenticator is
+// removed only after that time: due is then when, the owner is told at once, and
+// every accepted answer with the app or a backup code stops it. One that is
+// pending stays as it is, whoever asks again and whatever the setting says by
+// then. due is zero when everything is done.
+//
 // The notice goes out first: when it is not accepted, ErrMailFailed and nothing
 // is changed. Further refusals: ErrInvalidUser for an unknown account,
 // ErrTwoFactorOff for somebody else's while the factor is off on the server, and
@@ -22,21 +29,32 @@ import (
 // Disable takes the authenticator's code whatever the settings say. An
 // account without an authenticator keeps its sessions; only its counters and
 // codes are forgotten, which lifts a stop after too many wrong answers.
-func (s *Service) Reset(ctx context.Context, r Request, userID string) error {
+func (s *Service) Reset(ctx context.Context, r Request, userID string) (due time.Time, err error) {
 	u, err := s.store.UserByID(ctx, userID)
 	switch {
 	case errors.Is(err, dberr.NotFound):
-		return ErrInvalidUser
+		return time.Time{}, ErrInvalidUser
 	case err != nil:
-		return err
+		return time.Time{}, err
+	}
+	if u, err = s.Present(ctx, u); err != nil {
+		return time.Time{}, err
 	}
 	own := r.User != nil && r.User.ID == u.ID
 	on := s.config.Bool(settings.TwoFactorEnabled) && s.config.Bool(settings.TwoFactorByTOTP)
 	if !on && (!own || u.TOTPEnabled()) {
-		return ErrTwoFactorOff
+		return time.Time{}, ErrTwoFactorOff
 	}
-	enrolled := u.Services.TOTP != nil
-	if enrolled {
+	delay := time.Duration(s.config.Int(settings.TwoFactorResetDelay)) * time.Hour
+	if !own && u.TOTPEnabled() && (delay > 0 || !u.TOTPResetDue().IsZero()) {
+		return s.schedule(ctx, r, u, s.now().Add(delay))
+	}
+	return time.Time{}, s.reset(ctx, r, u)
+}
+
+// reset is Reset at once.
+func (s *Service) reset(ctx context.Context, r Request, u *user.User) error {
+	if u.Services.TOTP != nil {
 		if err := s.sendNotice(ctx, r, u, TOTPReset); err != nil {
 			return ErrMailFailed.Because(err)
 		}
@@ -47,14 +65,19 @@ func (s *Service) Reset(ctx context.Context, r Request, userID string) error {
 		s.revoked(u, after)
 		s.changed(u.ID)
 	}
-	e := changeEvent(TOTPReset, "")
-	if r.User != nil {
-		e.user = r.User.ID
-	}
-	e.target = u.ID
-	s.record(r, e)
+	s.record(r, by(r.User, u, TOTPReset))
 	if err := s.store.ResetGuard(ctx, u.ID); err != nil {
 		return fmt.Errorf("forgetting the counters of an account: %w", err)
 	}
 	return nil
+}
+
+// by is the audit event of what somebody did to another account.
+func by(who, u *user.User, c Change) event {
+	e := changeEvent(c, "")
+	if who != nil {
+		e.user = who.ID
+	}
+	e.target = u.ID
+	return e
 }

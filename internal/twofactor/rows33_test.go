@@ -261,14 +261,14 @@ func TestS068Reset(t *testing.T) {
 			a.check(code(a.wrong()))
 		}
 		w.mails.fail = errors.New("outbox full")
-		if err := w.svc.Reset(ctx, admin.ask(), a.id); id(err) != "error-email-send-failed" {
+		if _, err := w.svc.Reset(ctx, admin.ask(), a.id); id(err) != "error-email-send-failed" {
 			t.Errorf("without mail: %v", err)
 		}
 		if !a.user().TOTPEnabled() || len(a.user().Services.Resume.LoginTokens) == 0 {
 			t.Fatal("a reset without mail changed something")
 		}
 		w.mails.fail = nil
-		if err := w.svc.Reset(ctx, admin.ask(), a.id); err != nil {
+		if _, err := w.svc.Reset(ctx, admin.ask(), a.id); err != nil {
 			t.Fatal(err)
 		}
 		u := a.user()
@@ -289,14 +289,14 @@ func TestS068Reset(t *testing.T) {
 		if event.Act != "factor_reset" || event.User != admin.id || event.Target != a.id {
 			t.Errorf("audit %+v", event)
 		}
-		if err := w.svc.Reset(ctx, admin.ask(), "nobody"); id(err) != "error-invalid-user" {
+		if _, err := w.svc.Reset(ctx, admin.ask(), "nobody"); id(err) != "error-invalid-user" {
 			t.Errorf("unknown account: %v", err)
 		}
 		w.set(settings.TwoFactorByTOTP, false)
-		if err := w.svc.Reset(ctx, admin.ask(), a.id); id(err) != "error-two-factor-not-enabled" {
+		if _, err := w.svc.Reset(ctx, admin.ask(), a.id); id(err) != "error-two-factor-not-enabled" {
 			t.Errorf("with the factor off: %v", err)
 		}
-		if err := w.svc.Reset(ctx, admin.ask(), admin.id); err != nil {
+		if _, err := w.svc.Reset(ctx, admin.ask(), admin.id); err != nil {
 			t.Errorf("one's own: %v", err)
 		}
 		if n := len(admin.user().Services.Resume.LoginTokens); n != 4 {

@@ -41,14 +41,26 @@ type Store interface {
 	// Condition: secret (as stored) is the one in force.
 	DisableTOTP(ctx context.Context, userID, secret, keep string, at time.Time) (*user.User, error)
 	// UseTOTPStep spends a time step. Condition: the factor is on with that
-	// stored secret and no step >= step was spent.
+	// stored secret and no step >= step was spent. In the same write it forgets a
+	// pending reset.
 	UseTOTPStep(ctx context.Context, userID, secret string, step int64) error
 	// ResealTOTP replaces the stored text of the secret by an equal one.
 	ResealTOTP(ctx context.Context, userID, old, sealed string) error
-	// UseBackupCode removes one stored backup code. Condition: it is there and the factor is on.
+	// UseBackupCode removes one stored backup code, and forgets a pending reset in
+	// the same write. Condition: it is there and the factor is on.
 	UseBackupCode(ctx context.Context, userID, stored string) error
 	// ReplaceBackupCodes replaces the whole set. Condition: secret is the one in force.
 	ReplaceBackupCodes(ctx context.Context, userID, secret, salt string, stored []string) error
+	// ScheduleTOTPReset notes that the factor is to be removed at due, asked for by
+	// the account by. Condition: secret is the one in force, and no reset is pending.
+	ScheduleTOTPReset(ctx context.Context, userID, secret, by string, due time.Time) error
+	// CancelTOTPReset forgets a pending reset. Condition: one is, and due after now.
+	CancelTOTPReset(ctx context.Context, userID string, now time.Time) error
+	// ApplyTOTPReset removes the factor and every token, and clears trust.
+	// Condition: a reset is pending and due at now. It returns the new document.
+	ApplyTOTPReset(ctx context.Context, userID string, now time.Time) (*user.User, error)
+	// DueTOTPResets lists at most max accounts with a reset that is due at now.
+	DueTOTPResets(ctx context.Context, now time.Time, max int) (ids []string, err error)
 	// SetTrust remembers trust on a login token. Condition: the token exists.
 	SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error
 	// ClearTrust forgets remembered trust on every token of the account.

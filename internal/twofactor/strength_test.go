@@ -179,7 +179,7 @@ func TestA4SwitchedOffFactorIsNotRemovedByThePassword(t *testing.T) {
 			for _, s := range off {
 				w.set(s, false)
 			}
-			if err := w.svc.Reset(ctx, a.ask(), a.id); id(err) != "error-two-factor-not-enabled" || !a.user().TOTPEnabled() {
+			if _, err := w.svc.Reset(ctx, a.ask(), a.id); id(err) != "error-two-factor-not-enabled" || !a.user().TOTPEnabled() {
 				t.Errorf("%v: the authenticator: %v", off, err)
 			}
 			if err := w.svc.SetEmail(ctx, b.ask(code(digest)), false); id(err) != "error-two-factor-not-enabled" || !b.user().Email2FAEnabled() {

@@ -44,7 +44,7 @@ func TestUncommittedChangeLeavesNothing(t *testing.T) {
 		if err := broken.SetEmail(ctx, a.ask(), true); err == nil || a.user().Email2FAEnabled() {
 			t.Errorf("switching mail on: %v", err)
 		}
-		if err := broken.Reset(ctx, w.account("root").ask(), a.enrol().id); err == nil || !a.user().TOTPEnabled() {
+		if _, err := broken.Reset(ctx, w.account("root").ask(), a.enrol().id); err == nil || !a.user().TOTPEnabled() {
 			t.Errorf("resetting: %v", err)
 		}
 		expectSessions(t, w, a, "alice-1")

@@ -13,6 +13,13 @@ import (
 
 // Verify is Check, and says why the call may go on.
 func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
+	if r.User != nil {
+		u, err := s.present(ctx, r.User, r.Token)
+		if err != nil {
+			return Outcome{}, s.refuse(r, "", err)
+		}
+		r.User = u
+	}
 	answered := r.HasCode && (r.Code != "" || r.NonString)
 	switch {
 	case r.User != nil && s.proved(r):
@@ -137,6 +144,9 @@ func (s *Service) prove(ctx context.Context, r Request, f Factor, tries int, cod
 	if accepted != "" {
 		if err := s.store.Succeeded(ctx, u.ID, id); err != nil {
 			return attempt{}, fmt.Errorf("booking a right answer: %w", err)
+		}
+		if (accepted == TOTP || accepted == backup) && !u.TOTPResetDue().IsZero() {
+			s.stopped(ctx, r, u) // in the write that spent the answer
 		}
 		return attempt{accepted: accepted}, nil
 	}

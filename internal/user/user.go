@@ -214,6 +214,11 @@ type TOTP struct {
 	// hex SHA-256 of an adopted database.
 	HashedBackup []string `bson:"hashedBackup,omitempty"`
 	BackupSalt   string   `bson:"backupSalt,omitempty"`
+	// ResetDue is when the reset that an administrator asked for takes effect, and
+	// ResetBy the administrator's id; zero when none is pending. They stand inside
+	// the factor so that they go with it.
+	ResetDue time.Time `bson:"resetDue,omitempty"`
+	ResetBy  string    `bson:"resetBy,omitempty"`
 }
 
 // IsActive tells whether the account may be used.
@@ -276,6 +281,15 @@ func (u *User) InForce(e Email) bool { return e.Verified || len(u.VerifiedEmails
 
 // TOTPEnabled tells whether the authenticator app factor is switched on.
 func (u *User) TOTPEnabled() bool { return u.Services.TOTP != nil && u.Services.TOTP.Enabled }
+
+// TOTPResetDue is when a pending reset of the authenticator app takes effect; zero
+// when none is pending.
+func (u *User) TOTPResetDue() time.Time {
+	if !u.TOTPEnabled() {
+		return time.Time{}
+	}
+	return u.Services.TOTP.ResetDue
+}
 
 // Email2FAEnabled tells whether the mail factor is switched on, whatever the
 // state of the addresses.

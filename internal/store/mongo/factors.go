@@ -23,6 +23,8 @@ const (
 	pathLastStep   = pathTOTP + ".lastStep"
 	pathBackup     = pathTOTP + ".hashedBackup"
 	pathSalt       = pathTOTP + ".backupSalt"
+	pathResetDue   = pathTOTP + ".resetDue"
+	pathResetBy    = pathTOTP + ".resetBy"
 )
 
 // provedBy are the fields that user.ProofState is made of, beside the login tokens
@@ -127,6 +129,7 @@ func (s *Store) UseTOTPStep(ctx context.Context, userID, secret string, step int
 	p := inForce(secret)
 	p.cond(pathLastStep, bson.D{{Key: "$not", Value: bson.D{{Key: "$gte", Value: step}}}})
 	p.put(pathLastStep, step, false)
+	p.forgetReset()
 	return s.factor(ctx, userID, p, func(u *user.User) error { return rule.UseTOTPStep(u, secret, step) })
 }
 
@@ -143,6 +146,7 @@ func (s *Store) UseBackupCode(ctx context.Context, userID, stored string) error 
 	p.cond(pathEnabled, true)
 	p.cond(pathBackup, stored)
 	p.pull = bson.D{{Key: pathBackup, Value: stored}}
+	p.forgetReset()
 	return s.factor(ctx, userID, p, func(u *user.User) error { return rule.UseBackupCode(u, stored) })
 }
 

@@ -37,6 +37,7 @@ func (s *Store) indexes() map[*driver.Collection][]index {
 			{keys: []string{"services.password.earlierResets.when"}, sparse: true},
 			{keys: []string{"services.password.reset.when"}, sparse: true},
 			{keys: []string{"services.password.enroll.when"}, sparse: true},
+			{keys: []string{"services.totp.resetDue"}, sparse: true},
 			{keys: []string{"roles"}, sparse: true},
 			{keys: []string{"status"}, sparse: true},
 		},

@@ -102,6 +102,42 @@ func UseTOTPStep(u *user.User, secret string, step int64) error {
 		return dberr.Conflict
 	}
 	t.LastStep = step
+	forgetReset(t)
+	return nil
+}
+
+// forgetReset is what every accepted answer with the app or a backup code does:
+// whoever can still give one did not lose them.
+func forgetReset(t *user.TOTP) { t.ResetDue, t.ResetBy = time.Time{}, "" }
+
+// ScheduleTOTPReset notes a reset that takes effect later, once.
+func ScheduleTOTPReset(u *user.User, secret, by string, due time.Time) error {
+	t := totp(u, secret)
+	if t == nil || due.IsZero() || !t.ResetDue.IsZero() {
+		return dberr.Conflict
+	}
+	t.ResetDue, t.ResetBy = due, by
+	return nil
+}
+
+// CancelTOTPReset forgets a pending reset that is not due yet.
+func CancelTOTPReset(u *user.User, now time.Time) error {
+	if due := u.TOTPResetDue(); due.IsZero() || !due.After(now) {
+		return dberr.Conflict
+	}
+	forgetReset(u.Services.TOTP)
+	return nil
+}
+
+// ApplyTOTPReset removes a factor whose reset is due, and every token.
+func ApplyTOTPReset(u *user.User, now time.Time) error {
+	if due := u.TOTPResetDue(); due.IsZero() || due.After(now) {
+		return dberr.Conflict
+	}
+	c := user.Change{ClearTOTP: true, RemoveTokens: true, ClearTrust: true, At: now}
+	if !c.Apply(u) {
+		return dberr.Conflict
+	}
 	return nil
 }
 
@@ -132,6 +168,7 @@ func UseBackupCode(u *user.User, stored string) error {
 		return dberr.Conflict
 	}
 	t.HashedBackup = slices.DeleteFunc(t.HashedBackup, func(s string) bool { return s == stored })
+	forgetReset(t)
 	return nil
 }
 

@@ -49,6 +49,9 @@ func tokens(u *user.User) map[tokenRow]int64 {
 			add(verification, t.Token, time.Time{})
 		}
 	}
+	if due := u.TOTPResetDue(); !due.IsZero() {
+		add(appReset, u.ID, due)
+	}
 	return out
 }
 

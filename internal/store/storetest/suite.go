@@ -56,11 +56,11 @@ type part struct {
 var parts = []part{
 	{"Users", testUsers}, {"Duplicates", testDuplicates}, {"Lists", testLists}, {"Tokens", testTokens}, {"Sweep", testSweep},
 	{"UnknownFields", testUnknownFields}, {"Conditions", testConditions}, {"RandomChanges", testRandomChanges},
-	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Email2FA", testEmail2FA}, {"Trust", testTrust},
+	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Resets", testResets}, {"Email2FA", testEmail2FA}, {"Trust", testTrust},
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets}, {"Tries", testTries}, {"Sources", testSources},
 	{"TokenUse", testTokenUse},
 	{"Settings", testSettings}, {"Outbox", testOutbox}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
-	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnGuards", testRacesOnGuards},
+	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnResets", testRacesOnResets}, {"RacesOnGuards", testRacesOnGuards},
 	{"RacesOnTries", testRacesOnTries}, {"RacesOnRest", testRacesOnRest}, {"Hostile", testHostile},
 	{"ServerKey", testServerKey}, {"ServerKeyOfOldData", testServerKeyOfOldData}, {"ServerKeysOfOldSecrets", testServerKeysOfOldData(serverkey.TOTPSecret)},
 	{"ServerKeysOfOldEnrolments", testServerKeysOfOldData(serverkey.TOTPPending)}, {"ServerKeysOfOldMails", testServerKeysOfOldData(serverkey.Mail)}, {"Rotation", testRotation}, {"Life", testLife},

@@ -1,0 +1,201 @@
+package twofactor_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
+)
+
+// delayed is a world in which an administrator's reset takes a day.
+func delayed(t *testing.T, f func(t *testing.T, w *world, admin, a *account)) {
+	t.Helper()
+	bubble(t, func(t *testing.T, w *world) {
+		never(t, w)
+		admin, a := w.account("root"), w.account("alice").enrol()
+		w.set(settings.TwoFactorResetDelay, 24.0)
+		f(t, w, admin, a)
+	})
+}
+
+// reset asks for a reset and says when it is due.
+func (a *account) reset(t *testing.T, admin *account) time.Time {
+	t.Helper()
+	due, err := a.w.svc.Reset(ctx, admin.ask(), a.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return due
+}
+
+func (m *mailbox) last() twofactor.Notice {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.notices[len(m.notices)-1]
+}
+
+// A4: an administrator's reset of somebody's app is told at once and takes effect
+// after the delay; asking again, or lowering the setting, does not hurry it, and
+// until then the app counts as on. One's own is done at once.
+func TestA4ResetWaits(t *testing.T) {
+	delayed(t, func(t *testing.T, w *world, admin, a *account) {
+		w.mails.fail = errors.New("outbox full")
+		if _, err := w.svc.Reset(ctx, admin.ask(), a.id); id(err) != "error-email-send-failed" || !a.user().TOTPResetDue().IsZero() {
+			t.Errorf("without a mail: %v", err)
+		}
+		w.mails.fail = nil
+		due := a.reset(t, admin)
+		if want := time.Now().Add(24 * time.Hour); !due.Equal(want.Truncate(time.Millisecond)) {
+			t.Errorf("due at %v, want %v", due, want)
+		}
+		if n := w.mails.last(); n.Change != twofactor.TOTPResetPending || !slices.Equal(n.To, []string{"alice@example.org"}) ||
+			!strings.Contains(n.Text(), "root") || !strings.Contains(n.Text(), due.Format("2006-01-02 15:04 UTC")) || n.Subject() == "" {
+			t.Errorf("the notice: %+v %s", n, n.Text())
+		}
+		if w.trail.count("factor_reset_pending", "ok") != 1 || w.trail.count("factor_reset", "ok") != 0 {
+			t.Error("the audit stream does not tell a pending reset")
+		}
+		time.Sleep(time.Hour)
+		mails := len(w.mails.changes())
+		for _, delay := range []float64{24, 1, 0} {
+			w.set(settings.TwoFactorResetDelay, delay)
+			if again := a.reset(t, admin); !again.Equal(due) || !a.user().TOTPEnabled() {
+				t.Errorf("asked again with %v hours: due at %v", delay, again)
+			}
+		}
+		if got := len(w.mails.changes()); got != mails {
+			t.Errorf("%d more notices for asking again", got-mails)
+		}
+		time.Sleep(23*time.Hour - time.Millisecond)
+		if err := w.svc.Sweep(ctx); err != nil || !a.user().TOTPEnabled() || len(a.user().Services.Resume.LoginTokens) == 0 {
+			t.Fatalf("before its time: %v", err)
+		}
+		if got := a.check(); got != "totp-required" {
+			t.Errorf("the app does not count while its reset waits: %q", got)
+		}
+		own := w.account("own").enrol()
+		if due, err := w.svc.Reset(ctx, own.ask(), own.id); err != nil || !due.IsZero() || own.user().TOTPEnabled() {
+			t.Errorf("one's own: %v, %v", due, err)
+		}
+	})
+}
+
+// A4: once it is due, the reset takes effect at the first look at the account, by
+// whichever way, with all that the immediate one does, and only once.
+func TestA4ResetWhenDue(t *testing.T) {
+	for what, use := range map[string]func(w *world, a *account) error{
+		"the sweep": func(w *world, a *account) error { return w.svc.Sweep(ctx) },
+		"a login": func(w *world, a *account) error {
+			return w.svc.Check(ctx, a.ask(token(""), policy(twofactor.Login)))
+		},
+		"a check": func(w *world, a *account) error {
+			return refusal(w.svc.Check(ctx, a.ask()), "error-not-authorized")
+		},
+		"the right code": func(w *world, a *account) error {
+			return refusal(w.svc.Check(ctx, a.ask(code(a.now(0)))), "error-not-authorized")
+		},
+		"a flow": func(w *world, a *account) error {
+			_, err := w.svc.Remaining(ctx, a.ask())
+			return refusal(err, "error-not-authorized")
+		},
+		"the owner's stop": func(w *world, a *account) error {
+			return refusal(w.svc.CancelReset(ctx, a.ask()), "error-not-authorized")
+		},
+		"Present": func(w *world, a *account) error {
+			u, err := w.svc.Present(ctx, a.user())
+			if err == nil && u.TOTPEnabled() {
+				return errors.New("still on")
+			}
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			delayed(t, func(t *testing.T, w *world, admin, a *account) {
+				for range 10 {
+					a.check(code(a.wrong()))
+				}
+				due := a.reset(t, admin)
+				time.Sleep(time.Until(due))
+				if err := use(w, a); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.svc.Sweep(ctx); err != nil {
+					t.Fatal(err)
+				}
+				u := a.user()
+				if u.Services.TOTP != nil || len(u.Services.Resume.LoginTokens) != 0 || len(w.news.dead()) < 4 {
+					t.Errorf("left behind: %+v", u.Services)
+				}
+				if g, _ := w.store.Guard(ctx, a.id); len(g.Recent) != 0 || len(g.InRow) != 0 {
+					t.Errorf("counters: %+v", g)
+				}
+				if n := w.mails.last(); n.Change != twofactor.TOTPReset || w.trail.count("factor_reset", "ok") != 1 {
+					t.Errorf("told as %v, %d times in the audit stream", n.Change, w.trail.count("factor_reset", "ok"))
+				}
+				for _, e := range w.trail.events {
+					if e.Act == "factor_reset" && (e.User != admin.id || e.Target != a.id) {
+						t.Errorf("audit %+v", e)
+					}
+				}
+			})
+		})
+	}
+}
+
+// refusal is nil when err is that refusal.
+func refusal(err error, want string) error {
+	if got := id(err); got != want {
+		return fmt.Errorf("answered %q, want %q", got, want)
+	}
+	return nil
+}
+
+// A4: every accepted answer with the app or a backup code stops a pending reset,
+// wherever it is given; a wrong one, a weaker factor and trust do not.
+func TestA4ResetStoppedByTheOwner(t *testing.T) {
+	for what, answer := range map[string]func(w *world, a *account) error{
+		"a check":       func(w *world, a *account) error { return w.svc.Check(ctx, a.ask(code(a.now(0)))) },
+		"a backup code": func(w *world, a *account) error { return w.svc.Check(ctx, a.ask(code(a.backup[0]))) },
+		"a login": func(w *world, a *account) error {
+			return w.svc.Check(ctx, a.ask(token(""), policy(twofactor.Login), code(a.now(0))))
+		},
+		"new backup codes": func(w *world, a *account) error {
+			_, err := w.svc.Regenerate(ctx, a.ask(code(a.now(0))))
+			return err
+		},
+		"the call": func(w *world, a *account) error { return w.svc.CancelReset(ctx, a.ask()) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			delayed(t, func(t *testing.T, w *world, admin, a *account) {
+				due := a.reset(t, admin)
+				if got := a.check(code(a.wrong())); got != "totp-invalid" || a.user().TOTPResetDue().IsZero() {
+					t.Errorf("a wrong code: %q", got)
+				}
+				if got := a.check(code(a.password), method("password")); got == "" || a.user().TOTPResetDue().IsZero() {
+					t.Errorf("the password: %q", got)
+				}
+				if err := answer(w, a); err != nil {
+					t.Fatal(err)
+				}
+				if !a.user().TOTPResetDue().IsZero() || w.trail.count("factor_reset_stopped", "ok") != 1 || !slices.Contains(w.mails.changes(), twofactor.TOTPResetStopped) {
+					t.Errorf("not stopped, or not told: %v", w.mails.changes())
+				}
+				if err := w.svc.CancelReset(ctx, a.ask()); err != nil || w.trail.count("factor_reset_stopped", "ok") != 1 {
+					t.Errorf("stopping nothing: %v", err)
+				}
+				time.Sleep(time.Until(due) + time.Hour)
+				if err := w.svc.Sweep(ctx); err != nil || !a.user().TOTPEnabled() {
+					t.Errorf("a stopped reset took effect: %v", err)
+				}
+				if next := a.reset(t, admin); !next.After(due) {
+					t.Errorf("a new request is due at %v", next)
+				}
+			})
+		})
+	}
+}
