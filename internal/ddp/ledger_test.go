@@ -184,9 +184,13 @@ func TestA12EndGivesBack(t *testing.T) {
 type large struct {
 	fixture
 	size int
+	text bool // a value that is encoded, not EJSON already
 }
 
 func (l *large) Method(context.Context, *rpc.Call) (any, error) {
+	if l.text {
+		return strings.Repeat("y", l.size-2), nil
+	}
 	return ejson.Raw(`"` + strings.Repeat("y", l.size-2) + `"`), nil
 }
 
@@ -205,12 +209,14 @@ func TestA13ResultsAreBounded(t *testing.T) {
 	}
 	hear(t, ws, "")
 	h.size = 8<<20 + 10
-	say(t, ws, websocket.TextMessage, `{"msg":"method","id":"2","method":"x","params":[]}`)
-	_, got, err := ws.ReadMessage()
-	if err != nil || !strings.Contains(string(got), `"error":"error-result-too-large"`) {
-		t.Fatalf("%.200s, %v", got, err)
+	for _, h.text = range []bool{false, true} {
+		say(t, ws, websocket.TextMessage, `{"msg":"method","id":"2","method":"x","params":[]}`)
+		_, got, err := ws.ReadMessage()
+		if err != nil || !strings.Contains(string(got), `"error":"error-result-too-large"`) {
+			t.Fatalf("%.200s, %v", got, err)
+		}
+		hear(t, ws, `{"msg":"updated","methods":["2"]}`)
 	}
-	hear(t, ws, `{"msg":"updated","methods":["2"]}`)
 }
 
 // A12, the way out: many peers that ask and do not read. What waits for them is
