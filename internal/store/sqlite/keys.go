@@ -99,12 +99,8 @@ func (s *Store) Reseal(ctx context.Context, k serverkey.Kind, id, old, sealed st
 		return s.updateUser(ctx, id, func(u *user.User) error { return rule.ResealPendingTOTP(u, old, sealed) })
 	}
 	return s.update(ctx, func(t *tx) error {
-		var raw []byte
-		if err := t.row(`SELECT doc FROM outbox WHERE id = ?`, []any{id}, &raw); err != nil {
-			return err
-		}
-		var it mail.Item
-		if err := document.Decode(raw, &it); err != nil {
+		it, err := t.mail(id)
+		if err != nil {
 			return err
 		}
 		if it.Sealed != old {

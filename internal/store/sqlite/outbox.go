@@ -72,15 +72,20 @@ func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, leas
 	return it, nil
 }
 
+// mail reads a waiting mail.
+func (t *tx) mail(id string) (it mail.Item, err error) {
+	var raw []byte
+	if err := t.row(`SELECT doc FROM outbox WHERE id = ?`, []any{id}, &raw); err != nil {
+		return it, err
+	}
+	return it, document.Decode(raw, &it)
+}
+
 // RetryMail implements mail.Store.
 func (s *Store) RetryMail(ctx context.Context, id, owner string, notBefore time.Time) error {
 	return s.update(ctx, func(t *tx) error {
-		var raw []byte
-		if err := t.row(`SELECT doc FROM outbox WHERE id = ?`, []any{id}, &raw); err != nil {
-			return err
-		}
-		var it mail.Item
-		if err := document.Decode(raw, &it); err != nil {
+		it, err := t.mail(id)
+		if err != nil {
 			return err
 		}
 		if it.Owner != owner || owner == "" {
