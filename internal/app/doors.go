@@ -55,6 +55,8 @@ func (a *App) buildDoors(context.Context) (err error) {
 		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest), Checks: a.checks(), Notes: a.notes, Logger: a.log, Refused: a.refusedRequest,
 		ReadHeaderTimeout: a.cfg.ReadHeaderTimeout, ReadTimeout: a.cfg.ReadTimeout, IdleTimeout: a.cfg.IdleTimeout,
 		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
+		// One that waits, for the database perhaps, is not waited for.
+		Turn: func() func() { return a.budget.Turn(2 * time.Millisecond) },
 	})
 	return nil
 }

@@ -47,7 +47,7 @@ type Account struct {
 	mu       sync.Mutex
 	networks map[string]int64 // bytes that each holds, where it is any
 
-	heavy chan struct{} // places for work on large texts
+	heavy chan struct{} // the turns that are taken
 	// freed is closed when bytes come back; nil while nobody waits.
 	freed atomic.Pointer[chan struct{}]
 }
@@ -78,16 +78,36 @@ func (a *Account) Take(network string, n int) (release func(), ok bool) {
 	return sync.OnceFunc(func() { a.give(n, network) }), true
 }
 
-// Work waits for its turn to take a text of n bytes apart; call done afterwards.
-// Texts up to Small need no turn. Of the larger ones no more than half as many as
-// there are processors are worked on at once: two hundred of them, each ready to
-// run, would make everybody's ping wait for two hundred time slices.
+// Work waits for its turn to take a text of n bytes apart; call done, once, as soon
+// as that is done, and wait for nothing before. Texts up to Small need no turn.
 func (a *Account) Work(n int) (done func()) {
 	if a == nil || n <= Small {
 		return nothing
 	}
 	a.heavy <- struct{}{}
 	return a.next
+}
+
+// Turn waits for a turn, in the order of asking, to work for who asks for much;
+// call done afterwards, as often as you like. There are half as many turns at once
+// as there are processors, at least one. Two hundred flooded connections, each
+// ready to run, would make everybody's ping wait for two hundred time slices, and
+// a processor that always has somebody to run looks for what came over the network
+// only every ten milliseconds.
+//
+// After longest the turn goes to the next one in any case: who has not finished by
+// then may be waiting, for a database perhaps, and is not waited for.
+func (a *Account) Turn(longest time.Duration) (done func()) {
+	if a == nil {
+		return nothing
+	}
+	a.heavy <- struct{}{}
+	next := sync.OnceFunc(a.next)
+	over := time.AfterFunc(longest, next)
+	return func() {
+		over.Stop()
+		next()
+	}
 }
 
 func nothing() {}

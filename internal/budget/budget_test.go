@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -122,6 +123,53 @@ func TestWork(t *testing.T) {
 	if n := int(most.Load()); n > max(runtime.GOMAXPROCS(0)/2, 1) {
 		t.Errorf("%d at once", n)
 	}
+}
+
+// Turns are given in the order of asking, never more at once than there are, also
+// when one is given back twice, and a turn that lasts too long goes to the next one.
+func TestTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := New(0)
+		all := max(runtime.GOMAXPROCS(0)/2, 1)
+		var first []func()
+		for range all {
+			first = append(first, a.Turn(time.Minute))
+		}
+		begin := time.Now()
+		var order []int
+		var wg sync.WaitGroup
+		for i := range 3 {
+			wg.Go(func() {
+				done := a.Turn(time.Hour)
+				order = append(order, i)
+				done()
+				done()
+			})
+			synctest.Wait()
+		}
+		if len(order) > 0 {
+			t.Error("more turns at once than there are")
+		}
+		first[0]()
+		first[0]()
+		wg.Wait()
+		if !slices.Equal(order, []int{0, 1, 2}) || time.Since(begin) > 0 {
+			t.Error(order, time.Since(begin))
+		}
+		var none *Account
+		none.Turn(time.Hour)()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		a := New(0)
+		for range 2 * max(runtime.GOMAXPROCS(0)/2, 1) {
+			a.Turn(time.Minute)
+		}
+		begin := time.Now()
+		a.Turn(time.Minute)()
+		if got := time.Since(begin); got != time.Minute {
+			t.Errorf("a turn of a minute went on after %v", got)
+		}
+	})
 }
 
 // However it is used from all sides, in the end nothing is held.

@@ -1,10 +1,6 @@
 package ddp
 
-import (
-	"runtime"
-
-	"ddpserver/internal/rpc"
-)
+import "ddpserver/internal/rpc"
 
 // kind is what an item asks for.
 type kind uint8
@@ -98,10 +94,23 @@ func (s *Session) enqueue(it *item) {
 	}
 }
 
+// From so many messages in the queue, or bytes of received messages, a session
+// works in turns.
+const (
+	manyQueued = 32
+	largeQueue = 128 << 10
+)
+
 // work is the ordered worker: it runs the queued messages one after another and
 // leaves when there are none, or when the message it runs lets the next one
 // start.
+//
+// Who has many messages waiting gets turns for them (budget.Account.Turn), so that
+// all who do so together keep no more than half of the processors. Clients who wait
+// for some answers before they send more have fewer.
 func (s *Session) work() {
+	done, left := func() {}, 0
+	defer func() { done() }()
 	for {
 		s.mu.Lock()
 		if len(s.queue) == 0 || s.ended {
@@ -112,13 +121,20 @@ func (s *Session) work() {
 		it := s.queue[0]
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
+		crowded := len(s.queue) >= manyQueued || s.in > largeQueue
 		s.makeRoom()
 		s.mu.Unlock()
+		if left -= len(it.text) + turnEach; left < 0 {
+			done()
+			done, left = func() {}, turn
+			if crowded {
+				done = s.srv.budget.Turn(connTurn)
+			}
+		}
 		if !it.light() {
 			s.out.flush(false)
 		}
 		s.process(it)
-		runtime.Gosched() // a full queue is not worked off in one go
 		s.mu.Lock()
 		s.release(it.cost)
 		released := it.released

@@ -39,11 +39,14 @@ func (s *Session) fits(n int, queue bool) bool {
 
 // stall is reserve that waits, with nothing read meanwhile.
 func (s *Session) stall(n int, queue bool) bool {
+	s.rested()
 	s.out.flush(true)
 	patience := time.NewTimer(s.srv.limits.Stalled)
 	defer patience.Stop()
 	for {
-		freed := s.held.Freed()
+		// Only who wants for room among all is woken when any room comes: a hundred
+		// that wait for themselves would else be woken by everybody's every message.
+		var freed <-chan struct{}
 		s.mu.Lock()
 		if s.ended || s.draining && queue {
 			s.mu.Unlock()
@@ -51,6 +54,7 @@ func (s *Session) stall(n int, queue bool) bool {
 		}
 		reason := TooManyPending
 		if s.fits(n, queue) {
+			freed = s.held.Freed()
 			if s.held.Grow(n) {
 				s.in += n
 				s.mu.Unlock()

@@ -2,7 +2,6 @@ package ddp
 
 import (
 	"context"
-	"runtime"
 	"slices"
 	"time"
 
@@ -68,6 +67,7 @@ func (s *Server) runSocket(se *Session, c *wsConn) {
 func (s *Server) next(se *Session) bool {
 	text, err := se.conn.ReadFrame()
 	if err != nil {
+		se.endTurn()
 		se.end(reasonOf(err))
 		return false
 	}
@@ -85,11 +85,45 @@ const (
 
 // yield lets others run after a while. Who floods always has bytes waiting, so
 // its reader would run until it is preempted, ten milliseconds, and two hundred
-// of them make everybody's ping wait for two hundred times that.
+// of them make everybody's ping wait for two hundred times that. From then on,
+// until there is nothing to read, it works in its turns (budget.Account.Turn):
+// letting others run would not do, as two hundred that are ready to run keep the
+// processors from looking for what came over the network.
 func (s *Session) yield(n int) {
 	if s.read += n + turnEach; s.read > turn {
 		s.read = 0
-		runtime.Gosched()
+		s.takeTurn()
+	}
+}
+
+// A turn lasts at most so long: of a WebSocket, which gives it back when there is
+// nothing to read, and of a Conn, which cannot say so.
+const (
+	socketTurn = 100 * time.Millisecond
+	connTurn   = 2 * time.Millisecond
+)
+
+// rested says that there was nothing to read, or that the reader will wait.
+func (s *Session) rested() {
+	s.read = 0
+	s.endTurn()
+}
+
+// takeTurn waits for the next turn of the reader, which uses no more of it than it
+// takes to deal with what it has.
+func (s *Session) takeTurn() {
+	s.endTurn()
+	longest := connTurn
+	if _, ok := s.conn.(*wsConn); ok {
+		longest = socketTurn
+	}
+	s.done = s.srv.budget.Turn(longest)
+}
+
+func (s *Session) endTurn() {
+	if s.done != nil {
+		s.done()
+		s.done = nil
 	}
 }
 

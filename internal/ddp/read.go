@@ -3,6 +3,7 @@ package ddp
 import (
 	"bytes"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ejson"
 )
 
@@ -14,9 +15,12 @@ func (s *Session) receive(text []byte) {
 	stats.frames.Add(1)
 	stats.bytes.Add(uint64(len(text)))
 	sc := scanners.Get().(*scanner)
-	done := s.srv.budget.Work(len(text))
+	if len(text) > budget.Small {
+		s.endTurn()
+		s.done = s.srv.budget.Turn(socketTurn)
+		defer s.endTurn()
+	}
 	err := sc.scan(text, s.depthLimit(), true)
-	done()
 	switch {
 	case err == errSyntax:
 		s.malformed("Bad request", nil)

@@ -22,9 +22,10 @@ type Session struct {
 	// The reader's own.
 	connected bool
 	version   version
-	most      int  // subscriptions held so far
-	quiet     bool // no more messages are to be expected soon
-	read      int  // bytes since others had their turn
+	most      int    // subscriptions held so far
+	quiet     bool   // no more messages are to be expected soon
+	read      int    // bytes since it last waited, or others had their turn
+	done      func() // ends its turn, while it has one
 
 	// seen is set by every message and cleared by the heartbeat's tick.
 	seen     atomic.Bool

@@ -49,6 +49,9 @@ func (s *socket) Read(p []byte) (int, error) {
 			s.c.out.flush(true)
 		}
 		if !s.sys.usable() {
+			if s.c != nil {
+				s.c.waits()
+			}
 			n, err := s.Conn.Read(p)
 			s.failed = s.failed || err != nil
 			s.headers.pass(p[:n])

@@ -9,6 +9,7 @@ import "syscall"
 type sysio struct{}
 
 func (*sysio) init()                                      {}
+func (*sysio) attach(*wsConn)                             {}
 func (*sysio) usable() bool                               { return false }
 func (*sysio) read(syscall.RawConn) (*buffer, error)      { return nil, nil }
 func (*sysio) write(syscall.RawConn, []byte) (int, error) { return 0, nil }

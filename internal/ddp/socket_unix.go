@@ -19,9 +19,14 @@ type sysio struct {
 	out    []byte
 	outN   int
 	outErr error
+
+	c *wsConn // told before it waits for bytes; nil during the handshake
 }
 
 func (s *sysio) init() { s.reader, s.writer = s.doRead, s.doWrite }
+
+// attach sets who is told.
+func (s *sysio) attach(c *wsConn) { s.c = c }
 
 func (s *sysio) usable() bool { return s.reader != nil }
 
@@ -49,6 +54,9 @@ func (s *sysio) doRead(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			readBuffers.Put(b)
+			if s.c != nil {
+				s.c.waits()
+			}
 			return false
 		case err == nil:
 			err = io.EOF

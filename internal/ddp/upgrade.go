@@ -94,6 +94,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, compress bool) *wsConn {
 	c := &wsConn{ws: ws, sock: h.sock, linger: time.Second, wait: 10 * time.Second}
 	c.sock.deflate = compress && offersDeflate(r.Header)
 	c.sock.c = c
+	c.sock.sys.attach(c)
 	c.limit.Store(64 << 10)
 	ws.SetPingHandler(c.pinged)
 	ws.SetCloseHandler(c.closed)

@@ -204,6 +204,7 @@ func (c *wsConn) refuse(reason DisconnectReason, err error) error {
 // frame: closing at once would reset the connection while it still sends.
 func (c *wsConn) shut(linger bool) {
 	c.letGo()
+	c.waits()
 	if linger {
 		c.out.flush(true)
 		c.sock.closeWrite()
@@ -231,6 +232,13 @@ func (c *wsConn) await() {
 		c.out.flush(true)
 	}
 	c.sock.await(c.messages)
+}
+
+// waits tells the session that there is nothing to read.
+func (c *wsConn) waits() {
+	if c.se != nil {
+		c.se.rested()
+	}
 }
 
 // sendClose sends a close frame, once.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 )
@@ -55,7 +56,7 @@ func bodyBytes(r *http.Request, loggedIn bool) int {
 
 // readBody reads what the route declares: JSON, and form-encoded fields where form
 // is set. A body that names no type is JSON.
-func readBody(r *http.Request, loggedIn, form bool) (body, error) {
+func readBody(r *http.Request, account *budget.Account, loggedIn, form bool) (body, error) {
 	limit, depth := int64(maxBodyAnonymous), depthAnonymous
 	if loggedIn {
 		limit, depth = maxBodyLoggedIn, depthLoggedIn
@@ -67,6 +68,7 @@ func readBody(r *http.Request, loggedIn, form bool) (body, error) {
 	if int64(len(raw)) > limit {
 		return body{}, errTooLarge
 	}
+	defer account.Work(len(raw))()
 	if len(strings.TrimSpace(string(raw))) == 0 {
 		return body{raw: []byte("{}"), value: map[string]any{}}, nil
 	}

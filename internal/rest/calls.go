@@ -38,17 +38,26 @@ type methodFrame struct {
 	Rest   ejson.Doc `ejson:",rest"`
 }
 
-func (g *calls) call(ctx context.Context, r *Request) (any, error) {
-	var f methodFrame
+// frameOf takes the frame of a request apart.
+func (g *calls) frameOf(r *Request, f *methodFrame) error {
 	text := []byte(r.Text("message"))
-	if ejson.Scan(text, depthLoggedIn) != nil || ejson.Unmarshal(text, &f) != nil || f.Msg != "method" || f.Method == "" {
-		return nil, fault.New("invalid-params", "message must be the EJSON text of a method frame with msg, id, method and params")
+	defer g.s.o.Budget.Work(len(text))()
+	if ejson.Scan(text, depthLoggedIn) != nil || ejson.Unmarshal(text, f) != nil || f.Msg != "method" || f.Method == "" {
+		return fault.New("invalid-params", "message must be the EJSON text of a method frame with msg, id, method and params")
 	}
 	if len(f.Params) > 0 && f.Params[0] != '[' {
-		return nil, fault.New("invalid-params", "params must be an array")
+		return fault.New("invalid-params", "params must be an array")
 	}
-	if ejson.Check(f.Params) != nil && len(f.Params) > 0 {
-		return nil, fault.New("invalid-params", "params hold a value that cannot be decoded")
+	if len(f.Params) > 0 && ejson.Check(f.Params) != nil {
+		return fault.New("invalid-params", "params hold a value that cannot be decoded")
+	}
+	return nil
+}
+
+func (g *calls) call(ctx context.Context, r *Request) (any, error) {
+	var f methodFrame
+	if err := g.frameOf(r, &f); err != nil {
+		return nil, err
 	}
 	peer := *r.Peer
 	peer.Conn = virtualConn(r)

@@ -25,7 +25,7 @@ func decoders() []growthtest.Decoder {
 		return func(text string) {
 			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(text))
 			r.Header.Set("Content-Type", media)
-			if b, err := readBody(r, true, true); err == nil {
+			if b, err := readBody(r, nil, true, true); err == nil {
 				check.check(b.value)
 			}
 		}

@@ -255,7 +255,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 				release = func() {}
 				return ddp.ErrBusy
 			}
-			if req.body, err = readBody(r, c.Login.UserID != "", rt.Form); err != nil {
+			if req.body, err = readBody(r, s.o.Budget, c.Login.UserID != "", rt.Form); err != nil {
 				return err
 			}
 		}

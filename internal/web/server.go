@@ -7,7 +7,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -53,6 +52,9 @@ type Options struct {
 
 	ReadHeaderTimeout, ReadTimeout, IdleTimeout, WriteTimeout time.Duration
 	MaxHeaderBytes                                            int
+	// Turn waits for the turn of a connection that makes many requests; done ends
+	// it. Nil lets all go on.
+	Turn func() (done func())
 	// Logger gets panics and the troubles of net/http; nil discards them.
 	Logger *zap.Logger
 }
@@ -89,6 +91,7 @@ func New(o Options) *Server {
 		ReadTimeout:       o.ReadTimeout,
 		IdleTimeout:       o.IdleTimeout,
 		MaxHeaderBytes:    o.MaxHeaderBytes,
+		ConnContext:       withPace,
 		ErrorLog:          log.New(stdLog{o.Logger}, "", 0),
 	}
 	return s
@@ -121,7 +124,7 @@ func (s *Server) Close() error { return s.http.Close() }
 // ServeHTTP implements http.Handler: headers, health, mounts, in that order.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.contain(w, r)
-	runtime.Gosched() // a connection full of requests lets others have their turn
+	defer s.turn(r)()
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
