@@ -15,7 +15,7 @@ import (
 // enemy is one hostile connection in some state. It writes bytes of its own
 // making, and reads nothing unless told to.
 type enemy struct {
-	s     *server
+	addr  string // of the server
 	name  string // of its session, where it has one
 	c     net.Conn
 	r     *bufio.Reader
@@ -54,7 +54,7 @@ func listed(f string) string {
 const hostileHello = `{"msg":"connect","version":"1","support":["1"]}`
 
 func (e *enemy) dial() (net.Conn, error) {
-	c, err := net.DialTimeout("tcp", e.s.addr, patience)
+	c, err := net.DialTimeout("tcp", e.addr, patience)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (e *enemy) webSocket(path string, form func(string) string, connect bool) (
 	if e.c, err = e.dial(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", path, e.s.addr)
+	_, err = fmt.Fprintf(e.c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", path, e.addr)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (e *enemy) polling() error {
 	}
 	e.c, e.r = c, bufio.NewReaderSize(c, 512)
 	base := "/sockjs/0/" + e.name
-	if _, err := c.Write(request(e.s.addr, base+"/xhr_streaming", "", "text/plain", 0, "")); err != nil {
+	if _, err := c.Write(request(e.addr, base+"/xhr_streaming", "", "text/plain", 0, "")); err != nil {
 		return err
 	}
 	if err := e.until("o\n"); err != nil {
@@ -164,7 +164,7 @@ func (e *enemy) polling() error {
 	e.r = bufio.NewReaderSize(e.c, 512)
 	e.wrap = func(f string) []byte {
 		f = listed(f)
-		return request(e.s.addr, base+"/xhr_send", "", "text/plain", len(f), f)
+		return request(e.addr, base+"/xhr_send", "", "text/plain", len(f), f)
 	}
 	e.unfinished(base+"/xhr_send", "")
 	_, err = e.c.Write(e.wrap(hostileHello))
@@ -181,7 +181,7 @@ func (e *enemy) rest(route, headers string) (err error) {
 	e.r = bufio.NewReaderSize(e.c, 512)
 	e.wrap = func(f string) []byte {
 		b, _ := json.Marshal(map[string]string{"message": f})
-		return request(e.s.addr, "/api/v1/"+route+"/x", headers, "application/json", len(b), string(b))
+		return request(e.addr, "/api/v1/"+route+"/x", headers, "application/json", len(b), string(b))
 	}
 	e.unfinished("/api/v1/"+route+"/x", headers)
 	return nil
@@ -189,14 +189,14 @@ func (e *enemy) rest(route, headers string) (err error) {
 
 // unfinished sets what a body that never ends looks like.
 func (e *enemy) unfinished(path, headers string) {
-	e.begin = func(n int) []byte { return request(e.s.addr, path, headers, "application/json", n, `["`) }
+	e.begin = func(n int) []byte { return request(e.addr, path, headers, "application/json", n, `["`) }
 	started := false
 	e.piece = func(b []byte) []byte {
 		if started {
 			return b
 		}
 		started = true
-		return append(request(e.s.addr, path, headers, "application/json", 64<<20, ""), b...)
+		return append(request(e.addr, path, headers, "application/json", 64<<20, ""), b...)
 	}
 }
 

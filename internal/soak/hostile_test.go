@@ -1,18 +1,13 @@
 package soak
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -144,32 +139,22 @@ type attacked struct {
 // left: a polling session is remembered for a minute.
 func attack(t *testing.T, s *server, a *account, n int, lasting time.Duration, leaves bool, order func(i int) (state, input string)) attacked {
 	t.Helper()
+	return measured(t, s, leaves, func() int {
+		enemies, err := gather(s.addr, a, n, order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return assault(enemies, lasting, order)
+	})
+}
+
+// measured tells what it cost the server that somebody sent it so many bytes.
+func measured(t *testing.T, s *server, leaves bool, send func() int) attacked {
+	t.Helper()
 	s.forget()
-	var wg sync.WaitGroup
-	enemies := make([]*enemy, n)
-	for i := range n {
-		state, _ := order(i)
-		e := &enemy{s: s, name: fmt.Sprintf("e%d-%d", i, time.Now().UnixNano())}
-		if strings.HasSuffix(state, "logged in") {
-			e.login = a
-		}
-		if err := states[state](e); err != nil {
-			t.Fatalf("%s: %v", state, err)
-		}
-		enemies[i] = e
-	}
 	before := s.cpu()
-	for i, e := range enemies {
-		_, input := order(i)
-		e.ends = time.Now().Add(lasting)
-		wg.Go(func() { inputs[input](e) })
-	}
-	wg.Wait()
-	got := attacked{cpu: s.cpu() - before}
-	for _, e := range enemies {
-		got.sent += e.sent
-		e.close()
-	}
+	got := attacked{sent: send()}
+	got.cpu = s.cpu() - before
 	if leaves {
 		eventually(t, "the end of what was held", func() bool {
 			return s.metric("ddpserver_bytes_in_flight") == 0 && s.metric("ddpserver_calls_running") == 0
@@ -180,6 +165,40 @@ func attack(t *testing.T, s *server, a *account, n int, lasting time.Duration, l
 		t.Fatalf("the server ended: %s", s.log)
 	}
 	return got
+}
+
+// gather makes n connections in the states that order gives.
+func gather(addr string, a *account, n int, order func(i int) (state, input string)) ([]*enemy, error) {
+	enemies := make([]*enemy, n)
+	for i := range enemies {
+		state, _ := order(i)
+		e := &enemy{addr: addr, name: fmt.Sprintf("e%d-%d", i, time.Now().UnixNano())}
+		if strings.HasSuffix(state, "logged in") {
+			e.login = a
+		}
+		if err := states[state](e); err != nil {
+			return nil, fmt.Errorf("%s: %w", state, err)
+		}
+		enemies[i] = e
+	}
+	return enemies, nil
+}
+
+// assault lets them do the inputs that order gives, all at once for so long, and
+// ends them. It returns how many bytes they sent.
+func assault(enemies []*enemy, lasting time.Duration, order func(i int) (state, input string)) (sent int) {
+	var wg sync.WaitGroup
+	for i, e := range enemies {
+		_, input := order(i)
+		e.ends = time.Now().Add(lasting)
+		wg.Go(func() { inputs[input](e) })
+	}
+	wg.Wait()
+	for _, e := range enemies {
+		sent += e.sent
+		e.close()
+	}
+	return sent
 }
 
 // What hostile clients may cost, whatever they send in whatever state: memory,
@@ -215,34 +234,6 @@ func TestSoakHostileCells(t *testing.T) {
 	t.Logf("%d MiB sent, at most %d MiB of memory", worst.sent>>20, worst.peak>>20)
 }
 
-// TestSoakHostileCrowd: 200 hostile connections, every state and every input at
-// once. The process stays under 512 MiB, and an honest client is served.
-func TestSoakHostileCrowd(t *testing.T) {
-	together(t)
-	dir := t.TempDir()
-	a := seed(t, dir, "ada", 1, nil)[0]
-	s := launch(t, dir, nil)
-	quiet := startPings(t, s.addr, a.token)
-	pause(span(300*time.Millisecond, 2*time.Second))
-	alone := quiet()
-	stop := startPings(t, s.addr, a.token)
-	all, what := slices.Sorted(maps.Keys(states)), slices.Sorted(maps.Keys(inputs))
-	got := attack(t, s, a, 200, span(3*time.Second, 30*time.Second), false, func(i int) (string, string) {
-		return all[i%len(all)], what[i/len(all)%len(what)]
-	})
-	took := stop()
-	t.Logf("200 hostile connections: %d MiB sent, %.1f s of CPU, %d MiB; the honest client's ping: %v (alone: %v)", got.sent>>20, got.cpu, got.peak>>20, took, alone)
-	if got.peak > 512<<20 {
-		t.Errorf("%d MiB", got.peak>>20)
-	}
-	if took.N == 0 {
-		t.Error("the honest client was not served")
-	}
-	if long && took.P99 > max(50*time.Millisecond, 3*alone.P99) {
-		t.Errorf("an honest client's ping took %v", took.P99)
-	}
-}
-
 // TestSoakHostileQueues: the figures of issue A12: forty anonymous sockets, and
 // eight that are logged in, with 255 maximal frames each behind a slow call. They
 // held 963 MB and 2.5 GB.
@@ -263,67 +254,5 @@ func TestSoakHostileQueues(t *testing.T) {
 			t.Errorf("%d %s hold %d MiB", c.n, c.state, got.peak>>20)
 		}
 		s.terminate()
-	}
-}
-
-// pinger names the environment variable that makes the test binary an honest
-// client of that address until its standard input ends: in the process of the
-// hostile ones it would wait for them.
-const pinger = "SOAK_PINGER"
-
-// pings are what it tells in the end.
-type pings struct {
-	N           int
-	Median, P99 time.Duration
-}
-
-func servePings(addr, token string) {
-	c, err := connect(addr, token)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return
-	}
-	var over atomic.Bool
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		over.Store(true)
-	}()
-	var took []time.Duration
-	for begin := time.Now(); !over.Load(); begin = time.Now() {
-		if err := c.ping(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return
-		}
-		took = append(took, time.Since(begin))
-		pause(5 * time.Millisecond)
-	}
-	c.close()
-	if slices.Sort(took); len(took) > 0 {
-		_ = json.NewEncoder(os.Stdout).Encode(pings{len(took), took[len(took)/2], took[len(took)*99/100]})
-	}
-}
-
-// startPings starts an honest client; stop returns what it saw.
-func startPings(t *testing.T, addr, token string) (stop func() pings) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), pinger+"="+addr, pinger+"_TOKEN="+token)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out, problems bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &problems
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return func() (p pings) {
-		t.Helper()
-		_ = in.Close()
-		if err := cmd.Wait(); err != nil || problems.Len() > 0 {
-			t.Errorf("the honest client: %v %s", err, &problems)
-		}
-		_ = json.Unmarshal(out.Bytes(), &p)
-		return p
 	}
 }

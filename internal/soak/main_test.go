@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 		servePings(addr, os.Getenv(pinger+"_TOKEN"))
 		return
 	}
+	if addr := os.Getenv(crowd); addr != "" {
+		serveCrowd(addr)
+		return
+	}
 	dir, err := os.MkdirTemp("", "soak-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
