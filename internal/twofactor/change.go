@@ -69,6 +69,8 @@ func changeEvent(c Change, userID string) event {
 		e.act = "factor_reset_pending"
 	case TOTPResetStopped:
 		e.act = "factor_reset_stopped"
+	case TOTPResetVoid:
+		e.act = "factor_reset_void"
 	case CodesReplaced:
 		e.act = "backup_codes_replaced"
 	case EmailEnabled:

@@ -8,12 +8,13 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
 	"ddpserver/internal/user"
 )
 
 // A reset that an administrator asked for and that waits. Until it is due the
 // authenticator counts as on everywhere; what ends it is one conditional write:
-// the owner's answer that is accepted, or ApplyTOTPReset.
+// the owner's answer that is accepted, ApplyTOTPReset, or the end of the asker's right.
 
 const (
 	// sweepEvery is how soon after its time a reset takes effect on an account that
@@ -31,6 +32,9 @@ func (s *Service) schedule(ctx context.Context, r Request, u *user.User, due tim
 	if to := u.VerifiedEmails(); len(to) > 0 {
 		n := s.notice(r, u, TOTPResetPending, to)
 		n.Due = due
+		if n.Expire.Before(due) {
+			n.Expire = due // the mail is worth sending as long as the owner can object
+		}
 		if r.User != nil {
 			n.By = r.User.Username
 		}
@@ -67,6 +71,10 @@ func (s *Service) Present(ctx context.Context, u *user.User) (*user.User, error)
 	if due.IsZero() || due.After(s.now()) {
 		return u, nil
 	}
+	u, err := s.upheld(ctx, u)
+	if err != nil || u.TOTPResetDue().IsZero() {
+		return u, err
+	}
 	after, err := s.store.ApplyTOTPReset(ctx, u.ID, s.now())
 	switch {
 	case errors.Is(err, dberr.Conflict): // the owner's answer or another node was first
@@ -90,6 +98,30 @@ func (s *Service) Present(ctx context.Context, u *user.User) (*user.User, error)
 	return after, nil
 }
 
+// upheld is u without a pending reset whose asker may not ask for one any more: an
+// administrator's account that was found to be an attacker's must not go on working.
+func (s *Service) upheld(ctx context.Context, u *user.User) (*user.User, error) {
+	if u.TOTPResetDue().IsZero() {
+		return u, nil
+	}
+	by, err := s.store.UserByID(ctx, u.Services.TOTP.ResetBy)
+	switch {
+	case err == nil && permission.Has(by, permission.EditOtherUserTOTP):
+		return u, nil
+	case err != nil && !errors.Is(err, dberr.NotFound):
+		return nil, fmt.Errorf("reading who asked for a reset: %w", err)
+	}
+	// Before the beginning of time, so that it may be due already.
+	err = s.store.CancelTOTPReset(ctx, u.ID, time.Time{})
+	switch {
+	case err == nil:
+		s.ended(ctx, Request{Action: "users.resetTOTP"}, u, TOTPResetVoid)
+	case !errors.Is(err, dberr.Conflict): // the owner's answer or another node was first
+		return nil, fmt.Errorf("ending a void reset: %w", err)
+	}
+	return s.store.UserByID(ctx, u.ID)
+}
+
 // present is Present for a call with that login token, which a reset may have
 // ended: then nothing is left to decide.
 func (s *Service) present(ctx context.Context, u *user.User, token string) (*user.User, error) {
@@ -105,9 +137,14 @@ func (s *Service) present(ctx context.Context, u *user.User, token string) (*use
 
 // stopped tells of a pending reset that the owner ended.
 func (s *Service) stopped(ctx context.Context, r Request, u *user.User) {
+	s.ended(ctx, r, u, TOTPResetStopped)
+}
+
+// ended tells of a pending reset that does not come about.
+func (s *Service) ended(ctx context.Context, r Request, u *user.User, c Change) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	s.announce(ctx, r, u, TOTPResetStopped)
+	s.announce(ctx, r, u, c)
 }
 
 // CancelReset stops a pending reset of the caller's own authenticator; nothing

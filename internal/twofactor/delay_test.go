@@ -10,6 +10,7 @@ import (
 
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
 )
 
 // delayed is a world in which an administrator's reset takes a day.
@@ -17,7 +18,7 @@ func delayed(t *testing.T, f func(t *testing.T, w *world, admin, a *account)) {
 	t.Helper()
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
-		admin, a := w.account("root"), w.account("alice").enrol()
+		admin, a := w.account("root", withRole("admin")), w.account("alice").enrol()
 		w.set(settings.TwoFactorResetDelay, 24.0)
 		f(t, w, admin, a)
 	})
@@ -49,6 +50,12 @@ func TestA4ResetWaits(t *testing.T) {
 			t.Errorf("without a mail: %v", err)
 		}
 		w.mails.fail = nil
+		w.set(settings.TwoFactorResetDelay, 168.0)
+		w.account("bob").enrol().reset(t, admin)
+		if n := w.mails.last(); n.Expire.Before(n.Due) {
+			t.Errorf("the notice is given up at %v, before the reset at %v", n.Expire, n.Due)
+		}
+		w.set(settings.TwoFactorResetDelay, 24.0)
 		due := a.reset(t, admin)
 		if want := time.Now().Add(24 * time.Hour); !due.Equal(want.Truncate(time.Millisecond)) {
 			t.Errorf("due at %v, want %v", due, want)
@@ -57,7 +64,7 @@ func TestA4ResetWaits(t *testing.T) {
 			!strings.Contains(n.Text(), "root") || !strings.Contains(n.Text(), due.Format("2006-01-02 15:04 UTC")) || n.Subject() == "" {
 			t.Errorf("the notice: %+v %s", n, n.Text())
 		}
-		if w.trail.count("factor_reset_pending", "ok") != 1 || w.trail.count("factor_reset", "ok") != 0 {
+		if w.trail.count("factor_reset_pending", "ok") != 2 || w.trail.count("factor_reset", "ok") != 0 {
 			t.Error("the audit stream does not tell a pending reset")
 		}
 		time.Sleep(time.Hour)
@@ -105,6 +112,11 @@ func TestA4ResetWhenDue(t *testing.T) {
 		},
 		"the owner's stop": func(w *world, a *account) error {
 			return refusal(w.svc.CancelReset(ctx, a.ask()), "error-not-authorized")
+		},
+		"the sweep of an account that is deactivated": func(w *world, a *account) error {
+			no := false
+			_, err := w.store.UpdateUser(ctx, a.id, user.Change{Active: &no})
+			return errors.Join(err, w.svc.Sweep(ctx))
 		},
 		"Present": func(w *world, a *account) error {
 			u, err := w.svc.Present(ctx, a.user())
@@ -194,6 +206,57 @@ func TestA4ResetStoppedByTheOwner(t *testing.T) {
 				}
 				if next := a.reset(t, admin); !next.After(due) {
 					t.Errorf("a new request is due at %v", next)
+				}
+			})
+		})
+	}
+}
+
+// withRole gives the account that role.
+func withRole(role string) func(*user.User) {
+	return func(u *user.User) { u.Roles = []string{role} }
+}
+
+// A4: what an account asked for that may not ask any more, because it was found to
+// be an attacker's, does not come true, and delays nobody else's request.
+func TestA4ResetFallsWithItsAdministrator(t *testing.T) {
+	no := false
+	for what, fall := range map[string]func(w *world, admin *account) error{
+		"demoted": func(w *world, admin *account) error {
+			_, err := w.store.UpdateUser(ctx, admin.id, user.Change{Roles: &[]string{"user"}})
+			return err
+		},
+		"deactivated": func(w *world, admin *account) error {
+			_, err := w.store.UpdateUser(ctx, admin.id, user.Change{Active: &no})
+			return err
+		},
+		"deleted": func(w *world, admin *account) error { return w.store.DeleteUser(ctx, admin.id) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			delayed(t, func(t *testing.T, w *world, admin, a *account) {
+				second, b := w.account("toor", withRole("admin")), w.account("bob").enrol()
+				due := a.reset(t, admin)
+				b.reset(t, admin)
+				time.Sleep(time.Hour)
+				if err := fall(w, admin); err != nil {
+					t.Fatal(err)
+				}
+				if got := b.reset(t, second); !got.Equal(due.Add(time.Hour)) {
+					t.Errorf("asked for anew: due at %v", got)
+				}
+				time.Sleep(time.Until(due))
+				if err := w.svc.Sweep(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if u := a.user(); !u.TOTPEnabled() || !u.TOTPResetDue().IsZero() || len(u.Services.Resume.LoginTokens) == 0 {
+					t.Errorf("took effect: %+v", u.Services.TOTP)
+				}
+				if n := w.mails.last(); n.Change != twofactor.TOTPResetVoid || n.Subject() == "" || w.trail.count("factor_reset_void", "ok") != 2 {
+					t.Errorf("told as %v, %d times in the audit stream", n.Change, w.trail.count("factor_reset_void", "ok"))
+				}
+				time.Sleep(time.Hour)
+				if err := w.svc.Sweep(ctx); err != nil || b.user().TOTPEnabled() {
+					t.Errorf("the second administrator's: %v", err)
 				}
 			})
 		})

@@ -53,6 +53,8 @@ const (
 	TOTPResetPending Change = "totp-reset-pending"
 	// TOTPResetStopped: the owner showed that the app is not lost.
 	TOTPResetStopped Change = "totp-reset-stopped"
+	// TOTPResetVoid: whoever asked for it is no administrator any more.
+	TOTPResetVoid Change = "totp-reset-void"
 )
 
 // Notice tells the owner of an account that its factors changed.
@@ -109,6 +111,9 @@ var changes = map[Change]struct{ subject, text string }{
 	TOTPResetStopped: {"Your authenticator app stays",
 		"The removal of the authenticator app from your account, which an administrator had asked for, was stopped by its owner's proof. " +
 			"If that was not you, somebody else has your app, a backup code or your password: ask an administrator for help."},
+	TOTPResetVoid: {"Your authenticator app stays",
+		"The removal of the authenticator app from your account is void: whoever asked for it is no administrator any more. " +
+			"If you have lost the app and its backup codes, ask another administrator."},
 	EmailEnabled: {"Two-factor authentication by e-mail was switched on",
 		"Codes sent to your verified addresses are now a second factor of your account. Your other sessions were closed."},
 	EmailDisabled: {"Two-factor authentication by e-mail was switched off",

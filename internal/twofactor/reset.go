@@ -20,7 +20,8 @@ import (
 // removed only after that time: due is then when, the owner is told at once, and
 // every accepted answer with the app or a backup code stops it. One that is
 // pending stays as it is, whoever asks again and whatever the setting says by
-// then. due is zero when everything is done.
+// then, as long as whoever asked for it still has that permission: otherwise it
+// ends, at the latest when it is due. due is zero when everything is done.
 //
 // The notice goes out first: when it is not accepted, ErrMailFailed and nothing
 // is changed. Further refusals: ErrInvalidUser for an unknown account,
@@ -37,7 +38,10 @@ func (s *Service) Reset(ctx context.Context, r Request, userID string) (due time
 	case err != nil:
 		return time.Time{}, err
 	}
-	if u, err = s.Present(ctx, u); err != nil {
+	if u, err = s.Present(ctx, u); err == nil {
+		u, err = s.upheld(ctx, u)
+	}
+	if err != nil {
 		return time.Time{}, err
 	}
 	own := r.User != nil && r.User.ID == u.ID

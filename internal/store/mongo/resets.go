@@ -50,7 +50,7 @@ func (s *Store) ApplyTOTPReset(ctx context.Context, userID string, now time.Time
 func (s *Store) DueTOTPResets(ctx context.Context, now time.Time, max int) (ids []string, err error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
-	due := bson.D{{Key: pathResetDue, Value: bson.D{{Key: "$lte", Value: now}}}}
+	due := bson.D{{Key: pathResetDue, Value: bson.D{{Key: "$lte", Value: now}}}, {Key: pathEnabled, Value: true}}
 	err = findAll(ctx, s.users, due, func(raw bson.Raw) error {
 		if id, ok := raw.Lookup("_id").StringValueOK(); ok {
 			ids = append(ids, id)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/user"
 )
@@ -27,6 +29,12 @@ func testResets(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	now := epoch.Truncate(time.Millisecond)
 	due := now.Add(time.Hour)
+	// What another program switched off and left there does not fill the list.
+	db.Plant(t, bson.D{{Key: "_id", Value: "left"}, {Key: "createdAt", Value: epoch}, {Key: "services", Value: bson.D{
+		{Key: "totp", Value: bson.D{{Key: "enabled", Value: false}, {Key: "resetDue", Value: now}}}}}})
+	if got := dueNow(t, s, due); got != "[]" {
+		t.Errorf("due: %s, of an app that is off", got)
+	}
 	create(t, s, "ann", withApp, withTokens(trusted("h1"), pat("p", "p1")))
 	create(t, s, "off", withTokens(session("h2")))
 	pending := func() string {
