@@ -233,7 +233,8 @@ func TestA12OneNetworkDoesNotTakeAll(t *testing.T) {
 				if size <= Small && networks > 2 {
 					want = Small / 2 // the room of large ones is not kept from small ones
 				}
-				if !honest.Grow(want) || !honest.Grow(want) {
+				first, second := honest.Grow(want), honest.Grow(want)
+				if !first || !second {
 					t.Errorf("%s, %d networks, requests %v: nothing is left of %d, %d are used", kind, networks, one, limit, a.Used())
 				}
 				honest.Shrink(int(honest.Bytes()))

@@ -11,8 +11,8 @@ import (
 func decoders() []growthtest.Decoder {
 	return []growthtest.Decoder{
 		{Name: "safeLink", Do: func(text string) { safeLink(text) }},
-		{Name: "length", Do: func(text string) { length(text) }},
-		{Name: "usableID", Do: func(text string) { usableID(text) }},
+		{Name: "length", Do: func(text string) { _ = length(text) }},
+		{Name: "usableID", Do: func(text string) { _ = usableID(text) }},
 		{Name: "roomName", Do: func(text string) { roomName.MatchString(text) }},
 		{Name: "clip", Do: func(text string) { clip(text, 1000) }},
 		{Name: "mentions", Allocated: 512, Do: func(text string) { md.Parse(text).Texts(md.MentionUser, maxMentions) }},

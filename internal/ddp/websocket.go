@@ -57,10 +57,10 @@ func (c *wsConn) ReadFrame() ([]byte, error) {
 	}
 	c.binary = kind == websocket.BinaryMessage
 	c.msg = getMessage(freeBuffer)
-	b, valid := c.msg.b, 0
+	valid := 0
 	for {
-		var err error
-		if b, err = c.more(r); int64(len(b)) > c.limit.Load() {
+		b, err := c.more(r)
+		if int64(len(b)) > c.limit.Load() {
 			return nil, c.refuse(TooLong, ErrTooLong)
 		}
 		if err == errNoRoom {

@@ -10,7 +10,7 @@ import (
 func decoders() []growthtest.Decoder {
 	return []growthtest.Decoder{
 		{Name: "CheckAddress", Do: func(text string) { _ = CheckAddress(text) }},
-		{Name: "oneLine", Do: func(text string) { oneLine(text) }},
+		{Name: "oneLine", Do: func(text string) { _ = oneLine(text) }},
 		{Name: "lines", Do: func(text string) { lines(text) }},
 		{Name: "mask", Do: func(text string) { mask(text) }},
 		{Name: "render", Do: func(text string) {

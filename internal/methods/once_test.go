@@ -1,7 +1,6 @@
 package methods_test
 
 import (
-	"fmt"
 	"testing"
 
 	"ddpserver/internal/rpc"
@@ -63,7 +62,7 @@ func TestA7OneCallAsksOnce(t *testing.T) {
 				}
 				before := taken()
 				if fail := send(c, w.mails.last()); fail != nil {
-					t.Fatal(fmt.Sprintf("%+v", fail))
+					t.Fatalf("%+v", fail)
 				}
 				if n := taken() - before; n != 1 {
 					t.Errorf("%d codes were taken", n)

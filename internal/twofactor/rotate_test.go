@@ -5,7 +5,6 @@ import (
 
 	"ddpserver/internal/secret"
 	"ddpserver/internal/serverkey"
-	"ddpserver/internal/store"
 	"ddpserver/internal/twofactor"
 )
 
@@ -14,7 +13,7 @@ import (
 // under way. The old key itself is gone then.
 func TestA20CodesOutliveTheServerKey(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		st := w.store.(store.Store)
+		st := w.store
 		app, mailed, enrolling := w.account("app").enrol(), w.account("mailed", withEmail), w.account("enrolling")
 		if got := mailed.check(); got != "totp-required" {
 			t.Fatalf("%q", got)
