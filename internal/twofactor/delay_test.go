@@ -262,3 +262,38 @@ func TestA4ResetFallsWithItsAdministrator(t *testing.T) {
 		})
 	}
 }
+
+// A4: with a store that fails, a reset that is due opens nothing and what is void
+// does not come true; a reset that an answer stopped is told of as stopped also when
+// the rest of that answer fails.
+func TestA4ResetWithAFailingStore(t *testing.T) {
+	delayed(t, func(t *testing.T, w *world, admin, a *account) {
+		a.reset(t, admin)
+		if _, err := w.service(failing{w.store, "Succeeded"}).Verify(ctx, a.ask(code(a.now(0)))); err == nil || !a.user().TOTPResetDue().IsZero() || w.trail.count("factor_reset_stopped", "ok") != 1 {
+			t.Errorf("an answer whose booking failed: %v, told %d times", err, w.trail.count("factor_reset_stopped", "ok"))
+		}
+		due := a.reset(t, admin)
+		time.Sleep(time.Until(due))
+		refuses := func(op string) {
+			t.Helper()
+			broken := w.service(failing{w.store, op})
+			for _, p := range []twofactor.Policy{twofactor.Login, twofactor.None, twofactor.Fresh} {
+				if out, err := broken.Verify(ctx, a.ask(policy(p))); err == nil {
+					t.Errorf("%s lost, %v: let in with %+v", op, p, out)
+				}
+			}
+			if err := broken.Sweep(ctx); err == nil || !a.user().TOTPEnabled() || len(a.user().Services.Resume.LoginTokens) == 0 {
+				t.Errorf("%s lost: the sweep says %v", op, err)
+			}
+		}
+		refuses("ApplyTOTPReset")
+		refuses("UserByID")
+		if err := w.store.DeleteUser(ctx, admin.id); err != nil {
+			t.Fatal(err)
+		}
+		refuses("CancelTOTPReset")
+		if err := w.svc.Sweep(ctx); err != nil || !a.user().TOTPEnabled() || !a.user().TOTPResetDue().IsZero() {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}

@@ -80,3 +80,17 @@ func (f failing) AddMailCode(ctx context.Context, userID string, c twofactor.Mai
 	}
 	return f.Store.AddMailCode(ctx, userID, c, now, r)
 }
+
+func (f failing) ApplyTOTPReset(ctx context.Context, userID string, now time.Time) (*user.User, error) {
+	if err := f.lost("ApplyTOTPReset"); err != nil {
+		return nil, err
+	}
+	return f.Store.ApplyTOTPReset(ctx, userID, now)
+}
+
+func (f failing) CancelTOTPReset(ctx context.Context, userID string, now time.Time) error {
+	if err := f.lost("CancelTOTPReset"); err != nil {
+		return err
+	}
+	return f.Store.CancelTOTPReset(ctx, userID, now)
+}

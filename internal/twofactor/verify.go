@@ -137,16 +137,17 @@ func (s *Service) prove(ctx context.Context, r Request, f Factor, tries int, cod
 	}
 	accepted := ""
 	if code != "" && (live || tries == 0) {
-		if accepted, err = f.Verify(ctx, r, code); err != nil {
+		accepted, err = f.Verify(ctx, r, code)
+		if strengthOf(accepted) == ByTOTP && !u.TOTPResetDue().IsZero() {
+			s.stopped(ctx, r, u) // in the write that spent the answer, whatever fails from here on
+		}
+		if err != nil {
 			return attempt{}, fmt.Errorf("comparing an answer: %w", err)
 		}
 	}
 	if accepted != "" {
 		if err := s.store.Succeeded(ctx, u.ID, id); err != nil {
 			return attempt{}, fmt.Errorf("booking a right answer: %w", err)
-		}
-		if (accepted == TOTP || accepted == backup) && !u.TOTPResetDue().IsZero() {
-			s.stopped(ctx, r, u) // in the write that spent the answer
 		}
 		return attempt{accepted: accepted}, nil
 	}
