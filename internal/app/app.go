@@ -18,7 +18,6 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
 	"ddpserver/internal/budget"
-	"ddpserver/internal/chat"
 	"ddpserver/internal/config"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/mail"
@@ -26,6 +25,7 @@ import (
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/sockjs"
@@ -72,8 +72,8 @@ type App struct {
 	mail      *mail.Outbox
 	accounts  *accounts.Service
 	twofactor *twofactor.Service
-	chat      *chat.Service
-	presence  *chat.Tracker
+	chat      *rooms.Service
+	presence  *rooms.Tracker
 	router    *methods.Router
 	proxies   web.Proxies
 	ddp       *ddp.Server

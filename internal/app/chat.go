@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"ddpserver/internal/accounts"
-	"ddpserver/internal/chat"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/realtime"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 )
@@ -17,20 +17,20 @@ func (a *App) buildChat(ctx context.Context) (err error) {
 	if a.chat, err = newChat(ctx, a.store, a.settings, a.hub); err != nil {
 		return err
 	}
-	a.presence, err = chat.NewTracker(chat.PresenceOptions{
+	a.presence, err = rooms.NewTracker(rooms.PresenceOptions{
 		Store: a.store, Settings: a.settings, Feed: a.hub, Node: a.hub.Node(), Alone: a.cfg.MongoURL == "", Logger: a.log,
 	})
 	if err != nil {
 		return err
 	}
-	a.accounts.Follow(&chat.Follower{Rooms: a.chat, Presence: a.presence})
+	a.accounts.Follow(&rooms.Follower{Rooms: a.chat, Presence: a.presence})
 	a.hub.Register(realtime.NewChat(a.hub, realtime.ChatOptions{Rooms: a.chat, Presence: a.presence}))
 	return nil
 }
 
 // newChat makes the rules of rooms, and the first channel if it is not there.
-func newChat(ctx context.Context, st store.Store, s *settings.Service, p feed.Publisher) (*chat.Service, error) {
-	svc, err := chat.New(chat.Options{Store: st, Settings: s, Feed: p})
+func newChat(ctx context.Context, st store.Store, s *settings.Service, p feed.Publisher) (*rooms.Service, error) {
+	svc, err := rooms.New(rooms.Options{Store: st, Settings: s, Feed: p})
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func newChat(ctx context.Context, st store.Store, s *settings.Service, p feed.Pu
 func followAccounts(ctx context.Context, a *accounts.Service, st store.Store, s *settings.Service, p feed.Publisher) error {
 	svc, err := newChat(ctx, st, s, p)
 	if err == nil {
-		a.Follow(&chat.Follower{Rooms: svc})
+		a.Follow(&rooms.Follower{Rooms: svc})
 	}
 	return err
 }

@@ -39,8 +39,8 @@ var allowed = map[string][]string{
 	"internal/mail":          domain,
 	"internal/serverkey":     {"internal/secret", "internal/dberr"},
 	"internal/mail/mailtest": {},
-	"internal/chat":          append([]string{"internal/chat/md"}, domain...),
-	"internal/chat/md":       {"internal/ejson"},
+	"internal/rooms":         append([]string{"internal/rooms/md"}, domain...),
+	"internal/rooms/md":      {"internal/ejson"},
 
 	"internal/store":           stored,
 	"internal/store/document":  append([]string{"internal/store"}, stored...),
@@ -51,10 +51,10 @@ var allowed = map[string][]string{
 	"internal/store/mongotest": {},
 
 	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user",
-		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit", "internal/chat"},
+		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit", "internal/rooms"},
 	"internal/methods": {"internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",
-		"internal/chat", "internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/netkey"},
-	"internal/rest": {"internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit", "internal/chat",
+		"internal/rooms", "internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/netkey"},
+	"internal/rest": {"internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit", "internal/rooms",
 		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr", "internal/netkey", "internal/budget"},
 	"internal/web":  {"internal/rpc"},
 	"internal/app":  nil, // everything below
@@ -75,16 +75,16 @@ var domain = []string{"internal/fault", "internal/dberr", "internal/random", "in
 
 // stored is what stores may use: the interfaces and types of the packages whose
 // documents they keep, never a door, the hub or the methods.
-var stored = []string{"internal/serverkey", "internal/accounts", "internal/twofactor", "internal/settings", "internal/mail", "internal/chat", "internal/feed", "internal/user", "internal/dberr", "internal/random"}
+var stored = []string{"internal/serverkey", "internal/accounts", "internal/twofactor", "internal/settings", "internal/mail", "internal/rooms", "internal/feed", "internal/user", "internal/dberr", "internal/random"}
 
 // never lists what must not be reachable at all, not even through others.
 var never = map[string][]string{
 	"internal/ddp":       {"internal/accounts", "internal/twofactor", "internal/store", "internal/methods", "internal/config", "internal/settings"},
 	"internal/store":     {"internal/ddp", "internal/realtime", "internal/methods", "internal/rest", "internal/web", "internal/config"},
-	"internal/accounts":  {"internal/ddp", "internal/store", "internal/config", "internal/twofactor", "internal/mail", "internal/chat"},
-	"internal/twofactor": {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/mail", "internal/chat"},
-	"internal/chat":      {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/mail"},
-	"internal/mail":      {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/chat"},
+	"internal/accounts":  {"internal/ddp", "internal/store", "internal/config", "internal/twofactor", "internal/mail", "internal/rooms"},
+	"internal/twofactor": {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/mail", "internal/rooms"},
+	"internal/rooms":     {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/mail"},
+	"internal/mail":      {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/rooms"},
 	"internal/realtime":  {"internal/store", "internal/methods", "internal/rest", "internal/web", "internal/config", "internal/mail", "internal/accounts", "internal/twofactor"},
 	"internal/methods":   {"internal/ddp", "internal/realtime", "internal/store", "internal/config", "internal/mail", "internal/web"},
 	"internal/rest":      {"internal/realtime", "internal/store", "internal/config", "internal/mail", "internal/web"},

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 )
 
 // Every member of an attachment that holds an address, found in the type itself,
@@ -14,7 +14,7 @@ import (
 // sends messages (A19).
 func TestA19EveryLinkOfAnAttachmentIsRead(t *testing.T) {
 	var links []string
-	for f := range reflect.TypeFor[chat.Attachment]().Fields() {
+	for f := range reflect.TypeFor[rooms.Attachment]().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("ejson"), ",")
 		if strings.HasSuffix(name, "_link") || strings.HasSuffix(name, "_url") || strings.HasSuffix(name, "_icon") {
 			links = append(links, name)

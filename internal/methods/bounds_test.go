@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/user"
 )
 
@@ -21,8 +21,8 @@ func fill(t *testing.T, w *world, room string, by *user.User, n int) {
 	first := time.Now().Add(-time.Hour).UTC().Truncate(time.Millisecond)
 	for i := range n {
 		at := first.Add(time.Duration(i-i/10%2) * time.Millisecond)
-		m := &chat.Message{ID: fmt.Sprintf("%s-%05d", room, i), RoomID: room, Text: markup, TS: at, UpdatedAt: at, User: chat.Ref{ID: by.ID, Username: by.Username}}
-		if _, _, err := w.store.InsertMessage(t.Context(), m, chat.Unread{None: true}); err != nil {
+		m := &rooms.Message{ID: fmt.Sprintf("%s-%05d", room, i), RoomID: room, Text: markup, TS: at, UpdatedAt: at, User: rooms.Ref{ID: by.ID, Username: by.Username}}
+		if _, _, err := w.store.InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -35,7 +35,7 @@ func TestResultsAreBounded(t *testing.T) {
 		w.unlimited()
 		ada := w.user("ada")
 		for i := range 60 {
-			r, err := w.chat.Create(t.Context(), ada, chat.NewRoom{Type: chat.Group, Name: fmt.Sprintf("room%d", i)})
+			r, err := w.chat.Create(t.Context(), ada, rooms.NewRoom{Type: rooms.Group, Name: fmt.Sprintf("room%d", i)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,10 +56,10 @@ func TestResultsAreBounded(t *testing.T) {
 			c := w.as(who)
 			for _, p := range params {
 				raw, _ := c.callRaw(s.Name, p)
-				if len(raw) > chat.PageBytes+256<<10 {
+				if len(raw) > rooms.PageBytes+256<<10 {
 					t.Errorf("%s%s: %d bytes", s.Name, p, len(raw))
 				}
-				if len(raw) > chat.PageBytes/2 {
+				if len(raw) > rooms.PageBytes/2 {
 					long++
 				}
 			}

@@ -5,11 +5,11 @@ import (
 	"math"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
@@ -17,7 +17,7 @@ import (
 
 // messages serves what is written in rooms.
 type messages struct {
-	chat     *chat.Service
+	rooms    *rooms.Service
 	settings *settings.Service
 	limiter  *ratelimit.Limiter
 	// challenge is Router.Challenge.
@@ -27,7 +27,7 @@ type messages struct {
 // byOffice asks for a second factor when somebody changes what another person
 // wrote by a role of the server alone.
 func (g *messages) byOffice(ctx context.Context, c *rpc.Call, messageID string, permissions ...string) error {
-	office, err := g.chat.ByOfficeMessage(ctx, c.User, messageID, permissions...)
+	office, err := g.rooms.ByOfficeMessage(ctx, c.User, messageID, permissions...)
 	if err != nil || !office {
 		return err
 	}
@@ -111,32 +111,32 @@ func (g *messages) throttle(c *rpc.Call) error {
 // sent is a message as clients send it. What else they send along (their own
 // copy of the author, previews, …) is not taken from them.
 type sent struct {
-	ID          string             `ejson:"_id,optional"`
-	RoomID      string             `ejson:"rid"`
-	Text        string             `ejson:"msg,optional"`
-	TS          *any               `ejson:"ts"`
-	Type        string             `ejson:"t,optional"`
-	ThreadID    string             `ejson:"tmid,optional"`
-	Alias       string             `ejson:"alias,optional"`
-	Emoji       string             `ejson:"emoji,optional"`
-	Avatar      string             `ejson:"avatar,optional"`
-	Groupable   *bool              `ejson:"groupable"`
-	Attachments *[]chat.Attachment `ejson:"attachments"`
-	Bot         *any               `ejson:"bot"`
-	Rest        ejson.Doc          `ejson:",rest"`
+	ID          string              `ejson:"_id,optional"`
+	RoomID      string              `ejson:"rid"`
+	Text        string              `ejson:"msg,optional"`
+	TS          *any                `ejson:"ts"`
+	Type        string              `ejson:"t,optional"`
+	ThreadID    string              `ejson:"tmid,optional"`
+	Alias       string              `ejson:"alias,optional"`
+	Emoji       string              `ejson:"emoji,optional"`
+	Avatar      string              `ejson:"avatar,optional"`
+	Groupable   *bool               `ejson:"groupable"`
+	Attachments *[]rooms.Attachment `ejson:"attachments"`
+	Bot         *any                `ejson:"bot"`
+	Rest        ejson.Doc           `ejson:",rest"`
 }
 
-func (m *sent) draft() (chat.Draft, error) {
+func (m *sent) draft() (rooms.Draft, error) {
 	if m.Type != "" { // system messages are the server's
-		return chat.Draft{}, fault.MatchFailed
+		return rooms.Draft{}, fault.MatchFailed
 	}
-	d := chat.Draft{
+	d := rooms.Draft{
 		ID: m.ID, RoomID: m.RoomID, Text: m.Text, ThreadID: m.ThreadID,
 		Alias: m.Alias, Emoji: m.Emoji, Avatar: m.Avatar, Groupable: m.Groupable, Bot: botOf(m.Bot),
 	}
 	var err error
 	if d.TS, err = moment(m.TS); err != nil {
-		return chat.Draft{}, err
+		return rooms.Draft{}, err
 	}
 	if m.Attachments != nil {
 		d.Attachments = *m.Attachments
@@ -145,7 +145,7 @@ func (m *sent) draft() (chat.Draft, error) {
 }
 
 // botOf reads the mark of a program: {i: name}. Anything else marks nobody.
-func botOf(v *any) *chat.Bot {
+func botOf(v *any) *rooms.Bot {
 	if v == nil {
 		return nil
 	}
@@ -155,7 +155,7 @@ func botOf(v *any) *chat.Bot {
 	if name == "" {
 		return nil
 	}
-	return &chat.Bot{Integration: name}
+	return &rooms.Bot{Integration: name}
 }
 
 func (g *messages) send(ctx context.Context, c *rpc.Call) (any, error) {
@@ -172,7 +172,7 @@ func (g *messages) send(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := g.throttle(c); err != nil {
 		return nil, err
 	}
-	out, err := g.chat.Send(ctx, c.User, d)
+	out, err := g.rooms.Send(ctx, c.User, d)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (g *messages) update(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := g.byOffice(ctx, c, m.ID, permission.EditMessage); err != nil {
 		return nil, err
 	}
-	_, err := g.chat.Edit(ctx, c.User, chat.EditRequest{ID: m.ID, RoomID: m.RoomID, Text: m.Text})
+	_, err := g.rooms.Edit(ctx, c.User, rooms.EditRequest{ID: m.ID, RoomID: m.RoomID, Text: m.Text})
 	return nil, err
 }
 
@@ -224,7 +224,7 @@ func (g *messages) remove(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := g.byOffice(ctx, c, id, permission.DeleteMessage, permission.ForceDelete); err != nil {
 		return nil, err
 	}
-	_, err = g.chat.Delete(ctx, c.User, id)
+	_, err = g.rooms.Delete(ctx, c.User, id)
 	return nil, err
 }
 
@@ -233,7 +233,7 @@ func (g *messages) pin(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := g.chat.Pin(ctx, c.User, id)
+	m, err := g.rooms.Pin(ctx, c.User, id)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (g *messages) unpin(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return done(g.chat.Unpin(ctx, c.User, id))
+	return done(g.rooms.Unpin(ctx, c.User, id))
 }
 
 func (g *messages) star(ctx context.Context, c *rpc.Call) (any, error) {
@@ -256,7 +256,7 @@ func (g *messages) star(ctx context.Context, c *rpc.Call) (any, error) {
 	if m.Starred == nil {
 		return nil, fault.MatchFailed
 	}
-	return g.chat.Star(ctx, c.User, m.ID, m.RoomID, *m.Starred)
+	return g.rooms.Star(ctx, c.User, m.ID, m.RoomID, *m.Starred)
 }
 
 func (g *messages) react(ctx context.Context, c *rpc.Call) (any, error) {
@@ -265,7 +265,7 @@ func (g *messages) react(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&emoji, &id, &on); err != nil {
 		return nil, err
 	}
-	return nil, g.chat.React(ctx, c.User, id, emoji, on)
+	return nil, g.rooms.React(ctx, c.User, id, emoji, on)
 }
 
 // page is what loadHistory answers.
@@ -291,7 +291,7 @@ func (g *messages) history(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := g.chat.Load(ctx, c.User, rid, value(end), value(limit), last)
+	h, err := g.rooms.Load(ctx, c.User, rid, value(end), value(limit), last)
 	if err != nil {
 		return nil, err
 	}
@@ -336,8 +336,8 @@ func moment(v *any) (time.Time, error) {
 	return time.Time{}, fault.MatchFailed
 }
 
-func (g *messages) docs(c *rpc.Call, list []*chat.Message) []ejson.Doc {
-	return docs(list, func(m *chat.Message) ejson.Doc { return m.Doc(c.User.ID) })
+func (g *messages) docs(c *rpc.Call, list []*rooms.Message) []ejson.Doc {
+	return docs(list, func(m *rooms.Message) ejson.Doc { return m.Doc(c.User.ID) })
 }
 
 func (g *messages) missed(ctx context.Context, c *rpc.Call) (any, error) {
@@ -346,7 +346,7 @@ func (g *messages) missed(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&rid, &start); err != nil {
 		return nil, err
 	}
-	list, err := g.chat.Missed(ctx, c.User, rid, start)
+	list, err := g.rooms.Missed(ctx, c.User, rid, start)
 	if err != nil {
 		return nil, err
 	}
@@ -361,7 +361,7 @@ func (g *messages) single(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&id); err != nil {
 		return nil, err
 	}
-	m, err := g.chat.Message(ctx, c.User, id)
+	m, err := g.rooms.Message(ctx, c.User, id)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/settings"
 )
 
@@ -144,7 +144,7 @@ func TestMessageRights(t *testing.T) {
 		// proves who he is.
 		root.refused("totp-required", "updateMessage", map[string]any{"_id": old.ID, "msg": "by root"})
 		root.must("updateMessage", map[string]any{"_id": old.ID, "msg": "by root"}, answer(digestOf("root"), "password"))
-		bob.stream(chat.RoomMessages, room)
+		bob.stream(rooms.RoomMessages, room)
 		note := wire(t, ann.must("pinMessage", map[string]any{"_id": old.ID, "rid": room, "msg": "by root"}))
 		if note.Type != "message_pinned" || len(note.Attachments) != 1 || note.Attachments[0]["text"] != "by root" || note.Attachments[0]["author_name"] != "bob" || note.Attachments[0]["author_icon"] != "/avatar/bob" {
 			t.Errorf("%+v", note)
@@ -220,8 +220,8 @@ func (c *talker) roomOf(method string, params ...any) string {
 func TestMessageMarks(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
-		ann.stream(chat.RoomMessages, general)
-		bob.stream(chat.RoomMessages, general)
+		ann.stream(rooms.RoomMessages, general)
+		bob.stream(rooms.RoomMessages, general)
 		m := ann.say(general, "first")
 		ann.events()
 		bob.events()
@@ -355,7 +355,7 @@ func TestHistoryMethods(t *testing.T) {
 func TestHostileMarkup(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
-		bob.stream(chat.RoomMessages, general)
+		bob.stream(rooms.RoomMessages, general)
 		var names []string
 		for i := range 1000 {
 			names = append(names, fmt.Sprint("@u", i))
@@ -384,7 +384,7 @@ func TestEditsAtOnce(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann := w.talker("ann")
 		m := ann.say(general, "start")
-		ann.stream(chat.RoomMessages, general)
+		ann.stream(rooms.RoomMessages, general)
 		u, err := w.store.UserByID(t.Context(), w.vars["ann"])
 		if err != nil {
 			t.Fatal(err)
@@ -392,8 +392,8 @@ func TestEditsAtOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
-				_, err := w.chat.Edit(t.Context(), u, chat.EditRequest{ID: m.ID, Text: fmt.Sprintf("edit %d #general", i)})
-				if err != nil && !errors.Is(err, chat.ErrEditedMeanTime) {
+				_, err := w.chat.Edit(t.Context(), u, rooms.EditRequest{ID: m.ID, Text: fmt.Sprintf("edit %d #general", i)})
+				if err != nil && !errors.Is(err, rooms.ErrEditedMeanTime) {
 					t.Error(err)
 				}
 			})

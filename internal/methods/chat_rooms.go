@@ -4,33 +4,33 @@ import (
 	"context"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/twofactor"
 )
 
-// rooms serves rooms and who is in them.
-type rooms struct {
-	chat *chat.Service
+// roomCalls serves rooms and who is in them.
+type roomCalls struct {
+	rooms *rooms.Service
 	// challenge is Router.Challenge.
 	challenge challenge
 }
 
 // byOffice asks for a second factor when the caller's right to act in the room
 // comes from a role of the server alone. Whoever runs the room is asked nothing.
-func (g *rooms) byOffice(ctx context.Context, c *rpc.Call, roomID string, permissions ...string) error {
-	office, err := g.chat.ByOffice(ctx, c.User, roomID, permissions...)
+func (g *roomCalls) byOffice(ctx context.Context, c *rpc.Call, roomID string, permissions ...string) error {
+	office, err := g.rooms.ByOffice(ctx, c.User, roomID, permissions...)
 	if err != nil || !office {
 		return err
 	}
 	return g.challenge(ctx, c, twofactor.Ordinary)
 }
 
-func (g *rooms) Specs() []Spec {
+func (g *roomCalls) Specs() []Spec {
 	return []Spec{
 		{
 			Name: "createChannel", Do: g.createChannel, Effects: Rooms, Permission: permission.CreateChannels,
@@ -76,10 +76,10 @@ func (g *rooms) Specs() []Spec {
 			Params: "{rid, username}", Result: "true",
 			Errors: "error-not-allowed, error-invalid-user, error-user-not-in-room, error-you-are-last-owner",
 		},
-		g.role("addRoomOwner", chat.Owner, true, "Makes a member an owner of the room."),
-		g.role("removeRoomOwner", chat.Owner, false, "Takes that back; the last owner stays."),
-		g.role("addRoomModerator", chat.Moderator, true, "Makes a member a moderator of the room."),
-		g.role("removeRoomModerator", chat.Moderator, false, "Takes that back."),
+		g.role("addRoomOwner", rooms.Owner, true, "Makes a member an owner of the room."),
+		g.role("removeRoomOwner", rooms.Owner, false, "Takes that back; the last owner stays."),
+		g.role("addRoomModerator", rooms.Moderator, true, "Makes a member a moderator of the room."),
+		g.role("removeRoomModerator", rooms.Moderator, false, "Takes that back."),
 		{
 			Name: "getRoomRoles", Do: g.roles, Effects: Reads, Limit: ratelimit.Wide,
 			Doc:    "Lists the members of a room that have a role in it.",
@@ -114,25 +114,25 @@ func (g *rooms) Specs() []Spec {
 }
 
 // withID is a room as createDirectMessage answers it, new or not.
-func withID(r *chat.Room) ejson.Doc {
+func withID(r *rooms.Room) ejson.Doc {
 	return append(ejson.Doc{{Key: "rid", Value: r.ID}}, r.Doc(true)...)
 }
 
 // inserted is a room as the calls answer it that have made it.
-func inserted(r *chat.Room) ejson.Doc {
+func inserted(r *rooms.Room) ejson.Doc {
 	return append(ejson.Doc{{Key: "rid", Value: r.ID}, {Key: "inserted", Value: true}}, r.Doc(true)...)
 }
 
-func (g *rooms) createChannel(ctx context.Context, c *rpc.Call) (any, error) {
-	return g.create(ctx, c, chat.Channel)
+func (g *roomCalls) createChannel(ctx context.Context, c *rpc.Call) (any, error) {
+	return g.create(ctx, c, rooms.Channel)
 }
 
-func (g *rooms) createGroup(ctx context.Context, c *rpc.Call) (any, error) {
-	return g.create(ctx, c, chat.Group)
+func (g *roomCalls) createGroup(ctx context.Context, c *rpc.Call) (any, error) {
+	return g.create(ctx, c, rooms.Group)
 }
 
-func (g *rooms) create(ctx context.Context, c *rpc.Call, t string) (any, error) {
-	n := chat.NewRoom{Type: t}
+func (g *roomCalls) create(ctx context.Context, c *rpc.Call, t string) (any, error) {
+	n := rooms.NewRoom{Type: t}
 	var names *[]string
 	var readOnly *bool
 	var custom *ejson.Doc
@@ -150,14 +150,14 @@ func (g *rooms) create(ctx context.Context, c *rpc.Call, t string) (any, error) 
 	if extra != nil && extra.Topic != nil {
 		n.Topic = *extra.Topic
 	}
-	r, err := g.chat.Create(ctx, c.User, n)
+	r, err := g.rooms.Create(ctx, c.User, n)
 	if err != nil {
 		return nil, err
 	}
 	return inserted(r), nil
 }
 
-func (g *rooms) createDirect(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) createDirect(ctx context.Context, c *rpc.Call) (any, error) {
 	var list ejson.Rest
 	if err := c.Bind(&list); err != nil {
 		return nil, err
@@ -168,20 +168,20 @@ func (g *rooms) createDirect(ctx context.Context, c *rpc.Call) (any, error) {
 			return nil, fault.MatchFailed.Because(err)
 		}
 	}
-	r, err := g.chat.CreateDirect(ctx, c.User, names)
+	r, err := g.rooms.CreateDirect(ctx, c.User, names)
 	if err != nil {
 		return nil, err
 	}
 	return withID(r), nil
 }
 
-func (g *rooms) join(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) join(ctx context.Context, c *rpc.Call) (any, error) {
 	var id string
 	var code *any
 	if err := c.Bind(&id, &code); err != nil {
 		return nil, err
 	}
-	_, err := g.chat.Join(ctx, c.User, id)
+	_, err := g.rooms.Join(ctx, c.User, id)
 	return done(err)
 }
 
@@ -193,15 +193,15 @@ func done(err error) (any, error) {
 	return true, nil
 }
 
-func (g *rooms) leave(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) leave(ctx context.Context, c *rpc.Call) (any, error) {
 	var id string
 	if err := c.Bind(&id); err != nil {
 		return nil, err
 	}
-	return nil, g.chat.Leave(ctx, c.User, id)
+	return nil, g.rooms.Leave(ctx, c.User, id)
 }
 
-func (g *rooms) invite(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) invite(ctx context.Context, c *rpc.Call) (any, error) {
 	var p struct {
 		RoomID string    `ejson:"rid"`
 		Users  []string  `ejson:"users"`
@@ -220,7 +220,7 @@ type oneUser struct {
 	Rest     ejson.Doc `ejson:",rest"`
 }
 
-func (g *rooms) inviteOne(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) inviteOne(ctx context.Context, c *rpc.Call) (any, error) {
 	var p oneUser
 	if err := c.Bind(&p); err != nil {
 		return nil, err
@@ -228,14 +228,14 @@ func (g *rooms) inviteOne(ctx context.Context, c *rpc.Call) (any, error) {
 	return g.add(ctx, c, p.RoomID, []string{p.Username})
 }
 
-func (g *rooms) add(ctx context.Context, c *rpc.Call, roomID string, usernames []string) (any, error) {
+func (g *roomCalls) add(ctx context.Context, c *rpc.Call, roomID string, usernames []string) (any, error) {
 	if err := g.byOffice(ctx, c, roomID, permission.AddUserToRoom, permission.AddUserToAnyC, permission.AddUserToAnyP); err != nil {
 		return nil, err
 	}
-	return done(g.chat.Invite(ctx, c.User, roomID, usernames))
+	return done(g.rooms.Invite(ctx, c.User, roomID, usernames))
 }
 
-func (g *rooms) remove(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) remove(ctx context.Context, c *rpc.Call) (any, error) {
 	var p oneUser
 	if err := c.Bind(&p); err != nil {
 		return nil, err
@@ -243,13 +243,13 @@ func (g *rooms) remove(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := g.byOffice(ctx, c, p.RoomID, permission.RemoveUser); err != nil {
 		return nil, err
 	}
-	return done(g.chat.Remove(ctx, c.User, p.RoomID, p.Username))
+	return done(g.rooms.Remove(ctx, c.User, p.RoomID, p.Username))
 }
 
 // role is the line of a method that gives or takes a role in a room.
-func (g *rooms) role(name, role string, on bool, doc string) Spec {
+func (g *roomCalls) role(name, role string, on bool, doc string) Spec {
 	need := permission.SetModerator
-	if role == chat.Owner {
+	if role == rooms.Owner {
 		need = permission.SetOwner
 	}
 	return Spec{
@@ -263,18 +263,18 @@ func (g *rooms) role(name, role string, on bool, doc string) Spec {
 			if err := g.byOffice(ctx, c, rid, need); err != nil {
 				return nil, err
 			}
-			return done(g.chat.SetRole(ctx, c.User, rid, uid, role, on))
+			return done(g.rooms.SetRole(ctx, c.User, rid, uid, role, on))
 		},
 	}
 }
 
-func (g *rooms) roles(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) roles(ctx context.Context, c *rpc.Call) (any, error) {
 	var id string
 	if err := c.Bind(&id); err != nil {
 		return nil, err
 	}
-	list, err := g.chat.Roles(ctx, c.User, id)
-	return docs(list, func(m chat.RoleMember) ejson.Doc {
+	list, err := g.rooms.Roles(ctx, c.User, id)
+	return docs(list, func(m rooms.RoleMember) ejson.Doc {
 		return ejson.Doc{{Key: "rid", Value: m.RoomID}, {Key: "u", Value: m.User.Doc()}, {Key: "roles", Value: m.Roles}}
 	}), err
 }
@@ -306,31 +306,31 @@ func since(c *rpc.Call) (time.Time, error) {
 
 var epoch = time.UnixMilli(0).UTC()
 
-func (g *rooms) get(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) get(ctx context.Context, c *rpc.Call) (any, error) {
 	from, err := since(c)
 	if err != nil {
 		return nil, err
 	}
-	changed, gone, err := g.chat.Rooms(ctx, c.User, from)
+	changed, gone, err := g.rooms.Rooms(ctx, c.User, from)
 	if err != nil {
 		return nil, err
 	}
-	chat.FitRooms(changed)
-	list := docs(changed, func(r *chat.Room) ejson.Doc { return r.Doc(true) })
+	rooms.FitRooms(changed)
+	list := docs(changed, func(r *rooms.Room) ejson.Doc { return r.Doc(true) })
 	if from.IsZero() {
 		return list, nil
 	}
 	return update{Update: list, Remove: docs(gone, goneDoc)}, nil
 }
 
-func goneDoc(g chat.Gone) ejson.Doc { return g.Doc() }
+func goneDoc(g rooms.Gone) ejson.Doc { return g.Doc() }
 
-func (g *rooms) byName(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) byName(ctx context.Context, c *rpc.Call) (any, error) {
 	var t, name string
 	if err := c.Bind(&t, &name); err != nil {
 		return nil, err
 	}
-	r, member, err := g.chat.RoomByName(ctx, c.User, t, name)
+	r, member, err := g.rooms.RoomByName(ctx, c.User, t, name)
 	if err != nil {
 		return nil, err
 	}
@@ -338,24 +338,24 @@ func (g *rooms) byName(ctx context.Context, c *rpc.Call) (any, error) {
 }
 
 // lookUp finds a channel or group by id or name.
-func (g *rooms) lookUp(ctx context.Context, c *rpc.Call) (*chat.Room, error) {
+func (g *roomCalls) lookUp(ctx context.Context, c *rpc.Call) (*rooms.Room, error) {
 	var name string
 	if err := c.Bind(&name); err != nil {
 		return nil, err
 	}
-	r, _, err := g.chat.Room(ctx, c.User, name)
-	for _, t := range []string{chat.Channel, chat.Group} {
-		if f, ok := fault.From(err); ok && f.Is(chat.ErrRoomNotFound) || ok && f.Is(chat.ErrInvalidRoom) {
-			r, _, err = g.chat.RoomByName(ctx, c.User, t, name)
+	r, _, err := g.rooms.Room(ctx, c.User, name)
+	for _, t := range []string{rooms.Channel, rooms.Group} {
+		if f, ok := fault.From(err); ok && f.Is(rooms.ErrRoomNotFound) || ok && f.Is(rooms.ErrInvalidRoom) {
+			r, _, err = g.rooms.RoomByName(ctx, c.User, t, name)
 		}
 	}
-	if f, ok := fault.From(err); err != nil && ok && f.Is(chat.ErrInvalidRoom) {
+	if f, ok := fault.From(err); err != nil && ok && f.Is(rooms.ErrInvalidRoom) {
 		err = fault.NotAllowed
 	}
 	return r, err
 }
 
-func (g *rooms) idOf(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) idOf(ctx context.Context, c *rpc.Call) (any, error) {
 	r, err := g.lookUp(ctx, c)
 	if err != nil {
 		return nil, err
@@ -363,7 +363,7 @@ func (g *rooms) idOf(ctx context.Context, c *rpc.Call) (any, error) {
 	return r.ID, nil
 }
 
-func (g *rooms) nameOf(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) nameOf(ctx context.Context, c *rpc.Call) (any, error) {
 	r, err := g.lookUp(ctx, c)
 	if err != nil {
 		return nil, err
@@ -377,7 +377,7 @@ type memberPage struct {
 	Records []ejson.Doc `json:"records"`
 }
 
-func (g *rooms) members(ctx context.Context, c *rpc.Call) (any, error) {
+func (g *roomCalls) members(ctx context.Context, c *rpc.Call) (any, error) {
 	var id string
 	var all *bool
 	var page *struct {
@@ -389,7 +389,7 @@ func (g *rooms) members(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&id, &all, &page, &filter); err != nil {
 		return nil, err
 	}
-	q := chat.MemberQuery{Online: all == nil || !*all}
+	q := rooms.MemberQuery{Online: all == nil || !*all}
 	if filter != nil {
 		q.Filter = *filter
 	}
@@ -401,9 +401,9 @@ func (g *rooms) members(ctx context.Context, c *rpc.Call) (any, error) {
 			q.Offset = *page.Skip
 		}
 	}
-	users, total, err := g.chat.ListMembers(ctx, c.User, id, q)
+	users, total, err := g.rooms.ListMembers(ctx, c.User, id, q)
 	if err != nil {
 		return nil, err
 	}
-	return memberPage{Total: total, Records: docs(users, chat.MemberDoc)}, nil
+	return memberPage{Total: total, Records: docs(users, rooms.MemberDoc)}, nil
 }

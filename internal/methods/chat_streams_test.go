@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"ddpserver/internal/accounts"
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 )
 
@@ -22,54 +22,54 @@ func TestStreamSubscriptions(t *testing.T) {
 		secret := ann.room("createPrivateGroup", "secret")
 		uid := w.vars["ann"]
 		for _, e := range []string{"message", "otr", "webrtc", "notification", "rooms-changed", "subscriptions-changed", "uiInteraction", "userData"} {
-			ann.stream(chat.NotifyUser, uid+"/"+e)
-			if fail := bob.subscribe(chat.NotifyUser, uid+"/"+e); fail.code() != "not-allowed" {
+			ann.stream(rooms.NotifyUser, uid+"/"+e)
+			if fail := bob.subscribe(rooms.NotifyUser, uid+"/"+e); fail.code() != "not-allowed" {
 				t.Errorf("another's %s: %v", e, fail)
 			}
 		}
 		for _, e := range []string{"typing", "deleteMessage", "user-activity"} {
-			ann.stream(chat.NotifyRoom, secret+"/"+e)
-			if fail := bob.subscribe(chat.NotifyRoom, secret+"/"+e); fail.code() != "not-allowed" {
+			ann.stream(rooms.NotifyRoom, secret+"/"+e)
+			if fail := bob.subscribe(rooms.NotifyRoom, secret+"/"+e); fail.code() != "not-allowed" {
 				t.Errorf("another's %s: %v", e, fail)
 			}
 		}
 		for _, e := range []string{"user-status", "Users:NameChanged", "roles-change"} {
-			ann.stream(chat.NotifyLogged, e)
+			ann.stream(rooms.NotifyLogged, e)
 		}
-		ann.stream(chat.RoomMessages, secret)
+		ann.stream(rooms.RoomMessages, secret)
 		for _, e := range []string{secret, "none", "__proto__", "constructor", secret + "/typing", strings.Repeat("x", 256)} {
-			if fail := bob.subscribe(chat.RoomMessages, e); fail.code() != "not-allowed" {
+			if fail := bob.subscribe(rooms.RoomMessages, e); fail.code() != "not-allowed" {
 				t.Errorf("messages of %.20q: %v", e, fail)
 			}
 		}
 		for _, e := range []string{general, general + "/", general + "/made-up", "/typing", "typing", "none/typing"} {
-			if fail := bob.subscribe(chat.NotifyRoom, e); fail.code() != "not-allowed" {
+			if fail := bob.subscribe(rooms.NotifyRoom, e); fail.code() != "not-allowed" {
 				t.Errorf("%q: %v", e, fail)
 			}
 		}
 		for e, want := range map[string]string{"": "invalid-event-name", strings.Repeat("x", 1<<15): "400"} {
-			if fail := bob.subscribe(chat.RoomMessages, e); fail.code() != want || want != "400" && fail.Reason != "" {
+			if fail := bob.subscribe(rooms.RoomMessages, e); fail.code() != want || want != "400" && fail.Reason != "" {
 				t.Errorf("%.20q: %v", e, fail)
 			}
 		}
 		if fail := bob.sub("x", "stream-made-up", general); fail.code() != "404" {
 			t.Errorf("%v", fail)
 		}
-		if fail := bob.sub("y", chat.RoomMessages, map[string]any{"$ne": ""}); fail.code() != "400" {
+		if fail := bob.sub("y", rooms.RoomMessages, map[string]any{"$ne": ""}); fail.code() != "400" {
 			t.Errorf("%v", fail)
 		}
 		out := &talker{w.connect(), "nobody"}
-		for _, s := range []string{chat.RoomMessages, chat.NotifyRoom, chat.NotifyUser, chat.NotifyLogged} {
+		for _, s := range []string{rooms.RoomMessages, rooms.NotifyRoom, rooms.NotifyUser, rooms.NotifyLogged} {
 			if fail := out.subscribe(s, general); fail.code() != "not-allowed" {
 				t.Errorf("%s without a login: %v", s, fail)
 			}
 		}
 		// The old form: a flag in place of the options; and useCollection, which
 		// shows a document first.
-		if fail := bob.sub("old", chat.RoomMessages, chat.MyMessages, false); fail != nil {
+		if fail := bob.sub("old", rooms.RoomMessages, rooms.MyMessages, false); fail != nil {
 			t.Error(fail)
 		}
-		if fail := bob.sub("older", chat.RoomMessages, general, true); fail != nil {
+		if fail := bob.sub("older", rooms.RoomMessages, general, true); fail != nil {
 			t.Error(fail)
 		}
 		ann.say(general, "hello")
@@ -94,8 +94,8 @@ func TestTyping(t *testing.T) {
 		ann, bob := w.talker("ann"), w.talker("bob")
 		secret := ann.room("createPrivateGroup", "secret")
 		for _, c := range []*talker{ann, bob} {
-			c.stream(chat.NotifyRoom, general+"/typing")
-			c.stream(chat.NotifyRoom, general+"/user-activity")
+			c.stream(rooms.NotifyRoom, general+"/typing")
+			c.stream(rooms.NotifyRoom, general+"/user-activity")
 		}
 		args := func(e streamed) string {
 			var parts []string
@@ -147,11 +147,11 @@ func TestRemovedUserHearsNothing(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
 		room := ann.room("createPrivateGroup", "team", "bob")
-		bob.stream(chat.RoomMessages, room)
-		bob.stream(chat.RoomMessages, chat.MyMessages)
-		bob.stream(chat.NotifyRoom, room+"/typing")
-		bob.stream(chat.NotifyUser, w.vars["bob"]+"/rooms-changed")
-		bob.stream(chat.NotifyUser, w.vars["bob"]+"/subscriptions-changed")
+		bob.stream(rooms.RoomMessages, room)
+		bob.stream(rooms.RoomMessages, rooms.MyMessages)
+		bob.stream(rooms.NotifyRoom, room+"/typing")
+		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/rooms-changed")
+		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/subscriptions-changed")
 		ann.say(room, "before")
 		if got := bob.events(); len(got) != 4 { // twice the message, the room, and the alert
 			t.Errorf("%v", eventNames(got))
@@ -174,7 +174,7 @@ func TestRemovedUserHearsNothing(t *testing.T) {
 		if got := bob.events(); len(got) > 0 {
 			t.Errorf("%v", eventNames(got))
 		}
-		if fail := bob.subscribe(chat.RoomMessages, room); fail.code() != "not-allowed" {
+		if fail := bob.subscribe(rooms.RoomMessages, room); fail.code() != "not-allowed" {
 			t.Errorf("%v", fail)
 		}
 	}, "ann", "bob")
@@ -187,11 +187,11 @@ func TestNothingLeaks(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		r := rand.New(rand.NewPCG(7, 7))
 		owner := w.talker("root")
-		rooms := make([]string, 3)
+		ids := make([]string, 3)
 		member := map[string]map[string]bool{}
-		for i := range rooms {
-			rooms[i] = owner.room("createPrivateGroup", fmt.Sprint("room", i))
-			member[rooms[i]] = map[string]bool{}
+		for i := range ids {
+			ids[i] = owner.room("createPrivateGroup", fmt.Sprint("room", i))
+			member[ids[i]] = map[string]bool{}
 		}
 		conns := make([]*talker, 6)
 		for i := range conns {
@@ -199,9 +199,9 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		id := 0
 		subscribe := func(c *talker) {
-			room := rooms[r.IntN(len(rooms))]
+			room := ids[r.IntN(len(ids))]
 			id++
-			for _, s := range [][2]string{{chat.RoomMessages, room}, {chat.RoomMessages, chat.MyMessages}, {chat.NotifyRoom, room + "/typing"}, {chat.NotifyUser, w.vars[users[r.IntN(4)]] + "/rooms-changed"}} {
+			for _, s := range [][2]string{{rooms.RoomMessages, room}, {rooms.RoomMessages, rooms.MyMessages}, {rooms.NotifyRoom, room + "/typing"}, {rooms.NotifyUser, w.vars[users[r.IntN(4)]] + "/rooms-changed"}} {
 				_ = c.sub(fmt.Sprint("s", id, s), s[0], s[1], false)
 			}
 		}
@@ -213,7 +213,7 @@ func TestNothingLeaks(t *testing.T) {
 				for _, e := range c.events() {
 					seen++
 					room := ""
-					for _, id := range rooms {
+					for _, id := range ids {
 						if strings.Contains(e.Event+string(slices.Concat(rawOf(e)...)), id) {
 							room = id
 						}
@@ -228,7 +228,7 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		for step := range 500 {
 			c := conns[r.IntN(len(conns))]
-			room, name := rooms[r.IntN(len(rooms))], users[r.IntN(len(users))]
+			room, name := ids[r.IntN(len(ids))], users[r.IntN(len(users))]
 			switch r.IntN(6) {
 			case 0:
 				if c.name != name {
@@ -291,7 +291,7 @@ func TestPresence(t *testing.T) {
 		defer running.Wait()
 		defer stop()
 		ann := w.talker("ann")
-		ann.stream(chat.NotifyLogged, "user-status")
+		ann.stream(rooms.NotifyLogged, "user-status")
 		uid := w.vars["bob"]
 		status := func(want string) {
 			t.Helper()
@@ -332,12 +332,12 @@ func TestPresence(t *testing.T) {
 		second.close()
 		status("")
 		bob.close()
-		time.Sleep(chat.Grace - time.Second)
+		time.Sleep(rooms.Grace - time.Second)
 		status("")
 		third := w.talker("bob") // back within the grace: nobody hears of it
 		status("")
 		third.must("logout")
-		time.Sleep(chat.Grace + time.Second)
+		time.Sleep(rooms.Grace + time.Second)
 		status(line(0, "in a meeting"))
 		third.login("bob")
 		status(line(1, "in a meeting"))
@@ -361,7 +361,7 @@ func TestAccountsInRooms(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		root, ann, bob := w.talker("root"), w.talker("ann"), w.talker("bob")
 		room := ann.room("createChannel", "team", "bob")
-		bob.stream(chat.NotifyLogged, "Users:NameChanged")
+		bob.stream(rooms.NotifyLogged, "Users:NameChanged")
 		if _, fail := ann.call("saveUserProfile", map[string]any{"realname": "Ann A."}, map[string]any{}); fail != nil {
 			t.Fatal(fail)
 		}
@@ -376,7 +376,7 @@ func TestAccountsInRooms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		bob.stream(chat.NotifyLogged, "roles-change")
+		bob.stream(rooms.NotifyLogged, "roles-change")
 		if _, err := w.accounts.UpdateUser(t.Context(), &rpc.Peer{}, u, w.vars["ann"], accounts.UserChange{Roles: &[]string{"bot"}}); err != nil {
 			t.Fatal(err)
 		}

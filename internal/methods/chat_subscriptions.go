@@ -4,18 +4,18 @@ import (
 	"context"
 	"strings"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 )
 
 // subscriptions serves the caller's own list of rooms, presence, and the events
 // that clients publish themselves.
 type subscriptions struct {
-	chat     *chat.Service
-	presence *chat.Tracker
+	rooms    *rooms.Service
+	presence *rooms.Tracker
 }
 
 // ErrEvent answers an event that the caller may not publish (Rocket.Chat's
@@ -56,11 +56,11 @@ func (g *subscriptions) Specs() []Spec {
 			Doc: "Nothing: who is logged in is connected.", Params: "any", Result: "none", Errors: "-",
 		},
 		{
-			Name: "UserPresence:online", Do: g.here(chat.Online), Effects: Reads, Limit: ratelimit.Wide,
+			Name: "UserPresence:online", Do: g.here(rooms.Online), Effects: Reads, Limit: ratelimit.Wide,
 			Doc: "Says that the user is at this connection.", Params: "none", Result: "none", Errors: "-",
 		},
 		{
-			Name: "UserPresence:away", Do: g.here(chat.Away), Effects: Reads, Limit: ratelimit.Wide,
+			Name: "UserPresence:away", Do: g.here(rooms.Away), Effects: Reads, Limit: ratelimit.Wide,
 			Doc: "Says that the user is not at this connection.", Params: "none", Result: "none", Errors: "-",
 		},
 		{
@@ -80,11 +80,11 @@ func (g *subscriptions) get(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	changed, gone, err := g.chat.Subscriptions(ctx, c.User, from)
+	changed, gone, err := g.rooms.Subscriptions(ctx, c.User, from)
 	if err != nil {
 		return nil, err
 	}
-	list := docs(changed, func(s *chat.Subscription) ejson.Doc { return s.Doc() })
+	list := docs(changed, func(s *rooms.Subscription) ejson.Doc { return s.Doc() })
 	if from.IsZero() {
 		return list, nil
 	}
@@ -97,7 +97,7 @@ func (g *subscriptions) read(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&rid, &threads); err != nil {
 		return nil, err
 	}
-	return nil, g.chat.Read(ctx, c.User, rid)
+	return nil, g.rooms.Read(ctx, c.User, rid)
 }
 
 // count is how Rocket.Chat answers whether something changed.
@@ -117,7 +117,7 @@ func (g *subscriptions) open(on bool) Handler {
 		if err := c.Bind(&rid); err != nil {
 			return nil, err
 		}
-		return count(g.chat.Open(ctx, c.User, rid, on))
+		return count(g.rooms.Open(ctx, c.User, rid, on))
 	}
 }
 
@@ -127,7 +127,7 @@ func (g *subscriptions) favorite(ctx context.Context, c *rpc.Call) (any, error) 
 	if err := c.Bind(&rid, &on); err != nil {
 		return nil, err
 	}
-	return count(g.chat.Favorite(ctx, c.User, rid, on == nil || *on))
+	return count(g.rooms.Favorite(ctx, c.User, rid, on == nil || *on))
 }
 
 // maxActivities bounds the list of what somebody is doing.
@@ -157,7 +157,7 @@ func (g *subscriptions) notifyRoom(ctx context.Context, c *rpc.Call) (any, error
 	default:
 		return nil, fault.MatchFailed
 	}
-	ok, err := g.chat.Typing(ctx, c.User.ID, c.User.Username, rid, name, username, activity, on, c.Peer.Conn)
+	ok, err := g.rooms.Typing(ctx, c.User.ID, c.User.Username, rid, name, username, activity, on, c.Peer.Conn)
 	if err == nil && !ok {
 		err = ErrEvent
 	}
@@ -181,7 +181,7 @@ func (g *subscriptions) defaultStatus(ctx context.Context, c *rpc.Call) (any, er
 		return nil, err
 	}
 	if status == "" {
-		return nil, chat.ErrStatus
+		return nil, rooms.ErrStatus
 	}
 	return nil, g.presence.SetStatus(ctx, c.User, status, nil)
 }

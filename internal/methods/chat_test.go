@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/settings"
 )
 
@@ -172,18 +172,18 @@ func chatWorld(t *testing.T, f func(t *testing.T, w *world), users ...string) {
 	})
 }
 
-const general = chat.GeneralID
+const general = rooms.GeneralID
 
 // A new account is in GENERAL; what one writes the others see at once.
 func TestChatTour(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
-		rooms := unmarshal[[]map[string]any](t, ann.must("rooms/get"))
-		if len(rooms) != 1 || rooms[0]["_id"] != general || rooms[0]["name"] != "general" || rooms[0]["usersCount"] != 2.0 {
-			t.Fatalf("rooms %v", rooms)
+		list := unmarshal[[]map[string]any](t, ann.must("rooms/get"))
+		if len(list) != 1 || list[0]["_id"] != general || list[0]["name"] != "general" || list[0]["usersCount"] != 2.0 {
+			t.Fatalf("rooms %v", list)
 		}
-		bob.stream(chat.RoomMessages, general)
-		bob.stream(chat.NotifyUser, w.vars["bob"]+"/notification")
+		bob.stream(rooms.RoomMessages, general)
+		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/notification")
 		m := ann.say(general, "hi @bob, *look*: #general https://x.org :smile:")
 		if m.U.Username != "ann" || m.U.Name != "Ann" || m.RoomID != general || m.TS.MS == 0 || len(m.ID) != 17 {
 			t.Errorf("%+v", m)
@@ -225,7 +225,7 @@ func TestChatTour(t *testing.T) {
 		if raw := bob.must("getSingleMessage", "nothing"); string(raw) != "null" {
 			t.Errorf("no message: %s", raw)
 		}
-		bob.stream(chat.NotifyRoom, general+"/deleteMessage")
+		bob.stream(rooms.NotifyRoom, general+"/deleteMessage")
 		ann.must("deleteMessage", map[string]any{"_id": m.ID})
 		if got := bob.events(); len(got) != 1 || string(got[0].Args[0]) != fmt.Sprintf(`{"_id":%q}`, m.ID) {
 			t.Errorf("%v", got)
@@ -236,8 +236,8 @@ func TestChatTour(t *testing.T) {
 func TestRoomMethods(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob, cid := w.talker("ann"), w.talker("bob"), w.talker("cid")
-		bob.stream(chat.NotifyUser, w.vars["bob"]+"/rooms-changed")
-		bob.stream(chat.NotifyUser, w.vars["bob"]+"/subscriptions-changed")
+		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/rooms-changed")
+		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/subscriptions-changed")
 		room := ann.room("createChannel", "team", "bob")
 		if names := eventNames(bob.events()); !slices.Equal(names, []string{
 			"stream-notify-user/" + w.vars["bob"] + "/subscriptions-changed", "stream-notify-user/" + w.vars["bob"] + "/rooms-changed",
@@ -284,7 +284,7 @@ func TestRoomMethods(t *testing.T) {
 		cid.refused("error-not-allowed", "getRoomNameById", secret)
 
 		// Joining, and what is told of it in the room.
-		bob.stream(chat.RoomMessages, room)
+		bob.stream(rooms.RoomMessages, room)
 		cid.must("joinRoom", room)
 		cid.must("joinRoom", room)
 		cid.refused("error-not-allowed", "joinRoom", secret)
@@ -318,7 +318,7 @@ func TestRoomMethods(t *testing.T) {
 		// Roles: the last owner stays until there is another.
 		ann.refused("error-you-are-last-owner", "leaveRoom", room)
 		bob.refused("error-not-allowed", "addRoomOwner", room, w.vars["bob"])
-		bob.stream(chat.NotifyLogged, "roles-change")
+		bob.stream(rooms.NotifyLogged, "roles-change")
 		ann.must("addRoomModerator", room, w.vars["bob"])
 		ann.refused("error-user-already-has-role", "addRoomModerator", room, w.vars["bob"])
 		got := bob.events()
@@ -356,7 +356,7 @@ func roomMessages(t *testing.T, list []streamed) []string {
 	t.Helper()
 	var out []string
 	for _, e := range list {
-		if e.Collection == chat.RoomMessages {
+		if e.Collection == rooms.RoomMessages {
 			m := wire(t, e.Args[0])
 			out = append(out, strings.TrimSpace(m.Type+" "+m.Msg+" by "+m.U.Username))
 		}
@@ -382,8 +382,8 @@ func only(t *testing.T, list []streamed, name string) streamed {
 func TestDirectRooms(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob, cid := w.talker("ann"), w.talker("bob"), w.talker("cid")
-		bob.stream(chat.RoomMessages, chat.MyMessages)
-		bob.stream(chat.NotifyUser, w.vars["bob"]+"/notification")
+		bob.stream(rooms.RoomMessages, rooms.MyMessages)
+		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/notification")
 		open := func(c *talker, names ...any) string {
 			t.Helper()
 			return unmarshal[struct {
@@ -480,7 +480,7 @@ func TestSubscriptionMethods(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
 		uid := w.vars["bob"]
-		bob.stream(chat.NotifyUser, uid+"/subscriptions-changed")
+		bob.stream(rooms.NotifyUser, uid+"/subscriptions-changed")
 		num := func(raw json.RawMessage) float64 { return unmarshal[float64](t, raw) }
 		if n := num(bob.must("openRoom", general)); n != 0 {
 			t.Errorf("open already: %v", n)

@@ -17,9 +17,9 @@ func All(d Deps, r *Router) []Group {
 		&users{accounts: d.Accounts},
 	}
 	if d.Chat != nil {
-		groups = append(groups, &rooms{chat: d.Chat, challenge: r.Challenge},
-			&messages{chat: d.Chat, settings: d.Settings, limiter: d.Limiter, challenge: r.Challenge},
-			&subscriptions{chat: d.Chat, presence: d.Presence})
+		groups = append(groups, &roomCalls{rooms: d.Chat, challenge: r.Challenge},
+			&messages{rooms: d.Chat, settings: d.Settings, limiter: d.Limiter, challenge: r.Challenge},
+			&subscriptions{rooms: d.Chat, presence: d.Presence})
 	}
 	return groups
 }

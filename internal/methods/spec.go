@@ -9,9 +9,9 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
-	"ddpserver/internal/chat"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
@@ -106,8 +106,8 @@ type Deps struct {
 	Accounts  *accounts.Service
 	TwoFactor *twofactor.Service
 	// Chat and Presence are nil on a server without rooms.
-	Chat     *chat.Service
-	Presence *chat.Tracker
+	Chat     *rooms.Service
+	Presence *rooms.Tracker
 	Settings *settings.Service
 	Limiter  *ratelimit.Limiter
 	Audit    audit.Recorder

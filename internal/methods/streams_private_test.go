@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 )
 
@@ -62,9 +62,9 @@ func TestA19NobodyOutsideHearsOfAPrivateRoom(t *testing.T) {
 		bob.must("toggleFavorite", room, true)
 		bob.must("saveUserProfile", map[string]any{"realname": "Bob B."}, map[string]any{})
 		heard := eventNames(bob.events())
-		for _, want := range []string{"stream-notify-logged/roles-change", chat.RoomMessages + "/" + room, chat.RoomMessages + "/" + chat.MyMessages,
-			chat.NotifyRoom + "/" + room + "/typing", chat.NotifyRoom + "/" + room + "/user-activity", chat.NotifyRoom + "/" + room + "/deleteMessage",
-			chat.NotifyUser + "/" + w.vars["bob"] + "/rooms-changed", chat.NotifyUser + "/" + w.vars["bob"] + "/subscriptions-changed"} {
+		for _, want := range []string{"stream-notify-logged/roles-change", rooms.RoomMessages + "/" + room, rooms.RoomMessages + "/" + rooms.MyMessages,
+			rooms.NotifyRoom + "/" + room + "/typing", rooms.NotifyRoom + "/" + room + "/user-activity", rooms.NotifyRoom + "/" + room + "/deleteMessage",
+			rooms.NotifyUser + "/" + w.vars["bob"] + "/rooms-changed", rooms.NotifyUser + "/" + w.vars["bob"] + "/subscriptions-changed"} {
 			if !slices.Contains(heard, want) {
 				t.Errorf("a member did not hear %s, only %q", want, slices.Compact(heard))
 			}

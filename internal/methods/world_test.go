@@ -19,7 +19,6 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/ejson"
@@ -27,6 +26,7 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
@@ -49,8 +49,8 @@ type world struct {
 	base     *realtime.Base // idle until a test runs it
 	accounts *accounts.Service
 	factors  *twofactor.Service
-	chat     *chat.Service
-	presence *chat.Tracker // idle until a test runs it
+	chat     *rooms.Service
+	presence *rooms.Tracker // idle until a test runs it
 	router   *methods.Router
 	server   *ddp.Server
 	mails    mailbox
@@ -108,12 +108,12 @@ func newNode(t testing.TB, node string, db store.Store, rawKey []byte, events fe
 	})
 	check(err)
 	w.accounts.UseFactors(w.factors)
-	w.chat, err = chat.New(chat.Options{Store: w.store, Settings: w.settings, Feed: w.hub})
+	w.chat, err = rooms.New(rooms.Options{Store: w.store, Settings: w.settings, Feed: w.hub})
 	check(err)
 	check(w.chat.Start(t.Context()))
-	w.presence, err = chat.NewTracker(chat.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w.hub, Node: node, Alone: events == nil, Logger: log})
+	w.presence, err = rooms.NewTracker(rooms.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w.hub, Node: node, Alone: events == nil, Logger: log})
 	check(err)
-	w.accounts.Follow(&chat.Follower{Rooms: w.chat, Presence: w.presence})
+	w.accounts.Follow(&rooms.Follower{Rooms: w.chat, Presence: w.presence})
 	w.hub.Register(realtime.NewChat(w.hub, realtime.ChatOptions{Rooms: w.chat, Presence: w.presence}))
 	w.router = methods.New(methods.Deps{
 		Accounts: w.accounts, TwoFactor: w.factors, Chat: w.chat, Presence: w.presence, Settings: w.settings, Limiter: w.limiter, Audit: &w.trail,

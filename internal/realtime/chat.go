@@ -11,17 +11,17 @@ import (
 
 	"go.uber.org/zap"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 )
 
 // ChatOptions are the parts of Chat. All are required.
 type ChatOptions struct {
-	Rooms    *chat.Service
-	Presence *chat.Tracker
+	Rooms    *rooms.Service
+	Presence *rooms.Tracker
 }
 
 // Chat is the group of the streams that carry rooms: messages, what members do,
@@ -34,8 +34,8 @@ type ChatOptions struct {
 // before it, and a list that is older is read anew first.
 type Chat struct {
 	hub      *Hub
-	rooms    *chat.Service
-	presence *chat.Tracker
+	rooms    *rooms.Service
+	presence *rooms.Tracker
 	members  memberLists
 	mine     mine
 }
@@ -66,8 +66,8 @@ func (c *Chat) Publications() []Publication {
 // Streams lists the streams of the group.
 func (c *Chat) Streams() []Stream {
 	return []Stream{
-		{Name: chat.RoomMessages, Allow: c.allowMessages, Open: c.openMessages, Events: []string{chat.MyMessages}, Doc: "Messages: <room id>, or __my_messages__ for every room of one's own."},
-		{Name: chat.NotifyRoom, Allow: c.allowRoom, Events: sorted(roomEvents), Doc: "What happens in a room: <room id>/typing, /user-activity, /deleteMessage."},
+		{Name: rooms.RoomMessages, Allow: c.allowMessages, Open: c.openMessages, Events: []string{rooms.MyMessages}, Doc: "Messages: <room id>, or __my_messages__ for every room of one's own."},
+		{Name: rooms.NotifyRoom, Allow: c.allowRoom, Events: sorted(roomEvents), Doc: "What happens in a room: <room id>/typing, /user-activity, /deleteMessage."},
 	}
 }
 
@@ -84,17 +84,17 @@ func (c *Chat) connected(_ context.Context, s *ddp.Subscription) error {
 }
 
 func (c *Chat) allowMessages(ctx context.Context, l rpc.Login, event string) error {
-	if event == chat.MyMessages {
+	if event == rooms.MyMessages {
 		return nil
 	}
 	return c.allowMember(ctx, l, event)
 }
 
 func (c *Chat) openMessages(_ context.Context, s *ddp.Subscription, event string) error {
-	if event == chat.MyMessages {
+	if event == rooms.MyMessages {
 		c.mine.add(s)
 	} else {
-		c.hub.listen(c.hub.streams[chat.RoomMessages], s, event)
+		c.hub.listen(c.hub.streams[rooms.RoomMessages], s, event)
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (c *Chat) message(e feed.Event) {
 	if len(e.Data) < 4 {
 		return
 	}
-	room := chat.RoomMessages + "/" + e.Key
+	room := rooms.RoomMessages + "/" + e.Key
 	listening := c.hub.Listening(room)
 	c.deliver(e, listening || c.mine.any(), func(members map[string]struct{}) {
 		stars, raw := set(e.Data[4:]), e.Data[3]
@@ -204,7 +204,7 @@ func mineFrame(e feed.Event, raw string) *ddp.Frame {
 		b = append(b, `,"roomName":`...)
 		b = ejson.AppendString(b, e.Data[2])
 	}
-	return streamFrame(chat.RoomMessages+"/"+chat.MyMessages, append(b, '}', ']'))
+	return streamFrame(rooms.RoomMessages+"/"+rooms.MyMessages, append(b, '}', ']'))
 }
 
 // mine are the subscriptions to all messages of one's own rooms. They have no
@@ -266,7 +266,7 @@ func (c *Chat) notice(e feed.Event) {
 	if len(e.Data) < 4 {
 		return
 	}
-	key := chat.NotifyRoom + "/" + e.Key + "/" + e.Data[1]
+	key := rooms.NotifyRoom + "/" + e.Key + "/" + e.Data[1]
 	c.deliver(e, c.hub.Listening(key), func(members map[string]struct{}) {
 		from := e.Data[3]
 		c.hub.SendIf(key, streamFrame(key, ejson.Raw(e.Data[2])), func(s *ddp.Subscription, l rpc.Login) bool {
@@ -282,7 +282,7 @@ func (c *Chat) role(e feed.Event) {
 	if len(e.Data) < 2 {
 		return
 	}
-	const key = chat.NotifyLogged + "/roles-change"
+	const key = rooms.NotifyLogged + "/roles-change"
 	c.deliver(e, c.hub.Listening(key), func(members map[string]struct{}) {
 		c.hub.SendIf(key, streamFrame(key, ejson.Raw("["+e.Data[1]+"]")), func(_ *ddp.Subscription, l rpc.Login) bool {
 			_, member := members[l.UserID]
@@ -299,7 +299,7 @@ func (c *Chat) room(e feed.Event) {
 	c.deliver(e, true, func(members map[string]struct{}) {
 		var args []byte
 		for _, id := range c.hub.listeningUsers(maps.Keys(members), "rooms-changed") {
-			key := chat.NotifyUser + "/" + id + "/rooms-changed"
+			key := rooms.NotifyUser + "/" + id + "/rooms-changed"
 			if args == nil {
 				args = append(ejson.AppendString([]byte{'['}, e.Data[1]), ',')
 				args = append(append(args, e.Data[2]...), ']')
@@ -316,7 +316,7 @@ func (h *Hub) listeningUsers(users iter.Seq[string], event string) (out []string
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for id := range users {
-		key = append(append(append(append(key[:0], chat.NotifyUser+"/"...), id...), '/'), event...)
+		key = append(append(append(append(key[:0], rooms.NotifyUser+"/"...), id...), '/'), event...)
 		if h.topics[string(key)] != nil {
 			out = append(out, id)
 		}
@@ -338,7 +338,7 @@ func (c *Chat) unread(e feed.Event) {
 		return
 	}
 	for _, s := range subs {
-		if err := c.hub.EmitHere(chat.NotifyUser, s.User.ID+"/subscriptions-changed", "updated", s.Doc()); err != nil {
+		if err := c.hub.EmitHere(rooms.NotifyUser, s.User.ID+"/subscriptions-changed", "updated", s.Doc()); err != nil {
 			c.hub.log.Error("membership_not_encoded", zap.String("room", e.Key), zap.Error(err))
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"runtime"
 	"testing"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ddp/ddptest"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/storetest"
 )
 
@@ -15,18 +15,18 @@ import (
 func BenchmarkSessionMemory(b *testing.B) {
 	node := newChatNode(b, "n", storetest.OpenSQLite(b), nil)
 	ann := node.account("ann")
-	var rooms []string
+	var ids []string
 	for i := range 5 {
-		r, err := node.chat.Create(b.Context(), ann, chat.NewRoom{Type: chat.Channel, Name: fmt.Sprint("room", i)})
+		r, err := node.chat.Create(b.Context(), ann, rooms.NewRoom{Type: rooms.Channel, Name: fmt.Sprint("room", i)})
 		if err != nil {
 			b.Fatal(err)
 		}
-		rooms = append(rooms, r.ID)
+		ids = append(ids, r.ID)
 	}
 	const sessions = 300
 	for i := range sessions {
 		u := node.account(fmt.Sprint("user", i))
-		for _, id := range rooms {
+		for _, id := range ids {
 			if _, err := node.chat.Join(b.Context(), u, id); err != nil {
 				b.Fatal(err)
 			}
@@ -53,10 +53,10 @@ func BenchmarkSessionMemory(b *testing.B) {
 	for b.Loop() {
 		bare := connect(func(string) []string { return nil })
 		full := connect(func(id string) (out []string) {
-			for _, r := range append(rooms, chat.GeneralID) {
-				out = append(out, chat.RoomMessages+"/"+r)
+			for _, r := range append(ids, rooms.GeneralID) {
+				out = append(out, rooms.RoomMessages+"/"+r)
 				for _, e := range []string{"typing", "user-activity", "deleteMessage", "webrtc"} {
-					out = append(out, chat.NotifyRoom+"/"+r+"/"+e)
+					out = append(out, rooms.NotifyRoom+"/"+r+"/"+e)
 				}
 			}
 			return out

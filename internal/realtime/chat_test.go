@@ -9,11 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/realtime"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
@@ -46,7 +46,7 @@ type chatNode struct {
 	t      testing.TB
 	store  store.Store
 	hub    *realtime.Hub
-	chat   *chat.Service
+	chat   *rooms.Service
 	server *ddp.Server
 }
 
@@ -56,14 +56,14 @@ func newChatNode(t testing.TB, name string, s store.Store, shared feed.Store) *c
 	n := &chatNode{t: t, store: s, hub: realtime.New(realtime.Options{Node: name, Store: shared})}
 	set, err := settings.New(settings.Options{Store: s})
 	if err == nil {
-		n.chat, err = chat.New(chat.Options{Store: s, Settings: set, Feed: n.hub})
+		n.chat, err = rooms.New(rooms.Options{Store: s, Settings: set, Feed: n.hub})
 	}
 	if err == nil {
 		err = n.chat.Start(context.Background())
 	}
-	var presence *chat.Tracker
+	var presence *rooms.Tracker
 	if err == nil {
-		presence, err = chat.NewTracker(chat.PresenceOptions{Store: s, Settings: set, Feed: n.hub, Node: name})
+		presence, err = rooms.NewTracker(rooms.PresenceOptions{Store: s, Settings: set, Feed: n.hub, Node: name})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -154,16 +154,16 @@ func TestChatOnTwoNodes(t *testing.T) {
 		s := storetest.OpenSQLite(t)
 		a, b := newChatNode(t, "a", s, s), newChatNode(t, "b", s, s)
 		ann, _ := a.account("ann"), a.account("bob")
-		room, err := a.chat.Create(t.Context(), ann, chat.NewRoom{Type: chat.Group, Name: "team", Usernames: []string{"bob"}})
+		room, err := a.chat.Create(t.Context(), ann, rooms.NewRoom{Type: rooms.Group, Name: "team", Usernames: []string{"bob"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		bob := b.listen("bob", chat.RoomMessages+"/"+room.ID, chat.RoomMessages+"/"+chat.MyMessages, chat.NotifyRoom+"/"+room.ID+"/typing")
-		owner := b.listen("ann", chat.RoomMessages+"/"+room.ID)
+		bob := b.listen("bob", rooms.RoomMessages+"/"+room.ID, rooms.RoomMessages+"/"+rooms.MyMessages, rooms.NotifyRoom+"/"+room.ID+"/typing")
+		owner := b.listen("ann", rooms.RoomMessages+"/"+room.ID)
 		say := func(n *chatNode, text string) {
 			t.Helper()
-			if _, err := n.chat.Send(t.Context(), ann, chat.Draft{RoomID: room.ID, Text: text}); err != nil {
+			if _, err := n.chat.Send(t.Context(), ann, rooms.Draft{RoomID: room.ID, Text: text}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -219,24 +219,24 @@ func TestChatOnMongoDB(t *testing.T) {
 	sa, sb := open(), open()
 	a, b := newChatNode(t, "a", sa, sa), newChatNode(t, "b", sb, sb)
 	ann, bob := a.account("ann"), b.account("bob")
-	room, err := a.chat.Create(t.Context(), ann, chat.NewRoom{Type: chat.Group, Name: "team", Usernames: []string{"bob"}})
+	room, err := a.chat.Create(t.Context(), ann, rooms.NewRoom{Type: rooms.Group, Name: "team", Usernames: []string{"bob"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	here := a.listen("ann", chat.RoomMessages+"/"+room.ID)
-	there := b.listen("bob", chat.RoomMessages+"/"+room.ID)
-	m, err := a.chat.Send(t.Context(), ann, chat.Draft{RoomID: room.ID, Text: "hello @bob"})
+	here := a.listen("ann", rooms.RoomMessages+"/"+room.ID)
+	there := b.listen("bob", rooms.RoomMessages+"/"+room.ID)
+	m, err := a.chat.Send(t.Context(), ann, rooms.Draft{RoomID: room.ID, Text: "hello @bob"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	next(t, here, `"msg":"hello @bob"`)
 	next(t, there, `"msg":"hello @bob"`)
-	if _, err := b.chat.Send(t.Context(), bob, chat.Draft{RoomID: room.ID, Text: "hi"}); err != nil {
+	if _, err := b.chat.Send(t.Context(), bob, rooms.Draft{RoomID: room.ID, Text: "hi"}); err != nil {
 		t.Fatal(err)
 	}
 	next(t, there, `"msg":"hi"`)
 	next(t, here, `"msg":"hi"`)
-	if _, err := a.chat.Edit(t.Context(), ann, chat.EditRequest{ID: m.ID, Text: "hello all"}); err != nil {
+	if _, err := a.chat.Edit(t.Context(), ann, rooms.EditRequest{ID: m.ID, Text: "hello all"}); err != nil {
 		t.Fatal(err)
 	}
 	next(t, there, `"editedAt"`)
@@ -248,7 +248,7 @@ func TestChatOnMongoDB(t *testing.T) {
 	if err := a.chat.Remove(t.Context(), ann, room.ID, "bob"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.chat.Send(t.Context(), ann, chat.Draft{RoomID: room.ID, Text: "alone"}); err != nil {
+	if _, err := b.chat.Send(t.Context(), ann, rooms.Draft{RoomID: room.ID, Text: "alone"}); err != nil {
 		t.Fatal(err)
 	}
 	next(t, there, `"nosub"`) // and not the message, which was delivered before on the same node
@@ -269,7 +269,7 @@ func BenchmarkRoomMessage(b *testing.B) {
 			for i := range n {
 				id := fmt.Sprint("u", i)
 				node.account(id)
-				c := node.listen(id, chat.RoomMessages+"/"+chat.GeneralID)
+				c := node.listen(id, rooms.RoomMessages+"/"+rooms.GeneralID)
 				readers.Go(func() {
 					for {
 						if _, ok, _ := c.Next(stop); !ok {
@@ -280,7 +280,7 @@ func BenchmarkRoomMessage(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := node.chat.Send(b.Context(), ann, chat.Draft{RoomID: chat.GeneralID, Text: "hi *everybody*, how is it?"}); err != nil {
+				if _, err := node.chat.Send(b.Context(), ann, rooms.Draft{RoomID: rooms.GeneralID, Text: "hi *everybody*, how is it?"}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 )
 
 // hostileMarks are texts that grow most on their way to readers.
@@ -20,7 +20,7 @@ var hostileMarks = []string{"*a*", "`a`", " :a:", "@a ", "[a](b.c)", "www.a ", "
 func hostileRoom(t *testing.T, w *world, name, author string, n int) (room string, ids map[string]bool) {
 	t.Helper()
 	by := w.account(author)
-	r, err := w.chat.Create(t.Context(), by, chat.NewRoom{Type: chat.Channel, Name: name})
+	r, err := w.chat.Create(t.Context(), by, rooms.NewRoom{Type: rooms.Channel, Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,8 +28,8 @@ func hostileRoom(t *testing.T, w *world, name, author string, n int) (room strin
 	first := time.Now().Add(-time.Hour).UTC().Truncate(time.Millisecond)
 	for i := range n {
 		at := first.Add(time.Duration(i) * time.Millisecond)
-		m := &chat.Message{ID: fmt.Sprintf("m%05d", i), RoomID: r.ID, Text: strings.Repeat(hostileMarks[i%len(hostileMarks)], 5000)[:4990], TS: at, UpdatedAt: at, User: chat.Ref{ID: by.ID, Username: by.Username}}
-		if _, _, err := w.store.InsertMessage(t.Context(), m, chat.Unread{None: true}); err != nil {
+		m := &rooms.Message{ID: fmt.Sprintf("m%05d", i), RoomID: r.ID, Text: strings.Repeat(hostileMarks[i%len(hostileMarks)], 5000)[:4990], TS: at, UpdatedAt: at, User: rooms.Ref{ID: by.ID, Username: by.Username}}
+		if _, _, err := w.store.InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
 			t.Fatal(err)
 		}
 		ids[m.ID] = true
@@ -39,7 +39,7 @@ func hostileRoom(t *testing.T, w *world, name, author string, n int) (room strin
 
 // answerBytes is what no answer of a list may be longer than: a page, and what
 // stands around it.
-const answerBytes = chat.PageBytes + 256<<10
+const answerBytes = rooms.PageBytes + 256<<10
 
 // Every route that reads is asked for as much as there is, in a room full of
 // markup made to grow (security A13).
@@ -51,13 +51,13 @@ func TestAnswersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 60 { // rooms with a long last message each
-		r, err := w.chat.Create(t.Context(), ada, chat.NewRoom{Type: chat.Group, Name: fmt.Sprintf("room%d", i)})
+		r, err := w.chat.Create(t.Context(), ada, rooms.NewRoom{Type: rooms.Group, Name: fmt.Sprintf("room%d", i)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		at := time.Now().UTC()
-		m := &chat.Message{ID: fmt.Sprintf("l%d", i), RoomID: r.ID, Text: strings.Repeat("*a*", 1663), TS: at, UpdatedAt: at, User: chat.Ref{ID: ada.ID, Username: "ada"}}
-		if _, _, err := w.store.InsertMessage(t.Context(), m, chat.Unread{None: true}); err != nil {
+		m := &rooms.Message{ID: fmt.Sprintf("l%d", i), RoomID: r.ID, Text: strings.Repeat("*a*", 1663), TS: at, UpdatedAt: at, User: rooms.Ref{ID: ada.ID, Username: "ada"}}
+		if _, _, err := w.store.InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

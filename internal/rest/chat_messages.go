@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
+	"ddpserver/internal/rooms"
 )
 
 // chatMessages serves messages.
@@ -60,7 +60,7 @@ type destination struct{ id, name string }
 
 // destinations are the rooms that a request posts to. "@name" opens a direct room.
 func (g *chatMessages) destinations(ctx context.Context, r *Request) ([]destination, error) {
-	var rooms []destination
+	var to []destination
 	for _, key := range []string{"roomId", "channel"} {
 		names := texts(r.body.value[key])
 		if one := r.Text(key); one != "" {
@@ -71,13 +71,13 @@ func (g *chatMessages) destinations(ctx context.Context, r *Request) ([]destinat
 			if err != nil {
 				return nil, err
 			}
-			rooms = append(rooms, destination{id: id, name: name})
+			to = append(to, destination{id: id, name: name})
 		}
 	}
-	if len(rooms) == 0 {
+	if len(to) == 0 {
 		return nil, errRoomParam
 	}
-	return rooms, nil
+	return to, nil
 }
 
 func (g *chatMessages) destination(ctx context.Context, r *Request, key, name string) (string, error) {
@@ -96,7 +96,7 @@ func (g *chatMessages) destination(ctx context.Context, r *Request, key, name st
 		return name, nil
 	}
 	name = strings.TrimPrefix(name, "#")
-	for _, t := range []string{chat.Channel, chat.Group} {
+	for _, t := range []string{rooms.Channel, rooms.Group} {
 		if room, _, err := svc.RoomByName(ctx, r.User, t, name); err == nil {
 			return room.ID, nil
 		}
@@ -105,20 +105,20 @@ func (g *chatMessages) destination(ctx context.Context, r *Request, key, name st
 }
 
 func (g *chatMessages) post(ctx context.Context, r *Request) (any, error) {
-	rooms, err := g.destinations(ctx, r)
+	to, err := g.destinations(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	var in struct {
-		Attachments *[]chat.Attachment `ejson:"attachments"`
-		_           struct{}           `ejson:",ignore"`
+		Attachments *[]rooms.Attachment `ejson:"attachments"`
+		_           struct{}            `ejson:",ignore"`
 	}
 	if err := r.Bind(&in); err != nil {
 		return nil, err
 	}
 	send, _ := g.s.o.Router.Spec("sendMessage")
 	var last any
-	for _, room := range rooms {
+	for _, room := range to {
 		// What programs post stands alone unless they say otherwise.
 		m := ejson.Doc{{Key: "rid", Value: room.id}, {Key: "msg", Value: r.Text("text") + r.Text("msg")}, {Key: "groupable", Value: r.Flag("groupable")}}
 		for _, key := range []string{"alias", "emoji", "avatar"} {
@@ -142,7 +142,7 @@ func (g *chatMessages) post(ctx context.Context, r *Request) (any, error) {
 			return nil, err
 		}
 	}
-	return ejson.Doc{{Key: "ts", Value: time.Now().UnixMilli()}, {Key: "channel", Value: rooms[len(rooms)-1].name}, {Key: "message", Value: last}}, nil
+	return ejson.Doc{{Key: "ts", Value: time.Now().UnixMilli()}, {Key: "channel", Value: to[len(to)-1].name}, {Key: "message", Value: last}}, nil
 }
 
 func (g *chatMessages) update(ctx context.Context, r *Request) (any, error) {
@@ -159,7 +159,7 @@ func (g *chatMessages) delete(ctx context.Context, r *Request) (any, error) {
 		return nil, err
 	}
 	if m == nil || m.RoomID != r.Text("roomId") {
-		return nil, chat.ErrDeleting
+		return nil, rooms.ErrDeleting
 	}
 	if _, err := g.s.via(ctx, r, "deleteMessage", field("_id", m.ID)); err != nil {
 		return nil, err
@@ -228,7 +228,7 @@ func (g *chatMessages) sync(ctx context.Context, r *Request) (any, error) {
 	changed, gone, next, err := g.s.o.Chat.Sync(ctx, r.User, r.Query.Get("roomId"), since)
 	result := ejson.Doc{
 		{Key: "updated", Value: messageDocs(r, changed)},
-		{Key: "deleted", Value: docs(gone, func(d chat.Gone) ejson.Doc { return d.Doc() })},
+		{Key: "deleted", Value: docs(gone, func(d rooms.Gone) ejson.Doc { return d.Doc() })},
 	}
 	if !next.IsZero() { // there is more: from this moment on
 		result = append(result, ejson.Field{Key: "cursor", Value: field("next", next)})
@@ -238,7 +238,7 @@ func (g *chatMessages) sync(ctx context.Context, r *Request) (any, error) {
 
 func (g *chatMessages) marked(pinned bool) func(context.Context, *Request) (any, error) {
 	return func(ctx context.Context, r *Request) (any, error) {
-		q := chat.HistoryQuery{RoomID: r.Query.Get("roomId"), Pinned: pinned}
+		q := rooms.HistoryQuery{RoomID: r.Query.Get("roomId"), Pinned: pinned}
 		if !pinned {
 			q.StarredBy = r.User.ID
 		}

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"strings"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/methods"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/user"
 )
 
@@ -37,7 +37,7 @@ func (g *chatOwn) Routes() []Route {
 func (g *chatOwn) presence(ctx context.Context, r *Request) (any, error) {
 	ids := strings.FieldsFunc(r.Query.Get("ids"), func(c rune) bool { return c == ',' })
 	list, err := g.s.o.Chat.Statuses(ctx, ids, maxPresences)
-	return ejson.Doc{{Key: "users", Value: docs(list, func(p chat.Status) ejson.Doc { return p.Doc() })}, {Key: "full", Value: len(ids) == 0}}, err
+	return ejson.Doc{{Key: "users", Value: docs(list, func(p rooms.Status) ejson.Doc { return p.Doc() })}, {Key: "full", Value: len(ids) == 0}}, err
 }
 
 // account is whom a query names; the caller when it names nobody.
@@ -61,7 +61,7 @@ func (g *chatOwn) getPresence(ctx context.Context, r *Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := chat.StatusOf(u)
+	p := rooms.StatusOf(u)
 	return ejson.Doc{{Key: "presence", Value: p.Status}, {Key: "connectionStatus", Value: p.Status}}, nil
 }
 
@@ -70,7 +70,7 @@ func (g *chatOwn) getStatus(ctx context.Context, r *Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := chat.StatusOf(u)
+	p := rooms.StatusOf(u)
 	return ejson.Doc{{Key: "_id", Value: u.ID}, {Key: "status", Value: p.Status}, {Key: "message", Value: p.Text}, {Key: "connectionStatus", Value: p.Status}}, nil
 }
 

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/rooms"
 )
 
-func memberDoc(r *chat.Room) ejson.Doc { return r.Doc(true) }
+func memberDoc(r *rooms.Room) ejson.Doc { return r.Doc(true) }
 
 func (g *chatRooms) info(name, t string) func(context.Context, *Request) (any, error) {
 	return func(ctx context.Context, r *Request) (any, error) {
@@ -27,13 +27,13 @@ func (g *chatRooms) get(ctx context.Context, r *Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rooms, gone, err := g.s.o.Chat.Rooms(ctx, r.User, since)
-	chat.FitRooms(rooms)
-	return updates(docs(rooms, memberDoc), gone), err
+	list, gone, err := g.s.o.Chat.Rooms(ctx, r.User, since)
+	rooms.FitRooms(list)
+	return updates(docs(list, memberDoc), gone), err
 }
 
-func updates(update []any, gone []chat.Gone) ejson.Doc {
-	return ejson.Doc{{Key: "update", Value: update}, {Key: "remove", Value: docs(gone, func(d chat.Gone) ejson.Doc { return d.Doc() })}}
+func updates(update []any, gone []rooms.Gone) ejson.Doc {
+	return ejson.Doc{{Key: "update", Value: update}, {Key: "remove", Value: docs(gone, func(d rooms.Gone) ejson.Doc { return d.Doc() })}}
 }
 
 func (g *chatRooms) subscriptions(ctx context.Context, r *Request) (any, error) {
@@ -42,7 +42,7 @@ func (g *chatRooms) subscriptions(ctx context.Context, r *Request) (any, error) 
 		return nil, err
 	}
 	subs, gone, err := g.s.o.Chat.Subscriptions(ctx, r.User, since)
-	return updates(docs(subs, func(s *chat.Subscription) ejson.Doc { return s.Doc() }), gone), err
+	return updates(docs(subs, func(s *rooms.Subscription) ejson.Doc { return s.Doc() }), gone), err
 }
 
 func (g *chatRooms) subscription(ctx context.Context, r *Request) (any, error) {
@@ -89,15 +89,15 @@ func (g *chatRooms) members(t string) func(context.Context, *Request) (any, erro
 			return nil, err
 		}
 		offset, count := r.Page()
-		q := chat.MemberQuery{Offset: offset, Count: count, Filter: r.Query.Get("filter"), Online: r.Query.Get("status") == chat.Online}
+		q := rooms.MemberQuery{Offset: offset, Count: count, Filter: r.Query.Get("filter"), Online: r.Query.Get("status") == rooms.Online}
 		users, total, err := g.s.o.Chat.ListMembers(ctx, r.User, room.ID, q)
-		return pageOf("members", docs(users, chat.MemberDoc), offset, total), err
+		return pageOf("members", docs(users, rooms.MemberDoc), offset, total), err
 	}
 }
 
 // messageDocs shows messages to the caller.
-func messageDocs(r *Request, list []*chat.Message) []any {
-	return docs(list, func(m *chat.Message) ejson.Doc { return m.Doc(r.User.ID) })
+func messageDocs(r *Request, list []*rooms.Message) []any {
+	return docs(list, func(m *rooms.Message) ejson.Doc { return m.Doc(r.User.ID) })
 }
 
 func (g *chatRooms) messages(t string) func(context.Context, *Request) (any, error) {
@@ -106,12 +106,12 @@ func (g *chatRooms) messages(t string) func(context.Context, *Request) (any, err
 		if err != nil {
 			return nil, err
 		}
-		return g.s.messagePage(ctx, r, chat.HistoryQuery{RoomID: room.ID})
+		return g.s.messagePage(ctx, r, rooms.HistoryQuery{RoomID: room.ID})
 	}
 }
 
 // messagePage answers a page of what q selects.
-func (s *Server) messagePage(ctx context.Context, r *Request, q chat.HistoryQuery) (any, error) {
+func (s *Server) messagePage(ctx context.Context, r *Request, q rooms.HistoryQuery) (any, error) {
 	q.Offset, q.Limit = r.Page()
 	list, total, err := s.o.Chat.Page(ctx, r.User, q)
 	return pageOf("messages", messageDocs(r, list), q.Offset, total), err
@@ -123,7 +123,7 @@ func (g *chatRooms) history(t string) func(context.Context, *Request) (any, erro
 		if err != nil {
 			return nil, err
 		}
-		q := chat.HistoryQuery{RoomID: room.ID, Inclusive: r.Query.Get("inclusive") == "true"}
+		q := rooms.HistoryQuery{RoomID: room.ID, Inclusive: r.Query.Get("inclusive") == "true"}
 		if q.Before, err = r.since("latest"); err != nil {
 			return nil, err
 		}
@@ -132,7 +132,7 @@ func (g *chatRooms) history(t string) func(context.Context, *Request) (any, erro
 		}
 		q.Offset, q.Limit = r.Page()
 		if r.Query.Get("count") == "" {
-			q.Limit = chat.DefaultHistory
+			q.Limit = rooms.DefaultHistory
 		}
 		list, _, err := g.s.o.Chat.Page(ctx, r.User, q)
 		return field("messages", messageDocs(r, list)), err
@@ -160,27 +160,27 @@ func (g *chatRooms) counters(t string) func(context.Context, *Request) (any, err
 // own lists the caller's rooms of one kind, by name.
 func (g *chatRooms) own(k kindOfRoom) func(context.Context, *Request) (any, error) {
 	return func(ctx context.Context, r *Request) (any, error) {
-		rooms, _, err := g.s.o.Chat.Rooms(ctx, r.User, time.Time{})
+		list, _, err := g.s.o.Chat.Rooms(ctx, r.User, time.Time{})
 		if err != nil {
 			return nil, err
 		}
-		rooms = slices.DeleteFunc(rooms, func(x *chat.Room) bool { return x.Type != k.t })
-		slices.SortFunc(rooms, func(a, b *chat.Room) int {
+		list = slices.DeleteFunc(list, func(x *rooms.Room) bool { return x.Type != k.t })
+		slices.SortFunc(list, func(a, b *rooms.Room) int {
 			return strings.Compare(a.NameKey+"\x00"+a.ID, b.NameKey+"\x00"+b.ID)
 		})
 		offset, count := r.Page()
-		total := len(rooms)
-		rooms = rooms[min(offset, total):]
-		rooms = rooms[:min(count, len(rooms))]
-		chat.FitRooms(rooms)
-		return pageOf(k.many, docs(rooms, memberDoc), offset, total), nil
+		total := len(list)
+		list = list[min(offset, total):]
+		list = list[:min(count, len(list))]
+		rooms.FitRooms(list)
+		return pageOf(k.many, docs(list, memberDoc), offset, total), nil
 	}
 }
 
 func (g *chatRooms) channels(ctx context.Context, r *Request) (any, error) {
 	offset, count := r.Page()
-	rooms, total, err := g.s.o.Chat.Channels(ctx, offset, count)
-	return pageOf("channels", docs(rooms, func(x *chat.Room) ejson.Doc { return x.Doc(false) }), offset, total), err
+	list, total, err := g.s.o.Chat.Channels(ctx, offset, count)
+	return pageOf("channels", docs(list, func(x *rooms.Room) ejson.Doc { return x.Doc(false) }), offset, total), err
 }
 
 func (g *chatRooms) roles(t string) func(context.Context, *Request) (any, error) {
@@ -190,7 +190,7 @@ func (g *chatRooms) roles(t string) func(context.Context, *Request) (any, error)
 			return nil, err
 		}
 		roles, err := g.s.o.Chat.Roles(ctx, r.User, room.ID)
-		return field("roles", docs(roles, func(m chat.RoleMember) ejson.Doc {
+		return field("roles", docs(roles, func(m rooms.RoleMember) ejson.Doc {
 			return ejson.Doc{{Key: "rid", Value: m.RoomID}, {Key: "u", Value: m.User.Doc()}, {Key: "roles", Value: m.Roles}}
 		})), err
 	}

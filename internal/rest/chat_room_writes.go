@@ -5,15 +5,15 @@ import (
 	"errors"
 	"strings"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/user"
 )
 
 func (g *chatRooms) create(k kindOfRoom) func(context.Context, *Request) (any, error) {
 	return func(ctx context.Context, r *Request) (any, error) {
-		n := chat.NewRoom{Type: k.t, Name: r.Text("name"), Usernames: texts(r.body.value["members"]), ReadOnly: r.Flag("readOnly")}
+		n := rooms.NewRoom{Type: k.t, Name: r.Text("name"), Usernames: texts(r.body.value["members"]), ReadOnly: r.Flag("readOnly")}
 		if extra, ok := r.body.value["extraData"].(map[string]any); ok {
 			n.Topic, _ = extra["topic"].(string)
 		}
@@ -41,21 +41,21 @@ func (g *chatRooms) createDirect(ctx context.Context, r *Request) (any, error) {
 }
 
 // again answers a room as it is after a change.
-func (g *chatRooms) again(ctx context.Context, r *Request, k kindOfRoom, room *chat.Room, err error) (any, error) {
+func (g *chatRooms) again(ctx context.Context, r *Request, k kindOfRoom, room *rooms.Room, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
 	member := false
 	if now, in, err := g.s.o.Chat.Room(ctx, r.User, room.ID); err == nil {
 		room, member = now, in
-	} else if !errors.Is(err, chat.ErrRoomNotFound) {
+	} else if !errors.Is(err, rooms.ErrRoomNotFound) {
 		return nil, err
 	}
 	return field(k.one, room.Doc(member)), nil
 }
 
 func (g *chatRooms) join(ctx context.Context, r *Request) (any, error) {
-	room, _, err := g.s.room(ctx, r, chat.Channel)
+	room, _, err := g.s.room(ctx, r, rooms.Channel)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *Server) addressee(ctx context.Context, r *Request) (*user.User, error) 
 	if id := r.Text("userId"); id != "" {
 		u, err := s.o.Accounts.User(ctx, id)
 		if errors.Is(err, dberr.NotFound) {
-			err = chat.ErrInvalidUser
+			err = rooms.ErrInvalidUser
 		}
 		return u, err
 	}
@@ -91,7 +91,7 @@ func (s *Server) addressee(ctx context.Context, r *Request) (*user.User, error) 
 	}
 	u, err := s.o.Accounts.Named(ctx, strings.TrimPrefix(name, "@"))
 	if errors.Is(err, dberr.NotFound) {
-		err = chat.ErrInvalidUser
+		err = rooms.ErrInvalidUser
 	}
 	return u, err
 }
@@ -106,7 +106,7 @@ func (g *chatRooms) invite(k kindOfRoom) func(context.Context, *Request) (any, e
 		for _, id := range texts(r.body.value["userIds"]) {
 			u, err := g.s.o.Accounts.User(ctx, id)
 			if errors.Is(err, dberr.NotFound) {
-				err = chat.ErrInvalidUser
+				err = rooms.ErrInvalidUser
 			}
 			if err != nil {
 				return nil, err

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rooms"
 )
 
 // The documents of rooms, as package chat makes them. Members that a document
@@ -21,7 +21,7 @@ var (
 		must("_updatedAt", dateTime()), must("urls", list(object())), must("mentions", list(userRefSchema)), must("channels", list(object())), may("md", list(object())),
 		may("attachments", list(object())), may("editedAt", dateTime()), may("editedBy", userRefSchema), may("pinned", boolean()), may("pinnedAt", dateTime()), may("pinnedBy", userRefSchema),
 		may("starred", list(userRefSchema)), may("reactions", object()), may("alias", text()), may("emoji", text()), may("avatar", text()), may("groupable", boolean()), may("bot", object()), may("role", text()))
-	roomSchema = object(must("_id", text()), must("t", oneOf(chat.Channel, chat.Group, chat.Direct)), may("name", text()), may("fname", text()), must("msgs", integer()), must("usersCount", integer()),
+	roomSchema = object(must("_id", text()), must("t", oneOf(rooms.Channel, rooms.Group, rooms.Direct)), may("name", text()), may("fname", text()), must("msgs", integer()), must("usersCount", integer()),
 		may("u", userRefSchema), may("topic", text()), may("description", text()), may("announcement", text()), must("ts", dateTime()), must("ro", boolean()), may("sysMes", boolean()),
 		may("default", boolean()), may("archived", boolean()), may("uids", list(text())), may("usernames", list(text())), may("lm", dateTime()), may("lastMessage", messageSchema), must("_updatedAt", dateTime()))
 	subscriptionSchema = object(must("_id", text()), must("rid", text()), must("t", text()), must("name", text()), may("fname", text()), must("u", userRefSchema), must("open", boolean()), must("alert", boolean()),
@@ -41,10 +41,10 @@ type kindOfRoom struct {
 }
 
 var kindsOfRooms = []kindOfRoom{
-	{"channels", chat.Channel, "channel", "channels"},
-	{"groups", chat.Group, "group", "groups"},
-	{"im", chat.Direct, "room", "ims"},
-	{"dm", chat.Direct, "room", "ims"},
+	{"channels", rooms.Channel, "channel", "channels"},
+	{"groups", rooms.Group, "group", "groups"},
+	{"im", rooms.Direct, "room", "ims"},
+	{"dm", rooms.Direct, "room", "ims"},
 }
 
 var (
@@ -111,14 +111,14 @@ func (g *chatRooms) routes(k kindOfRoom) []Route {
 		{Verb: "POST", Path: k.prefix + ".open", Tag: tag, Summary: "Show a room in the caller's list", Body: roomBody(), Twin: "openRoom", Do: g.open(k.t, true), Errors: notFound},
 		{Verb: "POST", Path: k.prefix + ".close", Tag: tag, Summary: "Hide a room from the caller's list", Body: roomBody(), Twin: "hideRoom", Do: g.open(k.t, false), Errors: notFound},
 	}
-	if k.t == chat.Direct {
+	if k.t == rooms.Direct {
 		return append(routes,
 			Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Open the direct room with somebody", Permission: permission.CreateDirect, Body: object(may("username", text()), may("usernames", text()), may("excludeSelf", boolean())),
 				Result: success(must("room", object(append(must4(), must("rid", text()))...))), Twin: "createDirectMessage", Do: g.createDirect, Errors: []string{"error-invalid-user", "error-direct-message-max-user-exceeded"}},
 			Route{Verb: "GET", Path: k.prefix + ".list", Effects: methods.Reads, Tag: tag, Summary: "The caller's direct rooms", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 	}
 	create, method := permission.CreateChannels, "createChannel"
-	if k.t == chat.Group {
+	if k.t == rooms.Group {
 		create, method = permission.CreateGroups, "createPrivateGroup"
 	}
 	routes = append(routes,
@@ -137,7 +137,7 @@ func (g *chatRooms) routes(k kindOfRoom) []Route {
 	} {
 		routes = append(routes, Route{Verb: "POST", Path: k.prefix + "." + r.name, Tag: tag, Summary: "Give a member a role in the room, or take it back", Body: roomBody(who...), Twin: r.method, Do: g.role(k.t, r.method), Errors: append(notFound, "error-not-allowed")})
 	}
-	if k.t == chat.Group {
+	if k.t == rooms.Group {
 		return append(routes, Route{Verb: "GET", Path: "groups.list", Effects: methods.Reads, Tag: tag, Summary: "The caller's groups", Query: paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 	}
 	return append(routes,
@@ -161,16 +161,16 @@ func (r *Request) param(name string) string {
 
 // room finds the room that a request names; t, if not empty, is what kind it
 // must be of.
-func (s *Server) room(ctx context.Context, r *Request, t string) (*chat.Room, bool, error) {
+func (s *Server) room(ctx context.Context, r *Request, t string) (*rooms.Room, bool, error) {
 	id, name := r.param("roomId"), r.param("roomName")
-	if t == chat.Direct && name == "" && id == "" {
+	if t == rooms.Direct && name == "" && id == "" {
 		name = r.Query.Get("username")
 	}
 	switch {
 	case id != "":
 		room, member, err := s.o.Chat.Room(ctx, r.User, id)
 		if err == nil && t != "" && room.Type != t {
-			err = chat.ErrRoomNotFound
+			err = rooms.ErrRoomNotFound
 		}
 		return room, member, err
 	case name == "":
@@ -178,15 +178,15 @@ func (s *Server) room(ctx context.Context, r *Request, t string) (*chat.Room, bo
 	}
 	kinds := []string{t}
 	if t == "" {
-		kinds = []string{chat.Channel, chat.Group}
+		kinds = []string{rooms.Channel, rooms.Group}
 	}
 	for _, t := range kinds {
 		room, member, err := s.o.Chat.RoomByName(ctx, r.User, t, name)
-		if !errors.Is(err, chat.ErrInvalidRoom) {
+		if !errors.Is(err, rooms.ErrInvalidRoom) {
 			return room, member, err
 		}
 	}
-	return nil, false, chat.ErrRoomNotFound
+	return nil, false, rooms.ErrRoomNotFound
 }
 
 // since is a date in a query; zero when there is none.

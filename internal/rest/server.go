@@ -15,7 +15,6 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
 	"ddpserver/internal/budget"
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
@@ -23,6 +22,7 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/netkey"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
@@ -36,8 +36,8 @@ type Options struct {
 	Settings *settings.Service
 	Audit    audit.Recorder
 	// Chat and Presence are nil on a server without rooms.
-	Chat     *chat.Service
-	Presence *chat.Tracker
+	Chat     *rooms.Service
+	Presence *rooms.Tracker
 	// Peer tells who sent a request, after trusted proxies.
 	Peer func(*http.Request) *rpc.Peer
 	// Origin tells whether a browser of that origin may read answers.

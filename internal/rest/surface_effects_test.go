@@ -6,10 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/rest"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 )
@@ -248,7 +248,7 @@ func TestA3ActsOfOfficeAsk(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			m, err := s.chat.Send(t.Context(), s.third, chat.Draft{RoomID: room, Text: "a third's"})
+			m, err := s.chat.Send(t.Context(), s.third, rooms.Draft{RoomID: room, Text: "a third's"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/twofactor"
@@ -111,32 +111,32 @@ func (r *recorder) SaveSettings(ctx context.Context, v []settings.Stored) error 
 	return r.Store.SaveSettings(ctx, v)
 }
 
-func (r *recorder) CreateRoom(ctx context.Context, room *chat.Room, m []*chat.Subscription) error {
+func (r *recorder) CreateRoom(ctx context.Context, room *rooms.Room, m []*rooms.Subscription) error {
 	r.note("CreateRoom " + room.Type)
 	return r.Store.CreateRoom(ctx, room, m)
 }
 
-func (r *recorder) UpdateRoom(ctx context.Context, id string, c chat.RoomChange) (*chat.Room, error) {
+func (r *recorder) UpdateRoom(ctx context.Context, id string, c rooms.RoomChange) (*rooms.Room, error) {
 	r.note("UpdateRoom")
 	return r.Store.UpdateRoom(ctx, id, c)
 }
 
-func (r *recorder) AddMember(ctx context.Context, s *chat.Subscription) (*chat.Room, error) {
+func (r *recorder) AddMember(ctx context.Context, s *rooms.Subscription) (*rooms.Room, error) {
 	r.note("AddMember")
 	return r.Store.AddMember(ctx, s)
 }
 
-func (r *recorder) RemoveMember(ctx context.Context, room, id string, force bool, at time.Time) (*chat.Room, *chat.Subscription, error) {
+func (r *recorder) RemoveMember(ctx context.Context, room, id string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
 	r.note("RemoveMember")
 	return r.Store.RemoveMember(ctx, room, id, force, at)
 }
 
-func (r *recorder) SetMemberRole(ctx context.Context, room, id, role string, on bool, at time.Time) (*chat.Subscription, error) {
+func (r *recorder) SetMemberRole(ctx context.Context, room, id, role string, on bool, at time.Time) (*rooms.Subscription, error) {
 	r.note("SetMemberRole " + role + map[bool]string{true: " on", false: " off"}[on])
 	return r.Store.SetMemberRole(ctx, room, id, role, on, at)
 }
 
-func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c chat.SubscriptionChange) (*chat.Subscription, bool, error) {
+func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c rooms.SubscriptionChange) (*rooms.Subscription, bool, error) {
 	var members []string
 	v := reflect.ValueOf(c)
 	for i := range v.NumField() {
@@ -152,32 +152,32 @@ func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c ch
 	return r.Store.ChangeSubscription(ctx, room, id, c)
 }
 
-func (r *recorder) InsertMessage(ctx context.Context, m *chat.Message, e chat.Unread) (*chat.Room, []string, error) {
+func (r *recorder) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
 	r.note("InsertMessage")
 	return r.Store.InsertMessage(ctx, m, e)
 }
 
-func (r *recorder) EditMessage(ctx context.Context, id string, e chat.Edit) (*chat.Message, error) {
+func (r *recorder) EditMessage(ctx context.Context, id string, e rooms.Edit) (*rooms.Message, error) {
 	r.note("EditMessage")
 	return r.Store.EditMessage(ctx, id, e)
 }
 
-func (r *recorder) SetPinned(ctx context.Context, id string, on bool, by chat.Ref, at time.Time) (*chat.Message, error) {
+func (r *recorder) SetPinned(ctx context.Context, id string, on bool, by rooms.Ref, at time.Time) (*rooms.Message, error) {
 	r.note("SetPinned" + map[bool]string{true: " on", false: " off"}[on])
 	return r.Store.SetPinned(ctx, id, on, by, at)
 }
 
-func (r *recorder) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (*chat.Message, bool, error) {
+func (r *recorder) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (*rooms.Message, bool, error) {
 	r.note("SetStar")
 	return r.Store.SetStar(ctx, id, userID, on, at)
 }
 
-func (r *recorder) SetReaction(ctx context.Context, id, emoji, name string, on *bool, max int, at time.Time) (*chat.Message, bool, bool, error) {
+func (r *recorder) SetReaction(ctx context.Context, id, emoji, name string, on *bool, max int, at time.Time) (*rooms.Message, bool, bool, error) {
 	r.note("SetReaction")
 	return r.Store.SetReaction(ctx, id, emoji, name, on, max, at)
 }
 
-func (r *recorder) DeleteMessage(ctx context.Context, id string, at time.Time) (*chat.Room, *chat.Message, error) {
+func (r *recorder) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
 	r.note("DeleteMessage")
 	return r.Store.DeleteMessage(ctx, id, at)
 }

@@ -11,11 +11,11 @@ import (
 	"testing"
 
 	"ddpserver/internal/accounts"
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
@@ -113,18 +113,18 @@ func (s *stage) furnish() {
 		}
 	}
 	room := func(by *user.User, t, name string, with ...string) string {
-		r, err := w.chat.Create(ctx, by, chat.NewRoom{Type: t, Name: fmt.Sprintf("%s%d", name, s.n), Usernames: with})
+		r, err := w.chat.Create(ctx, by, rooms.NewRoom{Type: t, Name: fmt.Sprintf("%s%d", name, s.n), Usernames: with})
 		must(err)
 		return r.ID
 	}
-	s.own = room(s.admin, chat.Channel, "own", s.other.Username)
-	s.private = room(s.admin, chat.Group, "private", s.other.Username)
-	s.theirs = room(s.other, chat.Channel, "theirs", s.admin.Username)
+	s.own = room(s.admin, rooms.Channel, "own", s.other.Username)
+	s.private = room(s.admin, rooms.Group, "private", s.other.Username)
+	s.theirs = room(s.other, rooms.Channel, "theirs", s.admin.Username)
 	d, err := w.chat.CreateDirect(ctx, s.admin, []string{s.other.Username})
 	must(err)
 	s.direct = d.ID
 	say := func(by *user.User, text string) string {
-		m, err := w.chat.Send(ctx, by, chat.Draft{RoomID: s.own, Text: text})
+		m, err := w.chat.Send(ctx, by, rooms.Draft{RoomID: s.own, Text: text})
 		must(err)
 		return m.ID
 	}

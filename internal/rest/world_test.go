@@ -21,11 +21,11 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
-	"ddpserver/internal/chat"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rest"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
@@ -45,7 +45,7 @@ type world struct {
 	store    store.Store
 	settings *settings.Service
 	accounts *accounts.Service
-	chat     *chat.Service
+	chat     *rooms.Service
 	router   *methods.Router
 	rest     *rest.Server
 	limiter  *ratelimit.Limiter
@@ -124,12 +124,12 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(store.Stor
 	factors, err := twofactor.New(twofactor.Options{Store: w.store, Settings: w.settings, Key: key, Mailer: w, Passwords: w.accounts, Sources: w.accounts, MailLimit: w.limiter, Feed: w, Audit: w})
 	must(err)
 	t.Cleanup(factors.Close)
-	w.chat, err = chat.New(chat.Options{Store: w.store, Settings: w.settings, Feed: w})
+	w.chat, err = rooms.New(rooms.Options{Store: w.store, Settings: w.settings, Feed: w})
 	must(err)
 	must(w.chat.Start(t.Context()))
-	presence, err := chat.NewTracker(chat.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w, Node: "n1"})
+	presence, err := rooms.NewTracker(rooms.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w, Node: "n1"})
 	must(err)
-	w.accounts.Follow(&chat.Follower{Rooms: w.chat, Presence: presence})
+	w.accounts.Follow(&rooms.Follower{Rooms: w.chat, Presence: presence})
 	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Limiter: w.limiter, Audit: w})
 	must(w.settings.Load(t.Context()))
 	w.rest, err = rest.New(rest.Options{

@@ -12,9 +12,9 @@ import (
 	"context"
 
 	"ddpserver/internal/accounts"
-	"ddpserver/internal/chat"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/serverkey"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
@@ -30,7 +30,7 @@ type Store interface {
 	settings.Store
 	mail.Store
 	feed.Store
-	chat.Store
+	rooms.Store
 	serverkey.Store
 
 	// Ping tells whether the store answers now; readiness depends on it.

@@ -3,8 +3,8 @@ package document_test
 import (
 	"testing"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/growthtest"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 )
 
@@ -14,7 +14,7 @@ func decoders() []growthtest.Decoder {
 	read := func(text string) {
 		_, _ = document.DecodeUser([]byte(text))
 		_, _ = document.DecodeSetting([]byte(text))
-		_ = document.Decode([]byte(text), new(chat.Message))
+		_ = document.Decode([]byte(text), new(rooms.Message))
 	}
 	in := func(key string) func(string) string {
 		return func(text string) string {

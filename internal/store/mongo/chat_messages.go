@@ -8,14 +8,14 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/rule"
 )
 
-func decodeMessage(raw bson.Raw) (*chat.Message, error) {
-	m, err := decode[chat.Message](raw)
+func decodeMessage(raw bson.Raw) (*rooms.Message, error) {
+	m, err := decode[rooms.Message](raw)
 	if err == nil {
 		dropEmpty(m)
 	}
@@ -24,7 +24,7 @@ func decodeMessage(raw bson.Raw) (*chat.Message, error) {
 
 // dropEmpty takes out emojis that nobody stands behind any more: they are
 // removed in a second step after the last name (see SetReaction).
-func dropEmpty(m *chat.Message) {
+func dropEmpty(m *rooms.Message) {
 	for emoji, r := range m.Reactions {
 		if len(r.Usernames) == 0 {
 			delete(m.Reactions, emoji)
@@ -32,9 +32,9 @@ func dropEmpty(m *chat.Message) {
 	}
 }
 
-// InsertMessage implements chat.MessageStore. The message decides; the room and
+// InsertMessage implements rooms.MessageStore. The message decides; the room and
 // the memberships follow from it.
-func (s *Store) InsertMessage(ctx context.Context, m *chat.Message, e chat.Unread) (*chat.Room, []string, error) {
+func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
 	raw, err := document.Encode(m)
@@ -57,7 +57,7 @@ func (s *Store) InsertMessage(ctx context.Context, m *chat.Message, e chat.Unrea
 
 // countMessage counts a message in its room and makes an ordinary one the last
 // unless a newer one is.
-func (s *Store) countMessage(ctx context.Context, m *chat.Message) (*chat.Room, error) {
+func (s *Store) countMessage(ctx context.Context, m *rooms.Message) (*rooms.Room, error) {
 	counted := bson.D{
 		{Key: "$inc", Value: bson.D{{Key: "msgs", Value: 1}}},
 		{Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: m.UpdatedAt}}},
@@ -77,7 +77,7 @@ func (s *Store) countMessage(ctx context.Context, m *chat.Message) (*chat.Room, 
 }
 
 // countUnread moves the counters of the memberships of a room.
-func (s *Store) countUnread(ctx context.Context, m *chat.Message, e chat.Unread) ([]string, error) {
+func (s *Store) countUnread(ctx context.Context, m *rooms.Message, e rooms.Unread) ([]string, error) {
 	_, err := s.chat.subscriptions.UpdateOne(ctx, seat(m.RoomID, m.User.ID), set(bson.D{
 		{Key: "lr", Value: m.TS}, {Key: "ls", Value: m.TS}, {Key: "_updatedAt", Value: m.UpdatedAt}, {Key: "alert", Value: false},
 		{Key: "unread", Value: 0}, {Key: "userMentions", Value: 0}, {Key: "groupMentions", Value: 0},
@@ -102,7 +102,7 @@ func (s *Store) countUnread(ctx context.Context, m *chat.Message, e chat.Unread)
 }
 
 // touch moves the counters of some memberships and lists whose they are.
-func (s *Store) touch(ctx context.Context, m *chat.Message, filter bson.D, e chat.Unread, mentioned bool) ([]string, error) {
+func (s *Store) touch(ctx context.Context, m *rooms.Message, filter bson.D, e rooms.Unread, mentioned bool) ([]string, error) {
 	ids, err := s.texts(ctx, filter, "u", "_id")
 	if err != nil || len(ids) == 0 {
 		return nil, err
@@ -125,14 +125,14 @@ func (s *Store) touch(ctx context.Context, m *chat.Message, filter bson.D, e cha
 	return ids, failure(err)
 }
 
-// MessageByID implements chat.MessageStore.
-func (s *Store) MessageByID(ctx context.Context, id string) (*chat.Message, error) {
+// MessageByID implements rooms.MessageStore.
+func (s *Store) MessageByID(ctx context.Context, id string) (*rooms.Message, error) {
 	return one(ctx, s.chat.messages, byID(id), decodeMessage)
 }
 
 var visible = bson.E{Key: "_hidden", Value: bson.D{{Key: "$ne", Value: true}}}
 
-func historyFilter(q chat.HistoryQuery) bson.D {
+func historyFilter(q rooms.HistoryQuery) bson.D {
 	filter := bson.D{{Key: "rid", Value: q.RoomID}}
 	var ts bson.D
 	bound := func(op string, t time.Time) {
@@ -161,8 +161,8 @@ func historyFilter(q chat.HistoryQuery) bson.D {
 	return filter
 }
 
-// History implements chat.MessageStore.
-func (s *Store) History(ctx context.Context, q chat.HistoryQuery) ([]*chat.Message, error) {
+// History implements rooms.MessageStore.
+func (s *Store) History(ctx context.Context, q rooms.HistoryQuery) ([]*rooms.Message, error) {
 	order := []string{"-ts", "-_id"}
 	if q.OldestFirst {
 		order = []string{"ts", "_id"}
@@ -170,29 +170,29 @@ func (s *Store) History(ctx context.Context, q chat.HistoryQuery) ([]*chat.Messa
 	return s.pageOfMessages(ctx, historyFilter(q), page(q.Offset, max(q.Limit, 0), order...))
 }
 
-// CountHistory implements chat.MessageStore.
-func (s *Store) CountHistory(ctx context.Context, q chat.HistoryQuery) (int, error) {
+// CountHistory implements rooms.MessageStore.
+func (s *Store) CountHistory(ctx context.Context, q rooms.HistoryQuery) (int, error) {
 	return s.count(ctx, s.chat.messages, historyFilter(q))
 }
 
-// ChangedMessages implements chat.MessageStore.
-func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*chat.Message, error) {
+// ChangedMessages implements rooms.MessageStore.
+func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*rooms.Message, error) {
 	return s.pageOfMessages(ctx, bson.D{
 		{Key: "rid", Value: roomID}, {Key: "_updatedAt", Value: bson.D{{Key: "$gt", Value: since}}}, visible,
 	}, page(0, limit, "_updatedAt", "_id"))
 }
 
-// GoneMessages implements chat.MessageStore.
-func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]chat.Gone, error) {
+// GoneMessages implements rooms.MessageStore.
+func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]rooms.Gone, error) {
 	return s.gone(ctx, bson.D{
-		{Key: "rid", Value: roomID}, {Key: "__collection__", Value: chat.GoneMessage},
+		{Key: "rid", Value: roomID}, {Key: "__collection__", Value: rooms.GoneMessage},
 		{Key: "_deletedAt", Value: bson.D{{Key: "$gt", Value: since}}},
 	}, limit)
 }
 
 // changeMessage runs a conditional update of a message; Conflict when the
 // condition does not hold.
-func (s *Store) changeMessage(ctx context.Context, id string, condition, update bson.D) (*chat.Message, error) {
+func (s *Store) changeMessage(ctx context.Context, id string, condition, update bson.D) (*rooms.Message, error) {
 	m, err := updated(ctx, s.chat.messages, append(byID(id), condition...), update, decodeMessage)
 	if errors.Is(err, dberr.NotFound) {
 		if _, err = s.MessageByID(ctx, id); err == nil {
@@ -205,8 +205,8 @@ func (s *Store) changeMessage(ctx context.Context, id string, condition, update 
 	return m, nil
 }
 
-// EditMessage implements chat.MessageStore.
-func (s *Store) EditMessage(ctx context.Context, id string, e chat.Edit) (*chat.Message, error) {
+// EditMessage implements rooms.MessageStore.
+func (s *Store) EditMessage(ctx context.Context, id string, e rooms.Edit) (*rooms.Message, error) {
 	fields := bson.D{{Key: "msg", Value: e.Text}, {Key: "editedAt", Value: e.At}, {Key: "editedBy", Value: e.By}, {Key: "_updatedAt", Value: e.At}}
 	// What an older program derived from the text is no longer true.
 	unset := bson.D{{Key: "md", Value: 1}}
@@ -225,8 +225,8 @@ func (s *Store) EditMessage(ctx context.Context, id string, e chat.Edit) (*chat.
 		append(set(fields), bson.E{Key: "$unset", Value: unset}))
 }
 
-// SetPinned implements chat.MessageStore.
-func (s *Store) SetPinned(ctx context.Context, id string, on bool, by chat.Ref, at time.Time) (*chat.Message, error) {
+// SetPinned implements rooms.MessageStore.
+func (s *Store) SetPinned(ctx context.Context, id string, on bool, by rooms.Ref, at time.Time) (*rooms.Message, error) {
 	was := bson.D{{Key: "pinned", Value: bson.D{{Key: "$ne", Value: true}}}}
 	if !on {
 		was = bson.D{{Key: "pinned", Value: true}}
@@ -236,9 +236,9 @@ func (s *Store) SetPinned(ctx context.Context, id string, on bool, by chat.Ref, 
 	}))
 }
 
-// SetStar implements chat.MessageStore.
-func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (*chat.Message, bool, error) {
-	star := bson.D{{Key: "starred", Value: chat.Star{ID: userID}}}
+// SetStar implements rooms.MessageStore.
+func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (*rooms.Message, bool, error) {
+	star := bson.D{{Key: "starred", Value: rooms.Star{ID: userID}}}
 	was, change := bson.D{{Key: "starred._id", Value: bson.D{{Key: "$ne", Value: userID}}}}, bson.E{Key: "$push", Value: star}
 	if !on {
 		was, change = bson.D{{Key: "starred._id", Value: userID}}, bson.E{Key: "$pull", Value: bson.D{{Key: "starred", Value: bson.D{{Key: "_id", Value: userID}}}}}
@@ -251,8 +251,8 @@ func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time
 	return m, err == nil, err
 }
 
-// SetReaction implements chat.MessageStore.
-func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *chat.Message, set, changed bool, err error) {
+// SetReaction implements rooms.MessageStore.
+func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *rooms.Message, set, changed bool, err error) {
 	for range lostRaces {
 		read, err := s.MessageByID(ctx, id)
 		if err != nil {
@@ -273,7 +273,7 @@ func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on 
 
 // react makes the change that was decided on what was read; Conflict when that
 // is no longer so. seen guards the number of different emojis.
-func (s *Store) react(ctx context.Context, id, emoji, username string, on, known bool, seen, at time.Time) (*chat.Message, error) {
+func (s *Store) react(ctx context.Context, id, emoji, username string, on, known bool, seen, at time.Time) (*rooms.Message, error) {
 	path := "reactions." + emoji
 	names := path + ".usernames"
 	stamp := set(bson.D{{Key: "_updatedAt", Value: at}})
@@ -295,15 +295,15 @@ func (s *Store) react(ctx context.Context, id, emoji, username string, on, known
 	return m, failure(err)
 }
 
-// DeleteMessage implements chat.MessageStore.
-func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*chat.Room, *chat.Message, error) {
+// DeleteMessage implements rooms.MessageStore.
+func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
 	m, err := s.MessageByID(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.bury(ctx, chat.Gone{ID: id, Kind: chat.GoneMessage, RoomID: m.RoomID, DeletedAt: at}); err != nil {
+	if err := s.bury(ctx, rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: m.RoomID, DeletedAt: at}); err != nil {
 		return nil, nil, err
 	}
 	raw, err := s.chat.messages.FindOneAndDelete(ctx, byID(id)).Raw()
@@ -319,7 +319,7 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*ch
 	if err != nil || r.LastMessage == nil || r.LastMessage.ID != id {
 		return r, m, err
 	}
-	last, err := s.History(ctx, chat.HistoryQuery{RoomID: m.RoomID, Ordinary: true, Limit: 1})
+	last, err := s.History(ctx, rooms.HistoryQuery{RoomID: m.RoomID, Ordinary: true, Limit: 1})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -334,7 +334,7 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*ch
 	return r, m, err
 }
 
-// SweepGone implements chat.MessageStore.
+// SweepGone implements rooms.MessageStore.
 func (s *Store) SweepGone(ctx context.Context, before time.Time) error {
 	ctx, cancel := op(ctx)
 	defer cancel()

@@ -8,7 +8,7 @@ import (
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/user"
 )
@@ -21,8 +21,8 @@ type presenceDoc struct {
 	Status string `bson:"status"`
 }
 
-// SavePresence implements chat.PresenceStore.
-func (s *Store) SavePresence(ctx context.Context, node string, states []chat.Presence, now, alive time.Time) ([]chat.Presence, error) {
+// SavePresence implements rooms.PresenceStore.
+func (s *Store) SavePresence(ctx context.Context, node string, states []rooms.Presence, now, alive time.Time) ([]rooms.Presence, error) {
 	if err := s.TouchNode(ctx, node, now); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (s *Store) SavePresence(ctx context.Context, node string, states []chat.Pre
 }
 
 // best finds the best status of users over the nodes that live.
-func (s *Store) best(ctx context.Context, ids []string, alive time.Time) ([]chat.Presence, error) {
+func (s *Store) best(ctx context.Context, ids []string, alive time.Time) ([]rooms.Presence, error) {
 	living, err := s.livingNodes(ctx, alive)
 	if err != nil {
 		return nil, err
@@ -61,12 +61,12 @@ func (s *Store) best(ctx context.Context, ids []string, alive time.Time) ([]chat
 	best := make(map[string]string, len(ids))
 	for _, r := range rows {
 		if living[r.Node] {
-			best[r.UserID] = chat.BetterStatus(best[r.UserID], r.Status)
+			best[r.UserID] = rooms.BetterStatus(best[r.UserID], r.Status)
 		}
 	}
-	out := make([]chat.Presence, len(ids))
+	out := make([]rooms.Presence, len(ids))
 	for i, id := range ids {
-		out[i] = chat.Presence{UserID: id, Status: best[id]}
+		out[i] = rooms.Presence{UserID: id, Status: best[id]}
 	}
 	return out, nil
 }
@@ -82,7 +82,7 @@ func (s *Store) livingNodes(ctx context.Context, alive time.Time) (map[string]bo
 	return living, err
 }
 
-// TouchNode implements chat.PresenceStore.
+// TouchNode implements rooms.PresenceStore.
 func (s *Store) TouchNode(ctx context.Context, node string, now time.Time) error {
 	ctx, cancel := op(ctx)
 	defer cancel()
@@ -90,8 +90,8 @@ func (s *Store) TouchNode(ctx context.Context, node string, now time.Time) error
 	return failure(err)
 }
 
-// SweepPresence implements chat.PresenceStore.
-func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]chat.Presence, error) {
+// SweepPresence implements rooms.PresenceStore.
+func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]rooms.Presence, error) {
 	living, err := s.livingNodes(ctx, alive)
 	if err != nil {
 		return nil, err
@@ -130,8 +130,8 @@ func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]chat.Pres
 	return s.best(ctx, ids, alive)
 }
 
-// SaveStatuses implements chat.PresenceStore.
-func (s *Store) SaveStatuses(ctx context.Context, states []chat.Presence, at time.Time) ([]*user.User, error) {
+// SaveStatuses implements rooms.PresenceStore.
+func (s *Store) SaveStatuses(ctx context.Context, states []rooms.Presence, at time.Time) ([]*user.User, error) {
 	want, ids := make(map[string]string, len(states)), make([]string, len(states))
 	for i, p := range states {
 		want[p.UserID], ids[i] = p.Status, p.UserID
@@ -160,7 +160,7 @@ func (s *Store) SaveStatuses(ctx context.Context, states []chat.Presence, at tim
 	return out, nil
 }
 
-// UsersNotOffline implements chat.PresenceStore.
+// UsersNotOffline implements rooms.PresenceStore.
 func (s *Store) UsersNotOffline(ctx context.Context, limit int) ([]*user.User, error) {
-	return many(ctx, s.users, bson.D{{Key: "status", Value: in([]string{chat.Online, chat.Away, chat.Busy})}}, document.DecodeUser, page(0, limit, "_id"))
+	return many(ctx, s.users, bson.D{{Key: "status", Value: in([]string{rooms.Online, rooms.Away, rooms.Busy})}}, document.DecodeUser, page(0, limit, "_id"))
 }

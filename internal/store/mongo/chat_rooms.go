@@ -11,8 +11,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.uber.org/zap"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/user"
 )
@@ -67,7 +67,7 @@ func (s *Store) adoptChat(ctx context.Context) error {
 	missing := bson.D{{Key: "$exists", Value: false}}
 	err := findAll(ctx, s.chat.rooms, bson.D{{Key: "name", Value: bson.D{{Key: "$exists", Value: true}}}, {Key: "ddpNameKey", Value: missing}}, func(raw bson.Raw) error {
 		r, err := decodeRoom(raw)
-		if err != nil || r.Name == "" || r.Type == chat.Direct {
+		if err != nil || r.Name == "" || r.Type == rooms.Direct {
 			return nil //nolint:nilerr // one broken room must not keep the server from starting
 		}
 		return s.adoptKey(ctx, s.chat.rooms, r.ID, "ddpNameKey", user.Key(r.Name))
@@ -75,18 +75,18 @@ func (s *Store) adoptChat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = findAll(ctx, s.chat.rooms, bson.D{{Key: "t", Value: chat.Direct}, {Key: "ddpDirectKey", Value: missing}}, func(raw bson.Raw) error {
+	err = findAll(ctx, s.chat.rooms, bson.D{{Key: "t", Value: rooms.Direct}, {Key: "ddpDirectKey", Value: missing}}, func(raw bson.Raw) error {
 		r, err := decodeRoom(raw)
 		if err != nil || len(r.UserIDs) == 0 {
 			return nil //nolint:nilerr // as above
 		}
-		return s.adoptKey(ctx, s.chat.rooms, r.ID, "ddpDirectKey", chat.DirectKey(r.UserIDs))
+		return s.adoptKey(ctx, s.chat.rooms, r.ID, "ddpDirectKey", rooms.DirectKey(r.UserIDs))
 	})
 	if err != nil {
 		return err
 	}
 	return findAll(ctx, s.chat.subscriptions, bson.D{{Key: "ddpUserKey", Value: missing}}, func(raw bson.Raw) error {
-		m, err := decode[chat.Subscription](raw)
+		m, err := decode[rooms.Subscription](raw)
 		if err != nil || m.User.Username == "" {
 			return nil //nolint:nilerr // as above
 		}
@@ -115,8 +115,8 @@ func decode[T any](raw bson.Raw) (*T, error) {
 	return v, nil
 }
 
-func decodeRoom(raw bson.Raw) (*chat.Room, error) {
-	r, err := decode[chat.Room](raw)
+func decodeRoom(raw bson.Raw) (*rooms.Room, error) {
+	r, err := decode[rooms.Room](raw)
 	if err == nil && r.LastMessage != nil {
 		dropEmpty(r.LastMessage)
 	}
@@ -150,13 +150,13 @@ func many[T any](ctx context.Context, c *driver.Collection, filter bson.D, decod
 // errEnough ends what findAll reads, as if no document followed.
 var errEnough = errors.New("mongo: the page is full")
 
-// pageOfMessages is many for messages: it ends at chat.StoredPageBytes.
-func (s *Store) pageOfMessages(ctx context.Context, filter bson.D, opts ...options.Lister[options.FindOptions]) (out []*chat.Message, err error) {
+// pageOfMessages is many for messages: it ends at rooms.StoredPageBytes.
+func (s *Store) pageOfMessages(ctx context.Context, filter bson.D, opts ...options.Lister[options.FindOptions]) (out []*rooms.Message, err error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
 	size := 0
 	err = findAll(ctx, s.chat.messages, filter, func(raw bson.Raw) error {
-		if size += len(raw); size > chat.StoredPageBytes && len(out) > 0 {
+		if size += len(raw); size > rooms.StoredPageBytes && len(out) > 0 {
 			return errEnough
 		}
 		m, err := decodeMessage(raw)
@@ -190,19 +190,19 @@ func (s *Store) count(ctx context.Context, c *driver.Collection, filter bson.D) 
 
 func in(values []string) bson.D { return bson.D{{Key: "$in", Value: values}} }
 
-// UsersByIDs implements chat.Store.
+// UsersByIDs implements rooms.Store.
 func (s *Store) UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error) {
 	return many(ctx, s.users, bson.D{{Key: "_id", Value: in(ids)}}, document.DecodeUser)
 }
 
-// UsersByUsernames implements chat.Store.
+// UsersByUsernames implements rooms.Store.
 func (s *Store) UsersByUsernames(ctx context.Context, keys []string) ([]*user.User, error) {
 	return many(ctx, s.users, bson.D{{Key: "ddpUsernameKey", Value: in(keys)}}, document.DecodeUser)
 }
 
-// CreateRoom implements chat.RoomStore. The room claims its id and name; if its
+// CreateRoom implements rooms.RoomStore. The room claims its id and name; if its
 // members cannot be added it goes again.
-func (s *Store) CreateRoom(ctx context.Context, r *chat.Room, members []*chat.Subscription) error {
+func (s *Store) CreateRoom(ctx context.Context, r *rooms.Room, members []*rooms.Subscription) error {
 	ctx, cancel := op(ctx)
 	defer cancel()
 	raw, err := document.Encode(r)
@@ -229,23 +229,23 @@ func (s *Store) CreateRoom(ctx context.Context, r *chat.Room, members []*chat.Su
 	return errors.Join(failure(err), failure(err1), failure(err2))
 }
 
-// RoomByID implements chat.RoomStore.
-func (s *Store) RoomByID(ctx context.Context, id string) (*chat.Room, error) {
+// RoomByID implements rooms.RoomStore.
+func (s *Store) RoomByID(ctx context.Context, id string) (*rooms.Room, error) {
 	return one(ctx, s.chat.rooms, byID(id), decodeRoom)
 }
 
-// RoomByName implements chat.RoomStore.
-func (s *Store) RoomByName(ctx context.Context, key string) (*chat.Room, error) {
+// RoomByName implements rooms.RoomStore.
+func (s *Store) RoomByName(ctx context.Context, key string) (*rooms.Room, error) {
 	return one(ctx, s.chat.rooms, bson.D{{Key: "ddpNameKey", Value: key}}, decodeRoom)
 }
 
-// RoomByDirectKey implements chat.RoomStore.
-func (s *Store) RoomByDirectKey(ctx context.Context, key string) (*chat.Room, error) {
+// RoomByDirectKey implements rooms.RoomStore.
+func (s *Store) RoomByDirectKey(ctx context.Context, key string) (*rooms.Room, error) {
 	return one(ctx, s.chat.rooms, bson.D{{Key: "ddpDirectKey", Value: key}}, decodeRoom)
 }
 
-// RoomsByIDs implements chat.RoomStore.
-func (s *Store) RoomsByIDs(ctx context.Context, ids []string, since time.Time) ([]*chat.Room, error) {
+// RoomsByIDs implements rooms.RoomStore.
+func (s *Store) RoomsByIDs(ctx context.Context, ids []string, since time.Time) ([]*rooms.Room, error) {
 	filter := bson.D{{Key: "_id", Value: in(ids)}}
 	if !since.IsZero() {
 		filter = append(filter, bson.E{Key: "_updatedAt", Value: bson.D{{Key: "$gte", Value: since}}})
@@ -266,8 +266,8 @@ func page(offset, count int, sort ...string) options.Lister[options.FindOptions]
 	return options.Find().SetSort(order).SetSkip(int64(max(offset, 0))).SetLimit(int64(count))
 }
 
-// ListRooms implements chat.RoomStore.
-func (s *Store) ListRooms(ctx context.Context, t string, offset, count int) (rooms []*chat.Room, total int, err error) {
+// ListRooms implements rooms.RoomStore.
+func (s *Store) ListRooms(ctx context.Context, t string, offset, count int) (rooms []*rooms.Room, total int, err error) {
 	filter := bson.D{{Key: "t", Value: t}}
 	if total, err = s.count(ctx, s.chat.rooms, filter); err != nil || count <= 0 {
 		return nil, total, err
@@ -276,13 +276,13 @@ func (s *Store) ListRooms(ctx context.Context, t string, offset, count int) (roo
 	return rooms, total, err
 }
 
-// DefaultRooms implements chat.RoomStore.
-func (s *Store) DefaultRooms(ctx context.Context) ([]*chat.Room, error) {
+// DefaultRooms implements rooms.RoomStore.
+func (s *Store) DefaultRooms(ctx context.Context) ([]*rooms.Room, error) {
 	return many(ctx, s.chat.rooms, bson.D{{Key: "default", Value: true}}, decodeRoom, page(0, 0, "_id"))
 }
 
-// UpdateRoom implements chat.RoomStore.
-func (s *Store) UpdateRoom(ctx context.Context, id string, c chat.RoomChange) (*chat.Room, error) {
+// UpdateRoom implements rooms.RoomStore.
+func (s *Store) UpdateRoom(ctx context.Context, id string, c rooms.RoomChange) (*rooms.Room, error) {
 	fields, unset := bson.D{{Key: "_updatedAt", Value: c.At}}, bson.D{}
 	for _, f := range []struct {
 		key   string
@@ -311,8 +311,8 @@ func (s *Store) UpdateRoom(ctx context.Context, id string, c chat.RoomChange) (*
 	return updated(ctx, s.chat.rooms, byID(id), update, decodeRoom)
 }
 
-// TouchLastMessage implements chat.RoomStore.
-func (s *Store) TouchLastMessage(ctx context.Context, m *chat.Message, at time.Time) (bool, error) {
+// TouchLastMessage implements rooms.RoomStore.
+func (s *Store) TouchLastMessage(ctx context.Context, m *rooms.Message, at time.Time) (bool, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
 	return matched(s.chat.rooms.UpdateOne(ctx, bson.D{

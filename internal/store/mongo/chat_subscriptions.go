@@ -8,8 +8,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/user"
 )
 
@@ -17,8 +17,8 @@ func seat(roomID, userID string) bson.D {
 	return bson.D{{Key: "rid", Value: roomID}, {Key: "u._id", Value: userID}}
 }
 
-func decodeSubscription(raw bson.Raw) (*chat.Subscription, error) {
-	return decode[chat.Subscription](raw)
+func decodeSubscription(raw bson.Raw) (*rooms.Subscription, error) {
+	return decode[rooms.Subscription](raw)
 }
 
 // moved is the part of a room's update that says its membership changed.
@@ -29,9 +29,9 @@ func moved(users int, at time.Time) bson.D {
 	}
 }
 
-// AddMember implements chat.SubscriptionStore. The membership claims the seat;
+// AddMember implements rooms.SubscriptionStore. The membership claims the seat;
 // the room counts it afterwards.
-func (s *Store) AddMember(ctx context.Context, m *chat.Subscription) (*chat.Room, error) {
+func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (*rooms.Room, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
 	if _, err := s.RoomByID(ctx, m.RoomID); err != nil {
@@ -41,27 +41,27 @@ func (s *Store) AddMember(ctx context.Context, m *chat.Subscription) (*chat.Room
 		return nil, failure(err)
 	}
 	update := moved(1, m.UpdatedAt)
-	if m.HasRole(chat.Owner) {
+	if m.HasRole(rooms.Owner) {
 		update = append(update, bson.E{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: m.User.ID}}})
 	}
 	return updated(ctx, s.chat.rooms, byID(m.RoomID), update, decodeRoom)
 }
 
-// RemoveMember implements chat.SubscriptionStore. The list of owners decides
+// RemoveMember implements rooms.SubscriptionStore. The list of owners decides
 // whether an owner may go; then the seat, which only one caller can take away.
-func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (*chat.Room, *chat.Subscription, error) {
+func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
 	m, err := s.Subscription(ctx, roomID, userID)
 	if err != nil {
 		return nil, nil, err
 	}
-	if m.HasRole(chat.Owner) {
+	if m.HasRole(rooms.Owner) {
 		if err := s.dropOwner(ctx, roomID, userID, force); err != nil {
 			return nil, nil, err
 		}
 	}
-	gone := chat.Gone{ID: m.ID, Kind: chat.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}
+	gone := rooms.Gone{ID: m.ID, Kind: rooms.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}
 	if err := s.bury(ctx, gone); err != nil {
 		return nil, nil, err
 	}
@@ -78,7 +78,7 @@ func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force b
 
 // bury leaves a Gone. It comes before the deletion: news of a death that did
 // not happen after a crash is put right by the next look at the document.
-func (s *Store) bury(ctx context.Context, g chat.Gone) error {
+func (s *Store) bury(ctx context.Context, g rooms.Gone) error {
 	fields := bson.D{{Key: "__collection__", Value: g.Kind}, {Key: "rid", Value: g.RoomID}, {Key: "_deletedAt", Value: g.DeletedAt}}
 	if g.UserID != "" {
 		fields = append(fields, bson.E{Key: "uid", Value: g.UserID})
@@ -118,7 +118,7 @@ func (s *Store) listOwners(ctx context.Context, roomID string) error {
 	}
 	owners := []string{}
 	for _, m := range subs {
-		if m.HasRole(chat.Owner) {
+		if m.HasRole(rooms.Owner) {
 			owners = append(owners, m.User.ID)
 		}
 	}
@@ -127,10 +127,10 @@ func (s *Store) listOwners(ctx context.Context, roomID string) error {
 	return failure(err)
 }
 
-// SetMemberRole implements chat.SubscriptionStore. A role is given in the
+// SetMemberRole implements rooms.SubscriptionStore. A role is given in the
 // membership first and taken from the list of owners first: in between, an
 // owner too many is safer than none.
-func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (*chat.Subscription, error) {
+func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (*rooms.Subscription, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
 	m, err := s.Subscription(ctx, roomID, userID)
@@ -140,7 +140,7 @@ func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, 
 	if m.HasRole(role) == on {
 		return nil, dberr.Conflict
 	}
-	if role == chat.Owner {
+	if role == rooms.Owner {
 		if err := s.listOwners(ctx, roomID); err != nil {
 			return nil, err
 		}
@@ -161,20 +161,20 @@ func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, 
 	if errors.Is(err, dberr.NotFound) {
 		err = dberr.Conflict
 	}
-	if err != nil || role != chat.Owner || !on {
+	if err != nil || role != rooms.Owner || !on {
 		return m, err
 	}
 	_, err = s.chat.rooms.UpdateOne(ctx, byID(roomID), bson.D{{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: userID}}}})
 	return m, failure(err)
 }
 
-// Subscription implements chat.SubscriptionStore.
-func (s *Store) Subscription(ctx context.Context, roomID, userID string) (*chat.Subscription, error) {
+// Subscription implements rooms.SubscriptionStore.
+func (s *Store) Subscription(ctx context.Context, roomID, userID string) (*rooms.Subscription, error) {
 	return one(ctx, s.chat.subscriptions, seat(roomID, userID), decodeSubscription)
 }
 
-// SubscriptionsOf implements chat.SubscriptionStore.
-func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.Time) ([]*chat.Subscription, error) {
+// SubscriptionsOf implements rooms.SubscriptionStore.
+func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.Time) ([]*rooms.Subscription, error) {
 	filter := bson.D{{Key: "u._id", Value: userID}}
 	if !since.IsZero() {
 		filter = append(filter, bson.E{Key: "_updatedAt", Value: bson.D{{Key: "$gte", Value: since}}})
@@ -182,12 +182,12 @@ func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.T
 	return many(ctx, s.chat.subscriptions, filter, decodeSubscription)
 }
 
-// SubscriptionsIn implements chat.SubscriptionStore.
-func (s *Store) SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*chat.Subscription, error) {
+// SubscriptionsIn implements rooms.SubscriptionStore.
+func (s *Store) SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*rooms.Subscription, error) {
 	return many(ctx, s.chat.subscriptions, bson.D{{Key: "rid", Value: roomID}, {Key: "u._id", Value: in(userIDs)}}, decodeSubscription)
 }
 
-// RoomIDsOf implements chat.SubscriptionStore.
+// RoomIDsOf implements rooms.SubscriptionStore.
 func (s *Store) RoomIDsOf(ctx context.Context, userID string) ([]string, error) {
 	return s.texts(ctx, bson.D{{Key: "u._id", Value: userID}}, "rid")
 }
@@ -205,7 +205,7 @@ func (s *Store) texts(ctx context.Context, filter bson.D, path ...string) (out [
 	return out, err
 }
 
-// Members implements chat.SubscriptionStore.
+// Members implements rooms.SubscriptionStore.
 func (s *Store) Members(ctx context.Context, roomID string) ([]string, int64, error) {
 	r, err := s.RoomByID(ctx, roomID)
 	if err != nil {
@@ -215,8 +215,8 @@ func (s *Store) Members(ctx context.Context, roomID string) ([]string, int64, er
 	return ids, r.Membership, err
 }
 
-// ListMembers implements chat.SubscriptionStore.
-func (s *Store) ListMembers(ctx context.Context, roomID string, offset, count int) (subs []*chat.Subscription, total int, err error) {
+// ListMembers implements rooms.SubscriptionStore.
+func (s *Store) ListMembers(ctx context.Context, roomID string, offset, count int) (subs []*rooms.Subscription, total int, err error) {
 	filter := bson.D{{Key: "rid", Value: roomID}}
 	if total, err = s.count(ctx, s.chat.subscriptions, filter); err != nil || count <= 0 {
 		return nil, total, err
@@ -225,15 +225,15 @@ func (s *Store) ListMembers(ctx context.Context, roomID string, offset, count in
 	return subs, total, err
 }
 
-// MembersWithRole implements chat.SubscriptionStore.
-func (s *Store) MembersWithRole(ctx context.Context, roomID string) ([]*chat.Subscription, error) {
+// MembersWithRole implements rooms.SubscriptionStore.
+func (s *Store) MembersWithRole(ctx context.Context, roomID string) ([]*rooms.Subscription, error) {
 	return many(ctx, s.chat.subscriptions, bson.D{
 		{Key: "rid", Value: roomID}, {Key: "roles.0", Value: bson.D{{Key: "$exists", Value: true}}},
 	}, decodeSubscription, page(0, 0, "ddpUserKey", "_id"))
 }
 
-// ChangeSubscription implements chat.SubscriptionStore.
-func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c chat.SubscriptionChange) (*chat.Subscription, bool, error) {
+// ChangeSubscription implements rooms.SubscriptionStore.
+func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c rooms.SubscriptionChange) (*rooms.Subscription, bool, error) {
 	fields := bson.D{{Key: "_updatedAt", Value: c.At}}
 	var otherwise bson.A
 	put := func(key string, v bool) {
@@ -274,8 +274,8 @@ func otherwiseFavorite(fields *bson.D, otherwise *bson.A, on bool) {
 	*otherwise = append(*otherwise, not)
 }
 
-// RenameUser implements chat.SubscriptionStore.
-func (s *Store) RenameUser(ctx context.Context, r chat.Ref, at time.Time) error {
+// RenameUser implements rooms.SubscriptionStore.
+func (s *Store) RenameUser(ctx context.Context, r rooms.Ref, at time.Time) error {
 	ctx, cancel := op(ctx)
 	defer cancel()
 	_, err := s.chat.subscriptions.UpdateMany(ctx, bson.D{{Key: "u._id", Value: r.ID}}, set(bson.D{
@@ -284,16 +284,16 @@ func (s *Store) RenameUser(ctx context.Context, r chat.Ref, at time.Time) error 
 	return failure(err)
 }
 
-// GoneSubscriptions implements chat.SubscriptionStore.
-func (s *Store) GoneSubscriptions(ctx context.Context, userID string, since time.Time) ([]chat.Gone, error) {
+// GoneSubscriptions implements rooms.SubscriptionStore.
+func (s *Store) GoneSubscriptions(ctx context.Context, userID string, since time.Time) ([]rooms.Gone, error) {
 	return s.gone(ctx, bson.D{
-		{Key: "uid", Value: userID}, {Key: "__collection__", Value: chat.GoneSubscription},
+		{Key: "uid", Value: userID}, {Key: "__collection__", Value: rooms.GoneSubscription},
 		{Key: "_deletedAt", Value: bson.D{{Key: "$gte", Value: since}}},
 	}, 0)
 }
 
-func (s *Store) gone(ctx context.Context, filter bson.D, limit int) (out []chat.Gone, err error) {
-	list, err := many(ctx, s.chat.trash, filter, decode[chat.Gone], page(0, limit, "_deletedAt"))
+func (s *Store) gone(ctx context.Context, filter bson.D, limit int) (out []rooms.Gone, err error) {
+	list, err := many(ctx, s.chat.trash, filter, decode[rooms.Gone], page(0, limit, "_deletedAt"))
 	for _, g := range list {
 		out = append(out, *g)
 	}

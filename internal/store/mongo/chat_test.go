@@ -9,8 +9,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/store/storetest"
 )
@@ -44,7 +44,7 @@ func TestAdoptedRooms(t *testing.T) {
 		})
 		return errors.Join(err1, err2, err3)
 	})
-	s := d.Open(t).(chat.Store)
+	s := d.Open(t).(rooms.Store)
 	t.Cleanup(func() { _ = s.(storetest.Core).Close() })
 	ctx := t.Context()
 	if r, err := s.RoomByName(ctx, "general"); err != nil || r.ID != "GENERAL" && r.ID != "r2" {
@@ -57,14 +57,14 @@ func TestAdoptedRooms(t *testing.T) {
 	if err != nil || len(page) != 2 || page[0].User.ID != "Bob" && page[0].User.ID != "ann" {
 		t.Errorf("%+v %v", page, err)
 	}
-	list, err := s.History(ctx, chat.HistoryQuery{RoomID: "GENERAL"})
+	list, err := s.History(ctx, rooms.HistoryQuery{RoomID: "GENERAL"})
 	if err != nil || len(list) != 1 || list[0].Attachments[0].Text != "card" || list[0].URLs[0].URL != "https://x.org" {
 		t.Errorf("%+v %v", list, err)
 	}
 	if _, _, err := s.RemoveMember(ctx, "GENERAL", "ann", false, now); !errors.Is(err, dberr.Conflict) {
 		t.Errorf("the last owner left: %v", err)
 	}
-	if _, err := s.SetMemberRole(ctx, "GENERAL", "Bob", chat.Owner, true, now); err != nil {
+	if _, err := s.SetMemberRole(ctx, "GENERAL", "Bob", rooms.Owner, true, now); err != nil {
 		t.Error(err)
 	}
 	if r, _, err := s.RemoveMember(ctx, "GENERAL", "ann", false, now); err != nil || r.Users != 1 || len(r.Owners) != 1 {

@@ -4,13 +4,13 @@ import (
 	"slices"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 )
 
 // InsertedMessage counts a new message in its room. Ordinary ones become the
 // last message, unless a newer one is.
-func InsertedMessage(r *chat.Room, m *chat.Message) {
+func InsertedMessage(r *rooms.Room, m *rooms.Message) {
 	r.Messages++
 	if m.Type == "" && !m.TS.Before(r.LastAt) {
 		r.LastAt, r.LastMessage = m.TS, m
@@ -19,13 +19,13 @@ func InsertedMessage(r *chat.Room, m *chat.Message) {
 }
 
 // WroteMessage marks the author's own membership: whoever writes has read.
-func WroteMessage(s *chat.Subscription, m *chat.Message) {
+func WroteMessage(s *rooms.Subscription, m *rooms.Message) {
 	s.LastReply, s.LastSeen, s.UpdatedAt = m.TS, m.TS, m.UpdatedAt
 	s.Alert, s.Unread, s.UserMentions, s.GroupMentions = false, 0, 0, 0
 }
 
 // GotMessage moves the counters of another member.
-func GotMessage(s *chat.Subscription, e chat.Unread, mentioned bool, at time.Time) {
+func GotMessage(s *rooms.Subscription, e rooms.Unread, mentioned bool, at time.Time) {
 	unread, users, groups := e.Grows(mentioned)
 	s.Unread += unread
 	s.UserMentions += users
@@ -34,7 +34,7 @@ func GotMessage(s *chat.Subscription, e chat.Unread, mentioned bool, at time.Tim
 }
 
 // ChangeSubscription applies c and tells whether anything was otherwise.
-func ChangeSubscription(s *chat.Subscription, c chat.SubscriptionChange) bool {
+func ChangeSubscription(s *rooms.Subscription, c rooms.SubscriptionChange) bool {
 	changed := false
 	if c.Open != nil && s.Open != *c.Open {
 		s.Open, changed = *c.Open, true
@@ -58,11 +58,11 @@ func ChangeSubscription(s *chat.Subscription, c chat.SubscriptionChange) bool {
 // SetMemberRole gives or takes a role, in the membership and, for owners, in
 // the room. A nil list of owners is that of an adopted database; callers fill
 // it in first.
-func SetMemberRole(r *chat.Room, s *chat.Subscription, role string, on bool, at time.Time) error {
+func SetMemberRole(r *rooms.Room, s *rooms.Subscription, role string, on bool, at time.Time) error {
 	if s.HasRole(role) == on {
 		return dberr.Conflict
 	}
-	if role == chat.Owner {
+	if role == rooms.Owner {
 		if !on && len(r.Owners) < 2 {
 			return dberr.Conflict
 		}
@@ -82,7 +82,7 @@ func SetMemberRole(r *chat.Room, s *chat.Subscription, role string, on bool, at 
 }
 
 // RemoveMember takes a member out of the room's document.
-func RemoveMember(r *chat.Room, userID string, force bool, at time.Time) error {
+func RemoveMember(r *rooms.Room, userID string, force bool, at time.Time) error {
 	if slices.Contains(r.Owners, userID) {
 		if len(r.Owners) < 2 && !force {
 			return dberr.Conflict
@@ -96,8 +96,8 @@ func RemoveMember(r *chat.Room, userID string, force bool, at time.Time) error {
 }
 
 // AddMember takes a member into the room's document.
-func AddMember(r *chat.Room, s *chat.Subscription) {
-	if s.HasRole(chat.Owner) && !slices.Contains(r.Owners, s.User.ID) {
+func AddMember(r *rooms.Room, s *rooms.Subscription) {
+	if s.HasRole(rooms.Owner) && !slices.Contains(r.Owners, s.User.ID) {
 		r.Owners = append(r.Owners, s.User.ID)
 	}
 	r.Users++
@@ -106,7 +106,7 @@ func AddMember(r *chat.Room, s *chat.Subscription) {
 }
 
 // EditMessage replaces the content of a message.
-func EditMessage(m *chat.Message, e chat.Edit) error {
+func EditMessage(m *rooms.Message, e rooms.Edit) error {
 	if m.Type != "" || m.Hidden || m.Text != e.Old {
 		return dberr.Conflict
 	}
@@ -117,7 +117,7 @@ func EditMessage(m *chat.Message, e chat.Edit) error {
 }
 
 // SetPinned pins or unpins a message.
-func SetPinned(m *chat.Message, on bool, by chat.Ref, at time.Time) error {
+func SetPinned(m *rooms.Message, on bool, by rooms.Ref, at time.Time) error {
 	if m.Pinned == on {
 		return dberr.Conflict
 	}
@@ -126,21 +126,21 @@ func SetPinned(m *chat.Message, on bool, by chat.Ref, at time.Time) error {
 }
 
 // SetStar stars or unstars a message and tells whether it was otherwise.
-func SetStar(m *chat.Message, userID string, on bool, at time.Time) bool {
+func SetStar(m *rooms.Message, userID string, on bool, at time.Time) bool {
 	if m.StarredBy(userID) == on {
 		return false
 	}
 	if on {
-		m.Starred = append(m.Starred, chat.Star{ID: userID})
+		m.Starred = append(m.Starred, rooms.Star{ID: userID})
 	} else {
-		m.Starred = slices.DeleteFunc(m.Starred, func(s chat.Star) bool { return s.ID == userID })
+		m.Starred = slices.DeleteFunc(m.Starred, func(s rooms.Star) bool { return s.ID == userID })
 	}
 	m.UpdatedAt = at
 	return true
 }
 
-// SetReaction adds or takes back an emoji, see chat.MessageStore.
-func SetReaction(m *chat.Message, emoji, username string, on *bool, max int, at time.Time) (set, changed bool, err error) {
+// SetReaction adds or takes back an emoji, see rooms.MessageStore.
+func SetReaction(m *rooms.Message, emoji, username string, on *bool, max int, at time.Time) (set, changed bool, err error) {
 	r, known := m.Reactions[emoji]
 	has := slices.Contains(r.Usernames, username)
 	want := !has
@@ -154,7 +154,7 @@ func SetReaction(m *chat.Message, emoji, username string, on *bool, max int, at 
 		return false, false, dberr.Exhausted
 	}
 	if m.Reactions == nil {
-		m.Reactions = map[string]chat.Reaction{}
+		m.Reactions = map[string]rooms.Reaction{}
 	}
 	if want {
 		r.Usernames = append(slices.Clone(r.Usernames), username)
@@ -171,7 +171,7 @@ func SetReaction(m *chat.Message, emoji, username string, on *bool, max int, at 
 }
 
 // ChangeRoom applies c.
-func ChangeRoom(r *chat.Room, c chat.RoomChange) {
+func ChangeRoom(r *rooms.Room, c rooms.RoomChange) {
 	for _, f := range []struct {
 		to   *string
 		from *string

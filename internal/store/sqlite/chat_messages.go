@@ -9,14 +9,14 @@ import (
 	"strings"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/rule"
 )
 
-// InsertMessage implements chat.MessageStore.
-func (s *Store) InsertMessage(ctx context.Context, m *chat.Message, e chat.Unread) (r *chat.Room, touched []string, err error) {
+// InsertMessage implements rooms.MessageStore.
+func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (r *rooms.Room, touched []string, err error) {
 	err = s.update(ctx, func(t *tx) (err error) {
 		touched = nil
 		raw, err := document.Encode(m)
@@ -31,7 +31,7 @@ func (s *Store) InsertMessage(ctx context.Context, m *chat.Message, e chat.Unrea
 		if err != nil {
 			return err
 		}
-		r, err = t.changeRoom(m.RoomID, func(r *chat.Room) error {
+		r, err = t.changeRoom(m.RoomID, func(r *rooms.Room) error {
 			rule.InsertedMessage(r, m)
 			return nil
 		})
@@ -49,8 +49,8 @@ func (s *Store) InsertMessage(ctx context.Context, m *chat.Message, e chat.Unrea
 
 // countUnread moves the counters of the other members. A plain message changes
 // only memberships that are not alerted yet.
-func (t *tx) countUnread(m *chat.Message, e chat.Unread) (touched []string, err error) {
-	_, err = t.changeSubscription(m.RoomID, m.User.ID, func(s *chat.Subscription) error {
+func (t *tx) countUnread(m *rooms.Message, e rooms.Unread) (touched []string, err error) {
+	_, err = t.changeSubscription(m.RoomID, m.User.ID, func(s *rooms.Subscription) error {
 		rule.WroteMessage(s, m)
 		return nil
 	})
@@ -80,7 +80,7 @@ func (t *tx) countUnread(m *chat.Message, e chat.Unread) (touched []string, err 
 		if id == m.User.ID {
 			continue
 		}
-		_, err := t.changeSubscription(m.RoomID, id, func(s *chat.Subscription) error {
+		_, err := t.changeSubscription(m.RoomID, id, func(s *rooms.Subscription) error {
 			rule.GotMessage(s, e, slices.Contains(e.Users, id), m.UpdatedAt)
 			return nil
 		})
@@ -94,13 +94,13 @@ func (t *tx) countUnread(m *chat.Message, e chat.Unread) (touched []string, err 
 	return touched, nil
 }
 
-// MessageByID implements chat.MessageStore.
-func (s *Store) MessageByID(ctx context.Context, id string) (*chat.Message, error) {
-	return one[chat.Message](ctx, s, `SELECT doc FROM messages WHERE id = ?`, id)
+// MessageByID implements rooms.MessageStore.
+func (s *Store) MessageByID(ctx context.Context, id string) (*rooms.Message, error) {
+	return one[rooms.Message](ctx, s, `SELECT doc FROM messages WHERE id = ?`, id)
 }
 
-// History implements chat.MessageStore.
-func (s *Store) History(ctx context.Context, q chat.HistoryQuery) ([]*chat.Message, error) {
+// History implements rooms.MessageStore.
+func (s *Store) History(ctx context.Context, q rooms.HistoryQuery) ([]*rooms.Message, error) {
 	from, args := historyWhere(q)
 	order := " ORDER BY ts DESC, id DESC"
 	if q.OldestFirst {
@@ -113,14 +113,14 @@ func (s *Store) History(ctx context.Context, q chat.HistoryQuery) ([]*chat.Messa
 	return s.messages(ctx, "SELECT doc FROM "+from+order+" LIMIT ? OFFSET ?", append(args, limit, max(q.Offset, 0))...)
 }
 
-// CountHistory implements chat.MessageStore.
-func (s *Store) CountHistory(ctx context.Context, q chat.HistoryQuery) (int, error) {
+// CountHistory implements rooms.MessageStore.
+func (s *Store) CountHistory(ctx context.Context, q rooms.HistoryQuery) (int, error) {
 	from, args := historyWhere(q)
 	return s.number(ctx, "SELECT count(*) FROM "+from, args...)
 }
 
 // historyWhere makes one of a few fixed texts, so that each is planned once.
-func historyWhere(q chat.HistoryQuery) (string, []any) {
+func historyWhere(q rooms.HistoryQuery) (string, []any) {
 	after, before := int64(math.MinInt64), int64(math.MaxInt64)
 	if !q.After.IsZero() {
 		after = q.After.UnixMilli()
@@ -150,27 +150,27 @@ func historyWhere(q chat.HistoryQuery) (string, []any) {
 	return b.String(), args
 }
 
-// ChangedMessages implements chat.MessageStore.
-func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*chat.Message, error) {
+// ChangedMessages implements rooms.MessageStore.
+func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*rooms.Message, error) {
 	return s.messages(ctx, `SELECT doc FROM messages WHERE rid = ? AND updated > ? AND hidden = 0 ORDER BY updated, id LIMIT ?`,
 		roomID, millis(since), limit)
 }
 
-// GoneMessages implements chat.MessageStore.
-func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]chat.Gone, error) {
+// GoneMessages implements rooms.MessageStore.
+func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]rooms.Gone, error) {
 	return s.goneSince(ctx, `SELECT kind, id, rid, uid, at FROM trash WHERE kind = 'message' AND rid = ? AND at > ? ORDER BY at LIMIT ?`,
 		roomID, millis(since), limit)
 }
 
 // changeMessage changes one message and returns it. errSame means: as it is.
-func (s *Store) changeMessage(ctx context.Context, id string, do func(*chat.Message) error) (m *chat.Message, err error) {
+func (s *Store) changeMessage(ctx context.Context, id string, do func(*rooms.Message) error) (m *rooms.Message, err error) {
 	err = s.update(ctx, func(t *tx) error {
 		var raw []byte
 		err := t.row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw)
 		if err != nil {
 			return err
 		}
-		if m, err = decoded[chat.Message](raw); err != nil {
+		if m, err = decoded[rooms.Message](raw); err != nil {
 			return err
 		}
 		stars := slices.Clone(m.Starred)
@@ -194,7 +194,7 @@ func (s *Store) changeMessage(ctx context.Context, id string, do func(*chat.Mess
 
 var errSame = errors.New("nothing to change")
 
-func (t *tx) syncStars(id string, before, after []chat.Star) error {
+func (t *tx) syncStars(id string, before, after []rooms.Star) error {
 	for _, s := range before {
 		if !slices.Contains(after, s) {
 			if err := t.exec(`DELETE FROM message_stars WHERE uid = ? AND mid = ?`, s.ID, id); err != nil {
@@ -212,19 +212,19 @@ func (t *tx) syncStars(id string, before, after []chat.Star) error {
 	return nil
 }
 
-// EditMessage implements chat.MessageStore.
-func (s *Store) EditMessage(ctx context.Context, id string, e chat.Edit) (*chat.Message, error) {
-	return s.changeMessage(ctx, id, func(m *chat.Message) error { return rule.EditMessage(m, e) })
+// EditMessage implements rooms.MessageStore.
+func (s *Store) EditMessage(ctx context.Context, id string, e rooms.Edit) (*rooms.Message, error) {
+	return s.changeMessage(ctx, id, func(m *rooms.Message) error { return rule.EditMessage(m, e) })
 }
 
-// SetPinned implements chat.MessageStore.
-func (s *Store) SetPinned(ctx context.Context, id string, on bool, by chat.Ref, at time.Time) (*chat.Message, error) {
-	return s.changeMessage(ctx, id, func(m *chat.Message) error { return rule.SetPinned(m, on, by, at) })
+// SetPinned implements rooms.MessageStore.
+func (s *Store) SetPinned(ctx context.Context, id string, on bool, by rooms.Ref, at time.Time) (*rooms.Message, error) {
+	return s.changeMessage(ctx, id, func(m *rooms.Message) error { return rule.SetPinned(m, on, by, at) })
 }
 
-// SetStar implements chat.MessageStore.
-func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (m *chat.Message, changed bool, err error) {
-	m, err = s.changeMessage(ctx, id, func(m *chat.Message) error {
+// SetStar implements rooms.MessageStore.
+func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (m *rooms.Message, changed bool, err error) {
+	m, err = s.changeMessage(ctx, id, func(m *rooms.Message) error {
 		if changed = rule.SetStar(m, userID, on, at); !changed {
 			return errSame
 		}
@@ -233,9 +233,9 @@ func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time
 	return m, changed, err
 }
 
-// SetReaction implements chat.MessageStore.
-func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *chat.Message, set, changed bool, err error) {
-	m, err = s.changeMessage(ctx, id, func(m *chat.Message) (err error) {
+// SetReaction implements rooms.MessageStore.
+func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *rooms.Message, set, changed bool, err error) {
+	m, err = s.changeMessage(ctx, id, func(m *rooms.Message) (err error) {
 		if set, changed, err = rule.SetReaction(m, emoji, username, on, max, at); err == nil && !changed {
 			err = errSame
 		}
@@ -244,25 +244,25 @@ func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on 
 	return m, set, changed, err
 }
 
-// DeleteMessage implements chat.MessageStore.
-func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *chat.Room, was *chat.Message, err error) {
+// DeleteMessage implements rooms.MessageStore.
+func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *rooms.Room, was *rooms.Message, err error) {
 	err = s.update(ctx, func(t *tx) error {
 		var raw []byte
 		err := t.row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw)
 		if err != nil {
 			return err
 		}
-		if was, err = decoded[chat.Message](raw); err != nil {
+		if was, err = decoded[rooms.Message](raw); err != nil {
 			return err
 		}
 		err = errors.Join(
 			t.exec(`DELETE FROM messages WHERE id = ?`, id),
 			t.exec(`DELETE FROM message_stars WHERE mid = ?`, id),
-			t.gone(chat.Gone{ID: id, Kind: chat.GoneMessage, RoomID: was.RoomID, DeletedAt: at}))
+			t.gone(rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: was.RoomID, DeletedAt: at}))
 		if err != nil {
 			return err
 		}
-		r, err = t.changeRoom(was.RoomID, func(r *chat.Room) error {
+		r, err = t.changeRoom(was.RoomID, func(r *rooms.Room) error {
 			r.Messages, r.UpdatedAt = max(r.Messages-1, 0), at
 			if r.LastMessage == nil || r.LastMessage.ID != id {
 				return nil
@@ -279,7 +279,7 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *
 }
 
 // lastMessage is the newest ordinary message of a room, or nil.
-func (t *tx) lastMessage(rid string) (*chat.Message, error) {
+func (t *tx) lastMessage(rid string) (*rooms.Message, error) {
 	var raw []byte
 	err := t.row(`SELECT doc FROM messages WHERE rid = ? AND system = 0 AND hidden = 0 ORDER BY ts DESC, id DESC LIMIT 1`, []any{rid}, &raw)
 	if errors.Is(err, dberr.NotFound) {
@@ -288,10 +288,10 @@ func (t *tx) lastMessage(rid string) (*chat.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decoded[chat.Message](raw)
+	return decoded[rooms.Message](raw)
 }
 
-// SweepGone implements chat.MessageStore.
+// SweepGone implements rooms.MessageStore.
 func (s *Store) SweepGone(ctx context.Context, before time.Time) error {
 	return s.update(ctx, func(t *tx) error { return t.exec(`DELETE FROM trash WHERE at < ?`, before.UnixMilli()) })
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"ddpserver/internal/chat"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/user"
 )
 
@@ -99,14 +99,14 @@ func (p *presence) set(id, node, status string) {
 func (p *presence) best(id string, alive time.Time) (best string) {
 	for _, s := range p.here[id] {
 		if !p.nodes[s.node].Before(alive) {
-			best = chat.BetterStatus(best, s.status)
+			best = rooms.BetterStatus(best, s.status)
 		}
 	}
 	return best
 }
 
-// SavePresence implements chat.PresenceStore.
-func (s *Store) SavePresence(ctx context.Context, node string, states []chat.Presence, now, alive time.Time) ([]chat.Presence, error) {
+// SavePresence implements rooms.PresenceStore.
+func (s *Store) SavePresence(ctx context.Context, node string, states []rooms.Presence, now, alive time.Time) ([]rooms.Presence, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
@@ -114,15 +114,15 @@ func (s *Store) SavePresence(ctx context.Context, node string, states []chat.Pre
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.touch(node, now)
-	out := make([]chat.Presence, len(states))
+	out := make([]rooms.Presence, len(states))
 	for i, st := range states {
 		p.set(st.UserID, node, st.Status)
-		out[i] = chat.Presence{UserID: st.UserID, Status: p.best(st.UserID, alive)}
+		out[i] = rooms.Presence{UserID: st.UserID, Status: p.best(st.UserID, alive)}
 	}
 	return out, nil
 }
 
-// TouchNode implements chat.PresenceStore.
+// TouchNode implements rooms.PresenceStore.
 func (s *Store) TouchNode(ctx context.Context, node string, now time.Time) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -133,15 +133,15 @@ func (s *Store) TouchNode(ctx context.Context, node string, now time.Time) error
 	return nil
 }
 
-// SweepPresence implements chat.PresenceStore.
-func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]chat.Presence, error) {
+// SweepPresence implements rooms.PresenceStore.
+func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]rooms.Presence, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
 	p := &s.presence
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []chat.Presence
+	var out []rooms.Presence
 	dead := func(st nodeStatus) bool { return p.nodes[st.node].Before(alive) }
 	for id, list := range p.here {
 		if !slices.ContainsFunc(list, dead) {
@@ -152,7 +152,7 @@ func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]chat.Pres
 		} else {
 			p.here[id] = list
 		}
-		out = append(out, chat.Presence{UserID: id, Status: p.best(id, alive)})
+		out = append(out, rooms.Presence{UserID: id, Status: p.best(id, alive)})
 	}
 	for node, seen := range p.nodes {
 		if seen.Before(alive) {
@@ -162,8 +162,8 @@ func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]chat.Pres
 	return out, nil
 }
 
-// SaveStatuses implements chat.PresenceStore.
-func (s *Store) SaveStatuses(ctx context.Context, states []chat.Presence, at time.Time) (out []*user.User, err error) {
+// SaveStatuses implements rooms.PresenceStore.
+func (s *Store) SaveStatuses(ctx context.Context, states []rooms.Presence, at time.Time) (out []*user.User, err error) {
 	for _, p := range states {
 		users, err := s.UsersByIDs(ctx, []string{p.UserID})
 		if err != nil {
@@ -180,12 +180,12 @@ func (s *Store) SaveStatuses(ctx context.Context, states []chat.Presence, at tim
 	return out, nil
 }
 
-// UsersNotOffline implements chat.PresenceStore.
+// UsersNotOffline implements rooms.PresenceStore.
 func (s *Store) UsersNotOffline(ctx context.Context, limit int) ([]*user.User, error) {
 	var ids []string
 	s.presence.mu.RLock()
 	for id, now := range s.presence.shown {
-		if now.status != chat.Offline {
+		if now.status != rooms.Offline {
 			ids = append(ids, id)
 		}
 	}

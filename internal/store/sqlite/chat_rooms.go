@@ -6,8 +6,8 @@ import (
 	"errors"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/rule"
 	"ddpserver/internal/user"
@@ -72,12 +72,12 @@ CREATE INDEX trash_user ON trash (kind, uid, at);
 CREATE INDEX trash_age ON trash (at);
 `}}
 
-// UsersByIDs implements chat.Store.
+// UsersByIDs implements rooms.Store.
 func (s *Store) UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error) {
 	return eachOf(ids, func(id string) (*user.User, error) { return s.UserByID(ctx, id) })
 }
 
-// UsersByUsernames implements chat.Store.
+// UsersByUsernames implements rooms.Store.
 func (s *Store) UsersByUsernames(ctx context.Context, keys []string) ([]*user.User, error) {
 	return eachOf(keys, func(key string) (*user.User, error) { return s.UserByUsername(ctx, key) })
 }
@@ -99,8 +99,8 @@ func eachOf[T any](keys []string, get func(string) (*T, error)) ([]*T, error) {
 	return out, nil
 }
 
-// CreateRoom implements chat.RoomStore.
-func (s *Store) CreateRoom(ctx context.Context, r *chat.Room, members []*chat.Subscription) error {
+// CreateRoom implements rooms.RoomStore.
+func (s *Store) CreateRoom(ctx context.Context, r *rooms.Room, members []*rooms.Subscription) error {
 	return s.update(ctx, func(t *tx) error {
 		if err := t.insertRoom(r); err != nil {
 			return err
@@ -114,7 +114,7 @@ func (s *Store) CreateRoom(ctx context.Context, r *chat.Room, members []*chat.Su
 	})
 }
 
-func (t *tx) insertRoom(r *chat.Room) error {
+func (t *tx) insertRoom(r *rooms.Room) error {
 	raw, err := document.Encode(r)
 	if err != nil {
 		return err
@@ -128,12 +128,12 @@ func (t *tx) insertRoom(r *chat.Room) error {
 }
 
 // changeRoom changes one room and returns it.
-func (t *tx) changeRoom(id string, do func(*chat.Room) error) (*chat.Room, error) {
+func (t *tx) changeRoom(id string, do func(*rooms.Room) error) (*rooms.Room, error) {
 	var raw []byte
 	if err := t.row(`SELECT doc FROM rooms WHERE id = ?`, []any{id}, &raw); err != nil {
 		return nil, err
 	}
-	r, err := decoded[chat.Room](raw)
+	r, err := decoded[rooms.Room](raw)
 	if err != nil {
 		return nil, err
 	}
@@ -184,19 +184,19 @@ func many[T any](ctx context.Context, s *Store, text string, args ...any) ([]*T,
 // errEnough ends what queryAll reads, as if no row followed.
 var errEnough = errors.New("sqlite: the page is full")
 
-// messages is many for pages of messages: it ends at chat.StoredPageBytes.
-func (s *Store) messages(ctx context.Context, text string, args ...any) ([]*chat.Message, error) {
-	var out []*chat.Message
+// messages is many for pages of messages: it ends at rooms.StoredPageBytes.
+func (s *Store) messages(ctx context.Context, text string, args ...any) ([]*rooms.Message, error) {
+	var out []*rooms.Message
 	size := 0
 	err := s.queryAll(ctx, text, func(r *sql.Rows) error {
 		var raw []byte
 		if err := r.Scan(&raw); err != nil {
 			return err
 		}
-		if size += len(raw); size > chat.StoredPageBytes && len(out) > 0 {
+		if size += len(raw); size > rooms.StoredPageBytes && len(out) > 0 {
 			return errEnough
 		}
-		m, err := decoded[chat.Message](raw)
+		m, err := decoded[rooms.Message](raw)
 		out = append(out, m)
 		return err
 	}, args...)
@@ -211,25 +211,25 @@ func (s *Store) number(ctx context.Context, text string, args ...any) (n int, er
 	return n, err
 }
 
-// RoomByID implements chat.RoomStore.
-func (s *Store) RoomByID(ctx context.Context, id string) (*chat.Room, error) {
-	return one[chat.Room](ctx, s, `SELECT doc FROM rooms WHERE id = ?`, id)
+// RoomByID implements rooms.RoomStore.
+func (s *Store) RoomByID(ctx context.Context, id string) (*rooms.Room, error) {
+	return one[rooms.Room](ctx, s, `SELECT doc FROM rooms WHERE id = ?`, id)
 }
 
-// RoomByName implements chat.RoomStore.
-func (s *Store) RoomByName(ctx context.Context, key string) (*chat.Room, error) {
-	return one[chat.Room](ctx, s, `SELECT doc FROM rooms WHERE name_key = ?`, key)
+// RoomByName implements rooms.RoomStore.
+func (s *Store) RoomByName(ctx context.Context, key string) (*rooms.Room, error) {
+	return one[rooms.Room](ctx, s, `SELECT doc FROM rooms WHERE name_key = ?`, key)
 }
 
-// RoomByDirectKey implements chat.RoomStore.
-func (s *Store) RoomByDirectKey(ctx context.Context, key string) (*chat.Room, error) {
-	return one[chat.Room](ctx, s, `SELECT doc FROM rooms WHERE direct_key = ?`, key)
+// RoomByDirectKey implements rooms.RoomStore.
+func (s *Store) RoomByDirectKey(ctx context.Context, key string) (*rooms.Room, error) {
+	return one[rooms.Room](ctx, s, `SELECT doc FROM rooms WHERE direct_key = ?`, key)
 }
 
-// RoomsByIDs implements chat.RoomStore.
-func (s *Store) RoomsByIDs(ctx context.Context, ids []string, since time.Time) ([]*chat.Room, error) {
-	return eachOf(ids, func(id string) (*chat.Room, error) {
-		return one[chat.Room](ctx, s, `SELECT doc FROM rooms WHERE id = ? AND updated >= ?`, id, millis(since))
+// RoomsByIDs implements rooms.RoomStore.
+func (s *Store) RoomsByIDs(ctx context.Context, ids []string, since time.Time) ([]*rooms.Room, error) {
+	return eachOf(ids, func(id string) (*rooms.Room, error) {
+		return one[rooms.Room](ctx, s, `SELECT doc FROM rooms WHERE id = ? AND updated >= ?`, id, millis(since))
 	})
 }
 
@@ -241,29 +241,29 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// ListRooms implements chat.RoomStore.
-func (s *Store) ListRooms(ctx context.Context, t string, offset, count int) (page []*chat.Room, total int, err error) {
+// ListRooms implements rooms.RoomStore.
+func (s *Store) ListRooms(ctx context.Context, t string, offset, count int) (page []*rooms.Room, total int, err error) {
 	if total, err = s.number(ctx, `SELECT count(*) FROM rooms WHERE t = ?`, t); err != nil {
 		return nil, 0, err
 	}
-	page, err = many[chat.Room](ctx, s, `SELECT doc FROM rooms WHERE t = ? ORDER BY name_key, id LIMIT ? OFFSET ?`, t, max(count, 0), max(offset, 0))
+	page, err = many[rooms.Room](ctx, s, `SELECT doc FROM rooms WHERE t = ? ORDER BY name_key, id LIMIT ? OFFSET ?`, t, max(count, 0), max(offset, 0))
 	return page, total, err
 }
 
-// DefaultRooms implements chat.RoomStore.
-func (s *Store) DefaultRooms(ctx context.Context) ([]*chat.Room, error) {
-	return many[chat.Room](ctx, s, `SELECT doc FROM rooms WHERE is_default = 1 ORDER BY id`)
+// DefaultRooms implements rooms.RoomStore.
+func (s *Store) DefaultRooms(ctx context.Context) ([]*rooms.Room, error) {
+	return many[rooms.Room](ctx, s, `SELECT doc FROM rooms WHERE is_default = 1 ORDER BY id`)
 }
 
-// UpdateRoom implements chat.RoomStore.
-func (s *Store) UpdateRoom(ctx context.Context, id string, c chat.RoomChange) (*chat.Room, error) {
-	return s.roomUpdate(ctx, id, func(r *chat.Room) error {
+// UpdateRoom implements rooms.RoomStore.
+func (s *Store) UpdateRoom(ctx context.Context, id string, c rooms.RoomChange) (*rooms.Room, error) {
+	return s.roomUpdate(ctx, id, func(r *rooms.Room) error {
 		rule.ChangeRoom(r, c)
 		return nil
 	})
 }
 
-func (s *Store) roomUpdate(ctx context.Context, id string, do func(*chat.Room) error) (r *chat.Room, err error) {
+func (s *Store) roomUpdate(ctx context.Context, id string, do func(*rooms.Room) error) (r *rooms.Room, err error) {
 	err = s.update(ctx, func(t *tx) (err error) {
 		r, err = t.changeRoom(id, do)
 		return err
@@ -274,13 +274,13 @@ func (s *Store) roomUpdate(ctx context.Context, id string, do func(*chat.Room) e
 	return r, nil
 }
 
-// TouchLastMessage implements chat.RoomStore.
-func (s *Store) TouchLastMessage(ctx context.Context, m *chat.Message, at time.Time) (bool, error) {
+// TouchLastMessage implements rooms.RoomStore.
+func (s *Store) TouchLastMessage(ctx context.Context, m *rooms.Message, at time.Time) (bool, error) {
 	r, err := s.RoomByID(ctx, m.RoomID)
 	if err != nil || r.LastMessage == nil || r.LastMessage.ID != m.ID {
 		return false, ignore(err, dberr.NotFound)
 	}
-	_, err = s.roomUpdate(ctx, m.RoomID, func(r *chat.Room) error {
+	_, err = s.roomUpdate(ctx, m.RoomID, func(r *rooms.Room) error {
 		if r.LastMessage == nil || r.LastMessage.ID != m.ID {
 			return dberr.Conflict
 		}

@@ -6,16 +6,16 @@ import (
 	"errors"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/rule"
 	"ddpserver/internal/user"
 )
 
-func alerted(s *chat.Subscription) bool { return s.Alert && s.Open }
+func alerted(s *rooms.Subscription) bool { return s.Alert && s.Open }
 
-func (t *tx) insertSubscription(m *chat.Subscription) error {
+func (t *tx) insertSubscription(m *rooms.Subscription) error {
 	raw, err := document.Encode(m)
 	if err != nil {
 		return err
@@ -29,12 +29,12 @@ func (t *tx) insertSubscription(m *chat.Subscription) error {
 }
 
 // changeSubscription changes one membership and returns it.
-func (t *tx) changeSubscription(rid, uid string, do func(*chat.Subscription) error) (*chat.Subscription, error) {
+func (t *tx) changeSubscription(rid, uid string, do func(*rooms.Subscription) error) (*rooms.Subscription, error) {
 	var raw []byte
 	if err := t.row(`SELECT doc FROM subscriptions WHERE rid = ? AND uid = ?`, []any{rid, uid}, &raw); err != nil {
 		return nil, err
 	}
-	m, err := decoded[chat.Subscription](raw)
+	m, err := decoded[rooms.Subscription](raw)
 	if err != nil {
 		return nil, err
 	}
@@ -49,10 +49,10 @@ func (t *tx) changeSubscription(rid, uid string, do func(*chat.Subscription) err
 		m.UserKey, alerted(m), len(m.Roles) > 0, m.UpdatedAt.UnixMilli(), []byte(next), rid, uid)
 }
 
-// AddMember implements chat.SubscriptionStore.
-func (s *Store) AddMember(ctx context.Context, m *chat.Subscription) (r *chat.Room, err error) {
+// AddMember implements rooms.SubscriptionStore.
+func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (r *rooms.Room, err error) {
 	err = s.update(ctx, func(t *tx) (err error) {
-		r, err = t.changeRoom(m.RoomID, func(r *chat.Room) error {
+		r, err = t.changeRoom(m.RoomID, func(r *rooms.Room) error {
 			rule.AddMember(r, m)
 			return nil
 		})
@@ -67,24 +67,24 @@ func (s *Store) AddMember(ctx context.Context, m *chat.Subscription) (r *chat.Ro
 	return r, nil
 }
 
-// RemoveMember implements chat.SubscriptionStore.
-func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (r *chat.Room, was *chat.Subscription, err error) {
+// RemoveMember implements rooms.SubscriptionStore.
+func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (r *rooms.Room, was *rooms.Subscription, err error) {
 	err = s.update(ctx, func(t *tx) error {
 		var raw []byte
 		err := t.row(`SELECT doc FROM subscriptions WHERE rid = ? AND uid = ?`, []any{roomID, userID}, &raw)
 		if err != nil {
 			return err
 		}
-		if was, err = decoded[chat.Subscription](raw); err != nil {
+		if was, err = decoded[rooms.Subscription](raw); err != nil {
 			return err
 		}
-		r, err = t.changeRoom(roomID, func(r *chat.Room) error { return rule.RemoveMember(r, userID, force, at) })
+		r, err = t.changeRoom(roomID, func(r *rooms.Room) error { return rule.RemoveMember(r, userID, force, at) })
 		if err != nil {
 			return err
 		}
 		return errors.Join(
 			t.exec(`DELETE FROM subscriptions WHERE rid = ? AND uid = ?`, roomID, userID),
-			t.gone(chat.Gone{ID: was.ID, Kind: chat.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}))
+			t.gone(rooms.Gone{ID: was.ID, Kind: rooms.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}))
 	})
 	if err != nil {
 		return nil, nil, err
@@ -92,15 +92,15 @@ func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force b
 	return r, was, nil
 }
 
-func (t *tx) gone(g chat.Gone) error {
+func (t *tx) gone(g rooms.Gone) error {
 	return t.exec(`INSERT INTO trash (kind, id, rid, uid, at) VALUES (?, ?, ?, ?, ?)`, g.Kind, g.ID, g.RoomID, g.UserID, g.DeletedAt.UnixMilli())
 }
 
-// SetMemberRole implements chat.SubscriptionStore.
-func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (m *chat.Subscription, err error) {
+// SetMemberRole implements rooms.SubscriptionStore.
+func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (m *rooms.Subscription, err error) {
 	err = s.update(ctx, func(t *tx) error {
-		_, err := t.changeRoom(roomID, func(r *chat.Room) (err error) {
-			m, err = t.changeSubscription(roomID, userID, func(m *chat.Subscription) error {
+		_, err := t.changeRoom(roomID, func(r *rooms.Room) (err error) {
+			m, err = t.changeSubscription(roomID, userID, func(m *rooms.Subscription) error {
 				return rule.SetMemberRole(r, m, role, on, at)
 			})
 			return err
@@ -113,22 +113,22 @@ func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, 
 	return m, nil
 }
 
-// Subscription implements chat.SubscriptionStore.
-func (s *Store) Subscription(ctx context.Context, roomID, userID string) (*chat.Subscription, error) {
-	return one[chat.Subscription](ctx, s, `SELECT doc FROM subscriptions WHERE rid = ? AND uid = ?`, roomID, userID)
+// Subscription implements rooms.SubscriptionStore.
+func (s *Store) Subscription(ctx context.Context, roomID, userID string) (*rooms.Subscription, error) {
+	return one[rooms.Subscription](ctx, s, `SELECT doc FROM subscriptions WHERE rid = ? AND uid = ?`, roomID, userID)
 }
 
-// SubscriptionsOf implements chat.SubscriptionStore.
-func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.Time) ([]*chat.Subscription, error) {
-	return many[chat.Subscription](ctx, s, `SELECT doc FROM subscriptions WHERE uid = ? AND updated >= ?`, userID, millis(since))
+// SubscriptionsOf implements rooms.SubscriptionStore.
+func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.Time) ([]*rooms.Subscription, error) {
+	return many[rooms.Subscription](ctx, s, `SELECT doc FROM subscriptions WHERE uid = ? AND updated >= ?`, userID, millis(since))
 }
 
-// SubscriptionsIn implements chat.SubscriptionStore.
-func (s *Store) SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*chat.Subscription, error) {
-	return eachOf(userIDs, func(id string) (*chat.Subscription, error) { return s.Subscription(ctx, roomID, id) })
+// SubscriptionsIn implements rooms.SubscriptionStore.
+func (s *Store) SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*rooms.Subscription, error) {
+	return eachOf(userIDs, func(id string) (*rooms.Subscription, error) { return s.Subscription(ctx, roomID, id) })
 }
 
-// RoomIDsOf implements chat.SubscriptionStore.
+// RoomIDsOf implements rooms.SubscriptionStore.
 func (s *Store) RoomIDsOf(ctx context.Context, userID string) ([]string, error) {
 	return s.texts(ctx, `SELECT rid FROM subscriptions WHERE uid = ?`, userID)
 }
@@ -143,7 +143,7 @@ func (s *Store) texts(ctx context.Context, text string, args ...any) (out []stri
 	return out, err
 }
 
-// Members implements chat.SubscriptionStore.
+// Members implements rooms.SubscriptionStore.
 func (s *Store) Members(ctx context.Context, roomID string) ([]string, int64, error) {
 	r, err := s.RoomByID(ctx, roomID)
 	if err != nil {
@@ -153,25 +153,25 @@ func (s *Store) Members(ctx context.Context, roomID string) ([]string, int64, er
 	return ids, r.Membership, err
 }
 
-// ListMembers implements chat.SubscriptionStore.
-func (s *Store) ListMembers(ctx context.Context, roomID string, offset, count int) (page []*chat.Subscription, total int, err error) {
+// ListMembers implements rooms.SubscriptionStore.
+func (s *Store) ListMembers(ctx context.Context, roomID string, offset, count int) (page []*rooms.Subscription, total int, err error) {
 	if total, err = s.number(ctx, `SELECT count(*) FROM subscriptions WHERE rid = ?`, roomID); err != nil {
 		return nil, 0, err
 	}
-	page, err = many[chat.Subscription](ctx, s, `SELECT doc FROM subscriptions WHERE rid = ? ORDER BY user_key, id LIMIT ? OFFSET ?`,
+	page, err = many[rooms.Subscription](ctx, s, `SELECT doc FROM subscriptions WHERE rid = ? ORDER BY user_key, id LIMIT ? OFFSET ?`,
 		roomID, max(count, 0), max(offset, 0))
 	return page, total, err
 }
 
-// MembersWithRole implements chat.SubscriptionStore.
-func (s *Store) MembersWithRole(ctx context.Context, roomID string) ([]*chat.Subscription, error) {
-	return many[chat.Subscription](ctx, s, `SELECT doc FROM subscriptions WHERE rid = ? AND roles = 1 ORDER BY user_key, id`, roomID)
+// MembersWithRole implements rooms.SubscriptionStore.
+func (s *Store) MembersWithRole(ctx context.Context, roomID string) ([]*rooms.Subscription, error) {
+	return many[rooms.Subscription](ctx, s, `SELECT doc FROM subscriptions WHERE rid = ? AND roles = 1 ORDER BY user_key, id`, roomID)
 }
 
-// ChangeSubscription implements chat.SubscriptionStore.
-func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c chat.SubscriptionChange) (m *chat.Subscription, changed bool, err error) {
+// ChangeSubscription implements rooms.SubscriptionStore.
+func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c rooms.SubscriptionChange) (m *rooms.Subscription, changed bool, err error) {
 	err = s.update(ctx, func(t *tx) (err error) {
-		m, err = t.changeSubscription(roomID, userID, func(m *chat.Subscription) error {
+		m, err = t.changeSubscription(roomID, userID, func(m *rooms.Subscription) error {
 			changed = rule.ChangeSubscription(m, c)
 			return nil
 		})
@@ -183,8 +183,8 @@ func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c
 	return m, changed, nil
 }
 
-// RenameUser implements chat.SubscriptionStore.
-func (s *Store) RenameUser(ctx context.Context, ref chat.Ref, at time.Time) error {
+// RenameUser implements rooms.SubscriptionStore.
+func (s *Store) RenameUser(ctx context.Context, ref rooms.Ref, at time.Time) error {
 	return s.update(ctx, func(t *tx) error {
 		var rids []string
 		err := t.rows(`SELECT rid FROM subscriptions WHERE uid = ?`, []any{ref.ID}, func(r *sql.Rows) error {
@@ -197,7 +197,7 @@ func (s *Store) RenameUser(ctx context.Context, ref chat.Ref, at time.Time) erro
 			if err != nil {
 				break
 			}
-			_, err = t.changeSubscription(rid, ref.ID, func(m *chat.Subscription) error {
+			_, err = t.changeSubscription(rid, ref.ID, func(m *rooms.Subscription) error {
 				m.User, m.UserKey, m.UpdatedAt = ref, user.Key(ref.Username), at
 				return nil
 			})
@@ -206,14 +206,14 @@ func (s *Store) RenameUser(ctx context.Context, ref chat.Ref, at time.Time) erro
 	})
 }
 
-// GoneSubscriptions implements chat.SubscriptionStore.
-func (s *Store) GoneSubscriptions(ctx context.Context, userID string, since time.Time) ([]chat.Gone, error) {
+// GoneSubscriptions implements rooms.SubscriptionStore.
+func (s *Store) GoneSubscriptions(ctx context.Context, userID string, since time.Time) ([]rooms.Gone, error) {
 	return s.goneSince(ctx, `SELECT kind, id, rid, uid, at FROM trash WHERE kind = 'subscription' AND uid = ? AND at >= ? ORDER BY at`, userID, millis(since))
 }
 
-func (s *Store) goneSince(ctx context.Context, text string, args ...any) (out []chat.Gone, err error) {
+func (s *Store) goneSince(ctx context.Context, text string, args ...any) (out []rooms.Gone, err error) {
 	err = s.queryAll(ctx, text, func(r *sql.Rows) error {
-		var g chat.Gone
+		var g rooms.Gone
 		var at int64
 		err := r.Scan(&g.Kind, &g.ID, &g.RoomID, &g.UserID, &at)
 		g.DeletedAt = time.UnixMilli(at).UTC()

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/mail"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/sqlite"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
@@ -73,10 +73,10 @@ func TestA19DeletedIsGoneFromTheFiles(t *testing.T) {
 		},
 		"message": {
 			func(t *testing.T, s *sqlite.Store, m string) error {
-				if err := s.CreateRoom(t.Context(), &chat.Room{ID: "r", Type: "c", Name: "r"}, nil); err != nil {
+				if err := s.CreateRoom(t.Context(), &rooms.Room{ID: "r", Type: "c", Name: "r"}, nil); err != nil {
 					return err
 				}
-				_, _, err := s.InsertMessage(t.Context(), &chat.Message{ID: "m", RoomID: "r", Text: m, TS: at, User: chat.Ref{ID: "u"}}, chat.Unread{})
+				_, _, err := s.InsertMessage(t.Context(), &rooms.Message{ID: "m", RoomID: "r", Text: m, TS: at, User: rooms.Ref{ID: "u"}}, rooms.Unread{})
 				return err
 			},
 			func(t *testing.T, s *sqlite.Store, _ string) error {

@@ -14,15 +14,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/user"
 )
 
 // chatStore is a store as the chat suite uses it.
 type chatStore interface {
 	Core
-	chat.Store
+	rooms.Store
 }
 
 // RunChat runs the suite of rooms, memberships, messages and presence. Every
@@ -51,25 +51,25 @@ func at(n int) time.Time {
 	return epoch.Truncate(time.Millisecond).Add(time.Duration(n) * time.Millisecond)
 }
 
-func channel(id string) *chat.Room {
-	return &chat.Room{ID: id, Type: chat.Channel, Name: id, FName: id, NameKey: user.Key(id), TS: at(0), UpdatedAt: at(0)}
+func channel(id string) *rooms.Room {
+	return &rooms.Room{ID: id, Type: rooms.Channel, Name: id, FName: id, NameKey: user.Key(id), TS: at(0), UpdatedAt: at(0)}
 }
 
-func sub(room, id string, roles ...string) *chat.Subscription {
-	return &chat.Subscription{
-		ID: room + "/" + id, RoomID: room, Type: chat.Channel, Name: room, User: chat.Ref{ID: id, Username: id, Name: strings.ToUpper(id)},
+func sub(room, id string, roles ...string) *rooms.Subscription {
+	return &rooms.Subscription{
+		ID: room + "/" + id, RoomID: room, Type: rooms.Channel, Name: room, User: rooms.Ref{ID: id, Username: id, Name: strings.ToUpper(id)},
 		UserKey: id, Open: true, Roles: roles, TS: at(0), UpdatedAt: at(0),
 	}
 }
 
 // talk makes a channel with members, the first of whom owns it.
-func talk(t testing.TB, s chatStore, id string, members ...string) *chat.Room {
+func talk(t testing.TB, s chatStore, id string, members ...string) *rooms.Room {
 	t.Helper()
 	r := channel(id)
-	var subs []*chat.Subscription
+	var subs []*rooms.Subscription
 	for i, m := range members {
 		if i == 0 {
-			subs = append(subs, sub(id, m, chat.Owner))
+			subs = append(subs, sub(id, m, rooms.Owner))
 			r.Owners = []string{m}
 		} else {
 			subs = append(subs, sub(id, m))
@@ -80,11 +80,11 @@ func talk(t testing.TB, s chatStore, id string, members ...string) *chat.Room {
 	return r
 }
 
-func message(room, id, by string, ms int) *chat.Message {
-	return &chat.Message{ID: id, RoomID: room, Text: "text of " + id, TS: at(ms), UpdatedAt: at(ms), User: chat.Ref{ID: by, Username: by}}
+func message(room, id, by string, ms int) *rooms.Message {
+	return &rooms.Message{ID: id, RoomID: room, Text: "text of " + id, TS: at(ms), UpdatedAt: at(ms), User: rooms.Ref{ID: by, Username: by}}
 }
 
-func post(t testing.TB, s chatStore, m *chat.Message, e chat.Unread) []string {
+func post(t testing.TB, s chatStore, m *rooms.Message, e rooms.Unread) []string {
 	t.Helper()
 	_, touched, err := s.InsertMessage(t.Context(), m, e)
 	ok(t, err)
@@ -95,11 +95,11 @@ func post(t testing.TB, s chatStore, m *chat.Message, e chat.Unread) []string {
 func testRooms(t *testing.T, s chatStore) {
 	ctx := t.Context()
 	r := channel("Lobby")
-	r.Creator, r.Topic, r.Default, r.Owners = &chat.Ref{ID: "ann", Username: "ann"}, "talk", true, []string{"ann"}
-	ok(t, s.CreateRoom(ctx, r, []*chat.Subscription{sub("Lobby", "ann", chat.Owner)}))
-	got := must[*chat.Room](t)(s.RoomByID(ctx, "Lobby"))
+	r.Creator, r.Topic, r.Default, r.Owners = &rooms.Ref{ID: "ann", Username: "ann"}, "talk", true, []string{"ann"}
+	ok(t, s.CreateRoom(ctx, r, []*rooms.Subscription{sub("Lobby", "ann", rooms.Owner)}))
+	got := must[*rooms.Room](t)(s.RoomByID(ctx, "Lobby"))
 	equal(t, got, r)
-	equal(t, must[*chat.Room](t)(s.RoomByName(ctx, "lobby")), r)
+	equal(t, must[*rooms.Room](t)(s.RoomByName(ctx, "lobby")), r)
 	_, err := s.RoomByName(ctx, "Lobby")
 	fails(t, err, dberr.NotFound)
 	_, err = s.RoomByID(ctx, "none")
@@ -107,7 +107,7 @@ func testRooms(t *testing.T, s chatStore) {
 
 	other := channel("x1")
 	other.NameKey = "lobby"
-	fails(t, s.CreateRoom(ctx, other, []*chat.Subscription{sub("x1", "bob")}), dberr.Duplicate)
+	fails(t, s.CreateRoom(ctx, other, []*rooms.Subscription{sub("x1", "bob")}), dberr.Duplicate)
 	if ids := must[[]string](t)(s.RoomIDsOf(ctx, "bob")); len(ids) > 0 {
 		t.Error("a refused room left memberships", ids)
 	}
@@ -115,9 +115,9 @@ func testRooms(t *testing.T, s chatStore) {
 	again.NameKey = "free"
 	fails(t, s.CreateRoom(ctx, again, nil), dberr.Duplicate)
 
-	direct := &chat.Room{ID: "annbob", Type: chat.Direct, DirectKey: "ann,bob", UserIDs: []string{"ann", "bob"}, Usernames: []string{"ann", "bob"}, TS: at(0), UpdatedAt: at(0)}
-	ok(t, s.CreateRoom(ctx, direct, []*chat.Subscription{sub("annbob", "ann"), sub("annbob", "bob")}))
-	equal(t, must[*chat.Room](t)(s.RoomByDirectKey(ctx, "ann,bob")), direct)
+	direct := &rooms.Room{ID: "annbob", Type: rooms.Direct, DirectKey: "ann,bob", UserIDs: []string{"ann", "bob"}, Usernames: []string{"ann", "bob"}, TS: at(0), UpdatedAt: at(0)}
+	ok(t, s.CreateRoom(ctx, direct, []*rooms.Subscription{sub("annbob", "ann"), sub("annbob", "bob")}))
+	equal(t, must[*rooms.Room](t)(s.RoomByDirectKey(ctx, "ann,bob")), direct)
 	direct2 := *direct
 	direct2.ID = "other"
 	fails(t, s.CreateRoom(ctx, &direct2, nil), dberr.Duplicate)
@@ -125,30 +125,30 @@ func testRooms(t *testing.T, s chatStore) {
 	for i := range 5 {
 		ok(t, s.CreateRoom(ctx, channel(fmt.Sprint("room", 4-i)), nil))
 	}
-	page, total, err := s.ListRooms(ctx, chat.Channel, 1, 3)
+	page, total, err := s.ListRooms(ctx, rooms.Channel, 1, 3)
 	ok(t, err)
-	if names := ids(page, func(r *chat.Room) string { return r.ID }); total != 6 || names != "room0 room1 room2" {
+	if names := ids(page, func(r *rooms.Room) string { return r.ID }); total != 6 || names != "room0 room1 room2" {
 		t.Errorf("page %s of %d", names, total)
 	}
-	if page, total, err := s.ListRooms(ctx, chat.Channel, 0, 0); err != nil || total != 6 || len(page) != 0 {
+	if page, total, err := s.ListRooms(ctx, rooms.Channel, 0, 0); err != nil || total != 6 || len(page) != 0 {
 		t.Error("a page of nothing", page, total, err)
 	}
-	if d := must[[]*chat.Room](t)(s.DefaultRooms(ctx)); len(d) != 1 || d[0].ID != "Lobby" {
+	if d := must[[]*rooms.Room](t)(s.DefaultRooms(ctx)); len(d) != 1 || d[0].ID != "Lobby" {
 		t.Error("default rooms", d)
 	}
-	changed := must[*chat.Room](t)(s.UpdateRoom(ctx, "Lobby", chat.RoomChange{Topic: ptr(""), Announcement: ptr("news"), ReadOnly: ptr(true), Default: ptr(false), At: at(9)}))
+	changed := must[*rooms.Room](t)(s.UpdateRoom(ctx, "Lobby", rooms.RoomChange{Topic: ptr(""), Announcement: ptr("news"), ReadOnly: ptr(true), Default: ptr(false), At: at(9)}))
 	if changed.Topic != "" || changed.Announcement != "news" || !changed.ReadOnly || changed.Default || changed.Archived || !changed.UpdatedAt.Equal(at(9)) {
 		t.Errorf("%+v", changed)
 	}
-	equal(t, must[*chat.Room](t)(s.RoomByID(ctx, "Lobby")), changed)
-	if d := must[[]*chat.Room](t)(s.DefaultRooms(ctx)); len(d) != 0 {
+	equal(t, must[*rooms.Room](t)(s.RoomByID(ctx, "Lobby")), changed)
+	if d := must[[]*rooms.Room](t)(s.DefaultRooms(ctx)); len(d) != 0 {
 		t.Error("default rooms", d)
 	}
-	found := must[[]*chat.Room](t)(s.RoomsByIDs(ctx, []string{"Lobby", "room1", "none"}, time.Time{}))
+	found := must[[]*rooms.Room](t)(s.RoomsByIDs(ctx, []string{"Lobby", "room1", "none"}, time.Time{}))
 	if len(found) != 2 {
 		t.Error("rooms by id", found)
 	}
-	found = must[[]*chat.Room](t)(s.RoomsByIDs(ctx, []string{"Lobby", "room1"}, at(9)))
+	found = must[[]*rooms.Room](t)(s.RoomsByIDs(ctx, []string{"Lobby", "room1"}, at(9)))
 	if len(found) != 1 || found[0].ID != "Lobby" {
 		t.Error("rooms changed since", found)
 	}
@@ -163,9 +163,9 @@ func ids[T any](list []T, name func(T) string) string {
 	return strings.Join(out, " ")
 }
 
-func subID(s *chat.Subscription) string { return s.User.ID }
+func subID(s *rooms.Subscription) string { return s.User.ID }
 
-func messageID(m *chat.Message) string { return m.ID }
+func messageID(m *rooms.Message) string { return m.ID }
 
 func testMembers(t *testing.T, s chatStore) {
 	ctx := t.Context()
@@ -177,7 +177,7 @@ func testMembers(t *testing.T, s chatStore) {
 	}
 	bob := sub("r", "bob")
 	bob.UpdatedAt = at(5)
-	room := must[*chat.Room](t)(s.AddMember(ctx, bob))
+	room := must[*rooms.Room](t)(s.AddMember(ctx, bob))
 	if room.Users != 2 || room.Membership != 2 || !room.UpdatedAt.Equal(at(5)) {
 		t.Errorf("%+v", room)
 	}
@@ -185,14 +185,14 @@ func testMembers(t *testing.T, s chatStore) {
 	twice.ID = "another"
 	_, err = s.AddMember(ctx, twice)
 	fails(t, err, dberr.Duplicate)
-	if room := must[*chat.Room](t)(s.RoomByID(ctx, "r")); room.Users != 2 || room.Membership != 2 {
+	if room := must[*rooms.Room](t)(s.RoomByID(ctx, "r")); room.Users != 2 || room.Membership != 2 {
 		t.Errorf("a refused member counts: %+v", room)
 	}
-	equal(t, must[*chat.Subscription](t)(s.Subscription(ctx, "r", "bob")), bob)
+	equal(t, must[*rooms.Subscription](t)(s.Subscription(ctx, "r", "bob")), bob)
 	_, err = s.Subscription(ctx, "r", "eve")
 	fails(t, err, dberr.NotFound)
 	for _, id := range []string{"dan", "cid"} {
-		must[*chat.Room](t)(s.AddMember(ctx, sub("r", id)))
+		must[*rooms.Room](t)(s.AddMember(ctx, sub("r", id)))
 	}
 	members, counter, err := s.Members(ctx, "r")
 	ok(t, err)
@@ -207,7 +207,7 @@ func testMembers(t *testing.T, s chatStore) {
 	if got := ids(page, subID); got != "bob cid" || total != 4 {
 		t.Error("page", got, total)
 	}
-	found := must[[]*chat.Subscription](t)(s.SubscriptionsIn(ctx, "r", []string{"dan", "eve", "ann"}))
+	found := must[[]*rooms.Subscription](t)(s.SubscriptionsIn(ctx, "r", []string{"dan", "eve", "ann"}))
 	if len(found) != 2 {
 		t.Error("subscriptions in", found)
 	}
@@ -219,21 +219,21 @@ func testMembers(t *testing.T, s chatStore) {
 	}
 	_, _, err = s.RemoveMember(ctx, "r", "bob", false, at(8))
 	fails(t, err, dberr.NotFound)
-	if room := must[*chat.Room](t)(s.RoomByID(ctx, "r")); room.Users != 3 || room.Membership != 5 {
+	if room := must[*rooms.Room](t)(s.RoomByID(ctx, "r")); room.Users != 3 || room.Membership != 5 {
 		t.Errorf("%+v", room)
 	}
-	gone := must[[]chat.Gone](t)(s.GoneSubscriptions(ctx, "bob", at(7)))
+	gone := must[[]rooms.Gone](t)(s.GoneSubscriptions(ctx, "bob", at(7)))
 	if len(gone) != 1 || gone[0].ID != "r/bob" || gone[0].RoomID != "r" || !gone[0].DeletedAt.Equal(at(7)) {
 		t.Error("gone", gone)
 	}
-	if gone := must[[]chat.Gone](t)(s.GoneSubscriptions(ctx, "bob", at(8))); len(gone) > 0 {
+	if gone := must[[]rooms.Gone](t)(s.GoneSubscriptions(ctx, "bob", at(8))); len(gone) > 0 {
 		t.Error("gone", gone)
 	}
 	ok(t, s.SweepGone(ctx, at(8)))
-	if gone := must[[]chat.Gone](t)(s.GoneSubscriptions(ctx, "bob", at(0))); len(gone) > 0 {
+	if gone := must[[]rooms.Gone](t)(s.GoneSubscriptions(ctx, "bob", at(0))); len(gone) > 0 {
 		t.Error("gone after the sweep", gone)
 	}
-	must[*chat.Room](t)(s.AddMember(ctx, sub("r", "bob"))) // back again
+	must[*rooms.Room](t)(s.AddMember(ctx, sub("r", "bob"))) // back again
 }
 
 func testOwners(t *testing.T, s chatStore) {
@@ -244,21 +244,21 @@ func testOwners(t *testing.T, s chatStore) {
 	if _, err := s.Subscription(ctx, "r", "ann"); err != nil {
 		t.Error("the last owner is gone", err)
 	}
-	_, err = s.SetMemberRole(ctx, "r", "ann", chat.Owner, false, at(1))
+	_, err = s.SetMemberRole(ctx, "r", "ann", rooms.Owner, false, at(1))
 	fails(t, err, dberr.Conflict)
-	_, err = s.SetMemberRole(ctx, "r", "ann", chat.Owner, true, at(1))
+	_, err = s.SetMemberRole(ctx, "r", "ann", rooms.Owner, true, at(1))
 	fails(t, err, dberr.Conflict)
-	_, err = s.SetMemberRole(ctx, "r", "eve", chat.Owner, true, at(1))
+	_, err = s.SetMemberRole(ctx, "r", "eve", rooms.Owner, true, at(1))
 	fails(t, err, dberr.NotFound)
-	m := must[*chat.Subscription](t)(s.SetMemberRole(ctx, "r", "bob", chat.Moderator, true, at(2)))
-	if !m.HasRole(chat.Moderator) || !m.UpdatedAt.Equal(at(2)) {
+	m := must[*rooms.Subscription](t)(s.SetMemberRole(ctx, "r", "bob", rooms.Moderator, true, at(2)))
+	if !m.HasRole(rooms.Moderator) || !m.UpdatedAt.Equal(at(2)) {
 		t.Errorf("%+v", m)
 	}
-	m = must[*chat.Subscription](t)(s.SetMemberRole(ctx, "r", "bob", chat.Owner, true, at(3)))
-	if !m.HasRole(chat.Owner) || !m.HasRole(chat.Moderator) {
+	m = must[*rooms.Subscription](t)(s.SetMemberRole(ctx, "r", "bob", rooms.Owner, true, at(3)))
+	if !m.HasRole(rooms.Owner) || !m.HasRole(rooms.Moderator) {
 		t.Errorf("%+v", m)
 	}
-	if got := ids(must[[]*chat.Subscription](t)(s.MembersWithRole(ctx, "r")), subID); got != "ann bob" {
+	if got := ids(must[[]*rooms.Subscription](t)(s.MembersWithRole(ctx, "r")), subID); got != "ann bob" {
 		t.Error("roles", got)
 	}
 	r, _, err := s.RemoveMember(ctx, "r", "ann", false, at(4))
@@ -266,10 +266,10 @@ func testOwners(t *testing.T, s chatStore) {
 	if !slices.Equal(r.Owners, []string{"bob"}) {
 		t.Error("owners", r.Owners)
 	}
-	_, err = s.SetMemberRole(ctx, "r", "bob", chat.Owner, false, at(5))
+	_, err = s.SetMemberRole(ctx, "r", "bob", rooms.Owner, false, at(5))
 	fails(t, err, dberr.Conflict)
-	m = must[*chat.Subscription](t)(s.SetMemberRole(ctx, "r", "bob", chat.Moderator, false, at(5)))
-	if m.HasRole(chat.Moderator) || !m.HasRole(chat.Owner) {
+	m = must[*rooms.Subscription](t)(s.SetMemberRole(ctx, "r", "bob", rooms.Moderator, false, at(5)))
+	if m.HasRole(rooms.Moderator) || !m.HasRole(rooms.Owner) {
 		t.Errorf("%+v", m)
 	}
 	if _, _, err := s.RemoveMember(ctx, "r", "bob", true, at(6)); err != nil {
@@ -281,50 +281,50 @@ func testSubscriptions(t *testing.T, s chatStore) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann", "bob")
 	talk(t, s, "q", "bob")
-	change := func(c chat.SubscriptionChange) (*chat.Subscription, bool) {
+	change := func(c rooms.SubscriptionChange) (*rooms.Subscription, bool) {
 		t.Helper()
 		m, changed, err := s.ChangeSubscription(ctx, "r", "bob", c)
 		ok(t, err)
-		equal(t, must[*chat.Subscription](t)(s.Subscription(ctx, "r", "bob")), m)
+		equal(t, must[*rooms.Subscription](t)(s.Subscription(ctx, "r", "bob")), m)
 		return m, changed
 	}
-	if m, changed := change(chat.SubscriptionChange{Open: ptr(true), At: at(1)}); changed || !m.UpdatedAt.Equal(at(0)) {
+	if m, changed := change(rooms.SubscriptionChange{Open: ptr(true), At: at(1)}); changed || !m.UpdatedAt.Equal(at(0)) {
 		t.Errorf("opening what is open: %+v", m)
 	}
-	if m, changed := change(chat.SubscriptionChange{Open: ptr(false), At: at(2)}); !changed || m.Open || !m.UpdatedAt.Equal(at(2)) {
+	if m, changed := change(rooms.SubscriptionChange{Open: ptr(false), At: at(2)}); !changed || m.Open || !m.UpdatedAt.Equal(at(2)) {
 		t.Errorf("%+v", m)
 	}
-	if m, changed := change(chat.SubscriptionChange{Favorite: ptr(true), At: at(3)}); !changed || !m.Favorite {
+	if m, changed := change(rooms.SubscriptionChange{Favorite: ptr(true), At: at(3)}); !changed || !m.Favorite {
 		t.Errorf("%+v", m)
 	}
-	if _, changed := change(chat.SubscriptionChange{Favorite: ptr(true), At: at(4)}); changed {
+	if _, changed := change(rooms.SubscriptionChange{Favorite: ptr(true), At: at(4)}); changed {
 		t.Error("a favorite twice")
 	}
-	if m, changed := change(chat.SubscriptionChange{Favorite: ptr(false), At: at(5)}); !changed || m.Favorite {
+	if m, changed := change(rooms.SubscriptionChange{Favorite: ptr(false), At: at(5)}); !changed || m.Favorite {
 		t.Errorf("%+v", m)
 	}
-	if _, changed := change(chat.SubscriptionChange{Favorite: ptr(false), At: at(5)}); changed {
+	if _, changed := change(rooms.SubscriptionChange{Favorite: ptr(false), At: at(5)}); changed {
 		t.Error("no favorite twice")
 	}
-	if m, changed := change(chat.SubscriptionChange{Read: true, At: at(6)}); !changed || !m.LastSeen.Equal(at(6)) || !m.Open {
+	if m, changed := change(rooms.SubscriptionChange{Read: true, At: at(6)}); !changed || !m.LastSeen.Equal(at(6)) || !m.Open {
 		t.Errorf("%+v", m)
 	}
-	_, _, err := s.ChangeSubscription(ctx, "r", "eve", chat.SubscriptionChange{Read: true, At: at(6)})
+	_, _, err := s.ChangeSubscription(ctx, "r", "eve", rooms.SubscriptionChange{Read: true, At: at(6)})
 	fails(t, err, dberr.NotFound)
 
-	if list := must[[]*chat.Subscription](t)(s.SubscriptionsOf(ctx, "bob", time.Time{})); len(list) != 2 {
+	if list := must[[]*rooms.Subscription](t)(s.SubscriptionsOf(ctx, "bob", time.Time{})); len(list) != 2 {
 		t.Error("all", list)
 	}
-	if list := must[[]*chat.Subscription](t)(s.SubscriptionsOf(ctx, "bob", at(6))); len(list) != 1 || list[0].RoomID != "r" {
+	if list := must[[]*rooms.Subscription](t)(s.SubscriptionsOf(ctx, "bob", at(6))); len(list) != 1 || list[0].RoomID != "r" {
 		t.Error("changed since", list)
 	}
-	rooms := must[[]string](t)(s.RoomIDsOf(ctx, "bob"))
-	slices.Sort(rooms)
-	if strings.Join(rooms, " ") != "q r" {
-		t.Error("rooms", rooms)
+	in := must[[]string](t)(s.RoomIDsOf(ctx, "bob"))
+	slices.Sort(in)
+	if strings.Join(in, " ") != "q r" {
+		t.Error("rooms", in)
 	}
-	ok(t, s.RenameUser(ctx, chat.Ref{ID: "bob", Username: "Zoe", Name: "Zoe Z."}, at(9)))
-	m := must[*chat.Subscription](t)(s.Subscription(ctx, "q", "bob"))
+	ok(t, s.RenameUser(ctx, rooms.Ref{ID: "bob", Username: "Zoe", Name: "Zoe Z."}, at(9)))
+	m := must[*rooms.Subscription](t)(s.Subscription(ctx, "q", "bob"))
 	if m.User.Username != "Zoe" || m.User.Name != "Zoe Z." || m.UserKey != "zoe" || !m.UpdatedAt.Equal(at(9)) {
 		t.Errorf("%+v", m)
 	}
@@ -339,56 +339,56 @@ func testPresence(t *testing.T, s chatStore) {
 	ctx := t.Context()
 	create(t, s, "ann")
 	create(t, s, "bob")
-	save := func(node string, now int, states ...chat.Presence) string {
+	save := func(node string, now int, states ...rooms.Presence) string {
 		t.Helper()
-		out := must[[]chat.Presence](t)(s.SavePresence(ctx, node, states, at(now), at(now-100)))
-		return ids(out, func(p chat.Presence) string { return p.UserID + ":" + p.Status })
+		out := must[[]rooms.Presence](t)(s.SavePresence(ctx, node, states, at(now), at(now-100)))
+		return ids(out, func(p rooms.Presence) string { return p.UserID + ":" + p.Status })
 	}
-	if got := save("n1", 1000, chat.Presence{UserID: "ann", Status: chat.Away}, chat.Presence{UserID: "bob", Status: chat.Online}); got != "ann:away bob:online" {
+	if got := save("n1", 1000, rooms.Presence{UserID: "ann", Status: rooms.Away}, rooms.Presence{UserID: "bob", Status: rooms.Online}); got != "ann:away bob:online" {
 		t.Error(got)
 	}
-	if got := save("n2", 1000, chat.Presence{UserID: "ann", Status: chat.Online}); got != "ann:online" {
+	if got := save("n2", 1000, rooms.Presence{UserID: "ann", Status: rooms.Online}); got != "ann:online" {
 		t.Error(got)
 	}
-	if got := save("n2", 1001, chat.Presence{UserID: "ann"}); got != "ann:away" {
+	if got := save("n2", 1001, rooms.Presence{UserID: "ann"}); got != "ann:away" {
 		t.Error(got)
 	}
-	if got := save("n1", 1002, chat.Presence{UserID: "ann"}, chat.Presence{UserID: "eve"}); got != "ann: eve:" {
+	if got := save("n1", 1002, rooms.Presence{UserID: "ann"}, rooms.Presence{UserID: "eve"}); got != "ann: eve:" {
 		t.Error(got)
 	}
-	save("n1", 1003, chat.Presence{UserID: "ann", Status: chat.Online})
-	save("n2", 1003, chat.Presence{UserID: "ann", Status: chat.Away})
+	save("n1", 1003, rooms.Presence{UserID: "ann", Status: rooms.Online})
+	save("n2", 1003, rooms.Presence{UserID: "ann", Status: rooms.Away})
 	ok(t, s.TouchNode(ctx, "n2", at(2000)))
 	if got := save("n3", 2000); got != "" {
 		t.Error(got)
 	}
 	// n1 was not seen lately: its word does not count, and the sweep forgets it.
-	if got := save("n3", 2001, chat.Presence{UserID: "ann"}); got != "ann:away" {
+	if got := save("n3", 2001, rooms.Presence{UserID: "ann"}); got != "ann:away" {
 		t.Error(got)
 	}
-	lost := must[[]chat.Presence](t)(s.SweepPresence(ctx, at(1900)))
-	slices.SortFunc(lost, func(a, b chat.Presence) int { return strings.Compare(a.UserID, b.UserID) })
-	if got := ids(lost, func(p chat.Presence) string { return p.UserID + ":" + p.Status }); got != "ann:away bob:" {
+	lost := must[[]rooms.Presence](t)(s.SweepPresence(ctx, at(1900)))
+	slices.SortFunc(lost, func(a, b rooms.Presence) int { return strings.Compare(a.UserID, b.UserID) })
+	if got := ids(lost, func(p rooms.Presence) string { return p.UserID + ":" + p.Status }); got != "ann:away bob:" {
 		t.Error(got)
 	}
-	if lost := must[[]chat.Presence](t)(s.SweepPresence(ctx, at(1900))); len(lost) > 0 {
+	if lost := must[[]rooms.Presence](t)(s.SweepPresence(ctx, at(1900))); len(lost) > 0 {
 		t.Error("swept twice", lost)
 	}
 
-	changed := must[[]*user.User](t)(s.SaveStatuses(ctx, []chat.Presence{{UserID: "ann", Status: chat.Busy}, {UserID: "bob", Status: chat.Offline}, {UserID: "eve", Status: chat.Online}}, at(5)))
+	changed := must[[]*user.User](t)(s.SaveStatuses(ctx, []rooms.Presence{{UserID: "ann", Status: rooms.Busy}, {UserID: "bob", Status: rooms.Offline}, {UserID: "eve", Status: rooms.Online}}, at(5)))
 	if got := ids(changed, func(u *user.User) string { return u.ID + ":" + u.Status }); got != "ann:busy bob:offline" && got != "bob:offline ann:busy" {
 		t.Error(got)
 	}
-	if u := get(t, s, "ann"); u.Status != chat.Busy || !u.UpdatedAt.Equal(at(5)) {
+	if u := get(t, s, "ann"); u.Status != rooms.Busy || !u.UpdatedAt.Equal(at(5)) {
 		t.Errorf("%+v", u)
 	}
-	if changed := must[[]*user.User](t)(s.SaveStatuses(ctx, []chat.Presence{{UserID: "ann", Status: chat.Busy}}, at(6))); len(changed) > 0 {
+	if changed := must[[]*user.User](t)(s.SaveStatuses(ctx, []rooms.Presence{{UserID: "ann", Status: rooms.Busy}}, at(6))); len(changed) > 0 {
 		t.Error("changed twice", changed)
 	}
 	if got := ids(must[[]*user.User](t)(s.UsersNotOffline(ctx, 10)), func(u *user.User) string { return u.ID }); got != "ann" {
 		t.Error("not offline", got)
 	}
-	must[[]*user.User](t)(s.SaveStatuses(ctx, []chat.Presence{{UserID: "ann", Status: chat.Offline}}, at(7)))
+	must[[]*user.User](t)(s.SaveStatuses(ctx, []rooms.Presence{{UserID: "ann", Status: rooms.Offline}}, at(7)))
 	if got := must[[]*user.User](t)(s.UsersNotOffline(ctx, 10)); len(got) > 0 {
 		t.Error("not offline", got)
 	}
@@ -440,7 +440,7 @@ func testChatRaces(t *testing.T, s chatStore) {
 		return s.CreateRoom(ctx, r, nil)
 	})
 	one("direct room", func(ctx context.Context, i int) error {
-		return s.CreateRoom(ctx, &chat.Room{ID: fmt.Sprint("d", i), Type: chat.Direct, DirectKey: "a,b", TS: at(0), UpdatedAt: at(0)}, nil)
+		return s.CreateRoom(ctx, &rooms.Room{ID: fmt.Sprint("d", i), Type: rooms.Direct, DirectKey: "a,b", TS: at(0), UpdatedAt: at(0)}, nil)
 	})
 	one("seat", func(ctx context.Context, i int) error {
 		m := sub("r", "bob")
@@ -456,34 +456,34 @@ func testChatRaces(t *testing.T, s chatStore) {
 		_, err := s.AddMember(ctx, sub("r", fmt.Sprint("v", i)))
 		return err
 	})
-	r := must[*chat.Room](t)(s.RoomByID(t.Context(), "r"))
+	r := must[*rooms.Room](t)(s.RoomByID(t.Context(), "r"))
 	if r.Users != n+2 || r.Membership != n+3 {
 		t.Errorf("%d members, counter %d", r.Users, r.Membership)
 	}
 	all("messages", func(ctx context.Context, i int) error {
-		_, _, err := s.InsertMessage(ctx, message("r", fmt.Sprint("m", i), "u0", i), chat.Unread{CountAll: true})
+		_, _, err := s.InsertMessage(ctx, message("r", fmt.Sprint("m", i), "u0", i), rooms.Unread{CountAll: true})
 		return err
 	})
 	one("message id", func(ctx context.Context, _ int) error {
-		_, _, err := s.InsertMessage(ctx, message("r", "same", "u0", 5), chat.Unread{None: true})
+		_, _, err := s.InsertMessage(ctx, message("r", "same", "u0", 5), rooms.Unread{None: true})
 		return err
 	})
-	r = must[*chat.Room](t)(s.RoomByID(t.Context(), "r"))
+	r = must[*rooms.Room](t)(s.RoomByID(t.Context(), "r"))
 	if r.Messages != n+1 || r.LastMessage.ID != "m49" {
 		t.Errorf("%d messages, last %s", r.Messages, r.LastMessage.ID)
 	}
-	if m := must[*chat.Subscription](t)(s.Subscription(t.Context(), "r", "ann")); m.Unread != n {
+	if m := must[*rooms.Subscription](t)(s.Subscription(t.Context(), "r", "ann")); m.Unread != n {
 		t.Errorf("%d unread", m.Unread)
 	}
 	one("pin", func(ctx context.Context, _ int) error {
-		_, err := s.SetPinned(ctx, "m0", true, chat.Ref{ID: "u0"}, at(1))
+		_, err := s.SetPinned(ctx, "m0", true, rooms.Ref{ID: "u0"}, at(1))
 		return err
 	})
 	one("edit", func(ctx context.Context, i int) error {
-		_, err := s.EditMessage(ctx, "m1", chat.Edit{Old: "text of m1", Text: fmt.Sprint("edit ", i), By: chat.Ref{ID: fmt.Sprint(i)}, At: at(i)})
+		_, err := s.EditMessage(ctx, "m1", rooms.Edit{Old: "text of m1", Text: fmt.Sprint("edit ", i), By: rooms.Ref{ID: fmt.Sprint(i)}, At: at(i)})
 		return err
 	})
-	if m := must[*chat.Message](t)(s.MessageByID(t.Context(), "m1")); m.Text != "edit "+m.EditedBy.ID {
+	if m := must[*rooms.Message](t)(s.MessageByID(t.Context(), "m1")); m.Text != "edit "+m.EditedBy.ID {
 		t.Errorf("half an edit: %+v", m)
 	}
 	all("reactions", func(ctx context.Context, i int) error {
@@ -494,30 +494,30 @@ func testChatRaces(t *testing.T, s chatStore) {
 		_, _, err := s.SetStar(ctx, "m2", fmt.Sprint("n", i), true, at(i))
 		return err
 	})
-	if m := must[*chat.Message](t)(s.MessageByID(t.Context(), "m2")); len(m.Reactions[":a:"].Usernames) != n || len(m.Starred) != n {
+	if m := must[*rooms.Message](t)(s.MessageByID(t.Context(), "m2")); len(m.Reactions[":a:"].Usernames) != n || len(m.Starred) != n {
 		t.Errorf("%d reactions, %d stars", len(m.Reactions[":a:"].Usernames), len(m.Starred))
 	}
 	all("reactions taken back", func(ctx context.Context, i int) error {
 		_, _, _, err := s.SetReaction(ctx, "m2", ":a:", fmt.Sprint("n", i), ptr(false), 10, at(i))
 		return err
 	})
-	if m := must[*chat.Message](t)(s.MessageByID(t.Context(), "m2")); len(m.Reactions) > 0 {
+	if m := must[*rooms.Message](t)(s.MessageByID(t.Context(), "m2")); len(m.Reactions) > 0 {
 		t.Errorf("left: %+v", m.Reactions)
 	}
 	one("delete", func(ctx context.Context, _ int) error {
 		_, _, err := s.DeleteMessage(ctx, "m3", at(1))
 		return err
 	})
-	if r := must[*chat.Room](t)(s.RoomByID(t.Context(), "r")); r.Messages != n {
+	if r := must[*rooms.Room](t)(s.RoomByID(t.Context(), "r")); r.Messages != n {
 		t.Errorf("%d messages", r.Messages)
 	}
 	// Two owners leave at once: one of them has to stay.
-	must[*chat.Subscription](t)(s.SetMemberRole(t.Context(), "r", "ann", chat.Owner, true, at(1)))
+	must[*rooms.Subscription](t)(s.SetMemberRole(t.Context(), "r", "ann", rooms.Owner, true, at(1)))
 	one("last owner", func(ctx context.Context, i int) error {
 		_, _, err := s.RemoveMember(ctx, "r", []string{"u0", "ann"}[i%2], false, at(2))
 		return err
 	})
-	if list := must[[]*chat.Subscription](t)(s.MembersWithRole(t.Context(), "r")); len(list) != 1 {
+	if list := must[[]*rooms.Subscription](t)(s.MembersWithRole(t.Context(), "r")); len(list) != 1 {
 		t.Errorf("%d owners", len(list))
 	}
 }
@@ -525,7 +525,7 @@ func testChatRaces(t *testing.T, s chatStore) {
 // equal compares what a store gave with what it was given.
 func equal(t testing.TB, got, want any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(chat.Message{}), cmp.AllowUnexported(chat.Attachment{}, chat.AttachmentField{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(rooms.Message{}), cmp.AllowUnexported(rooms.Attachment{}, rooms.AttachmentField{})); diff != "" {
 		t.Errorf("not what was written (-want +got):\n%s", diff)
 	}
 }

@@ -5,45 +5,45 @@ import (
 	"strings"
 	"testing"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
 )
 
 func testMessages(t *testing.T, s chatStore) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann", "bob")
 	m := message("r", "m1", "ann", 10)
-	m.Mentions = []chat.Mention{{ID: "bob", Username: "bob", Type: "user"}}
-	m.URLs, m.Channels = []chat.URL{{URL: "https://x.org"}}, []chat.ChannelRef{{ID: "r", Name: "r"}}
+	m.Mentions = []rooms.Mention{{ID: "bob", Username: "bob", Type: "user"}}
+	m.URLs, m.Channels = []rooms.URL{{URL: "https://x.org"}}, []rooms.ChannelRef{{ID: "r", Name: "r"}}
 	m.Groupable, m.Alias = ptr(false), "robot"
-	m.Bot = &chat.Bot{Integration: "js.SDK"}
-	m.Attachments = []chat.Attachment{{Text: "card", Title: "T", TS: at(1), Fields: []chat.AttachmentField{{Title: "a", Value: "b"}}}}
+	m.Bot = &rooms.Bot{Integration: "js.SDK"}
+	m.Attachments = []rooms.Attachment{{Text: "card", Title: "T", TS: at(1), Fields: []rooms.AttachmentField{{Title: "a", Value: "b"}}}}
 	m.Text = "nul \x00, quote \", emoji 😀, \u2028"
-	post(t, s, m, chat.Unread{})
-	equal(t, must[*chat.Message](t)(s.MessageByID(ctx, "m1")), m)
-	r := must[*chat.Room](t)(s.RoomByID(ctx, "r"))
+	post(t, s, m, rooms.Unread{})
+	equal(t, must[*rooms.Message](t)(s.MessageByID(ctx, "m1")), m)
+	r := must[*rooms.Room](t)(s.RoomByID(ctx, "r"))
 	if r.Messages != 1 || r.LastMessage == nil || !r.LastAt.Equal(at(10)) || !r.UpdatedAt.Equal(at(10)) {
 		t.Errorf("%+v", r)
 	}
 	equal(t, r.LastMessage, m)
 
-	_, _, err := s.InsertMessage(ctx, message("r", "m1", "bob", 11), chat.Unread{CountAll: true})
+	_, _, err := s.InsertMessage(ctx, message("r", "m1", "bob", 11), rooms.Unread{CountAll: true})
 	fails(t, err, dberr.Duplicate)
-	if r := must[*chat.Room](t)(s.RoomByID(ctx, "r")); r.Messages != 1 {
+	if r := must[*rooms.Room](t)(s.RoomByID(ctx, "r")); r.Messages != 1 {
 		t.Error("a refused message counts")
 	}
-	_, _, err = s.InsertMessage(ctx, message("none", "m2", "bob", 11), chat.Unread{})
+	_, _, err = s.InsertMessage(ctx, message("none", "m2", "bob", 11), rooms.Unread{})
 	fails(t, err, dberr.NotFound)
 	_, err = s.MessageByID(ctx, "m2")
 	fails(t, err, dberr.NotFound)
 
-	post(t, s, message("r", "older", "ann", 5), chat.Unread{})
+	post(t, s, message("r", "older", "ann", 5), rooms.Unread{})
 	system := message("r", "system", "ann", 20)
-	system.Type = chat.TypeJoined
-	if touched := post(t, s, system, chat.Unread{None: true}); len(touched) > 0 {
+	system.Type = rooms.TypeJoined
+	if touched := post(t, s, system, rooms.Unread{None: true}); len(touched) > 0 {
 		t.Error("a system message moves counters", touched)
 	}
-	r = must[*chat.Room](t)(s.RoomByID(ctx, "r"))
+	r = must[*rooms.Room](t)(s.RoomByID(ctx, "r"))
 	if r.Messages != 3 || r.LastMessage.ID != "m1" || !r.LastAt.Equal(at(10)) {
 		t.Errorf("%+v", r)
 	}
@@ -55,7 +55,7 @@ func testMessages(t *testing.T, s chatStore) {
 	if is := must[bool](t)(s.TouchLastMessage(ctx, message("r", "older", "ann", 5), at(31))); is {
 		t.Error("it is not the last message")
 	}
-	r = must[*chat.Room](t)(s.RoomByID(ctx, "r"))
+	r = must[*rooms.Room](t)(s.RoomByID(ctx, "r"))
 	if !r.LastMessage.Pinned || !r.UpdatedAt.Equal(at(30)) {
 		t.Errorf("%+v", r)
 	}
@@ -64,7 +64,7 @@ func testMessages(t *testing.T, s chatStore) {
 func testUnread(t *testing.T, s chatStore) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann", "bob", "cid", "dan")
-	get := func(id string) *chat.Subscription { return must[*chat.Subscription](t)(s.Subscription(ctx, "r", id)) }
+	get := func(id string) *rooms.Subscription { return must[*rooms.Subscription](t)(s.Subscription(ctx, "r", id)) }
 	type counters struct {
 		unread, users, groups int
 		alert                 bool
@@ -78,7 +78,7 @@ func testUnread(t *testing.T, s chatStore) {
 			}
 		}
 	}
-	mode := chat.Unread{CountUsers: true, CountGroup: true}
+	mode := rooms.Unread{CountUsers: true, CountGroup: true}
 	if touched := post(t, s, message("r", "m1", "ann", 1), mode); strings.Join(touched, " ") != "bob cid dan" {
 		t.Error("touched", touched)
 	}
@@ -97,14 +97,14 @@ func testUnread(t *testing.T, s chatStore) {
 	mode.Group = true
 	post(t, s, message("r", "m4", "ann", 4), mode)
 	check("group and mention", map[string]counters{"ann": {}, "bob": {2, 2, 1, true}, "cid": {1, 0, 1, true}})
-	post(t, s, message("r", "m5", "bob", 5), chat.Unread{CountAll: true})
+	post(t, s, message("r", "m5", "bob", 5), rooms.Unread{CountAll: true})
 	check("all", map[string]counters{"ann": {1, 0, 0, true}, "bob": {}, "cid": {2, 0, 1, true}})
-	_, _, err := s.ChangeSubscription(ctx, "r", "cid", chat.SubscriptionChange{Read: true, At: at(6)})
+	_, _, err := s.ChangeSubscription(ctx, "r", "cid", rooms.SubscriptionChange{Read: true, At: at(6)})
 	ok(t, err)
 	check("read", map[string]counters{"cid": {}})
-	_, _, err = s.ChangeSubscription(ctx, "r", "cid", chat.SubscriptionChange{Open: ptr(false), At: at(7)})
+	_, _, err = s.ChangeSubscription(ctx, "r", "cid", rooms.SubscriptionChange{Open: ptr(false), At: at(7)})
 	ok(t, err)
-	post(t, s, message("r", "m6", "ann", 8), chat.Unread{CountUsers: true, Users: []string{"dan"}})
+	post(t, s, message("r", "m6", "ann", 8), rooms.Unread{CountUsers: true, Users: []string{"dan"}})
 	if m := get("cid"); !m.Open || !m.Alert || m.Unread != 0 {
 		t.Errorf("a hidden room is shown again: %+v", m)
 	}
@@ -121,37 +121,37 @@ func testHistory(t *testing.T, s chatStore) {
 		m := message("r", fmt.Sprint("m", i), "ann", i/2) // two at each moment
 		switch i {
 		case 3:
-			m.Type = chat.TypeJoined
+			m.Type = rooms.TypeJoined
 		case 5:
 			m.Hidden = true
 		}
-		post(t, s, m, chat.Unread{None: true})
+		post(t, s, m, rooms.Unread{None: true})
 	}
-	post(t, s, message("other", "x", "ann", 2), chat.Unread{None: true})
-	must[*chat.Message](t)(s.SetPinned(ctx, "m1", true, chat.Ref{ID: "ann"}, at(50)))
+	post(t, s, message("other", "x", "ann", 2), rooms.Unread{None: true})
+	must[*rooms.Message](t)(s.SetPinned(ctx, "m1", true, rooms.Ref{ID: "ann"}, at(50)))
 	_, _, err := s.SetStar(ctx, "m8", "bob", true, at(51))
 	ok(t, err)
 	for _, c := range []struct {
-		q    chat.HistoryQuery
+		q    rooms.HistoryQuery
 		want string
 		n    int
 	}{
-		{chat.HistoryQuery{Limit: 4}, "m9 m8 m7 m6", 9},
-		{chat.HistoryQuery{}, "m9 m8 m7 m6 m4 m3 m2 m1 m0", 9},
-		{chat.HistoryQuery{Limit: 3, Offset: 7}, "m1 m0", 9},
-		{chat.HistoryQuery{OldestFirst: true, Limit: 2}, "m0 m1", 9},
-		{chat.HistoryQuery{Before: at(2)}, "m3 m2 m1 m0", 4},
-		{chat.HistoryQuery{Before: at(2), Inclusive: true}, "m4 m3 m2 m1 m0", 5},
-		{chat.HistoryQuery{After: at(3)}, "m9 m8", 2},
-		{chat.HistoryQuery{After: at(3), Before: at(4), Inclusive: true}, "m9 m8 m7 m6", 4},
-		{chat.HistoryQuery{After: at(4), Before: at(1)}, "", 0},
-		{chat.HistoryQuery{Ordinary: true, Before: at(2)}, "m2 m1 m0", 3},
-		{chat.HistoryQuery{Pinned: true}, "m1", 1},
-		{chat.HistoryQuery{StarredBy: "bob"}, "m8", 1},
-		{chat.HistoryQuery{StarredBy: "ann"}, "", 0},
+		{rooms.HistoryQuery{Limit: 4}, "m9 m8 m7 m6", 9},
+		{rooms.HistoryQuery{}, "m9 m8 m7 m6 m4 m3 m2 m1 m0", 9},
+		{rooms.HistoryQuery{Limit: 3, Offset: 7}, "m1 m0", 9},
+		{rooms.HistoryQuery{OldestFirst: true, Limit: 2}, "m0 m1", 9},
+		{rooms.HistoryQuery{Before: at(2)}, "m3 m2 m1 m0", 4},
+		{rooms.HistoryQuery{Before: at(2), Inclusive: true}, "m4 m3 m2 m1 m0", 5},
+		{rooms.HistoryQuery{After: at(3)}, "m9 m8", 2},
+		{rooms.HistoryQuery{After: at(3), Before: at(4), Inclusive: true}, "m9 m8 m7 m6", 4},
+		{rooms.HistoryQuery{After: at(4), Before: at(1)}, "", 0},
+		{rooms.HistoryQuery{Ordinary: true, Before: at(2)}, "m2 m1 m0", 3},
+		{rooms.HistoryQuery{Pinned: true}, "m1", 1},
+		{rooms.HistoryQuery{StarredBy: "bob"}, "m8", 1},
+		{rooms.HistoryQuery{StarredBy: "ann"}, "", 0},
 	} {
 		c.q.RoomID = "r"
-		list := must[[]*chat.Message](t)(s.History(ctx, c.q))
+		list := must[[]*rooms.Message](t)(s.History(ctx, c.q))
 		if got := ids(list, messageID); got != c.want {
 			t.Errorf("%+v: got %q, want %q", c.q, got, c.want)
 		}
@@ -159,7 +159,7 @@ func testHistory(t *testing.T, s chatStore) {
 			t.Errorf("%+v: counted %d, want %d", c.q, n, c.n)
 		}
 	}
-	changed := must[[]*chat.Message](t)(s.ChangedMessages(ctx, "r", at(3), 10))
+	changed := must[[]*rooms.Message](t)(s.ChangedMessages(ctx, "r", at(3), 10))
 	if got := ids(changed, messageID); got != "m8 m9 m1 m8" && got != "m9 m1 m8" {
 		t.Error("changed", got)
 	}
@@ -169,34 +169,34 @@ func testEdits(t *testing.T, s chatStore) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann")
 	m := message("r", "m", "ann", 1)
-	m.Mentions, m.URLs = []chat.Mention{{ID: "bob", Username: "bob"}}, []chat.URL{{URL: "https://x.org"}}
-	post(t, s, m, chat.Unread{})
-	e := chat.Edit{Old: m.Text, Text: "new", By: chat.Ref{ID: "cid", Username: "cid"}, At: at(5), Channels: []chat.ChannelRef{{ID: "r", Name: "r"}}}
-	got := must[*chat.Message](t)(s.EditMessage(ctx, "m", e))
+	m.Mentions, m.URLs = []rooms.Mention{{ID: "bob", Username: "bob"}}, []rooms.URL{{URL: "https://x.org"}}
+	post(t, s, m, rooms.Unread{})
+	e := rooms.Edit{Old: m.Text, Text: "new", By: rooms.Ref{ID: "cid", Username: "cid"}, At: at(5), Channels: []rooms.ChannelRef{{ID: "r", Name: "r"}}}
+	got := must[*rooms.Message](t)(s.EditMessage(ctx, "m", e))
 	if got.Text != "new" || got.Mentions != nil || got.URLs != nil || len(got.Channels) != 1 || got.EditedBy.ID != "cid" ||
 		!got.EditedAt.Equal(at(5)) || !got.UpdatedAt.Equal(at(5)) || !got.TS.Equal(at(1)) || got.User.ID != "ann" {
 		t.Errorf("%+v", got)
 	}
-	equal(t, must[*chat.Message](t)(s.MessageByID(ctx, "m")), got)
+	equal(t, must[*rooms.Message](t)(s.MessageByID(ctx, "m")), got)
 	_, err := s.EditMessage(ctx, "m", e)
 	fails(t, err, dberr.Conflict) // its text is another one now
 	_, err = s.EditMessage(ctx, "none", e)
 	fails(t, err, dberr.NotFound)
 	system := message("r", "system", "ann", 2)
-	system.Type = chat.TypeLeft
-	post(t, s, system, chat.Unread{None: true})
+	system.Type = rooms.TypeLeft
+	post(t, s, system, rooms.Unread{None: true})
 	e.Old = system.Text
 	_, err = s.EditMessage(ctx, "system", e)
 	fails(t, err, dberr.Conflict)
 
-	by := chat.Ref{ID: "ann", Username: "ann"}
-	got = must[*chat.Message](t)(s.SetPinned(ctx, "m", true, by, at(6)))
+	by := rooms.Ref{ID: "ann", Username: "ann"}
+	got = must[*rooms.Message](t)(s.SetPinned(ctx, "m", true, by, at(6)))
 	if !got.Pinned || *got.PinnedBy != by || !got.PinnedAt.Equal(at(6)) || !got.UpdatedAt.Equal(at(6)) {
 		t.Errorf("%+v", got)
 	}
 	_, err = s.SetPinned(ctx, "m", true, by, at(7))
 	fails(t, err, dberr.Conflict)
-	if got = must[*chat.Message](t)(s.SetPinned(ctx, "m", false, by, at(8))); got.Pinned {
+	if got = must[*rooms.Message](t)(s.SetPinned(ctx, "m", false, by, at(8))); got.Pinned {
 		t.Errorf("%+v", got)
 	}
 	_, err = s.SetPinned(ctx, "m", false, by, at(9))
@@ -215,7 +215,7 @@ func testEdits(t *testing.T, s chatStore) {
 			t.Errorf("%+v: changed %v, %+v", step, changed, got.Starred)
 		}
 	}
-	if got := must[*chat.Message](t)(s.MessageByID(ctx, "m")); len(got.Starred) != 1 || !got.StarredBy("bob") {
+	if got := must[*rooms.Message](t)(s.MessageByID(ctx, "m")); len(got.Starred) != 1 || !got.StarredBy("bob") {
 		t.Errorf("%+v", got.Starred)
 	}
 	_, _, err = s.SetStar(ctx, "none", "ann", true, at(11))
@@ -225,7 +225,7 @@ func testEdits(t *testing.T, s chatStore) {
 func testReactions(t *testing.T, s chatStore) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann")
-	post(t, s, message("r", "m", "ann", 1), chat.Unread{})
+	post(t, s, message("r", "m", "ann", 1), rooms.Unread{})
 	for i, step := range []struct {
 		emoji, name  string
 		on           *bool
@@ -243,7 +243,7 @@ func testReactions(t *testing.T, s chatStore) {
 	} {
 		m, set, changed, err := s.SetReaction(ctx, "m", step.emoji, step.name, step.on, 2, at(10+i))
 		ok(t, err)
-		stored := must[*chat.Message](t)(s.MessageByID(ctx, "m"))
+		stored := must[*rooms.Message](t)(s.MessageByID(ctx, "m"))
 		if got := reactions(stored); set != step.set || changed != step.changed || got != step.want || reactions(m) != got {
 			t.Errorf("step %d: set %v changed %v, %s (answered %s)", i, set, changed, got, reactions(m))
 		}
@@ -257,7 +257,7 @@ func testReactions(t *testing.T, s chatStore) {
 	fails(t, err, dberr.NotFound)
 }
 
-func reactions(m *chat.Message) string {
+func reactions(m *rooms.Message) string {
 	var out []string
 	for _, emoji := range []string{":+1:", ":a:", ":b:", ":c:"} {
 		if r, known := m.Reactions[emoji]; known {
@@ -271,11 +271,11 @@ func testDeletes(t *testing.T, s chatStore) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann")
 	for i := range 3 {
-		post(t, s, message("r", fmt.Sprint("m", i), "ann", i), chat.Unread{})
+		post(t, s, message("r", fmt.Sprint("m", i), "ann", i), rooms.Unread{})
 	}
 	system := message("r", "system", "ann", 9)
-	system.Type = chat.TypeJoined
-	post(t, s, system, chat.Unread{None: true})
+	system.Type = rooms.TypeJoined
+	post(t, s, system, rooms.Unread{None: true})
 	r, was, err := s.DeleteMessage(ctx, "m1", at(20))
 	ok(t, err)
 	if r.Messages != 3 || r.LastMessage.ID != "m2" || was.ID != "m1" || !r.UpdatedAt.Equal(at(20)) {
@@ -289,11 +289,11 @@ func testDeletes(t *testing.T, s chatStore) {
 	if r, _, err = s.DeleteMessage(ctx, "m0", at(23)); err != nil || r.LastMessage != nil || r.Messages != 1 {
 		t.Errorf("%+v %v", r, err)
 	}
-	gone := must[[]chat.Gone](t)(s.GoneMessages(ctx, "r", at(20), 10))
-	if got := ids(gone, func(g chat.Gone) string { return g.ID }); got != "m2 m0" {
+	gone := must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", at(20), 10))
+	if got := ids(gone, func(g rooms.Gone) string { return g.ID }); got != "m2 m0" {
 		t.Error("gone", got)
 	}
-	if got := must[[]chat.Gone](t)(s.GoneMessages(ctx, "r", at(0), 1)); len(got) != 1 || got[0].ID != "m1" {
+	if got := must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", at(0), 1)); len(got) != 1 || got[0].ID != "m1" {
 		t.Error("gone, limited", got)
 	}
 }

@@ -1,4 +1,4 @@
-package chat_test
+package rooms_test
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"ddpserver/internal/chat"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/user"
@@ -20,13 +20,13 @@ import (
 
 // shaky is the real store behind a cable that can be cut.
 type shaky struct {
-	chat.Store
+	rooms.Store
 	down atomic.Bool
 }
 
 var errCut = errors.New("cut")
 
-func (s *shaky) SavePresence(ctx context.Context, node string, states []chat.Presence, now, alive time.Time) ([]chat.Presence, error) {
+func (s *shaky) SavePresence(ctx context.Context, node string, states []rooms.Presence, now, alive time.Time) ([]rooms.Presence, error) {
 	if s.down.Load() {
 		return nil, errCut
 	}
@@ -57,7 +57,7 @@ func (n *news) take() string {
 
 // What one writes beside a status stands in everybody's list of people.
 func TestStatusText(t *testing.T) {
-	tracked(t, func(t *testing.T, s *shaky, track *chat.Tracker, told *news) {
+	tracked(t, func(t *testing.T, s *shaky, track *rooms.Tracker, told *news) {
 		for sentence, want := range map[string]string{
 			" in a meeting ":         "in a meeting",
 			"\u202egnitem\x00 a\nni": "gnitem ani",
@@ -80,7 +80,7 @@ func TestStatusText(t *testing.T) {
 }
 
 // tracked runs f with a tracker over the real store, in fake time.
-func tracked(t *testing.T, f func(t *testing.T, s *shaky, track *chat.Tracker, told *news)) {
+func tracked(t *testing.T, f func(t *testing.T, s *shaky, track *rooms.Tracker, told *news)) {
 	synctest.Test(t, func(t *testing.T) {
 		real := storetest.OpenSQLite(t)
 		s, told := &shaky{Store: real}, &news{}
@@ -89,11 +89,11 @@ func tracked(t *testing.T, f func(t *testing.T, s *shaky, track *chat.Tracker, t
 			t.Fatal(err)
 		}
 		for _, id := range []string{"ann", "bob"} {
-			if err := real.CreateUser(t.Context(), &user.User{ID: id, Username: id, CreatedAt: time.Now(), Status: chat.Offline}); err != nil {
+			if err := real.CreateUser(t.Context(), &user.User{ID: id, Username: id, CreatedAt: time.Now(), Status: rooms.Offline}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		track, err := chat.NewTracker(chat.PresenceOptions{Store: s, Settings: set, Feed: told, Node: "n", Alone: true})
+		track, err := rooms.NewTracker(rooms.PresenceOptions{Store: s, Settings: set, Feed: told, Node: "n", Alone: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func line(id string, status int) string { return fmt.Sprintf(`[[%q,%q,%d,"","",[
 // What could not be written is written once the store is back; nothing is told
 // that is not written.
 func TestPresenceWithoutStore(t *testing.T) {
-	tracked(t, func(t *testing.T, s *shaky, track *chat.Tracker, told *news) {
+	tracked(t, func(t *testing.T, s *shaky, track *rooms.Tracker, told *news) {
 		s.down.Store(true)
 		track.Connected("ann", "c1")
 		time.Sleep(10 * time.Second)
@@ -131,7 +131,7 @@ func TestPresenceWithoutStore(t *testing.T) {
 		// Gone and back while the store is away: nothing has changed at the end.
 		s.down.Store(true)
 		track.Disconnected("ann", "c1")
-		time.Sleep(chat.Grace + time.Second)
+		time.Sleep(rooms.Grace + time.Second)
 		track.Connected("ann", "c2")
 		s.down.Store(false)
 		time.Sleep(10 * time.Second)
@@ -143,7 +143,7 @@ func TestPresenceWithoutStore(t *testing.T) {
 
 // A connection counts once; one that is not known is no news.
 func TestPresenceConnections(t *testing.T) {
-	tracked(t, func(t *testing.T, _ *shaky, track *chat.Tracker, told *news) {
+	tracked(t, func(t *testing.T, _ *shaky, track *rooms.Tracker, told *news) {
 		pause := func() { time.Sleep(time.Second) }
 		track.Disconnected("ann", "never")
 		track.Connected("ann", "c1")
@@ -156,14 +156,14 @@ func TestPresenceConnections(t *testing.T) {
 		track.Disconnected("ann", "c1")
 		track.Disconnected("ann", "c1")
 		pause()
-		track.Set("ann", "c2", chat.Away)
+		track.Set("ann", "c2", rooms.Away)
 		pause()
 		if got := told.take(); got != line("ann", 2) {
 			t.Errorf("told %s", got)
 		}
 		track.Disconnected("ann", "c2")
 		track.Disconnected("bob", "c9")
-		time.Sleep(chat.Grace + time.Second)
+		time.Sleep(rooms.Grace + time.Second)
 		if got := told.take(); got != line("ann", 0)+" "+line("bob", 0) && got != line("bob", 0)+" "+line("ann", 0) {
 			t.Errorf("told %s", got)
 		}

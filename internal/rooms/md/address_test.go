@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"ddpserver/internal/chat/md"
+	"ddpserver/internal/rooms/md"
 )
 
 func TestReadAddress(t *testing.T) {

@@ -1,4 +1,4 @@
-package chat
+package rooms
 
 import (
 	"context"
@@ -87,7 +87,7 @@ type grace struct {
 // NewTracker makes a Tracker; Run does its work.
 func NewTracker(o PresenceOptions) (*Tracker, error) {
 	if o.Node == "" {
-		return nil, errors.New("chat: a tracker of presence needs the name of its node")
+		return nil, errors.New("rooms: a tracker of presence needs the name of its node")
 	}
 	svc, err := New(Options{Store: o.Store, Settings: o.Settings, Feed: o.Feed, Now: o.Now})
 	if err != nil {

@@ -1,10 +1,10 @@
-package chat
+package rooms
 
 import (
 	"strings"
 	"testing"
 
-	"ddpserver/internal/chat/md"
+	"ddpserver/internal/rooms/md"
 )
 
 // The parsed text never outgrows the text by much (security A13), and what people

@@ -1,4 +1,4 @@
-package chat_test
+package rooms_test
 
 import (
 	"testing"

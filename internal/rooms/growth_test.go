@@ -1,10 +1,10 @@
-package chat
+package rooms
 
 import (
 	"testing"
 
-	"ddpserver/internal/chat/md"
 	"ddpserver/internal/growthtest"
+	"ddpserver/internal/rooms/md"
 )
 
 // decoders are the checks of what a message and a room hold.

@@ -1,4 +1,4 @@
-// Package chat is the domain of rooms, subscriptions, messages and presence, in
+// Package rooms is the domain of rooms, subscriptions, messages and presence, in
 // Rocket.Chat's shapes: who may read, write, edit, delete, pin and react, what
 // is counted, and which news goes out (spec clients 4 and 5, issue "Rooms and
 // messages").
@@ -10,4 +10,4 @@
 // The package knows no protocol engine, no sessions and no store: it speaks to
 // a Store (store.go) and hands news to a feed.Publisher. It sends no mail,
 // keeps no files, has no threads, no discussions and no end-to-end encryption.
-package chat
+package rooms

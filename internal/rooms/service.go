@@ -1,4 +1,4 @@
-package chat
+package rooms
 
 import (
 	"context"
@@ -43,7 +43,7 @@ type Service struct {
 // New makes a Service.
 func New(o Options) (*Service, error) {
 	if o.Store == nil || o.Settings == nil || o.Feed == nil {
-		return nil, errors.New("chat: store, settings and feed are required")
+		return nil, errors.New("rooms: store, settings and feed are required")
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -1,4 +1,4 @@
-package chat
+package rooms
 
 import (
 	"context"
@@ -8,10 +8,10 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"ddpserver/internal/chat/md"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/permission"
+	"ddpserver/internal/rooms/md"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )

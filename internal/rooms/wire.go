@@ -1,12 +1,12 @@
-package chat
+package rooms
 
 import (
 	"maps"
 	"slices"
 	"time"
 
-	"ddpserver/internal/chat/md"
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/rooms/md"
 	"ddpserver/internal/user"
 )
 
