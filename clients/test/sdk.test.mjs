@@ -1,5 +1,5 @@
 // @rocket.chat/sdk 1.0.0-alpha.42: a bot that reads, answers and reacts. The
-// class has faults that no server can cure (spec clients 3.3): it asks REST for a
+// class has faults that no server can cure (docs/wire/clients.md 3.3): it asks REST for a
 // room's id and takes the whole answer for it, and unsubscribing never settles. So
 // rooms go over DDP here and the socket is closed without unsubscribing.
 

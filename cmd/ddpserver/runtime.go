@@ -15,7 +15,7 @@ import (
 
 // tuneRuntime sets the garbage collector on purpose: most memory of a server is
 // idle connections, which live long, so the heap's garbage is what can be saved
-// (spec performance 4, point 8).
+// (docs/performance.md).
 func tuneRuntime(c *config.Config) {
 	debug.SetGCPercent(c.GOGC)
 	limit := int64(c.GOMemLimit)

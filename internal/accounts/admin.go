@@ -301,8 +301,8 @@ func (s *Service) deleteUser(ctx context.Context, by *user.User, id string) erro
 }
 
 // DeleteOwn removes the caller's account. proof is the hex SHA-256 of the
-// password, or of the user name for an account without a password (spec
-// rocketchat-2fa 2.5).
+// password, or of the user name for an account without a password
+// (docs/wire/rocketchat.md 2.5).
 //
 // Errors: ErrNotAllowed, ErrInvalidPassword, ErrInvalidUsername, ErrLastAdmin.
 func (s *Service) DeleteOwn(ctx context.Context, p *rpc.Peer, u *user.User, proof string) error {

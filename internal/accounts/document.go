@@ -9,7 +9,7 @@ import (
 )
 
 // SaveProfileObject replaces the free "profile" object of one's own account, as
-// Meteor's clients do with /users/update (spec meteor-ddp A18). Two writers at
+// Meteor's clients do with /users/update (docs/wire/ddp.md A18). Two writers at
 // once: the later one wins.
 //
 // Errors: ErrNotAllowed, ErrTooLong.

@@ -23,7 +23,7 @@ func (sel Selector) typed() string {
 
 // lookup finds the one account a selector means, in whatever case it is typed;
 // dberr.NotFound when there is none. A user name with an "@" may be an address:
-// some clients always send "username" (spec clients 2.3).
+// some clients always send "username" (docs/wire/clients.md 2.3).
 func (s *Service) lookup(ctx context.Context, sel Selector) (*user.User, error) {
 	switch {
 	case sel.ID != "":

@@ -18,7 +18,7 @@ import (
 )
 
 // Limits of a password on the wire. Meteor declares them and, by a slip, never
-// checks them (spec meteor-ddp D1).
+// checks them (docs/wire/ddp.md D1).
 const (
 	maxPlain  = 256
 	digestLen = 2 * sha256.Size

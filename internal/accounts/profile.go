@@ -87,7 +87,7 @@ func (s *Service) SaveProfile(ctx context.Context, p *rpc.Peer, l rpc.Login, u *
 }
 
 // kept names the personal access tokens that outlive a change of password: they
-// are kept on purpose, and the owner should know (spec security S055).
+// are kept on purpose, and the owner should know (docs/security-tests.md S055).
 func (s *Service) kept(u *user.User) []string {
 	list := s.Tokens(u)
 	if len(list) == 0 {

@@ -196,7 +196,7 @@ func (s *Service) taken(err error) error {
 }
 
 // optIn switches the mail factor on for a new account; it bites once an address
-// is verified (decisions 3).
+// is verified (docs/decisions.md 3.3).
 func (s *Service) optIn(u *user.User) {
 	if s.set.Bool(settings.TwoFactorEmailOptIn) {
 		u.Services.Email2FA = &user.Email2FA{Enabled: true, ChangedAt: s.time()}

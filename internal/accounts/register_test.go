@@ -42,7 +42,7 @@ func TestRegister(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if !got.Email2FAEnabled() || len(got.VerifiedEmails()) != 0 {
-		t.Error("the mail factor is switched on and waits for a verified address (decisions 3)")
+		t.Error("the mail factor is switched on and waits for a verified address (docs/decisions.md 3.3)")
 	}
 	mails := w.mailed()
 	if len(mails) != 1 || mails[0].Template != accounts.TemplateVerify || mails[0].To[0] != "Ada@x.com" || len(mails[0].Data) != 1 || // no name: the address may be anybody's

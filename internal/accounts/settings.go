@@ -15,7 +15,7 @@ type Settings interface {
 	String(id string) string
 }
 
-// Fixed lifetimes (spec meteor-ddp D3).
+// Fixed lifetimes (docs/wire/ddp.md D3).
 const (
 	// ResetLife is how long a reset link works.
 	ResetLife = 3 * 24 * time.Hour

@@ -26,8 +26,8 @@ const (
 	linkPrefix = "sha256:"
 )
 
-// HashToken is the stored form of a login token: base64 SHA-256 (spec
-// meteor-ddp D6).
+// HashToken is the stored form of a login token: base64 SHA-256
+// (docs/wire/ddp.md D6).
 func HashToken(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.StdEncoding.EncodeToString(sum[:])

@@ -303,7 +303,7 @@ func TestA21WhatMakesAnAddressKnown(t *testing.T) {
 	})
 }
 
-// A15: the case: forty right passwords of one account at once, with the
+// A15: forty right passwords of one account at once, with the
 // budget of wrong ones at its smallest, all succeed, without a clock.
 func TestA15ABurstOfRightPasswordsSucceeds(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {

@@ -337,7 +337,7 @@ func TestStartsThatFail(t *testing.T) {
 	}
 }
 
-// Security S095: caps per user and per address; what is refused is told so.
+// S095: caps per user and per address; what is refused is told so.
 func TestConnectionCaps(t *testing.T) {
 	n := start(t, t.TempDir(), "ADMIN_PASS=correct horse battery", "MAX_CONNECTIONS_PER_USER=2", "MAX_CONNECTIONS_PER_ADDRESS=4")
 	first := dial(t, n.addr(), nil)

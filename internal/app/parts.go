@@ -93,7 +93,7 @@ func newBudget(c *config.Config) *budget.Account {
 }
 
 // settingsPoll is how often a node that shares its database reads the settings
-// again, should an event of the feed be lost (security S109).
+// again, should an event of the feed be lost (docs/security-tests.md S109).
 const settingsPoll = 5 * time.Second
 
 // newSettings makes the runtime settings with what the configuration forces.

@@ -10,17 +10,23 @@ import (
 	"testing"
 )
 
-// documents are the committed Markdown files.
-func documents(t *testing.T) map[string]string {
+// tracked are the files of the repository that fit the patterns, all of them without one.
+func tracked(t *testing.T, patterns ...string) []string {
 	t.Helper()
-	cmd := exec.Command("git", "ls-files", "-z", "*.md")
+	cmd := exec.Command("git", append([]string{"ls-files", "-z"}, patterns...)...)
 	cmd.Dir = top(t)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return strings.Split(strings.TrimRight(string(out), "\x00"), "\x00")
+}
+
+// documents are the committed Markdown files.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
 	docs := map[string]string{}
-	for name := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
+	for _, name := range tracked(t, "*.md") {
 		if text, err := os.ReadFile(filepath.Join(top(t), name)); err == nil {
 			docs[name] = string(text)
 		}

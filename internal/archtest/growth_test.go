@@ -28,7 +28,7 @@ var notFromStrangers = map[string]string{
 }
 
 // Every function that reads a text is measured for how its work grows: the
-// growth_test.go of its package names it (security A11).
+// growth_test.go of its package names it (docs/security-tests.md A11).
 func TestEveryReaderIsMeasured(t *testing.T) {
 	measured := map[string]string{}
 	all := sources(t)

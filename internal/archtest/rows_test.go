@@ -3,7 +3,6 @@ package archtest
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -17,14 +16,8 @@ func TestThreatsAreTestedByWhatTheTableNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("git", "ls-files", "-z", "*_test.go")
-	cmd.Dir = top(t)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var code strings.Builder
-	for name := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
+	for _, name := range tracked(t, "*_test.go") {
 		if b, err := os.ReadFile(filepath.Join(top(t), name)); err == nil {
 			code.Write(b)
 		}
@@ -35,20 +28,9 @@ func TestThreatsAreTestedByWhatTheTableNames(t *testing.T) {
 		}
 	}
 	const rows = 120
-	seen := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^\| S(\d{3})(?:–S(\d{3}))? \|`).FindAllStringSubmatch(string(text), -1) {
-		first, last := m[1], m[2]
-		if last == "" {
-			last = first
-		}
-		for n := range rows + 1 {
-			if row := pad(n); row >= first && row <= last {
-				seen[row] = true
-			}
-		}
-	}
+	seen := placesOf(string(text))
 	for n := 1; n <= rows; n++ {
-		if !seen[pad(n)] {
+		if !seen["S"+pad(n)] {
 			t.Errorf("docs/security-tests.md has no row S%s", pad(n))
 		}
 	}

@@ -97,7 +97,7 @@ type Telemetry struct {
 	NodeName    string `key:"node_name" doc:"name of this process in the audit stream (default the host's name)"`
 }
 
-// Limits bounds what one client, and all of them, may take (decisions 6).
+// Limits bounds what one client, and all of them, may take (docs/decisions.md 6.1).
 type Limits struct {
 	MaxConnections           int           `key:"max_connections" min:"1" max:"1000000" doc:"connections at once over all clients"`
 	MaxConnectionsPerAddress int           `key:"max_connections_per_address" min:"0" max:"1000000" doc:"connections at once from one IPv4 address or IPv6 /64; 0: no limit"`

@@ -13,7 +13,7 @@ import (
 )
 
 // callWithFactor is the method that takes a second factor along, and the msg of
-// the literal frame the documentation shows for it (decisions 2).
+// the literal frame the documentation shows for it (docs/decisions.md 2.1).
 const callWithFactor = "callWithTwoFactorRequired"
 
 var errUnblocked = errors.New("ddp: the user cannot be changed after Unblock")
@@ -83,7 +83,7 @@ func (s *Session) factorFrame(it *item) {
 }
 
 // call runs the handler and answers. Data messages the call caused are queued
-// before, result and updated leave in one write (spec meteor-ddp A10).
+// before, result and updated leave in one write (docs/wire/ddp.md A10).
 func (s *Session) call(it *item, id []byte) {
 	it.call.Peer = s.peer
 	it.call.Login = s.Login()

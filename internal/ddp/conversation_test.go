@@ -11,7 +11,7 @@ import (
 	"ddpserver/internal/ddp/ddptest"
 )
 
-// TestConversations plays every case of spec meteor-ddp F2 that concerns the
+// TestConversations plays every case of docs/wire/ddp.md F2 that concerns the
 // engine, and what the decisions add to it.
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/conversations/*.txtar")

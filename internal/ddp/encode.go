@@ -8,7 +8,7 @@ import (
 	"ddpserver/internal/fault"
 )
 
-// frames encodes what a server sends (spec meteor-ddp A7) one after another into
+// frames encodes what a server sends (docs/wire/ddp.md A7) one after another into
 // a buffer, framed for the wire. While silent it encodes nothing.
 type frames struct {
 	*buffer
@@ -232,7 +232,7 @@ func (f *frames) malformed(reason string, offending []byte) {
 // with the text of a frame (REST's method.call).
 func AppendError(dst []byte, err error) []byte { return appendFault(dst, err) }
 
-// appendFault renders an error as Meteor does (spec meteor-ddp A7, A9): one that
+// appendFault renders an error as Meteor does (docs/wire/ddp.md A7, A9): one that
 // is not client-safe becomes 500. It is the only place of the engine that knows
 // the fields of an error object.
 func appendFault(dst []byte, err error) []byte {
@@ -277,7 +277,7 @@ func appendString(dst []byte, s string) []byte {
 
 var errID = errors.New("ddp: not a document id")
 
-// wireID writes a document id as on the wire (spec meteor-ddp A4).
+// wireID writes a document id as on the wire (docs/wire/ddp.md A4).
 func wireID(id any) (string, error) {
 	switch v := id.(type) {
 	case string:

@@ -15,7 +15,7 @@ import (
 	"ddpserver/internal/rpc"
 )
 
-// fixture is the Handler that spec meteor-ddp F2 asks of a server under test.
+// fixture is the Handler that docs/wire/ddp.md F2 asks of a server under test.
 type fixture struct {
 	mu           sync.Mutex
 	streams      map[*ddp.Subscription]struct{}

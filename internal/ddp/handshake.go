@@ -1,7 +1,7 @@
 package ddp
 
 // version is a version of the protocol. pre2 behaves as 1; pre1 has no
-// heartbeats (spec meteor-ddp A5).
+// heartbeats (docs/wire/ddp.md A5).
 type version uint8
 
 const (

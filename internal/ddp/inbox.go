@@ -40,7 +40,7 @@ func (it *item) light() bool {
 	return false
 }
 
-// accept gives a message its turn (spec meteor-ddp A13): at once, here, when
+// accept gives a message its turn (docs/wire/ddp.md A13): at once, here, when
 // nothing is before it and it does not wait; else it is queued.
 func (s *Session) accept(sc *scanner, k kind) {
 	it := &sc.item

@@ -232,7 +232,7 @@ func (s *Session) end(reason DisconnectReason) {
 	s.out.end(reason)
 }
 
-// leave runs what others want to be told (spec meteor-ddp A16): subscriptions
+// leave runs what others want to be told (docs/wire/ddp.md A16): subscriptions
 // stop, then the session's own functions, then the handler.
 func (s *Session) leave() {
 	s.mu.Lock()

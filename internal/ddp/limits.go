@@ -2,7 +2,7 @@ package ddp
 
 import "time"
 
-// Limits bound what one connection, and all together, may cost (decisions 6).
+// Limits bound what one connection, and all together, may cost (docs/decisions.md 6.1).
 // A zero value of a field means its default; a negative one means no limit
 // where the comment says so.
 type Limits struct {

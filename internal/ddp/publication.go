@@ -13,12 +13,12 @@ import (
 
 var (
 	// errTooManyConnections refuses a login beyond Limits.PerUser,
-	// errTooManySubscriptions a subscription beyond Limits.Subscriptions (decisions 8).
+	// errTooManySubscriptions a subscription beyond Limits.Subscriptions (docs/decisions.md 6.1).
 	errTooManyConnections   = fault.New("too-many-connections", "Too many connections of this user")
 	errTooManySubscriptions = fault.New("too-many-subscriptions", "Too many subscriptions")
 )
 
-// subscribe runs a sub message (spec meteor-ddp A11).
+// subscribe runs a sub message (docs/wire/ddp.md A11).
 func (s *Session) subscribe(it *item) {
 	e, text := &it.env, it.text
 	id, name, params := e.id.of(text), e.name.of(text), e.params.of(text)
@@ -244,7 +244,7 @@ func (p *Subscription) Stop() { p.finish(nil) }
 func (p *Subscription) Error(err error) { p.finish(err) }
 
 // finish ends a subscription. A universal publication is not ended, only
-// reported (spec meteor-ddp A11).
+// reported (docs/wire/ddp.md A11).
 func (p *Subscription) finish(err error) {
 	s := p.s
 	f := s.frames()
@@ -343,7 +343,7 @@ type switching struct {
 	ready []*Subscription
 }
 
-// setLogin changes the user (spec meteor-ddp A15, with the 2.x order: universal
+// setLogin changes the user (docs/wire/ddp.md A15, with the 2.x order: universal
 // publications finish before the difference is sent).
 func (s *Session) setLogin(ctx context.Context, l rpc.Login) error {
 	if !s.srv.room(l.UserID, s.Login().UserID) {

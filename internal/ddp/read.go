@@ -107,8 +107,8 @@ func (s *Session) pong(text []byte, e *envelope) {
 	s.put(f.buffer)
 }
 
-// decodable tells whether the EJSON parts of a message decode (spec meteor-ddp
-// A4.3 to A4.5).
+// decodable tells whether the EJSON parts of a message decode
+// (docs/wire/ddp.md A4, reading).
 func (e *envelope) decodable(text []byte) bool {
 	if e.cleared.present() && text[e.cleared.from] != '[' {
 		return false
@@ -156,7 +156,7 @@ func (s *Session) mistake(reason string) bool {
 const shownDecoded = 4 << 10
 
 // compact is a message as offendingMessage shows it: EJSON parts decoded and
-// written as plain JSON (spec meteor-ddp A4), without blanks.
+// written as plain JSON (docs/wire/ddp.md A4), without blanks.
 func compact(text []byte, e *envelope) []byte {
 	if e.kind == '{' && e.typed && len(text) <= shownDecoded {
 		if b := plainJSON(text); b != nil {

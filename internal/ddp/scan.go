@@ -10,8 +10,8 @@ import (
 const maxDepth = 64
 
 // Errors of the scanner. Only a syntax error makes the text no message at all
-// (spec meteor-ddp A8, "Bad request"); the others are a "Parse error"
-// (decisions 8).
+// (docs/wire/ddp.md A8, "Bad request"); the others are a "Parse error"
+// (docs/decisions.md 6.1).
 var (
 	errSyntax    = errors.New("ddp: not JSON")
 	errDepth     = errors.New("ddp: nested too deeply")

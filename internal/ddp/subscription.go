@@ -11,7 +11,7 @@ import (
 
 // ErrUnknownDocument answers a change or removal of a document that the
 // subscription does not hold; returned from a publication it becomes a 500, as
-// in Meteor (spec meteor-ddp A11).
+// in Meteor (docs/wire/ddp.md A11).
 var ErrUnknownDocument = errors.New("ddp: the subscription does not hold this document")
 
 // Subscription is one running publication of a session. Its methods may be

@@ -8,7 +8,7 @@ import (
 	"ddpserver/internal/ejson"
 )
 
-// view is the merge box (spec meteor-ddp A12): what the client sees of every
+// view is the merge box (docs/wire/ddp.md A12): what the client sees of every
 // document is the union of what its subscriptions publish, field by field, and
 // for a field that several publish, the value of the one that came first.
 //
@@ -266,7 +266,7 @@ func (v *view) drop(p *Subscription, d *document, out *frames) {
 
 // difference appends the frames that turn the client's view old into v: for each
 // collection, the old ones first, what changed or went, then what is new
-// (spec meteor-ddp A15).
+// (docs/wire/ddp.md A15).
 func (v *view) difference(old *view, out *frames) {
 	for _, c := range old.collections {
 		now := v.find(c.name)

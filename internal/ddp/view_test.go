@@ -84,7 +84,7 @@ func doc(pairs ...any) (d ejson.Doc) {
 	return d
 }
 
-// The cases of Meteor's session view tests (spec meteor-ddp F1).
+// The cases of Meteor's session view tests (docs/wire/ddp.md F1).
 func TestViewExistsAndReveals(t *testing.T) {
 	b := newBox(t)
 	b.want(b.add("A", "1", doc()), `{"msg":"added","collection":"c","id":"1"}`)

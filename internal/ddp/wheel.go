@@ -6,7 +6,7 @@ import (
 )
 
 // wheel is the one clock of all sessions: handshake deadlines and heartbeats
-// (spec meteor-ddp A6). One goroutine turns it while there are sessions; what is
+// (docs/wire/ddp.md A6). One goroutine turns it while there are sessions; what is
 // due comes in batches, a little early rather than late.
 type wheel struct {
 	srv  *Server

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Append appends v as EJSON (spec meteor-ddp B1, encode). It takes nil, booleans,
+// Append appends v as EJSON (docs/wire/ddp.md B1, encode). It takes nil, booleans,
 // numbers, strings, time.Time ($date, whole milliseconds), []byte ($binary),
 // RegExp, ObjectID, Custom, Undefined, Raw, Doc, json.Number, maps with string
 // keys (written in sorted order), slices, arrays, pointers, and structs by their
@@ -28,7 +28,7 @@ func Append(dst []byte, v any) ([]byte, error) {
 // AppendJSON appends v as plain JSON, the way JSON.stringify treats what Append
 // would type: dates are ISO strings with milliseconds, bytes are objects keyed
 // by index, NaN and infinities are null, a RegExp is {}. Meteor writes error
-// details and offendingMessage like this (spec meteor-ddp A4).
+// details and offendingMessage like this (docs/wire/ddp.md A4).
 func AppendJSON(dst []byte, v any) ([]byte, error) {
 	e := encoder{plain: true}
 	return e.value(dst, v)

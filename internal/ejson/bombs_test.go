@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestBombs reads what strangers may send before login (security S073): no text
+// TestBombs reads what strangers may send before login (docs/security-tests.md S073): no text
 // of 60 KiB may cost more than 4 MiB.
 func TestBombs(t *testing.T) {
 	var keys strings.Builder

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Decode reads one EJSON value (spec meteor-ddp B1, decode) as nil, bool,
+// Decode reads one EJSON value (docs/wire/ddp.md B1, decode) as nil, bool,
 // float64, string, time.Time (UTC), InvalidDate, []byte, RegExp, ObjectID,
 // Custom, []any or Doc. It fails with ErrSyntax, ErrUTF8, ErrDuplicate, ErrDepth,
 // or with ErrValue where Meteor throws its "Parse error" and for a key "__proto__".

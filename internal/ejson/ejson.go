@@ -1,5 +1,5 @@
 // Package ejson reads and writes EJSON, the JSON of DDP with dates, bytes,
-// regular expressions, non-finite numbers and custom types (spec meteor-ddp B),
+// regular expressions, non-finite numbers and custom types (docs/wire/ddp.md B),
 // and binds parameters to Go values without ever coercing one type to another.
 //
 // Texts come from strangers: reading is strict (exact JSON syntax, valid UTF-8,
@@ -33,8 +33,8 @@ var (
 	// ErrUTF8 says that a text is not valid UTF-8.
 	ErrUTF8 = errors.New("ejson: not UTF-8")
 	// ErrValue says that a $-form cannot be decoded, such as an unknown $type or
-	// a $regexp that is no text or longer than 32 KiB (most of the throws of spec
-	// meteor-ddp A4.5), or that an object has a key "__proto__".
+	// a $regexp that is no text or longer than 32 KiB (most of the throws of
+	// docs/wire/ddp.md A4), or that an object has a key "__proto__".
 	ErrValue = errors.New("ejson: bad value in a typed form")
 	// ErrMismatch says that a value does not fit the destination it is bound to.
 	ErrMismatch = errors.New("ejson: value does not fit")

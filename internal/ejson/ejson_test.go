@@ -12,7 +12,7 @@ import (
 // undefinedList stands for [undefined], which is no literal here.
 var undefinedList = []any{Undefined{}}
 
-// TestVectors holds the rows of spec meteor-ddp B1 and B2, both ways.
+// TestVectors holds the rows of docs/wire/ddp.md B1 and B2, both ways.
 func TestVectors(t *testing.T) {
 	cases := []struct {
 		value any

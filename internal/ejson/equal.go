@@ -8,7 +8,7 @@ import (
 )
 
 // Equal is EJSON's equality, by which the merge box tells changed fields from
-// unchanged ones (spec meteor-ddp B2): NaN equals NaN, dates are compared by
+// unchanged ones (docs/wire/ddp.md B2): NaN equals NaN, dates are compared by
 // millisecond, bytes by content, lists element by element, objects without
 // regard to the order of their keys, numbers by value whatever their Go type.
 // null differs from a missing key. Values that have no EJSON form are unequal.

@@ -49,7 +49,7 @@ func base64Digit(c rune) int {
 	return -1
 }
 
-// binaryForm reads base64 with Meteor's leniency (spec meteor-ddp B1): padding
+// binaryForm reads base64 with Meteor's leniency (docs/wire/ddp.md B1): padding
 // may be missing, a foreign character counts as zero in the first two places of
 // a group and leaves its byte out in the others, but "=" in the first two fails.
 // Places are counted in UTF-16 units, as JavaScript counts them.

@@ -12,7 +12,7 @@ func inText(head, tail string) func(string) string {
 }
 
 // decoders are all ways in which this package reads what strangers send, with
-// the typed forms and their texts named one by one (security A11).
+// the typed forms and their texts named one by one (docs/security-tests.md A11).
 func decoders() []growthtest.Decoder {
 	decode := func(text string) {
 		if v, err := Decode([]byte(text)); err == nil {

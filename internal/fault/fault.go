@@ -13,7 +13,7 @@ import (
 )
 
 // Error is a client-safe refusal in the shape of Meteor's error object
-// (spec meteor-ddp A7). Exactly one of Code and Number identifies it.
+// (docs/wire/ddp.md A7). Exactly one of Code and Number identifies it.
 type Error struct {
 	// Code is the textual code, such as "totp-required".
 	Code string
@@ -91,11 +91,11 @@ func From(err error) (e *Error, ok bool) {
 
 // Refusals that every door shares.
 var (
-	// Internal hides everything that is not client-safe (spec meteor-ddp A9).
+	// Internal hides everything that is not client-safe (docs/wire/ddp.md A9).
 	Internal = Num(500, "Internal server error")
 	// MatchFailed answers a parameter of the wrong shape.
 	MatchFailed = Num(400, "Match failed")
-	// NotAuthorized answers a call that needs a login (decisions 8).
+	// NotAuthorized answers a call that needs a login (docs/decisions.md 8.1).
 	NotAuthorized = New("error-not-authorized", "Not authorized")
 	// NotAllowed answers a call that needs a permission the caller lacks.
 	NotAllowed = New("error-not-allowed", "Not allowed")

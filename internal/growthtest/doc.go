@@ -1,6 +1,6 @@
 // Package growthtest measures how the work of whatever reads texts of strangers
 // grows with the text, and fails a test where it grows faster than the length
-// (security A11). It is support for tests and no part of the server.
+// (docs/security-tests.md A11). It is support for tests and no part of the server.
 //
 // The texts are generated: for every token that opens, closes, escapes or
 // separates something in any of the languages the server reads, the token

@@ -43,7 +43,7 @@ func TestAccountConversations(t *testing.T) {
 }
 
 // silent checks that no log record and no audit event holds a secret: passwords,
-// their digests, tokens, codes, links, whole addresses (spec security S085).
+// their digests, tokens, codes, links, whole addresses (docs/security-tests.md S085).
 func (w *world) silent(t *testing.T) {
 	t.Helper()
 	var text strings.Builder

@@ -44,8 +44,8 @@ var shapes = map[string]string{
 	"deleteUser":                           `["T"]`,
 }
 
-// misfits are values of every kind, operators of a database among them (spec
-// security S070, S071).
+// misfits are values of every kind, operators of a database among them
+// (docs/security-tests.md S070, S071).
 var misfits = map[string][]string{
 	"text":    {`"x"`},
 	"boolean": {`true`, `false`},

@@ -14,9 +14,9 @@ const (
 )
 
 // takeAnswer moves the answer to a challenge out of the parameters: an object
-// {twoFactorCode, twoFactorMethod} in the last place (spec rocketchat-2fa 1.8).
+// {twoFactorCode, twoFactorMethod} in the last place (docs/wire/rocketchat.md 1.8).
 // Without one, the handshake's headers count, if both are there. Whatever else
-// stands last stays where it is, false, 0, "" and null too (spec security S049).
+// stands last stays where it is, false, 0, "" and null too (docs/security-tests.md S049).
 func takeAnswer(c *rpc.Call) {
 	if a, rest, ok := splitAnswer(c.Params); ok {
 		c.Code, c.Factor, c.HasCode, c.NonString = a.code, a.method, true, a.nonString

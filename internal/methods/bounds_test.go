@@ -29,7 +29,7 @@ func fill(t *testing.T, w *world, room string, by *user.User, n int) {
 }
 
 // Every method is asked for as much as there is, among rooms full of markup made
-// to grow; no result is longer than a page and what stands around it (security A13).
+// to grow; no result is longer than a page and what stands around it (docs/security-tests.md A13).
 func TestResultsAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.unlimited()
@@ -71,7 +71,7 @@ func TestResultsAreBounded(t *testing.T) {
 }
 
 // What a page of messages leaves out comes with the next, by the moment of its
-// last message, also where several have the same (security A13).
+// last message, also where several have the same (docs/security-tests.md A13).
 func TestHistoryByBytesIsComplete(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.unlimited()
@@ -120,7 +120,7 @@ func TestHistoryByBytesIsComplete(t *testing.T) {
 }
 
 // Fields of attachments count even without texts, or a message of five letters
-// would be a megabyte for every reader (security A13).
+// would be a megabyte for every reader (docs/security-tests.md A13).
 func TestEmptyFieldsCount(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.user("ada")

@@ -9,7 +9,7 @@ import (
 	"ddpserver/internal/twofactor"
 )
 
-// launcher serves the documented way to answer a challenge (decisions 2 and 8).
+// launcher serves the documented way to answer a challenge (docs/decisions.md 2.1).
 type launcher struct{ router *Router }
 
 // launcherName calls another method with a code.
@@ -39,9 +39,9 @@ type launch struct {
 	_      struct{}  `ejson:",ignore"`
 }
 
-// call checks in the order of decisions 8: login (the router did), shape,
+// call checks in the order of docs/decisions.md 2.1: login (the router did), shape,
 // target, code. Then the target runs under its own rules and its own name; a
-// launcher grants nothing that the target does not (spec security S047).
+// launcher grants nothing that the target does not (docs/security-tests.md S047).
 func (g *launcher) call(ctx context.Context, c *rpc.Call) (any, error) {
 	var l launch
 	if err := c.Bind(&l); err != nil {

@@ -8,7 +8,7 @@ import (
 
 func TestLauncherConversations(t *testing.T) { play(t, "launcher.txtar", nil) }
 
-// The order of decisions 8: login, shape, target, code. No step tells anything
+// The order of docs/decisions.md 2.1: login, shape, target, code. No step tells anything
 // of a later one.
 func TestLauncherOrder(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {

@@ -181,7 +181,7 @@ func TestRemovedUserHearsNothing(t *testing.T) {
 }
 
 // Who may not see a room sees no frame of it: 500 random joins, leaves, user
-// switches and removals, with messages in between (spec security S063, S064).
+// switches and removals, with messages in between (docs/security-tests.md S063, S064).
 func TestNothingLeaks(t *testing.T) {
 	users := []string{"ann", "bob", "cid", "dan"}
 	chatWorld(t, func(t *testing.T, w *world) {

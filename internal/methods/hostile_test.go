@@ -11,8 +11,8 @@ import (
 )
 
 // hostile are values that have broken servers of this kind: query operators,
-// typed forms, magic names, wrong types, long and deep ones (spec security S070,
-// S071, S075).
+// typed forms, magic names, wrong types, long and deep ones
+// (docs/security-tests.md S070, S071, S075).
 func hostile(w *world) []string {
 	return []string{
 		`{"$ne":null}`, `{"$gt":""}`, `{"$regex":"^a"}`, `{"$in":["a"]}`, `{"$where":"sleep(1000)"}`, `{"$expr":{}}`,
@@ -148,7 +148,7 @@ type nowhere struct{}
 func (nowhere) SetLogin(context.Context, rpc.Login) error { return nil }
 func (nowhere) Unblock()                                  {}
 
-// What is refused by a limit is not decoded (security A11): on a connection that
+// What is refused by a limit is not decoded (docs/security-tests.md A11): on a connection that
 // may call nothing more, no call of the surface allocates in proportion to its
 // parameters.
 func TestLimitedCallsAreNotDecoded(t *testing.T) {

@@ -7,10 +7,10 @@ import (
 	"ddpserver/internal/settings"
 )
 
-// limits makes the limiter's rules of the settings (spec rocketchat-2fa 5.5).
+// limits makes the limiter's rules of the settings (docs/wire/rocketchat.md 5.5).
 // Meteor's rule for account methods goes with the by-method rule of
 // connections: half of it, at least 5, and off when that is off, so that the
-// settings lift every limit (decisions 8).
+// settings lift every limit (docs/decisions.md 6.2).
 func limits(s *settings.Service) ratelimit.Config {
 	rule := func(enabled, requests, interval string) ratelimit.Rule {
 		if !s.Bool(enabled) {

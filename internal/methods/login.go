@@ -15,8 +15,8 @@ import (
 	"ddpserver/internal/user"
 )
 
-// logins serves login, logout and the exchange of login tokens (spec meteor-ddp
-// D1 and D2).
+// logins serves login, logout and the exchange of login tokens
+// (docs/wire/ddp.md D1 and D2).
 type logins struct {
 	accounts *accounts.Service
 	gate     gate
@@ -157,7 +157,7 @@ func (g gate) switchedOn(u *user.User) bool {
 	return g.settings.Bool(settings.TwoFactorEnabled) && (u.TOTPEnabled() || u.Email2FAEnabled())
 }
 
-// ambiguous words an answer that Meteor hides by default (spec meteor-ddp D "AMB").
+// ambiguous words an answer that Meteor hides by default (docs/wire/ddp.md D).
 func (g gate) ambiguous(code, reason string) *fault.Error {
 	if g.settings.Bool(settings.AmbiguousErrors) {
 		reason = accounts.ErrCredentials.Reason

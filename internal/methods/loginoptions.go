@@ -11,7 +11,7 @@ import (
 var errUnrecognized = fault.Num(400, "Unrecognized options for login request")
 
 // loginOptions is what a login object says. What kind of login it is follows
-// from what it holds, never from a word of the client (spec security S042).
+// from what it holds, never from a word of the client (docs/security-tests.md S042).
 type loginOptions struct {
 	resume   string
 	selector accounts.Selector
@@ -163,7 +163,7 @@ func bindPassword(raw ejson.Raw) (accounts.Password, error) {
 }
 
 // answerOf also takes the trailing parameter of a generic client as the answer.
-// Headers of the handshake do not count at login (spec rocketchat-2fa 1.9.2):
+// Headers of the handshake do not count at login (docs/wire/rocketchat.md 1.9.2):
 // they would answer every challenge with the same old code.
 func (o *loginOptions) answerOf(c *rpc.Call) {
 	fromHeaders := c.Code == c.Peer.TwoFactorCode && c.Factor == c.Peer.TwoFactorMethod

@@ -13,7 +13,7 @@ import (
 )
 
 // mutators are the methods that Meteor registers for its users collection, and
-// configureLoginService, with Meteor's refusals (spec meteor-ddp A18, D2). One
+// configureLoginService, with Meteor's refusals (docs/wire/ddp.md A18, D2). One
 // thing is allowed: changing the "profile" object of one's own account.
 type mutators struct{ accounts *accounts.Service }
 

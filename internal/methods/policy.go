@@ -25,7 +25,7 @@ const apiPrefix = "/api/v1/"
 var verbs = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 // parsePolicy reads the two lists, entries separated by commas or line breaks
-// (decisions 8). unknown are entries that fit no name that known tells of; they
+// (docs/decisions.md 2.4). unknown are entries that fit no name that known tells of; they
 // count nevertheless.
 func parsePolicy(protected, mandatory string, known func(pattern string) bool) (p *policy, unknown []string) {
 	p = &policy{exact: map[string]bool{}}

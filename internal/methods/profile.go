@@ -11,8 +11,8 @@ import (
 	"ddpserver/internal/user"
 )
 
-// profiles serves what users change in their own account (spec rocketchat-2fa
-// 2.5, meteor-ddp D3).
+// profiles serves what users change in their own account
+// (docs/wire/rocketchat.md 2.5, docs/wire/ddp.md D3).
 type profiles struct {
 	accounts *accounts.Service
 	gate     gate

@@ -29,7 +29,7 @@ func (f frame) args() (event string, args []json.RawMessage) {
 }
 
 // The own account comes before the login's result and goes with the logout;
-// nothing of the credentials is in it (decisions 8).
+// nothing of the credentials is in it (docs/decisions.md 8.2).
 func TestOwnDocument(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		u := w.user("ada", "email2fa")
@@ -217,7 +217,7 @@ func TestSettingsStreams(t *testing.T) {
 				t.Errorf("%s got %s", name, f.text)
 			}
 		}
-		// Who loses the right loses the subscription (spec security S109).
+		// Who loses the right loses the subscription (docs/security-tests.md S109).
 		roles := []string{"user"}
 		if _, err := w.store.UpdateUser(t.Context(), w.vars["root"], user.Change{Roles: &roles, At: time.Now()}); err != nil {
 			t.Fatal(err)
@@ -299,7 +299,7 @@ func TestHalfLoggedIn(t *testing.T) {
 	})
 }
 
-// Publications that clients make unasked (spec meteor-ddp D7).
+// Publications that clients make unasked (docs/wire/ddp.md D7).
 func TestPublications(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.unlimited()
@@ -387,7 +387,7 @@ func TestSubscriptionLimit(t *testing.T) {
 	})
 }
 
-// A login token that dies closes its connections, and only those (A20, S061).
+// A login token that dies closes its connections, and only those (S061, docs/wire/ddp.md F2 A20).
 func TestTokensRevoked(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.unlimited()
@@ -435,7 +435,7 @@ func TestTokensRevoked(t *testing.T) {
 
 // What nobody told the hub of has its effect within a minute all the same: a
 // token or an account that was removed, or an account that was deactivated, in
-// the database (A20, S044, S109). Everybody else stays.
+// the database (S044, S109, docs/wire/ddp.md F2 A20). Everybody else stays.
 func TestRechecks(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.unlimited()

@@ -11,7 +11,7 @@ import (
 )
 
 // registration serves the making of accounts and the links that mails carry
-// (spec meteor-ddp D3).
+// (docs/wire/ddp.md D3).
 type registration struct {
 	accounts *accounts.Service
 	gate     gate

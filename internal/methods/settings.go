@@ -14,7 +14,7 @@ import (
 	"ddpserver/internal/twofactor"
 )
 
-// settingsMethods shows settings and saves them (spec rocketchat-2fa 4.1).
+// settingsMethods shows settings and saves them (docs/wire/rocketchat.md 4.1).
 type settingsMethods struct {
 	settings *settings.Service
 	audit    audit.Recorder

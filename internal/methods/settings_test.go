@@ -128,7 +128,7 @@ func TestSaveSettings(t *testing.T) {
 		if w.settings.String(id) != "one" {
 			t.Error("not saved")
 		}
-		// A genuine false in the last place arrives (spec S049); trust is remembered now.
+		// A genuine false in the last place arrives (docs/security-tests.md S049); trust is remembered now.
 		if raw, fail := ada.call("saveSetting", settings.FavoriteRooms, false); fail != nil || string(raw) != "true" || w.settings.Bool(settings.FavoriteRooms) {
 			t.Errorf("%s %s", raw, fail.code())
 		}
@@ -232,7 +232,7 @@ func TestLimitsFollowSettings(t *testing.T) {
 		if _, fail := c.call("getServerTime"); fail != nil {
 			t.Errorf("%s", fail.code())
 		}
-		for range 20 { // the login rule is lifted too (decisions 8)
+		for range 20 { // the login rule is lifted too (docs/decisions.md 6.2)
 			if _, fail := c.call("login", map[string]any{}); fail.code() != "400" {
 				t.Fatalf("%s", fail.code())
 			}
@@ -246,7 +246,7 @@ func TestLimitsFollowSettings(t *testing.T) {
 	})
 }
 
-// A10: the sixth login within ten seconds.
+// docs/wire/ddp.md F2 A10: the sixth login within ten seconds.
 func TestSixthLogin(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		c := w.connect()
@@ -297,7 +297,7 @@ func TestSystemMethods(t *testing.T) {
 	})
 }
 
-// A17, A19: the methods of Meteor's users collection.
+// docs/wire/ddp.md F2 A17, A19: the methods of Meteor's users collection.
 func TestMutators(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.unlimited()

@@ -11,9 +11,9 @@ import (
 	"ddpserver/internal/twofactor"
 )
 
-// tokens serves personal access tokens (spec rocketchat-2fa 2.4). Each call asks
+// tokens serves personal access tokens (docs/wire/rocketchat.md 2.4). Each call asks
 // for a fresh factor: neither remembered trust nor a token that bypasses checks
-// may make more tokens (decisions 3).
+// may make more tokens (docs/decisions.md 3.6).
 type tokens struct {
 	accounts *accounts.Service
 	settings *settings.Service

@@ -9,7 +9,7 @@ import (
 )
 
 // twoFactorMethods serves the calls that switch second factors on and off, hand
-// out backup codes, and mail a code (spec rocketchat-2fa 2.2 and 2.3). Those
+// out backup codes, and mail a code (docs/wire/rocketchat.md 2.2 and 2.3). Those
 // that must ask for a factor only sometimes do it in the service, which knows
 // when: their policy here is None.
 type twoFactorMethods struct{ factors *twofactor.Service }

@@ -1,6 +1,6 @@
 // Package random makes identifiers: unpredictable ones from crypto/rand, and
 // the seeded streams with which a Meteor client foretells the ids that its
-// method call will make (spec meteor-ddp D9).
+// method call will make (docs/wire/ddp.md D9).
 //
 // The streams are predictable by design: anybody who knows the seed knows every
 // draw, so they must never make a secret, a code or a token. The package keeps
@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// idAlphabet has 55 characters without the look-alikes (spec meteor-ddp D9).
+	// idAlphabet has 55 characters without the look-alikes (docs/wire/ddp.md D9).
 	idAlphabet = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
 	// secretAlphabet has 64 characters, safe in URLs.
 	secretAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"

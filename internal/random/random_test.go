@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Vectors of spec meteor-ddp D9; the first four ids stand in Meteor's own tests too.
+// Vectors of docs/wire/ddp.md D9; the first four ids stand in Meteor's own tests too.
 func TestStreamVectors(t *testing.T) {
 	s := NewStream("0")
 	for _, want := range []string{"cp9hWvhg8GSvuZ9os", "3f3k6Xo7rrHCifQhR", "shxDnjWWmnKPEoLhM", "6QTjB8C5SEqhmz4ni"} {

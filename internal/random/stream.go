@@ -5,7 +5,7 @@ import "unicode/utf16"
 // DefaultStream is the name of the stream that Random.id() of a method uses.
 const DefaultStream = "default"
 
-// Stream is one Alea generator (spec meteor-ddp D9). It is predictable, and is
+// Stream is one Alea generator (docs/wire/ddp.md D9). It is predictable, and is
 // not safe for concurrent use.
 type Stream struct{ s0, s1, s2, c float64 }
 

@@ -117,7 +117,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Table sizes: together they stay below 64 MiB when full (spec security S040).
+// Table sizes: together they stay below 64 MiB when full (docs/security-tests.md S040).
 const (
 	maxCalls   = 1 << 19
 	maxBudgets = 1 << 17
@@ -200,7 +200,7 @@ func verdict(wait int64) error {
 
 func (r Rule) times(n int) Rule { return Rule{r.Count * n, r.Window * time.Duration(n)} }
 
-// TooMany is Meteor's refusal (spec meteor-ddp C) of a caller who has to wait.
+// TooMany is Meteor's refusal (docs/wire/ddp.md C) of a caller who has to wait.
 func TooMany(wait time.Duration) *fault.Error {
 	ms := max(wait.Milliseconds(), 1)
 	return fault.New("too-many-requests", fmt.Sprintf(

@@ -67,7 +67,7 @@ func TestMethodFlood(t *testing.T) {
 	}
 }
 
-// Each scope alone, with the default numbers of spec rocketchat-2fa 5.5.
+// Each scope alone, with the default numbers of docs/wire/rocketchat.md 5.5.
 func TestScopes(t *testing.T) {
 	for name, c := range map[string]struct {
 		limit  int

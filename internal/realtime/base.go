@@ -26,7 +26,7 @@ type BaseOptions struct {
 }
 
 // Base is the group of publications and streams that every client expects
-// (specs meteor-ddp D7, rocketchat-2fa 4.1).
+// (docs/wire/ddp.md D7, docs/wire/rocketchat.md 4.1).
 type Base struct {
 	hub      *Hub
 	own      *own
@@ -137,8 +137,8 @@ func (b *Base) roles(_ context.Context, s *ddp.Subscription) error {
 }
 
 // Names of the events of Rocket.Chat's streams. One that nothing here sends is
-// ready and stays quiet, because clients wait for all of theirs (spec clients
-// 3.3); one that does not exist is refused.
+// ready and stays quiet, because clients wait for all of theirs
+// (docs/wire/clients.md 3.3); one that does not exist is refused.
 var (
 	allEvents = names(`public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound
 		updateEmojiCustom deleteEmojiCustom license`)

@@ -11,7 +11,7 @@ import (
 )
 
 // BenchmarkSessionMemory tells what thirty subscriptions to streams of rooms add
-// to the heap for each session (spec performance row 9).
+// to the heap for each session (docs/performance.md, "Memory, start, crowds").
 func BenchmarkSessionMemory(b *testing.B) {
 	node := newChatNode(b, "n", storetest.OpenSQLite(b), nil)
 	ann := node.account("ann")

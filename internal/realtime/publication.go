@@ -137,7 +137,7 @@ func NotFound(name string) *fault.Error {
 }
 
 // Subscribe implements ddp.Handler: unknown name, then limit, then login, as
-// Meteor does (spec meteor-ddp A11). A re-run is not counted: the client did
+// Meteor does (docs/wire/ddp.md A11). A re-run is not counted: the client did
 // not ask for it.
 //
 // Every subscription a client asks for leaves one record and one count, as a call
@@ -202,7 +202,7 @@ func (d *handler) Disconnected(*ddp.Session) {}
 const maxEvent = 256
 
 // streamParams reads what clients send to subscribe to a stream: the event, and
-// {useCollection, args}, or the older bare flag (spec clients 3.1, 3.4).
+// {useCollection, args}, or the older bare flag (docs/wire/clients.md 3.1, 3.4).
 func streamParams(s *ddp.Subscription) (event string, useCollection bool, err error) {
 	var option *any
 	var rest ejson.Rest

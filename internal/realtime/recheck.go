@@ -11,7 +11,7 @@ import (
 // recheckEvery is how often each account that somebody on this node is logged in
 // as is read anew, so that what nobody told the hub of has its effect: a login
 // token or an account that somebody removed or deactivated with other tools, or
-// an event that was lost (spec meteor-ddp A20, security S044, S109).
+// an event that was lost (docs/wire/ddp.md F2 A20, docs/security-tests.md S044, S109).
 const recheckEvery = 30 * time.Second
 
 // recheckSteps spreads one round over its time.

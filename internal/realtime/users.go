@@ -120,7 +120,7 @@ func (o *own) read(ctx context.Context, id string) (*user.User, error) {
 	return u, err
 }
 
-// publish is the universal publication of the own account (decisions 8).
+// publish is the universal publication of the own account (docs/decisions.md 8.2).
 func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 	id := s.Login().UserID
 	if id == "" {
@@ -239,7 +239,7 @@ func (o *own) push(w *watched) (roles bool, dead func(string) bool) {
 	}
 }
 
-// pushData sends the stream event with the dotted difference (spec rocketchat-2fa 4.1).
+// pushData sends the stream event with the dotted difference (docs/wire/rocketchat.md 4.1).
 func (o *own) pushData(id string, changed ejson.Doc, cleared []string) {
 	if len(changed)+len(cleared) == 0 {
 		return

@@ -14,7 +14,7 @@ import (
 	"ddpserver/internal/fault"
 )
 
-// Limits of a request body (decisions 6: the same as of a DDP message).
+// Limits of a request body (docs/decisions.md 6.1: the same as of a DDP message).
 const (
 	maxBodyAnonymous = 64 << 10
 	maxBodyLoggedIn  = 1 << 20

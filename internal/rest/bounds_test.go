@@ -42,7 +42,7 @@ func hostileRoom(t *testing.T, w *world, name, author string, n int) (room strin
 const answerBytes = rooms.PageBytes + 256<<10
 
 // Every route that reads is asked for as much as there is, in a room full of
-// markup made to grow (security A13).
+// markup made to grow (docs/security-tests.md A13).
 func TestAnswersAreBounded(t *testing.T) {
 	w := newWorld(t, nil)
 	room, _ := hostileRoom(t, w, "hostile", "ada", 1200)
@@ -95,7 +95,7 @@ func TestAnswersAreBounded(t *testing.T) {
 }
 
 // What a page leaves out comes with the next: whichever way a client goes on, it
-// gets every message once (security A13).
+// gets every message once (docs/security-tests.md A13).
 func TestPagesByBytesAreComplete(t *testing.T) {
 	w := newWorld(t, nil)
 	room, ids := hostileRoom(t, w, "hostile", "ada", 400)

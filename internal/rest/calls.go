@@ -61,8 +61,8 @@ func (g *calls) call(ctx context.Context, r *Request) (any, error) {
 	}
 	peer := *r.Peer
 	peer.Conn = virtualConn(r)
-	// The answer in the headers counts only when both are there (spec
-	// rocketchat-2fa 5.1): a client may carry a stale code around.
+	// The answer in the headers counts only when both are there
+	// (docs/wire/rocketchat.md 5.1): a client may carry a stale code around.
 	if peer.TwoFactorCode == "" || peer.TwoFactorMethod == "" {
 		peer.TwoFactorCode, peer.TwoFactorMethod = "", ""
 	}
@@ -79,7 +79,7 @@ func (g *calls) call(ctx context.Context, r *Request) (any, error) {
 }
 
 // virtualConn stands for a connection in the limits: one for each login token,
-// or for each address and client without one (spec rocketchat-2fa 5.7).
+// or for each address and client without one (docs/wire/rocketchat.md 5.7).
 func virtualConn(r *Request) string {
 	if r.Login.Token != "" {
 		return "rest/" + r.Login.Token

@@ -54,7 +54,7 @@ func chatWorld(t *testing.T, overrides map[string]string) (w *world, ann, bob, c
 	return w, w.login("ann"), w.login("bob"), w.login("cid")
 }
 
-// What a chat widget asks for, in its order (spec clients 4).
+// What a chat widget asks for, in its order (docs/wire/clients.md 4).
 func TestWidget(t *testing.T) {
 	_, ann, bob, _ := chatWorld(t, nil)
 	room := ann.ok("GET", "rooms.info?roomId=GENERAL", nil).doc("room")

@@ -11,7 +11,7 @@ import (
 	"ddpserver/internal/fault"
 )
 
-// The schemas of refusals, as spec rocketchat-2fa 5.2, 5.4 and 5.6 show them.
+// The schemas of refusals, as docs/wire/rocketchat.md 5.2, 5.4 and 5.6 show them.
 var (
 	errorSchema = object(must("success", Schema{"const": false}), must("error", either(text(), integer())),
 		may("errorType", text()), may("details", anything()), may("message", text()), may("status", text()))
@@ -29,7 +29,7 @@ var (
 	errWrongVerb   = fault.New("error-method-not-allowed", "This endpoint does not take that HTTP method")
 )
 
-// loginNeeded is the body of 401 (spec rocketchat-2fa 5.2).
+// loginNeeded is the body of 401 (docs/wire/rocketchat.md 5.2).
 const loginNeeded = `{"success":false,"status":"error","error":"You must be logged in to do this.","message":"You must be logged in to do this."}`
 
 // answer is a rendered reply.
@@ -70,7 +70,7 @@ func refusal(err error) answer {
 	return answer{status: status, body: append(body, '}')}
 }
 
-// tooMany renders the limiter's refusal the REST way (spec rocketchat-2fa 5.5).
+// tooMany renders the limiter's refusal the REST way (docs/wire/rocketchat.md 5.5).
 func tooMany(f *fault.Error) answer {
 	a := answer{status: http.StatusTooManyRequests}
 	seconds := int64(1)
@@ -89,7 +89,7 @@ func tooMany(f *fault.Error) answer {
 }
 
 // loginRefusal renders a refusal of POST login: 401 with the code in error and
-// no errorType (spec rocketchat-2fa 5.6). A masked failure reads Unauthorized.
+// no errorType (docs/wire/rocketchat.md 5.6). A masked failure reads Unauthorized.
 // Too many requests is no answer to a login and rendered as everywhere, and so is
 // a body that was not read.
 func loginRefusal(err error) answer {

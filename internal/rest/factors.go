@@ -11,7 +11,7 @@ import (
 )
 
 // factors serves the second factors of an account: the 2fa:* methods by their
-// REST names (spec rocketchat-2fa 5.8).
+// REST names (docs/wire/rocketchat.md 5.8).
 type factors struct{ s *Server }
 
 // Routes lists them. The code in a body is the proof of the four routes that
@@ -61,8 +61,8 @@ func (g *factors) codes(result any) (ejson.Doc, error) {
 	return asDoc(result)
 }
 
-// sendCode answers strangers alike whether the account exists (spec
-// rocketchat-2fa 5.8), also when a budget is used up: only the method, which is
+// sendCode answers strangers alike whether the account exists
+// (docs/wire/rocketchat.md 5.8), also when a budget is used up: only the method, which is
 // documented to tell, does.
 func (g *factors) sendCode(ctx context.Context, r *Request) (any, error) {
 	name := r.Text("emailOrUsername")
@@ -76,7 +76,7 @@ func (g *factors) sendCode(ctx context.Context, r *Request) (any, error) {
 	return nil, err
 }
 
-// reset removes somebody's authenticator (spec rocketchat-2fa 5.8).
+// reset removes somebody's authenticator (docs/wire/rocketchat.md 5.8).
 func (g *factors) reset(ctx context.Context, r *Request) (any, error) {
 	id, err := g.s.target(ctx, r)
 	if err != nil {

@@ -18,7 +18,7 @@ type countingBody struct{ reads int }
 func (b *countingBody) Read([]byte) (int, error) { b.reads++; return 0, io.EOF }
 func (b *countingBody) Close() error             { return nil }
 
-// The body of a request that a limit refuses is not read (security A11).
+// The body of a request that a limit refuses is not read (docs/security-tests.md A11).
 func TestLimitedRequestsAreNotRead(t *testing.T) {
 	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "true", settings.LimitRESTRequests: "1"})
 	w.account("ada")
@@ -54,7 +54,7 @@ func TestLimitedRequestsAreNotRead(t *testing.T) {
 }
 
 // Somebody who guesses tokens does not lock out those of the same network whose
-// token worked there before, and who comes with a new one waits (security A16).
+// token worked there before, and who comes with a new one waits (docs/security-tests.md A16).
 func TestA16GuessesLockOutNobodyKnown(t *testing.T) {
 	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "false"})
 	w.account("ada")

@@ -60,8 +60,8 @@ func (g *login) login(ctx context.Context, r *Request) (any, error) {
 	}, nil
 }
 
-// loginObject makes the method's parameter out of a body (spec rocketchat-2fa
-// 5.6): a body with any other member, or without a password, is the login
+// loginObject makes the method's parameter out of a body
+// (docs/wire/rocketchat.md 5.6): a body with any other member, or without a password, is the login
 // object already and the code header is then ignored.
 func loginObject(r *Request) any {
 	for name := range r.body.value {

@@ -79,7 +79,7 @@ func (g *own) register(ctx context.Context, r *Request) (any, error) {
 
 // update is the method saveUserProfile under its REST member names. The member
 // currentPassword is that method's second-factor answer, by the factor
-// "password" (spec rocketchat-2fa 2.5); headers count when it is missing.
+// "password" (docs/wire/rocketchat.md 2.5); headers count when it is missing.
 func (g *own) update(ctx context.Context, r *Request) (any, error) {
 	data, _ := r.body.value["data"].(map[string]any)
 	names := map[string]string{"name": "realname", "username": "username", "email": "email", "newPassword": "newPassword",

@@ -240,7 +240,7 @@ func (rt *Route) borrow(router *methods.Router) error {
 	return nil
 }
 
-// check validates query and body (spec rocketchat-2fa 5.2, steps 4 and 6).
+// check validates query and body (docs/wire/rocketchat.md 5.2, steps 4 and 6).
 func (rt *Route) check(r *Request) error {
 	if rt.query != nil {
 		if wrong := rt.query.check(r.Query.typed(rt.Query)); wrong != "" {

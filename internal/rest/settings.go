@@ -13,7 +13,7 @@ import (
 	"ddpserver/internal/twofactor"
 )
 
-// setting serves the settings (spec rocketchat-2fa 4.1). Saving goes through
+// setting serves the settings (docs/wire/rocketchat.md 4.1). Saving goes through
 // the same function as the methods saveSetting and saveSettings.
 type setting struct{ s *Server }
 
@@ -81,7 +81,7 @@ func (g *setting) page(r *Request, show func(*settings.Setting) (any, bool)) (an
 }
 
 // settingID keeps anything that could be mistaken for a path or an operator out
-// of the look-up (spec security S079).
+// of the look-up (docs/security-tests.md S079).
 var settingID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
 
 func (g *setting) one(_ context.Context, r *Request) (any, error) {

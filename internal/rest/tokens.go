@@ -8,7 +8,7 @@ import (
 	"ddpserver/internal/permission"
 )
 
-// tokens serves personal access tokens (spec rocketchat-2fa 2.4 and 5.8).
+// tokens serves personal access tokens (docs/wire/rocketchat.md 2.4 and 5.8).
 type tokens struct{ s *Server }
 
 // Routes lists them.

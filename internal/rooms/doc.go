@@ -1,7 +1,6 @@
 // Package rooms is the domain of rooms, subscriptions, messages and presence, in
 // Rocket.Chat's shapes: who may read, write, edit, delete, pin and react, what
-// is counted, and which news goes out (spec clients 4 and 5, issue "Rooms and
-// messages").
+// is counted, and which news goes out (docs/wire/clients.md 4 and 5).
 //
 // Every rule is here once; the DDP methods and the REST twins only translate.
 // A room is read and written by its members alone; a public channel may be

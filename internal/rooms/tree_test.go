@@ -7,7 +7,7 @@ import (
 	"ddpserver/internal/rooms/md"
 )
 
-// The parsed text never outgrows the text by much (security A13), and what people
+// The parsed text never outgrows the text by much (docs/security-tests.md A13), and what people
 // write keeps its marks.
 func TestTreeIsBounded(t *testing.T) {
 	for _, unit := range []string{"*a*", "`a`", " :a:", "@a ", "[a](b.c)", "www.a ", "\n", "*_~a~_*", "<b.c|*_~a~_*>", "```\na\n```\n", "\x01"} {

@@ -134,7 +134,7 @@ func (c *Call) Bind(dst ...any) error {
 	return nil
 }
 
-// Random is the call's random stream of that name (spec meteor-ddp D9).
+// Random is the call's random stream of that name (docs/wire/ddp.md D9).
 func (c *Call) Random(stream string) *random.Stream {
 	if c.seeds == nil {
 		c.seeds = random.NewStreams(c.Seed)

@@ -112,7 +112,7 @@ func list(id string) Definition {
 	return Definition{ID: id, Type: Text, Default: "", Lines: true, MaxLen: 16 << 10}
 }
 
-// twoFactorSettings: section 4 of spec rocketchat-2fa with the defaults of decisions 3 and 8.
+// twoFactorSettings: docs/wire/rocketchat.md 4 with the defaults of docs/decisions.md 3.
 func twoFactorSettings() []Definition {
 	return section("Accounts", "Two Factor Authentication",
 		flag(TwoFactorEnabled, true, true),
@@ -174,7 +174,7 @@ func accountSettings() []Definition {
 	)...)
 }
 
-// limitSettings: the defaults of spec rocketchat-2fa 5.5.
+// limitSettings: the defaults of docs/wire/rocketchat.md 5.5.
 func limitSettings() []Definition {
 	ddp := section("Rate Limiter", "DDP Rate Limiter",
 		flag(LimitIPEnabled, true, false),

@@ -1,6 +1,6 @@
 package settings
 
-// The ids of the second-factor settings (spec rocketchat-2fa 4, decisions 3 and 8).
+// The ids of the second-factor settings (docs/wire/rocketchat.md 4, docs/decisions.md 3).
 const (
 	// TwoFactorEnabled switches every check of a second factor.
 	TwoFactorEnabled = "Accounts_TwoFactorAuthentication_Enabled"
@@ -76,12 +76,12 @@ const (
 	PasswordForbidCommon = "Accounts_Password_Policy_ForbidCommonPasswords"
 	// LoginExpiration is the life of a session token in days.
 	LoginExpiration = "Accounts_LoginExpiration"
-	// AmbiguousErrors hides why a login failed (spec meteor-ddp D "AMB").
+	// AmbiguousErrors hides why a login failed (docs/wire/ddp.md D).
 	AmbiguousErrors = "Accounts_AmbiguousErrorMessages"
 	// PersonalAccessTokens lets users create personal access tokens.
 	PersonalAccessTokens = "API_Enable_Personal_Access_Tokens"
 
-	// BlockLogins switches the blocking of logins after failures (spec rocketchat-2fa 1.9.3).
+	// BlockLogins switches the blocking of logins after failures (docs/wire/rocketchat.md 1.9.3).
 	BlockLogins          = "Block_Multiple_Failed_Logins_Enabled"
 	BlockLoginsByUser    = "Block_Multiple_Failed_Logins_By_User"
 	BlockLoginsUserTries = "Block_Multiple_Failed_Logins_Attempts_Until_Block_by_User"
@@ -97,7 +97,7 @@ const (
 	BlockLoginsExempted = "Block_Multiple_Failed_Logins_Ip_Whitelist"
 )
 
-// The ids of the limits (spec rocketchat-2fa 5.5). Times are milliseconds.
+// The ids of the limits (docs/wire/rocketchat.md 5.5). Times are milliseconds.
 const (
 	LimitIPEnabled                = "DDP_Rate_Limit_IP_Enabled"
 	LimitIPRequests               = "DDP_Rate_Limit_IP_Requests_Allowed"

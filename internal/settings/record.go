@@ -65,7 +65,7 @@ func (s *Setting) Record() Record {
 }
 
 // ChangeRecord is the record of the events public-settings-changed and
-// private-settings-changed (spec rocketchat-2fa 4.1).
+// private-settings-changed (docs/wire/rocketchat.md 4.1).
 type ChangeRecord struct {
 	ID               string     `json:"_id"`
 	Value            any        `json:"value"`

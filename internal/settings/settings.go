@@ -68,7 +68,7 @@ type Options struct {
 	// Definitions replaces Table, for tests.
 	Definitions []Definition
 	// Poll is how often Run reads the store again, so that a node follows even
-	// when the feed is cut (spec security S109); 0 for a store of one node.
+	// when the feed is cut (docs/security-tests.md S109); 0 for a store of one node.
 	Poll time.Duration
 	// Warn takes things an operator should know; nil drops them.
 	Warn func(text string, err error)

@@ -45,7 +45,7 @@ func open(t *testing.T, o settings.Options) *settings.Service {
 	return s
 }
 
-// The table of spec rocketchat-2fa 4 with the defaults of decisions 3 and 8.
+// The table of docs/wire/rocketchat.md 4 with the defaults of docs/decisions.md 3.
 func TestDefaults(t *testing.T) {
 	s := open(t, settings.Options{})
 	for _, want := range []struct {

@@ -20,7 +20,7 @@ import (
 	"ddpserver/internal/user"
 )
 
-// TestSoakClock (security S114): the clock jumps forward and back, as after a bad time
+// TestSoakClock (docs/security-tests.md S114): the clock jumps forward and back, as after a bad time
 // server, on real services and stores. What was dead once stays dead, a spent code
 // stays spent, and no jump gives guesses or mails for nothing.
 func TestSoakClock(t *testing.T) {

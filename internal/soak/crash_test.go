@@ -29,7 +29,7 @@ type actor interface {
 	owner() *account
 }
 
-// TestSoakCrash (security S105): clients of seven kinds change things at random,
+// TestSoakCrash (docs/security-tests.md S105): clients of seven kinds change things at random,
 // the server is killed 5–500 ms later, and the restarted server must know every
 // acknowledged change; what was not acknowledged is there as a whole or not at all.
 func TestSoakCrash(t *testing.T) {

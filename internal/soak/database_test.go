@@ -67,7 +67,7 @@ func (s *shared) received(a *account) int64 {
 // busy machine adds.
 const refuseWithin = 8 * time.Second
 
-// TestSoakDatabase (security S110–S112): a database that is gone, silent, slow, reset in
+// TestSoakDatabase (docs/security-tests.md S110–S112): a database that is gone, silent, slow, reset in
 // mid-command or no primary. Calls are refused within five seconds, nobody gets in,
 // nobody passes a second factor, sockets stay, and everything works again at once.
 func TestSoakDatabase(t *testing.T) {
@@ -180,7 +180,7 @@ func outageOf(t *testing.T, s *server, conns []*conn, people []*account, a *acco
 	return times
 }
 
-// TestSoakUnknownOutcome (security S111): the connection is cut before or after a command
+// TestSoakUnknownOutcome (docs/security-tests.md S111): the connection is cut before or after a command
 // of the database ran, at each of the commands of a check of a code in turn. An
 // unknown outcome is a refusal, the guess is counted, and no code is good twice.
 func TestSoakUnknownOutcome(t *testing.T) {

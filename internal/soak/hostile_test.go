@@ -234,7 +234,7 @@ func TestSoakHostileCells(t *testing.T) {
 	t.Logf("%d MiB sent, at most %d MiB of memory", worst.sent>>20, worst.peak>>20)
 }
 
-// TestSoakHostileQueues: the figures of issue A12: forty anonymous sockets, and
+// TestSoakHostileQueues: the figures of docs/security-tests.md A12: forty anonymous sockets, and
 // eight that are logged in, with 255 maximal frames each behind a slow call. They
 // held 963 MB and 2.5 GB.
 func TestSoakHostileQueues(t *testing.T) {

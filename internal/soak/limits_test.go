@@ -33,7 +33,7 @@ func (s *server) cpu() float64 {
 	return n
 }
 
-// TestSoakDescriptors (security S117 b): with 256 descriptors and 400 peers the server
+// TestSoakDescriptors (docs/security-tests.md S117 b): with 256 descriptors and 400 peers the server
 // neither dies nor spins; who is connected is served, and when peers leave, new ones
 // get in.
 func TestSoakDescriptors(t *testing.T) {
@@ -75,7 +75,7 @@ func TestSoakDescriptors(t *testing.T) {
 	t.Logf("400 peers, 256 descriptors: %.1f %% of a core (a guest calling 200 times a second included); the guest's calls: %v median, %v worst; a new session %v after the peers left", used*100, median(others), worst(others), took.Round(time.Millisecond))
 }
 
-// TestSoakDiskFull (security S113): no space for the audit stream, and none for the
+// TestSoakDiskFull (docs/security-tests.md S113): no space for the audit stream, and none for the
 // database. Serving goes on; what could not be written is refused and counted; with
 // space again everything works and the gap is on record.
 func TestSoakDiskFull(t *testing.T) {

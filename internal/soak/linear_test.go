@@ -156,7 +156,7 @@ var mailModel = porcupine.Model{
 	DescribeOperation: func(input, output any) string { return fmt.Sprint(input, " → ", output) },
 }
 
-// TestSoakLinearizable (security S107): clients on two nodes ask for codes, answer
+// TestSoakLinearizable (docs/security-tests.md S107): clients on two nodes ask for codes, answer
 // right and wrong and let time jump past the codes' end; the history of each round
 // must be one that a single, sequential server could have had.
 func TestSoakLinearizable(t *testing.T) {

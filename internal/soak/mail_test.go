@@ -102,7 +102,7 @@ func (p *post) delivered(except ...int) time.Duration {
 	return took
 }
 
-// TestSoakMailServer (security S100–S102): a mail server that is down, silent,
+// TestSoakMailServer (docs/security-tests.md S100–S102): a mail server that is down, silent,
 // hangs after the mail, says "later" or "never". Calls answer at once, deliveries
 // are few at a time, and every mail that can be delivered is, once.
 func TestSoakMailServer(t *testing.T) {
@@ -196,7 +196,7 @@ func TestSoakMailServer(t *testing.T) {
 	})
 }
 
-// TestSoakMailPromised (security S103): a mail that an answer promised is delivered after
+// TestSoakMailPromised (docs/security-tests.md S103): a mail that an answer promised is delivered after
 // kill -9, although the mail server was down before and after it, and its code works.
 func TestSoakMailPromised(t *testing.T) {
 	together(t)

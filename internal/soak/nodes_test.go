@@ -27,7 +27,7 @@ func newCluster(t *testing.T, env ...string) *cluster {
 	return c
 }
 
-// TestSoakNodesOneCode (security S107): the same code on two nodes, 0–5 ms apart, has one
+// TestSoakNodesOneCode (docs/security-tests.md S107): the same code on two nodes, 0–5 ms apart, has one
 // winner, whatever its kind.
 func TestSoakNodesOneCode(t *testing.T) {
 	together(t)
@@ -104,7 +104,7 @@ func TestSoakNodesOneCode(t *testing.T) {
 	t.Logf("%d rounds, 0–5 ms apart, one winner each: %v", n, wins)
 }
 
-// TestSoakNodesAttempts (security S108): wrong answers on two nodes at once are counted
+// TestSoakNodesAttempts (docs/security-tests.md S108): wrong answers on two nodes at once are counted
 // exactly, and no more of them are compared than the budget allows.
 func TestSoakNodesAttempts(t *testing.T) {
 	together(t)
@@ -156,7 +156,7 @@ func callMessage(method string, params ...any) string {
 	return string(b)
 }
 
-// TestSoakNodesFollow (security S109): what one node changes, the other acts on within
+// TestSoakNodesFollow (docs/security-tests.md S109): what one node changes, the other acts on within
 // two seconds: a dead token, a setting, a factor. What decides is never a cache.
 func TestSoakNodesFollow(t *testing.T) {
 	together(t)
@@ -216,7 +216,7 @@ func TestSoakNodesFollow(t *testing.T) {
 	t.Logf("on the other node, median and worst: sessions closed %v %v; setting %v %v; new factor asked at the next call (%v)", median(closed), worst(closed), median(set), worst(set), worst(asked))
 }
 
-// TestSoakNodesRolling (security S117 d): both nodes are restarted in turn under load;
+// TestSoakNodesRolling (docs/security-tests.md S117 d): both nodes are restarted in turn under load;
 // clients that connect again see no failed and no doubled call.
 func TestSoakNodesRolling(t *testing.T) {
 	together(t)

@@ -98,7 +98,7 @@ func masked(text string) []byte {
 
 const hello = `{"msg":"connect","version":"1","support":["1"]}`
 
-// TestSoakPeers (security S091, S094): readers that stop reading, peers that vanish,
+// TestSoakPeers (docs/security-tests.md S091, S094): readers that stop reading, peers that vanish,
 // dripping headers and bodies, floods of frames and ten thousand calls in a row. Each
 // ends by itself or is closed with its reason; everybody else is served.
 func TestSoakPeers(t *testing.T) {

@@ -26,7 +26,7 @@ var hoards = map[string]struct {
 
 // TestSoakOneNetworkDoesNotTakeAll: one client who holds all it can of the bytes
 // in flight, through any door, does not keep those of other networks from large
-// messages and answers (security A12).
+// messages and answers (docs/security-tests.md A12).
 func TestSoakOneNetworkDoesNotTakeAll(t *testing.T) {
 	together(t)
 	dir := t.TempDir()

@@ -9,7 +9,7 @@ import (
 	"ddpserver/internal/store/mongotest"
 )
 
-// TestSoakShutdown (security S117 c): SIGTERM with hundreds of sessions and 50 calls
+// TestSoakShutdown (docs/security-tests.md S117 c): SIGTERM with hundreds of sessions and 50 calls
 // under way. The server is not ready at once, accepts nobody, finishes the calls,
 // closes every session with 1001 and exits with 0.
 func TestSoakShutdown(t *testing.T) {

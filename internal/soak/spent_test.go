@@ -19,7 +19,7 @@ type spending struct {
 	err  error
 }
 
-// TestSoakSpentStaysSpent (security S106): a code whose use was acknowledged is
+// TestSoakSpentStaysSpent (docs/security-tests.md S106): a code whose use was acknowledged is
 // refused after a SIGKILL within a millisecond and a restart, whatever the kind of
 // code and the door. Codes whose use was not acknowledged may be good or spent, but
 // not good twice.

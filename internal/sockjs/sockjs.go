@@ -1,5 +1,5 @@
 // Package sockjs is the SockJS door: the endpoints below /sockjs as SockJS 0.3.24
-// serves them in Meteor (spec meteor-ddp A2), each connection a ddp.Conn for the
+// serves them in Meteor (docs/wire/ddp.md A2), each connection a ddp.Conn for the
 // engine. Framing ends here: nothing above knows that a peer polls.
 //
 // A polling session lives in this process only and belongs to the address and

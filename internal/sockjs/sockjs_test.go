@@ -133,7 +133,7 @@ const (
 	plain  = "text/plain; charset=UTF-8"
 )
 
-// TestPages holds the rows of spec meteor-ddp A2 that have no session.
+// TestPages holds the rows of docs/wire/ddp.md A2 that have no session.
 func TestPages(t *testing.T) {
 	d := open1(t, Options{ScriptURL: "/sockjs-client.js?a&b"})
 	cases := []struct {

@@ -37,7 +37,7 @@ func (s *LogStats) Lost() int64 { return s.lost.Load() }
 
 // NewLogger makes the program's logger. Fields whose key names a secret are
 // masked, and passwords of URLs and mail addresses inside texts too, so that a
-// careless record or a driver's error text does not leak them (security S084).
+// careless record or a driver's error text does not leak them (docs/security-tests.md S084).
 func NewLogger(o LogOptions) (*zap.Logger, *LogStats, error) {
 	level, err := zapcore.ParseLevel(o.Level)
 	if err != nil {

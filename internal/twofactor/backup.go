@@ -12,7 +12,7 @@ import (
 	"ddpserver/internal/user"
 )
 
-// Backup codes as Rocket.Chat makes them (spec rocketchat-2fa 1.6.4).
+// Backup codes as Rocket.Chat makes them (docs/wire/rocketchat.md 1.6.4).
 const (
 	backupCount  = 12
 	backupLength = 8

@@ -130,7 +130,7 @@ func personalTokens(u *user.User) []string {
 
 // mayBypass tells a personal access token that skips ordinary checks. It must
 // not change how the account is protected, not even by adding the first factor,
-// which asks nobody else for proof (spec security S057).
+// which asks nobody else for proof (docs/security-tests.md S057).
 func mayBypass(u *user.User, token string) bool {
 	t := u.LoginToken(token)
 	return t != nil && t.IsPAT() && t.BypassTwoFactor

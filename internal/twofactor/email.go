@@ -27,8 +27,8 @@ func (f emailFactor) Tries() int {
 	return f.positive(settings.TwoFactorEmailAttempts, defaultCodeTries)
 }
 
-// Enabled needs the switches of server and account and a verified address (spec
-// rocketchat-2fa 1.5.1).
+// Enabled needs the switches of server and account and a verified address
+// (docs/wire/rocketchat.md 1.5.1).
 func (f emailFactor) Enabled(u *user.User) bool {
 	return f.Offered(u) && u.Email2FAEnabled() && len(u.VerifiedEmails()) > 0
 }
@@ -233,7 +233,7 @@ func (s *Service) mailDigest(userID, digits string) string {
 const maxTyped = 16
 
 // normalizeMailCode reads a mailed code as people type it: six ASCII digits, with
-// blanks anywhere and at most one hyphen, as the mail shows it (decisions 8).
+// blanks anywhere and at most one hyphen, as the mail shows it (docs/decisions.md 3.2).
 func normalizeMailCode(typed string) (digits string, ok bool) {
 	if len(typed) > maxTyped {
 		return "", false

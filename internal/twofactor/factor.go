@@ -39,7 +39,7 @@ type Factor interface {
 	Prepare(ctx context.Context, r Request, d *Details, send bool) error
 }
 
-// Details describe a challenge to the client (decisions 2 and 8). They stand in
+// Details describe a challenge to the client (docs/decisions.md 2.2). They stand in
 // totp-required, totp-invalid and totp-max-attempts alike.
 type Details struct {
 	// Method is the factor that is asked for.

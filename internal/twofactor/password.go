@@ -9,7 +9,7 @@ import (
 )
 
 // passwordFactor is the fallback of an account without another factor: the hex
-// SHA-256 digest of its password (spec rocketchat-2fa 1.7). The clear password
+// SHA-256 digest of its password (docs/wire/rocketchat.md 1.7). The clear password
 // is not accepted, and naming the factor does not choose it.
 type passwordFactor struct{ *Service }
 

@@ -13,7 +13,7 @@ import (
 
 // Reset removes the authenticator of an account whose owner cannot use it any
 // more, forgets its counters and codes, and ends every session and token of the
-// account (spec rocketchat-2fa 1.10). r.User is whoever does it; the caller has
+// account (docs/wire/rocketchat.md 1.10). r.User is whoever does it; the caller has
 // checked the permission "edit-other-user-totp" and a fresh factor.
 //
 // With the setting TwoFactorResetDelay above 0, somebody else's authenticator is

@@ -11,7 +11,7 @@ import (
 	"ddpserver/internal/twofactor"
 )
 
-// The rows of spec security 3.1 about enrolment and switching off.
+// The rows of docs/security-tests.md S016 to S024 about enrolment and switching off.
 
 // S016: secrets are 256 bit of base32, all different, and the URL can be read.
 func TestS016Seed(t *testing.T) {

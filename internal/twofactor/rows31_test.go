@@ -12,7 +12,7 @@ import (
 	"ddpserver/internal/user"
 )
 
-// The rows of spec security 3.1: one-time codes.
+// The rows of docs/security-tests.md S001 to S015: one-time codes.
 
 func never(t *testing.T, w *world) { w.set(settings.TwoFactorRememberFor, 0) }
 

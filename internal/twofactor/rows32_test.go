@@ -15,7 +15,7 @@ import (
 	"ddpserver/internal/user"
 )
 
-// The rows of spec security 3.2: guessing, locking, throttling.
+// The rows of docs/security-tests.md S025 to S040: guessing, locking, throttling.
 
 // S025: a live set of codes survives four wrong answers and dies of the fifth.
 func TestS025FiveWrongAnswers(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"ddpserver/internal/user"
 )
 
-// The rows of spec security 3.3 that this package decides.
+// The rows of docs/security-tests.md S041 to S069 that this package decides.
 
 // S045: a password never stands in for a stronger factor; where it is asked for,
 // only its digest counts, in either case.
@@ -339,7 +339,7 @@ func TestS069Switches(t *testing.T) {
 }
 
 // Accounts of foreign services are asked for a mailed code unless the setting
-// leaves them out (spec rocketchat-2fa 1.5.1).
+// leaves them out (docs/wire/rocketchat.md 1.5.1).
 func TestOAuthAccounts(t *testing.T) {
 	with := func(name string) func(*user.User) {
 		return func(u *user.User) { u.Services.Other = map[string]any{name: map[string]any{"id": "1"}} }

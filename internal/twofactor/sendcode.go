@@ -21,7 +21,7 @@ import (
 const maxName = 320
 
 // SendCode mails one more code to whoever is called that and returns the
-// addresses (decisions 2). r.User is the caller, or nil. The result is empty, and
+// addresses (docs/decisions.md 2.3). r.User is the caller, or nil. The result is empty, and
 // nothing mailed, for an account without a verified address or without the
 // factor; with five codes alive none is added.
 //

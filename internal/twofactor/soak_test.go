@@ -4,7 +4,7 @@ package twofactor_test
 
 import "testing"
 
-// TestSoakRaces plays the 200 rounds of spec security S005 and S006.
+// TestSoakRaces plays the 200 rounds of docs/security-tests.md S005 and S006.
 func TestSoakRaces(t *testing.T) {
 	soakRounds = 200
 	defer func() { soakRounds = 0 }()

@@ -45,7 +45,7 @@ func (f totpFactor) Offered(*user.User) bool { return f.config.Bool(settings.Two
 func (f totpFactor) Enabled(u *user.User) bool { return f.Offered(u) && u.TOTPEnabled() }
 
 // Verify takes exactly eight characters for a backup code and everything else
-// for a code of the app (spec rocketchat-2fa 1.6.3).
+// for a code of the app (docs/wire/rocketchat.md 1.6.3).
 func (f totpFactor) Verify(ctx context.Context, r Request, code string) (string, error) {
 	u := r.User
 	t := u.Services.TOTP

@@ -12,7 +12,7 @@ func decoders() []growthtest.Decoder {
 }
 
 // TestGrowth: the work of every reader of this package is in proportion to the
-// text (security A11).
+// text (docs/security-tests.md A11).
 func TestGrowth(t *testing.T) { growthtest.Test(t, decoders()...) }
 
 func FuzzGrowth(f *testing.F) { growthtest.Fuzz(f, decoders()...) }

@@ -1,5 +1,5 @@
 // Package user says what a user document is: the Meteor and Rocket.Chat shape
-// (spec rocketchat-2fa 7, meteor-ddp D8) that both stores keep and that a dump
+// (docs/wire/rocketchat.md 7, docs/wire/ddp.md D8) that both stores keep and that a dump
 // of an existing database already has.
 //
 // It holds values, look-ups inside one document, and the meaning of a change of
@@ -129,7 +129,7 @@ type LoginToken struct {
 	// token works from; none means all.
 	AllowedAddresses []string `bson:"allowedAddresses,omitempty"`
 
-	// Remembered trust (spec rocketchat-2fa 3).
+	// Remembered trust (docs/wire/rocketchat.md 3).
 	TrustHash  string    `bson:"twoFactorAuthorizedHash,omitempty"`
 	TrustUntil time.Time `bson:"twoFactorAuthorizedUntil,omitempty"`
 }

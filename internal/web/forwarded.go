@@ -9,7 +9,7 @@ import (
 // Proxies says which proxies stand in front of the server. The zero value is none.
 type Proxies struct {
 	// Count is the number of proxies that append to X-Forwarded-For
-	// (HTTP_FORWARDED_COUNT; spec meteor-ddp A16).
+	// (HTTP_FORWARDED_COUNT; docs/wire/ddp.md A16).
 	Count int
 	// Trusted are their addresses.
 	Trusted []netip.Prefix

@@ -73,7 +73,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// Security S083: the header must cost linear time, however it looks.
+// S083: the header must cost linear time, however it looks.
 func TestAddressIsLinear(t *testing.T) {
 	p, _ := ParseProxies(32, []string{"0.0.0.0/0"})
 	for _, value := range []string{strings.Repeat(" ,", 7500), strings.Repeat(" ", 15000), strings.Repeat(",", 15000), strings.Repeat("1.1.1.1,", 1900), strings.Repeat("[", 15000)} {
@@ -88,7 +88,7 @@ func TestAddressIsLinear(t *testing.T) {
 	}
 }
 
-// The client's address cannot be chosen by the client (security S052): whatever
+// The client's address cannot be chosen by the client (docs/security-tests.md S052): whatever
 // it sends, the answer is the socket's address or one a trusted proxy vouched for.
 func FuzzAddress(f *testing.F) {
 	f.Add("1.1.1.1, 2.2.2.2", "3.3.3.3", uint8(2))

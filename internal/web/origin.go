@@ -11,7 +11,7 @@ import (
 
 // Origins decides which pages may connect. No cookie authenticates anything
 // here, so this is a second line of defence against pages that use a visitor's
-// network position (spec security S086).
+// network position (docs/security-tests.md S086).
 type Origins struct {
 	any, loopback bool
 	allowed       map[string]bool

@@ -206,7 +206,7 @@ func patience() Options {
 	return Options{ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 12 * time.Second, IdleTimeout: 30 * time.Second, MaxHeaderBytes: 32 << 10}
 }
 
-// Security S090: a client that sends a byte now and then is closed in time.
+// S090: a client that sends a byte now and then is closed in time.
 func TestSlowClientsAreClosed(t *testing.T) {
 	for _, first := range []string{"", "GET /a HTTP/1.1\r\nHost: x\r\nX: ", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "POST /s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"} {
 		synctest.Test(t, func(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 var ErrBroken = errors.New("stored document is broken")
 
 // registry is the driver's with one addition: dates that old databases keep as
-// floating-point numbers of milliseconds (spec meteor-ddp D6).
+// floating-point numbers of milliseconds (docs/wire/ddp.md D6).
 var registry = newRegistry()
 
 func newRegistry() *bson.Registry {

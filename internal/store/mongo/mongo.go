@@ -38,7 +38,7 @@ import (
 
 const (
 	// opTimeout bounds every operation, the driver's own retry included. A call
-	// must be refused within five seconds (security S110); this leaves it some to
+	// must be refused within five seconds (docs/security-tests.md S110); this leaves it some to
 	// say so.
 	opTimeout = 4500 * time.Millisecond
 	// connectTimeout bounds the first contact.
