@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 GO      ?= go
-TOOL    := $(GO) tool -modfile=tools/go.mod
+# A program that tools/go.mod names, run where the recipe stands.
+tool     = "$$($(GO) tool -C tools -n $(1))"
 PKGS    ?= ./...
 # Set VERSION to stamp a release; without it the program tells its built-in one.
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
@@ -42,9 +43,11 @@ test: race clients ## Every test, with the race detector and in random order, an
 
 race: ## Go tests with the race detector and in random order.
 	$(GO) test -race -shuffle=on -count=1 -timeout 45m $(PKGS)
+	$(GO) test -C tools -race -shuffle=on -count=1 ./...
 
 test-short: ## Go tests without the race detector, without the long ones.
 	$(GO) test -short -count=1 $(PKGS)
+	$(GO) test -C tools -short -count=1 ./...
 
 fuzz: ## Run every fuzz target for FUZZTIME; new corpus entries stay in testdata.
 	tools/fuzz.sh $(FUZZTIME)
@@ -56,7 +59,7 @@ bench: ## Compare the benchmarks, as ratios to the floors in the same run, with 
 	@mkdir -p build
 	$(BENCH) -benchtime $(BENCHTIME) -count $(COUNT) ./internal/... > build/bench.txt
 	$(GO) run -C tools ./benchratio -limit $(LIMIT) -baseline ../docs/bench-baseline.txt < build/bench.txt > build/bench-ratios.txt; code=$$?; \
-	$(TOOL) benchstat -row .fullname docs/bench-baseline.txt build/bench-ratios.txt; exit $$code
+	$(call tool,benchstat) -row .fullname docs/bench-baseline.txt build/bench-ratios.txt; exit $$code
 
 bench-baseline: ## Take this machine's ratios as the baseline.
 	@mkdir -p build
@@ -67,10 +70,10 @@ bench-once: ## Run every benchmark once, to see that it works.
 	$(GO) test -run '^$$' -bench . -benchtime 1x $(PKGS) | (grep -vE 'no test files|^(goos|goarch|pkg|cpu|PASS)' || true)
 
 load: build ## Measure the server against the floor of the same machine, as ratios: half an hour.
-	$(GO) run ./cmd/ddpload compare -server bin/ddpserver
+	$(GO) run -C tools ./ddpload compare -server ../bin/ddpserver
 
 load-once: build ## Every scenario of `make load` for a moment, to see that it works.
-	$(GO) run ./cmd/ddpload compare -server bin/ddpserver -rounds 1 -for 300ms -users 500 -idle 300
+	$(GO) run -C tools ./ddpload compare -server ../bin/ddpserver -rounds 1 -for 300ms -users 500 -idle 300
 
 soak: ## Crash and fault runs, bounded in time; SOAK_SCALE=2 doubles the rounds.
 	$(GO) test -tags soak -count=1 -timeout 60m -run Soak -v $(PKGS)
@@ -80,11 +83,13 @@ golden: ## Refresh generated files: surface.golden and docs.
 	$(GO) test ./internal/app -run TestProtocolDocument -update
 
 fmt-check: ## Fail when a file is not formatted.
-	@out="$$(gofmt -l cmd internal)"; if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi
+	@out="$$(gofmt -l cmd internal tools)"; if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi
 
 lint: fmt-check ## Formatting, go vet and staticcheck.
 	$(GO) vet $(PKGS)
-	$(TOOL) staticcheck $(PKGS)
+	$(GO) vet -C tools ./...
+	$(call tool,staticcheck) $(PKGS)
+	cd tools && $(GO) tool staticcheck ./...
 
 vuln: ## Look for known vulnerabilities that the program calls, with offline data.
 	tools/vuln.sh '$(VULNDB)'

@@ -10,8 +10,8 @@ while IFS=: read -r file line; do
   name=${name%%(*}
   found=$((found + 1))
   echo "fuzz ./${file%/*} $name"
-  go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "./${file%/*}"
-done < <(grep -rE --include='*_test.go' --exclude-dir=node_modules -o '^func Fuzz[A-Za-z0-9_]*\(' cmd internal | sort)
+  go test -C "${file%%/*}" -run '^$' -fuzz "^$name\$" -fuzztime "$time" "./$(dirname "${file#*/}")"
+done < <(grep -rE --include='*_test.go' --exclude-dir=node_modules -o '^func Fuzz[A-Za-z0-9_]*\(' cmd internal tools | sort)
 if [ "$found" = 0 ]; then
   echo "no fuzz target was found: the look for them is broken" >&2
   exit 1

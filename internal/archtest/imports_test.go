@@ -61,8 +61,9 @@ var allowed = map[string][]string{
 	"cmd/ddpserver": {"internal/app", "internal/config", "internal/telemetry", "internal/secret"},
 
 	// Tools of the project, no part of the server, may use whatever they need.
-	"internal/soak": {},
-	"cmd/ddpcat":    nil, "cmd/ddpload": nil, "cmd/wsecho": nil, "internal/load": nil,
+	"internal/soak":     {},
+	"internal/proctest": {}, "cmd/ddpcat": nil,
+	"tools/benchratio": nil, "tools/ddpload": nil, "tools/load": nil, "tools/wsecho": nil,
 	"internal/store/mongotest/wired": {"internal/store/mongotest"},
 
 	"internal/archtest": {}, "internal/growthtest": {},
@@ -108,17 +109,21 @@ type goPackage struct {
 
 func (p goPackage) rel() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
 
-// packages asks the go tool for every package of the module.
+// packages asks the go tool for every package of the program's module and of the tools' one.
 func packages(t *testing.T) []goPackage {
 	t.Helper()
+	return append(modulePackages(t, top(t)), modulePackages(t, filepath.Join(top(t), "tools"))...)
+}
+
+func modulePackages(t *testing.T, dir string) (all []goPackage) {
+	t.Helper()
 	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports,Deps", "./...")
-	cmd.Dir = top(t)
+	cmd.Dir = dir
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []goPackage
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p goPackage
 		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
@@ -172,6 +177,15 @@ func TestThePictureIsCurrent(t *testing.T) {
 		if !there[name] {
 			t.Errorf("%s is listed and does not exist", name)
 		}
+	}
+}
+
+// The tools are a module of their own, which "go build ./..." at the top leaves out.
+func TestImportsOfTheToolsStillBuild(t *testing.T) {
+	cmd := exec.Command("go", "vet", "./...")
+	cmd.Dir = filepath.Join(top(t), "tools")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

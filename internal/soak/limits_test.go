@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"ddpserver/internal/load"
+	"ddpserver/internal/proctest"
 )
 
 // rss is the resident memory of the server in KiB.
 func (s *server) rss() int64 {
 	s.t.Helper()
-	n, err := load.Process{PID: s.cmd.Process.Pid}.RSS()
+	n, err := proctest.Process{PID: s.cmd.Process.Pid}.RSS()
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func (s *server) rss() int64 {
 // cpu is the time the server has used, in seconds.
 func (s *server) cpu() float64 {
 	s.t.Helper()
-	n, err := load.Process{PID: s.cmd.Process.Pid}.CPU()
+	n, err := proctest.Process{PID: s.cmd.Process.Pid}.CPU()
 	if err != nil {
 		s.t.Fatal(err)
 	}

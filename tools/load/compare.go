@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ddpserver/internal/proctest"
 )
 
 // Scenario is one run by name.
@@ -78,7 +80,7 @@ func (c *Child) Stop() error {
 }
 
 // PID of the server.
-func (c *Child) PID() Process { return Process{c.cmd.Process.Pid} }
+func (c *Child) PID() proctest.Process { return proctest.Process{PID: c.cmd.Process.Pid} }
 
 // FreePort is a port of 127.0.0.1 that nothing listens on.
 func FreePort() (int, error) {

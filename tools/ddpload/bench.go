@@ -12,10 +12,10 @@ import (
 	"strconv"
 	"time"
 
-	"ddpserver/internal/load"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/store/sqlite"
 	"ddpserver/internal/user"
+	"ddpserver/tools/load"
 )
 
 // bench starts servers and floors for a comparison, all on one seeded store.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ddpserver/internal/proctest"
 )
 
 // Run holds what every scenario needs.
@@ -16,7 +18,7 @@ type Run struct {
 	// URL of the server's /websocket; only loopback addresses.
 	URL string
 	// Server is measured through /proc; its PID may be 0, and costs are then left out.
-	Server Process
+	Server proctest.Process
 	// Conns is the number of connections; InFlight the calls each keeps under way.
 	Conns, InFlight int
 	// Rate is calls a second over all connections; 0 sends as fast as answers come.

@@ -1,4 +1,6 @@
-package load
+// Package proctest reads what a process of Linux used, for tests and measurements.
+// It knows /proc and nothing of the server.
+package proctest
 
 import (
 	"bytes"
@@ -9,7 +11,7 @@ import (
 	"strings"
 )
 
-// Process reads what a server costs from /proc.
+// Process is a running process, by its id.
 type Process struct{ PID int }
 
 // tick is the unit of /proc/PID/stat on Linux: a hundredth of a second.

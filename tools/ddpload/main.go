@@ -23,7 +23,7 @@ import (
 	"syscall"
 	"time"
 
-	"ddpserver/internal/load"
+	"ddpserver/tools/load"
 )
 
 func main() {

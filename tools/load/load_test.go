@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"ddpserver/internal/proctest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,7 +39,7 @@ func startFloor(t *testing.T) string {
 // Every scenario must work on the floor, or a ratio could not be made.
 func TestScenariosOnTheFloor(t *testing.T) {
 	url := startFloor(t)
-	base := Run{URL: url, Server: Process{os.Getpid()}, Conns: 5, InFlight: 2, For: 50 * time.Millisecond, Token: "token-%d",
+	base := Run{URL: url, Server: proctest.Process{PID: os.Getpid()}, Conns: 5, InFlight: 2, For: 50 * time.Millisecond, Token: "token-%d",
 		Sub: "stream-notify-room", SubParams: `["GENERAL/user-activity",false]`, Publish: "stream-notify-room", PublishParams: `["GENERAL/user-activity","x"]`, Burst: 3, Streams: []string{"stream-notify-all/roles-change", "stream-notify-user/user%d/userData"}}
 	for name, do := range map[string]func(Run, context.Context) (Report, error){
 		"calls": Run.Calls, "connects": Run.Connects, "storm": Run.Storm, "subs": Run.SubUnsub, "fanout": Run.FanOut, "idle": Run.IdleConns,
