@@ -1,6 +1,6 @@
 // Two people with a published client each: @rocket.chat/ddp-client talks, edits
 // and pins with a second factor; @rocket.chat/sdk sees every change at once and
-// answers. What the issue of rooms calls done.
+// answers.
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';

@@ -2,7 +2,7 @@
 // enough to answer who passed which factor where, and what failed.
 //
 // No event holds a code, token, password, digest or whole e-mail address. The
-// package decides nothing and reads nothing back.
+// package decides nothing, and never reads what it wrote.
 package audit
 
 import "time"

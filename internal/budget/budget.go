@@ -2,8 +2,8 @@
 // received and not yet worked off, and what was made and not yet taken. There is
 // one Account for the process; every door asks it before it holds more.
 //
-// It frees nothing and decides nothing about who is in the way: who is refused
-// waits (Holding.Wait), stops reading, or answers with a named error.
+// It frees nothing and closes nobody: a door that is refused decides for itself
+// whether it waits (Holding.Wait), stops reading, or answers with a named error.
 package budget
 
 import (

@@ -1,8 +1,8 @@
-// Package netkey says under which name a client's address is counted. Whoever
-// has one IPv6 address has all 2^64 of its network for nothing, so limits that
-// count exact addresses count nothing there.
+// Package netkey gives the key under which limits count a client's address: an
+// IPv4 address itself, an IPv6 address by its /64 network. Whoever has one IPv6
+// address has all 2^64 of its network, so counting each one would limit nobody.
 //
-// It decides no limit and looks nothing up.
+// It sets no limit and asks no name server.
 package netkey
 
 import (

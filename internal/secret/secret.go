@@ -1,7 +1,9 @@
-// Package secret keeps what must not be readable at rest: sealing with the
-// server key, keyed digests, and a string type that does not print itself.
+// Package secret protects values that must not be readable in the database or in
+// a log: it seals and opens them with the server key, computes keyed digests, and
+// has a string type that does not print itself.
 //
-// It makes no policy about lifetimes or attempts and stores nothing.
+// It does not know how long a secret is good or how often it may be tried, and
+// stores nothing.
 package secret
 
 import (

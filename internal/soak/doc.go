@@ -9,5 +9,5 @@
 //
 // The package changes nothing in the program: it has no hooks there, in no build.
 // It asserts order and outcome, never tight times, since machines are shared.
-// It is no load test (package load) and no conformance suite (ddp, storetest).
+// It is no load test (the tools module has that) and no conformance suite (ddp, storetest).
 package soak
