@@ -148,7 +148,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		u, readErr := s.store.UserByID(ctx, id)
 		switch {
 		case readErr == nil:
-			s.revoked(u)
+			s.changed(id, user.News{Ended: user.EndedBut(u)})
 		case !errors.Is(readErr, dberr.NotFound):
 			err = errors.Join(err, readErr)
 		}
@@ -207,35 +207,19 @@ func (s *Service) change(ctx context.Context, id string, c user.Change) (*user.U
 	if err != nil {
 		return nil, err
 	}
+	var news user.News
 	if c.RemoveToken != "" || c.RemoveNamed != "" || c.RemoveSessions || c.RemoveTokens {
-		s.revoked(u)
+		// Naming the living tokens instead of the dead also catches a token that
+		// came and went between a read and the change.
+		news.Ended = user.EndedBut(u)
 	}
-	s.changed(id)
+	s.changed(id, news)
 	s.followChange(ctx, u, &c)
 	return u, nil
 }
 
-// changed tells subscribers that the account's document changed.
-func (s *Service) changed(id string) { s.publish(feed.UserChanged, id, nil) }
-
-// revoked tells which login tokens of the account are left. Naming the living
-// ones instead of the dead also catches a token that came and went between a
-// read and the change.
-func (s *Service) revoked(u *user.User) {
-	var alive []string
-	if u.IsActive() && u.Services.Resume != nil {
-		for _, t := range u.Services.Resume.LoginTokens {
-			if t.HashedToken != "" {
-				alive = append(alive, t.HashedToken)
-			}
-		}
-	}
-	s.publish(feed.TokensKept, u.ID, alive)
-}
-
-func (s *Service) publish(kind feed.Kind, key string, data []string) {
-	s.feed.Publish(feed.Event{ID: random.ID(), Kind: kind, Key: key, Data: data, At: s.time()})
-}
+// changed tells everybody who must know that an account changed.
+func (s *Service) changed(id string, news user.News) { user.Changed.Publish(s.feed, id, news) }
 
 // background writes mail without making the caller wait, so that the time of an
 // answer does not tell whether there was anything to write. It refuses when

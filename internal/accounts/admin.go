@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"ddpserver/internal/dberr"
-	"ddpserver/internal/feed"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -294,8 +293,7 @@ func (s *Service) deleteUser(ctx context.Context, by *user.User, id string) erro
 	if err := s.store.DeleteUser(ctx, id); err != nil {
 		return named403(err)
 	}
-	s.publish(feed.TokensKept, id, nil)
-	s.changed(id)
+	s.changed(id, user.News{Ended: &user.EndedTokens{Kept: true}})
 	s.follow(ctx, "deleted", id, func(ctx context.Context, f Follower) error { return f.Deleted(ctx, id) })
 	return nil
 }

@@ -176,7 +176,7 @@ func (s *Service) insert(ctx context.Context, u *user.User) error {
 	if err := s.store.CreateUser(ctx, u); err != nil {
 		return err
 	}
-	s.changed(u.ID)
+	s.changed(u.ID, user.News{})
 	s.follow(ctx, "created", u.ID, func(ctx context.Context, f Follower) error { return f.Created(ctx, u) })
 	return nil
 }

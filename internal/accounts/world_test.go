@@ -169,8 +169,8 @@ func (w *world) alive(userID, hash string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range slices.Backward(w.events) {
-		if e.Kind == feed.TokensKept && e.Key == userID {
-			return slices.Contains(e.Data, hash)
+		if news, err := user.Changed.Payload(e); err == nil && e.Key == userID && news.Ended != nil {
+			return news.Ended.Kept && !news.Ended.Has(hash)
 		}
 	}
 	return true

@@ -4,53 +4,101 @@
 //
 // An event says that something changed and what may be pushed; it is never the
 // authority for a decision. The package holds no transport and stores nothing.
+//
+// Each kind of news is declared once, in the package that makes it, as a Kind:
+// a name, a payload type and a version. Nodes of different versions of this
+// program may share a database. A payload may get new fields without a new
+// version as long as a node that does not know them still does the right thing;
+// any other change of a payload's meaning needs the next version. A node that
+// meets a version or a kind it does not know delivers nothing of it and reads
+// anew what it keeps in memory.
 package feed
 
-import "time"
-
-// Kind says what an Event is about.
-type Kind string
-
-// The kinds of events.
-const (
-	// UserChanged: fields of a user document changed; Key is the user id.
-	UserChanged Kind = "user-changed"
-	// TokensRevoked: login tokens of user Key died. Data holds the dead hashes;
-	// empty means every token.
-	TokensRevoked Kind = "tokens-revoked"
-	// TokensKept: of the login tokens of user Key only those whose hashes are in
-	// Data were left after a change; every other one is dead. Unlike
-	// TokensRevoked it also covers a token that was made while the change ran.
-	TokensKept Kind = "tokens-kept"
-	// SettingChanged: Key is the setting id.
-	SettingChanged Kind = "setting-changed"
-	// Stream: a stream event for subscribers; Key is "collection/eventName",
-	// Data the one raw EJSON array of args.
-	Stream Kind = "stream"
-	// MembershipChanged: Key is the room id, Data the user ids concerned.
-	MembershipChanged Kind = "membership-changed"
-	// RoomMessage, RoomNotice, RoomRole, RoomChanged and UnreadChanged are news of
-	// room Key for its members only; package chat says what stands in Data.
-	RoomMessage   Kind = "room-message"
-	RoomNotice    Kind = "room-notice"
-	RoomRole      Kind = "room-role"
-	RoomChanged   Kind = "room-changed"
-	UnreadChanged Kind = "unread-changed"
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
 )
 
-// Event is one piece of news.
+// Event is one piece of news as it travels between nodes.
 type Event struct {
-	// ID is unique; Node names the node that made it (others take it from the store).
-	ID   string    `bson:"_id"`
-	Node string    `bson:"node"`
-	Kind Kind      `bson:"kind"`
-	Key  string    `bson:"key"`
-	Data []string  `bson:"data,omitempty"`
-	At   time.Time `bson:"at"`
+	// ID is unique; Node names the node that made it. The hub sets both.
+	ID   string `bson:"_id"`
+	Node string `bson:"node"`
+	// Kind is the name of the kind, Key what the news is about, mostly an id.
+	Kind string `bson:"kind"`
+	Key  string `bson:"key"`
+	// Version tells how to read Body. An event of a version of this program that
+	// knew no versions has 0, which no kind can read.
+	Version int       `bson:"version"`
+	Body    []byte    `bson:"body"`
+	At      time.Time `bson:"at"`
 }
 
 // Publisher takes events. Publish delivers to local subscribers before it
 // returns and hands the event to other nodes; it never blocks on a slow client.
 type Publisher interface {
 	Publish(e Event)
+}
+
+// Payload is what the events of one kind carry: a struct with JSON tags.
+type Payload interface {
+	// Check refuses a content that must not be delivered.
+	Check() error
+}
+
+// Kind is one kind of news, with payloads of type P. It is the only encoder and
+// the only decoder of them.
+type Kind[P Payload] struct {
+	name    string
+	version int
+}
+
+// NewKind declares a kind. Versions begin with 1.
+func NewKind[P Payload](name string, version int) Kind[P] { return Kind[P]{name, version} }
+
+// Name is what Event.Kind says.
+func (k Kind[P]) Name() string { return k.name }
+
+// Version is what Event.Version says.
+func (k Kind[P]) Version() int { return k.version }
+
+// Event makes an event about key. A payload that cannot be encoded, which is a
+// programming error, makes an event that nobody can read: each node logs it and
+// reads anew.
+func (k Kind[P]) Event(key string, payload P) Event {
+	e := Event{Kind: k.name, Key: key, Version: k.version}
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // texts that go to clients stay as they are
+	if err := enc.Encode(payload); err != nil {
+		e.Version = 0
+		return e
+	}
+	e.Body = bytes.TrimSuffix(body.Bytes(), []byte{'\n'})
+	return e
+}
+
+// Publish makes an event about key and publishes it.
+func (k Kind[P]) Publish(to Publisher, key string, payload P) { to.Publish(k.Event(key, payload)) }
+
+// ErrUnreadable is the error for an event that this program must not deliver: it
+// has another version, or its payload is damaged or incomplete.
+var ErrUnreadable = errors.New("the event cannot be read")
+
+// Payload decodes an event of this kind. Fields that are not known are left out.
+func (k Kind[P]) Payload(e Event) (payload P, err error) {
+	if e.Kind != k.name || e.Version != k.version {
+		return payload, fmt.Errorf("%w: it is version %d of %q, not version %d of %q", ErrUnreadable, e.Version, e.Kind, k.version, k.name)
+	}
+	if err = json.Unmarshal(e.Body, &payload); err == nil {
+		err = payload.Check()
+	}
+	if err != nil {
+		var none P
+		return none, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	return payload, nil
 }

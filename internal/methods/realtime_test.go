@@ -13,6 +13,8 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/realtime"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -129,7 +131,7 @@ func TestForeignStreams(t *testing.T) {
 				}
 			}
 			for i := range 1000 {
-				w.hub.Publish(feed.Event{Kind: feed.UserChanged, Key: ada.ID})
+				user.Changed.Publish(w.hub, ada.ID, user.News{})
 				if err := w.hub.Emit("stream-notify-user", ada.ID+"/notification", i); err != nil {
 					t.Fatal(err)
 				}
@@ -222,7 +224,7 @@ func TestSettingsStreams(t *testing.T) {
 		if _, err := w.store.UpdateUser(t.Context(), w.vars["root"], user.Change{Roles: &roles, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		w.hub.Publish(feed.Event{Kind: feed.UserChanged, Key: w.vars["root"]})
+		user.Changed.Publish(w.hub, w.vars["root"], user.News{})
 		gone := false
 		for f := root.event(); f.Msg != ""; f = root.event() {
 			gone = gone || f.Msg == "nosub" && f.ID == "b" && f.Error.code() == "not-allowed"
@@ -266,7 +268,7 @@ func TestUserSwitch(t *testing.T) {
 				t.Fatalf("round %d: removed %d, added %d, refused %v", i, removed, added, refused)
 			}
 			c.other = nil
-			w.hub.Publish(feed.Event{Kind: feed.UserChanged, Key: ada.ID})
+			user.Changed.Publish(w.hub, ada.ID, user.News{})
 			if err := w.hub.Emit("stream-notify-user", ada.ID+"/userData", "leak"); err != nil {
 				t.Fatal(err)
 			}
@@ -402,7 +404,7 @@ func TestTokensRevoked(t *testing.T) {
 		if len(tokens) != 2 {
 			t.Fatalf("%d sessions", len(tokens))
 		}
-		w.hub.Publish(feed.Event{Kind: feed.TokensRevoked, Key: ada.ID, Data: []string{tokens[0]}})
+		user.Changed.Publish(w.hub, ada.ID, user.News{Ended: &user.EndedTokens{Hashes: tokens[:1]}})
 		closed := 0
 		for _, c := range []*client{c1, c2} {
 			if c.closed(2 * time.Second) {
@@ -412,7 +414,7 @@ func TestTokensRevoked(t *testing.T) {
 		if closed != 1 {
 			t.Errorf("%d connections closed, want 1", closed)
 		}
-		w.hub.Publish(feed.Event{Kind: feed.TokensRevoked, Key: ada.ID})
+		user.Changed.Publish(w.hub, ada.ID, user.News{Ended: &user.EndedTokens{Kept: true}})
 		synctest.Wait()
 		w.server.Sessions(ada.ID, func(*ddp.Session) bool {
 			t.Error("a session of ada is left")
@@ -426,7 +428,7 @@ func TestTokensRevoked(t *testing.T) {
 		if err != nil || len(u.Services.Resume.LoginTokens) != 0 {
 			t.Fatal(u, err)
 		}
-		w.hub.Publish(feed.Event{Kind: feed.UserChanged, Key: u.ID})
+		user.Changed.Publish(w.hub, u.ID, user.News{})
 		if !bob.closed(2 * time.Second) {
 			t.Error("bob's connection is still open")
 		}
@@ -523,9 +525,9 @@ func (c *client) ends(within time.Duration) bool {
 func TestEventHandlerPanics(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		got := 0
-		w.hub.Handle(feed.MembershipChanged, func(feed.Event) { panic("boom") })
-		w.hub.Handle(feed.MembershipChanged, func(feed.Event) { got++ })
-		w.hub.Publish(feed.Event{Kind: feed.MembershipChanged, Key: "r"})
+		realtime.Listen(w.hub, rooms.MembershipChanged, func(feed.Event, rooms.UserNews) { panic("boom") })
+		realtime.Listen(w.hub, rooms.MembershipChanged, func(feed.Event, rooms.UserNews) { got++ })
+		rooms.MembershipChanged.Publish(w.hub, "r", rooms.UserNews{Users: []string{"u"}})
 		if got != 1 || w.logs.FilterMessage("event_handler_panicked").Len() != 1 {
 			t.Errorf("delivered %d times", got)
 		}
@@ -542,7 +544,7 @@ func TestHubRaces(t *testing.T) {
 		for range 2 {
 			publishers.Go(func() {
 				for i := 0; ctx.Err() == nil && i < 500; i++ {
-					w.hub.Publish(feed.Event{Kind: feed.UserChanged, Key: u.ID})
+					user.Changed.Publish(w.hub, u.ID, user.News{})
 					if err := w.hub.Emit("stream-notify-all", "public-settings-changed", i); err != nil {
 						t.Error(err)
 					}
@@ -590,7 +592,7 @@ func TestAccountNotReadable(t *testing.T) {
 		if err := w.store.Close(); err != nil {
 			t.Fatal(err)
 		}
-		w.hub.Publish(feed.Event{Kind: feed.UserChanged, Key: u.ID})
+		user.Changed.Publish(w.hub, u.ID, user.News{})
 		if f := c.event(); f.Msg != "" {
 			t.Errorf("got %s", f.text)
 		}

@@ -44,7 +44,7 @@ type Base struct {
 func NewBase(h *Hub, o BaseOptions) *Base {
 	b := &Base{hub: h, own: newOwn(h, o.Users), users: o.Users, settings: o.Settings, version: o.Version, rules: make(chan struct{}, 1)}
 	o.Settings.OnChange(b.pushSettings)
-	h.Handle(feed.SettingChanged, func(e feed.Event) {
+	Listen(h, settings.Changed, func(e feed.Event, _ settings.News) {
 		if e.Node != h.Node() {
 			b.readSettings(context.Background())
 		}

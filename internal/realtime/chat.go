@@ -5,7 +5,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -46,12 +45,12 @@ func NewChat(h *Hub, o ChatOptions) *Chat {
 	c := &Chat{hub: h, rooms: o.Rooms, presence: o.Presence}
 	c.members.byRoom = map[string]*memberList{}
 	c.mine.byUser = map[string][]*ddp.Subscription{}
-	h.Handle(feed.RoomMessage, c.message)
-	h.Handle(feed.RoomNotice, c.notice)
-	h.Handle(feed.RoomRole, c.role)
-	h.Handle(feed.RoomChanged, c.room)
-	h.Handle(feed.UnreadChanged, c.unread)
-	h.Handle(feed.MembershipChanged, c.membership)
+	Listen(h, rooms.MessageChanged, c.message)
+	Listen(h, rooms.Noticed, c.notice)
+	Listen(h, rooms.RoleChanged, c.role)
+	Listen(h, rooms.RoomChanged, c.room)
+	Listen(h, rooms.UnreadChanged, c.unread)
+	Listen(h, rooms.MembershipChanged, c.membership)
 	h.HandleGap(c.forget)
 	return c
 }
@@ -124,19 +123,15 @@ func (c *Chat) allowRoom(ctx context.Context, l rpc.Login, event string) error {
 // enough, and with the list locked: a change of membership waits until what is
 // being sent is sent, and whoever waits for the change knows that nothing comes
 // after it. Without any listener nothing is read.
-func (c *Chat) deliver(e feed.Event, wanted bool, send func(members map[string]struct{})) {
-	if !wanted || len(e.Data) == 0 {
+func (c *Chat) deliver(room string, news rooms.Counted, wanted bool, send func(members map[string]struct{})) {
+	if !wanted {
 		return
 	}
-	counter, err := strconv.ParseInt(e.Data[0], 10, 64)
-	if err != nil {
-		return
-	}
-	l := c.members.lock(e.Key)
+	l := c.members.lock(room)
 	defer c.members.unlock(l)
-	if l.users == nil || l.counter < counter {
+	if l.users == nil || l.counter < news.Membership {
 		if err := c.read(l); err != nil {
-			c.hub.log.Warn("members_not_readable", zap.String("room", e.Key), zap.Error(err))
+			c.hub.log.Warn("members_not_readable", zap.String("room", room), zap.Error(err))
 			return
 		}
 	}
@@ -158,14 +153,11 @@ func (c *Chat) read(l *memberList) error {
 
 // message delivers a message to those who listen to its room, and to those who
 // listen to all of theirs.
-func (c *Chat) message(e feed.Event) {
-	if len(e.Data) < 4 {
-		return
-	}
+func (c *Chat) message(e feed.Event, news rooms.MessageNews) {
 	room := rooms.RoomMessages + "/" + e.Key
 	listening := c.hub.Listening(room)
-	c.deliver(e, listening || c.mine.any(), func(members map[string]struct{}) {
-		stars, raw := set(e.Data[4:]), e.Data[3]
+	c.deliver(e.Key, news.Counted, listening || c.mine.any(), func(members map[string]struct{}) {
+		stars, raw := set(news.StarredBy), string(news.Message)
 		if listening {
 			// Once over the listeners, however many starred the message; their own
 			// frames are made for those who listen.
@@ -184,11 +176,11 @@ func (c *Chat) message(e feed.Event) {
 		for _, s := range c.mine.of(members) {
 			id := s.Login().UserID
 			if _, own := stars[id]; own {
-				s.Send(mineFrame(e, starred(raw, id)))
+				s.Send(mineFrame(news, starred(raw, id)))
 				continue
 			}
 			if plain == nil {
-				plain = mineFrame(e, raw)
+				plain = mineFrame(news, raw)
 			}
 			s.Send(plain)
 		}
@@ -196,13 +188,13 @@ func (c *Chat) message(e feed.Event) {
 }
 
 // mineFrame is a message with what those need to know who listen to all rooms.
-func mineFrame(e feed.Event, raw string) *ddp.Frame {
+func mineFrame(news rooms.MessageNews, raw string) *ddp.Frame {
 	b := append([]byte{'['}, raw...)
 	b = append(b, `,{"roomParticipant":true,"roomType":`...)
-	b = ejson.AppendString(b, e.Data[1])
-	if e.Data[2] != "" {
+	b = ejson.AppendString(b, news.RoomType)
+	if news.RoomName != "" {
 		b = append(b, `,"roomName":`...)
-		b = ejson.AppendString(b, e.Data[2])
+		b = ejson.AppendString(b, news.RoomName)
 	}
 	return streamFrame(rooms.RoomMessages+"/"+rooms.MyMessages, append(b, '}', ']'))
 }
@@ -262,29 +254,22 @@ func starred(raw, userID string) string {
 
 // notice delivers an event of stream-notify-room to all but the connection that
 // made it.
-func (c *Chat) notice(e feed.Event) {
-	if len(e.Data) < 4 {
-		return
-	}
-	key := rooms.NotifyRoom + "/" + e.Key + "/" + e.Data[1]
-	c.deliver(e, c.hub.Listening(key), func(members map[string]struct{}) {
-		from := e.Data[3]
-		c.hub.SendIf(key, streamFrame(key, ejson.Raw(e.Data[2])), func(s *ddp.Subscription, l rpc.Login) bool {
+func (c *Chat) notice(e feed.Event, news rooms.Notice) {
+	key := rooms.NotifyRoom + "/" + e.Key + "/" + news.Event
+	c.deliver(e.Key, news.Counted, c.hub.Listening(key), func(members map[string]struct{}) {
+		c.hub.SendIf(key, streamFrame(key, ejson.Raw(news.Args)), func(s *ddp.Subscription, l rpc.Login) bool {
 			_, member := members[l.UserID]
-			return member && (from == "" || s.Session().ID() != from)
+			return member && (news.From == "" || s.Session().ID() != news.From)
 		})
 	})
 }
 
 // role delivers a change of a room's roles to those of its members who listen to
 // roles-change, which everybody who is logged in may do.
-func (c *Chat) role(e feed.Event) {
-	if len(e.Data) < 2 {
-		return
-	}
+func (c *Chat) role(e feed.Event, news rooms.RoleNews) {
 	const key = rooms.NotifyLogged + "/roles-change"
-	c.deliver(e, c.hub.Listening(key), func(members map[string]struct{}) {
-		c.hub.SendIf(key, streamFrame(key, ejson.Raw("["+e.Data[1]+"]")), func(_ *ddp.Subscription, l rpc.Login) bool {
+	c.deliver(e.Key, news.Counted, c.hub.Listening(key), func(members map[string]struct{}) {
+		c.hub.SendIf(key, streamFrame(key, ejson.Raw("["+string(news.Change)+"]")), func(_ *ddp.Subscription, l rpc.Login) bool {
 			_, member := members[l.UserID]
 			return member
 		})
@@ -292,17 +277,14 @@ func (c *Chat) role(e feed.Event) {
 }
 
 // room delivers a changed room to the members who listen to their rooms.
-func (c *Chat) room(e feed.Event) {
-	if len(e.Data) < 3 {
-		return
-	}
-	c.deliver(e, true, func(members map[string]struct{}) {
+func (c *Chat) room(e feed.Event, news rooms.RoomNews) {
+	c.deliver(e.Key, news.Counted, true, func(members map[string]struct{}) {
 		var args []byte
 		for _, id := range c.hub.listeningUsers(maps.Keys(members), "rooms-changed") {
 			key := rooms.NotifyUser + "/" + id + "/rooms-changed"
 			if args == nil {
-				args = append(ejson.AppendString([]byte{'['}, e.Data[1]), ',')
-				args = append(append(args, e.Data[2]...), ']')
+				args = append(ejson.AppendString([]byte{'['}, news.Action), ',')
+				args = append(append(args, news.Room...), ']')
 			}
 			c.hub.Send(key, streamFrame(key, args))
 		}
@@ -325,8 +307,8 @@ func (h *Hub) listeningUsers(users iter.Seq[string], event string) (out []string
 }
 
 // unread delivers to users what became of their memberships.
-func (c *Chat) unread(e feed.Event) {
-	ids := c.hub.listeningUsers(slices.Values(e.Data[min(1, len(e.Data)):]), "subscriptions-changed")
+func (c *Chat) unread(e feed.Event, news rooms.UserNews) {
+	ids := c.hub.listeningUsers(slices.Values(news.Users), "subscriptions-changed")
 	if len(ids) == 0 {
 		return
 	}
@@ -346,16 +328,13 @@ func (c *Chat) unread(e feed.Event) {
 
 // membership puts a room's list right and ends the subscriptions of those who
 // are no longer members. When it returns, nothing more of the room goes to them.
-func (c *Chat) membership(e feed.Event) {
-	if len(e.Data) < 2 {
-		return
-	}
+func (c *Chat) membership(e feed.Event, news rooms.UserNews) {
 	l := c.members.lock(e.Key)
 	// Read anew at the next event. Taking the users out here would not do: what
 	// this event says may be older than the list.
 	l.users = nil
 	c.members.unlock(l)
-	for _, id := range e.Data[1:] {
+	for _, id := range news.Users {
 		c.hub.Recheck(id)
 	}
 }

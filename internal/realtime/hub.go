@@ -2,6 +2,9 @@ package realtime
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,7 +39,7 @@ type Hub struct {
 	opts Options
 	log  *zap.Logger
 
-	handlers     map[feed.Kind][]func(feed.Event)
+	listeners    map[string][]func(feed.Event) error // by the name of the kind
 	gaps         []func(context.Context)
 	publications map[string]*Publication
 	universal    []*Publication
@@ -50,6 +53,8 @@ type Hub struct {
 	methods  Methods
 	sessions Closer
 	out      outgoing
+
+	unreadable unreadable
 }
 
 // New makes a Hub. Run connects it with the other nodes.
@@ -68,28 +73,41 @@ func New(o Options) *Hub {
 	}
 	h := &Hub{
 		opts: o, log: o.Logger,
-		handlers:     map[feed.Kind][]func(feed.Event){},
+		listeners:    map[string][]func(feed.Event) error{},
 		publications: map[string]*Publication{},
 		streams:      map[string]*Stream{},
 		topics:       map[string]*topic{},
 	}
 	h.subscribers.byUser = map[string][]*member{}
 	h.out.wake = make(chan struct{}, 1)
-	h.Handle(feed.Stream, h.stream)
+	Listen(h, feed.Stream, h.stream)
 	return h
 }
 
 // Node is this node's name.
 func (h *Hub) Node() string { return h.opts.Node }
 
-// Handle adds a function that gets the events of a kind, wherever they were
-// made, in the order in which they arrive here. It runs on the goroutine of
-// whoever published and must not wait for clients.
-func (h *Hub) Handle(k feed.Kind, f func(feed.Event)) { h.handlers[k] = append(h.handlers[k], f) }
+// Listen adds a function that gets the events of a kind, wherever they were made,
+// in the order in which they arrive here. It runs on the goroutine of whoever
+// published and must not wait for clients. It is never called with an event that
+// cannot be read.
+func Listen[P feed.Payload](h *Hub, kind feed.Kind[P], f func(e feed.Event, payload P)) {
+	h.listeners[kind.Name()] = append(h.listeners[kind.Name()], func(e feed.Event) error {
+		payload, err := kind.Payload(e)
+		if err == nil {
+			f(e, payload)
+		}
+		return err
+	})
+}
+
+// Kinds lists the names of the kinds that somebody here listens to, in order.
+func (h *Hub) Kinds() []string { return slices.Sorted(maps.Keys(h.listeners)) }
 
 // HandleGap adds a function that runs after events of other nodes may have been
-// missed, because the store could not be read for long: whatever is cached
-// should be read anew.
+// missed, because the store could not be read for long or because an event of
+// another version of this program could not be read: whatever is cached should be
+// read anew.
 func (h *Hub) HandleGap(f func(context.Context)) { h.gaps = append(h.gaps, f) }
 
 // Publish implements feed.Publisher: local listeners have it when it returns.
@@ -107,29 +125,38 @@ func (h *Hub) Publish(e feed.Event) {
 	}
 }
 
-// deliver runs the handlers. One that panics does not keep the others, or the
-// call that published, from going on.
-func (h *Hub) deliver(e feed.Event) {
-	for _, f := range h.handlers[e.Kind] {
-		h.guarded(e, f)
+// deliver gives an event to its listeners. It is false when the event cannot be
+// read here: nothing of it is delivered then, and what it told of is missing.
+func (h *Hub) deliver(e feed.Event) bool {
+	if len(h.listeners[e.Kind]) == 0 {
+		h.unreadable.log(h.log, e, errors.New("no such kind is known here"))
+		return false
 	}
+	for _, f := range h.listeners[e.Kind] {
+		if err := h.guarded(e, f); err != nil {
+			h.unreadable.log(h.log, e, err)
+			return false
+		}
+	}
+	return true
 }
 
-func (h *Hub) guarded(e feed.Event, f func(feed.Event)) {
+// guarded calls a listener. One that panics does not keep the others, or the call
+// that published, from going on.
+func (h *Hub) guarded(e feed.Event, f func(feed.Event) error) error {
 	defer func() {
 		if v := recover(); v != nil {
-			h.log.Error("event_handler_panicked", zap.String("kind", string(e.Kind)), zap.Any("panic", v), zap.Stack("stack"))
+			h.log.Error("event_handler_panicked", zap.String("kind", e.Kind), zap.Any("panic", v), zap.Stack("stack"))
 		}
 	}()
-	f(e)
+	return f(e)
 }
 
 // stream sends a stream event to the subscribers of its topic.
-func (h *Hub) stream(e feed.Event) {
-	if len(e.Data) != 1 || !h.Listening(e.Key) {
-		return
+func (h *Hub) stream(e feed.Event, payload feed.StreamEvent) {
+	if h.Listening(e.Key) {
+		h.Send(e.Key, streamFrame(e.Key, ejson.Raw(payload.Args)))
 	}
-	h.Send(e.Key, streamFrame(e.Key, ejson.Raw(e.Data[0])))
 }
 
 // Emit publishes a stream event: args are the elements of its list. Other nodes
@@ -139,7 +166,7 @@ func (h *Hub) Emit(stream, event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	h.Publish(feed.Event{Kind: feed.Stream, Key: stream + "/" + event, Data: []string{string(raw)}})
+	feed.Stream.Publish(h, stream+"/"+event, feed.StreamEvent{Args: raw})
 	return nil
 }
 

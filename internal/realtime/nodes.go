@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,6 +20,11 @@ const (
 	maxSeen = 4096
 	// gapTime is how long the store may fail before events may have been forgotten.
 	gapTime = time.Minute
+	// rereadEvery is how often at most everything is read anew because of events
+	// that cannot be read: as long as nodes of another version run, many may come.
+	rereadEvery = 2 * time.Second
+	// maxUnreadable is how many kinds and versions that cannot be read are logged.
+	maxUnreadable = 100
 	// storeTime bounds one operation of the store.
 	storeTime = 5 * time.Second
 )
@@ -134,6 +140,7 @@ func wait(ctx context.Context, d time.Duration) {
 func (h *Hub) receive(ctx context.Context) {
 	seen := recent{at: map[string]struct{}{}}
 	cursor, failingSince := "", time.Time{}
+	missed, lastReread := false, time.Time{}
 	for ctx.Err() == nil {
 		op, cancel := context.WithTimeout(ctx, storeTime)
 		events, next, err := h.opts.Store.EventsSince(op, cursor)
@@ -147,34 +154,67 @@ func (h *Hub) receive(ctx context.Context) {
 				h.log.Warn("events_not_readable", zap.Error(err))
 			}
 		default:
-			h.take(events, &seen)
+			missed = !h.take(events, &seen) || missed
 			cursor = next
 			if !failingSince.IsZero() {
 				h.recovered(ctx, h.opts.Now().Sub(failingSince))
 				failingSince = time.Time{}
+			}
+			if missed && h.opts.Now().Sub(lastReread) >= rereadEvery {
+				h.reread(ctx)
+				missed, lastReread = false, h.opts.Now()
 			}
 		}
 		wait(ctx, h.opts.Poll)
 	}
 }
 
-// take delivers events that others made and that did not come before.
-func (h *Hub) take(events []feed.Event, seen *recent) {
+// take delivers events that others made and that did not come before. It is false
+// when one of them could not be read.
+func (h *Hub) take(events []feed.Event, seen *recent) bool {
+	all := true
 	for _, e := range events {
 		if e.Node != h.opts.Node && seen.add(e.ID) {
-			h.deliver(e)
+			all = h.deliver(e) && all
 		}
 	}
+	return all
 }
 
 func (h *Hub) recovered(ctx context.Context, after time.Duration) {
 	h.log.Info("events_readable_again", zap.Duration("after", after))
-	if after < gapTime {
-		return
+	if after >= gapTime {
+		h.reread(ctx)
 	}
+}
+
+// reread has everything read anew that events keep up to date.
+func (h *Hub) reread(ctx context.Context) {
 	for _, f := range h.gaps {
 		f(ctx)
 	}
+}
+
+// unreadable remembers which events were logged as unreadable: one line for each
+// kind and version says that nodes of another version run.
+type unreadable struct {
+	mu     sync.Mutex
+	logged map[string]struct{}
+}
+
+func (u *unreadable) log(log *zap.Logger, e feed.Event, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := e.Kind + " " + strconv.Itoa(e.Version)
+	if _, before := u.logged[key]; before || len(u.logged) >= maxUnreadable {
+		return
+	}
+	if u.logged == nil {
+		u.logged = map[string]struct{}{}
+	}
+	u.logged[key] = struct{}{}
+	log.Warn("event_not_readable", zap.String("kind", e.Kind), zap.Int("version", e.Version), zap.String("node", e.Node), zap.Error(err),
+		zap.String("hint", "a node of another version of this program shares the database; what it told of is read anew"))
 }
 
 // recent remembers the last ids.

@@ -20,6 +20,20 @@ import (
 	"ddpserver/internal/store/storetest"
 )
 
+// note is news for the tests of the hub.
+var note = feed.NewKind[noteNews]("note", 1)
+
+type noteNews struct {
+	Text string `json:"text"`
+}
+
+func (n noteNews) Check() error {
+	if n.Text == "bad" {
+		return errors.New("a bad note")
+	}
+	return nil
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // cut is the real store behind a cable that can be cut.
@@ -50,13 +64,15 @@ type node struct {
 	mu   sync.Mutex
 	got  []string
 	gaps int
-	logs *observer.ObservedLogs
+	// lastGap is when the last of the gaps was.
+	lastGap time.Time
+	logs    *observer.ObservedLogs
 }
 
 func run(t *testing.T, name string, s feed.Store) *node {
 	core, logs := observer.New(zapcore.DebugLevel)
 	n := &node{Hub: New(Options{Node: name, Store: s, Logger: zap.New(core)}), logs: logs}
-	n.Handle(feed.MembershipChanged, func(e feed.Event) {
+	Listen(n.Hub, note, func(e feed.Event, _ noteNews) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.got = append(n.got, e.Key)
@@ -65,6 +81,7 @@ func run(t *testing.T, name string, s feed.Store) *node {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.gaps++
+		n.lastGap = time.Now()
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -87,7 +104,13 @@ func (n *node) news() []string {
 	return slices.Clone(n.got)
 }
 
-func (n *node) publish(key string) { n.Publish(feed.Event{Kind: feed.MembershipChanged, Key: key}) }
+func (n *node) publish(key string) { note.Publish(n, key, noteNews{}) }
+
+func (n *node) gapCount() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.gaps
+}
 
 // Events of one node reach the other within two seconds, in order, once, and do
 // not come back.
@@ -162,7 +185,7 @@ func TestFlushAtEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.Publish(feed.Event{Kind: feed.UserChanged, Key: "u"})
+		note.Publish(h, "u", noteNews{})
 		if err := h.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +204,7 @@ func TestOutgoingIsBounded(t *testing.T) {
 		s.down.Store(true)
 		h := New(Options{Store: s, Logger: zap.New(core)})
 		for i := range maxOutgoing + 10 {
-			h.Publish(feed.Event{Kind: feed.UserChanged, Key: fmt.Sprint(i)})
+			note.Publish(h, fmt.Sprint(i), noteNews{})
 		}
 		if len(h.out.events) != maxOutgoing || h.out.events[0].Key != "10" {
 			t.Errorf("%d events wait, the first is %s", len(h.out.events), h.out.events[0].Key)
@@ -217,8 +240,90 @@ func TestAlone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	h := New(Options{})
-	h.Publish(feed.Event{Kind: feed.UserChanged, Key: "u"})
+	note.Publish(h, "u", noteNews{})
 	if err := h.Run(ctx); err != nil || h.Node() == "" || len(h.out.events) != 0 {
 		t.Errorf("%v, %d events wait", err, len(h.out.events))
 	}
+}
+
+// Events that this version of the program cannot read are delivered to nobody;
+// what they may have told of is read anew, and the log has one line for each kind.
+// Those that can be read are delivered whatever stands between them.
+func TestEventsOfOtherVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := storetest.OpenSQLite(t)
+		n := run(t, "n1", s)
+		time.Sleep(time.Second)
+		append1 := func(id string, change func(*feed.Event)) {
+			e := note.Event(id, noteNews{})
+			e.ID, e.Node, e.At = id, "n2", time.Now()
+			change(&e)
+			if err := s.AppendEvent(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, c := range []struct {
+			name   string
+			change func(*feed.Event)
+			gaps   int
+		}{
+			{"a version from before versions", func(e *feed.Event) { e.Version, e.Body = 0, nil }, 1},
+			{"a newer version", func(e *feed.Event) { e.Version++ }, 1},
+			{"a kind that is not known", func(e *feed.Event) { e.Kind = "user-changed" }, 1},
+			{"no kind", func(e *feed.Event) { e.Kind = "" }, 1},
+			{"a damaged payload", func(e *feed.Event) { e.Body = e.Body[1:]; e.Kind = "note" }, 1},
+			{"an incomplete payload", func(e *feed.Event) { *e = note.Event(e.Key, noteNews{"bad"}); e.ID, e.Node = "bad", "n2" }, 1},
+			{"a field that is not known", func(e *feed.Event) { e.Body = []byte(`{"text":"x","new":{"a":[1]}}`) }, 0},
+		} {
+			gaps, before := n.gapCount(), len(n.news())
+			append1(fmt.Sprint("before", i), func(*feed.Event) {})
+			append1(fmt.Sprint("event", i), c.change)
+			append1(fmt.Sprint("after", i), func(*feed.Event) {})
+			time.Sleep(2 * rereadEvery)
+			want := []string{fmt.Sprint("before", i), fmt.Sprint("after", i)}
+			if c.gaps == 0 {
+				want = []string{fmt.Sprint("before", i), fmt.Sprint("event", i), fmt.Sprint("after", i)}
+			}
+			if got := n.news()[before:]; !slices.Equal(got, want) {
+				t.Errorf("%s: delivered %v", c.name, got)
+			}
+			if got := n.gapCount() - gaps; got != c.gaps {
+				t.Errorf("%s: %d times read anew, want %d", c.name, got, c.gaps)
+			}
+		}
+		if lines := n.logs.FilterMessage("event_not_readable").Len(); lines != 5 { // damaged and incomplete: one kind and version
+			t.Errorf("%d lines", lines)
+		}
+	})
+}
+
+// While nodes of another version run, everything is read anew now and then, not
+// for each of their events, and once more after the last of them.
+func TestManyUnreadableEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := storetest.OpenSQLite(t)
+		n := run(t, "n1", s)
+		time.Sleep(time.Second)
+		const span = 20 * time.Second
+		var last time.Time
+		for i := range int(span / (100 * time.Millisecond)) {
+			if err := s.AppendEvent(t.Context(), feed.Event{ID: fmt.Sprint(i), Node: "old", Kind: "user-changed"}); err != nil {
+				t.Fatal(err)
+			}
+			last = time.Now()
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(2 * rereadEvery)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if most := int(span/rereadEvery) + 2; n.gaps < most/2 || n.gaps > most {
+			t.Errorf("%d times read anew", n.gaps)
+		}
+		if !n.lastGap.After(last) {
+			t.Errorf("last read anew at %v, the last event came at %v", n.lastGap, last)
+		}
+		if lines := n.logs.FilterMessage("event_not_readable").Len(); lines != 1 {
+			t.Errorf("%d lines", lines)
+		}
+	})
 }

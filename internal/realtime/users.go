@@ -82,9 +82,7 @@ const readTime = 5 * time.Second
 
 func newOwn(h *Hub, users Users) *own {
 	o := &own{hub: h, users: users, byID: map[string]*watched{}}
-	h.Handle(feed.UserChanged, func(e feed.Event) { o.refresh(e.Key) })
-	h.Handle(feed.TokensRevoked, o.tokensRevoked)
-	h.Handle(feed.TokensKept, o.tokensKept)
+	Listen(h, user.Changed, o.changed)
 	h.HandleGap(func(ctx context.Context) { o.refreshAll(ctx) })
 	return o
 }
@@ -288,20 +286,13 @@ func (o *own) closeTokens(id string, dead func(string) bool) {
 	}
 }
 
-func (o *own) tokensRevoked(e feed.Event) {
-	hashes := set(e.Data)
-	o.closeTokens(e.Key, func(hash string) bool {
-		_, dead := hashes[hash]
-		return len(hashes) == 0 || dead
-	})
-}
-
-func (o *own) tokensKept(e feed.Event) {
-	hashes := set(e.Data)
-	o.closeTokens(e.Key, func(hash string) bool {
-		_, kept := hashes[hash]
-		return !kept
-	})
+// changed follows the news of an account. Connections whose token is dead end
+// first; they get nothing of the change.
+func (o *own) changed(e feed.Event, news user.News) {
+	if news.Ended != nil {
+		o.closeTokens(e.Key, news.Ended.Has)
+	}
+	o.refresh(e.Key)
 }
 
 func set(list []string) map[string]struct{} {

@@ -2,30 +2,18 @@ package rooms
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/feed"
-	"ddpserver/internal/random"
 )
 
-// What stands in feed.Event.Data of the kinds that concern one room (Key is the
-// room id). The first entry is always the room's membership counter at the time
-// of the news: a node whose list of members is older reads it again before it
-// delivers, so nobody who was removed gets anything that came later.
-//
-//	RoomMessage:       counter, type, name, message as JSON, ids of those who starred it
-//	RoomNotice:        counter, event ("typing", "deleteMessage" …), args as JSON, connection not to tell
-//	RoomRole:          counter, the one argument of roles-change as JSON
-//	RoomChanged:       counter, "inserted", "updated" or "removed", room as JSON
-//	UnreadChanged:     counter, ids of the users whose membership document changed
-//	MembershipChanged: counter, ids of the users who came or went
-//
-// Everything else goes out as feed.Stream under "collection/eventName".
+// The streams. News for members of a room only is in payload.go; everything else
+// goes out as feed.Stream.
 const (
 	NotifyUser   = "stream-notify-user"
 	NotifyRoom   = "stream-notify-room"
@@ -37,30 +25,25 @@ const (
 // every room the subscriber is in.
 const MyMessages = "__my_messages__"
 
-// publish hands news on.
-func (s *Service) publish(kind feed.Kind, key string, data ...string) {
-	s.feed.Publish(feed.Event{ID: random.ID(), Kind: kind, Key: key, Data: data, At: s.time()})
-}
-
 // stream publishes an event of a stream with its arguments.
 func (s *Service) stream(collection, event string, args ...any) error {
 	raw, err := encode(args)
 	if err != nil {
 		return err
 	}
-	s.publish(feed.Stream, collection+"/"+event, raw)
+	feed.Stream.Publish(s.feed, collection+"/"+event, feed.StreamEvent{Args: raw})
 	return nil
 }
 
-func encode(v any) (string, error) {
+func encode(v any) (json.RawMessage, error) {
 	raw, err := ejson.Append(nil, v)
 	if err != nil {
-		return "", fmt.Errorf("encode event: %w", err)
+		return nil, fmt.Errorf("encode event: %w", err)
 	}
-	return string(raw), nil
+	return json.RawMessage(raw), nil
 }
 
-func counter(r *Room) string { return strconv.FormatInt(r.Membership, 10) }
+func counted(r *Room) Counted { return Counted{Membership: r.Membership} }
 
 // tellMessage publishes a message that is new or changed.
 func (s *Service) tellMessage(r *Room, m *Message) error {
@@ -68,11 +51,11 @@ func (s *Service) tellMessage(r *Room, m *Message) error {
 	if err != nil {
 		return err
 	}
-	data := []string{counter(r), r.Type, r.Name, raw}
+	news := MessageNews{Counted: counted(r), RoomType: r.Type, RoomName: r.Name, Message: raw}
 	for _, star := range m.Starred {
-		data = append(data, star.ID)
+		news.StarredBy = append(news.StarredBy, star.ID)
 	}
-	s.publish(feed.RoomMessage, r.ID, data...)
+	MessageChanged.Publish(s.feed, r.ID, news)
 	return nil
 }
 
@@ -83,7 +66,7 @@ func (s *Service) tellNotice(r *Room, event, conn string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	s.publish(feed.RoomNotice, r.ID, counter(r), event, raw, conn)
+	Noticed.Publish(s.feed, r.ID, Notice{Counted: counted(r), Event: event, Args: raw, From: conn})
 	return nil
 }
 
@@ -95,7 +78,7 @@ func (s *Service) tellRole(r *Room, change ejson.Doc) error {
 	if err != nil {
 		return err
 	}
-	s.publish(feed.RoomRole, r.ID, counter(r), raw)
+	RoleChanged.Publish(s.feed, r.ID, RoleNews{Counted: counted(r), Change: raw})
 	return nil
 }
 
@@ -105,18 +88,20 @@ func (s *Service) tellRoom(r *Room, action string) error {
 	if err != nil {
 		return err
 	}
-	s.publish(feed.RoomChanged, r.ID, counter(r), action, raw)
+	RoomChanged.Publish(s.feed, r.ID, RoomNews{Counted: counted(r), Action: action, Room: raw})
 	return nil
 }
 
 // tellMembership publishes that users came or went.
 func (s *Service) tellMembership(r *Room, userIDs ...string) {
-	s.publish(feed.MembershipChanged, r.ID, append([]string{counter(r)}, userIDs...)...)
+	if len(userIDs) > 0 {
+		MembershipChanged.Publish(s.feed, r.ID, UserNews{Counted: counted(r), Users: userIDs})
+	}
 }
 
 // tellUnread publishes that the membership documents of these users changed.
 func (s *Service) tellUnread(r *Room, userIDs []string) {
-	s.publish(feed.UnreadChanged, r.ID, append([]string{counter(r)}, userIDs...)...)
+	UnreadChanged.Publish(s.feed, r.ID, UserNews{Counted: counted(r), Users: userIDs})
 }
 
 // tellSubscription publishes one user's membership to that user alone.

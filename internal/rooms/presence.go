@@ -11,7 +11,6 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/feed"
-	"ddpserver/internal/random"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -343,7 +342,7 @@ func (t *Tracker) write(ctx context.Context, batch []Presence) error {
 		return err
 	}
 	for _, u := range changed {
-		t.svc.feed.Publish(feed.Event{ID: random.ID(), Kind: feed.UserChanged, Key: u.ID, At: at})
+		user.Changed.Publish(t.svc.feed, u.ID, user.News{})
 		if err := t.svc.tellStatus(u); err != nil {
 			return err
 		}
@@ -407,7 +406,7 @@ func (t *Tracker) SetStatus(ctx context.Context, by *user.User, status string, s
 	if err != nil {
 		return err
 	}
-	s.feed.Publish(feed.Event{ID: random.ID(), Kind: feed.UserChanged, Key: u.ID, At: c.At})
+	user.Changed.Publish(s.feed, u.ID, user.News{})
 	t.Refresh(by.ID)
 	if c.StatusText != nil {
 		return s.tellStatus(u)

@@ -42,8 +42,8 @@ type news struct {
 func (n *news) Publish(e feed.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if e.Kind == feed.Stream && strings.HasSuffix(e.Key, "/user-status") {
-		n.told = append(n.told, e.Data[0])
+	if news, err := feed.Stream.Payload(e); err == nil && strings.HasSuffix(e.Key, "/user-status") {
+		n.told = append(n.told, string(news.Args))
 	}
 }
 

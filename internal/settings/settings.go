@@ -319,7 +319,7 @@ func (s *Service) Save(ctx context.Context, changes []Change) ([]*Setting, error
 	}
 	if s.opts.Publisher != nil {
 		for _, set := range changed {
-			s.opts.Publisher.Publish(feed.Event{Kind: feed.SettingChanged, Key: set.ID})
+			Changed.Publish(s.opts.Publisher, set.ID, News{})
 		}
 	}
 	return changed, nil

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"ddpserver/internal/dberr"
-	"ddpserver/internal/feed"
-	"ddpserver/internal/random"
 	"ddpserver/internal/user"
 )
 
@@ -21,29 +19,14 @@ const noticeLife = 24 * time.Hour
 func (s *Service) settle(ctx context.Context, r Request, before, after *user.User, c Change) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	s.revoked(before, after)
-	s.changed(before.ID)
+	s.changed(before, after)
 	s.announce(ctx, r, before, c)
 }
 
-// revoked tells the feed which tokens are gone.
-func (s *Service) revoked(before, after *user.User) {
-	var dead []string
-	for _, hash := range tokenHashes(before) {
-		if after.LoginToken(hash) == nil {
-			dead = append(dead, hash)
-		}
-	}
-	if len(dead) > 0 { // an empty list would mean every token
-		s.publish(feed.TokensRevoked, before.ID, dead)
-	}
-}
-
-// changed tells the feed that the user document shows something new.
-func (s *Service) changed(userID string) { s.publish(feed.UserChanged, userID, nil) }
-
-func (s *Service) publish(k feed.Kind, key string, data []string) {
-	s.feed.Publish(feed.Event{ID: random.ID(), Node: s.node, Kind: k, Key: key, Data: data, At: s.now()})
+// changed tells everybody who must know that an account changed, and which of its
+// login tokens are gone.
+func (s *Service) changed(before, after *user.User) {
+	user.Changed.Publish(s.feed, before.ID, user.News{Ended: user.Ended(before, after)})
 }
 
 // announce mails the notice of a change and records it. A full outbox does not
@@ -100,19 +83,6 @@ func (s *Service) notice(r Request, u *user.User, c Change, to []string) Notice 
 		n.Tokens = personalTokens(u)
 	}
 	return n
-}
-
-func tokenHashes(u *user.User) []string {
-	if u.Services.Resume == nil {
-		return nil
-	}
-	var out []string
-	for _, t := range u.Services.Resume.LoginTokens {
-		if t.HashedToken != "" {
-			out = append(out, t.HashedToken)
-		}
-	}
-	return out
 }
 
 func personalTokens(u *user.User) []string {

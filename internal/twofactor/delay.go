@@ -86,8 +86,7 @@ func (s *Service) Present(ctx context.Context, u *user.User) (*user.User, error)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	r := Request{Action: "users.resetTOTP"}
-	s.revoked(u, after)
-	s.changed(u.ID)
+	s.changed(u, after)
 	if err := s.sendNotice(ctx, r, u, TOTPReset); err != nil {
 		s.record(r, event{act: "notice_sent", outcome: "error", user: u.ID, target: string(TOTPReset)})
 	}

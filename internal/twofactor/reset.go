@@ -66,8 +66,7 @@ func (s *Service) reset(ctx context.Context, r Request, u *user.User) error {
 		if err != nil {
 			return fmt.Errorf("resetting an authenticator: %w", err)
 		}
-		s.revoked(u, after)
-		s.changed(u.ID)
+		s.changed(u, after)
 	}
 	s.record(r, by(r.User, u, TOTPReset))
 	if err := s.store.ResetGuard(ctx, u.ID); err != nil {

@@ -197,8 +197,8 @@ func (n *news) dead() []string {
 	defer n.mu.Unlock()
 	var out []string
 	for _, e := range n.events {
-		if e.Kind == feed.TokensRevoked {
-			out = append(out, e.Data...)
+		if news, err := user.Changed.Payload(e); err == nil && news.Ended != nil && !news.Ended.Kept {
+			out = append(out, news.Ended.Hashes...)
 		}
 	}
 	return out

@@ -172,10 +172,13 @@ func (s *Store) unseen(ctx context.Context, cur cursor) (ids []string, next curs
 func (s *Store) fetch(ctx context.Context, ids []string) ([]feed.Event, error) {
 	byID := make(map[string]feed.Event, len(ids))
 	err := findAll(ctx, s.events, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, func(raw bson.Raw) error {
+		id, _ := raw.Lookup("_id").StringValueOK()
 		var e feed.Event
-		err := document.Decode(raw, &e)
-		byID[e.ID] = e
-		return err
+		if err := document.Decode(raw, &e); err != nil {
+			e = feed.Event{ID: id} // of no kind: the reader reads anew
+		}
+		byID[id] = e
+		return nil
 	})
 	if err != nil {
 		return nil, err

@@ -406,7 +406,7 @@ func TestLateEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AppendEvent(t.Context(), feed.Event{ID: "young", Node: "n", Kind: feed.UserChanged, Key: "k", At: time.Now()}); err != nil {
+	if err := s.AppendEvent(t.Context(), feed.Event{ID: "young", Node: "n", Kind: "kind", Key: "k", At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	events, cursor, err := s.EventsSince(t.Context(), cursor)
@@ -418,8 +418,17 @@ func TestLateEvent(t *testing.T) {
 			{Key: "ts", Value: bson.Timestamp{T: uint32(time.Now().Unix()) - 2, I: 1}}})
 		return err
 	})
-	if events, _, err = s.EventsSince(t.Context(), cursor); err != nil || len(events) != 1 || events[0].ID != "late" {
+	if events, cursor, err = s.EventsSince(t.Context(), cursor); err != nil || len(events) != 1 || events[0].ID != "late" {
 		t.Errorf("got %v, %v, want the late one only", events, err)
+	}
+	// One that has another shape holds up nothing: it is of no kind.
+	d.driver(t, func(ctx context.Context, db *driver.Database) error {
+		_, err := db.Collection("ddpserver_events").InsertOne(ctx, bson.D{{Key: "_id", Value: "odd"}, {Key: "kind", Value: bson.A{1}}, {Key: "version", Value: "two"},
+			{Key: "ts", Value: bson.Timestamp{T: uint32(time.Now().Unix()), I: 1}}})
+		return err
+	})
+	if events, _, err = s.EventsSince(t.Context(), cursor); err != nil || len(events) != 1 || events[0].ID != "odd" || events[0].Kind != "" {
+		t.Errorf("got %v, %v, want the odd one without a kind", events, err)
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *Store) EventsSince(ctx context.Context, cursor string) ([]feed.Event, s
 			return err
 		}
 		if err := document.Decode(raw, &e); err != nil {
-			return err
+			e = feed.Event{ID: "damaged " + strconv.FormatInt(last, 10)} // of no kind: the reader reads anew
 		}
 		events = append(events, e)
 		return nil

@@ -177,7 +177,7 @@ func testEvents(t *testing.T, db Database) {
 		return events, next
 	}
 	event := func(id string) feed.Event {
-		return feed.Event{ID: id, Node: "n", Kind: feed.TokensRevoked, Key: "k", Data: []string{"x", "y"}, At: epoch}
+		return feed.Event{ID: id, Node: "n", Kind: "kind", Key: "k", Version: 3, Body: []byte("{\"x\":\"\xff\"}"), At: epoch}
 	}
 	ok(t, s.AppendEvent(ctx, event("before")))
 	events, start := since(s, "")

@@ -1,0 +1,79 @@
+package user
+
+import (
+	"errors"
+	"slices"
+
+	"ddpserver/internal/feed"
+)
+
+// Changed is the news that an account was made, changed or removed; its key is
+// the account's id. Whoever changes an account publishes it, once for each change.
+var Changed = feed.NewKind[News]("account-changed", 1)
+
+// News is the payload of Changed.
+type News struct {
+	// Ended tells which login tokens ended with the change; nil is none.
+	Ended *EndedTokens `json:"ended,omitempty"`
+}
+
+// EndedTokens tells which of an account's login tokens are dead: those listed, or
+// all but those listed. The second also covers a token that somebody made while
+// the change ran.
+type EndedTokens struct {
+	// Hashes are stored tokens, never clear ones.
+	Hashes []string `json:"hashes,omitempty"`
+	// Kept tells that Hashes are the tokens that live on.
+	Kept bool `json:"kept,omitempty"`
+}
+
+// Check implements feed.Payload. An empty list of dead tokens says nothing; it
+// could be a list that got lost.
+func (n News) Check() error {
+	if n.Ended != nil && !n.Ended.Kept && len(n.Ended.Hashes) == 0 {
+		return errors.New("no token is named that ended")
+	}
+	return nil
+}
+
+// Has tells whether the token with this hash ended.
+func (e *EndedTokens) Has(hash string) bool {
+	return e != nil && slices.Contains(e.Hashes, hash) != e.Kept
+}
+
+// Ended lists the tokens of before that after no longer has; nil when there are none.
+func Ended(before, after *User) *EndedTokens {
+	var dead []string
+	for _, hash := range before.tokenHashes() {
+		if after.LoginToken(hash) == nil {
+			dead = append(dead, hash)
+		}
+	}
+	if dead == nil {
+		return nil
+	}
+	return &EndedTokens{Hashes: dead}
+}
+
+// EndedBut lists the tokens that the account has left after a change that ended
+// others. An account that is not active has none that count.
+func EndedBut(after *User) *EndedTokens {
+	kept := &EndedTokens{Kept: true}
+	if after.IsActive() {
+		kept.Hashes = after.tokenHashes()
+	}
+	return kept
+}
+
+// tokenHashes are the stored login tokens of the account.
+func (u *User) tokenHashes() (hashes []string) {
+	if u.Services.Resume == nil {
+		return nil
+	}
+	for _, t := range u.Services.Resume.LoginTokens {
+		if t.HashedToken != "" {
+			hashes = append(hashes, t.HashedToken)
+		}
+	}
+	return hashes
+}
