@@ -39,7 +39,7 @@ func plainPeer(r *http.Request) *rpc.Peer {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return &rpc.Peer{
 		Address: host, UserAgent: r.UserAgent(), AgentDigest: rpc.DigestAgent(r.Header["User-Agent"]),
-		TwoFactorCode: r.Header.Get("X-2fa-Code"), TwoFactorMethod: r.Header.Get("X-2fa-Method"),
+		Proof: rpc.HeaderProof(r.Header),
 	}
 }
 

@@ -60,29 +60,12 @@ func (g *launcher) call(ctx context.Context, c *rpc.Call) (any, error) {
 	case target.Factor == twofactor.Login:
 		return nil, refuseLaunch(l.Target)
 	}
-	c.Code, c.HasCode, c.Factor = l.Code, true, ""
-	c.NonString = l.Code == "" // an empty answer is a wrong one, not a missing one
-	c.Checked = ""
-	if l.Factor != nil {
-		c.Factor = *l.Factor
-	}
+	c.Proof, c.Passed = launchedProof(l), rpc.Passed{}
 	c.Method, c.Purpose, c.Params = l.Target, target.purpose(), params
-	if err := g.check(ctx, c, max(g.router.asks(c, target), target.Inside, twofactor.Ordinary)); err != nil {
+	if err := g.router.verify(ctx, c, max(g.router.asks(c, target), target.Inside, twofactor.Ordinary), true); err != nil {
 		return nil, err
 	}
 	return g.router.run(ctx, c, target)
-}
-
-// check compares the code even where the call would need none. Where there is
-// nothing to compare with, no code can be right.
-func (g *launcher) check(ctx context.Context, c *rpc.Call, p twofactor.Policy) error {
-	out, err := g.router.verify(ctx, c, p, true)
-	if err == nil && out.Reason == "nothing" {
-		return twofactor.ErrInvalid.With(map[string]any{
-			"method": "password", "codeGenerated": false, "availableMethods": []string{},
-		})
-	}
-	return err
 }
 
 func refuseLaunch(name string) *fault.Error {

@@ -12,7 +12,7 @@ func decoders() []growthtest.Decoder {
 	quoted := func(head, tail string) func(string) string {
 		return func(text string) string { return string(ejson.AppendString([]byte(head), text)) + tail }
 	}
-	answer := func(text string) { _, _, _ = splitAnswer([]byte(text)) }
+	answer := func(text string) { _, _, _ = splitProof([]byte(text)) }
 	login := func(text string) {
 		if v, err := ejson.Decode([]byte(text)); err == nil {
 			d, _ := v.(ejson.Doc)
@@ -23,10 +23,10 @@ func decoders() []growthtest.Decoder {
 		}
 	}
 	return []growthtest.Decoder{
-		{Name: "splitAnswer", Do: answer, Allocated: 512},
-		{Name: "splitAnswer behind parameters", Do: answer, Allocated: 512, In: func(text string) string { return "[" + text + `0,{"twoFactorCode":"1"}]` }},
-		{Name: "splitAnswer in a code", Do: answer, Allocated: 512, In: quoted(`[{"twoFactorMethod":"totp","twoFactorCode":`, "}]")},
-		{Name: "splitAnswer beside a code", Do: answer, Allocated: 512, In: quoted(`[{"twoFactorCode":"1","twoFactorMethod":"totp",`, ":0}]")},
+		{Name: "splitProof", Do: answer, Allocated: 512},
+		{Name: "splitProof behind parameters", Do: answer, Allocated: 512, In: func(text string) string { return "[" + text + `0,{"twoFactorCode":"1"}]` }},
+		{Name: "splitProof in a code", Do: answer, Allocated: 512, In: quoted(`[{"twoFactorMethod":"totp","twoFactorCode":`, "}]")},
+		{Name: "splitProof beside a code", Do: answer, Allocated: 512, In: quoted(`[{"twoFactorCode":"1","twoFactorMethod":"totp",`, ":0}]")},
 		{Name: "a login by name", Do: login, Allocated: 512, In: quoted(`{"password":"x","user":{"username":`, "}}")},
 		{Name: "bindPassword", Do: func(text string) { _, _ = bindPassword(ejson.Raw(text)) }, In: quoted(`{"algorithm":"sha-256","digest":`, "}")},
 		{Name: "a login by token", Do: login, Allocated: 512, In: quoted(`{"resume":`, "}")},

@@ -89,8 +89,11 @@ func (g *logins) login(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.answerOf(c)
-	return g.gate.admit(ctx, c, u, o.answer)
+	proof := o.proof
+	if !proof.Given() {
+		proof = c.Proof // the trailing parameter of a generic client
+	}
+	return g.gate.admit(ctx, c, u, proof)
 }
 
 // gate is the end of every way in: the second factor, the token, the connection.
@@ -102,14 +105,13 @@ type gate struct {
 
 // admit asks for the second factor of an account whose first one was proved,
 // then issues a token and logs the connection in.
-func (g gate) admit(ctx context.Context, c *rpc.Call, u *user.User, a loginAnswer) (any, error) {
+func (g gate) admit(ctx context.Context, c *rpc.Call, u *user.User, proof rpc.Proof) (any, error) {
 	u, err := g.factors.Present(ctx, u)
 	if err != nil {
 		return nil, err
 	}
 	err = g.factors.Check(ctx, twofactor.Request{
-		User: u, Peer: c.Peer, Policy: twofactor.Login, Action: c.Method, Purpose: "login",
-		Code: a.code, Method: a.factor, HasCode: a.hasCode, NonString: a.nonString,
+		User: u, Peer: c.Peer, Policy: twofactor.Login, Action: c.Method, Purpose: "login", Proof: proof, Passed: &c.Passed,
 	})
 	if err != nil {
 		return nil, err

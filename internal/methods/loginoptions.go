@@ -16,13 +16,7 @@ type loginOptions struct {
 	resume   string
 	selector accounts.Selector
 	password accounts.Password
-	answer   loginAnswer
-}
-
-// loginAnswer is the second-factor answer of a login.
-type loginAnswer struct {
-	code, factor       string
-	hasCode, nonString bool
+	proof    rpc.Proof
 }
 
 // readLogin reads a login object. The first member that counts decides, as in
@@ -70,15 +64,7 @@ func readWrapped(v any) (loginOptions, error) {
 	if err != nil {
 		return loginOptions{}, err
 	}
-	switch code := code.(type) {
-	case nil:
-	case string:
-		if code != "" {
-			o.answer = loginAnswer{code: code, hasCode: true}
-		}
-	default:
-		o.answer = loginAnswer{hasCode: true, nonString: true}
-	}
+	o.proof = loginProof(code)
 	return o, nil
 }
 
@@ -93,11 +79,10 @@ func readPasswordLogin(d ejson.Doc) (loginOptions, error) {
 		case "password":
 			o.password, err = readPassword(f.Value)
 		case "code":
-			code, ok := f.Value.(string)
-			if !ok || code == "" {
+			if code, ok := f.Value.(string); !ok || code == "" {
 				err = fault.MatchFailed
 			}
-			o.answer = loginAnswer{code: code, hasCode: true}
+			o.proof = loginProof(f.Value)
 		default:
 			err = fault.MatchFailed
 		}
@@ -160,17 +145,6 @@ func bindPassword(raw ejson.Raw) (accounts.Password, error) {
 		return accounts.Password{}, fault.MatchFailed.Because(err)
 	}
 	return readPassword(v)
-}
-
-// answerOf also takes the trailing parameter of a generic client as the answer.
-// Headers of the handshake do not count at login (docs/wire/rocketchat.md 1.9.2):
-// they would answer every challenge with the same old code.
-func (o *loginOptions) answerOf(c *rpc.Call) {
-	fromHeaders := c.Code == c.Peer.TwoFactorCode && c.Factor == c.Peer.TwoFactorMethod
-	if o.answer.hasCode || !c.HasCode || fromHeaders && !c.NonString {
-		return
-	}
-	o.answer = loginAnswer{code: c.Code, factor: c.Factor, hasCode: true, nonString: c.NonString}
 }
 
 // falsy tells what JavaScript takes for false.

@@ -243,18 +243,12 @@ func (r *Router) ChallengeActions(ctx context.Context, c *rpc.Call, actions ...s
 // whether its call needs one. A code that was accepted for this call before is
 // not asked for again.
 func (r *Router) Challenge(ctx context.Context, c *rpc.Call, p twofactor.Policy) error {
-	_, err := r.verify(ctx, c, p, false)
-	return err
+	return r.verify(ctx, c, p, false)
 }
 
-func (r *Router) verify(ctx context.Context, c *rpc.Call, p twofactor.Policy, insist bool) (twofactor.Outcome, error) {
-	out, err := r.deps.TwoFactor.Verify(ctx, twofactor.Request{
-		User: c.User, Token: c.Login.Token, Peer: c.Peer, Policy: p, Action: c.Method, Purpose: c.Purpose,
-		Code: c.Code, Method: c.Factor, HasCode: c.HasCode, NonString: c.NonString,
-		Checked: c.Checked, Insist: insist,
-	})
-	if err == nil && out.Accepted() {
-		c.Checked = out.Factor
-	}
-	return out, err
+// verify is Challenge. insist compares an answer even where none is needed.
+func (r *Router) verify(ctx context.Context, c *rpc.Call, p twofactor.Policy, insist bool) error {
+	req := twofactor.RequestOf(c)
+	req.Policy, req.Insist = p, insist
+	return r.deps.TwoFactor.Check(ctx, req)
 }

@@ -34,7 +34,7 @@ func TestA7OneCallAsksOnce(t *testing.T) {
 			return fail
 		},
 		"the headers of the handshake": func(c *client, code string) *failure {
-			again := c.w.connect(func(p *rpc.Peer) { p.TwoFactorCode, p.TwoFactorMethod = code, "email" }).resume(c)
+			again := c.w.connect(func(p *rpc.Peer) { p.Proof = rpc.TextProof("email", code) }).resume(c)
 			_, fail := again.call("getServerInfo")
 			return fail
 		},

@@ -91,7 +91,7 @@ func (g *registration) create(ctx context.Context, c *rpc.Call) (any, error) {
 	if !u.IsActive() {
 		return nil, accounts.ErrNotActivated
 	}
-	return g.gate.admit(ctx, c, u, loginAnswer{})
+	return g.gate.admit(ctx, c, u, rpc.Proof{})
 }
 
 func (g *registration) register(ctx context.Context, c *rpc.Call) (any, error) {

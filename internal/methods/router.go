@@ -16,6 +16,7 @@ import (
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
 )
 
 // The refusals of the router. Unknown names are made by NotFound.
@@ -159,7 +160,7 @@ func (r *Router) Method(ctx context.Context, c *rpc.Call) (any, error) {
 		if err := r.limit(c, spec); err != nil {
 			return nil, err
 		}
-		takeAnswer(c)
+		takeProof(c, spec)
 		return r.admitted(ctx, c, spec)
 	})
 }
@@ -215,9 +216,8 @@ func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, enter, para
 				return nil, err
 			}
 		}
-		if !c.HasCode && c.Factor == "" {
-			c.Code, c.Factor = c.Peer.TwoFactorCode, c.Peer.TwoFactorMethod
-			c.HasCode = c.Code != ""
+		if spec.Factor != twofactor.Login {
+			c.Proof = c.Peer.Proof
 		}
 		if err := r.factor(ctx, c, spec); err != nil {
 			return nil, err

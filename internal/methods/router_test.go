@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -266,7 +267,9 @@ func TestHandshakeHeaders(t *testing.T) {
 		w.user("ada")
 		digest := digestOf("ada")
 		with := func(code, method string) *client {
-			return w.connect(func(p *rpc.Peer) { p.TwoFactorCode, p.TwoFactorMethod = code, method }).login("ada")
+			return w.connect(func(p *rpc.Peer) {
+				p.Proof = rpc.HeaderProof(http.Header{"X-2fa-Code": {code}, "X-2fa-Method": {method}})
+			}).login("ada")
 		}
 		if _, fail := with(digest, "password").call("test:fresh"); fail != nil {
 			t.Errorf("both headers: %s", fail.code())
@@ -577,7 +580,7 @@ func TestRoute(t *testing.T) {
 			t.Errorf("factor: %v", err)
 		}
 		alone := peer()
-		alone.TwoFactorCode = digestOf("root")
+		alone.Proof = rpc.TextProof("", digestOf("root"))
 		if v, err := run(root, alone, false); err != nil || v.Limited {
 			t.Errorf("the code header alone is enough, and administrators are not limited: %v %+v", err, v)
 		}

@@ -48,14 +48,6 @@ func (g *twoFactorMethods) Specs() []Spec {
 	}
 }
 
-// factorRequest is what a flow must know of its call.
-func factorRequest(c *rpc.Call) twofactor.Request {
-	return twofactor.Request{
-		User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method, Purpose: c.Purpose,
-		Code: c.Code, Method: c.Factor, HasCode: c.HasCode, NonString: c.NonString, Checked: c.Checked,
-	}
-}
-
 // enrolment is the result of 2fa:enable.
 type enrolment struct {
 	Secret string `json:"secret"`
@@ -86,7 +78,7 @@ func (g *twoFactorMethods) enable(ctx context.Context, c *rpc.Call) (any, error)
 			return nil, fault.MatchFailed
 		}
 	}
-	e, err := g.factors.Enrol(ctx, factorRequest(c))
+	e, err := g.factors.Enrol(ctx, twofactor.RequestOf(c))
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +134,7 @@ func (g *twoFactorMethods) remaining(ctx context.Context, c *rpc.Call) (any, err
 	if err := c.Bind(); err != nil {
 		return nil, err
 	}
-	n, err := g.factors.Remaining(ctx, factorRequest(c))
+	n, err := g.factors.Remaining(ctx, twofactor.RequestOf(c))
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +155,7 @@ func (g *twoFactorMethods) cancelReset(ctx context.Context, c *rpc.Call) (any, e
 	if err := c.Bind(); err != nil {
 		return nil, err
 	}
-	if err := g.factors.CancelReset(ctx, factorRequest(c)); err != nil {
+	if err := g.factors.CancelReset(ctx, twofactor.RequestOf(c)); err != nil {
 		return nil, err
 	}
 	return true, nil
@@ -173,7 +165,7 @@ func (g *twoFactorMethods) setEmail(ctx context.Context, c *rpc.Call, on bool) (
 	if err := c.Bind(); err != nil {
 		return nil, err
 	}
-	if err := g.factors.SetEmail(ctx, factorRequest(c), on); err != nil {
+	if err := g.factors.SetEmail(ctx, twofactor.RequestOf(c), on); err != nil {
 		return nil, err
 	}
 	return true, nil
@@ -187,28 +179,13 @@ func (g *twoFactorMethods) sendCode(ctx context.Context, c *rpc.Call) (any, erro
 	if who == nil {
 		return nil, twofactor.ErrParameterRequired
 	}
-	return g.factors.SendCode(ctx, factorRequest(c), *who)
+	return g.factors.SendCode(ctx, twofactor.RequestOf(c), *who)
 }
 
-// codeRequest reads the one parameter of the calls that take their code so. A
-// number is a wrong answer and counts as one; other types are 400 Match failed.
+// codeRequest is a request whose proof stands in the parameters (codeParameter).
 func codeRequest(c *rpc.Call) (r twofactor.Request, given bool, err error) {
-	var code *any
-	if err := c.Bind(&code); err != nil {
-		return r, false, err
-	}
-	r = factorRequest(c)
-	r.Code, r.Method, r.HasCode, r.NonString, r.Checked = "", "", true, false, ""
-	if code == nil || *code == nil {
-		return r, false, nil
-	}
-	switch v := (*code).(type) {
-	case string:
-		r.Code = v
-	case float64:
-		r.NonString = true
-	default:
-		return r, false, fault.MatchFailed
-	}
-	return r, true, nil
+	r = twofactor.RequestOf(c)
+	r.Passed = nil
+	r.Proof, given, err = codeParameter(c)
+	return r, given, err
 }

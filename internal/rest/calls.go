@@ -61,11 +61,6 @@ func (g *calls) call(ctx context.Context, r *Request) (any, error) {
 	}
 	peer := *r.Peer
 	peer.Conn = virtualConn(r)
-	// The answer in the headers counts only when both are there
-	// (docs/wire/rocketchat.md 5.1): a client may carry a stale code around.
-	if peer.TwoFactorCode == "" || peer.TwoFactorMethod == "" {
-		peer.TwoFactorCode, peer.TwoFactorMethod = "", ""
-	}
 	result, err := g.s.o.Router.Method(ctx, &rpc.Call{Method: f.Method, Via: r.Method, Params: f.Params, Peer: &peer, Login: r.Login, Session: r.Session})
 	r.Told = true
 	out, renderErr := resultFrame(f.ID, result, err)

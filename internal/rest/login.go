@@ -75,7 +75,7 @@ func loginObject(r *Request) any {
 	inner := ejson.Doc{{Key: "user", Value: selector(r)}, {Key: "password", Value: passwordOf(r)}}
 	code := r.Text("code")
 	if code == "" {
-		code = r.Peer.TwoFactorCode
+		code = r.Peer.Proof.Text()
 	}
 	if code == "" {
 		return inner

@@ -2,13 +2,14 @@ package rest
 
 import (
 	"context"
+	"time"
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
-
-	"time"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
 )
 
 // own serves what people do with their own account.
@@ -91,7 +92,7 @@ func (g *own) update(ctx context.Context, r *Request) (any, error) {
 		}
 	}
 	if proof, ok := data["currentPassword"].(string); ok && proof != "" {
-		r.Code, r.Factor, r.HasCode = proof, "password", true
+		r.Proof = rpc.TextProof(twofactor.Password, proof)
 	}
 	custom := r.body.value["customFields"]
 	if v, ok := data["customFields"]; ok {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -299,8 +300,12 @@ func (mute) Unblock()                                  {}
 
 // ddp calls a method as a frame of a socket would.
 func (s *stage) ddp(method string, params []byte) error {
+	headers := http.Header{}
+	for name, value := range s.caller.header {
+		headers.Set(name, value)
+	}
 	peer := &rpc.Peer{Conn: "socket", Door: rpc.DDP, Address: "127.0.0.1", UserAgent: "rest-test",
-		TwoFactorCode: s.caller.header["x-2fa-code"], TwoFactorMethod: s.caller.header["x-2fa-method"]}
+		Proof: rpc.HeaderProof(headers)}
 	login := rpc.Login{}
 	if s.caller.token != "" {
 		login = rpc.Login{UserID: s.caller.id, Token: accounts.HashToken(s.caller.token)}

@@ -139,7 +139,7 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(store.Stor
 			if addr == "" {
 				addr = "127.0.0.1"
 			}
-			return &rpc.Peer{Conn: "test", Door: rpc.REST, Address: addr, UserAgent: r.UserAgent(), AgentDigest: rpc.DigestAgent(r.Header["User-Agent"]), TwoFactorCode: r.Header.Get("x-2fa-code"), TwoFactorMethod: r.Header.Get("x-2fa-method")}
+			return &rpc.Peer{Conn: "test", Door: rpc.REST, Address: addr, UserAgent: r.UserAgent(), AgentDigest: rpc.DigestAgent(r.Header["User-Agent"]), Proof: rpc.HeaderProof(r.Header)}
 		},
 		Origin: func(_ *http.Request, o string) bool { return o == "http://localhost:3000" },
 	})

@@ -47,9 +47,8 @@ type Peer struct {
 	UserAgent string
 	// AgentDigest tells clients apart (see DigestAgent); empty when nobody looked.
 	AgentDigest string
-	// TwoFactorCode and TwoFactorMethod come from the headers x-2fa-code and
-	// x-2fa-method of the handshake or request.
-	TwoFactorCode, TwoFactorMethod string
+	// Proof comes from the headers of the handshake or request (HeaderProof).
+	Proof Proof
 }
 
 // DigestAgent is the hex SHA-256 of the User-Agent headers of a request as they
@@ -104,18 +103,16 @@ type Call struct {
 	// Session is never nil.
 	Session Session
 
-	// Code and Factor are the second-factor answer that came with the call
-	// (trailing parameter, callWithTwoFactorRequired or headers), if HasCode.
-	// NonString marks an answer that is not a text; it counts as wrong.
-	Code, Factor string
-	HasCode      bool
-	NonString    bool
+	// Proof is the second-factor answer that came with the call: in the trailing
+	// parameter, in callWithTwoFactorRequired or in headers.
+	Proof Proof
+	// Passed is what was accepted for this call so far. A check that asks for no more
+	// than that takes it, so that no answer is asked for, and spent, twice.
+	Passed Passed
 
 	// Told is set by a call that only carries another one, which was recorded,
 	// counted and limited under its own name.
 	Told bool
-	// Checked names the second factor that was accepted for this call, if one was.
-	Checked string
 	// User is loaded by the router for calls that need a login; nil otherwise.
 	// Handlers must treat it as read-only and as of the start of the call.
 	User *user.User

@@ -95,7 +95,15 @@ func (j *jumper) fresh(name string, change func(*user.User)) {
 func (j *jumper) ask(method, c string) string {
 	j.t.Helper()
 	return refusalOf(j.nodes[0].Check(j.t.Context(), twofactor.Request{User: j.user(), Token: hashed(j.a.token), Peer: &rpc.Peer{Address: "192.0.2.7", AgentDigest: rpc.DigestAgent([]string{"test"})},
-		Policy: twofactor.Ordinary, Code: c, Method: method, HasCode: c != ""}))
+		Policy: twofactor.Ordinary, Proof: proofOf(method, c)}))
+}
+
+// proofOf is an answer by that factor, or only its name without a code.
+func proofOf(factor, code string) rpc.Proof {
+	if code == "" {
+		return rpc.Proof{Factor: factor}
+	}
+	return rpc.TextProof(factor, code)
 }
 
 func hashed(token string) string {
@@ -240,7 +248,7 @@ func sessionEnds(t *testing.T, j *jumper) {
 func pendingEnds(t *testing.T, j *jumper) {
 	j.fresh("eve", withEmail)
 	j.set(settings.TwoFactorRememberFor, 0)
-	r := twofactor.Request{User: j.user(), Token: hashed(j.a.token), Code: j.send(), Method: "email", HasCode: true}
+	r := twofactor.Request{User: j.user(), Token: hashed(j.a.token), Proof: proofOf("email", j.send())}
 	e, err := j.nodes[0].Enrol(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -250,7 +258,7 @@ func pendingEnds(t *testing.T, j *jumper) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = j.nodes[0].Confirm(t.Context(), twofactor.Request{User: j.user(), Token: r.Token, Code: c, HasCode: true})
+		_, err = j.nodes[0].Confirm(t.Context(), twofactor.Request{User: j.user(), Token: r.Token, Proof: proofOf("", c)})
 		return refusalOf(err)
 	}
 	j.jump(11 * time.Minute)

@@ -20,6 +20,7 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store/mongo"
@@ -282,7 +283,7 @@ func (w *world) play(t *testing.T, u *user.User, in do, node int) string {
 		return got
 	}
 	// A refused answer may mail a new code, which nobody here learns: see Prepare.
-	err := svc.Check(t.Context(), twofactor.Request{User: u, Policy: twofactor.Fresh, Code: in.code, Method: "email", HasCode: true})
+	err := svc.Check(t.Context(), twofactor.Request{User: u, Policy: twofactor.Fresh, Proof: rpc.TextProof("email", in.code)})
 	if err == nil {
 		return "ok"
 	}

@@ -124,13 +124,16 @@ func strengthOf(accepted string) Strength {
 	return 0
 }
 
-// proved tells whether what was accepted earlier in the same call is enough for
-// a check of that policy too: an ordinary one may have taken a weaker factor
-// than a fresh one takes.
-func (s *Service) proved(r Request) bool {
-	if r.Checked == "" || r.Policy != Fresh {
-		return r.Checked != ""
+// passed tells whether what was accepted earlier in the same call is enough for
+// this check too: an ordinary one may have taken a weaker factor than a fresh one
+// takes.
+func (s *Service) passed(r Request) bool {
+	if r.Passed == nil || r.Passed.Factor == "" {
+		return false
+	}
+	if r.Policy != Fresh {
+		return true
 	}
 	list := s.accepted(r.User, Fresh)
-	return len(list) > 0 && strengthOf(r.Checked) >= list[len(list)-1].Strength()
+	return len(list) > 0 && strengthOf(r.Passed.Factor) >= list[len(list)-1].Strength()
 }

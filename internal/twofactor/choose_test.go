@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
@@ -159,13 +160,13 @@ func TestOutcomes(t *testing.T) {
 			{a.ask(policy(twofactor.None), insist), "", "nothing"},
 			{a.ask(policy(twofactor.None), insist, code(a.backup[1])), "backup", ""},
 			{a.ask(token("app-bypass")), "", "bypass"},
-			{a.ask(policy(twofactor.Fresh), func(r *twofactor.Request) { r.Checked = "totp" }), "", "checked"},
+			{a.ask(policy(twofactor.Fresh), func(r *twofactor.Request) { r.Passed = &rpc.Passed{Factor: "totp"} }), "", "checked"},
 			{plain.ask(code(digest)), "password", ""},
 			{plain.ask(policy(twofactor.Login)), "", "nothing"},
 		} {
 			got, err := w.svc.Verify(ctx, c.r)
 			if err != nil || got.Factor != c.factor || got.Reason != c.reason || got.Accepted() != (c.factor != "") {
-				t.Errorf("%v %q: %+v %v, want %q %q", c.r.Policy, c.r.Code, got, err, c.factor, c.reason)
+				t.Errorf("%v %q: %+v %v, want %q %q", c.r.Policy, c.r.Proof.Value, got, err, c.factor, c.reason)
 			}
 		}
 		if got, err := w.svc.Verify(ctx, a.ask(code("000000"))); err != nil || got.Reason != "trust" {

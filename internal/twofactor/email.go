@@ -55,7 +55,8 @@ func isOAuth(u *user.User) bool {
 
 // Verify spends the whole live set when the code is one of it and good for the
 // call. One that was mailed for another call is a wrong answer.
-func (f emailFactor) Verify(ctx context.Context, r Request, code string) (string, error) {
+func (f emailFactor) Verify(ctx context.Context, r Request) (string, error) {
+	code := r.Proof.Text()
 	digits, ok := normalizeMailCode(code)
 	if !ok {
 		return "", nil

@@ -62,7 +62,7 @@ func (s *Service) overtaken(ctx context.Context, r Request) error {
 }
 
 // Confirm switches the authenticator on with the first code of the pending
-// secret in r.Code, spends its time step, and returns the twelve backup codes,
+// secret in r.Proof, spends its time step, and returns the twelve backup codes,
 // which are shown only now. It asks no other factor: Enrol did, and the pending
 // secret is good only for the login token that Enrol ran under, and as long as
 // password, factors and addresses are what they were. Every wrong answer, and
@@ -115,14 +115,15 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 
 // pendingStep is the newest time step whose code the answer is, or -1.
 func (s *Service) pendingStep(r Request, pending string) int64 {
-	if r.NonString || !sixDigits(r.Code) {
+	code := r.Proof.Text()
+	if !sixDigits(code) {
 		return -1
 	}
 	plain, ok := s.openSecret(r, pending)
 	if !ok {
 		return -1
 	}
-	steps := s.matches(plain, r.Code)
+	steps := s.matches(plain, code)
 	if len(steps) == 0 {
 		return -1
 	}
@@ -130,7 +131,7 @@ func (s *Service) pendingStep(r Request, pending string) int64 {
 }
 
 // Disable switches the authenticator off with a code of it, or a backup code, in
-// r.Code. It is false when the factor is not on, the code is wrong or the budget
+// r.Proof. It is false when the factor is not on, the code is wrong or the budget
 // of wrong ones is used up, as in Rocket.Chat.
 func (s *Service) Disable(ctx context.Context, r Request) (bool, error) {
 	u, ok, err := s.proveTOTP(ctx, r)
@@ -149,7 +150,7 @@ func (s *Service) Disable(ctx context.Context, r Request) (bool, error) {
 }
 
 // Regenerate replaces the backup codes as a set, with a code of the
-// authenticator or a backup code in r.Code. It is nil for a wrong code and over
+// authenticator or a backup code in r.Proof. It is nil for a wrong code and over
 // the budget, as in Rocket.Chat; ErrInvalidTOTP when the factor is not on.
 func (s *Service) Regenerate(ctx context.Context, r Request) ([]string, error) {
 	u, err := s.named(ctx, r)
@@ -201,12 +202,8 @@ func (s *Service) proveTOTP(ctx context.Context, r Request) (*user.User, bool, e
 	if err != nil || !u.TOTPEnabled() {
 		return nil, false, err
 	}
-	code := r.Code
-	if r.NonString {
-		code = ""
-	}
 	r.User = u
-	a, err := s.prove(ctx, r, totpFactor{s}, 0, code)
+	a, err := s.prove(ctx, r, totpFactor{s})
 	switch {
 	case err != nil:
 		return nil, false, s.refuse(r, TOTP, err)

@@ -30,10 +30,10 @@ type Factor interface {
 	// Tries is how many answers a live set of codes survives; 0 when the factor
 	// has no sets.
 	Tries() int
-	// Verify compares an answer to r.User's factor that was counted already, and
-	// spends it. It returns what was accepted (the name, or "backup"), or "" for
-	// a wrong answer. It does not ask Enabled, and does not look at r's answer.
-	Verify(ctx context.Context, r Request, code string) (accepted string, err error)
+	// Verify compares r.Proof to r.User's factor after it was counted, and spends it.
+	// The value may be anything. It returns what was accepted (the name, or "backup"),
+	// or "" for a wrong answer. It does not ask Enabled.
+	Verify(ctx context.Context, r Request) (accepted string, err error)
 	// Prepare fills in the details of a challenge to r.User and, when send is
 	// set, makes sure that the owner has a code to answer with.
 	Prepare(ctx context.Context, r Request, d *Details, send bool) error

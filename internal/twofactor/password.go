@@ -26,7 +26,8 @@ func (f passwordFactor) Enabled(u *user.User) bool {
 // Offered is never asked: the password is no second factor.
 func (passwordFactor) Offered(*user.User) bool { return false }
 
-func (f passwordFactor) Verify(ctx context.Context, r Request, code string) (string, error) {
+func (f passwordFactor) Verify(ctx context.Context, r Request) (string, error) {
+	code := r.Proof.Text()
 	digest, ok := passwordDigest(code)
 	if !ok || r.User.Bcrypt() == "" {
 		return "", nil

@@ -12,6 +12,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"ddpserver/internal/random"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
@@ -131,7 +132,7 @@ func TestS006MailCodeRace(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range g.Codes { // losers may have caused the next mail, never kept the old code
-				if c.Digest == w.key.Digest("twofactor mail code", a.id, r.Code) {
+				if c.Digest == w.key.Digest("twofactor mail code", a.id, r.Proof.Text()) {
 					t.Fatalf("round %d: the spent code is still there", round)
 				}
 			}
@@ -155,7 +156,7 @@ func TestS007BackupRace(t *testing.T) {
 			ask := a.ask()
 			got := parallel(11, func(i int) string {
 				r := ask
-				r.Code, r.HasCode = a.backup[i+1], true
+				r.Proof = rpc.TextProof(r.Proof.Factor, a.backup[i+1])
 				return id(w.svc.Check(ctx, r))
 			})
 			if got[""] != 11 {

@@ -280,7 +280,7 @@ func TestS015WrongTypes(t *testing.T) {
 		never(t, w)
 		for _, a := range []*account{w.account("alice", withEmail), w.account("bob").enrol(), w.account("carol")} {
 			r := a.ask()
-			r.HasCode, r.NonString = true, true
+			r.Proof = rpc.WrongProof("")
 			if got := id(w.svc.Check(ctx, r)); got != "totp-invalid" {
 				t.Errorf("%s, no text: %q", a.name(), got)
 			}

@@ -93,7 +93,7 @@ func TestS050Trust(t *testing.T) {
 			"no peer":        {from(nil), "totp-required"},
 			"fresh":          {policy(twofactor.Fresh), "totp-required"},
 			"login":          {policy(twofactor.Login), "totp-required"},
-			"insisting":      {func(r *twofactor.Request) { r.Insist, r.Code, r.HasCode = true, a.wrong(), true }, "totp-invalid"},
+			"insisting":      {func(r *twofactor.Request) { r.Insist, r.Proof = true, rpc.TextProof("", a.wrong()) }, "totp-invalid"},
 			"insist no code": {func(r *twofactor.Request) { r.Insist = true }, ""},
 		} {
 			if got := a.check(c.change); got != c.want {

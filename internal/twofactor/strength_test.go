@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
@@ -197,7 +198,9 @@ func TestA4SwitchedOffFactorIsNotRemovedByThePassword(t *testing.T) {
 func TestA4CheckedIsNoStrongerThanItWas(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		both, plain := w.account("both", withEmail).enrol(), w.account("plain")
-		checked := func(f string) func(*twofactor.Request) { return func(r *twofactor.Request) { r.Checked = f } }
+		passed := func(f string) func(*twofactor.Request) {
+			return func(r *twofactor.Request) { r.Passed = &rpc.Passed{Factor: f} }
+		}
 		for _, c := range []struct {
 			a    *account
 			f    string
@@ -206,7 +209,7 @@ func TestA4CheckedIsNoStrongerThanItWas(t *testing.T) {
 			{both, "totp", ""}, {both, "backup", ""}, {both, "email", "totp-required"}, {both, "password", "totp-required"}, {both, "nonsense", "totp-required"},
 			{plain, "password", ""}, {plain, "", "totp-required"},
 		} {
-			if got := c.a.check(policy(twofactor.Fresh), checked(c.f)); got != c.want {
+			if got := c.a.check(policy(twofactor.Fresh), passed(c.f)); got != c.want {
 				t.Errorf("%s after %q: %q, want %q", c.a.name(), c.f, got, c.want)
 			}
 		}

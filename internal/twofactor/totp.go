@@ -46,7 +46,8 @@ func (f totpFactor) Enabled(u *user.User) bool { return f.Offered(u) && u.TOTPEn
 
 // Verify takes exactly eight characters for a backup code and everything else
 // for a code of the app (docs/wire/rocketchat.md 1.6.3).
-func (f totpFactor) Verify(ctx context.Context, r Request, code string) (string, error) {
+func (f totpFactor) Verify(ctx context.Context, r Request) (string, error) {
+	code := r.Proof.Text()
 	u := r.User
 	t := u.Services.TOTP
 	if t == nil || !t.Enabled {

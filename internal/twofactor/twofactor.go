@@ -136,23 +136,25 @@ type Request struct {
 	// says which; empty stands for a caller that does not tell.
 	Purpose string
 
-	// Code is the answer, if HasCode; Method the factor it is meant for, or
-	// empty. A Method without a code chooses the factor that is asked for, among
-	// those that the check accepts.
-	Code, Method string
-	HasCode      bool
-	// NonString marks an answer that was not a text; it is counted as wrong.
-	NonString bool
-	// Checked names what was accepted for this very call already (Outcome.Factor),
-	// so that a code need not be given, and spent, twice. A fresh check does not
-	// take a weaker factor that an ordinary one took before.
-	Checked string
+	// Proof is the answer. A factor in it without a value chooses the factor that is
+	// asked for, among those that the check accepts.
+	Proof rpc.Proof
+	// Passed is what was accepted for this very call already, and where Verify notes
+	// what it accepts, so that no answer is asked for, and spent, twice. A fresh check
+	// does not take a weaker factor that an ordinary one took before. nil keeps none.
+	Passed *rpc.Passed
 	// Unseen makes SendCode answer as with private answers on, for calls that
 	// strangers make and that are not documented to tell anything.
 	Unseen bool
 	// Insist compares the answer even where trust, a bypass or the policy None
 	// would let the call pass (callWithTwoFactorRequired).
 	Insist bool
+}
+
+// RequestOf is what a check must know of a call. Its policy is None: the caller says
+// what to ask for.
+func RequestOf(c *rpc.Call) Request {
+	return Request{User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method, Purpose: c.Purpose, Proof: c.Proof, Passed: &c.Passed}
 }
 
 // Outcome says why a check passed.
@@ -164,8 +166,7 @@ type Outcome struct {
 	Reason string
 }
 
-// Accepted tells whether a code was compared and found right; Factor is then
-// what further checks within the same call are told (Request.Checked).
+// Accepted tells whether a code was compared and found right.
 func (o Outcome) Accepted() bool { return o.Factor != "" }
 
 // Check decides whether a call may go on: nil, or ErrRequired, ErrInvalid or

@@ -20,9 +20,9 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 		}
 		r.User = u
 	}
-	answered := r.HasCode && (r.Code != "" || r.NonString)
+	answered := r.Proof.Given()
 	switch {
-	case r.User != nil && s.proved(r):
+	case r.User != nil && s.passed(r):
 		return Outcome{Reason: "checked"}, nil
 	case r.Policy == None && !(r.Insist && answered):
 		return Outcome{Reason: "nothing"}, nil
@@ -41,10 +41,13 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 	switch {
 	case len(list) == 0 && r.Policy == Fresh:
 		return Outcome{}, s.refuse(r, "", ErrNoProof)
+	case len(list) == 0 && r.Insist && answered: // where there is nothing to compare with, no answer is right
+		d := Details{Method: s.fallback.Name()}
+		return Outcome{}, ErrInvalid.With(d.doc())
 	case len(list) == 0:
 		return Outcome{Reason: "nothing"}, nil
 	}
-	f, refused := choose(list, r.Method)
+	f, refused := choose(list, r.Proof.Factor)
 	if answered && !refused {
 		return s.answer(ctx, r, f)
 	}
@@ -88,15 +91,14 @@ func (s *Service) challenge(ctx context.Context, r Request, f Factor) error {
 
 // answer counts an answer, then compares it.
 func (s *Service) answer(ctx context.Context, r Request, f Factor) (Outcome, error) {
-	code := r.Code
-	if r.NonString {
-		code = "" // no factor has an empty code
-	}
-	a, err := s.prove(ctx, r, f, f.Tries(), code)
+	a, err := s.prove(ctx, r, f)
 	switch {
 	case err != nil:
 		return Outcome{}, s.refuse(r, f.Name(), err)
 	case a.accepted != "":
+		if r.Passed != nil {
+			r.Passed.Factor = a.accepted
+		}
 		s.remember(ctx, r)
 		s.recovered(ctx, r, a.accepted)
 		s.record(r, event{act: "factor_check", outcome: "ok", factor: a.accepted, user: r.User.ID})
@@ -122,10 +124,10 @@ type attempt struct {
 }
 
 // prove counts one answer in a write of its own and only then compares it, so
-// that neither a crash nor a parallel answer gets a guess for nothing. With
-// tries > 0 the answer is counted against the live set of mail codes as well.
-func (s *Service) prove(ctx context.Context, r Request, f Factor, tries int, code string) (attempt, error) {
-	u := r.User
+// that neither a crash nor a parallel answer gets a guess for nothing. Where the
+// factor has sets of codes, the answer is counted against the live one as well.
+func (s *Service) prove(ctx context.Context, r Request, f Factor) (attempt, error) {
+	u, tries := r.User, f.Tries()
 	id, live, err := s.count(ctx, r, f.Name(), tries)
 	switch {
 	case errors.Is(err, dberr.Exhausted):
@@ -136,8 +138,8 @@ func (s *Service) prove(ctx context.Context, r Request, f Factor, tries int, cod
 		return attempt{}, fmt.Errorf("counting an answer: %w", err)
 	}
 	accepted := ""
-	if code != "" && (live || tries == 0) {
-		accepted, err = f.Verify(ctx, r, code)
+	if live || tries == 0 {
+		accepted, err = f.Verify(ctx, r)
 		if strengthOf(accepted) == ByTOTP && !u.TOTPResetDue().IsZero() {
 			s.stopped(ctx, r, u) // in the write that spent the answer, whatever fails from here on
 		}

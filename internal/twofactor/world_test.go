@@ -277,11 +277,11 @@ func (a *account) ask(change ...func(*twofactor.Request)) twofactor.Request {
 }
 
 func code(c string) func(*twofactor.Request) {
-	return func(r *twofactor.Request) { r.Code, r.HasCode = c, true }
+	return func(r *twofactor.Request) { r.Proof = rpc.TextProof(r.Proof.Factor, c) }
 }
 
 func method(m string) func(*twofactor.Request) {
-	return func(r *twofactor.Request) { r.Method = m }
+	return func(r *twofactor.Request) { r.Proof.Factor = m }
 }
 
 func policy(p twofactor.Policy) func(*twofactor.Request) {
@@ -362,9 +362,9 @@ func (a *account) enrol() *account {
 		if got := id(a.w.svc.Check(ctx, r)); got != "totp-required" {
 			a.w.t.Fatalf("the mail factor answered %q", got)
 		}
-		r.Code, r.HasCode = a.w.mails.code(-1), true
+		r.Proof = rpc.TextProof(r.Proof.Factor, a.w.mails.code(-1))
 	case a.user().Bcrypt() != "":
-		r.Code, r.HasCode = a.password, true
+		r.Proof = rpc.TextProof(r.Proof.Factor, a.password)
 	}
 	e, err := a.w.svc.Enrol(ctx, r)
 	if err != nil {

@@ -237,7 +237,7 @@ func TestPeer(t *testing.T) {
 		"X-2fa-Code": {"123456"}, "X-2fa-Method": {"email"},
 	})
 	got := p.Peer(r)
-	if got.Address != "203.0.113.9" || got.TwoFactorCode != "123456" || got.TwoFactorMethod != "email" || len(got.UserAgent) > maxAgent || !strings.HasPrefix(got.UserAgent, "üü") {
+	if got.Address != "203.0.113.9" || got.Proof.Text() != "123456" || got.Proof.Factor != "email" || len(got.UserAgent) > maxAgent || !strings.HasPrefix(got.UserAgent, "üü") {
 		t.Errorf("%s", fmt.Sprintf("%.200v", *got))
 	}
 }

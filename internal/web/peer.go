@@ -15,12 +15,11 @@ const maxAgent = 512
 // Peer describes the sender of a request. Conn and Door are left to the door.
 func (p Proxies) Peer(r *http.Request) *rpc.Peer {
 	return &rpc.Peer{
-		Address:         p.Address(r),
-		Proxied:         p.undeclared(r),
-		UserAgent:       clip(r.UserAgent(), maxAgent),
-		AgentDigest:     rpc.DigestAgent(r.Header["User-Agent"]),
-		TwoFactorCode:   r.Header.Get("x-2fa-code"),
-		TwoFactorMethod: r.Header.Get("x-2fa-method"),
+		Address:     p.Address(r),
+		Proxied:     p.undeclared(r),
+		UserAgent:   clip(r.UserAgent(), maxAgent),
+		AgentDigest: rpc.DigestAgent(r.Header["User-Agent"]),
+		Proof:       rpc.HeaderProof(r.Header),
 	}
 }
 

@@ -3,6 +3,7 @@ package methods
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 
 // What is taken out is exactly the last element, and only an answer: the
 // parameters before it keep their text, and nothing else ever changes them.
-func FuzzSplitAnswer(f *testing.F) {
+func FuzzSplitProof(f *testing.F) {
 	for _, s := range []string{
 		`[]`, `[null]`, `[1,false]`, `[{"twoFactorCode":"1","twoFactorMethod":"email"}]`,
 		`[1,{"twoFactorCode":"1","twoFactorMethod":"email","x":[1,{"y":"]}"}]}]`, `["a]\"},{",{"twoFactorCode":5,"twoFactorMethod":null}]`,
@@ -27,10 +28,10 @@ func FuzzSplitAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, params []byte) {
 		given := slices.Clone(params)
 		if ejson.Scan(params, 64) != nil || ejson.Check(params) != nil {
-			_, _, _ = splitAnswer(params) // never happens, and must not crash
+			_, _, _ = splitProof(params) // never happens, and must not crash
 			return
 		}
-		a, rest, ok := splitAnswer(params)
+		a, rest, ok := splitProof(params)
 		if !bytes.Equal(given, params) {
 			t.Fatal("the parameters were changed in place")
 		}
@@ -53,14 +54,14 @@ func FuzzSplitAnswer(f *testing.F) {
 		}
 		doc, isDoc := last.(ejson.Doc)
 		code, hasCode := doc.Get(codeKey)
-		_, hasMethod := doc.Get(methodKey)
+		_, hasMethod := doc.Get("twoFactorMethod")
 		if want := isDoc && hasCode && (hasMethod || len(doc) == 1); ok != want {
 			t.Fatalf("%s: answer %v, want %v", params, ok, want)
 		}
 		if !ok {
 			return
 		}
-		if text, isText := code.(string); isText && text != a.code || !isText && !a.nonString {
+		if text, isText := code.(string); isText && text != a.Text() && a.Text() != "" || !isText && (!a.Given() || a.Text() != "") {
 			t.Fatalf("%s: read as %+v", params, a)
 		}
 		var after ejson.Rest
@@ -79,7 +80,7 @@ func FuzzSplitAnswer(f *testing.F) {
 }
 
 // Headers count together, and only where nothing is said in the call.
-func TestTakeAnswer(t *testing.T) {
+func TestTakeProof(t *testing.T) {
 	for _, c := range []struct {
 		params, code, method string // of the headers
 		wantCode, wantMethod string
@@ -92,10 +93,11 @@ func TestTakeAnswer(t *testing.T) {
 		{`[{"twoFactorCode":"2"}]`, "1", "email", "2", "", true},
 		{``, "", "", "", "", false},
 	} {
-		call := &rpc.Call{Params: []byte(c.params), Peer: &rpc.Peer{TwoFactorCode: c.code, TwoFactorMethod: c.method}}
-		takeAnswer(call)
-		if call.Code != c.wantCode || call.Factor != c.wantMethod || call.HasCode != c.has {
-			t.Errorf("%+v: %q %q %v", c, call.Code, call.Factor, call.HasCode)
+		headers := http.Header{"X-2fa-Code": {c.code}, "X-2fa-Method": {c.method}}
+		call := &rpc.Call{Params: []byte(c.params), Peer: &rpc.Peer{Proof: rpc.HeaderProof(headers)}}
+		takeProof(call, &Spec{})
+		if p := call.Proof; p.Text() != c.wantCode || p.Factor != c.wantMethod || p.Given() != c.has {
+			t.Errorf("%+v: %q %s", c, p.Factor, p.Value)
 		}
 	}
 }
@@ -163,7 +165,7 @@ func FuzzProtectedCalls(f *testing.F) {
 	})
 }
 
-func BenchmarkTakeAnswer(b *testing.B) {
+func BenchmarkTakeProof(b *testing.B) {
 	plain := []byte(`[{"_id":"cp9hWvhg8GSvuZ9os","rid":"GENERAL","msg":"` + strings.Repeat("words ", 40) + `"}]`)
 	with := []byte(fmt.Sprintf(`%s,{"twoFactorCode":"123456","twoFactorMethod":"email"}]`, plain[:len(plain)-1]))
 	for name, params := range map[string][]byte{"plain": plain, "answer": with} {
@@ -171,7 +173,7 @@ func BenchmarkTakeAnswer(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				c := rpc.Call{Params: params, Peer: &rpc.Peer{}}
-				takeAnswer(&c)
+				takeProof(&c, &Spec{})
 			}
 		})
 	}

@@ -1,0 +1,64 @@
+package rpc
+
+import (
+	"net/http"
+
+	"ddpserver/internal/ejson"
+)
+
+// The headers that answer a challenge, of a request or of the handshake of a connection.
+const (
+	headerCode   = "x-2fa-code"
+	headerFactor = "x-2fa-method"
+)
+
+// Proof is the answer to a challenge as it came. The zero value is none.
+type Proof struct {
+	// Factor is the name of the factor that the answer is meant for. Empty leaves the
+	// choice to the check. A Factor without a Value chooses what is asked for.
+	Factor string
+	// Value is one EJSON value. Only the factor that it is for reads it: a code is a
+	// text, other factors may take an object. It is nil when no answer came.
+	Value ejson.Raw
+}
+
+// noProof is the value of an answer that nothing accepts. It is counted as a wrong one.
+var noProof = ejson.Raw("null")
+
+// TextProof is a proof whose value is a text.
+func TextProof(factor, text string) Proof {
+	return Proof{Factor: factor, Value: ejson.AppendString(nil, text)}
+}
+
+// WrongProof is an answer that no factor accepts and that is counted all the same.
+func WrongProof(factor string) Proof { return Proof{Factor: factor, Value: noProof} }
+
+// HeaderProof is the proof in the headers x-2fa-code and x-2fa-method. An empty
+// header is a missing one.
+func HeaderProof(h http.Header) Proof {
+	p := Proof{Factor: h.Get(headerFactor)}
+	if code := h.Get(headerCode); code != "" {
+		p.Value = ejson.AppendString(nil, code)
+	}
+	return p
+}
+
+// Given tells whether there is an answer to count and compare. The empty text is
+// none: clients send it to be challenged.
+func (p Proof) Given() bool { return len(p.Value) > 0 && string(p.Value) != `""` }
+
+// Text is the value when it is a text, and "" otherwise.
+func (p Proof) Text() string {
+	var text string
+	if len(p.Value) == 0 || ejson.Unmarshal(p.Value, &text) != nil {
+		return ""
+	}
+	return text
+}
+
+// Passed says which second factor was accepted for a call. The zero value is none.
+type Passed struct {
+	// Factor is the name of what was accepted, "backup" for a backup code. Its strength
+	// decides whether a later step asks for more.
+	Factor string
+}
