@@ -11,7 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
+
+	"ddpserver/internal/testwait"
 )
 
 // The tour of README.md is run as it is written: every indented line, in one
@@ -26,10 +27,10 @@ func TestReadmeTour(t *testing.T) {
 	address, password := startServer(t, filepath.Join(bin, "ddpserver"), work)
 	script := tour(t)
 	script = strings.ReplaceAll(script, "localhost:3000", address)
-	script = strings.ReplaceAll(script, "go run ./cmd/ddpcat", filepath.Join(bin, "ddpcat")+" -url ws://"+address+"/websocket")
+	script = strings.ReplaceAll(script, "go run ./cmd/ddpcat", filepath.Join(bin, "ddpcat")+" -timeout 5m -url ws://"+address+"/websocket")
 	script = regexp.MustCompile(`PASSWORD=….*`).ReplaceAllString(script, "PASSWORD='"+password+"'")
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testwait.Limit)
 	defer cancel()
 	sh := exec.CommandContext(ctx, "bash")
 	sh.Dir, sh.Stdin = work, strings.NewReader(script)

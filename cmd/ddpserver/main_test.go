@@ -14,11 +14,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/testwait"
 )
 
 func TestMain(m *testing.M) {
@@ -59,17 +59,14 @@ func live(ts *testscript.TestScript, _ bool, _ []string)  { awaitOK(ts, "/livez"
 
 func awaitOK(ts *testscript.TestScript, path string) {
 	url := "http://127.0.0.1:" + ts.Getenv("PORT") + path
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); <-tick.C {
-		if resp, err := http.Get(url); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
+	testwait.Until(ts, url, func() bool {
+		resp, err := http.Get(url)
+		if err != nil {
+			return false
 		}
-	}
-	ts.Fatalf("the server on %s did not become ready", url)
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
 }
 
 // login USER PASSWORD logs in over REST; "! login" expects a refusal, and
@@ -116,32 +113,23 @@ func send(ts *testscript.TestScript, _ bool, args []string) {
 
 // await FILE TEXT waits until the file has the text.
 func await(ts *testscript.TestScript, _ bool, args []string) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); <-tick.C {
-		if text, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && strings.Contains(string(text), args[1]) {
-			return
-		}
-	}
-	ts.Fatalf("%s did not get %q", args[0], args[1])
+	testwait.Until(ts, args[0]+" with "+args[1], func() bool {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && strings.Contains(string(text), args[1])
+	})
 }
 
 // metric NAME waits until the counter on the private listener is above zero.
 func metric(ts *testscript.TestScript, _ bool, args []string) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	above := regexp.MustCompile(`(?m)^` + args[0] + ` [1-9]`)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); <-tick.C {
+	testwait.Until(ts, args[0]+" above zero", func() bool {
 		resp, err := http.Get("http://127.0.0.1:" + ts.Getenv("METRICS") + "/metrics")
 		ts.Check(err)
 		text, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		ts.Check(err)
-		if above.Match(text) {
-			return
-		}
-	}
-	ts.Fatalf("%s stays zero", args[0])
+		return above.Match(text)
+	})
 }
 
 // mode OCTAL FILE… checks permissions.

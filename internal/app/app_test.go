@@ -21,6 +21,7 @@ import (
 	"ddpserver/internal/config"
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/telemetry"
+	"ddpserver/internal/testwait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -83,7 +84,7 @@ func start(t *testing.T, dir string, env ...string) *node {
 		n.failed = a.Run(ctx, hard)
 	}()
 	t.Cleanup(func() { n.end() })
-	eventually(t, "the start", func() bool { return strings.Contains(n.out.String(), "Listening on") })
+	testwait.Until(t, "the start", func() bool { return strings.Contains(n.out.String(), "Listening on") })
 	return n
 }
 
@@ -348,7 +349,7 @@ func TestConnectionCaps(t *testing.T) {
 	second.must("login", resume) // again on the same connection is no second one
 	third.refused("too-many-connections", "login", resume)
 	first.ws.Close()
-	eventually(t, "the place of a closed connection", func() bool {
+	testwait.Until(t, "the place of a closed connection", func() bool {
 		_, failure := third.call("login", resume)
 		return failure == nil
 	})

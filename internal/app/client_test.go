@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"ddpserver/internal/testwait"
 )
 
 // client is a DDP client over a real WebSocket, as plain as can be.
@@ -25,10 +27,6 @@ type client struct {
 	next   int
 	frames []map[string]any // received and not waited for
 }
-
-// patience is how long a test waits for what must happen; the race detector
-// makes hashing a password take seconds on a busy machine.
-const patience = time.Minute
 
 func dial(t *testing.T, addr string, header http.Header) *client {
 	t.Helper()
@@ -71,7 +69,7 @@ func (c *client) await(fits func(map[string]any) bool) map[string]any {
 			return f
 		}
 	}
-	c.ws.SetReadDeadline(time.Now().Add(patience))
+	c.ws.SetReadDeadline(time.Now().Add(testwait.Limit))
 	for {
 		_, text, err := c.ws.ReadMessage()
 		if err != nil {
@@ -95,7 +93,7 @@ func (c *client) await(fits func(map[string]any) bool) map[string]any {
 // closed reads to the end and returns the close code.
 func (c *client) closed() int {
 	c.t.Helper()
-	c.ws.SetReadDeadline(time.Now().Add(patience))
+	c.ws.SetReadDeadline(time.Now().Add(testwait.Limit))
 	for {
 		if _, _, err := c.ws.ReadMessage(); err != nil {
 			if ce, ok := err.(*websocket.CloseError); ok {
@@ -163,28 +161,13 @@ func byPassword(user, password string) map[string]any {
 	return map[string]any{"user": map[string]any{"username": user}, "password": map[string]any{"digest": hex.EncodeToString(sum[:]), "algorithm": "sha-256"}}
 }
 
-// eventually waits for a condition that another process or a disk makes true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	end := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("%s did not happen within %v", what, patience)
-		}
-	}
-}
-
 var code = regexp.MustCompile(`\b(\d{3})-(\d{3})\b`)
 
 // mailedCode waits for the n-th mail file and takes the code out of it.
 func mailedCode(t *testing.T, dataDir string, n int) string {
 	t.Helper()
 	var names []string
-	eventually(t, fmt.Sprintf("mail number %d", n), func() bool {
+	testwait.Until(t, fmt.Sprintf("mail number %d", n), func() bool {
 		names, _ = filepath.Glob(filepath.Join(dataDir, "outbox", "*.eml"))
 		return len(names) >= n
 	})

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ddpserver/internal/secret"
+	"ddpserver/internal/testwait"
 )
 
 // A1: an administrator who is made on the command line is told to the others by
@@ -18,7 +19,7 @@ func TestA1TheCommandLineTellsOfANewAdministrator(t *testing.T) {
 	}
 	n.end()
 	start(t, dir)
-	eventually(t, "the first hears of the second", func() bool {
+	testwait.Until(t, "the first hears of the second", func() bool {
 		for _, name := range mails(t, dir) {
 			text, err := os.ReadFile(name)
 			if err == nil && strings.Contains(string(text), "root1@example.com") && strings.Contains(string(text), "root2") && strings.Contains(string(text), "new administrator") {

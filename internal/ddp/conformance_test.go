@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/testwait"
 )
 
 // rawWS is a client that can break every rule.
@@ -28,7 +29,7 @@ func dialRaw(t *testing.T, url string) *rawWS {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ws.Close() })
-	_ = ws.NetConn().SetDeadline(time.Now().Add(20 * time.Second))
+	_ = ws.NetConn().SetDeadline(time.Now().Add(testwait.Limit))
 	return &rawWS{t, ws.NetConn()}
 }
 

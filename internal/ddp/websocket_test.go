@@ -16,6 +16,7 @@ import (
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/testwait"
 )
 
 // listen serves the engine over real sockets until the test ends.
@@ -30,7 +31,7 @@ func listen(t testing.TB, o ddp.Options) (srv *ddp.Server, url string) {
 	srv = ddp.New(o)
 	web := httptest.NewServer(srv)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), testwait.Limit)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -55,22 +56,14 @@ func dialWS(t testing.TB, d *websocket.Dialer, url string, h http.Header) *webso
 		t.Fatal(err, resp)
 	}
 	t.Cleanup(func() { ws.Close() })
-	_ = ws.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = ws.SetReadDeadline(time.Now().Add(testwait.Limit))
 	return ws
 }
 
 // await waits for what another goroutine brings about.
 func await(t testing.TB, done func() bool) {
 	t.Helper()
-	tick, late := time.NewTicker(time.Millisecond), time.After(20*time.Second)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatal("waited in vain")
-		}
-	}
+	testwait.Until(t, "what was waited for", done)
 }
 
 func say(t testing.TB, ws *websocket.Conn, kind int, text string) {

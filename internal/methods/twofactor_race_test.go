@@ -13,6 +13,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testwait"
 	"ddpserver/internal/twofactor"
 )
 
@@ -48,7 +49,7 @@ func (s *socket) send(text string) {
 
 func (s *socket) await(wanted func(frame) bool) frame {
 	s.t.Helper()
-	_ = s.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = s.conn.SetReadDeadline(time.Now().Add(testwait.Limit))
 	for {
 		_, text, err := s.conn.ReadMessage()
 		if err != nil {

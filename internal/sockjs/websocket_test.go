@@ -14,6 +14,7 @@ import (
 
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/testwait"
 )
 
 // dial opens the websocket transport and reads the open frame.
@@ -25,7 +26,7 @@ func (d *door) dial(header http.Header) *websocket.Conn {
 	}
 	_ = r.Body.Close()
 	d.t.Cleanup(func() { _ = socket.Close() })
-	_ = socket.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = socket.SetReadDeadline(time.Now().Add(testwait.Limit))
 	d.read(socket, "o")
 	return socket
 }
@@ -217,7 +218,7 @@ func TestDDP(t *testing.T) {
 		}
 		text += string(message)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testwait.Limit)
 	defer cancel()
 	gone := make(chan struct{})
 	go func() {

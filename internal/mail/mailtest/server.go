@@ -31,6 +31,8 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"ddpserver/internal/testwait"
 )
 
 // Mail is one received message.
@@ -94,7 +96,7 @@ func Start(t testing.TB, opts Options) *Server {
 	srv := smtp.NewServer(s)
 	srv.Domain, srv.AllowInsecureAuth = "localhost", !opts.TLS
 	srv.ErrorLog = log.New(io.Discard, "", 0)
-	srv.ReadTimeout, srv.WriteTimeout = 30*time.Second, 30*time.Second
+	srv.ReadTimeout, srv.WriteTimeout = testwait.Limit, testwait.Limit
 	if opts.TLS {
 		srv.TLSConfig = s.certificate(t)
 	}
@@ -146,10 +148,10 @@ func (s *Server) InClear() string {
 	return s.seen.String()
 }
 
-// Wait blocks until n mails came and returns them all; it fails the test after ten seconds.
+// Wait blocks until n mails came and returns them all; it fails the test after testwait.Limit.
 func (s *Server) Wait(t testing.TB, n int) []Mail {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testwait.Limit)
 	defer cancel()
 	for {
 		s.mu.Lock()

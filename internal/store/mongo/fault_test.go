@@ -21,6 +21,7 @@ import (
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/testwait"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -107,10 +108,7 @@ func TestUnknownOutcome(t *testing.T) {
 			s, server, _ := start(t, mongo.Options{})
 			createAnn(t, s)
 			for what, do := range operations(s) {
-				// The driver tries again until the time is up.
-				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
-				defer cancel()
-				fault.Times = -1
+				ctx := untilHitTwice(t, &fault)
 				for _, command := range []string{"insert", "update", "delete", "findAndModify"} {
 					fault.Command = command
 					server.Inject(fault)
@@ -122,6 +120,20 @@ func TestUnknownOutcome(t *testing.T) {
 			}
 		})
 	}
+}
+
+// untilHitTwice makes a fault hit every command, and gives a context that ends
+// with the second of them: the driver tries again until its time is up.
+func untilHitTwice(t *testing.T, f *mongotest.Fault) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	hits := 0
+	f.Times = -1
+	f.Hit = func() {
+		if hits++; hits == 2 {
+			cancel()
+		}
+	}
+	return ctx
 }
 
 // operations is every operation that writes. Each would succeed on a sound server.
@@ -175,9 +187,9 @@ func TestErrorsQuoteNothing(t *testing.T) {
 	collect(s.UpdateUser(t.Context(), "broken", user.Change{AddToken: &user.LoginToken{HashedToken: "SECRET"}, At: time.Now()}))
 	collect(s.UserByID(t.Context(), "broken"))
 	collect(nil, s.CreateUser(t.Context(), &user.User{ID: "SECRET", Username: "ann"}))
-	server.Inject(mongotest.Fault{Command: "findAndModify", Times: -1, DropAfter: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
-	defer cancel()
+	fault := mongotest.Fault{Command: "findAndModify", DropAfter: true}
+	ctx := untilHitTwice(t, &fault)
+	server.Inject(fault)
 	collect(s.UpdateUser(ctx, "ann", user.Change{Bcrypt: new("SECRET"), At: time.Now()}))
 	for _, err := range errs {
 		if strings.Contains(err.Error(), "SECRET") {
@@ -245,7 +257,7 @@ func TestDownAndUp(t *testing.T) {
 	s, server, _ := start(t, mongo.Options{})
 	createAnn(t, s)
 	server.Down()
-	begin := time.Now()
+	// That there is an answer at all is what counts: a hang would end the tests.
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := s.Ping(ctx); !errors.Is(err, dberr.Unavailable) {
@@ -254,14 +266,8 @@ func TestDownAndUp(t *testing.T) {
 	if err := s.UseTOTPStep(ctx, "ann", "s", 5); !errors.Is(err, dberr.Unavailable) {
 		t.Errorf("step: %v", err)
 	}
-	if took := time.Since(begin); took > 3*time.Second {
-		t.Errorf("took %v to refuse", took)
-	}
 	server.Up()
-	begin = time.Now()
-	if err := s.UseTOTPStep(t.Context(), "ann", "s", 6); err != nil {
-		t.Fatalf("after %v: %v", time.Since(begin), err)
-	}
+	testwait.Until(t, "an answer again", func() bool { return s.UseTOTPStep(t.Context(), "ann", "s", 6) == nil })
 }
 
 // TestSettingsSurvive: once the batch is in, it counts, whatever fails then.
@@ -279,18 +285,18 @@ func TestSettingsSurvive(t *testing.T) {
 		}
 		return out
 	}
-	save := func(n int64) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		defer cancel()
+	save := func(ctx context.Context, n int64) error {
 		return s.SaveSettings(ctx, []settings.Stored{{ID: "a", Value: n, UpdatedAt: time.Now()}, {ID: "b", Value: n, UpdatedAt: time.Now()}})
 	}
-	if err := save(1); err != nil {
+	if err := save(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
 	// A crash before anything was applied, and one in the middle.
 	for n, skip := range []int{0, 1} {
-		server.Inject(mongotest.Fault{Command: "update", Skip: skip, Times: -1, DropBefore: true})
-		if err := save(int64(n + 2)); err != nil {
+		fault := mongotest.Fault{Command: "update", Skip: skip, DropBefore: true}
+		ctx := untilHitTwice(t, &fault)
+		server.Inject(fault)
+		if err := save(ctx, int64(n+2)); err != nil {
 			t.Fatal(err)
 		}
 		server.Heal()
@@ -300,8 +306,10 @@ func TestSettingsSurvive(t *testing.T) {
 		}
 	}
 	// The batch itself fails: nothing is saved.
-	server.Inject(mongotest.Fault{Command: "insert", Times: -1, DropBefore: true})
-	if err := save(9); !errors.Is(err, dberr.Unavailable) {
+	fault := mongotest.Fault{Command: "insert", DropBefore: true}
+	ctx := untilHitTwice(t, &fault)
+	server.Inject(fault)
+	if err := save(ctx, 9); !errors.Is(err, dberr.Unavailable) {
 		t.Errorf("got %v", err)
 	}
 	server.Heal()
@@ -333,9 +341,9 @@ func TestOutboxCounterRepairsItself(t *testing.T) {
 	now := time.Now()
 	s, server, _ := start(t, mongo.Options{Now: func() time.Time { return now }})
 	put := func(id string) error { return s.PutMail(t.Context(), mail.Item{ID: id, CreatedAt: now}, 2) }
-	server.Inject(mongotest.Fault{Command: "insert", Times: -1, DropBefore: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
+	fault := mongotest.Fault{Command: "insert", DropBefore: true}
+	ctx := untilHitTwice(t, &fault)
+	server.Inject(fault)
 	if err := s.PutMail(ctx, mail.Item{ID: "lost"}, 2); !errors.Is(err, dberr.Unavailable) {
 		t.Fatal(err)
 	}
@@ -385,18 +393,13 @@ func TestIdleGuardsAreForgotten(t *testing.T) {
 		_, err := db.Collection("ddpserver_guards").UpdateOne(ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "forgetAt", Value: time.Now().Add(-time.Hour)}}}})
 		return err
 	})
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range 100 {
-		<-tick.C
-		if g, err := s.Guard(t.Context(), "ann"); err != nil || g.Received == 0 {
-			if err != nil {
-				t.Error(err)
-			}
-			return
+	testwait.Until(t, "the end of an idle guard", func() bool {
+		g, err := s.Guard(t.Context(), "ann")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	t.Error("the TTL index deletes nothing")
+		return g.Received == 0
+	})
 }
 
 // TestLateEvent: an event that becomes visible after a younger one is delivered.
@@ -513,7 +516,10 @@ func TestOpenFails(t *testing.T) {
 		"mongodb://u:hunter2@127.0.0.1:1/db?w=x": "",
 		weak.url:                                 "drop it",
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
+		if strings.Contains(url, "127.0.0.1:1/") { // nobody listens there, and the driver would wait for somebody
+			cancel()
+		}
 		s, err := mongo.Open(ctx, url, mongo.Options{})
 		cancel()
 		if err == nil {

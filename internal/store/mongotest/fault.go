@@ -9,6 +9,9 @@ import (
 
 // Fault is something that goes wrong on purpose.
 type Fault struct {
+	// Hit, when not nil, is called each time a command is hit. It must be fast.
+	Hit func()
+
 	// Command is the command it waits for ("update", "findAndModify"); empty
 	// means any but the driver's bookkeeping.
 	Command string
@@ -16,8 +19,10 @@ type Fault struct {
 	// that, 0 meaning 1, a negative number all.
 	Skip, Times int
 
-	// Delay passes before the command is looked at.
+	// Delay passes before the command is looked at. Gate, when not nil, holds the
+	// command until it is closed.
 	Delay time.Duration
+	Gate  <-chan struct{}
 	// DropBefore ends the connection instead of running the command;
 	// DropAfter runs it and ends the connection instead of answering.
 	DropBefore, DropAfter bool
@@ -67,6 +72,9 @@ func (s *Server) fault(name string) *Fault {
 			continue
 		}
 		f.Times--
+		if f.Hit != nil {
+			f.Hit()
+		}
 		hit := *f
 		return &hit
 	}
@@ -79,6 +87,9 @@ func (f *Fault) before() (answer bson.D, err error) {
 	}
 	if f.Delay > 0 {
 		<-time.After(f.Delay)
+	}
+	if f.Gate != nil {
+		<-f.Gate
 	}
 	if f.DropBefore {
 		return nil, errHangUp

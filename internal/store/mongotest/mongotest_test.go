@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/testwait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -217,18 +218,13 @@ func TestExpiry(t *testing.T) {
 		t.Fatal(err)
 	}
 	insert(t, c, kv("_id", "old", "at", time.Now().Add(-time.Minute)), kv("_id", "new", "at", time.Now().Add(time.Hour)), kv("_id", "none"))
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range 100 {
-		<-tick.C
-		if n, err := c.CountDocuments(ctx, d{}); err != nil || n == 2 {
-			if err != nil {
-				t.Fatal(err)
-			}
-			return
+	testwait.Until(t, "the end of the old document", func() bool {
+		n, err := c.CountDocuments(ctx, d{})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	t.Error("nothing expired")
+		return n == 2
+	})
 }
 
 // TestRetryIsOneWrite: a retryable write that comes twice happens once.
