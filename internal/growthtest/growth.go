@@ -75,10 +75,18 @@ func Fuzz(f *testing.F, decoders ...Decoder) {
 	})
 }
 
-// compare says what is wrong with the growth of a family, or "".
-func (d *Decoder) compare(f family) string {
+// Work is the processor time that do takes in its own goroutine, whatever other
+// processes take meanwhile.
+func Work(do func()) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	begin := threadTime()
+	do()
+	return threadTime() - begin
+}
+
+// compare says what is wrong with the growth of a family, or "".
+func (d *Decoder) compare(f family) string {
 	small, big := f.text(short), f.text(long)
 	if d.In != nil {
 		small, big = d.In(small), d.In(big)
@@ -119,9 +127,7 @@ func (d *Decoder) compare(f family) string {
 func (d *Decoder) measure(text string) (time.Duration, uint64) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	begin := threadTime()
-	d.Do(text)
-	took := threadTime() - begin
+	took := Work(func() { d.Do(text) })
 	runtime.ReadMemStats(&after)
 	return took, after.TotalAlloc - before.TotalAlloc
 }
