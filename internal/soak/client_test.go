@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"ddpserver/internal/testwait"
 )
 
 // conn is a DDP client for use by many goroutines. Calls return errors instead
@@ -101,6 +103,19 @@ func dial(t testing.TB, addr, token string) *conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(c.close)
+	return c
+}
+
+// dialUntil is dial that tries until it succeeds: on a busy machine a store or a
+// door with a time limit may refuse a few times.
+func dialUntil(t testing.TB, addr, token string) (c *conn) {
+	t.Helper()
+	testwait.Until(t, "a session", func() bool {
+		var err error
+		c, err = connect(addr, token)
+		return err == nil
+	})
 	t.Cleanup(c.close)
 	return c
 }

@@ -15,6 +15,7 @@ import (
 	"ddpserver/internal/mail/mailtest"
 	"ddpserver/internal/random"
 	"ddpserver/internal/store/sqlite"
+	"ddpserver/internal/testwait"
 	"ddpserver/internal/twofactor"
 )
 
@@ -37,7 +38,7 @@ func TestSoakCrash(t *testing.T) {
 	var (
 		dir    = t.TempDir()
 		box    = mailtest.Start(t, mailtest.Options{})
-		env    = append([]string{"MAIL_URL=" + box.URL()}, calm...)
+		env    = calmBut("MAIL_URL=" + box.URL())
 		cycles = rounds(4, 300)
 		chance = dice(t)
 		actors []actor
@@ -112,7 +113,7 @@ func report(t *testing.T, dir string, env []string, box *mailtest.Server, cycles
 	s := launch(t, dir, env) // the mails that still wait
 	notices, copies := 0, 0
 	for _, m := range mailed {
-		eventually(t, "the notices of "+m.who.name, func() bool { n, _ := m.notices(box); return n >= m.changes })
+		testwait.Until(t, "the notices of "+m.who.name, func() bool { n, _ := m.notices(box); return n >= m.changes })
 		n, again := m.notices(box)
 		if n > m.changes+m.doubts {
 			t.Errorf("%s: %d notices of %d changes and %d in doubt", m.who.name, n, m.changes, m.doubts)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ddpserver/internal/testwait"
 )
 
 // call is the frame of a call, filled up to a size.
@@ -156,7 +158,7 @@ func measured(t *testing.T, s *server, leaves bool, send func() int) attacked {
 	got := attacked{sent: send()}
 	got.cpu = s.cpu() - before
 	if leaves {
-		eventually(t, "the end of what was held", func() bool {
+		testwait.Until(t, "the end of what was held", func() bool {
 			return s.metric("ddpserver_bytes_in_flight") == 0 && s.metric("ddpserver_calls_running") == 0
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ddpserver/internal/proctest"
+	"ddpserver/internal/testwait"
 )
 
 // rss is the resident memory of the server in KiB.
@@ -62,7 +63,7 @@ func TestSoakDescriptors(t *testing.T) {
 	for _, c := range peers {
 		_ = c.Close()
 	}
-	took := eventually(t, "the next session", func() bool {
+	took := testwait.Until(t, "the next session", func() bool {
 		c, err := connect(s.addr, a.token)
 		if err == nil {
 			c.close()
@@ -84,12 +85,12 @@ func TestSoakDiskFull(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		a := seed(t, dir, "ada", 1, withTOTP)[0]
-		s := launch(t, dir, append([]string{"AUDIT_FILE=/dev/full"}, calm...))
+		s := launch(t, dir, calmBut("AUDIT_FILE=/dev/full"))
 		c := dial(t, s.addr, a.token)
 		if _, err := c.call(guarded, proof("totp", a.totpAt(0))); err != nil {
 			t.Errorf("a full disk of the audit stream refuses calls: %v", err)
 		}
-		eventually(t, "the count of lost events", func() bool { return s.metric("ddpserver_audit_events_lost_total") > 0 })
+		testwait.Until(t, "the count of lost events", func() bool { return s.metric("ddpserver_audit_events_lost_total") > 0 })
 		t.Logf("%v audit events lost and counted", s.metric("ddpserver_audit_events_lost_total"))
 		if exit := s.terminate(); exit != 0 {
 			t.Errorf("exit %d: %s", exit, s.log)
@@ -138,7 +139,7 @@ func fullDatabase(t *testing.T) {
 	// The write-ahead log may have room of its own: it is used up by calls.
 	refusedAt, answer := 0, apps[1].totpAt(0)
 	w := &writer{who: a, text: map[string]string{}}
-	eventually(t, "a refusal for want of space", func() bool {
+	testwait.Until(t, "a refusal for want of space", func() bool {
 		refusedAt++
 		_, err := g.conn.call("setRealName", strings.Repeat("Ada ", 20)+fmt.Sprint(refusedAt))
 		if code(err) == "lost" {
@@ -154,7 +155,7 @@ func fullDatabase(t *testing.T) {
 		t.Error("a room was acknowledged on a full disk")
 	}
 	// The audit file's last page takes some more events; then they are lost, and counted.
-	eventually(t, "lost events", func() bool {
+	testwait.Until(t, "lost events", func() bool {
 		if _, err := k.call(guarded, proof("totp", answer)); err == nil {
 			t.Fatal("a second factor passed on a full disk")
 		}
@@ -167,13 +168,13 @@ func fullDatabase(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	took := eventually(t, "writing again", func() bool { _, err := g.conn.call("setRealName", "Ada"); return err == nil })
+	took := testwait.Until(t, "writing again", func() bool { _, err := g.conn.call("setRealName", "Ada"); return err == nil })
 	k = dial(t, s.addr, apps[2].token)
 	if _, err := k.call(guarded, proof("totp", apps[2].totpAt(0))); err != nil {
 		t.Errorf("after: %v", err)
 	}
 	lost := s.metric("ddpserver_audit_events_lost_total")
-	eventually(t, "the gap on record", func() bool {
+	testwait.Until(t, "the gap on record", func() bool {
 		text, err := os.ReadFile(filepath.Join(inside, "audit.log"))
 		return err == nil && strings.Contains(string(text), `"audit_gap"`)
 	})

@@ -204,7 +204,7 @@ func histories(t *testing.T, w *world) {
 			}
 		}
 		operations += len(h)
-		switch porcupine.CheckOperationsTimeout(mailModel, h, 5*time.Second) {
+		switch porcupine.CheckOperationsTimeout(mailModel, h, patience) {
 		case porcupine.Illegal:
 			for _, o := range h {
 				t.Logf("%d–%d client %d: %v → %v", o.Call, o.Return, o.ClientId, o.Input, o.Output)

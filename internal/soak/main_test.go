@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"ddpserver/internal/testwait"
 )
 
 // buildDir holds the built program until the tests end.
@@ -98,26 +100,7 @@ func dice(t testing.TB) *rand.Rand {
 }
 
 // patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
-
-// eventually waits for a condition that another process makes true and returns
-// how long that took.
-func eventually(t testing.TB, what string, ok func() bool) time.Duration {
-	t.Helper()
-	begin := time.Now()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	end := time.NewTimer(patience)
-	defer end.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-end.C:
-			t.Fatalf("%s did not happen within %v", what, patience)
-		}
-	}
-	return time.Since(begin)
-}
+const patience = testwait.Limit
 
 // pause lets d pass, for moments at which something is cut.
 func pause(d time.Duration) { <-time.After(d) }

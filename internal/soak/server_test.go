@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,9 +49,16 @@ func (b *buffer) String() string {
 	return b.buf.String()
 }
 
-// calm lifts what would stop a test that calls more than a person: rates, and
-// budgets as far as they go.
+// calm lifts what would stop a test that calls more than a person, rates and
+// budgets, as far as they go. It also gives clients much time: on a busy machine
+// they are slow, and a test whose subject is a time limit sets its own.
 var calm = []string{
+	"CONNECT_TIMEOUT=45s",
+	"HEARTBEAT_TIMEOUT=10m",
+	"WRITE_TIMEOUT=5m",
+	"READ_HEADER_TIMEOUT=1m",
+	"READ_TIMEOUT=5m",
+	"SHUTDOWN_GRACE=10m",
 	"OVERWRITE_SETTING_DDP_Rate_Limit_IP_Enabled=false",
 	"OVERWRITE_SETTING_DDP_Rate_Limit_User_Enabled=false",
 	"OVERWRITE_SETTING_DDP_Rate_Limit_Connection_Enabled=false",
@@ -70,6 +78,9 @@ var calm = []string{
 
 // guarded is a call that asks for a factor here and does nothing else.
 const guarded = "getServerInfo"
+
+// calmBut is calm with something added or set otherwise.
+func calmBut(env ...string) []string { return slices.Concat(calm, env) }
 
 const adminPassword = "correct horse battery"
 

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"ddpserver/internal/testwait"
 )
 
 // from is the header by which a trusted proxy names a client.
@@ -31,7 +33,7 @@ func TestSoakOneNetworkDoesNotTakeAll(t *testing.T) {
 	together(t)
 	dir := t.TempDir()
 	a := seed(t, dir, "ada", 1, nil)[0]
-	s := launch(t, dir, append(calm[:len(calm):len(calm)], "MAX_BYTES_IN_FLIGHT=32MiB", "HTTP_FORWARDED_COUNT=1", "TRUSTED_PROXIES=127.0.0.1"))
+	s := launch(t, dir, calmBut("MAX_BYTES_IN_FLIGHT=32MiB", "HTTP_FORWARDED_COUNT=1", "TRUSTED_PROXIES=127.0.0.1"))
 	for door, h := range hoards {
 		var held []net.Conn
 		for range h.connections {
@@ -48,7 +50,7 @@ func TestSoakOneNetworkDoesNotTakeAll(t *testing.T) {
 			_, _ = io.WriteString(c, then+strings.Repeat(" ", h.body))
 		}
 		const most = 24 << 20 // of all who hold much
-		eventually(t, door+": many bytes held", func() bool { return s.metric("ddpserver_bytes_in_flight") > most/3 })
+		testwait.Until(t, door+": many bytes held", func() bool { return s.metric("ddpserver_bytes_in_flight") > most/3 })
 		if n := s.metric("ddpserver_bytes_in_flight"); n > most*3/4 {
 			t.Errorf("%s: one network holds %.0f of %d bytes", door, n, most)
 		}
@@ -58,7 +60,7 @@ func TestSoakOneNetworkDoesNotTakeAll(t *testing.T) {
 		for _, c := range held {
 			_ = c.Close()
 		}
-		eventually(t, door+": the end of what was held", func() bool { return s.metric("ddpserver_bytes_in_flight") == 0 })
+		testwait.Until(t, door+": the end of what was held", func() bool { return s.metric("ddpserver_bytes_in_flight") == 0 })
 	}
 }
 

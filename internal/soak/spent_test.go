@@ -2,6 +2,7 @@ package soak
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +16,8 @@ type spending struct {
 	who  *account
 	code string
 	use  func(addr string, c *conn) error // errLost when the outcome is unknown
-	at   time.Time
+	ends time.Time                        // when the code is no longer good; zero is long after the test
+	at   time.Time                        // when the answer came
 	err  error
 }
 
@@ -28,7 +30,7 @@ func TestSoakSpentStaysSpent(t *testing.T) {
 	var (
 		dir    = t.TempDir()
 		box    = mailtest.Start(t, mailtest.Options{})
-		env    = append([]string{"MAIL_URL=" + box.URL()}, calm...)
+		env    = calmBut("MAIL_URL=" + box.URL())
 		cycles = rounds(4, 400)
 		kinds  = []string{"totp", "backup", "login", "email"}
 
@@ -70,24 +72,25 @@ func TestSoakSpentStaysSpent(t *testing.T) {
 		// One user spends a step of the app, one a backup code over another door, one
 		// logs in with a backup code.
 		step := cycle % 4
-		device := apps[0]
-		c := device.nextStep()
-		if c == "" { // no step is left within reach
-			device = spare[0]
-			c = device.nextStep()
-		}
-		all = append(all, app(device, "totp", c, step),
-			app(apps[1], "backup", apps[1].backup[step], step+1),
-			loginBackup(apps[2], apps[2].backup[step]))
+		all = append(all, app(apps[1], "backup", apps[1].backup[step], step+1), loginBackup(apps[2], apps[2].backup[step]))
 		for i, a := range mails {
 			if _, err := open(a).call(guarded); code(err) != "totp-required" {
 				t.Fatalf("challenge: %v", err)
 			}
 			all = append(all, byMail(a, a.freshCode(t, box), cycle+i))
 		}
-		for _, sp := range all {
-			open(sp.who)
+		for _, a := range slices.Concat(apps, mails, spare) {
+			open(a)
 		}
+		device := apps[0]
+		c := device.nextStep()
+		if c == "" { // no step is left within reach
+			device = spare[0]
+			c = device.nextStep()
+		}
+		timed := app(device, "totp", c, step)
+		timed.ends = device.stepEnds()
+		all = append(all, timed)
 
 		// All at once; the acknowledgement of one kind in turn pulls the plug.
 		plug := make(chan struct{}, len(all))
@@ -127,6 +130,9 @@ func TestSoakSpentStaysSpent(t *testing.T) {
 					t.Fatalf("cycle %d: a %s code was good twice (%v, %q)", cycle, sp.kind, first, second)
 				}
 			default:
+				if !sp.ends.IsZero() && sp.at.After(sp.ends) {
+					continue // the machine was too busy for a code of a minute
+				}
 				t.Fatalf("cycle %d: a fresh %s code was refused: %v", cycle, sp.kind, sp.err)
 			}
 		}

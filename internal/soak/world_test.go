@@ -19,6 +19,7 @@ import (
 	"ddpserver/internal/mail/mailtest"
 	"ddpserver/internal/random"
 	"ddpserver/internal/store/sqlite"
+	"ddpserver/internal/testwait"
 	"ddpserver/internal/user"
 )
 
@@ -147,6 +148,10 @@ func (a *account) nextStep() string {
 	return a.totpAt(int(step - now))
 }
 
+// stepEnds is when the code of nextStep stops being good: the server takes codes
+// that are two steps old.
+func (a *account) stepEnds() time.Time { return time.Unix((a.step+3)*30, 0) }
+
 // enrol switches the authenticator app on over DDP; the password is the proof.
 // The step of the code that confirms is one back, so that codes of this minute
 // can still be spent.
@@ -177,7 +182,7 @@ func (a *account) enrol(c *conn) error {
 func (a *account) freshCode(t testing.TB, box *mailtest.Server) string {
 	t.Helper()
 	var newest string
-	eventually(t, "a mail to "+a.name, func() bool {
+	testwait.Until(t, "a mail to "+a.name, func() bool {
 		codes := a.mailedCodes(box)
 		if len(codes) == 0 {
 			return false
