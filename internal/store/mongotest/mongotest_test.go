@@ -86,7 +86,8 @@ func TestRefusals(t *testing.T) {
 		"$expr":                    find(kv("$expr", kv("$eq", bson.A{"$a", "$b"}))),
 		"$where":                   find(kv("$where", "1")),
 		"nested":                   find(kv("$or", bson.A{kv("$and", bson.A{kv("s", kv("$not", kv("$regex", "x")))})})),
-		"projection in arrays":     find(d{}, options.Find().SetProjection(kv("a.b", 1))),
+		"hiding in arrays":         find(d{}, options.Find().SetProjection(kv("a.b", 0))),
+		"showing and hiding":       find(d{}, options.Find().SetProjection(kv("a.b", 1, "s", 0))),
 		"positional projection":    find(d{}, options.Find().SetProjection(kv("a.$", 1))),
 		"$slice":                   find(d{}, options.Find().SetProjection(kv("a", kv("$slice", 1)))),
 		"collation":                find(d{}, options.Find().SetCollation(&options.Collation{Locale: "en"})),
@@ -211,6 +212,20 @@ func TestOperations(t *testing.T) {
 }
 
 // TestExpiry: a TTL index really deletes, within a few seconds.
+// TestDottedProjection: what lies on the paths is shown, also inside arrays.
+func TestDottedProjection(t *testing.T) {
+	c, ctx := connect(t, mongotest.StartServer(t)), t.Context()
+	insert(t, c, kv("_id", "1", "a", bson.A{kv("b", 1, "c", 2), 5, kv("c", 3)}, "s", kv("t", kv("u", 1, "v", 2), "w", 3), "x", 4, "z", "no document"))
+	got, err := c.FindOne(ctx, d{}, options.FindOne().SetProjection(kv("a.b", 1, "s.t.u", true, "x", 1, "y.z", 1, "z.y", 1))).Raw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := bson.Marshal(kv("_id", "1", "a", bson.A{kv("b", 1), d{}}, "s", kv("t", kv("u", 1)), "x", 4))
+	if err != nil || got.String() != bson.Raw(want).String() {
+		t.Errorf("got %v, want %v", got, bson.Raw(want))
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	server := mongotest.StartServer(t)
 	c, ctx := connect(t, server), t.Context()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/256dpi/lungo"
 	"github.com/256dpi/lungo/mongokit"
@@ -41,7 +43,7 @@ func (c *call) find() (bson.D, error) {
 	}
 	found, err := c.look(c.handle(), doc(c.doc, "filter"), doc(c.doc, "sort"), number(get(c.doc, "skip")), limit)
 	if err == nil && len(*fields) > 0 {
-		found, err = mongokit.ProjectList(found, fields)
+		found, err = project(found, *fields)
 	}
 	if err != nil {
 		return nil, err
@@ -51,6 +53,61 @@ func (c *call) find() (bson.D, error) {
 		all[i] = *d
 	}
 	return c.s.cursor(c.ns(), all, number(get(c.doc, "batchSize")), single), nil
+}
+
+// project shows the fields that are asked for. The engine knows no dotted ones.
+func project(found []*bson.D, fields bson.D) ([]*bson.D, error) {
+	dotted := slices.ContainsFunc(fields, func(e bson.E) bool { return strings.Contains(e.Key, ".") })
+	if !dotted {
+		return mongokit.ProjectList(found, &fields)
+	}
+	paths := []string{"_id"}
+	for _, e := range fields {
+		if !shows(e.Value) {
+			return nil, refused("a projection that shows and hides")
+		}
+		paths = append(paths, e.Key)
+	}
+	out := make([]*bson.D, len(found))
+	for i, d := range found {
+		shown := show(*d, paths)
+		out[i] = &shown
+	}
+	return out, nil
+}
+
+// show keeps the members of a document that lie on one of the paths.
+func show(d bson.D, paths []string) bson.D {
+	out := bson.D{}
+	for _, e := range d {
+		var deeper []string
+		for _, p := range paths {
+			if p == e.Key {
+				out = append(out, e)
+				deeper = nil
+				break
+			}
+			if rest, ok := strings.CutPrefix(p, e.Key+"."); ok {
+				deeper = append(deeper, rest)
+			}
+		}
+		if deeper == nil {
+			continue
+		}
+		switch v := e.Value.(type) {
+		case bson.D:
+			out = append(out, bson.E{Key: e.Key, Value: show(v, deeper)})
+		case bson.A:
+			list := bson.A{}
+			for _, element := range v {
+				if doc, ok := element.(bson.D); ok {
+					list = append(list, show(doc, deeper))
+				}
+			}
+			out = append(out, bson.E{Key: e.Key, Value: list})
+		}
+	}
+	return out
 }
 
 // cursor answers with the first documents and keeps the rest for getMore.

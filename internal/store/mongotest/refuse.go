@@ -37,6 +37,9 @@ func refuseQuery(v any) error {
 			if strings.HasPrefix(e.Key, "$") && !knownOperators[e.Key] {
 				return refused("operator %s in a filter", e.Key)
 			}
+			if e.Key == "$eq" { // a value as it is stored, whatever its keys
+				continue
+			}
 			if err := refuseQuery(e.Value); err != nil {
 				return err
 			}
@@ -53,20 +56,22 @@ func refuseQuery(v any) error {
 	return nil
 }
 
-// refuseProjection allows top-level fields only.
+// refuseProjection allows lists of fields to show, and for those at the top, to hide.
 func refuseProjection(d bson.D) error {
 	for _, e := range d {
-		if strings.ContainsAny(e.Key, ".$") {
-			return refused("projection of %s", e.Key)
-		}
 		switch e.Value.(type) {
 		case bool, int32, int64, float64:
 		default:
 			return refused("a projection that is an expression")
 		}
+		if strings.Contains(e.Key, "$") || strings.Contains(e.Key, ".") && !shows(e.Value) {
+			return refused("projection of %s", e.Key)
+		}
 	}
 	return nil
 }
+
+func shows(v any) bool { return yes(v) || number(v) != 0 }
 
 // refuseUpdate refuses the positional $ and paths of which one contains the other.
 func refuseUpdate(d bson.D) error {

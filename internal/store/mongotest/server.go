@@ -4,7 +4,7 @@
 // millisecond, keeps nothing, and can be made to fail on purpose (see Fault).
 //
 // What the engine would get silently wrong is refused with an error instead:
-// regular expressions, $type, $expr, projections of dotted paths, positional
+// regular expressions, $type, $expr, projections that hide dotted paths, positional
 // operators, updates with conflicting paths, pipelines as updates, collations,
 // transactions, change streams, index definitions that clash (see refuse.go).
 // A retryable write that arrives twice is applied once, as on a replica set.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/256dpi/lungo"
 	"github.com/256dpi/lungo/bsonkit"
-	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 )
 
@@ -224,11 +223,11 @@ func (c *call) findAndModify() (bson.D, error) {
 	if result != nil {
 		value = *result
 		if len(*fields) > 0 {
-			p, err := mongokit.Project(result, fields)
+			shown, err := project([]*bson.D{result}, *fields)
 			if err != nil {
 				return nil, err
 			}
-			value = *p
+			value = *shown[0]
 		}
 	}
 	return bson.D{{Key: "lastErrorObject", Value: append(status, bson.E{Key: "n", Value: n})}, {Key: "value", Value: value}, good}, nil
