@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// Change is one atomic, conditional change of a user document: all conditions
-// hold and everything is applied, or nothing is. Nil and zero members leave
-// things as they are. Apply is its meaning; a store that does not call Apply
-// must do exactly the same (the conformance suite compares them).
+// Change is one conditional change of a user document: all conditions hold and
+// everything is applied, or nothing is. Nil and zero members leave things as they
+// are. Both stores run Apply atomically.
 //
 // Tokens are removed before AddToken is added.
 type Change struct {

@@ -80,13 +80,20 @@ func TestOneFault(t *testing.T) {
 			if g, err := s.Guard(t.Context(), "ann"); err != nil || g.Received != 2 || len(g.Recent) != 2 {
 				t.Errorf("two answers counted as %+v, %v", g, err)
 			}
-			inject("findAndModify")
+			inject("update")
 			if err := s.UseTOTPStep(t.Context(), "ann", "s", 5); err != nil {
 				t.Fatal(err)
 			}
-			inject("findAndModify")
+			inject("update")
 			if u, err := s.UpdateUser(t.Context(), "ann", user.Change{AddToken: &user.LoginToken{HashedToken: "h2"}, At: time.Now()}); err != nil || len(u.Services.Resume.LoginTokens) != 2 {
 				t.Errorf("%+v, %v", u, err)
+			}
+			if err := s.PutMail(t.Context(), mail.Item{ID: "m"}, 10); err != nil {
+				t.Fatal(err)
+			}
+			inject("findAndModify")
+			if it, err := s.ClaimMail(t.Context(), "node", time.Now(), time.Minute); err != nil || it.Tries != 1 {
+				t.Errorf("%+v, %v", it, err)
 			}
 			inject("find")
 			if u, err := s.UserByID(t.Context(), "ann"); err != nil || u.Services.TOTP.LastStep != 5 {
@@ -187,7 +194,7 @@ func TestErrorsQuoteNothing(t *testing.T) {
 	collect(s.UpdateUser(t.Context(), "broken", user.Change{AddToken: &user.LoginToken{HashedToken: "SECRET"}, At: time.Now()}))
 	collect(s.UserByID(t.Context(), "broken"))
 	collect(nil, s.CreateUser(t.Context(), &user.User{ID: "SECRET", Username: "ann"}))
-	fault := mongotest.Fault{Command: "findAndModify", DropAfter: true}
+	fault := mongotest.Fault{Command: "update", DropAfter: true}
 	ctx := untilHitTwice(t, &fault)
 	server.Inject(fault)
 	collect(s.UpdateUser(ctx, "ann", user.Change{Bcrypt: new("SECRET"), At: time.Now()}))

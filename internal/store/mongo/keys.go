@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -10,8 +11,6 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/serverkey"
-	"ddpserver/internal/store/rule"
-	"ddpserver/internal/user"
 )
 
 // keyCheckID is the document of the check value, beside the counters.
@@ -54,16 +53,20 @@ func (s *Store) SetKeyCheck(ctx context.Context, old, sealed string) error {
 	return err
 }
 
-// SealedTexts implements serverkey.Store.
+// SealedTexts implements serverkey.Store. It reads only what it needs of an account.
 func (s *Store) SealedTexts(ctx context.Context, k serverkey.Kind, after string) (page []serverkey.Item, next string, err error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
-	coll, path := s.outbox, []string{"sealed"}
+	coll, path := s.outbox, "sealed"
 	switch k {
 	case serverkey.TOTPSecret:
-		coll, path = s.users, []string{"services", "totp", "secret"}
+		coll, path = s.users, "services.totp.secret"
 	case serverkey.TOTPPending:
-		coll, path = s.users, []string{"services", "totp", "tempSecret"}
+		coll, path = s.users, "services.totp.tempSecret"
+	}
+	fields := bson.D{{Key: path, Value: 1}}
+	if k != serverkey.Mail {
+		fields = append(fields, bson.E{Key: "services.totp.enabled", Value: 1})
 	}
 	filter := bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}}}
 	seen := 0
@@ -77,11 +80,11 @@ func (s *Store) SealedTexts(ctx context.Context, k serverkey.Kind, after string)
 		if k != serverkey.Mail && enabled != (k == serverkey.TOTPSecret) {
 			return nil
 		}
-		if sealed, ok := raw.Lookup(path...).StringValueOK(); ok && sealed != "" {
+		if sealed, ok := raw.Lookup(strings.Split(path, ".")...).StringValueOK(); ok && sealed != "" {
 			page = append(page, serverkey.Item{ID: id, Sealed: sealed})
 		}
 		return nil
-	}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(sealedPage))
+	}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(sealedPage).SetProjection(fields))
 	if err != nil {
 		return nil, "", err
 	}
@@ -89,26 +92,6 @@ func (s *Store) SealedTexts(ctx context.Context, k serverkey.Kind, after string)
 		next = ""
 	}
 	return page, next, nil
-}
-
-// Reseal implements serverkey.Store.
-func (s *Store) Reseal(ctx context.Context, k serverkey.Kind, id, old, sealed string) error {
-	switch k {
-	case serverkey.TOTPSecret:
-		return s.ResealTOTP(ctx, id, old, sealed)
-	case serverkey.TOTPPending:
-		p := waiting(old)
-		p.put(pathTempSecret, sealed, sealed == "")
-		return s.factor(ctx, id, p, func(u *user.User) error { return rule.ResealPendingTOTP(u, old, sealed) })
-	}
-	ctx, cancel := op(ctx)
-	defer cancel()
-	ok, err := matched(s.outbox.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "sealed", Value: old}},
-		bson.D{{Key: "$set", Value: bson.D{{Key: "sealed", Value: sealed}}}}))
-	if err == nil && !ok {
-		err = dberr.Conflict
-	}
-	return err
 }
 
 // KeyCheck reads the check value of the database that rawURL names without making

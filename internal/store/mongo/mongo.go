@@ -2,10 +2,11 @@
 // keeps the documents of Meteor and Rocket.Chat, so it can also adopt a database
 // of theirs (see adopt.go).
 //
-// Every operation is one conditional command on one document, decided by what
-// the server says it matched; unique claims are inserts and updates against
-// unique indexes. Where a rule does not fit in a command, a compare-and-set loop
-// guards exactly what it read. There are no transactions, change streams,
+// A document is changed by a function on its value (Documents.Change), which is the
+// operation's rule from package rule: read, run, and write what became different on
+// condition that what was read is still so. Claims and counters of several documents
+// are single conditional commands; unique names are inserts and updates against
+// unique indexes. There are no transactions, change streams,
 // pipelines, $expr, positional $, regular expressions or collations. Writes
 // are acknowledged by a majority and journaled, reads go to the primary, and
 // no operation takes longer than opTimeout. Whenever the outcome is unknown the
@@ -32,8 +33,13 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 	"go.uber.org/zap"
 
+	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/mail"
 	"ddpserver/internal/store/document"
+	"ddpserver/internal/store/rule"
+	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
 )
 
 const (
@@ -68,7 +74,13 @@ type Store struct {
 
 	chat chatCollections
 
-	locks   locks
+	rule.Operations
+	changes   changes
+	userDocs  *Documents[user.User]
+	guardDocs *Documents[guardDoc]
+	triesDocs *Documents[triesDoc]
+	mailDocs  *Documents[mail.Item]
+
 	cursors cursors
 }
 
@@ -118,7 +130,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 		counters: db.Collection("ddpserver_counters"),
 	}
 	s.chat.open(db)
-	s.locks.init()
+	s.openDocuments(o)
 	defer func() {
 		if err != nil {
 			_ = s.Close()
@@ -135,6 +147,25 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 		}
 	}
 	return s, nil
+}
+
+// openDocuments says how the documents that change by functions are read.
+func (s *Store) openDocuments(o Options) {
+	s.changes.init(func(took time.Duration) {
+		if o.Observe != nil {
+			o.Observe("lostRound", took, nil)
+		}
+	})
+	s.Operations = rule.On(s)
+	s.userDocs = NewDocuments(s, s.users, DocumentOptions[user.User]{Decode: document.DecodeUser, Derive: rule.Keys})
+	s.guardDocs = NewDocuments(s, s.guards, DocumentOptions[guardDoc]{New: func(id string) *guardDoc { return &guardDoc{Guard: twofactor.Guard{UserID: id}} }})
+	s.triesDocs = NewDocuments(s, s.tries, DocumentOptions[triesDoc]{New: func(key string) *triesDoc { return &triesDoc{Tries: accounts.Tries{Key: key}} }})
+	s.mailDocs = NewDocuments(s, s.outbox, DocumentOptions[mail.Item]{})
+}
+
+// ChangeUser implements rule.Engine.
+func (s *Store) ChangeUser(ctx context.Context, id string, do func(*user.User) error) (*user.User, error) {
+	return s.userDocs.Change(ctx, id, do)
 }
 
 // databaseName takes the database out of a MongoDB URL, which net/url cannot

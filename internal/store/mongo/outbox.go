@@ -131,23 +131,10 @@ func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, leas
 	return it, nil
 }
 
-// RetryMail implements mail.Store.
-func (s *Store) RetryMail(ctx context.Context, id, owner string, notBefore time.Time) error {
-	ctx, cancel := op(ctx)
-	defer cancel()
-	if owner != "" {
-		ok, err := matched(s.outbox.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "owner", Value: owner}}, bson.D{
-			{Key: "$set", Value: bson.D{{Key: "notBefore", Value: notBefore}}},
-			{Key: "$unset", Value: bson.D{{Key: "owner", Value: 1}, {Key: "leaseUntil", Value: 1}}},
-		}))
-		if ok || err != nil {
-			return err
-		}
-	}
-	if _, err := findRaw(ctx, s.outbox, bson.D{{Key: "_id", Value: id}}); err != nil {
-		return err
-	}
-	return dberr.Conflict
+// ChangeMail implements rule.Engine.
+func (s *Store) ChangeMail(ctx context.Context, id string, do func(*mail.Item) error) error {
+	_, err := s.mailDocs.Change(ctx, id, do)
+	return err
 }
 
 // DeleteMail implements mail.Store; an item that is gone is no error.
@@ -189,7 +176,7 @@ func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
 
 // first is the lowest date under a key among the documents that match; zero when none does.
 func first(ctx context.Context, c *driver.Collection, filter bson.D, key string) (time.Time, error) {
-	raw, err := findRaw(ctx, c, filter, options.FindOne().SetSort(bson.D{{Key: key, Value: 1}}))
+	raw, err := findRaw(ctx, c, filter, options.FindOne().SetSort(bson.D{{Key: key, Value: 1}}).SetProjection(bson.D{{Key: key, Value: 1}}))
 	if errors.Is(err, dberr.NotFound) {
 		return time.Time{}, nil
 	}

@@ -12,6 +12,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store/document"
+	"ddpserver/internal/store/rule"
 	"ddpserver/internal/user"
 )
 
@@ -23,7 +24,6 @@ const (
 	pathReset         = "services.password.reset"
 	pathEnroll        = "services.password.enroll"
 	pathEarlier       = "services.password.earlierResets"
-	pathPending       = "services.email.pending"
 )
 
 // UserByID implements accounts.Store and twofactor.Store.
@@ -153,58 +153,48 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	return errors.Join(failure(guard), failure(tries))
 }
 
-// UpdateUser implements accounts.Store.
-func (s *Store) UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error) {
-	ctx, cancel := op(ctx)
-	defer cancel()
-	return s.run(ctx, id, planChange(&c), func(u *user.User) error {
-		if !c.Apply(u) {
-			return dberr.Conflict
-		}
-		return nil
-	})
-}
-
 // SweepTokens implements accounts.Store. Users are found by index and swept one
-// by one, each under the condition that something is still too old.
+// by one, each in its own time. An account whose document cannot be changed does not
+// keep the others from their turn, and one that may have been swept counts as swept.
 func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.Time) (owners []string, err error) {
-	var old, hasOld bson.A
-	for _, when := range tooOld(sessions) {
-		session := bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: user.PersonalAccessToken}}}, {Key: "when", Value: when}}
-		old = append(old, session)
-		hasOld = append(hasOld, bson.D{{Key: pathTokens, Value: bson.D{{Key: "$elemMatch", Value: session}}}})
-	}
-	// A condition of $pull starts with a field, see removed.
-	pull := bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: user.PersonalAccessToken}}}, {Key: "$or", Value: old}}
-	err = s.each(ctx, hasOld, bson.D{{Key: "$pull", Value: bson.D{{Key: pathTokens, Value: pull}}}}, func(id string) { owners = append(owners, id) })
+	ids, err := s.haveOldTokens(ctx, sessions, resets, enrols)
 	if err != nil {
-		return owners, err
+		return nil, err
 	}
-	if err := s.sweepEarlier(ctx, resets); err != nil {
-		return owners, err
-	}
-	for path, limit := range map[string]time.Time{pathReset: resets, pathEnroll: enrols} {
-		var old bson.A
-		for _, when := range tooOld(limit) {
-			old = append(old, bson.D{{Key: path + ".when", Value: when}})
+	for _, id := range ids {
+		died := false
+		_, err := s.ChangeUser(ctx, id, func(u *user.User) error {
+			died = rule.Sweep(u, sessions, resets, enrols)
+			return nil
+		})
+		if died && (err == nil || errors.Is(err, dberr.Unavailable)) {
+			owners = append(owners, id)
 		}
-		if err := s.each(ctx, old, bson.D{{Key: "$unset", Value: bson.D{{Key: path, Value: 1}}}}, func(string) {}); err != nil {
+		if err != nil && !errors.Is(err, document.ErrBroken) && !errors.Is(err, dberr.NotFound) {
 			return owners, err
 		}
 	}
 	return owners, nil
 }
 
-// sweepEarlier removes reset links that are too old from beside the newest.
-func (s *Store) sweepEarlier(ctx context.Context, resets time.Time) error {
-	var old, hasOld bson.A
-	for _, when := range tooOld(resets) {
-		old = append(old, bson.D{{Key: "when", Value: when}})
-		hasOld = append(hasOld, bson.D{{Key: pathEarlier, Value: bson.D{{Key: "$elemMatch", Value: bson.D{{Key: "when", Value: when}}}}}})
+// haveOldTokens lists the users with a session, reset or enrol token started before
+// these times.
+func (s *Store) haveOldTokens(ctx context.Context, sessions, resets, enrols time.Time) ([]string, error) {
+	ctx, cancel := op(ctx)
+	defer cancel()
+	var or bson.A
+	for _, when := range tooOld(sessions) {
+		session := bson.D{{Key: "type", Value: bson.D{{Key: "$ne", Value: user.PersonalAccessToken}}}, {Key: "when", Value: when}}
+		or = append(or, bson.D{{Key: pathTokens, Value: bson.D{{Key: "$elemMatch", Value: session}}}})
 	}
-	// A condition of $pull starts with a field, see removed.
-	pull := bson.D{{Key: "token", Value: bson.D{{Key: "$ne", Value: false}}}, {Key: "$or", Value: old}}
-	return s.each(ctx, hasOld, bson.D{{Key: "$pull", Value: bson.D{{Key: pathEarlier, Value: pull}}}}, func(string) {})
+	for _, when := range tooOld(resets) {
+		or = append(or, bson.D{{Key: pathReset + ".when", Value: when}},
+			bson.D{{Key: pathEarlier, Value: bson.D{{Key: "$elemMatch", Value: bson.D{{Key: "when", Value: when}}}}}})
+	}
+	for _, when := range tooOld(enrols) {
+		or = append(or, bson.D{{Key: pathEnroll + ".when", Value: when}})
+	}
+	return s.userIDs(ctx, bson.D{{Key: "$or", Value: or}}, options.Find())
 }
 
 // tooOld are the conditions, any of which a start before t meets: a date, or
@@ -221,39 +211,24 @@ func tooOld(t time.Time) []bson.D {
 // zeroDate is how time.Time's zero value is stored where it is not left out.
 var zeroDate = bson.NewDateTimeFromTime(time.Time{})
 
-// each updates the users that match any of the conditions, one by one, and
-// reports those it changed or may have changed. Each command has its own time.
-// An account whose document the server refuses to change does not keep the
-// others from their turn.
-func (s *Store) each(ctx context.Context, or bson.A, update bson.D, changed func(id string)) error {
-	ids, err := s.idsOf(ctx, or)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		ctx, cancel := op(ctx)
-		res, err := s.users.UpdateOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "$or", Value: or}}, update)
-		cancel()
-		err = failure(err)
-		if err == nil && res.ModifiedCount > 0 || errors.Is(err, dberr.Unavailable) {
-			changed(id)
-		}
-		if err != nil && !errors.Is(err, document.ErrBroken) {
-			return err
-		}
-	}
-	return nil
-}
-
-// idsOf lists the users that match any of the conditions.
-func (s *Store) idsOf(ctx context.Context, or bson.A) (ids []string, err error) {
+// DueTOTPResets implements twofactor.Store.
+func (s *Store) DueTOTPResets(ctx context.Context, now time.Time, max int) ([]string, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
-	err = findAll(ctx, s.users, bson.D{{Key: "$or", Value: or}}, func(raw bson.Raw) error {
+	due := bson.D{{Key: "services.totp.resetDue", Value: bson.D{{Key: "$lte", Value: now}}}, {Key: "services.totp.enabled", Value: true}}
+	return s.userIDs(ctx, due, options.Find().SetSort(bson.D{{Key: "services.totp.resetDue", Value: 1}}).SetLimit(int64(max)))
+}
+
+// userIDs lists the ids of the users that a filter selects.
+func (s *Store) userIDs(ctx context.Context, filter bson.D, o *options.FindOptionsBuilder) (ids []string, err error) {
+	err = findAll(ctx, s.users, filter, func(raw bson.Raw) error {
 		if id, ok := raw.Lookup("_id").StringValueOK(); ok {
 			ids = append(ids, id)
 		}
 		return nil
-	}, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}))
-	return ids, err
+	}, o.SetProjection(bson.D{{Key: "_id", Value: 1}}))
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
 }

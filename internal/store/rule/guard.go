@@ -1,11 +1,13 @@
 package rule
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/random"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/twofactor"
 )
@@ -14,10 +16,25 @@ import (
 // it says anything, so that a clock that jumps does not forget an attempt.
 const guardRest = 24 * time.Hour
 
-// CountAttempt counts one answer under id, see twofactor.Store. Received grows
-// whatever the outcome: the caller stores the guard on Exhausted and Conflict too.
-func CountAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofactor.Limits) error {
-	now = document.Milli(now)
+// CountAttempt implements twofactor.Store. Whatever the outcome, the guard is stored:
+// an answer was received.
+func (o Operations) CountAttempt(ctx context.Context, userID, factor string, now time.Time, l twofactor.Limits) (string, error) {
+	id, now := random.ID(), document.Milli(now)
+	var outcome error
+	err := o.engine.ChangeGuard(ctx, userID, func(g *twofactor.Guard) error {
+		outcome = countAttempt(g, id, factor, now, l)
+		return nil
+	})
+	if err == nil {
+		err = outcome
+	}
+	if err != nil {
+		return "", err
+	}
+	return id, nil
+}
+
+func countAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofactor.Limits) error {
 	g.Received++
 	if live := alive(g.Codes, now); len(live) < len(g.Codes) {
 		// Seen dead, a code stays dead, even for a clock that jumps back.
@@ -53,16 +70,30 @@ func CountAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofac
 	return nil
 }
 
-// Succeeded takes the count back and ends every row of wrong answers.
-func Succeeded(g *twofactor.Guard, countID string) {
-	g.Recent = slices.DeleteFunc(g.Recent, func(c twofactor.Count) bool { return c.ID == countID })
-	g.InRow = nil
+// Succeeded implements twofactor.Store.
+func (o Operations) Succeeded(ctx context.Context, userID, countID string) error {
+	return o.engine.ChangeGuard(ctx, userID, func(g *twofactor.Guard) error {
+		g.Recent = slices.DeleteFunc(g.Recent, func(c twofactor.Count) bool { return c.ID == countID })
+		g.InRow = nil
+		return nil
+	})
 }
 
-// AddMailCode adds a code to the live set, see twofactor.Store. The set is
-// returned whatever the outcome.
-func AddMailCode(g *twofactor.Guard, c twofactor.MailCode, now time.Time, r twofactor.MailRules) ([]twofactor.MailCode, error) {
+// AddMailCode implements twofactor.Store.
+func (o Operations) AddMailCode(ctx context.Context, userID string, c twofactor.MailCode, now time.Time, r twofactor.MailRules) ([]twofactor.MailCode, error) {
 	now, c.CreatedAt, c.Expire = document.Milli(now), document.Milli(c.CreatedAt), document.Milli(c.Expire)
+	var live []twofactor.MailCode
+	err := o.engine.ChangeGuard(ctx, userID, func(g *twofactor.Guard) (err error) {
+		live, err = addMailCode(g, c, now, r)
+		return err
+	})
+	if errors.Is(err, dberr.Unavailable) {
+		return nil, err // what was to be stored may not be
+	}
+	return live, err
+}
+
+func addMailCode(g *twofactor.Guard, c twofactor.MailCode, now time.Time, r twofactor.MailRules) ([]twofactor.MailCode, error) {
 	live := alive(g.Codes, now)
 	good := slices.ContainsFunc(live, func(old twofactor.MailCode) bool { return old.GoodFor(c.Purpose) })
 	full := len(live) >= r.MaxAlive
@@ -90,44 +121,48 @@ func AddMailCode(g *twofactor.Guard, c twofactor.MailCode, now time.Time, r twof
 	return slices.Clone(g.Codes), nil
 }
 
-// UndoMailCode takes a code out of the set, and its mail out of the count.
-func UndoMailCode(g *twofactor.Guard, digest string, refund bool) {
-	i := slices.IndexFunc(g.Codes, func(c twofactor.MailCode) bool { return c.Digest == digest })
-	if i < 0 {
-		return
-	}
-	c := g.Codes[i]
-	if g.Codes = slices.Delete(g.Codes, i, i+1); len(g.Codes) == 0 {
-		g.Codes, g.CodeTries = nil, 0
-	}
-	count := &g.Mails
-	if c.Stranger {
-		count = &g.Asked
-	}
-	if j := slices.IndexFunc(*count, c.CreatedAt.Equal); refund && j >= 0 {
-		*count = slices.Delete(*count, j, j+1)
-	}
-}
-
-// UseMailCode spends the whole set when a living code has this digest and is good
-// for this purpose.
-func UseMailCode(g *twofactor.Guard, digest, purpose string, now time.Time) error {
-	for _, c := range alive(g.Codes, now) {
-		if c.Digest == digest && c.GoodFor(purpose) {
-			g.Codes, g.CodeTries = nil, 0
+// UndoMailCode implements twofactor.Store.
+func (o Operations) UndoMailCode(ctx context.Context, userID, digest string, refund bool) error {
+	return o.engine.ChangeGuard(ctx, userID, func(g *twofactor.Guard) error {
+		i := slices.IndexFunc(g.Codes, func(c twofactor.MailCode) bool { return c.Digest == digest })
+		if i < 0 {
 			return nil
 		}
-	}
-	return dberr.Conflict
+		c := g.Codes[i]
+		if g.Codes = slices.Delete(g.Codes, i, i+1); len(g.Codes) == 0 {
+			g.Codes, g.CodeTries = nil, 0
+		}
+		count := &g.Mails
+		if c.Stranger {
+			count = &g.Asked
+		}
+		if j := slices.IndexFunc(*count, c.CreatedAt.Equal); refund && j >= 0 {
+			*count = slices.Delete(*count, j, j+1)
+		}
+		return nil
+	})
 }
 
-// KillMailCodes ends the set when at least tries answers were counted against it.
-func KillMailCodes(g *twofactor.Guard, tries int) error {
-	if len(g.Codes) == 0 || g.CodeTries < tries {
-		return dberr.Conflict
-	}
-	g.Codes, g.CodeTries = nil, 0
-	return nil
+// UseMailCode implements twofactor.Store.
+func (o Operations) UseMailCode(ctx context.Context, userID, digest, purpose string, now time.Time) error {
+	return o.engine.ChangeGuard(ctx, userID, func(g *twofactor.Guard) error {
+		if !slices.ContainsFunc(alive(g.Codes, now), func(c twofactor.MailCode) bool { return c.Digest == digest && c.GoodFor(purpose) }) {
+			return dberr.Conflict
+		}
+		g.Codes, g.CodeTries = nil, 0
+		return nil
+	})
+}
+
+// KillMailCodes implements twofactor.Store.
+func (o Operations) KillMailCodes(ctx context.Context, userID string, tries int) error {
+	return o.engine.ChangeGuard(ctx, userID, func(g *twofactor.Guard) error {
+		if len(g.Codes) == 0 || g.CodeTries < tries {
+			return dberr.Conflict
+		}
+		g.Codes, g.CodeTries = nil, 0
+		return nil
+	})
 }
 
 // ForgetAt is the time after which the guard says nothing any more; zero while
@@ -156,10 +191,4 @@ func keepUntil(g *twofactor.Guard, t time.Time) {
 	if t = t.Add(guardRest); t.After(g.Expire) {
 		g.Expire = t
 	}
-}
-
-// Counted tells which refusals of CountAttempt are stored all the same: the answer
-// was received, although it was not compared.
-func Counted(err error) bool {
-	return errors.Is(err, dberr.Exhausted) || errors.Is(err, dberr.Conflict)
 }

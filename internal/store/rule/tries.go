@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 // that was ever counted in it: most names that nobody has are tried once.
 const passingRest = time.Hour
 
-// CountTry counts one password under id in one budget, see accounts.Store.
+// CountTry counts one password under id in one budget: accounts.Store CountTries is
+// this for each of several budgets, all or none.
 func CountTry(t *accounts.Tries, id string, now time.Time, b accounts.Budget) error {
 	now = document.Milli(now)
 	if t.Full(b, now) {
@@ -44,7 +46,7 @@ func CountTry(t *accounts.Tries, id string, now time.Time, b accounts.Budget) er
 	return nil
 }
 
-// EndTry takes a count back, see accounts.Store.
+// EndTry takes a count back: a part of accounts.Store EndTries.
 func EndTry(t *accounts.Tries, id string, b accounts.Budget, right bool) {
 	n := len(t.Recent)
 	t.Recent = slices.DeleteFunc(t.Recent, func(c accounts.Try) bool { return c.ID == id })
@@ -57,16 +59,19 @@ func EndTry(t *accounts.Tries, id string, b accounts.Budget, right bool) {
 	}
 }
 
-// AddSource notes that an account was used from a source, see accounts.Store.
-func AddSource(t *accounts.Tries, digest string, now, since time.Time, most int) {
-	t.Sources = slices.DeleteFunc(t.Sources, func(s accounts.Source) bool { return s.Digest == digest || !s.Seen.After(since) })
-	t.Sources = append(t.Sources, accounts.Source{Digest: digest, Seen: document.Milli(now)})
-	if over := len(t.Sources) - most; over > 0 {
-		t.Sources = slices.Delete(t.Sources, 0, over)
-	}
-	if at := document.Milli(now).Add(now.Sub(since)); at.After(t.Expire) {
-		t.Expire = at
-	}
+// AddSource implements accounts.Store.
+func (o Operations) AddSource(ctx context.Context, key, digest string, now, since time.Time, most int) error {
+	return o.engine.ChangeTries(ctx, key, func(t *accounts.Tries) error {
+		t.Sources = slices.DeleteFunc(t.Sources, func(s accounts.Source) bool { return s.Digest == digest || !s.Seen.After(since) })
+		t.Sources = append(t.Sources, accounts.Source{Digest: digest, Seen: document.Milli(now)})
+		if over := len(t.Sources) - most; over > 0 {
+			t.Sources = slices.Delete(t.Sources, 0, over)
+		}
+		if at := document.Milli(now).Add(now.Sub(since)); at.After(t.Expire) {
+			t.Expire = at
+		}
+		return nil
+	})
 }
 
 // ForgetTriesAt is the time after which the document says nothing any more; zero

@@ -2,13 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
-	"ddpserver/internal/dberr"
-	"ddpserver/internal/random"
-	"ddpserver/internal/store/document"
+	"ddpserver/internal/accounts"
 	"ddpserver/internal/store/rule"
 	"ddpserver/internal/twofactor"
 )
@@ -29,82 +25,27 @@ CREATE TABLE tries (
 CREATE INDEX tries_age ON tries (forget) WHERE forget IS NOT NULL;
 `}}
 
-const selectGuard = `SELECT doc FROM guards WHERE id = ?`
+var guards = documents[twofactor.Guard]{
+	read:  `SELECT doc FROM guards WHERE id = ?`,
+	empty: func(id string) *twofactor.Guard { return &twofactor.Guard{UserID: id} },
+	write: func(t *tx, g *twofactor.Guard) error {
+		return t.aging(`INSERT INTO guards (id, forget, doc) VALUES (?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET forget = excluded.forget, doc = excluded.doc`, g.UserID, rule.ForgetAt(g), g)
+	},
+}
+
+var tries = documents[accounts.Tries]{
+	read:  `SELECT doc FROM tries WHERE id = ?`,
+	empty: func(key string) *accounts.Tries { return &accounts.Tries{Key: key} },
+	write: func(t *tx, v *accounts.Tries) error {
+		return t.aging(`INSERT INTO tries (id, forget, doc) VALUES (?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET forget = excluded.forget, doc = excluded.doc`, v.Key, rule.ForgetTriesAt(v), v)
+	},
+}
 
 // Guard implements twofactor.Store.
 func (s *Store) Guard(ctx context.Context, userID string) (twofactor.Guard, error) {
-	var raw []byte
-	err := s.query(ctx, selectGuard, func(r *sql.Row) error { return r.Scan(&raw) }, userID)
-	return decodeGuard(userID, raw, err)
-}
-
-func decodeGuard(userID string, raw []byte, err error) (twofactor.Guard, error) {
-	g := twofactor.Guard{UserID: userID}
-	if errors.Is(err, dberr.NotFound) {
-		return g, nil
-	}
-	if err == nil {
-		err = document.Decode(raw, &g)
-	}
-	if err != nil {
-		return twofactor.Guard{}, err
-	}
-	return g, nil
-}
-
-// updateGuard changes a guard. The change is stored when do returns nil or an
-// error for which keep holds, and do's error is returned.
-func (s *Store) updateGuard(ctx context.Context, userID string, keep func(error) bool, do func(*twofactor.Guard) error) error {
-	var outcome error
-	err := s.update(ctx, func(t *tx) error {
-		var raw []byte
-		err := t.row(selectGuard, []any{userID}, &raw)
-		g, err := decodeGuard(userID, raw, err)
-		if err != nil {
-			return err
-		}
-		if outcome = do(&g); outcome != nil && !keep(outcome) {
-			return outcome
-		}
-		return t.putGuard(&g)
-	})
-	if err != nil {
-		return err
-	}
-	return outcome
-}
-
-func (t *tx) putGuard(g *twofactor.Guard) error {
-	raw, err := document.Encode(g)
-	if err != nil {
-		return err
-	}
-	forget := sql.NullInt64{}
-	if at := rule.ForgetAt(g); !at.IsZero() {
-		forget = sql.NullInt64{Int64: at.UnixMilli(), Valid: true}
-	}
-	return t.exec(`INSERT INTO guards (id, forget, doc) VALUES (?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET forget = excluded.forget, doc = excluded.doc`, g.UserID, forget, []byte(raw))
-}
-
-func never(error) bool { return false }
-
-// CountAttempt implements twofactor.Store.
-func (s *Store) CountAttempt(ctx context.Context, userID, factor string, now time.Time, l twofactor.Limits) (string, error) {
-	id := random.ID()
-	err := s.updateGuard(ctx, userID, rule.Counted, func(g *twofactor.Guard) error { return rule.CountAttempt(g, id, factor, now, l) })
-	if err != nil {
-		return "", err
-	}
-	return id, nil
-}
-
-// Succeeded implements twofactor.Store.
-func (s *Store) Succeeded(ctx context.Context, userID, countID string) error {
-	return s.updateGuard(ctx, userID, never, func(g *twofactor.Guard) error {
-		rule.Succeeded(g, countID)
-		return nil
-	})
+	return read(ctx, s, &guards, userID)
 }
 
 // ResetGuard implements twofactor.Store.
@@ -112,32 +53,35 @@ func (s *Store) ResetGuard(ctx context.Context, userID string) error {
 	return s.update(ctx, func(t *tx) error { return t.exec(`DELETE FROM guards WHERE id = ?`, userID) })
 }
 
-// AddMailCode implements twofactor.Store.
-func (s *Store) AddMailCode(ctx context.Context, userID string, c twofactor.MailCode, now time.Time, r twofactor.MailRules) (live []twofactor.MailCode, err error) {
-	err = s.updateGuard(ctx, userID, never, func(g *twofactor.Guard) (err error) {
-		live, err = rule.AddMailCode(g, c, now, r)
-		return err
-	})
-	if errors.Is(err, dberr.Unavailable) {
-		return nil, err // what was to be stored may not be
-	}
-	return live, err
+// Tries implements accounts.Store.
+func (s *Store) Tries(ctx context.Context, key string) (accounts.Tries, error) {
+	return read(ctx, s, &tries, key)
 }
 
-// UseMailCode implements twofactor.Store.
-func (s *Store) UseMailCode(ctx context.Context, userID, digest, purpose string, now time.Time) error {
-	return s.updateGuard(ctx, userID, never, func(g *twofactor.Guard) error { return rule.UseMailCode(g, digest, purpose, now) })
-}
-
-// UndoMailCode implements twofactor.Store.
-func (s *Store) UndoMailCode(ctx context.Context, userID, digest string, refund bool) error {
-	return s.updateGuard(ctx, userID, never, func(g *twofactor.Guard) error {
-		rule.UndoMailCode(g, digest, refund)
+// CountTries implements accounts.Store: one transaction for all budgets.
+func (s *Store) CountTries(ctx context.Context, id string, now time.Time, list []accounts.Budget) error {
+	return s.update(ctx, func(t *tx) error {
+		for _, b := range list {
+			if err := change(t, &tries, b.Key, func(v *accounts.Tries) error { return rule.CountTry(v, id, now, b) }); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 }
 
-// KillMailCodes implements twofactor.Store.
-func (s *Store) KillMailCodes(ctx context.Context, userID string, tries int) error {
-	return s.updateGuard(ctx, userID, never, func(g *twofactor.Guard) error { return rule.KillMailCodes(g, tries) })
+// EndTries implements accounts.Store.
+func (s *Store) EndTries(ctx context.Context, id string, list []accounts.Budget, right bool) error {
+	return s.update(ctx, func(t *tx) error {
+		for _, b := range list {
+			err := change(t, &tries, b.Key, func(v *accounts.Tries) error {
+				rule.EndTry(v, id, b, right)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -90,27 +90,6 @@ func sealedIn(k serverkey.Kind, raw []byte) (string, error) {
 	return rule.SealedTOTP(&u, k == serverkey.TOTPPending), nil
 }
 
-// Reseal implements serverkey.Store.
-func (s *Store) Reseal(ctx context.Context, k serverkey.Kind, id, old, sealed string) error {
-	switch k {
-	case serverkey.TOTPSecret:
-		return s.ResealTOTP(ctx, id, old, sealed)
-	case serverkey.TOTPPending:
-		return s.updateUser(ctx, id, func(u *user.User) error { return rule.ResealPendingTOTP(u, old, sealed) })
-	}
-	return s.update(ctx, func(t *tx) error {
-		it, err := t.mail(id)
-		if err != nil {
-			return err
-		}
-		if it.Sealed != old {
-			return dberr.Conflict
-		}
-		it.Sealed = sealed
-		return t.putMail(it)
-	})
-}
-
 // KeyCheck reads the check value of the database in dir without making or
 // changing anything; "" when there is none.
 func KeyCheck(ctx context.Context, dir string) (sealed string, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"ddpserver/internal/dberr"
@@ -50,50 +51,33 @@ func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
 	})
 }
 
-// ClaimMail implements mail.Store.
+// ClaimMail implements mail.Store. An item that cannot be read is leased like others
+// and then reported, so that those behind it have their turn.
 func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, lease time.Duration) (mail.Item, error) {
 	var it mail.Item
+	var broken error
 	err := s.update(ctx, func(t *tx) error {
-		it = mail.Item{}
-		var raw []byte
-		if err := t.row(`SELECT doc FROM outbox WHERE due <= ? ORDER BY rank, created, id LIMIT 1`, []any{now.UnixMilli()}, &raw); err != nil {
+		var id string
+		broken = nil
+		if err := t.row(`SELECT id FROM outbox WHERE due <= ? ORDER BY rank, created, id LIMIT 1`, []any{now.UnixMilli()}, &id); err != nil {
 			return err
 		}
-		if err := document.Decode(raw, &it); err != nil {
-			return err
+		err := change(t, &outbox, id, func(v *mail.Item) error {
+			v.Owner, v.LeaseUntil = owner, document.Milli(now.Add(lease))
+			v.Tries++
+			it = *v
+			return nil
+		})
+		if errors.Is(err, document.ErrBroken) {
+			broken = fmt.Errorf("mail %s: %w", id, err)
+			return t.exec(`UPDATE outbox SET due = ? WHERE id = ?`, now.Add(lease).UnixMilli(), id)
 		}
-		it.Owner, it.LeaseUntil = owner, document.Milli(now.Add(lease))
-		it.Tries++
-		return t.putMail(it)
+		return err
 	})
-	if err != nil {
+	if err = errors.Join(err, broken); err != nil {
 		return mail.Item{}, err
 	}
 	return it, nil
-}
-
-// mail reads a waiting mail.
-func (t *tx) mail(id string) (it mail.Item, err error) {
-	var raw []byte
-	if err := t.row(`SELECT doc FROM outbox WHERE id = ?`, []any{id}, &raw); err != nil {
-		return it, err
-	}
-	return it, document.Decode(raw, &it)
-}
-
-// RetryMail implements mail.Store.
-func (s *Store) RetryMail(ctx context.Context, id, owner string, notBefore time.Time) error {
-	return s.update(ctx, func(t *tx) error {
-		it, err := t.mail(id)
-		if err != nil {
-			return err
-		}
-		if it.Owner != owner || owner == "" {
-			return dberr.Conflict
-		}
-		it.Owner, it.LeaseUntil, it.NotBefore = "", time.Time{}, notBefore
-		return t.putMail(it)
-	})
 }
 
 // DeleteMail implements mail.Store; an item that is gone is no error.
@@ -115,27 +99,29 @@ func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
 }
 
 // releaseMail ends every lease. Only the server that holds the lock of the
-// directory may do that: whoever leased them before is dead.
+// directory may do that: whoever leased them before is dead. What cannot be read
+// stays as it is.
 func (s *Store) releaseMail(ctx context.Context) error {
 	return s.update(ctx, func(t *tx) error {
-		var leased []mail.Item
-		err := t.rows(`SELECT doc FROM outbox`, nil, func(r *sql.Rows) error {
-			var raw []byte
-			if err := r.Scan(&raw); err != nil {
-				return err
-			}
-			var it mail.Item
-			if document.Decode(raw, &it) == nil && it.Owner != "" { // what cannot be read stays as it is
-				leased = append(leased, it)
-			}
-			return nil
+		var ids []string
+		err := t.rows(`SELECT id FROM outbox`, nil, func(r *sql.Rows) error {
+			var id string
+			err := r.Scan(&id)
+			ids = append(ids, id)
+			return err
 		})
 		if err != nil {
 			return err
 		}
-		for _, it := range leased {
-			it.Owner, it.LeaseUntil = "", time.Time{}
-			if err := t.putMail(it); err != nil {
+		for _, id := range ids {
+			err := change(t, &outbox, id, func(it *mail.Item) error {
+				if it.Owner == "" {
+					return dberr.Conflict
+				}
+				it.Owner, it.LeaseUntil = "", time.Time{}
+				return nil
+			})
+			if err != nil && !errors.Is(err, dberr.Conflict) && !errors.Is(err, document.ErrBroken) {
 				return err
 			}
 		}
@@ -143,12 +129,15 @@ func (s *Store) releaseMail(ctx context.Context) error {
 	})
 }
 
-func (t *tx) putMail(it mail.Item) error {
-	raw, err := document.Encode(it)
-	if err != nil {
-		return err
-	}
-	return t.exec(`UPDATE outbox SET due = ?, doc = ? WHERE id = ?`, due(it), []byte(raw), it.ID)
+var outbox = documents[mail.Item]{
+	read: `SELECT doc FROM outbox WHERE id = ?`,
+	write: func(t *tx, it *mail.Item) error {
+		raw, err := document.Encode(it)
+		if err != nil {
+			return err
+		}
+		return t.exec(`UPDATE outbox SET due = ?, doc = ? WHERE id = ?`, due(*it), []byte(raw), it.ID)
+	},
 }
 
 func due(it mail.Item) int64 {

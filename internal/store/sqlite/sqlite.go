@@ -40,6 +40,7 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store"
+	"ddpserver/internal/store/rule"
 )
 
 const (
@@ -72,6 +73,8 @@ type Options struct {
 
 // Store is the embedded store.
 type Store struct {
+	rule.Operations
+
 	read   *sql.DB
 	hot    *hotReaders
 	write  *sql.DB
@@ -95,6 +98,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 		o.Now = time.Now
 	}
 	s := &Store{now: o.Now, watch: o.Observe, stmts: make(map[string]*sql.Stmt)}
+	s.Operations = rule.On(s)
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("open data directory %s: %w", dir, err), s.Close())

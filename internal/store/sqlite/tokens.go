@@ -101,7 +101,7 @@ func (t *tx) sweep(ids []string, sessions, resets, enrols time.Time) (owners []s
 	for _, id := range ids {
 		var died bool
 		_, err := t.changeUser(id, func(u *user.User) error {
-			died, _ = rule.Sweep(u, sessions, resets, enrols)
+			died = rule.Sweep(u, sessions, resets, enrols)
 			return nil
 		})
 		switch {
@@ -115,7 +115,16 @@ func (t *tx) sweep(ids []string, sessions, resets, enrols time.Time) (owners []s
 	return owners, nil
 }
 
-// UseToken implements accounts.Store.
-func (s *Store) UseToken(ctx context.Context, userID, token string, at time.Time) error {
-	return s.updateUser(ctx, userID, func(u *user.User) error { return rule.UseToken(u, token, at) })
+// DueTOTPResets implements twofactor.Store.
+func (s *Store) DueTOTPResets(ctx context.Context, now time.Time, max int) (ids []string, err error) {
+	err = s.queryAll(ctx, `SELECT user_id FROM user_tokens WHERE kind = ? AND at <= ? ORDER BY at LIMIT ?`, func(r *sql.Rows) error {
+		var id string
+		err := r.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}, int(appReset), now.UnixMilli(), max)
+	if err != nil {
+		return nil, err
+	}
+	return ids, nil
 }

@@ -12,6 +12,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store/document"
+	"ddpserver/internal/store/rule"
 	"ddpserver/internal/user"
 )
 
@@ -238,20 +239,26 @@ func (s *Store) ImportUser(ctx context.Context, raw bson.Raw) error {
 func (t *tx) insertUser(u *user.User, raw bson.Raw) error {
 	err := t.exec(`INSERT INTO users (id, username_key, admin, doc) VALUES (?, ?, ?, ?)`, u.ID, orNull(u.UsernameKey), isAdmin(u), []byte(raw))
 	if err != nil {
-		return usersTaken(err)
+		return t.usersTaken(u.ID, err)
 	}
 	return t.syncKeys(u.ID, &user.User{}, u)
 }
 
-// usersTaken tells the unique keys of table users apart.
-func usersTaken(err error) error {
-	switch {
-	case !taken(err):
+// usersTaken tells which unique key of table users refused a row: newID is the id
+// that it was to have, "" for one that is there already.
+func (t *tx) usersTaken(newID string, err error) error {
+	if !taken(err) {
 		return err
-	case strings.Contains(err.Error(), "users.username_key"):
-		return dberr.DuplicateUsername
 	}
-	return dberr.Duplicate
+	var one int
+	switch err := t.row(`SELECT 1 FROM users WHERE id = ?`, []any{newID}, &one); {
+	case err == nil:
+		return dberr.Duplicate
+	case errors.Is(err, dberr.NotFound):
+		return dberr.DuplicateUsername
+	default:
+		return err
+	}
 }
 
 // DeleteUser implements accounts.Store.
@@ -279,34 +286,15 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	return err
 }
 
-// UpdateUser implements accounts.Store.
+// UpdateUser implements accounts.Store and twofactor.Store. A status that is set
+// takes the place of the one in memory.
 func (s *Store) UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error) {
-	var out *user.User
-	err := s.update(ctx, func(t *tx) (err error) {
-		out, err = t.changeUser(id, func(u *user.User) error {
-			if !c.Apply(u) {
-				return dberr.Conflict
-			}
-			return nil
-		})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if c.Status != nil {
+	u, err := s.Operations.UpdateUser(ctx, id, c)
+	if err == nil && c.Status != nil {
 		s.presence.unset(id)
-		out.Status = *c.Status
+		u.Status = *c.Status
 	}
-	return out, nil
-}
-
-// updateUser runs one of package rule's operations on a user document.
-func (s *Store) updateUser(ctx context.Context, id string, do func(*user.User) error) error {
-	return s.update(ctx, func(t *tx) error {
-		_, err := t.changeUser(id, do)
-		return err
-	})
+	return u, err
 }
 
 // changeUser changes one user document and what is derived from it, and returns it.
@@ -326,7 +314,7 @@ func (t *tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 	if err := do(after); err != nil {
 		return nil, err
 	}
-	after.FillKeys()
+	rule.Keys(before, after)
 	next, err := document.Merge(raw, before, after)
 	if err != nil {
 		return nil, err
@@ -340,7 +328,7 @@ func (t *tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 		err = t.exec(`UPDATE users SET doc = ?, username_key = ?, admin = ? WHERE id = ?`, []byte(next), orNull(after.UsernameKey), isAdmin(after), id)
 	}
 	if err != nil {
-		return nil, usersTaken(err)
+		return nil, t.usersTaken("", err)
 	}
 	err = t.syncKeys(id, before, after)
 	t.w.presence.dress(after)
