@@ -3,7 +3,6 @@ package accounts
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
-	"ddpserver/internal/secret"
 	"ddpserver/internal/user"
 )
 
@@ -27,17 +25,20 @@ type Factors interface {
 	Forget(ctx context.Context, userID string) error
 }
 
-// Options are the parts a Service works with. Store, Settings, Mailer, Feed and
-// Audit are required.
+// Options are the parts a Service works with. Store, Settings, Mailer, Feed, Audit
+// and Passwords are required.
 type Options struct {
 	Store    Store
 	Settings Settings
 	Mailer   Mailer
 	Feed     feed.Publisher
 	Audit    audit.Recorder
-	// Key makes the digests under which names and addresses are counted; nil means
-	// one that nobody else has, whose counts end with the process.
-	Key *secret.Key
+	// Passwords are shared with second factors.
+	Passwords *Passwords
+	// Factors may be nil: then nobody has any.
+	Factors Factors
+	// Follower may be nil: then nothing follows from a change of an account.
+	Follower Follower
 	// RootURL stands in front of the links in mails, without a slash at the end.
 	RootURL string
 	// Logger gets what no caller waits for; nil means none.
@@ -48,8 +49,6 @@ type Options struct {
 	// whose cost would tell something: at least a fifth of it, at most all. Zero
 	// begins at once, which tests want.
 	Stagger time.Duration
-	// BcryptCost is the cost of new password hashes; zero means 10. Tests lower it.
-	BcryptCost int
 }
 
 // Service has the rules of accounts. It is safe for concurrent use.
@@ -67,10 +66,9 @@ type Service struct {
 	log      *zap.Logger
 	now      func() time.Time
 
-	key    *secret.Key
-	hasher *hasher
-	open   open
-	noted  notes
+	passwords *Passwords
+	open      open
+	noted     notes
 	// mails counts what may be mailed to whom in an hour.
 	mails *ratelimit.Limiter
 
@@ -87,10 +85,10 @@ type Service struct {
 // waiting for them.
 const backgroundJobs = 16
 
-// New makes a Service. It hashes once, so it takes as long as one login.
+// New makes a Service of finished parts.
 func New(o Options) (*Service, error) {
-	if o.Store == nil || o.Settings == nil || o.Mailer == nil || o.Feed == nil || o.Audit == nil {
-		return nil, errors.New("accounts: store, settings, mailer, feed and audit are required")
+	if o.Store == nil || o.Settings == nil || o.Mailer == nil || o.Feed == nil || o.Audit == nil || o.Passwords == nil {
+		return nil, errors.New("accounts: store, settings, mailer, feed, audit and passwords are required")
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -98,29 +96,13 @@ func New(o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Key == nil {
-		key, err := secret.NewKey(secret.Generate())
-		if err != nil {
-			return nil, fmt.Errorf("accounts: %w", err)
-		}
-		o.Key = key
-	}
-	h, err := newHasher(o.BcryptCost)
-	if err != nil {
-		return nil, fmt.Errorf("accounts: %w", err)
-	}
 	return &Service{
 		stagger: o.Stagger, store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
 		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
-		key: o.Key, hasher: h, open: open{ids: make(map[string]bool)}, noted: notes{last: newLRU[time.Time](maxTracked)},
+		passwords: o.Passwords, factors: o.Factors, follower: o.Follower, open: open{ids: make(map[string]bool)}, noted: notes{last: newLRU[time.Time](maxTracked)},
 		mails: ratelimit.New(ratelimit.Options{Now: o.Now}), jobs: make(chan struct{}, backgroundJobs),
 	}, nil
 }
-
-// UseFactors sets what is told about password changes. It is called while the
-// server is put together, before the Service is used: second factors need the
-// Service first, to check passwords.
-func (s *Service) UseFactors(f Factors) { s.factors = f }
 
 // Run sweeps expired tokens every ten minutes until ctx ends. When it returns,
 // no goroutine of the Service is left and no mail is half written.

@@ -76,7 +76,7 @@ func (s *Service) createUser(ctx context.Context, by *user.User, n NewUser) (*us
 		if err := s.acceptable(n.Password); err != nil {
 			return nil, err
 		}
-		hash, err := s.hasher.hashFor(ctx, owner(by.ID), n.Password)
+		hash, err := s.passwords.hasher.hashFor(ctx, owner(by.ID), n.Password)
 		if err != nil {
 			return nil, err
 		}
@@ -222,7 +222,7 @@ func (s *Service) userChange(ctx context.Context, by, u *user.User, c UserChange
 	if err := s.acceptable(c.Password); err != nil {
 		return change, err
 	}
-	hash, err := s.hasher.hashFor(ctx, owner(u.ID), c.Password)
+	hash, err := s.passwords.hasher.hashFor(ctx, owner(u.ID), c.Password)
 	change.Bcrypt, change.RemoveSessions, change.ClearTrust = &hash, true, true
 	dropPending(u, &change)
 	return change, err

@@ -69,15 +69,15 @@ func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account,
 		InRow: s.set.Int(settings.BlockLoginsInRow),
 	}
 	if u == nil {
-		b.Key, b.Keep = "name/"+s.key.Digest("login name", account), keepUnknown
+		b.Key, b.Keep = "name/"+s.passwords.key.Digest("login name", account), keepUnknown
 	} else if stored := u.Bcrypt(); stored != "" {
-		b.Epoch = s.key.Digest("login epoch", stored)[:epochLength]
+		b.Epoch = s.passwords.key.Digest("login epoch", stored)[:epochLength]
 	}
 	seen, err := s.store.Tries(ctx, b.Key)
 	if err != nil {
 		return nil, fmt.Errorf("reading the counters of passwords: %w", err)
 	}
-	digest := s.sourceDigest(account, network)
+	digest := s.passwords.sourceDigest(account, network)
 	switch {
 	case network != "" && seen.Knows(digest, s.time().Add(-knownFor)):
 		b.Source, a.who.known = digest, true
@@ -91,13 +91,13 @@ func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account,
 	if s.set.Bool(settings.BlockLoginsByAddress) && network != "" {
 		window := s.minutes(settings.BlockLoginsAddressTime)
 		a.list = append(a.list, Budget{
-			Key: "address/" + s.key.Digest("login address", network), Most: s.set.Int(settings.BlockLoginsAddressTries), Window: window, Keep: window,
+			Key: "address/" + s.passwords.key.Digest("login address", network), Most: s.set.Int(settings.BlockLoginsAddressTries), Window: window, Keep: window,
 		})
 	}
 	if s.set.Bool(settings.BlockLoginsByUser) {
 		if !a.who.known && s.set.Bool(settings.AmbiguousErrors) {
 			t := b
-			t.Key, t.Keep = "typed/"+s.key.Digest("login typed", typed), keepUnknown
+			t.Key, t.Keep = "typed/"+s.passwords.key.Digest("login typed", typed), keepUnknown
 			a.typed, a.list = t.Key, append(a.list, t)
 		}
 		a.list = append(a.list, b)
@@ -176,24 +176,6 @@ func (s *Service) uncount(ctx context.Context, a *attempt, right bool) error {
 	return nil
 }
 
-// Source names, for the counters of wrong answers, the network address that a
-// caller has: a digest when the account was used from it of late, after a login
-// with every factor that was asked, and else "". It is twofactor.Sources.
-func (s *Service) Source(ctx context.Context, userID, address string) (string, error) {
-	network := netkey.Of(address)
-	if network == "" {
-		return Strangers, nil
-	}
-	t, err := s.store.Tries(ctx, TriesKey(userID))
-	if err != nil {
-		return Strangers, err
-	}
-	if digest := s.sourceDigest(userID, network); t.Knows(digest, s.time().Add(-knownFor)) {
-		return digest, nil
-	}
-	return Strangers, nil
-}
-
 // remember notes that the account was used from the address, after a whole
 // login: the password alone does not make an address known, nor does a token,
 // which somebody may have found. A token keeps a known address known. A failure
@@ -203,7 +185,7 @@ func (s *Service) remember(ctx context.Context, userID, address string, whole bo
 	if network == "" {
 		return
 	}
-	digest, now := s.sourceDigest(userID, network), s.time()
+	digest, now := s.passwords.sourceDigest(userID, network), s.time()
 	if !whole && !s.noted.due(digest, now, sourceAfresh) {
 		return
 	}
@@ -218,10 +200,6 @@ func (s *Service) remember(ctx context.Context, userID, address string, whole bo
 		return
 	}
 	s.noted.done(digest, now)
-}
-
-func (s *Service) sourceDigest(account, network string) string {
-	return s.key.Digest("login source", account, network)
 }
 
 func (s *Service) minutes(id string) time.Duration {

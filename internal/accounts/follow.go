@@ -23,9 +23,6 @@ type Follower interface {
 	Deleted(ctx context.Context, userID string) error
 }
 
-// Follow sets the follower. It belongs to the set-up.
-func (s *Service) Follow(f Follower) { s.follower = f }
-
 // follow runs one of the follower's functions, also when the caller gave up
 // meanwhile: the account has changed already.
 func (s *Service) follow(ctx context.Context, what, userID string, do func(context.Context, Follower) error) {

@@ -200,7 +200,7 @@ func (s *Service) resetPassword(ctx context.Context, token string, pw Password) 
 	if err := s.acceptable(pw); err != nil {
 		return got, err
 	}
-	bcrypt, err := s.hasher.hashFor(ctx, owner(u.ID), pw)
+	bcrypt, err := s.passwords.hasher.hashFor(ctx, owner(u.ID), pw)
 	if err != nil {
 		return got, err
 	}

@@ -116,7 +116,7 @@ func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, accoun
 	if err != nil {
 		return claimant{}, err
 	}
-	leave, err := s.hasher.gate.enter(ctx, a.who)
+	leave, err := s.passwords.hasher.gate.enter(ctx, a.who)
 	if err != nil {
 		return a.who, err
 	}
@@ -129,7 +129,7 @@ func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, accoun
 	if u != nil && !a.masked {
 		stored = u.Bcrypt()
 	}
-	ok, err := s.hasher.check(ctx, stored, pw)
+	ok, err := s.passwords.hasher.check(ctx, stored, pw)
 	switch {
 	case err != nil: // nothing was compared
 		return a.who, errors.Join(err, s.uncount(ctx, a, false))

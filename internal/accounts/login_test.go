@@ -407,11 +407,11 @@ func TestS080WrongLoginsTakeTheSameTime(t *testing.T) {
 	// Nearly all the time of a login is bcrypt, so its work is compared: a clock
 	// would measure the tests that run at the same time.
 	for _, name := range []string{"ada", "nobody", "off", "none", "broken"} {
-		before := w.HashWork()
+		before := w.pw.HashWork()
 		if err := w.try(name, "wrong!"); !errors.Is(err, accounts.ErrCredentials) {
 			t.Fatal(name, err)
 		}
-		if got := w.HashWork() - before; got != 1<<6 {
+		if got := w.pw.HashWork() - before; got != 1<<6 {
 			t.Errorf("%s costs %d rounds, a wrong password %d", name, got, 1<<6)
 		}
 	}
@@ -439,9 +439,9 @@ func TestA18BlocksDoNotTellWhoseAddressItIs(t *testing.T) {
 				if strings.Contains(forms[s.form], "@") && s.from == 0 {
 					sel = accounts.Selector{Email: forms[s.form]}
 				}
-				work := w.HashWork()
+				work := w.pw.HashWork()
 				_, err := w.Authenticate(t.Context(), w.from(fmt.Sprintf("198.51.100.%d", s.from)), sel, plain(t, "wrong!"))
-				out = append(out, fmt.Sprint(err, " ", w.HashWork()-work))
+				out = append(out, fmt.Sprint(err, " ", w.pw.HashWork()-work))
 				w.wait(s.wait)
 			}
 			return out

@@ -131,16 +131,6 @@ func dummyHash(cost int) []byte {
 	return fmt.Appendf(nil, "$2a$%02d$%s", cost, text[:saltAndHash])
 }
 
-// Hashing tells how many passwords are being hashed and how many wait, for metrics.
-func (s *Service) Hashing() (running, waiting int) {
-	return len(s.hasher.turn), s.hasher.gate.queue()
-}
-
-// HashWork is the number of bcrypt rounds done so far, for metrics. It is also how
-// a test sees that two refusals cost the same, which no clock of a shared
-// machine can tell.
-func (s *Service) HashWork() uint64 { return s.hasher.work.Load() }
-
 // compare is bcrypt's comparison, counted when it was one: broken hashes are
 // refused without any work.
 func (h *hasher) compare(hash []byte, p Password) error {
@@ -234,24 +224,14 @@ func (h *hasher) stale(stored string) bool {
 	return err == nil && cost != h.cost
 }
 
-// VerifyPassword tells whether the hex digest is that of the account's password;
-// it is twofactor.PasswordVerifier, whose caller counts the answers.
-func (s *Service) VerifyPassword(ctx context.Context, u *user.User, digest string) (bool, error) {
-	p, err := Digest(digest, algorithm)
-	if err != nil {
-		return false, nil //nolint:nilerr // a malformed answer is a wrong one
-	}
-	return s.hasher.matches(ctx, owner(u.ID), u.Bcrypt(), p)
-}
-
 // rehash replaces a stored hash of another cost after it was matched. Failing
 // to is no failure of the login: the old hash still works.
 func (s *Service) rehash(ctx context.Context, who claimant, u *user.User, p Password) *user.User {
 	old := u.Bcrypt()
-	if !s.hasher.stale(old) {
+	if !s.passwords.hasher.stale(old) {
 		return u
 	}
-	fresh, err := s.hasher.hashFor(ctx, who, p)
+	fresh, err := s.passwords.hasher.hashFor(ctx, who, p)
 	if err != nil {
 		return u
 	}

@@ -186,14 +186,14 @@ func (s *Service) newPassword(ctx context.Context, l rpc.Login, u *user.User, pw
 		return err
 	}
 	old := u.Bcrypt()
-	same, err := s.hasher.matches(ctx, owner(u.ID), old, pw)
+	same, err := s.passwords.hasher.matches(ctx, owner(u.ID), old, pw)
 	if err != nil {
 		return err
 	}
 	if same {
 		return ErrSamePassword
 	}
-	fresh, err := s.hasher.hashFor(ctx, owner(u.ID), pw)
+	fresh, err := s.passwords.hasher.hashFor(ctx, owner(u.ID), pw)
 	if err != nil {
 		return err
 	}

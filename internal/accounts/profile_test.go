@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"ddpserver/internal/accounts"
@@ -16,9 +17,14 @@ import (
 )
 
 // forgetful counts what second factors are told.
-type forgetful struct{ told []string }
+type forgetful struct {
+	mu   sync.Mutex
+	told []string
+}
 
 func (f *forgetful) Forget(_ context.Context, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.told = append(f.told, id)
 	return nil
 }
@@ -65,8 +71,7 @@ func TestSaveProfile(t *testing.T) {
 
 func TestNewPassword(t *testing.T) { // S055
 	w := newWorld(t)
-	f := &forgetful{}
-	w.UseFactors(f)
+	f := &w.factors
 	ada := w.add("ada", "ada@x.com")
 	// Names go to proved addresses only.
 	ada = w.patch(ada.ID, user.Change{Emails: &[]user.Email{{Address: "ada@x.com", Verified: true}}})
@@ -200,7 +205,7 @@ func TestProvePassword(t *testing.T) {
 		t.Error("a stolen session guesses without end:", err)
 	}
 	for digest, want := range map[string]bool{digest("secret"): true, digest("wrong!"): false, "secret": false, strings.ToUpper(digest("secret")): false, "": false} {
-		if ok, err := w.VerifyPassword(t.Context(), ada, digest); ok != want || err != nil {
+		if ok, err := w.pw.VerifyPassword(t.Context(), ada, digest); ok != want || err != nil {
 			t.Errorf("%q: %v %v", digest, ok, err)
 		}
 	}

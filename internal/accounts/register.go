@@ -83,7 +83,7 @@ func (s *Service) register(ctx context.Context, p *rpc.Peer, r Registration) (*u
 		return nil, err
 	}
 	if !r.Password.IsZero() {
-		hash, err := s.hasher.hash(ctx, r.Password)
+		hash, err := s.passwords.hasher.hash(ctx, r.Password)
 		if err != nil {
 			return nil, err
 		}
@@ -349,7 +349,7 @@ func (s *Service) operated(ctx context.Context, a OperatorAccount) (*user.User, 
 	}
 	// The length is for strangers: whoever runs the server may choose a short
 	// password for a test machine, and is warned where it can be (app.Check).
-	hash, err := s.hasher.hash(ctx, pw)
+	hash, err := s.passwords.hasher.hash(ctx, pw)
 	if err != nil {
 		return nil, err
 	}

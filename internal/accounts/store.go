@@ -38,8 +38,7 @@ type Store interface {
 	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
 	// UseToken notes that a login token was used; Conflict when there is none.
 	UseToken(ctx context.Context, userID, token string, at time.Time) error
-	// Tries reads what is remembered under a key; empty when there is nothing.
-	Tries(ctx context.Context, key string) (Tries, error)
+	PasswordStore
 	// CountTries counts one password, under id, in every one of the budgets before
 	// it is compared. Exhausted when one of them is full: then it is counted in none.
 	CountTries(ctx context.Context, id string, now time.Time, list []Budget) error

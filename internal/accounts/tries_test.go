@@ -105,7 +105,7 @@ func TestA22CountedBeforeCompared(t *testing.T) {
 	w := newWorld(t)
 	w.add("ada", "")
 	broken := &lame{Store: w.store}
-	svc := w.node(broken)
+	svc, pw := w.nodeAndPasswords(broken)
 	broken.end = dberr.Unavailable
 	for range 10 { // a crash between the comparison and the end of the count
 		if got := w.guess(svc, "ada", "192.0.2.9", "secret"); got == "" || got == wrongAnswer {
@@ -116,11 +116,11 @@ func TestA22CountedBeforeCompared(t *testing.T) {
 		t.Errorf("after ten crashes: %q", got)
 	}
 	broken.count = dberr.Unavailable
-	before := w.HashWork() + svc.HashWork()
+	before := w.pw.HashWork() + pw.HashWork()
 	if got := w.guess(svc, "bob", "192.0.2.9", "secret"); got == wrongAnswer || got == "" {
 		t.Errorf("not counted: %q", got)
 	}
-	if w.HashWork()+svc.HashWork() != before {
+	if w.pw.HashWork()+pw.HashWork() != before {
 		t.Error("compared without being counted")
 	}
 }
@@ -262,7 +262,7 @@ func TestA21WhatMakesAnAddressKnown(t *testing.T) {
 		ada := w.add("ada", "")
 		known := func(address string) bool {
 			t.Helper()
-			s, err := w.node(w.store).Source(t.Context(), ada.ID, address)
+			s, err := w.passwords(w.store).Source(t.Context(), ada.ID, address)
 			if err != nil {
 				t.Fatal(err)
 			}

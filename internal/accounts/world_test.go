@@ -35,6 +35,9 @@ type world struct {
 	peer  *rpc.Peer
 	key   *secret.Key
 	cost  int
+	pw    *accounts.Passwords
+	// factors hears of changed passwords and addresses.
+	factors forgetful
 
 	mu     sync.Mutex
 	mails  []accounts.Message
@@ -60,26 +63,43 @@ func newWorldOn(t testing.TB, cost int, st store.Store) *world {
 		peer: &rpc.Peer{Conn: "c1", Door: rpc.DDP, Address: "192.0.2.1", UserAgent: "test"},
 	}
 	var err error
-	if w.set, err = settings.New(settings.Options{Store: w.store, Now: w.now}); err != nil {
+	if w.set, err = settings.Open(t.Context(), settings.Options{Store: w.store, Now: w.now}); err != nil {
 		t.Fatal(err)
 	}
 	if w.key, err = secret.NewKey(secret.Generate()); err != nil {
 		t.Fatal(err)
 	}
-	w.Service = w.node(w.store)
+	w.Service, w.pw = w.nodeAndPasswords(w.store)
 	return w
 }
 
 // node makes another Service on the same database, as a restart or another node does.
 func (w *world) node(st accounts.Store) *accounts.Service {
 	w.t.Helper()
+	s, _ := w.nodeAndPasswords(st)
+	return s
+}
+
+func (w *world) nodeAndPasswords(st accounts.Store) (*accounts.Service, *accounts.Passwords) {
+	w.t.Helper()
+	pw := w.passwords(st)
 	s, err := accounts.New(accounts.Options{
-		Store: st, Settings: w.set, Mailer: w, Feed: w, Audit: w, Key: w.key, RootURL: "http://localhost:3000/", Now: w.now, BcryptCost: w.cost,
+		Store: st, Settings: w.set, Mailer: w, Feed: w, Audit: w, Passwords: pw, Factors: &w.factors, RootURL: "http://localhost:3000/", Now: w.now,
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return s
+	return s, pw
+}
+
+// passwords makes what hashes and knows sources, for another Service.
+func (w *world) passwords(st accounts.PasswordStore) *accounts.Passwords {
+	w.t.Helper()
+	p, err := accounts.NewPasswords(accounts.PasswordOptions{Store: st, Key: w.key, Now: w.now, BcryptCost: w.cost})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
 }
 
 // enrol switches the account's authenticator app on.

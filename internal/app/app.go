@@ -70,6 +70,7 @@ type App struct {
 	base      *realtime.Base
 	settings  *settings.Service
 	mail      *mail.Outbox
+	passwords *accounts.Passwords
 	accounts  *accounts.Service
 	twofactor *twofactor.Service
 	chat      *rooms.Service
@@ -90,9 +91,11 @@ type App struct {
 	closers []func() error
 }
 
-// New builds every part and opens what must be open before anything is served:
-// the ports first, so that a port in use leaves nothing half-created, then the
-// key, the store, and the services on top. It makes the first administrator.
+// New builds every part and opens what must be open before anything is served. It
+// goes in stages, and each makes its parts of finished ones: the ports first, so
+// that a port in use leaves nothing half-created, then the key and the store, the
+// settings, the services, the calls, and the doors on top. It makes the first
+// administrator.
 // When it fails it has closed everything again; the error is one line that says
 // which setting to change.
 func New(ctx context.Context, o Options) (_ *App, err error) {
@@ -108,7 +111,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		}
 	}()
 	for _, build := range []func(context.Context) error{
-		a.check, a.listen, a.openAudit, a.openKey, a.openStore, a.checkKey, a.openAudit, a.buildCore, a.buildAccounts, a.buildDoors, a.ensureAdmin, a.buildMetrics,
+		a.check, a.listen, a.openAudit, a.openKey, a.openStore, a.checkKey, a.openAudit,
+		a.openSettings, a.buildServices, a.buildCalls, a.buildDoors, a.ensureAdmin, a.registerMetrics,
 	} {
 		if err := build(ctx); err != nil {
 			return nil, err

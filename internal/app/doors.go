@@ -11,6 +11,7 @@ import (
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/random"
+	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/sockjs"
@@ -18,7 +19,21 @@ import (
 	"ddpserver/internal/web"
 )
 
-// buildDoors makes the router and every way in: WebSocket, SockJS, REST, health.
+// buildCalls makes what a client may ask for: methods, publications and streams.
+func (a *App) buildCalls(context.Context) error {
+	a.base = realtime.NewBase(a.hub, realtime.BaseOptions{Users: a.accounts, Settings: a.settings, Version: a.opts.Version})
+	a.hub.Register(a.base)
+	a.hub.Register(realtime.NewChat(a.hub, realtime.ChatOptions{Rooms: a.chat, Presence: a.presence}))
+	a.router = methods.New(methods.Deps{
+		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter,
+		Chat: a.chat, Presence: a.presence, Routes: rest.Names(rest.Options{Chat: a.chat}),
+		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
+		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
+	})
+	return nil
+}
+
+// buildDoors makes every way in: WebSocket, SockJS, REST, health.
 func (a *App) buildDoors(context.Context) (err error) {
 	if a.proxies, err = web.ParseProxies(a.cfg.ForwardedCount, a.cfg.TrustedProxies); err != nil {
 		return err
@@ -27,12 +42,6 @@ func (a *App) buildDoors(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.router = methods.New(methods.Deps{
-		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter,
-		Chat: a.chat, Presence: a.presence,
-		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
-		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
-	})
 	a.ddp = ddp.New(ddp.Options{
 		Handler: a.hub.Handler(a.router), Limits: a.limits(), Logger: a.log,
 		Peer: a.peer, CheckOrigin: origins.Allowed, CompressAbove: int(a.cfg.CompressAbove), Refused: a.refusedMessage, Budget: a.budget,

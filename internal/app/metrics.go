@@ -6,9 +6,8 @@ import (
 	"ddpserver/internal/ddp"
 )
 
-// buildMetrics registers what is read from the parts when somebody asks, and
-// makes the private listener's server.
-func (a *App) buildMetrics(context.Context) error {
+// registerMetrics registers what is read from the parts when somebody asks.
+func (a *App) registerMetrics(context.Context) error {
 	m := a.metrics
 	stat := func(read func(ddp.Stats) float64) func() float64 {
 		return func() float64 { return read(a.ddp.Stats()) }
@@ -36,9 +35,9 @@ func (a *App) buildMetrics(context.Context) error {
 	m.Gauge("mails_unreadable", "Waiting mails that the present server key does not open.", func() float64 { return float64(a.mail.Unreadable()) })
 	m.Counter("sockjs_sessions_evicted_total", "SockJS sessions that had to go for others.", func() float64 { return float64(a.sockjs.Evicted()) })
 	m.Counter("undeclared_proxy_requests_total", "Requests through a proxy that is not in TRUSTED_PROXIES.", func() float64 { return float64(a.proxied.Load()) })
-	m.Gauge("hashing_running", "Passwords that are being hashed.", func() float64 { r, _ := a.accounts.Hashing(); return float64(r) })
-	m.Counter("hashing_rounds_total", "Rounds of bcrypt done.", func() float64 { return float64(a.accounts.HashWork()) })
-	m.Gauge("hashing_waiting", "Calls that wait for their turn to hash a password.", func() float64 { _, w := a.accounts.Hashing(); return float64(w) })
+	m.Gauge("hashing_running", "Passwords that are being hashed.", func() float64 { r, _ := a.passwords.Hashing(); return float64(r) })
+	m.Counter("hashing_rounds_total", "Rounds of bcrypt done.", func() float64 { return float64(a.passwords.HashWork()) })
+	m.Gauge("hashing_waiting", "Calls that wait for their turn to hash a password.", func() float64 { _, w := a.passwords.Hashing(); return float64(w) })
 	if a.auditLog != nil {
 		m.Counter("audit_events_total", "Audit events written.", func() float64 { w, _, _ := a.auditLog.Stats(); return float64(w) })
 		m.Counter("audit_events_lost_total", "Audit events that could not be written.", func() float64 { _, l, _ := a.auditLog.Stats(); return float64(l) })

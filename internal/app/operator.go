@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 
 	"go.uber.org/zap"
@@ -15,6 +14,7 @@ import (
 	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
+	"ddpserver/internal/rooms"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
@@ -46,12 +46,9 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 		return "", err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	set, err := newSettings(c, st, nil, log)
+	set, err := openSettings(ctx, c, st, nil, log)
 	if err != nil {
 		return "", err
-	}
-	if err := set.Load(ctx); err != nil {
-		return "", fmt.Errorf("the settings cannot be read: %w", err)
 	}
 	events, err := operatorAudit(c)
 	if err != nil {
@@ -62,13 +59,19 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 	if err != nil {
 		return "", err
 	}
-	svc, err := accounts.New(accounts.Options{
-		Store: st, Settings: set, Mailer: outbox, Feed: noFeed{}, Audit: events, RootURL: c.RootURL, Logger: log,
-	})
+	passwords, err := accounts.NewPasswords(accounts.PasswordOptions{Store: st, Key: key})
 	if err != nil {
 		return "", err
 	}
-	if err := followAccounts(ctx, svc, st, set, noFeed{}); err != nil {
+	chat, err := newRooms(ctx, st, set, noFeed{})
+	if err != nil {
+		return "", err
+	}
+	svc, err := accounts.New(accounts.Options{
+		Store: st, Settings: set, Mailer: outbox, Feed: noFeed{}, Audit: events, Passwords: passwords,
+		Follower: &rooms.Follower{Rooms: chat}, RootURL: c.RootURL, Logger: log,
+	})
+	if err != nil {
 		return "", err
 	}
 	u, err := svc.CreateByOperator(ctx, accounts.OperatorAccount{

@@ -67,8 +67,9 @@ func openStore(ctx context.Context, c *config.Config, server bool, log *zap.Logg
 	return st, nil
 }
 
-// buildCore makes what every service needs: limits, the hub, settings and mail.
-func (a *App) buildCore(context.Context) (err error) {
+// openSettings makes what every service needs: limits, the hub that carries news,
+// and the settings as they are stored.
+func (a *App) openSettings(ctx context.Context) (err error) {
 	a.limiter = ratelimit.New(ratelimit.Options{})
 	a.budget = newBudget(a.cfg)
 	o := realtime.Options{Node: a.node + "/" + random.ID(), Limiter: a.limiter, Logger: a.log}
@@ -76,10 +77,7 @@ func (a *App) buildCore(context.Context) (err error) {
 		o.Store = a.store
 	}
 	a.hub = realtime.New(o)
-	if a.settings, err = newSettings(a.cfg, a.store, a.hub, a.log); err != nil {
-		return err
-	}
-	a.mail, err = a.newOutbox()
+	a.settings, err = openSettings(ctx, a.cfg, a.store, a.hub, a.log)
 	return err
 }
 
@@ -96,9 +94,8 @@ func newBudget(c *config.Config) *budget.Account {
 // again, should an event of the feed be lost (docs/security-tests.md S109).
 const settingsPoll = 5 * time.Second
 
-// newSettings makes the runtime settings with what the configuration forces.
-// They are not loaded yet.
-func newSettings(c *config.Config, st settings.Store, p feed.Publisher, log *zap.Logger) (*settings.Service, error) {
+// openSettings reads the runtime settings, and adds what the configuration forces.
+func openSettings(ctx context.Context, c *config.Config, st settings.Store, p feed.Publisher, log *zap.Logger) (*settings.Service, error) {
 	table, err := settings.Initial(settings.Table(), c.Environ)
 	if err != nil {
 		return nil, err
@@ -110,7 +107,11 @@ func newSettings(c *config.Config, st settings.Store, p feed.Publisher, log *zap
 	if c.MongoURL != "" {
 		o.Poll = settingsPoll
 	}
-	return settings.New(o)
+	set, err := settings.Open(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("the settings cannot be read: %w", err)
+	}
+	return set, nil
 }
 
 // newOutbox makes the mail outbox: over SMTP, or as files beside the database.
@@ -143,31 +144,30 @@ func (a *App) newOutbox() (*mail.Outbox, error) {
 // stagger parts the answers to strangers from the work that they cause.
 const stagger = 100 * time.Millisecond
 
-// buildAccounts makes the services with the rules about people and rooms, and
-// reads the settings, which some of them listen to.
-func (a *App) buildAccounts(ctx context.Context) (err error) {
-	m := &mailer{outbox: a.mail}
-	a.accounts, err = accounts.New(accounts.Options{
-		Store: a.store, Settings: a.settings, Mailer: m, Feed: a.hub, Audit: a.audit, Key: a.key,
-		RootURL: a.cfg.RootURL, Logger: a.log, Stagger: stagger,
-	})
-	if err != nil {
+// buildServices makes the services with the rules about mail, people and rooms.
+func (a *App) buildServices(ctx context.Context) (err error) {
+	if a.mail, err = a.newOutbox(); err != nil {
 		return err
 	}
-	a.base = realtime.NewBase(a.hub, realtime.BaseOptions{Users: a.accounts, Settings: a.settings, Version: a.opts.Version})
-	a.hub.Register(a.base)
-	if err := a.settings.Load(ctx); err != nil {
-		return fmt.Errorf("the settings cannot be read: %w", err)
+	m := &mailer{outbox: a.mail}
+	if a.passwords, err = accounts.NewPasswords(accounts.PasswordOptions{Store: a.store, Key: a.key}); err != nil {
+		return err
 	}
 	a.twofactor, err = twofactor.New(twofactor.Options{
-		Store: a.store, Settings: a.settings, Key: a.key, Mailer: m, Passwords: a.accounts, Sources: a.accounts, MailLimit: a.limiter,
+		Store: a.store, Settings: a.settings, Key: a.key, Mailer: m, Passwords: a.passwords, Sources: a.passwords, MailLimit: a.limiter,
 		Feed: a.hub, Audit: a.audit, Node: a.hub.Node(), Stagger: stagger,
 	})
 	if err != nil {
 		return err
 	}
-	a.accounts.UseFactors(a.twofactor)
-	return a.buildChat(ctx)
+	if err := a.buildRooms(ctx); err != nil {
+		return err
+	}
+	a.accounts, err = accounts.New(accounts.Options{
+		Store: a.store, Settings: a.settings, Mailer: m, Feed: a.hub, Audit: a.audit, Passwords: a.passwords, Factors: a.twofactor,
+		Follower: a.follower(), RootURL: a.cfg.RootURL, Logger: a.log, Stagger: stagger,
+	})
+	return err
 }
 
 // ensureAdmin makes the administrator of a first start and says so, at once:

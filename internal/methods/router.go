@@ -60,8 +60,11 @@ func New(d Deps, extra ...Group) *Router {
 			r.add(s)
 		}
 	}
-	r.configure() // what the list names without need is told once the routes are known
-	d.Settings.OnChange(func(changed []*settings.Setting) {
+	if d.Routes != nil {
+		r.routes = d.Routes(r.Spec)
+	}
+	r.announce(r.configure())
+	d.Settings.Subscribe(func(changed []*settings.Setting) {
 		unknown := r.configure()
 		if slices.ContainsFunc(changed, func(s *settings.Setting) bool { return s.ID == settings.TwoFactorProtectedCalls }) {
 			r.announce(unknown)
@@ -115,19 +118,14 @@ func (r *Router) Spec(name string) (Spec, bool) {
 	return Spec{}, false
 }
 
+// Lookup finds the line of a method, as Router.Spec does.
+type Lookup func(method string) (Spec, bool)
+
 // RouteName names a REST route: its path below the prefix, its HTTP method, and
 // the actions that it does.
 type RouteName struct {
 	Verb, Path string
 	Actions    []string
-}
-
-// AddRoutes makes REST routes known, so that the administrator's list of
-// protected calls may name them without a warning, and covers a method whose
-// route it names. It is called before anything is served.
-func (r *Router) AddRoutes(routes ...RouteName) {
-	r.routes = append(r.routes, routes...)
-	r.announce(r.configure())
 }
 
 // known tells whether a pattern of the list fits a method or a route.

@@ -111,6 +111,10 @@ type Deps struct {
 	Settings *settings.Service
 	Limiter  *ratelimit.Limiter
 	Audit    audit.Recorder
+	// Routes names the REST routes, given the lines of the methods that they stand for;
+	// nil means none. New calls it once. The administrator's list of protected calls
+	// may name a route, and then covers its method too.
+	Routes func(method Lookup) []RouteName
 	// Logger gets one record for each call; nil discards them.
 	Logger *zap.Logger
 	// Metrics may be nil.

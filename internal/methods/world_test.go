@@ -89,34 +89,36 @@ func newNode(t testing.TB, node string, db store.Store, rawKey []byte, events fe
 			t.Fatal(err)
 		}
 	}
-	w.settings, err = settings.New(settings.Options{Store: w.store, Publisher: w.hub, Poll: 5 * time.Second})
+	w.settings, err = settings.Open(t.Context(), settings.Options{Store: w.store, Publisher: w.hub, Poll: 5 * time.Second})
 	check(err)
 	key, err := secret.NewKey(rawKey)
 	check(err)
-	w.accounts, err = accounts.New(accounts.Options{
-		Store: w.store, Settings: w.settings, Mailer: &w.mails, Feed: w.hub, Audit: &w.trail,
-		RootURL: "http://localhost:3000", Logger: log, BcryptCost: 4, Key: key,
-	})
+	passwords, err := accounts.NewPasswords(accounts.PasswordOptions{Store: w.store, Key: key, BcryptCost: 4})
 	check(err)
-	base := realtime.NewBase(w.hub, realtime.BaseOptions{Users: w.accounts, Settings: w.settings, Version: "1.0.0"})
-	w.base = base
-	w.hub.Register(base)
-	check(w.settings.Load(t.Context()))
 	w.factors, err = twofactor.New(twofactor.Options{
-		Store: w.store, Settings: w.settings, Key: key, Mailer: &w.mails, Passwords: w.accounts, Sources: w.accounts, MailLimit: w.limiter,
+		Store: w.store, Settings: w.settings, Key: key, Mailer: &w.mails, Passwords: passwords, Sources: passwords, MailLimit: w.limiter,
 		Feed: w.hub, Audit: &w.trail, Issuer: "Test", Node: node,
 	})
 	check(err)
-	w.accounts.UseFactors(w.factors)
 	w.chat, err = rooms.New(rooms.Options{Store: w.store, Settings: w.settings, Feed: w.hub})
 	check(err)
 	check(w.chat.Start(t.Context()))
 	w.presence, err = rooms.NewTracker(rooms.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w.hub, Node: node, Alone: events == nil, Logger: log})
 	check(err)
-	w.accounts.Follow(&rooms.Follower{Rooms: w.chat, Presence: w.presence})
+	w.accounts, err = accounts.New(accounts.Options{
+		Store: w.store, Settings: w.settings, Mailer: &w.mails, Feed: w.hub, Audit: &w.trail, Passwords: passwords, Factors: w.factors,
+		Follower: &rooms.Follower{Rooms: w.chat, Presence: w.presence}, RootURL: "http://localhost:3000", Logger: log,
+	})
+	check(err)
+	base := realtime.NewBase(w.hub, realtime.BaseOptions{Users: w.accounts, Settings: w.settings, Version: "1.0.0"})
+	w.base = base
+	w.hub.Register(base)
 	w.hub.Register(realtime.NewChat(w.hub, realtime.ChatOptions{Rooms: w.chat, Presence: w.presence}))
 	w.router = methods.New(methods.Deps{
 		Accounts: w.accounts, TwoFactor: w.factors, Chat: w.chat, Presence: w.presence, Settings: w.settings, Limiter: w.limiter, Audit: &w.trail,
+		Routes: func(methods.Lookup) []methods.RouteName {
+			return []methods.RouteName{{Verb: "POST", Path: "test.route", Actions: []string{"test:echo"}}}
+		},
 		Logger: log, Metrics: &w.metrics, Info: methods.Info{Version: "1.0.0", RootURL: "http://localhost:3000"},
 	}, extra...)
 	w.server = ddp.New(ddp.Options{Handler: w.hub.Handler(w.router), Logger: log})

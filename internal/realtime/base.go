@@ -40,10 +40,10 @@ type Base struct {
 
 // NewBase makes the group and connects the hub with the settings: a change is
 // pushed here, and one that another node made is read at once. It must be
-// called before the settings are loaded and before Hub.Run.
+// called before Hub.Run.
 func NewBase(h *Hub, o BaseOptions) *Base {
 	b := &Base{hub: h, own: newOwn(h, o.Users), users: o.Users, settings: o.Settings, version: o.Version, rules: make(chan struct{}, 1)}
-	o.Settings.OnChange(b.pushSettings)
+	o.Settings.Subscribe(b.pushSettings)
 	Listen(h, settings.Changed, func(e feed.Event, _ settings.News) {
 		if e.Node != h.Node() {
 			b.readSettings(context.Background())

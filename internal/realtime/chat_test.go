@@ -54,7 +54,7 @@ type chatNode struct {
 func newChatNode(t testing.TB, name string, s store.Store, shared feed.Store) *chatNode {
 	t.Helper()
 	n := &chatNode{t: t, store: s, hub: realtime.New(realtime.Options{Node: name, Store: shared})}
-	set, err := settings.New(settings.Options{Store: s})
+	set, err := settings.Open(t.Context(), settings.Options{Store: s})
 	if err == nil {
 		n.chat, err = rooms.New(rooms.Options{Store: s, Settings: set, Feed: n.hub})
 	}

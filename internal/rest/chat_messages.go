@@ -116,7 +116,7 @@ func (g *chatMessages) post(ctx context.Context, r *Request) (any, error) {
 	if err := r.Bind(&in); err != nil {
 		return nil, err
 	}
-	send, _ := g.s.o.Router.Spec("sendMessage")
+	send, _ := g.s.method("sendMessage")
 	var last any
 	for _, room := range to {
 		// What programs post stands alone unless they say otherwise.

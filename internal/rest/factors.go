@@ -98,7 +98,7 @@ func (g *factors) reset(ctx context.Context, r *Request) (any, error) {
 // via runs a method's handler with parameters, for routes that add something of
 // their own. The route's checks have been passed.
 func (s *Server) via(ctx context.Context, r *Request, name string, params ...any) (any, error) {
-	spec, ok := s.o.Router.Spec(name)
+	spec, ok := s.method(name)
 	if !ok {
 		return nil, methods.NotFound(name)
 	}

@@ -146,16 +146,16 @@ func paged(props ...property) Schema {
 }
 
 // compile prepares the schemas and the policy line for the router.
-func (rt *Route) compile(router *methods.Router) error {
+func (rt *Route) compile(method methods.Lookup) error {
 	if rt.Method != "" {
-		if err := rt.borrow(router); err != nil {
+		if err := rt.borrow(method); err != nil {
 			return err
 		}
 	}
 	if rt.Unlimited {
 		rt.Limit = ratelimit.Rule{Count: -1}
 	}
-	if err := rt.takeEffects(router); err != nil {
+	if err := rt.takeEffects(method); err != nil {
 		return err
 	}
 	rt.spec = methods.Spec{
@@ -174,9 +174,9 @@ func (rt *Route) compile(router *methods.Router) error {
 // takeEffects takes the effects of the method that the route stands for, with the
 // factor that the method's line asks for, and refuses a line that asks for less
 // than its effects need.
-func (rt *Route) takeEffects(router *methods.Router) error {
+func (rt *Route) takeEffects(method methods.Lookup) error {
 	if twin := rt.twin(); twin != "" {
-		m, ok := router.Spec(twin)
+		m, ok := method(twin)
 		if !ok {
 			return fmt.Errorf("rest: %s %s: no method %q", rt.Verb, rt.Path, twin)
 		}
@@ -210,8 +210,8 @@ func (rt *Route) twin() string {
 }
 
 // borrow takes handler and policies from the route's method.
-func (rt *Route) borrow(router *methods.Router) error {
-	m, ok := router.Spec(rt.Method)
+func (rt *Route) borrow(method methods.Lookup) error {
+	m, ok := method(rt.Method)
 	if !ok || rt.Do != nil {
 		return fmt.Errorf("rest: %s %s: no method %q, or a handler of its own beside it", rt.Verb, rt.Path, rt.Method)
 	}

@@ -56,6 +56,7 @@ type Group interface{ Routes() []Route }
 // which the root prefix has been taken off.
 type Server struct {
 	o        Options
+	method   methods.Lookup
 	routes   []Route
 	fixed    map[string]map[string]*Route // path → verb → route, for paths without names
 	named    []*Route
@@ -75,13 +76,13 @@ func New(o Options, groups ...Group) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	s := &Server{o: o, fixed: map[string]map[string]*Route{}}
+	s := &Server{o: o, method: o.Router.Spec, fixed: map[string]map[string]*Route{}}
 	for _, g := range append(all(s), groups...) {
 		s.routes = append(s.routes, g.Routes()...)
 	}
 	for i := range s.routes {
 		rt := &s.routes[i]
-		if err := rt.compile(o.Router); err != nil {
+		if err := rt.compile(s.method); err != nil {
 			return nil, err
 		}
 		if strings.Contains(rt.Path, ":") {
@@ -96,18 +97,26 @@ func New(o Options, groups ...Group) (*Server, error) {
 		}
 		s.fixed[rt.Path][rt.Verb] = rt
 	}
-	names := make([]methods.RouteName, len(s.routes))
-	for i := range s.routes {
-		rt := &s.routes[i]
-		names[i] = methods.RouteName{Verb: rt.Verb, Path: rt.Path, Actions: rt.Actions()}
-	}
-	o.Router.AddRoutes(names...)
 	var err error
 	if s.document, err = document(s.routes, o.RootURL, o.Version); err != nil {
 		return nil, err
 	}
 	s.assets, err = fs.Sub(embedded, "assets")
 	return s, err
+}
+
+// Names lists what New serves with these options, for methods.Deps. Only whether
+// there are rooms counts. A line that New refuses is listed without its actions.
+func Names(o Options) func(methods.Lookup) []methods.RouteName {
+	return func(method methods.Lookup) (names []methods.RouteName) {
+		for _, g := range all(&Server{o: o, method: method}) {
+			for _, rt := range g.Routes() {
+				_ = rt.takeEffects(method)
+				names = append(names, methods.RouteName{Verb: rt.Verb, Path: rt.Path, Actions: rt.Actions()})
+			}
+		}
+		return names
+	}
 }
 
 // Routes lists the surface.

@@ -22,7 +22,7 @@ func (g *setting) Routes() []Route {
 	const tag = "settings"
 	one := object(must("_id", text()), may("value", anything()), may("type", text()), may("public", boolean()), may("enterprise", boolean()))
 	page := []property{must("settings", list(one)), must("count", integer()), must("offset", integer()), must("total", integer())}
-	edit, ok := g.s.o.Router.Spec("saveSetting")
+	edit, ok := g.s.method("saveSetting")
 	if !ok {
 		panic("rest: there is no method saveSetting to take the policy from")
 	}

@@ -117,11 +117,11 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(store.Stor
 		overrides[settings.LimitRESTEnabled] = "false"
 	}
 	overrides[settings.TwoFactorMaxDelta] = "2"
-	w.settings, err = settings.New(settings.Options{Store: w.store, Publisher: w, Overrides: overrides})
+	w.settings, err = settings.Open(t.Context(), settings.Options{Store: w.store, Publisher: w, Overrides: overrides})
 	must(err)
-	w.accounts, err = accounts.New(accounts.Options{Store: w.store, Settings: w.settings, Mailer: w, Feed: w, Audit: w, RootURL: "http://localhost:3000", BcryptCost: bcrypt.MinCost})
+	passwords, err := accounts.NewPasswords(accounts.PasswordOptions{Store: w.store, BcryptCost: bcrypt.MinCost})
 	must(err)
-	factors, err := twofactor.New(twofactor.Options{Store: w.store, Settings: w.settings, Key: key, Mailer: w, Passwords: w.accounts, Sources: w.accounts, MailLimit: w.limiter, Feed: w, Audit: w})
+	factors, err := twofactor.New(twofactor.Options{Store: w.store, Settings: w.settings, Key: key, Mailer: w, Passwords: passwords, Sources: passwords, MailLimit: w.limiter, Feed: w, Audit: w})
 	must(err)
 	t.Cleanup(factors.Close)
 	w.chat, err = rooms.New(rooms.Options{Store: w.store, Settings: w.settings, Feed: w})
@@ -129,9 +129,12 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(store.Stor
 	must(w.chat.Start(t.Context()))
 	presence, err := rooms.NewTracker(rooms.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w, Node: "n1"})
 	must(err)
-	w.accounts.Follow(&rooms.Follower{Rooms: w.chat, Presence: presence})
-	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Limiter: w.limiter, Audit: w})
-	must(w.settings.Load(t.Context()))
+	w.accounts, err = accounts.New(accounts.Options{
+		Store: w.store, Settings: w.settings, Mailer: w, Feed: w, Audit: w, Passwords: passwords,
+		Follower: &rooms.Follower{Rooms: w.chat, Presence: presence}, RootURL: "http://localhost:3000",
+	})
+	must(err)
+	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Limiter: w.limiter, Audit: w, Routes: rest.Names(rest.Options{Chat: w.chat})})
 	w.rest, err = rest.New(rest.Options{
 		Router: w.router, Accounts: w.accounts, Factors: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Audit: w, RootURL: "http://localhost:3000", Version: "test",
 		Peer: func(r *http.Request) *rpc.Peer {

@@ -84,7 +84,7 @@ func tracked(t *testing.T, f func(t *testing.T, s *shaky, track *rooms.Tracker, 
 	synctest.Test(t, func(t *testing.T) {
 		real := storetest.OpenSQLite(t)
 		s, told := &shaky{Store: real}, &news{}
-		set, err := settings.New(settings.Options{Store: real})
+		set, err := settings.Open(t.Context(), settings.Options{Store: real})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,7 +38,7 @@ func TestA1SettingsGuardUnlessTheySayWhy(t *testing.T) {
 	if d := (settings.Definition{ID: "New_Setting"}); !d.Guards() {
 		t.Error("a setting that says nothing is taken for harmless")
 	}
-	s, err := settings.New(settings.Options{Store: storetest.OpenSQLite(t)})
+	s, err := settings.Open(t.Context(), settings.Options{Store: storetest.OpenSQLite(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package settings
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -58,7 +59,19 @@ type snapshot struct {
 	list []*Setting // sorted by id
 }
 
-// Options are what a Service needs.
+// with is a copy in which these settings replace those of the same id.
+func (n *snapshot) with(changed []*Setting) *snapshot {
+	next := &snapshot{byID: maps.Clone(n.byID), list: slices.Clone(n.list)}
+	for _, set := range changed {
+		next.byID[set.ID] = set
+	}
+	for i, set := range next.list {
+		next.list[i] = next.byID[set.ID]
+	}
+	return next
+}
+
+// Options are what a Service needs. Store is required.
 type Options struct {
 	Store Store
 	// Publisher tells other nodes; nil when there are none.
@@ -85,16 +98,25 @@ type Service struct {
 
 	current atomic.Pointer[snapshot]
 
-	// write orders saves, refreshes and the notices of both. Listeners are
-	// called with it held, so they must neither save nor refresh.
-	write     sync.Mutex
+	// saving holds one token: whoever has it may check and write. Saves take turns so
+	// that what was checked still holds when it is written. Waiting for it ends with
+	// the caller's context.
+	saving chan struct{}
+
+	// publish guards what follows, and is never held while the store works. Listeners
+	// are called with it held.
+	publish   sync.Mutex
 	listeners []func([]*Setting)
+	// version counts the snapshots that took effect, so that a read of the store that
+	// was overtaken by another change is not published.
+	version uint64
 	// warned are the warnings that were given last.
 	warned []string
 }
 
-// New checks the overrides and serves the defaults; Load or Run reads the store.
-func New(o Options) (*Service, error) {
+// Open checks the overrides and reads the store. Values that the store does not have
+// are the defaults.
+func Open(ctx context.Context, o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -104,7 +126,7 @@ func New(o Options) (*Service, error) {
 	if o.Definitions == nil {
 		o.Definitions = Table()
 	}
-	s := &Service{opts: o, defs: index(o.Definitions), start: stamp(o.Now())}
+	s := &Service{opts: o, defs: index(o.Definitions), start: stamp(o.Now()), saving: make(chan struct{}, 1)}
 	forced, warnings, err := parseOverrides(s.defs, o.Overrides)
 	if err != nil {
 		return nil, err
@@ -114,6 +136,9 @@ func New(o Options) (*Service, error) {
 	}
 	s.forced = forced
 	s.current.Store(s.build(nil))
+	if err := s.Refresh(ctx); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -185,36 +210,43 @@ func (s *Service) Get(id string) (*Setting, bool) {
 // All lists every setting, ordered by id. Neither the list nor its elements may be changed.
 func (s *Service) All() []*Setting { return s.current.Load().list }
 
-// OnChange adds a listener that hears which settings changed, after the change
-// took effect, wherever it was made. It must be called before Load, must not
-// block and must neither save nor refresh.
-func (s *Service) OnChange(f func(changed []*Setting)) {
-	s.write.Lock()
-	defer s.write.Unlock()
+// Subscribe adds a listener that hears which settings changed, after the change
+// took effect, wherever it was made. It must not block, and must not call Save,
+// Refresh, Settle or Subscribe.
+func (s *Service) Subscribe(f func(changed []*Setting)) {
+	s.publish.Lock()
+	defer s.publish.Unlock()
 	s.listeners = append(s.listeners, f)
 }
 
 // Settle returns when the listeners of every change that is in force have heard
 // of it. It must not be called by a listener.
 func (s *Service) Settle() {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.publish.Lock()
+	defer s.publish.Unlock()
 }
 
-// Load reads the stored values. It is Refresh under a name that says when.
-func (s *Service) Load(ctx context.Context) error { return s.Refresh(ctx) }
-
 // Refresh reads the stored values again and tells listeners what is different.
-// On an error the values in force stay.
+// It reads once more when another change took effect meanwhile, since its own
+// values may be older. On an error the values in force stay.
 func (s *Service) Refresh(ctx context.Context) error {
-	s.write.Lock()
-	defer s.write.Unlock()
-	stored, err := s.opts.Store.Settings(ctx)
-	if err != nil {
-		return fmt.Errorf("read settings: %w", err)
+	for {
+		version := s.at()
+		stored, err := s.opts.Store.Settings(ctx)
+		if err != nil {
+			return fmt.Errorf("read settings: %w", err)
+		}
+		if s.replace(version, s.build(stored)) {
+			return nil
+		}
 	}
-	s.replace(s.build(stored))
-	return nil
+}
+
+// at is the version of the values in force.
+func (s *Service) at() uint64 {
+	s.publish.Lock()
+	defer s.publish.Unlock()
+	return s.version
 }
 
 // Run reads the store again every Options.Poll until ctx ends. It returns nil;
@@ -241,8 +273,15 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// replace publishes a snapshot and tells listeners the difference. The caller holds write.
-func (s *Service) replace(next *snapshot) []*Setting {
+// replace puts a snapshot in force and tells listeners the difference, unless it was
+// made of another version than the one in force: then it does nothing and is false.
+func (s *Service) replace(version uint64, next *snapshot) bool {
+	s.publish.Lock()
+	defer s.publish.Unlock()
+	if version != s.version {
+		return false
+	}
+	s.version++
 	old := s.current.Swap(next)
 	s.warn(next)
 	var changed []*Setting
@@ -256,11 +295,11 @@ func (s *Service) replace(next *snapshot) []*Setting {
 			f(changed)
 		}
 	}
-	return changed
+	return true
 }
 
 // warn tells an operator of values that cannot do what they say, once for each
-// state of them. The caller holds write.
+// state of them. The caller holds publish.
 func (s *Service) warn(n *snapshot) {
 	warnings := n.warnings()
 	if !slices.Equal(warnings, s.warned) {
@@ -269,108 +308,4 @@ func (s *Service) warn(n *snapshot) {
 		}
 	}
 	s.warned = warnings
-}
-
-// Check tells whether a change would be accepted, without making it. Refusals
-// are ErrUnknown, ErrNotAllowed, ErrValue and fault.MatchFailed.
-func (s *Service) Check(c Change) error {
-	v, err := s.check(c)
-	if err != nil {
-		return err
-	}
-	return lockout(s.current.Load(), map[string]any{c.ID: v})
-}
-
-func (s *Service) check(c Change) (any, error) {
-	set, ok := s.Get(c.ID)
-	switch {
-	case !ok:
-		return nil, ErrUnknown
-	case set.Forced:
-		return nil, ErrNotAllowed.With(map[string]any{"setting": c.ID, "reason": "The value is set by the environment"})
-	case set.Secret && c.Value == Masked:
-		return set.Value, nil // a form sent back as it was shown
-	}
-	v, err := set.checkNew(c.Value)
-	switch {
-	case err == errType:
-		return nil, fault.MatchFailed.Because(fmt.Errorf("setting %s: %w", c.ID, err))
-	case err != nil:
-		return nil, ErrValue.With(map[string]any{"setting": c.ID, "reason": err.Error()})
-	}
-	if set.lowered(c.Value, v) {
-		s.opts.Warn("a value for setting "+c.ID+" is over its maximum, which is used", nil)
-	}
-	return v, nil
-}
-
-// Save checks every change, then writes all of them or none. It returns the
-// settings whose value is now different; equal values are not written. Refusals
-// are those of Check, and fault.MatchFailed for a list that names a setting twice.
-func (s *Service) Save(ctx context.Context, changes []Change) ([]*Setting, error) {
-	if len(changes) > len(s.defs) {
-		return nil, fault.MatchFailed.Because(fmt.Errorf("%d changes", len(changes)))
-	}
-	s.write.Lock()
-	changed, err := s.save(ctx, changes)
-	s.write.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	if s.opts.Publisher != nil {
-		for _, set := range changed {
-			Changed.Publish(s.opts.Publisher, set.ID, News{})
-		}
-	}
-	return changed, nil
-}
-
-func (s *Service) save(ctx context.Context, changes []Change) ([]*Setting, error) {
-	now := stamp(s.opts.Now())
-	old := s.current.Load()
-	seen, values := make(map[string]bool, len(changes)), make(map[string]any, len(changes))
-	next := &snapshot{byID: make(map[string]*Setting, len(old.byID)), list: slices.Clone(old.list)}
-	var batch []Stored
-	for _, c := range changes {
-		if seen[c.ID] {
-			return nil, fault.MatchFailed.Because(fmt.Errorf("setting %s twice", c.ID))
-		}
-		seen[c.ID] = true
-		v, err := s.check(c)
-		if err != nil {
-			return nil, err
-		}
-		values[c.ID] = v
-		if was := old.byID[c.ID]; v != was.Value {
-			set := *was
-			set.Value, set.UpdatedAt, set.Stored = v, now, true
-			next.byID[c.ID] = &set
-			batch = append(batch, Stored{ID: c.ID, Value: storable(v), UpdatedAt: now})
-		}
-	}
-	if err := lockout(old, values); err != nil {
-		return nil, err
-	}
-	if len(batch) == 0 {
-		return nil, nil
-	}
-	if err := s.opts.Store.SaveSettings(ctx, batch); err != nil {
-		return nil, fmt.Errorf("save settings: %w", err)
-	}
-	for i, set := range next.list {
-		if n, ok := next.byID[set.ID]; ok {
-			next.list[i] = n
-		} else {
-			next.byID[set.ID] = set
-		}
-	}
-	return s.replace(next), nil
-}
-
-// storable is the form Stored.Value asks for.
-func storable(v any) any {
-	if n, ok := v.(int); ok {
-		return int64(n)
-	}
-	return v
 }

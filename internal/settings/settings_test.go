@@ -35,11 +35,8 @@ func open(t *testing.T, o settings.Options) *settings.Service {
 	if o.Store == nil {
 		o.Store = storetest.OpenSQLite(t)
 	}
-	s, err := settings.New(o)
+	s, err := settings.Open(t.Context(), o)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -94,7 +91,7 @@ func TestDefaults(t *testing.T) {
 func TestTableIsSound(t *testing.T) {
 	s := open(t, settings.Options{})
 	for _, set := range s.All() {
-		if err := s.Check(settings.Change{ID: set.ID, Value: set.Default}); err != nil {
+		if _, err := s.Save(t.Context(), []settings.Change{{ID: set.ID, Value: set.Default}}); err != nil {
 			t.Errorf("%s: the default %v is refused: %v", set.ID, set.Default, err)
 		}
 		if set.Group == "" {
@@ -149,7 +146,7 @@ func TestCheck(t *testing.T) {
 		{"site_name", "x", settings.ErrUnknown},
 		{"Site_Name", "other", settings.ErrNotAllowed},
 	} {
-		err := s.Check(settings.Change{ID: c.id, Value: c.value})
+		_, err := s.Save(t.Context(), []settings.Change{{ID: c.id, Value: c.value}})
 		if c.want == nil && err != nil || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s = %.40v: got %v, want %v", c.id, c.value, err, c.want)
 		}
@@ -209,7 +206,7 @@ func TestSaveFails(t *testing.T) {
 	db := storetest.OpenSQLite(t)
 	var n news
 	s := open(t, settings.Options{Store: db, Publisher: &n})
-	s.OnChange(func([]*settings.Setting) { t.Error("a failed save was announced") })
+	s.Subscribe(func([]*settings.Setting) { t.Error("a failed save was announced") })
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +242,7 @@ func TestOverrides(t *testing.T) {
 	if r := set.Record(); !r.Blocked || r.ValueSource != "processEnvValue" {
 		t.Errorf("a forced setting shows as %+v", r)
 	}
-	_, err := settings.New(settings.Options{Store: db, Overrides: map[string]string{
+	_, err := settings.Open(t.Context(), settings.Options{Store: db, Overrides: map[string]string{
 		settings.TwoFactorEnabled: "yes", settings.TwoFactorMaxDelta: "one", settings.RegistrationForm: "Secret",
 	}})
 	if err == nil {
@@ -337,7 +334,7 @@ func TestOtherNode(t *testing.T) {
 		n1 := open(t, settings.Options{Store: db})
 		n2 := open(t, settings.Options{Store: db, Poll: 5 * time.Second})
 		var heard atomic.Int32
-		n2.OnChange(func(changed []*settings.Setting) {
+		n2.Subscribe(func(changed []*settings.Setting) {
 			if len(changed) != 1 || changed[0].ID != settings.TwoFactorEnabled || n2.Bool(settings.TwoFactorEnabled) {
 				t.Errorf("heard of %v", changed)
 			}
@@ -433,7 +430,7 @@ func TestConcurrentReads(t *testing.T) {
 }
 
 func BenchmarkBool(b *testing.B) {
-	s, err := settings.New(settings.Options{})
+	s, err := settings.Open(b.Context(), settings.Options{Store: storetest.OpenSQLite(b)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -221,7 +221,13 @@ func mailsStayCounted(t *testing.T, j *jumper) {
 // accounts makes the service of accounts in the same world.
 func (j *jumper) accounts() *accounts.Service {
 	j.t.Helper()
-	svc, err := accounts.New(accounts.Options{Store: j.store, Settings: j.conf[0], Mailer: deps{}, Feed: deps{}, Audit: deps{}, RootURL: "http://localhost", Now: j.now, BcryptCost: 4})
+	passwords, err := accounts.NewPasswords(accounts.PasswordOptions{Store: j.store, Now: j.now, BcryptCost: 4})
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	svc, err := accounts.New(accounts.Options{
+		Store: j.store, Settings: j.conf[0], Mailer: deps{}, Feed: deps{}, Audit: deps{}, Passwords: passwords, RootURL: "http://localhost", Now: j.now,
+	})
 	if err != nil {
 		j.t.Fatal(err)
 	}

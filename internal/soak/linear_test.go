@@ -85,11 +85,8 @@ func newWorld(t *testing.T, stores ...fullStore) *world {
 	w := &world{store: stores[0]}
 	for i := range w.nodes {
 		st := stores[i%len(stores)]
-		config, err := settings.New(settings.Options{Store: st})
+		config, err := settings.Open(t.Context(), settings.Options{Store: st})
 		if err != nil {
-			t.Fatal(err)
-		}
-		if err := config.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for id, v := range map[string]any{settings.TwoFactorWrongPerHour: 100, settings.TwoFactorMailsPerHour: 100, settings.TwoFactorMailsPerAddress: 10000, settings.TwoFactorRememberFor: 0} {

@@ -23,11 +23,15 @@ func (noMails) Send(context.Context, accounts.Message) error { return nil }
 // makes the service ask the real accounts where accounts were used.
 func (w *world) visit(a *account, p *rpc.Peer) {
 	w.t.Helper()
-	svc, err := accounts.New(accounts.Options{Store: w.store, Settings: w.settings, Mailer: noMails{}, Feed: &w.news, Audit: &w.trail, Key: w.key, BcryptCost: bcrypt.MinCost})
+	passwords, err := accounts.NewPasswords(accounts.PasswordOptions{Store: w.store, Key: w.key, BcryptCost: bcrypt.MinCost})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.sources = svc
+	svc, err := accounts.New(accounts.Options{Store: w.store, Settings: w.settings, Mailer: noMails{}, Feed: &w.news, Audit: &w.trail, Passwords: passwords})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.sources = passwords
 	w.svc = w.service(w.store)
 	w.t.Cleanup(w.svc.Close)
 	if _, err := svc.IssueToken(ctx, p, a.user(), "password"); err != nil {

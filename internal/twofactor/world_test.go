@@ -62,10 +62,7 @@ func newWorldOn(t testing.TB, s store.Store) *world {
 	if w.key, err = secret.NewKey(secret.Generate()); err != nil {
 		t.Fatal(err)
 	}
-	if w.settings, err = settings.New(settings.Options{Store: s}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.settings.Load(ctx); err != nil {
+	if w.settings, err = settings.Open(ctx, settings.Options{Store: s}); err != nil {
 		t.Fatal(err)
 	}
 	w.svc = w.service(s)
