@@ -157,6 +157,25 @@ func TestSubscriptionLimit(t *testing.T) {
 	})
 }
 
+// A finished call is answered, however long a subscription that began meanwhile
+// takes to be ready.
+func TestAnswerWaitsForNoSubscription(t *testing.T) {
+	inBubble(t, ddp.Options{}, func(r *rig) {
+		c := r.dial(true)
+		begin := time.Now()
+		r.method(c, "1", "slowU", "[100]")
+		c.Send(`{"msg":"sub","id":"s","name":"slowsub","params":[10000]}`)
+		r.want(c, `{"msg":"result","id":"1"}`, `{"msg":"updated","methods":["1"]}`)
+		if took := time.Since(begin); took != 100*time.Millisecond {
+			t.Errorf("the answer came after %v", took)
+		}
+		r.want(c, `{"msg":"ready","subs":["s"]}`)
+		if took := time.Since(begin); took < 10*time.Second {
+			t.Errorf("ready after %v", took)
+		}
+	})
+}
+
 func TestUnblockedCallsAreBounded(t *testing.T) {
 	inBubble(t, ddp.Options{}, func(r *rig) {
 		c := r.dial(true)

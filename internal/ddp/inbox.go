@@ -109,7 +109,7 @@ const (
 // all who do so together keep no more than half of the processors. Clients who wait
 // for some answers before they send more have fewer.
 func (s *Session) work() {
-	done, left := func() {}, 0
+	done, left, released := func() {}, 0, false
 	defer func() { done() }()
 	for {
 		s.mu.Lock()
@@ -137,7 +137,7 @@ func (s *Session) work() {
 		s.process(it)
 		s.mu.Lock()
 		s.release(it.cost)
-		released := it.released
+		released = it.released
 		if released {
 			s.unblocked--
 		}
@@ -146,7 +146,8 @@ func (s *Session) work() {
 			break
 		}
 	}
-	s.out.flush(false)
+	// The answer of a call that let others start does not wait for what they gather.
+	s.out.flush(released)
 	s.mu.Lock()
 	last := s.draining && s.idle()
 	s.mu.Unlock()
