@@ -335,7 +335,26 @@ func (c *Chat) membership(e feed.Event, news rooms.UserNews) {
 	l.users = nil
 	c.members.unlock(l)
 	for _, id := range news.Users {
-		c.hub.Recheck(id)
+		c.recheck(id, e.Key)
+	}
+}
+
+// recheck ends what a user listens to of a room if the user is no member of it.
+// The membership is read once, and only if there is anything to end.
+func (c *Chat) recheck(userID, roomID string) {
+	subs := c.hub.StreamsOf(userID, func(stream, event string) bool {
+		room, _, _ := strings.Cut(event, "/")
+		return room == roomID && (stream == rooms.RoomMessages || stream == rooms.NotifyRoom)
+	})
+	if len(subs) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	defer cancel()
+	if err := c.allowMember(ctx, rpc.Login{UserID: userID}, roomID); err != nil {
+		for _, s := range subs {
+			s.Error(err)
+		}
 	}
 }
 

@@ -312,12 +312,24 @@ func (r *subscribers) of(userID string) []*member {
 	return slices.Clone(r.byUser[userID])
 }
 
+// StreamsOf lists what a user listens to of the events that pick accepts, for a
+// group that knows which subscriptions a change concerns. Streams with an Open
+// function of their own are only listed if that calls listen.
+func (h *Hub) StreamsOf(userID string, pick func(stream, event string) bool) (subs []*ddp.Subscription) {
+	for _, m := range h.subscribers.of(userID) {
+		if pick(cutKey(m.topic.key)) {
+			subs = append(subs, m.sub)
+		}
+	}
+	return subs
+}
+
 // checkTime bounds the question whether a subscription may go on.
 const checkTime = 5 * time.Second
 
 // Recheck asks again whether this user may have what was subscribed (Methods.Admit,
 // and for streams Stream.Allow), and ends the subscriptions that no longer may be.
-// Call it when roles, factors or memberships change. An unclear answer ends them too.
+// Call it when roles or factors change. An unclear answer ends them too.
 func (h *Hub) Recheck(userID string) {
 	h.readmit(userID)
 	members := h.subscribers.of(userID)
