@@ -43,7 +43,7 @@ type Chat struct {
 // be called before Hub.Run.
 func NewChat(h *Hub, o ChatOptions) *Chat {
 	c := &Chat{hub: h, rooms: o.Rooms, presence: o.Presence}
-	c.members.byRoom = map[string]*memberList{}
+	c.members = memberLists{read: c.rooms.Members, among: c.among, byRoom: map[string]*memberList{}}
 	c.mine.byUser = map[string][]*ddp.Subscription{}
 	Listen(h, rooms.MessageChanged, c.message)
 	Listen(h, rooms.Noticed, c.notice)
@@ -119,36 +119,27 @@ func (c *Chat) allowRoom(ctx context.Context, l rpc.Login, event string) error {
 	return c.allowMember(ctx, l, roomID)
 }
 
-// deliver runs send with the members of the event's room, once the list is new
-// enough, and with the list locked: a change of membership waits until what is
-// being sent is sent, and whoever waits for the change knows that nothing comes
-// after it. Without any listener nothing is read.
+// deliver runs send with the members of the room, once the list is new enough for
+// the news. Without any listener nothing is read.
 func (c *Chat) deliver(room string, news rooms.Counted, wanted bool, send func(members map[string]struct{})) {
 	if !wanted {
 		return
 	}
-	l := c.members.lock(room)
-	defer c.members.unlock(l)
-	if l.users == nil || l.counter < news.Membership {
-		if err := c.read(l); err != nil {
-			c.hub.log.Warn("members_not_readable", zap.String("room", room), zap.Error(err))
-			return
-		}
-	}
-	send(l.users)
-}
-
-// read reads the members of a room. The caller holds the list.
-func (c *Chat) read(l *memberList) error {
 	ctx, cancel := context.WithTimeout(context.Background(), readTime)
 	defer cancel()
-	l.users = nil
-	ids, counter, err := c.rooms.Members(ctx, l.room)
-	if err != nil {
-		return err
+	if err := c.members.with(ctx, room, news.Membership, send); err != nil {
+		c.hub.log.Warn("members_not_readable", zap.String("room", room), zap.Error(err))
 	}
-	l.users, l.counter = set(ids), counter
-	return nil
+}
+
+// among tells which of some users are members of a room.
+func (c *Chat) among(ctx context.Context, room string, users []string) ([]string, error) {
+	subs, err := c.rooms.SubscriptionsIn(ctx, room, users)
+	members := make([]string, len(subs))
+	for i, s := range subs {
+		members[i] = s.User.ID
+	}
+	return members, err
 }
 
 // message delivers a message to those who listen to its room, and to those who
@@ -329,11 +320,11 @@ func (c *Chat) unread(e feed.Event, news rooms.UserNews) {
 // membership puts a room's list right and ends the subscriptions of those who
 // are no longer members. When it returns, nothing more of the room goes to them.
 func (c *Chat) membership(e feed.Event, news rooms.UserNews) {
-	l := c.members.lock(e.Key)
-	// Read anew at the next event. Taking the users out here would not do: what
-	// this event says may be older than the list.
-	l.users = nil
-	c.members.unlock(l)
+	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	defer cancel()
+	if err := c.members.changed(ctx, e.Key, news.Membership, news.Users); err != nil {
+		c.hub.log.Warn("members_not_readable", zap.String("room", e.Key), zap.Error(err)) // read with the next news
+	}
 	for _, id := range news.Users {
 		c.recheck(id, e.Key)
 	}
