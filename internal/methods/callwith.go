@@ -17,7 +17,7 @@ const launcherName = "callWithTwoFactorRequired"
 
 func (g *launcher) Specs() []Spec {
 	return []Spec{{
-		Name: launcherName, Do: g.call, Effects: Reads, Enrolment: true,
+		Name: launcherName, Do: g.call, Effects: Reads, Enrolment: true, Passage: true,
 		Doc:    "Calls another method and gives the code that it asks for.",
 		Params: "{code, ddpMethod, method?, params}", Result: "the other method's",
 		Errors: "400 Match failed; 404; totp-invalid; totp-max-attempts; the other method's",

@@ -30,13 +30,16 @@ const exchange = "the session itself, which becomes another with the same end; a
 func (g *logins) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "login", Do: g.login, Effects: Tokens, Anonymous: true, Enrolment: true, Factor: twofactor.Login, Limit: ratelimit.Account,
+			Name: "login", Do: g.login, Effects: Tokens, Anonymous: true, Enrolment: true, Passage: true,
+			Factor: twofactor.Login, Limit: ratelimit.Account,
 			Doc:    "Logs the connection in with a password, a password and a code, or a token of before.",
-			Params: "{user: {id | username | email}, password, code?} | {totp: {login, code}} | {resume}", Result: "{id, token, tokenExpires, type}",
-			Errors: "400 Match failed; 400 Unrecognized options…; 403; totp-required; totp-invalid; totp-max-attempts; error-login-blocked-for-user; error-login-blocked-for-ip; too-many-requests",
+			Params: "{user: {id | username | email}, password, code?} | {totp: {login, code}} | {resume}",
+			Result: "{id, token, tokenExpires, type}",
+			Errors: "400 Match failed; 400 Unrecognized options…; 403; totp-required; totp-invalid; totp-max-attempts; " +
+				"error-login-blocked-for-user; error-login-blocked-for-ip; too-many-requests",
 		},
 		{
-			Name: "logout", Do: g.logout, Effects: Ends, Anonymous: true, Enrolment: true,
+			Name: "logout", Do: g.logout, Effects: Ends, Anonymous: true, Enrolment: true, Passage: true,
 			Doc: "Ends the connection's session everywhere.", Params: "none", Result: "none", Errors: "-",
 		},
 		{
@@ -50,7 +53,8 @@ func (g *logins) Specs() []Spec {
 			Params: "none", Result: "none", Errors: "You are not logged in.",
 		},
 		{
-			Name: "logoutOtherClients", Action: "removeOtherTokens", Also: []string{"getNewToken"}, Do: g.logoutOthers, Effects: Tokens | Ends, Instead: exchange, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
+			Name: "logoutOtherClients", Action: "removeOtherTokens", Also: []string{"getNewToken"}, Do: g.logoutOthers,
+			Effects: Tokens | Ends, Instead: exchange, LoginError: accounts.ErrNotLoggedIn, Enrolment: true,
 			Doc:    "Gives a new token and ends every other session at once.",
 			Params: "none", Result: "{token, tokenExpires}", Errors: "You are not logged in.; Invalid login token",
 		},
@@ -156,7 +160,7 @@ func (g gate) guarded(u *user.User) bool {
 // switchedOn tells whether the account has a second factor switched on, whether
 // or not it can be asked for yet: codes by mail wait for a verified address.
 func (g gate) switchedOn(u *user.User) bool {
-	return g.settings.Bool(settings.TwoFactorEnabled) && (u.TOTPEnabled() || u.Email2FAEnabled())
+	return g.settings.Bool(settings.TwoFactorEnabled) && g.factors.SwitchedOn(u)
 }
 
 // ambiguous words an answer that Meteor hides by default (docs/wire/ddp.md D).

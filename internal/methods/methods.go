@@ -13,7 +13,7 @@ func All(d Deps, r *Router) []Group {
 		&registration{accounts: d.Accounts, gate: door},
 		&profiles{accounts: d.Accounts, gate: door, challenge: r.Challenge, listed: r.ChallengeActions},
 		&tokens{accounts: d.Accounts, settings: d.Settings},
-		&twoFactorMethods{factors: d.TwoFactor},
+		&factorCalls{factors: d.TwoFactor},
 		&users{accounts: d.Accounts},
 	}
 	if d.Chat != nil {

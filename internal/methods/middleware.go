@@ -185,12 +185,6 @@ func (r *Router) Enrolled(ctx context.Context, l rpc.Login) error {
 	return nil
 }
 
-// passage names the calls that a listed or mandatory factor must not close:
-// they are the way to give or to get one, or to leave.
-// Envelopes are among them: what they carry is asked, once (rpc.Call.Via).
-var passage = map[string]bool{"login": true, "logout": true, "sendEmailCode": true, "users.2fa.sendEmailCode": true, "callWithTwoFactorRequired": true,
-	"method.call/:method": true, "method.callAnon/:method": true}
-
 // factor asks for the second factor of the call's table line or of the
 // administrator's list.
 func (r *Router) factor(ctx context.Context, c *rpc.Call, spec *Spec) error {
@@ -215,7 +209,7 @@ func (r *Router) asks(c *rpc.Call, spec *Spec) twofactor.Policy {
 	if spec.Raise != nil && c.User != nil {
 		policy = max(policy, spec.Raise(c))
 	}
-	if policy == twofactor.None && c.User != nil && !passage[spec.Name] && r.listed(c, spec) {
+	if policy == twofactor.None && c.User != nil && !spec.Passage && r.listed(c, spec) {
 		policy = twofactor.Ordinary
 	}
 	return policy

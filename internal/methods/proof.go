@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"ddpserver/internal/ejson"
-	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/twofactor"
 )
@@ -82,23 +81,6 @@ func launchedProof(l launch) rpc.Proof {
 		return rpc.WrongProof(factor)
 	}
 	return rpc.TextProof(factor, l.Code)
-}
-
-// codeParameter reads the one parameter of the calls that take their code so. A
-// number is a wrong answer and counts as one; other types are 400 Match failed.
-// given is false when there is none.
-func codeParameter(c *rpc.Call) (proof rpc.Proof, given bool, err error) {
-	var code *any
-	if err := c.Bind(&code); err != nil || code == nil || *code == nil {
-		return proof, false, err
-	}
-	switch v := (*code).(type) {
-	case string:
-		return rpc.TextProof("", v), true, nil
-	case float64:
-		return rpc.WrongProof(""), true, nil
-	}
-	return proof, false, fault.MatchFailed
 }
 
 // span is the place of the last element of an array, and of the comma (or the

@@ -86,7 +86,7 @@ func (r *Router) add(s Spec) {
 	case s.Quick && !s.Anonymous:
 		panic("methods: " + s.Name + " needs a login and so cannot be quick")
 	}
-	if err := CheckEffects(s.Effects, max(s.Factor, s.Inside), s.Instead); err != nil {
+	if err := twofactor.CheckEffects(s.Effects, max(s.Factor, s.Inside), s.Instead); err != nil {
 		panic("methods: " + s.Name + " " + err.Error())
 	}
 	if s.Action == "" {

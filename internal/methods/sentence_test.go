@@ -16,17 +16,17 @@ func TestA21EveryCallThatAsksHasASentence(t *testing.T) {
 				continue
 			}
 			asking++
-			if text, known := twofactor.Sentence(s.Name); !known {
+			if text, known := w.factors.Sentence(s.Name); !known {
 				t.Errorf("%s asks for a factor; its mail would say only %q", s.Name, text)
 			}
 		}
 		if asking < 15 {
 			t.Errorf("only %d calls ask", asking)
 		}
-		if text, known := twofactor.Sentence("made/up"); known || text != "to carry out the call “made/up”" {
+		if text, known := w.factors.Sentence("made/up"); known || text != "to carry out the call “made/up”" {
 			t.Errorf("%q", text)
 		}
-		if text, known := twofactor.Sentence(""); known || text != "" {
+		if text, known := w.factors.Sentence(""); known || text != "" {
 			t.Errorf("%q", text)
 		}
 		w.user("alice", "email2fa")

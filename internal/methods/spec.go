@@ -68,6 +68,10 @@ type Spec struct {
 	// Enrolment keeps the call open to users who must set up a factor first
 	// (setting Accounts_TwoFactorAuthentication_Mandatory_Roles).
 	Enrolment bool
+	// Passage calls are the way to give or to get a factor, or to leave: the
+	// administrator's list of protected calls does not close them. Envelopes are among
+	// them: what they carry is asked, once (rpc.Call.Via).
+	Passage bool
 	// Quick methods never wait: no store, no other call. They may run on the
 	// goroutine that read them.
 	Quick bool

@@ -167,7 +167,7 @@ func (s factorPlay) expectNotices(want []string) error {
 	defer s.mails.mu.Unlock()
 	var got []string
 	for _, n := range s.mails.notices {
-		got = append(got, string(n.Change))
+		got = append(got, n.Change.Name)
 	}
 	s.mails.notices = nil
 	if strings.Join(got, " ") != strings.Join(want, " ") {

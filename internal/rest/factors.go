@@ -1,98 +1,111 @@
 package rest
 
 import (
+	"cmp"
 	"context"
+	"strings"
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
-	"ddpserver/internal/permission"
 	"ddpserver/internal/twofactor"
 )
 
-// factors serves the second factors of an account: the 2fa:* methods by their
-// REST names (docs/wire/rocketchat.md 5.8).
+// factors serves the routes that the second factors bring along.
 type factors struct{ s *Server }
 
-// Routes lists them. The code in a body is the proof of the four routes that
-// take one, exactly as the method's parameter is.
+// Routes lists them.
 func (g *factors) Routes() []Route {
-	const tag = "two-factor"
-	codes := success(must("codes", list(text()).about("shown once")))
-	return []Route{
-		{Verb: "POST", Path: "users.2fa.enableEmail", Tag: tag, Summary: "Switch codes by e-mail on", Method: "2fa:enable-email", Errors: []string{"error-invalid-user"}},
-		{Verb: "POST", Path: "users.2fa.disableEmail", Tag: tag, Summary: "Switch codes by e-mail off", Method: "2fa:disable-email"},
-		{Verb: "POST", Path: "users.2fa.cancelReset", Tag: tag, Summary: "Stop a pending reset of one's own authenticator app", Method: "2fa:cancel-reset"},
-		{Verb: "POST", Path: "users.2fa.sendEmailCode", Tag: tag, Summary: "Mail a new code", Twin: "sendEmailCode", Auth: LoginOptional, Enrolment: true,
-			Body: exact(must("emailOrUsername", nonEmpty().about("ignored for a caller who is logged in"))), Do: g.sendCode, Errors: []string{"too-many-requests"}},
-		{Verb: "POST", Path: "users.enableTotp", Tag: tag, Summary: "Start to enrol an authenticator app", Method: "2fa:enable",
-			Body:   object(may("qr", oneOf("svg", "png").about("also return a picture of the URL"))),
-			Params: g.qr, Result: success(must("secret", text()), must("url", text()), may("qr", text())), Shape: asDoc, Errors: []string{"error-2fa-already-enabled"}},
-		{Verb: "POST", Path: "users.validateTotp", Tag: tag, Summary: "Finish enrolling with a first code", Method: "2fa:validateTempToken",
-			Body: object(must("code", text())), Params: code, Result: codes, Shape: asDoc, Errors: []string{"invalid-totp"}},
-		{Verb: "POST", Path: "users.disableTotp", Tag: tag, Summary: "Remove the authenticator app", Method: "2fa:disable",
-			Body: object(must("code", text())), Params: code, Result: success(must("disabled", boolean())),
-			Shape: func(result any) (ejson.Doc, error) { return ejson.Doc{{Key: "disabled", Value: result == true}}, nil }},
-		{Verb: "POST", Path: "users.regenerateTotpCodes", Tag: tag, Summary: "Replace the backup codes", Method: "2fa:regenerateCodes",
-			Body: object(must("code", text())), Params: code, Result: codes, Shape: g.codes, Errors: []string{"invalid-totp"}},
-		{Verb: "GET", Path: "users.totpCodesRemaining", Tag: tag, Summary: "How many backup codes are left", Method: "2fa:checkCodesRemaining",
-			Result: success(must("remaining", integer())), Shape: asDoc, Errors: []string{"invalid-totp"}},
-		{Verb: "POST", Path: "users.resetTOTP", Effects: methods.Factors | methods.Tokens | methods.Others, Tag: tag, Summary: "Remove the authenticator app of an account, one's own or another's", Factor: twofactor.Fresh,
-			Body: object(may("userId", text()), may("username", text()), may("user", text())), Do: g.reset,
-			Result: success(may("due", dateTime().about("when a reset that waits takes effect; absent when it is done"))), Errors: []string{"error-not-allowed", "error-two-factor-changed", "error-email-send-failed", "error-two-factor-not-enabled", "error-invalid-user"}},
-	}
-}
-
-func code(r *Request) []any { return []any{r.Text("code")} }
-
-func (g *factors) qr(r *Request) []any {
-	if q := r.Text("qr"); q != "" {
-		return []any{ejson.Doc{{Key: "qr", Value: q}}}
-	}
-	return nil
-}
-
-// codes turns the method's silence about a wrong code into a refusal: an HTTP
-// answer without the promised member would tell a client nothing.
-func (g *factors) codes(result any) (ejson.Doc, error) {
-	if result == nil {
-		return nil, fault.New("invalid-totp", "Invalid two-factor code")
-	}
-	return asDoc(result)
-}
-
-// sendCode answers strangers alike whether the account exists
-// (docs/wire/rocketchat.md 5.8), also when a budget is used up: only the method, which is
-// documented to tell, does.
-func (g *factors) sendCode(ctx context.Context, r *Request) (any, error) {
-	name := r.Text("emailOrUsername")
-	if r.User != nil {
-		name = r.User.Username
-		if name == "" && len(r.User.Emails) > 0 {
-			name = r.User.Emails[0].Address
+	var list []Route
+	for _, c := range g.s.o.Factors.FactorCalls() {
+		if c.Route != "" {
+			list = append(list, g.route(c))
 		}
 	}
-	_, err := g.s.o.Factors.SendCode(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method, Purpose: r.Purpose, Unseen: r.User == nil}, name)
-	return nil, err
+	return list
 }
 
-// reset removes somebody's authenticator (docs/wire/rocketchat.md 5.8).
-func (g *factors) reset(ctx context.Context, r *Request) (any, error) {
-	id, err := g.s.target(ctx, r)
-	if err != nil {
-		return nil, err
+// route makes a line of the table of what a factor says.
+func (g *factors) route(c twofactor.Call) Route {
+	verb, path, _ := strings.Cut(c.Route, " ")
+	rt := Route{Verb: verb, Path: path, Tag: "two-factor", Summary: c.Summary, Errors: c.RouteErrors,
+		Enrolment: !c.Late, Passage: c.Passage, Body: structSchema(c.Body)}
+	if c.Exact {
+		rt.Body["additionalProperties"] = false
 	}
-	if id == "" {
-		id = r.User.ID
+	if c.Account {
+		rt.Body = object(may("userId", text()), may("username", text()), may("user", text()))
 	}
-	if id != r.User.ID && !permission.Has(r.User, permission.EditOtherUserTOTP) {
-		return nil, fault.NotAllowed
+	if c.Answer != nil {
+		rt.Result = withSuccess(structSchema(c.Answer))
 	}
-	due, err := g.s.o.Factors.Reset(ctx, twofactor.Request{User: r.User, Token: r.Login.Token, Peer: r.Peer, Action: r.Method, Purpose: r.Purpose}, id)
-	if err != nil || due.IsZero() {
-		return nil, err
+	rt.Shape = func(result any) (ejson.Doc, error) { return answerOf(c, result) }
+	params := func(r *Request) []any { return paramsOf(c, r) }
+	if c.DoRoute == nil {
+		rt.Method, rt.Params = c.Method, params
+		return rt
 	}
-	return ejson.Doc{{Key: "due", Value: due.UTC().Format("2006-01-02T15:04:05.000Z")}}, nil
+	rt.Twin, rt.Effects, rt.Instead, rt.Factor, rt.Inside = c.Method, c.Effects, c.Instead, c.Asks, c.Inside
+	if c.Anonymous {
+		rt.Auth = LoginOptional
+	}
+	rt.Do = func(ctx context.Context, r *Request) (any, error) {
+		list := params(r)
+		if c.Account {
+			id, err := g.s.target(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			list = []any{cmp.Or(id, r.User.ID)}
+		}
+		var err error
+		if r.Params, err = ejson.Append(nil, list); err != nil {
+			return nil, err
+		}
+		result, err := c.DoRoute(ctx, r.Call)
+		if err != nil {
+			return nil, err
+		}
+		return answerOf(c, result)
+	}
+	return rt
+}
+
+// paramsOf makes the parameters of a call of the body's members that it names.
+func paramsOf(c twofactor.Call, r *Request) []any {
+	if c.Body == nil {
+		return nil
+	}
+	var given ejson.Doc
+	var all []any
+	for _, name := range memberNames(c.Body) {
+		v, ok := r.body.value[name]
+		if ok {
+			given = append(given, ejson.Field{Key: name, Value: v})
+		}
+		all = append(all, v)
+	}
+	switch {
+	case c.Spread:
+		return all
+	case len(given) == 0:
+		return nil
+	}
+	return []any{given}
+}
+
+// answerOf makes the answer of a route out of a call's result.
+func answerOf(c twofactor.Call, result any) (ejson.Doc, error) {
+	if c.Shape != nil {
+		var err error
+		if result, err = c.Shape(result); err != nil {
+			return nil, err
+		}
+	}
+	if c.Answer == nil || result == nil {
+		return nil, nil
+	}
+	return asDoc(result)
 }
 
 // via runs a method's handler with parameters, for routes that add something of

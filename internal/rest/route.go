@@ -55,6 +55,8 @@ type Route struct {
 	Unlimited bool
 	// Enrolment keeps the route open to users who must set up a factor first.
 	Enrolment bool
+	// Passage keeps the administrator's list of protected calls off (methods.Spec).
+	Passage bool
 	// Form also takes form-encoded bodies.
 	Form bool
 	// LoginShape renders refusals as 401 with the code in "error".
@@ -161,7 +163,7 @@ func (rt *Route) compile(method methods.Lookup) error {
 	rt.spec = methods.Spec{
 		Action: rt.spec.Action, Also: rt.spec.Also, Carries: rt.spec.Carries,
 		Name: rt.Path, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
-		Permission: rt.Permission, Rest: rt.Limit, Enrolment: rt.Enrolment, Doc: rt.Summary,
+		Permission: rt.Permission, Rest: rt.Limit, Enrolment: rt.Enrolment, Passage: rt.Passage, Doc: rt.Summary,
 	}
 	var err error
 	if rt.body, err = newChecker(rt.Verb+"/"+rt.Path+"/body", rt.Body); err != nil {
@@ -180,6 +182,7 @@ func (rt *Route) takeEffects(method methods.Lookup) error {
 		if !ok {
 			return fmt.Errorf("rest: %s %s: no method %q", rt.Verb, rt.Path, twin)
 		}
+		rt.Passage = rt.Passage || m.Passage
 		rt.Factor, rt.Inside = max(rt.Factor, m.Factor), max(rt.Inside, m.Inside)
 		if rt.Effects == 0 {
 			rt.Effects, rt.Instead = m.Effects, m.Instead
@@ -192,7 +195,7 @@ func (rt *Route) takeEffects(method methods.Lookup) error {
 	if rt.spec.Action == "" {
 		rt.spec.Action = rt.Path
 	}
-	if err := methods.CheckEffects(rt.Effects, max(rt.Factor, rt.Inside), rt.Instead); err != nil {
+	if err := twofactor.CheckEffects(rt.Effects, max(rt.Factor, rt.Inside), rt.Instead); err != nil {
 		return fmt.Errorf("rest: %s %s %w", rt.Verb, rt.Path, err)
 	}
 	return nil

@@ -27,7 +27,7 @@ func TestA21AnOvertakenEnrolmentMailsACodeOfItsOwn(t *testing.T) {
 		never(t, w)
 		a := w.account("alice")
 		svc := w.service(overtaken{w.store, func() {
-			if err := w.svc.SetEmail(ctx, a.ask(), true); err != nil {
+			if err := w.setEmail(ctx, a.ask(), true); err != nil {
 				t.Fatal(err)
 			}
 		}})

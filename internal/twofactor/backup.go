@@ -21,6 +21,25 @@ const (
 	backupPrefix = "v1."
 )
 
+// Backup is the name of backup codes in the audit stream.
+const Backup = "backup"
+
+// backupCodes are the one-time substitutes of the authenticator app. Nobody is asked
+// for one by name: they are answers to the app's challenge, and go with the app.
+type backupCodes struct {
+	Base
+	*Service
+}
+
+func (backupCodes) Name() string               { return Backup }
+func (backupCodes) Strength() Strength         { return ByTOTP }
+func (backupCodes) Offered(*user.User) bool    { return false }
+func (backupCodes) SwitchedOn(*user.User) bool { return false }
+func (backupCodes) Enabled(*user.User) bool    { return false }
+
+// Verify implements Factor: as no check asks for backup codes, nothing comes here.
+func (backupCodes) Verify(context.Context, Request) (string, error) { return "", nil }
+
 // newBackupCodes makes a set, and what is stored of it.
 func (s *Service) newBackupCodes(userID string) (codes []string, salt string, stored []string) {
 	salt = random.Secret()
@@ -57,7 +76,7 @@ func (s *Service) useBackup(ctx context.Context, u *user.User, code string) (str
 	}
 	switch err := s.store.UseBackupCode(ctx, u.ID, hit); {
 	case err == nil:
-		return backup, nil
+		return Backup, nil
 	case errors.Is(err, dberr.Conflict), errors.Is(err, dberr.NotFound):
 		return "", nil
 	default:

@@ -63,7 +63,7 @@ func (w *world) guessing(kind string, moves []string) string {
 	w.set(settings.TwoFactorRememberFor, 0)
 	a := w.account("alice")
 	if kind != "app" {
-		if err := w.svc.SetEmail(ctx, a.ask(), true); err != nil {
+		if err := w.setEmail(ctx, a.ask(), true); err != nil {
 			return err.Error()
 		}
 	}
@@ -108,8 +108,8 @@ func guesses(svc *twofactor.Service, a *account) map[string]func() {
 		"regenerate":      func() { _, _ = svc.Regenerate(ctx, a.ask(code("ABCDEFGH"))) },
 		"enrol":           func() { _, _ = svc.Enrol(ctx, a.ask(code(a.wrong()))) },
 		"first code":      func() { _, _ = svc.Confirm(ctx, a.ask(code(a.wrong()))) },
-		"switch mail":     func() { _ = svc.SetEmail(ctx, a.ask(code(a.wrong())), true) },
-		"switch mail off": func() { _ = svc.SetEmail(ctx, a.ask(code(a.wrong())), false) },
+		"switch mail":     func() { _ = setEmail(ctx, svc, a.ask(code(a.wrong())), true) },
+		"switch mail off": func() { _ = setEmail(ctx, svc, a.ask(code(a.wrong())), false) },
 		"wait":            func() { time.Sleep(time.Minute) },
 		"wait long":       func() { time.Sleep(12 * time.Minute) },
 	}

@@ -33,35 +33,14 @@ func (s *Service) changed(before, after *user.User) {
 // undo the change; it is recorded.
 func (s *Service) announce(ctx context.Context, r Request, u *user.User, c Change) {
 	if err := s.sendNotice(ctx, r, u, c); err != nil {
-		s.record(r, event{act: "notice_sent", outcome: "error", user: u.ID, target: string(c)})
+		s.record(r, event{act: "notice_sent", outcome: "error", user: u.ID, target: c.Name})
 	}
 	s.record(r, changeEvent(c, u.ID))
 }
 
 // changeEvent is the audit event of a change that was made.
 func changeEvent(c Change, userID string) event {
-	e := event{outcome: "ok", factor: TOTP, user: userID}
-	switch c {
-	case TOTPEnabled:
-		e.act = "factor_enabled"
-	case TOTPDisabled:
-		e.act = "factor_disabled"
-	case TOTPReset:
-		e.act = "factor_reset"
-	case TOTPResetPending:
-		e.act = "factor_reset_pending"
-	case TOTPResetStopped:
-		e.act = "factor_reset_stopped"
-	case TOTPResetVoid:
-		e.act = "factor_reset_void"
-	case CodesReplaced:
-		e.act = "backup_codes_replaced"
-	case EmailEnabled:
-		e.act, e.factor = "factor_enabled", Email
-	case EmailDisabled:
-		e.act, e.factor = "factor_disabled", Email
-	}
-	return e
+	return event{act: c.Act, outcome: "ok", factor: c.Factor, user: userID}
 }
 
 // sendNotice mails one notice to the verified addresses, if there are any.
@@ -79,7 +58,7 @@ func (s *Service) notice(r Request, u *user.User, c Change, to []string) Notice 
 	if r.Peer != nil {
 		n.Address, n.Agent = r.Peer.Address, r.Peer.UserAgent
 	}
-	if c != TOTPReset && c != TOTPResetPending { // a reset ends these too
+	if !c.Ends {
 		n.Tokens = personalTokens(u)
 	}
 	return n
@@ -104,54 +83,6 @@ func personalTokens(u *user.User) []string {
 func mayBypass(u *user.User, token string) bool {
 	t := u.LoginToken(token)
 	return t != nil && t.IsPAT() && t.BypassTwoFactor
-}
-
-// SetEmail switches codes by mail on or off. Switching on needs a verified
-// address (ErrUnverified), and the proof of another factor if one is on, or the
-// password of a caller that may skip checks;
-// switching off always needs proof (Policy Fresh), so the errors of Check are
-// possible. What only the server's settings keep from use is not switched off by
-// a password (ErrTwoFactorOff): they may change back. Nothing happens when the
-// factor is in that position already.
-func (s *Service) SetEmail(ctx context.Context, r Request, on bool) error {
-	u, err := s.reload(ctx, r)
-	if err != nil {
-		return err
-	}
-	r.User, r.Policy = u, Fresh
-	switch {
-	case on && u.Email2FAEnabled():
-		return nil
-	case on && len(u.VerifiedEmails()) == 0:
-		return ErrUnverified
-	case !on && u.Email2FAEnabled() && len(u.VerifiedEmails()) > 0 && len(s.on(u)) == 0:
-		return ErrTwoFactorOff
-	case !on || len(s.on(u)) > 0 || u.TOTPEnabled() || mayBypass(u, r.Token):
-		if err := s.Check(ctx, r); err != nil {
-			return err
-		}
-	}
-	if u.Email2FAEnabled() == on {
-		return nil
-	}
-	now, old := s.now(), !on
-	after, err := s.store.UpdateUser(ctx, u.ID, user.Change{
-		IfEmail2FA: &old, Email2FA: &user.Email2FA{Enabled: on, ChangedAt: now},
-		RemoveSessions: true, KeepToken: r.Token, ClearTrust: true, At: now,
-	})
-	switch {
-	case errors.Is(err, dberr.Conflict):
-		return nil // somebody else put it there at this very moment
-	case err != nil:
-		return err
-	}
-	if on {
-		s.settle(ctx, r, u, after, EmailEnabled)
-		return nil
-	}
-	s.forgetCodes(context.WithoutCancel(ctx), r, u.ID)
-	s.settle(ctx, r, u, after, EmailDisabled)
-	return nil
 }
 
 // Forget voids the account's pending mail codes and remembered trust, for

@@ -12,15 +12,17 @@ import (
 )
 
 // Strength orders the factors: a factor is never removed, and a fresh check
-// never passed, by a weaker one than the strongest that is on.
+// never passed, by a weaker one than the strongest that is on. A factor says its own;
+// there is room between those of the server.
 type Strength uint8
 
-// The strengths there are, weakest first. A backup code stands for the
-// authenticator app and is as strong. The password is no second factor.
+// The strengths of the server's factors, weakest first. A backup code stands for the
+// authenticator app and is as strong. The password is no second factor. What is no
+// stronger than ByEmail proves no more than the mailbox.
 const (
-	ByPassword Strength = iota + 1
-	ByEmail
-	ByTOTP
+	ByPassword Strength = 10
+	ByEmail    Strength = 20
+	ByTOTP     Strength = 30
 )
 
 // on lists the account's factors that can be used now, strongest first: switched
@@ -31,7 +33,7 @@ func (s *Service) on(u *user.User) []Factor {
 	}
 	list := make([]Factor, 0, len(s.factors))
 	for _, f := range s.factors {
-		if f.Enabled(u) {
+		if f.Strength() > ByPassword && f.Enabled(u) {
 			list = append(list, f)
 		}
 	}
@@ -47,16 +49,16 @@ func recovering(u *user.User) bool {
 	return p != nil && !p.ResetAt.IsZero()
 }
 
-// recovered ends that, once an answer of the app was accepted. A failure costs the
-// owner one more answer of the app, and is none of the call.
+// recovered ends that, once something stronger than the mailbox was accepted. A
+// failure costs the owner one more such answer, and is none of the call.
 func (s *Service) recovered(ctx context.Context, r Request, accepted string) {
-	if strengthOf(accepted) < ByTOTP || !recovering(r.User) {
+	if s.strengthOf(accepted) <= ByEmail || !recovering(r.User) {
 		return
 	}
 	bcrypt, never := r.User.Bcrypt(), time.Time{}
 	_, err := s.store.UpdateUser(context.WithoutCancel(ctx), r.User.ID, user.Change{IfBcrypt: &bcrypt, ResetAt: &never, At: s.now()})
 	if err != nil && !errors.Is(err, dberr.Conflict) {
-		s.record(r, event{act: "recovery_ended", outcome: "error", factor: TOTP, user: r.User.ID})
+		s.record(r, event{act: "recovery_ended", outcome: "error", factor: accepted, user: r.User.ID})
 	}
 }
 
@@ -90,7 +92,7 @@ func (s *Service) accepted(u *user.User, p Policy) []Factor {
 		}
 		return list
 	case len(list) > 0 && recovering(u):
-		return slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() == ByEmail && list[0].Strength() > ByEmail })
+		return slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() <= ByEmail && list[0].Strength() > ByEmail })
 	case len(list) > 0:
 		return list
 	case p == Fresh && u.Bcrypt() != "", p != Fresh && p != Login && s.fallback.Enabled(u):
@@ -101,27 +103,15 @@ func (s *Service) accepted(u *user.User, p Policy) []Factor {
 
 // choose selects one of the accepted factors: the named one, or the strongest.
 // refused says that method names a factor that is not accepted: an answer to it
-// is not compared, and the challenge for the chosen one goes out instead.
-func choose(accepted []Factor, method string) (f Factor, refused bool) {
+// is not compared, and the challenge for the chosen one goes out instead. A name that
+// no factor has chooses nothing: its answer is one to the strongest.
+func (s *Service) choose(accepted []Factor, method string) (f Factor, refused bool) {
 	for _, f := range accepted {
 		if f.Name() == method {
 			return f, false
 		}
 	}
-	return accepted[0], strengthOf(method) > 0
-}
-
-// strengthOf is the strength of what a check accepted (Outcome.Factor), or 0.
-func strengthOf(accepted string) Strength {
-	switch accepted {
-	case TOTP, backup:
-		return ByTOTP
-	case Email:
-		return ByEmail
-	case Password:
-		return ByPassword
-	}
-	return 0
+	return accepted[0], s.factor(method) != nil
 }
 
 // passed tells whether what was accepted earlier in the same call is enough for
@@ -135,5 +125,5 @@ func (s *Service) passed(r Request) bool {
 		return true
 	}
 	list := s.accepted(r.User, Fresh)
-	return len(list) > 0 && strengthOf(r.Passed.Factor) >= list[len(list)-1].Strength()
+	return len(list) > 0 && s.strengthOf(r.Passed.Factor) >= list[len(list)-1].Strength()
 }

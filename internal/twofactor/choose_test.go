@@ -132,7 +132,7 @@ func TestNoUser(t *testing.T) {
 		"confirm":   func() error { _, err := w.svc.Confirm(ctx, twofactor.Request{}); return err },
 		"disable":   func() error { _, err := w.svc.Disable(ctx, twofactor.Request{}); return err },
 		"remaining": func() error { _, err := w.svc.Remaining(ctx, twofactor.Request{}); return err },
-		"email":     func() error { return w.svc.SetEmail(ctx, twofactor.Request{}, true) },
+		"email":     func() error { return w.setEmail(ctx, twofactor.Request{}, true) },
 		"stranger": func() error {
 			_, err := w.svc.Regenerate(ctx, twofactor.Request{User: &user.User{ID: "gone"}})
 			return err
@@ -242,23 +242,23 @@ func TestPictures(t *testing.T) {
 // The mail factor's switch, as documented.
 func TestSetEmail(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		if err := w.svc.SetEmail(ctx, w.account("un", unverified).ask(), true); id(err) != "error-invalid-user" ||
+		if err := w.setEmail(ctx, w.account("un", unverified).ask(), true); id(err) != "error-invalid-user" ||
 			!strings.HasPrefix(err.Error(), "You need to verify your emails before setting up 2FA") {
 			t.Errorf("without a verified address: %v", err)
 		}
 		a := w.account("alice")
 		for i := range 2 {
-			if err := w.svc.SetEmail(ctx, a.ask(), true); err != nil {
+			if err := w.setEmail(ctx, a.ask(), true); err != nil {
 				t.Errorf("switching on, time %d: %v", i+1, err)
 			}
 		}
 		if n := len(w.mails.changes()); n != 1 || !a.user().Email2FAEnabled() || a.user().Services.Email2FA.ChangedAt.IsZero() {
 			t.Errorf("%d notices, %+v", n, a.user().Services.Email2FA)
 		}
-		if err := w.svc.SetEmail(ctx, a.ask(), false); id(err) != "totp-required" {
+		if err := w.setEmail(ctx, a.ask(), false); id(err) != "totp-required" {
 			t.Fatalf("switching off: %v", err)
 		}
-		if err := w.svc.SetEmail(ctx, a.ask(code(w.mails.code(-1))), false); err != nil || a.user().Email2FAEnabled() {
+		if err := w.setEmail(ctx, a.ask(code(w.mails.code(-1))), false); err != nil || a.user().Email2FAEnabled() {
 			t.Errorf("with the code: %v", err)
 		}
 	})

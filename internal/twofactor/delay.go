@@ -88,7 +88,7 @@ func (s *Service) Present(ctx context.Context, u *user.User) (*user.User, error)
 	r := Request{Action: "users.resetTOTP"}
 	s.changed(u, after)
 	if err := s.sendNotice(ctx, r, u, TOTPReset); err != nil {
-		s.record(r, event{act: "notice_sent", outcome: "error", user: u.ID, target: string(TOTPReset)})
+		s.record(r, event{act: "notice_sent", outcome: "error", user: u.ID, target: TOTPReset.Name})
 	}
 	s.record(r, by(&user.User{ID: u.Services.TOTP.ResetBy}, u, TOTPReset))
 	if err := s.store.ResetGuard(ctx, u.ID); err != nil {

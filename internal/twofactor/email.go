@@ -8,12 +8,16 @@ import (
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/random"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
+
+// Email is the factor's name.
+const Email = "email"
 
 // emailFactor asks for a code that was mailed to every verified address. It is
 // weaker than an authenticator app (NIST SP 800-63B does not accept it) and is
@@ -22,6 +26,9 @@ type emailFactor struct{ *Service }
 
 func (emailFactor) Name() string       { return Email }
 func (emailFactor) Strength() Strength { return ByEmail }
+
+// SwitchedOn implements Factor.
+func (emailFactor) SwitchedOn(u *user.User) bool { return u.Email2FAEnabled() }
 
 func (f emailFactor) Tries() int {
 	return f.positive(settings.TwoFactorEmailAttempts, defaultCodeTries)
@@ -75,35 +82,45 @@ func (f emailFactor) Verify(ctx context.Context, r Request) (string, error) {
 // mailCodePurpose is what the digests of mailed codes are bound to.
 const mailCodePurpose = "twofactor mail code"
 
-// Prepare mails a code if none is alive that is good for the call, and sends.
+// Prepare tells which codes are alive and whom to ask for another one, and mails one
+// if there is none that is good for the call.
 func (f emailFactor) Prepare(ctx context.Context, r Request, d *Details, send bool) error {
-	u := r.User
-	d.EmailOrUsername = u.Username
-	if addresses := u.VerifiedEmails(); u.Username == "" && len(addresses) > 0 {
-		d.EmailOrUsername = addresses[0] // who has no user name logged in with an address
+	live, generated, err := f.codes(ctx, r, send)
+	expires := make([]any, len(live))
+	for i, c := range live {
+		expires[i] = c.Expire.UTC()
 	}
-	g, err := f.store.Guard(ctx, u.ID)
+	whom := r.User.Username
+	if addresses := r.User.VerifiedEmails(); whom == "" && len(addresses) > 0 {
+		whom = addresses[0] // who has no user name logged in with an address
+	}
+	d.CodeGenerated = generated
+	d.Before = ejson.Doc{{Key: "codeCount", Value: len(expires)}, {Key: "codeExpires", Value: expires}}
+	d.After = ejson.Doc{{Key: "emailOrUsername", Value: whom}}
+	return err
+}
+
+// codes are those that are alive and good for the call, oldest first.
+func (f emailFactor) codes(ctx context.Context, r Request, send bool) (live []MailCode, generated bool, err error) {
+	g, err := f.store.Guard(ctx, r.User.ID)
 	if err != nil {
-		return fmt.Errorf("reading mailed codes: %w", err)
+		return nil, false, fmt.Errorf("reading mailed codes: %w", err)
 	}
 	source, err := f.source(ctx, r)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	live := goodFor(f.alive(g), r.Purpose)
-	if len(live) == 0 && send && !f.blocked(g, source, Email) {
-		if err := f.payMail(r.Peer); err != nil {
-			return err
-		}
-		if live, d.CodeGenerated, err = f.mailCode(ctx, r, g, MailCode{Purpose: r.Purpose}, true); err != nil {
-			return err
-		}
-		live = goodFor(live, r.Purpose)
+	live = goodFor(f.alive(g), r.Purpose)
+	if len(live) > 0 || !send || f.blocked(g, source, Email) {
+		return live, false, nil
 	}
-	for _, c := range live {
-		d.CodeExpires = append(d.CodeExpires, c.Expire.UTC())
+	if err := f.payMail(r.Peer); err != nil {
+		return nil, false, err
 	}
-	return nil
+	if live, generated, err = f.mailCode(ctx, r, g, MailCode{Purpose: r.Purpose}, true); err != nil {
+		return nil, false, err
+	}
+	return goodFor(live, r.Purpose), generated, nil
 }
 
 // guard reads the account's counters and codes for whoever may want a new code.
@@ -189,7 +206,7 @@ func (s *Service) mailCode(ctx context.Context, r Request, g Guard, c MailCode, 
 
 // codeMail is the mail that carries a code.
 func (s *Service) codeMail(r Request, c MailCode, digits string) CodeMail {
-	what, _ := Sentence(c.Purpose)
+	what, _ := s.Sentence(c.Purpose)
 	m := CodeMail{
 		To: r.User.VerifiedEmails(), Language: r.User.Language, Name: r.User.Username,
 		Stranger: c.Stranger, What: what, At: c.CreatedAt, Code: secret.String(digits), Expire: c.Expire,

@@ -49,14 +49,14 @@ func journey(t *testing.T, w *world) {
 	refused("trust after that", "totp-required", w.svc.Check(ctx, a.ask()))
 	refused("an old backup code", "totp-invalid", w.svc.Check(ctx, a.ask(code(old[1]))))
 
-	step("mail on", w.svc.SetEmail(ctx, a.ask(code(a.backup[0])), true))
+	step("mail on", w.setEmail(ctx, a.ask(code(a.backup[0])), true))
 	refused("asking by mail", "totp-required", w.svc.Check(ctx, a.ask(method("email"))))
 	_, err = w.svc.SendCode(ctx, a.ask(), "ALICE@example.org")
 	step("another mail", err)
 	refused("a mailed code for a fresh check", "totp-required", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(0)), policy(twofactor.Fresh))))
 	step("a mailed code", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(0)), policy(twofactor.Login))))
 	refused("the other mailed code", "totp-invalid", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(1)), policy(twofactor.Login))))
-	step("mail off", w.svc.SetEmail(ctx, a.ask(code(a.backup[1])), false))
+	step("mail off", w.setEmail(ctx, a.ask(code(a.backup[1])), false))
 	if a.user().Email2FAEnabled() {
 		t.Fatal("the mail factor is still on")
 	}

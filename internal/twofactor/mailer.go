@@ -2,6 +2,7 @@ package twofactor
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"ddpserver/internal/secret"
@@ -38,24 +39,19 @@ type CodeMail struct {
 	Expire time.Time
 }
 
-// Change names what a Notice is about.
-type Change string
-
-// The changes that are mailed.
-const (
-	TOTPEnabled   Change = "totp-enabled"
-	TOTPDisabled  Change = "totp-disabled"
-	TOTPReset     Change = "totp-reset" // by an administrator, or by the owner without a code
-	EmailEnabled  Change = "email-enabled"
-	EmailDisabled Change = "email-disabled"
-	CodesReplaced Change = "backup-codes-replaced"
-	// TOTPResetPending: an administrator asked for a reset that takes effect later.
-	TOTPResetPending Change = "totp-reset-pending"
-	// TOTPResetStopped: the owner showed that the app is not lost.
-	TOTPResetStopped Change = "totp-reset-stopped"
-	// TOTPResetVoid: whoever asked for it is no administrator any more.
-	TOTPResetVoid Change = "totp-reset-void"
-)
+// Change is one thing that happened to the factors of an account: what the owner is
+// told, and what the audit stream calls it. The factor that it happens to defines it.
+type Change struct {
+	// Name tells it from others.
+	Name string
+	// Factor and Act stand in the audit stream.
+	Factor, Act string
+	// Subject and Text are the mail: whole sentences, line breaks between paragraphs.
+	// {by} and {due} stand for Notice.By and Notice.Due.
+	Subject, Text string
+	// Ends says that personal access tokens end too, so that none is listed.
+	Ends bool
+}
 
 // Notice tells the owner of an account that its factors changed.
 type Notice struct {
@@ -68,23 +64,19 @@ type Notice struct {
 	Address, Agent string
 	// Tokens names the personal access tokens that stay valid.
 	Tokens []string
-	// Due is when a pending reset takes effect, and By the user name of who asked
-	// for it; for TOTPResetPending only.
+	// Due is when a change takes effect that waits, and By the user name of who asked
+	// for it.
 	Due    time.Time
 	By     string
 	Expire time.Time
 }
 
 // Subject is the subject line of the notice.
-func (n Notice) Subject() string { return changes[n.Change].subject }
+func (n Notice) Subject() string { return n.Change.Subject }
 
 // Text says what happened, in whole sentences; line breaks separate paragraphs.
 func (n Notice) Text() string {
-	text := changes[n.Change].text
-	if n.Change == TOTPResetPending {
-		text = "The administrator " + n.By + " asked to remove the authenticator app and its backup codes from your account. It takes effect at " +
-			n.Due.UTC().Format("2006-01-02 15:04 MST") + "; until then nothing changes." + text
-	}
+	text := strings.NewReplacer("{by}", n.By, "{due}", n.Due.UTC().Format("2006-01-02 15:04 MST")).Replace(n.Change.Text)
 	if len(n.Tokens) == 0 {
 		return text
 	}
@@ -93,31 +85,4 @@ func (n Notice) Text() string {
 		text += "\n- " + name
 	}
 	return text
-}
-
-// changes are the words of the notices.
-var changes = map[Change]struct{ subject, text string }{
-	TOTPEnabled: {"Two-factor authentication was switched on",
-		"An authenticator app is now a second factor of your account. Your other sessions were closed." +
-			"\nIf codes by e-mail are on as well, think of switching them off: who reads your mailbox and knows your password can log in with them, and the app would not be asked."},
-	TOTPDisabled: {"Two-factor authentication was switched off",
-		"The authenticator app and its backup codes are no longer a second factor of your account. Your other sessions were closed."},
-	TOTPReset: {"Your TOTP has been reset",
-		"The authenticator app and its backup codes are removed from your account, and all its sessions and tokens are closed. Log in again and set two-factor authentication up anew."},
-	TOTPResetPending: {"Your authenticator app is going to be removed",
-		"\nIf you have lost the app and its backup codes, wait until then: all your sessions and tokens are closed, and you log in without the app." +
-			"\nIf you still have them, stop it: log in, or do anything that asks for a code, and give a code of the app or a backup code. " +
-			"If you did not ask for this, tell whoever runs the server."},
-	TOTPResetStopped: {"Your authenticator app stays",
-		"The removal of the authenticator app from your account, which an administrator had asked for, was stopped by its owner's proof. " +
-			"If that was not you, somebody else has your app, a backup code or your password: ask an administrator for help."},
-	TOTPResetVoid: {"Your authenticator app stays",
-		"The removal of the authenticator app from your account is void: whoever asked for it is no administrator any more. " +
-			"If you have lost the app and its backup codes, ask another administrator."},
-	EmailEnabled: {"Two-factor authentication by e-mail was switched on",
-		"Codes sent to your verified addresses are now a second factor of your account. Your other sessions were closed."},
-	EmailDisabled: {"Two-factor authentication by e-mail was switched off",
-		"Codes sent by e-mail are no longer a second factor of your account. Your other sessions were closed."},
-	CodesReplaced: {"Your backup codes were replaced",
-		"New backup codes were made for your account; the old ones are void."},
 }

@@ -8,14 +8,19 @@ import (
 	"ddpserver/internal/user"
 )
 
+// Password is the name of the fallback.
+const Password = "password"
+
 // passwordFactor is the fallback of an account without another factor: the hex
 // SHA-256 digest of its password (docs/wire/rocketchat.md 1.7). The clear password
 // is not accepted, and naming the factor does not choose it.
-type passwordFactor struct{ *Service }
+type passwordFactor struct {
+	Base
+	*Service
+}
 
 func (passwordFactor) Name() string       { return Password }
 func (passwordFactor) Strength() Strength { return ByPassword }
-func (passwordFactor) Tries() int         { return 0 }
 
 // Enabled is for ordinary checks; it leaves out accounts without a password.
 // Policy Fresh asks whatever the setting says.
@@ -23,8 +28,9 @@ func (f passwordFactor) Enabled(u *user.User) bool {
 	return f.config.Bool(settings.TwoFactorPasswordFallback) && u.Bcrypt() != ""
 }
 
-// Offered is never asked: the password is no second factor.
-func (passwordFactor) Offered(*user.User) bool { return false }
+// Offered and SwitchedOn are false: the password is no second factor.
+func (passwordFactor) Offered(*user.User) bool    { return false }
+func (passwordFactor) SwitchedOn(*user.User) bool { return false }
 
 func (f passwordFactor) Verify(ctx context.Context, r Request) (string, error) {
 	code := r.Proof.Text()
@@ -37,8 +43,6 @@ func (f passwordFactor) Verify(ctx context.Context, r Request) (string, error) {
 	}
 	return Password, nil
 }
-
-func (passwordFactor) Prepare(context.Context, Request, *Details, bool) error { return nil }
 
 // passwordDigest checks that code is 64 hex digits and writes them small.
 func passwordDigest(code string) (string, bool) {

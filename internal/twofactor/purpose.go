@@ -1,16 +1,12 @@
 package twofactor
 
-// sentences say what a call does, in the words of the mail with its code: "It is
-// asked for … ". Calls that ask for a factor without an administrator's list of
-// protected calls are all here; a test holds that.
+import "strings"
+
+// sentences say what a call does that no factor brings, in the words of the mail with
+// its code: "It is asked for … ". A test holds that every call has one that asks for a
+// factor without the administrator's list of protected calls.
 var sentences = map[string]string{
 	"login":                                "to log in",
-	"2fa:enable":                           "to set up an authenticator app",
-	"2fa:disable":                          "to remove the authenticator app",
-	"2fa:enable-email":                     "to switch codes by e-mail on",
-	"2fa:disable-email":                    "to switch codes by e-mail off",
-	"2fa:cancel-reset":                     "to keep the authenticator app",
-	"users.resetTOTP":                      "to remove an authenticator app",
 	"saveUserProfile":                      "to change the profile, the e-mail address or the password",
 	"changePassword":                       "to change the password",
 	"deleteUserOwnAccount":                 "to delete your account",
@@ -47,10 +43,14 @@ var sentences = map[string]string{
 
 // Sentence says what a code of that purpose is asked for, as in "to log in"; empty
 // when nobody said. known is false for a call of which only the name is told.
-func Sentence(purpose string) (text string, known bool) {
-	text, known = sentences[purpose]
-	if !known && purpose != "" {
-		text = "to carry out the call “" + purpose + "”"
+func (s *Service) Sentence(purpose string) (text string, known bool) {
+	if text, known = sentences[purpose]; known || purpose == "" {
+		return text, known
 	}
-	return text, known
+	for _, c := range s.FactorCalls() {
+		if c.Sentence != "" && (c.Method == purpose || strings.HasSuffix(c.Route, " "+purpose)) {
+			return c.Sentence, true
+		}
+	}
+	return "to carry out the call “" + purpose + "”", false
 }

@@ -133,13 +133,13 @@ func TestS019EnrollingNeedsProof(t *testing.T) {
 				t.Errorf("%s enrols with a bypass token: %v", c.a.name(), err)
 			}
 		}
-		if err := w.svc.SetEmail(ctx, app.ask(), true); id(err) != "totp-required" || !strings.Contains(details(t, err), `"method":"totp"`) {
+		if err := w.setEmail(ctx, app.ask(), true); id(err) != "totp-required" || !strings.Contains(details(t, err), `"method":"totp"`) {
 			t.Errorf("the mail factor beside an authenticator: %v", err)
 		}
-		if err := w.svc.SetEmail(ctx, app.ask(code(app.now(0))), true); err != nil {
+		if err := w.setEmail(ctx, app.ask(code(app.now(0))), true); err != nil {
 			t.Errorf("with proof: %v", err)
 		}
-		if err := w.svc.SetEmail(ctx, plain.ask(), true); err != nil {
+		if err := w.setEmail(ctx, plain.ask(), true); err != nil {
 			t.Errorf("the first factor of an account, as documented: %v", err)
 		}
 	})
@@ -155,11 +155,11 @@ func TestS020S021Changes(t *testing.T) {
 			t.Fatalf("regenerate: %v %v", codes, err)
 		}
 		time.Sleep(time.Minute)
-		if err := w.svc.SetEmail(ctx, a.ask(code(a.now(0))), true); err != nil {
+		if err := w.setEmail(ctx, a.ask(code(a.now(0))), true); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if err := w.svc.SetEmail(ctx, a.ask(code(a.now(0))), false); err != nil {
+		if err := w.setEmail(ctx, a.ask(code(a.now(0))), false); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
@@ -176,7 +176,7 @@ func TestS020S021Changes(t *testing.T) {
 				t.Errorf("notice %+v", n)
 			}
 			if !strings.Contains(text, "- ci") || !strings.Contains(text, "- bot") || n.Address != home.Address || n.Agent != agent {
-				t.Errorf("notice of %s: %+v", n.Change, n)
+				t.Errorf("notice of %s: %+v", n.Change.Name, n)
 			}
 		}
 		expectSessions(t, w, a, "alice-1")
@@ -204,7 +204,7 @@ func expectSessions(t *testing.T, w *world, a *account, want ...string) {
 // S021: each way of switching a factor on closes the other session and tells so.
 func TestS021OtherSessionsClosed(t *testing.T) {
 	for name, on := range map[string]func(*world, *account) error{
-		"email": func(w *world, a *account) error { return w.svc.SetEmail(ctx, a.ask(), true) },
+		"email": func(w *world, a *account) error { return w.setEmail(ctx, a.ask(), true) },
 		"totp":  func(w *world, a *account) error { a.enrol(); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -242,10 +242,10 @@ func TestS022DisablingNeedsProof(t *testing.T) {
 		if got := b.check(code(w.mails.code(-1))); got != "" {
 			t.Fatal(got)
 		}
-		if err := w.svc.SetEmail(ctx, b.ask(), false); id(err) != "totp-required" {
+		if err := w.setEmail(ctx, b.ask(), false); id(err) != "totp-required" {
 			t.Errorf("2fa:disable-email with trust: %v", err)
 		}
-		if err := w.svc.SetEmail(ctx, b.ask(code(b.wrong())), false); id(err) != "totp-invalid" {
+		if err := w.setEmail(ctx, b.ask(code(b.wrong())), false); id(err) != "totp-invalid" {
 			t.Errorf("2fa:disable-email with a wrong code: %v", err)
 		}
 		if !a.user().TOTPEnabled() || !b.user().Email2FAEnabled() {

@@ -143,7 +143,7 @@ func TestTrustSetting(t *testing.T) {
 // S051: every change of factors ends trust; Forget does it for the other changes.
 func TestS051TrustEnds(t *testing.T) {
 	for name, change := range map[string]func(*world, *account) error{
-		"email on": func(w *world, a *account) error { return w.svc.SetEmail(ctx, a.ask(code(a.now(0))), true) },
+		"email on": func(w *world, a *account) error { return w.setEmail(ctx, a.ask(code(a.now(0))), true) },
 		"regenerate": func(w *world, a *account) error {
 			_, err := w.svc.Regenerate(ctx, a.ask(code(a.now(0))))
 			return err
@@ -239,14 +239,14 @@ func TestS057BypassSkipsOrdinaryOnly(t *testing.T) {
 func TestS057BypassAddsNoFactor(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a := w.account("alice")
-		if err := w.svc.SetEmail(ctx, a.ask(token("alice-bypass")), true); id(err) != "totp-required" || a.user().Email2FAEnabled() {
+		if err := w.setEmail(ctx, a.ask(token("alice-bypass")), true); id(err) != "totp-required" || a.user().Email2FAEnabled() {
 			t.Errorf("without proof: %v", err)
 		}
-		if err := w.svc.SetEmail(ctx, a.ask(token("alice-bypass"), code(a.password)), true); err != nil || !a.user().Email2FAEnabled() {
+		if err := w.setEmail(ctx, a.ask(token("alice-bypass"), code(a.password)), true); err != nil || !a.user().Email2FAEnabled() {
 			t.Errorf("with the password: %v", err)
 		}
 		b := w.account("bob")
-		if err := w.svc.SetEmail(ctx, b.ask(token("bob-pat")), true); err != nil {
+		if err := w.setEmail(ctx, b.ask(token("bob-pat")), true); err != nil {
 			t.Errorf("a token that skips nothing: %v", err)
 		}
 	})

@@ -183,7 +183,7 @@ func TestA4SwitchedOffFactorIsNotRemovedByThePassword(t *testing.T) {
 			if _, err := w.svc.Reset(ctx, a.ask(), a.id); id(err) != "error-two-factor-not-enabled" || !a.user().TOTPEnabled() {
 				t.Errorf("%v: the authenticator: %v", off, err)
 			}
-			if err := w.svc.SetEmail(ctx, b.ask(code(digest)), false); id(err) != "error-two-factor-not-enabled" || !b.user().Email2FAEnabled() {
+			if err := w.setEmail(ctx, b.ask(code(digest)), false); id(err) != "error-two-factor-not-enabled" || !b.user().Email2FAEnabled() {
 				t.Errorf("%v: codes by mail: %v", off, err)
 			}
 			if ok, err := w.svc.Disable(ctx, a.ask(code(a.now(0)))); err != nil || !ok {

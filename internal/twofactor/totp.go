@@ -31,22 +31,36 @@ const (
 	sealTOTP = secret.PurposeTOTP
 )
 
+// TOTP is the factor's name.
+const TOTP = "totp"
+
 // totpFactor asks for the six digits of an authenticator app, or for a backup
 // code. The algorithm is pquerna/otp's; the walk through the window and the
 // memory of spent steps are ours, because its validator trims blanks and forgets.
 type totpFactor struct{ *Service }
 
-func (totpFactor) Name() string       { return TOTP }
-func (totpFactor) Strength() Strength { return ByTOTP }
-func (totpFactor) Tries() int         { return 0 }
+func (totpFactor) Name() string                 { return TOTP }
+func (totpFactor) Strength() Strength           { return ByTOTP }
+func (totpFactor) SwitchedOn(u *user.User) bool { return u.TOTPEnabled() }
+func (totpFactor) Tries() int                   { return 0 }
 
 func (f totpFactor) Offered(*user.User) bool { return f.config.Bool(settings.TwoFactorByTOTP) }
 
 func (f totpFactor) Enabled(u *user.User) bool { return f.Offered(u) && u.TOTPEnabled() }
 
-// Verify takes exactly eight characters for a backup code and everything else
+// Verify spends an answer. One that is right ends a pending reset of the
+// authenticator in the same write, and the owner is told, whatever fails from there on.
+func (f totpFactor) Verify(ctx context.Context, r Request) (accepted string, err error) {
+	accepted, err = f.compare(ctx, r)
+	if accepted != "" && !r.User.TOTPResetDue().IsZero() {
+		f.stopped(ctx, r, r.User)
+	}
+	return accepted, err
+}
+
+// compare takes exactly eight characters for a backup code and everything else
 // for a code of the app (docs/wire/rocketchat.md 1.6.3).
-func (f totpFactor) Verify(ctx context.Context, r Request) (string, error) {
+func (f totpFactor) compare(ctx context.Context, r Request) (string, error) {
 	code := r.Proof.Text()
 	u := r.User
 	t := u.Services.TOTP

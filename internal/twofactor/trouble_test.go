@@ -41,7 +41,7 @@ func TestUncommittedChangeLeavesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a := w.account("alice")
 		broken := w.service(failing{w.store, "UpdateUser"})
-		if err := broken.SetEmail(ctx, a.ask(), true); err == nil || a.user().Email2FAEnabled() {
+		if err := setEmail(ctx, broken, a.ask(), true); err == nil || a.user().Email2FAEnabled() {
 			t.Errorf("switching mail on: %v", err)
 		}
 		if _, err := broken.Reset(ctx, w.account("root").ask(), a.enrol().id); err == nil || !a.user().TOTPEnabled() {

@@ -3,6 +3,8 @@ package twofactor
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +44,8 @@ type MailLimiter interface {
 	Take(key string, max int, window time.Duration) (wait time.Duration, ok bool)
 }
 
-// Options configure a Service. All members but Sources, Issuer, Node, Stagger and Now are required.
+// Options configure a Service. All members from Store to MailLimit, Feed and
+// Audit are required.
 type Options struct {
 	Store     Store
 	Settings  Settings
@@ -63,6 +66,8 @@ type Options struct {
 	Stagger time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Factors are further factors beside those of the server, for embedders and tests.
+	Factors []Factor
 }
 
 // Service checks second factors and changes them. It is safe for concurrent use.
@@ -81,8 +86,8 @@ type Service struct {
 	stagger   time.Duration
 	clock     func() time.Time
 
-	// factors can be named and chosen, strongest first; fallback can only be
-	// fallen back on.
+	// factors are all there are, strongest first. The password is the fallback of an
+	// account without another one.
 	factors  []Factor
 	fallback Factor
 
@@ -109,8 +114,13 @@ func New(o Options) (*Service, error) {
 	if s.clock == nil {
 		s.clock = time.Now
 	}
-	s.factors = []Factor{totpFactor{s}, emailFactor{s}}
-	s.fallback = passwordFactor{s}
+	s.factors = byStrength(append(builtin(s), o.Factors...))
+	s.fallback = s.factor(Password)
+	for i, f := range s.factors {
+		if f.Name() == "" || slices.ContainsFunc(s.factors[:i], func(other Factor) bool { return other.Name() == f.Name() }) {
+			return nil, fmt.Errorf("twofactor: two factors are called %q", f.Name())
+		}
+	}
 	return s, nil
 }
 

@@ -47,7 +47,7 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 	case len(list) == 0:
 		return Outcome{Reason: "nothing"}, nil
 	}
-	f, refused := choose(list, r.Proof.Factor)
+	f, refused := s.choose(list, r.Proof.Factor)
 	if answered && !refused {
 		return s.answer(ctx, r, f)
 	}
@@ -102,8 +102,8 @@ func (s *Service) answer(ctx context.Context, r Request, f Factor) (Outcome, err
 		s.remember(ctx, r)
 		s.recovered(ctx, r, a.accepted)
 		s.record(r, event{act: "factor_check", outcome: "ok", factor: a.accepted, user: r.User.ID})
-		if a.accepted == backup {
-			s.record(r, event{act: "backup_code_used", outcome: "ok", factor: TOTP, user: r.User.ID})
+		if a.accepted != f.Name() { // one that stood in for the factor, which is worth a look
+			s.record(r, event{act: a.accepted + "_code_used", outcome: "ok", factor: f.Name(), user: r.User.ID})
 		}
 		return Outcome{Factor: a.accepted}, nil
 	}
@@ -140,9 +140,6 @@ func (s *Service) prove(ctx context.Context, r Request, f Factor) (attempt, erro
 	accepted := ""
 	if live || tries == 0 {
 		accepted, err = f.Verify(ctx, r)
-		if strengthOf(accepted) == ByTOTP && !u.TOTPResetDue().IsZero() {
-			s.stopped(ctx, r, u) // in the write that spent the answer, whatever fails from here on
-		}
 		if err != nil {
 			return attempt{}, fmt.Errorf("comparing an answer: %w", err)
 		}

@@ -1,0 +1,81 @@
+package twofactor
+
+import (
+	"context"
+	"errors"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/user"
+)
+
+// EnableEmail switches codes by mail on. It needs a verified address (ErrUnverified),
+// and the proof of another factor if one is on, or the password of a caller that may
+// skip checks (Policy Fresh): the errors of Check are possible. Nothing happens when
+// the factor is on.
+func (s *Service) EnableEmail(ctx context.Context, r Request) error {
+	u, err := s.reload(ctx, r)
+	if err != nil {
+		return err
+	}
+	r.User, r.Policy = u, Fresh
+	switch {
+	case u.Email2FAEnabled():
+		return nil
+	case len(u.VerifiedEmails()) == 0:
+		return ErrUnverified
+	case s.SwitchedOn(u) || mayBypass(u, r.Token):
+		if err := s.Check(ctx, r); err != nil {
+			return err
+		}
+	}
+	return s.switchEmail(ctx, r, true)
+}
+
+// DisableEmail switches codes by mail off. The caller has checked a fresh factor of
+// r.User, and it is asked for again only when the account's factors are others by
+// now. What only the server's settings keep from use is not switched off
+// (ErrTwoFactorOff), as a password was proof enough: they may change back. Nothing
+// happens when the factor is off.
+func (s *Service) DisableEmail(ctx context.Context, r Request) error {
+	u, err := s.reload(ctx, r)
+	if err != nil {
+		return err
+	}
+	changed := u.FactorState() != r.User.FactorState()
+	r.User, r.Policy = u, Fresh
+	switch {
+	case u.Email2FAEnabled() && len(u.VerifiedEmails()) > 0 && len(s.on(u)) == 0:
+		return ErrTwoFactorOff
+	case changed:
+		if err := s.Check(ctx, r); err != nil {
+			return err
+		}
+	}
+	if !u.Email2FAEnabled() {
+		return nil
+	}
+	return s.switchEmail(ctx, r, false)
+}
+
+// switchEmail puts the factor of r.User in the other position, in one write with the
+// end of the account's other sessions.
+func (s *Service) switchEmail(ctx context.Context, r Request, on bool) error {
+	u, now, old := r.User, s.now(), !on
+	after, err := s.store.UpdateUser(ctx, u.ID, user.Change{
+		IfEmail2FA: &old, Email2FA: &user.Email2FA{Enabled: on, ChangedAt: now},
+		RemoveSessions: true, KeepToken: r.Token, ClearTrust: true, At: now,
+	})
+	switch {
+	case errors.Is(err, dberr.Conflict):
+		return nil // somebody else put it there at this very moment
+	case err != nil:
+		return err
+	}
+	if on {
+		s.settle(ctx, r, u, after, EmailEnabled)
+		return nil
+	}
+	s.forgetCodes(context.WithoutCancel(ctx), r, u.ID)
+	s.settle(ctx, r, u, after, EmailDisabled)
+	return nil
+}

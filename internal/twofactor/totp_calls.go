@@ -1,0 +1,144 @@
+package twofactor
+
+import (
+	"context"
+
+	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
+	"ddpserver/internal/rpc"
+)
+
+// codeInstead is what proves the caller of a call with a code in its parameters.
+const codeInstead = "a code of the app, or a backup code, in the parameters"
+
+// Calls implements Factor.
+func (f totpFactor) Calls() []Call {
+	const refused = "totp-required; totp-invalid; totp-max-attempts"
+	return []Call{
+		{Method: "2fa:enable", Do: f.enable, Effects: Factors, Inside: Fresh, Sentence: "to set up an authenticator app",
+			Doc:    "Makes a secret for an authenticator app. Asks for the factor that is on, else for the password.",
+			Params: `{qr?: "svg" | "png"}?`, Result: "{secret, url, qr?}", Errors: "error-2fa-already-enabled; error-invalid-user; " + refused,
+			Route: "POST users.enableTotp", Summary: "Start to enrol an authenticator app", RouteErrors: []string{"error-2fa-already-enabled"},
+			Body: drawn{}, Answer: enrolled{}},
+		{Method: "2fa:validateTempToken", Do: f.validate, Effects: Factors, Instead: "the first code of an app whose secret was handed out for a fresh factor",
+			Doc:    "Switches the authenticator app on with its first code. The backup codes are shown only here.",
+			Params: "code", Result: "{codes}", Errors: "invalid-totp; error-invalid-user",
+			Route: "POST users.validateTotp", Summary: "Finish enrolling with a first code", RouteErrors: []string{"invalid-totp"},
+			Body: codeBody{}, Spread: true, Answer: shownCodes{}},
+		{Method: "2fa:disable", Do: f.disable, Effects: Factors, Instead: codeInstead, Sentence: "to remove the authenticator app",
+			Doc:    "Switches the authenticator app off with a code of it or a backup code; false for a wrong one.",
+			Params: "code", Result: "true | false",
+			Route: "POST users.disableTotp", Summary: "Remove the authenticator app", Body: codeBody{}, Spread: true, Answer: disabled{},
+			Shape: func(result any) (any, error) { return disabled{result == true}, nil }},
+		{Method: "2fa:cancel-reset", Do: f.cancelReset, Effects: Factors, Asks: Fresh, Late: true, Sentence: "to keep the authenticator app",
+			Doc:    "Stops a reset of one's own authenticator app that an administrator asked for and that is not due yet.",
+			Result: "true", Errors: refused,
+			Route: "POST users.2fa.cancelReset", Summary: "Stop a pending reset of one's own authenticator app"},
+		{Route: "POST users.resetTOTP", DoRoute: f.resetOf, Effects: Factors | Tokens | Others, Asks: Fresh, Late: true, Sentence: "to remove an authenticator app",
+			Summary: "Remove the authenticator app of an account, one's own or another's", Account: true, Answer: scheduled{},
+			RouteErrors: []string{"error-not-allowed", "error-two-factor-changed", "error-email-send-failed", "error-two-factor-not-enabled", "error-invalid-user"}},
+	}
+}
+
+// codeBody is the body of the routes that take a code.
+type codeBody struct {
+	Code string `json:"code"`
+}
+
+// drawn says how 2fa:enable shows the URL beside its text.
+type drawn struct {
+	QR *string `json:"qr,omitempty" enum:"svg,png" about:"also return a picture of the URL"`
+}
+
+// enrolled is the result of 2fa:enable.
+type enrolled struct {
+	Secret string `json:"secret"`
+	URL    string `json:"url"`
+	QR     string `json:"qr,omitempty"`
+}
+
+// disabled is what the route of 2fa:disable answers.
+type disabled struct {
+	Disabled bool `json:"disabled"`
+}
+
+// scheduled is what users.resetTOTP answers.
+type scheduled struct {
+	Due string `json:"due,omitempty" format:"date-time" about:"when a reset that waits takes effect; absent when it is done"`
+}
+
+func (f totpFactor) enable(ctx context.Context, c *rpc.Call) (any, error) {
+	var options *drawn
+	if err := c.Bind(&options); err != nil {
+		return nil, err
+	}
+	draw := func(Enrolment) (string, error) { return "", nil }
+	if options != nil && options.QR != nil {
+		switch *options.QR {
+		case "svg":
+			draw = Enrolment.SVG
+		case "png":
+			draw = Enrolment.PNG
+		default:
+			return nil, fault.MatchFailed
+		}
+	}
+	e, err := f.Enrol(ctx, RequestOf(c))
+	if err != nil {
+		return nil, err
+	}
+	picture, err := draw(e)
+	if err != nil {
+		return nil, err
+	}
+	return enrolled{Secret: e.Secret, URL: e.URL, QR: picture}, nil
+}
+
+func (f totpFactor) validate(ctx context.Context, c *rpc.Call) (any, error) {
+	r, given, err := codeRequest(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case !given:
+		return nil, fault.MatchFailed
+	}
+	codes, err := f.Confirm(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return shownCodes{codes}, nil
+}
+
+func (f totpFactor) disable(ctx context.Context, c *rpc.Call) (any, error) {
+	r, given, err := codeRequest(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case !given:
+		return false, nil
+	}
+	return f.Disable(ctx, r)
+}
+
+func (f totpFactor) cancelReset(ctx context.Context, c *rpc.Call) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	return done(f.CancelReset(ctx, RequestOf(c)))
+}
+
+// resetOf removes the authenticator of the account whose id is the parameter.
+func (f totpFactor) resetOf(ctx context.Context, c *rpc.Call) (any, error) {
+	var id string
+	if err := c.Bind(&id); err != nil {
+		return nil, err
+	}
+	if id != c.User.ID && !permission.Has(c.User, permission.EditOtherUserTOTP) {
+		return nil, fault.NotAllowed
+	}
+	due, err := f.Reset(ctx, RequestOf(c), id)
+	if err != nil || due.IsZero() {
+		return nil, err
+	}
+	return scheduled{Due: due.UTC().Format("2006-01-02T15:04:05.000Z")}, nil
+}
