@@ -20,6 +20,7 @@ import (
 	"ddpserver/internal/budget"
 	"ddpserver/internal/config"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/mail"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
@@ -78,6 +79,7 @@ type App struct {
 	router    *methods.Router
 	proxies   web.Proxies
 	ddp       *ddp.Server
+	ws        *ws.Handler
 	sockjs    *sockjs.Handler
 	rest      *rest.Server
 	web       *web.Server

@@ -9,6 +9,7 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/random"
 	"ddpserver/internal/realtime"
@@ -44,11 +45,15 @@ func (a *App) buildDoors(context.Context) (err error) {
 	}
 	a.ddp = ddp.New(ddp.Options{
 		Handler: a.hub.Handler(a.router), Limits: a.limits(), Logger: a.log,
-		Peer: a.peer, CheckOrigin: origins.Allowed, CompressAbove: int(a.cfg.CompressAbove), Refused: a.refusedMessage, Budget: a.budget,
+		Refused: a.refusedMessage, Budget: a.budget,
+	})
+	a.ws = ws.New(ws.Options{
+		Engine: a.ddp, Peer: a.peer, CheckOrigin: origins.Allowed,
+		CompressAbove: int(a.cfg.CompressAbove), WriteTimeout: a.cfg.Limits.WriteTimeout,
 	})
 	a.base.CloseWith(a.ddp)
 	a.sockjs = sockjs.New(sockjs.Options{
-		Engine: a.ddp, Budget: a.budget, Prefix: "/sockjs", WriteTimeout: a.cfg.WriteTimeout,
+		Engine: a.ddp, Peer: a.peer, CheckOrigin: origins.Allowed, WebSocket: a.ws, Budget: a.budget, Prefix: "/sockjs", WriteTimeout: a.cfg.WriteTimeout,
 		DisableCORS: a.cfg.DisableSockJSCORS, DisableWebSocket: a.cfg.DisableWebSockets, JSessionID: a.cfg.UseJSessionID,
 	})
 	a.rest, err = rest.New(rest.Options{
@@ -87,7 +92,7 @@ func (a *App) mounts(api http.Handler) []web.Mount {
 		{Path: "/links", Subtree: true, Handler: web.Links()},
 	}
 	if !a.cfg.DisableWebSockets {
-		m = append(m, web.Mount{Path: "/websocket", Streams: true, Handler: a.ddp})
+		m = append(m, web.Mount{Path: "/websocket", Streams: true, Handler: a.ws})
 	}
 	return m
 }
@@ -100,7 +105,7 @@ func (a *App) limits() ddp.Limits {
 		QueuedFrames: c.MaxQueuedMessages, QueuedBytes: int(c.MaxQueuedBytes),
 		Subscriptions: c.MaxSubscriptions, Unblocked: c.MaxUnblocked, ProtocolErrors: c.MaxProtocolErrors,
 		Handshake: c.ConnectTimeout, HeartbeatInterval: c.HeartbeatInterval, HeartbeatTimeout: c.HeartbeatTimeout,
-		WriteTimeout: c.WriteTimeout, Connections: c.MaxConnections, PerAddress: c.MaxConnectionsPerAddress,
+		Connections: c.MaxConnections, PerAddress: c.MaxConnectionsPerAddress,
 		PerUser: c.MaxConnectionsPerUser,
 	}
 }

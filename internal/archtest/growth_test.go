@@ -24,7 +24,6 @@ var notFromStrangers = map[string]string{
 	"internal/methods.parsePolicy":     "a setting of the administrator's",
 	"internal/methods.split":           "a setting of the administrator's",
 	"internal/settings.ParseMandatory": "a setting of the administrator's",
-	"internal/ddp.splitFrame":          "the server's own frame",
 }
 
 // Every function that reads a text is measured for how its work grows: the

@@ -31,10 +31,12 @@ var allowed = map[string][]string{
 	"internal/settings":   {"internal/fault", "internal/feed", "internal/permission"},
 	"internal/telemetry":  {"internal/secret"},
 
-	"internal/ddp":           {"internal/rpc", "internal/fault", "internal/ejson", "internal/random", "internal/netkey", "internal/budget"},
+	"internal/ddp/wire":      {},
+	"internal/ddp/ws":        {"internal/ddp", "internal/ddp/wire", "internal/rpc"},
+	"internal/ddp":           {"internal/ddp/wire", "internal/rpc", "internal/fault", "internal/ejson", "internal/random", "internal/netkey", "internal/budget"},
+	"internal/ddp/ddptest":   {"internal/ddp", "internal/ddp/wire", "internal/rpc", "internal/ejson", "internal/fault"},
+	"internal/sockjs":        {"internal/ddp", "internal/ddp/wire", "internal/ddp/ws", "internal/rpc", "internal/random", "internal/ejson", "internal/netkey", "internal/budget"},
 	"internal/feed/feedtest": {"internal/feed"},
-	"internal/ddp/ddptest":   {"internal/ddp", "internal/rpc"},
-	"internal/sockjs":        {"internal/ddp", "internal/rpc", "internal/random", "internal/ejson", "internal/netkey", "internal/budget"},
 	"internal/accounts":      domain,
 	"internal/twofactor":     domain,
 	"internal/mail":          domain,
@@ -81,7 +83,7 @@ var stored = []string{"internal/serverkey", "internal/accounts", "internal/twofa
 
 // never lists what must not be reachable at all, not even through others.
 var never = map[string][]string{
-	"internal/ddp":       {"internal/accounts", "internal/twofactor", "internal/store", "internal/methods", "internal/config", "internal/settings"},
+	"internal/ddp":       {"internal/ddp/ws", "internal/accounts", "internal/twofactor", "internal/store", "internal/methods", "internal/config", "internal/settings"},
 	"internal/store":     {"internal/ddp", "internal/realtime", "internal/methods", "internal/rest", "internal/web", "internal/config"},
 	"internal/accounts":  {"internal/ddp", "internal/store", "internal/config", "internal/twofactor", "internal/mail", "internal/rooms"},
 	"internal/twofactor": {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/mail", "internal/rooms"},

@@ -1,113 +1,25 @@
 package ddp_test
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	"github.com/gorilla/websocket"
 
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
+	"ddpserver/internal/ddp/wire"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/testwait"
 )
-
-// The benchmarks come in pairs: the engine, and beside it a bare gorilla echo
-// over the same sockets (…/floor), so that what counts is their ratio.
-
-// floorEcho sends each message back and does nothing else: one goroutine, a
-// small read buffer, pooled write buffers.
-func floorEcho() http.Handler {
-	up := websocket.Upgrader{ReadBufferSize: 512, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{}}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := up.Upgrade(w, r, nil)
-		if err != nil {
-			return
-		}
-		go func() {
-			defer ws.Close()
-			for {
-				kind, b, err := ws.ReadMessage()
-				if err != nil || ws.WriteMessage(kind, b) != nil {
-					return
-				}
-			}
-		}()
-	})
-}
-
-// BenchmarkEcho is one call through the whole stack over a real socket: frame,
-// scan, order, handler, result and updated.
-func BenchmarkEcho(b *testing.B) {
-	const call = `{"msg":"method","id":"1","method":"echo","params":["hello",{"a":1}]}`
-	for _, kind := range []string{"floor", "engine", "engine-queued"} {
-		b.Run(kind, func(b *testing.B) {
-			var handler http.Handler = floorEcho()
-			text, answers := call, 1
-			if kind != "floor" {
-				srv := ddp.New(ddp.Options{Handler: &fixture{}})
-				b.Cleanup(func() { _ = srv.Shutdown(context.Background()) })
-				handler, answers = srv, 2
-				if kind == "engine-queued" {
-					text = strings.Replace(call, "echo", "decoded", 1)
-				}
-			}
-			url := benchServer(b, handler)
-			ws := dialWS(b, websocket.DefaultDialer, url, nil)
-			_ = ws.SetReadDeadline(time.Time{})
-			if kind != "floor" {
-				say(b, ws, websocket.TextMessage, hello)
-				hear(b, ws, "")
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				say(b, ws, websocket.TextMessage, text)
-				for range answers {
-					if _, _, err := ws.NextReader(); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-			ws.Close()
-		})
-	}
-}
-
-func benchServer(b *testing.B, h http.Handler) (url string) {
-	b.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	web := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
-	done := make(chan struct{})
-	go func() {
-		_ = web.Serve(ln)
-		close(done)
-	}()
-	b.Cleanup(func() {
-		_ = web.Close()
-		<-done
-	})
-	return "ws://" + ln.Addr().String()
-}
 
 // BenchmarkFanout delivers one event to 1,000 subscribers in memory: encoding,
 // framing and queueing, without the kernel.
 func BenchmarkFanout(b *testing.B) {
 	const subscribers = 1000
-	f := &fixture{}
+	f := &ddptest.Fixture{}
 	srv := ddp.New(ddp.Options{Handler: f})
 	var clients []*discard
 	var done sync.WaitGroup
@@ -118,15 +30,13 @@ func BenchmarkFanout(b *testing.B) {
 	}
 	await(b, func() bool { return srv.Stats().Subscriptions == subscribers })
 	await(b, func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return len(f.streams) == subscribers
+		return f.Streams() == subscribers
 	})
 	params := []byte(`["` + strings.Repeat("x", 200) + `"]`)
 	b.ReportAllocs()
 	n := int64(0)
 	for b.Loop() {
-		f.publish(params, true)
+		f.Publish(params, true)
 		n++
 		await(b, func() bool {
 			for _, c := range clients {
@@ -160,7 +70,8 @@ func newDiscard(frames ...string) *discard {
 	return d
 }
 
-func (d *discard) ReadFrame() ([]byte, error) {
+func (d *discard) ReadFrame(r ddp.Receiver) ([]byte, error) {
+	r.Waiting()
 	select {
 	case f := <-d.in:
 		return f, nil
@@ -169,14 +80,19 @@ func (d *discard) ReadFrame() ([]byte, error) {
 	}
 }
 
-func (d *discard) WriteFrames(frames ...[]byte) error {
-	for _, f := range frames {
+func (d *discard) Write(p []byte, wait bool) (int, error) {
+	if !wait {
+		return 0, nil
+	}
+	for f := range wire.Messages(p) {
 		if len(f) > 8 && string(f[8:15]) == "changed" {
 			d.events.Add(1)
 		}
 	}
-	return nil
+	return len(p), nil
 }
+
+func (d *discard) Finish() {}
 
 func (d *discard) SetReadLimit(int) {}
 
@@ -187,7 +103,7 @@ func (d *discard) Close(int, string) error {
 
 // BenchmarkMergeBox is a subscription of ten documents and its end, in memory.
 func BenchmarkMergeBox(b *testing.B) {
-	srv := ddp.New(ddp.Options{Handler: &fixture{}})
+	srv := ddp.New(ddp.Options{Handler: &ddptest.Fixture{}})
 	conn, c := ddptest.Pipe()
 	done := make(chan struct{})
 	go func() {
@@ -210,103 +126,8 @@ func BenchmarkMergeBox(b *testing.B) {
 	_ = srv.Shutdown(context.Background())
 }
 
-// BenchmarkIdle holds 10,000 idle connections in a process of its own and
-// reports its resident bytes for each, beside the floor.
-func BenchmarkIdle(b *testing.B) {
-	const connections = 10_000
-	for _, kind := range []string{"floor", "engine"} {
-		b.Run(kind, func(b *testing.B) {
-			for b.Loop() {
-				b.ReportMetric(idleBytes(b, kind, connections), "B/conn")
-			}
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}
-
-func idleBytes(b *testing.B, kind string, connections int) float64 {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), idleServer+"="+kind)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	defer func() {
-		in.Close()
-		_ = cmd.Wait()
-	}()
-	addr, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		b.Fatal(err)
-	}
-	url := "ws://" + strings.TrimSpace(addr)
-	var clients []*websocket.Conn
-	defer func() {
-		for _, c := range clients {
-			c.Close()
-		}
-	}()
-	open := func(n int) {
-		for range n {
-			d := websocket.Dialer{ReadBufferSize: 256, WriteBufferSize: 256, NetDial: func(network, addr string) (net.Conn, error) {
-				source := net.IPv4(127, 0, 1, byte(1+len(clients)%250)) // spread, so that ports do not run out
-				return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: source}}).Dial(network, addr)
-			}}
-			ws, _, err := d.Dial(url, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			say(b, ws, websocket.TextMessage, hello)
-			hear(b, ws, "")
-			clients = append(clients, ws)
-		}
-	}
-	open(10)
-	before := resident(b, cmd.Process.Pid)
-	open(connections)
-	return float64(resident(b, cmd.Process.Pid)-before) / float64(connections)
-}
-
-// resident is a process's resident memory in bytes.
-func resident(b *testing.B, pid int) int {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		b.Skip("needs /proc")
-	}
-	for line := range strings.Lines(string(data)) {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")))
-			if err != nil {
-				b.Fatal(err)
-			}
-			return kib << 10
-		}
-	}
-	b.Fatal("no VmRSS")
-	return 0
-}
-
-// idleServer names the environment variable that makes the test binary a server
-// until its standard input ends.
-const idleServer = "DDP_IDLE_SERVER"
-
-func serveIdle(kind string) {
-	var h http.Handler = floorEcho()
-	if kind == "engine" {
-		h = ddp.New(ddp.Options{Handler: &fixture{}})
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		os.Exit(1)
-	}
-	fmt.Println(ln.Addr())
-	go func() { _ = (&http.Server{Handler: h, ReadHeaderTimeout: time.Minute}).Serve(ln) }()
-	_, _ = io.Copy(io.Discard, os.Stdin)
+// await waits for what another goroutine brings about.
+func await(t testing.TB, done func() bool) {
+	t.Helper()
+	testwait.Until(t, "what was waited for", done)
 }

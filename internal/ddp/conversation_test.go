@@ -24,7 +24,7 @@ func TestConversations(t *testing.T) {
 			for _, section := range ddptest.Load(t, file) {
 				t.Run(section.Name, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						srv := ddp.New(ddp.Options{Handler: &fixture{}})
+						srv := ddp.New(ddp.Options{Handler: &ddptest.Fixture{}})
 						t.Cleanup(func() {
 							if err := srv.Shutdown(context.Background()); err != nil {
 								t.Error(err)

@@ -1,9 +1,6 @@
 package ddp
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // DisconnectReason names why a connection ended. It is a value for metric
 // labels and logs, and decides the close code the peer sees.
@@ -69,8 +66,8 @@ var (
 	ErrTooLong = errors.New("ddp: message too long")
 	// ErrNotUTF8 says that a text message was not UTF-8.
 	ErrNotUTF8 = errors.New("ddp: text message is not UTF-8")
-	// ErrTooSlow says that the peer does not take what is sent: WriteFrames of a
-	// Conn returns it, or os.ErrDeadlineExceeded.
+	// ErrTooSlow says that the peer does not take what is sent: Write of a Conn
+	// returns it, or os.ErrDeadlineExceeded.
 	ErrTooSlow = errors.New("ddp: peer too slow")
 	// ErrOverBudget says that a message did not fit beside what all hold
 	// (Options.Budget).
@@ -79,16 +76,8 @@ var (
 	ErrFraming = errors.New("ddp: broken framing")
 )
 
-// CloseError is the peer's own end of a connection.
-type CloseError struct {
-	// Code is the peer's close code, 1005 when it gave none.
-	Code int
-}
-
-func (e *CloseError) Error() string { return fmt.Sprintf("ddp: peer closed with %d", e.Code) }
-
-// reasonOf names the reason behind an error of ReadFrame.
-func reasonOf(err error) DisconnectReason {
+// ReasonOf names the reason behind an error of a Conn's ReadFrame.
+func ReasonOf(err error) DisconnectReason {
 	switch {
 	case errors.Is(err, ErrTooLong):
 		return TooLong

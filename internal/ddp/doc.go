@@ -2,15 +2,15 @@
 // and pre1) with any number of connections and calls a Handler for what they ask.
 //
 // It does not know users, permissions, databases, rate limits or what any method
-// does; it does not frame SockJS (see package sockjs, which wraps a Conn), does
-// not resume sessions, and does not log calls: the Handler does.
+// does; it has no sockets (package ws brings WebSockets, package sockjs SockJS,
+// each connection as a Conn), does not resume sessions, and does not log calls:
+// the Handler does. docs/connection.md follows a message from socket to answer.
 //
 // # The life of a session
 //
-//  1. ServeHTTP upgrades a request and leaves the HTTP handler, or a transport
-//     calls Serve with a Conn. One goroutine, the reader, belongs to the
-//     connection from now on (Server.run). The timing wheel rings if no connect
-//     message comes within Limits.Handshake.
+//  1. A transport calls Start or Serve with a Conn. One goroutine, the reader,
+//     belongs to the connection from now on (Server.run). The session's timer
+//     fires if no connect message comes within Limits.Handshake.
 //  2. The reader scans each message once (scanner), without decoding params. It
 //     answers heartbeats, the handshake and what is no message at once. All else
 //     gets its turn (inbox.go): a call of a quick method runs on the reader when
@@ -22,33 +22,30 @@
 //     becomes visible is encoded into the outbox under the session's lock, so
 //     that frames leave in the order of the changes.
 //  4. The outbox writes from where the messages are made, without waiting. Only
-//     when the socket is behind does a flusher goroutine exist; more than
+//     when the transport is behind does a flusher goroutine exist; more than
 //     Limits.QueuedBytes waiting ends the session.
 //  5. The session ends once (Session.end), with a named DisconnectReason. A
-//     goroutine stops its subscriptions, runs the OnClose functions and
+//     worker stops its subscriptions, runs the OnClose functions and
 //     Handler.Disconnected, and takes it out of the registry. Calls that still
-//     run are not cancelled; what they answer is dropped.
+//     run are not cancelled; what they answer is dropped. The reader finishes
+//     the connection (Conn.Finish).
 //
 // # Goroutines
 //
 //	reader    one for each connection, as long as it lives
-//	worker    while messages are queued; one more for each unblocked call; some
-//	          wait for the next session that needs one (crew)
-//	flusher   while the socket is behind
-//	leaver    once, at a session's end; a worker, too
-//	poster    a few for the server, while posted events wait to be written
-//	wheel     one for the server, while there are sessions
+//	worker    while messages are queued, and for a session's end; one more for
+//	          each unblocked call; some wait for the next that needs one
+//	flusher   while a transport is behind
+//	poster    a few for the server, from the first posted message on
+//	timer     one of the runtime's for each session, a goroutine while it fires
 //
-// Server.Shutdown waits for all of them.
+// Server.Shutdown waits for all but timers that fire just then.
 //
 // # Locks, in the order in which they may be taken
 //
 //	Server.mu    registry of sessions, users, addresses
-//	Session.mu   login, queue, subscriptions, view
+//	Session.mu   login, queue, subscriptions, view, timer
 //	outbox.mu    queued bytes
-//	wheel.mu     the timing wheel; nothing is taken under it
-//	crew.mu      workers that wait; nothing is taken under it
-//	posters.mu   sessions with posted events; nothing is taken under it
 //
 // No handler, OnStop or OnClose function runs, no connection is written and no
 // encoder of foreign values runs while one of them is held.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 
+	"ddpserver/internal/ddp/wire"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 )
@@ -12,8 +13,8 @@ import (
 // a buffer, framed for the wire. While silent it encodes nothing.
 type frames struct {
 	*buffer
-	compress int
-	silent   bool
+	compressAbove int
+	silent        bool
 
 	// of the changed frame under way
 	doc     *document
@@ -24,16 +25,16 @@ type frames struct {
 
 func (f *frames) begin(head string) int {
 	var at int
-	f.b, at = beginFrame(f.b)
+	f.b, at = wire.Begin(f.b)
 	f.b = append(f.b, head...)
 	return at
 }
 
 func (f *frames) end(at int) {
 	f.b = append(f.b, '}')
-	f.b = endFrame(f.b, at)
-	if f.compress > 0 && len(f.b)-at >= f.compress {
-		f.b = deflateFrame(f.b, at)
+	f.b = wire.End(f.b, at)
+	if f.compressAbove > 0 && len(f.b)-at >= f.compressAbove {
+		f.b = wire.Deflate(f.b, at)
 	}
 }
 
@@ -179,8 +180,6 @@ func (f *frames) nosub(id *string, err error) {
 	f.end(at)
 }
 
-// result answers a call whose raw id is id; false when the value cannot be
-// encoded, and nothing was appended.
 // result appends the answer to a call and returns its length in bytes, before
 // compression; false, with nothing appended, when the value has no encoding.
 func (f *frames) result(id []byte, value any) (int, bool) {

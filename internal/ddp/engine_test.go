@@ -22,7 +22,7 @@ const hello = `{"msg":"connect","version":"1","support":["1","pre2","pre1"]}`
 // rig is a server in a bubble with clients in memory.
 type rig struct {
 	t   *testing.T
-	f   *fixture
+	f   *ddptest.Fixture
 	srv *ddp.Server
 	wg  sync.WaitGroup
 }
@@ -31,11 +31,11 @@ type rig struct {
 // itself fails the test if a goroutine stays.
 func inBubble(t *testing.T, o ddp.Options, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, f: &fixture{}}
+		r := &rig{t: t, f: &ddptest.Fixture{}}
 		if o.Handler == nil {
 			o.Handler = r.f
 		} else {
-			r.f = o.Handler.(*fixture)
+			r.f = o.Handler.(*ddptest.Fixture)
 		}
 		if o.Budget == nil {
 			o.Budget = budget.New(0)
@@ -323,7 +323,7 @@ func TestAnswersLeaveTogether(t *testing.T) {
 }
 
 func TestUniversalPublications(t *testing.T) {
-	f := &fixture{universal: func(_ context.Context, s *ddp.Subscription) error {
+	f := &ddptest.Fixture{Universal: func(_ context.Context, s *ddp.Subscription) error {
 		s.Ready() // means nothing here
 		if u := s.Login().UserID; u != "" {
 			return s.Added("users", u, ejson.Doc{{Key: "username", Value: u}})
@@ -344,7 +344,7 @@ func TestUniversalPublications(t *testing.T) {
 }
 
 func TestUniversalPublicationErrorIsReportedWithoutAnID(t *testing.T) {
-	f := &fixture{universal: func(_ context.Context, s *ddp.Subscription) error {
+	f := &ddptest.Fixture{Universal: func(_ context.Context, s *ddp.Subscription) error {
 		_ = s.Added("c", "1", nil)
 		return fault.Num(412, "no")
 	}}
@@ -357,8 +357,8 @@ func TestUniversalPublicationErrorIsReportedWithoutAnID(t *testing.T) {
 
 func TestPeerOfSession(t *testing.T) {
 	var got *ddp.Session
-	f := &fixture{}
-	f.onConnect = func(s *ddp.Session) { got = s }
+	f := &ddptest.Fixture{}
+	f.OnConnect = func(s *ddp.Session) { got = s }
 	inBubble(t, ddp.Options{Handler: f}, func(r *rig) {
 		r.dial(true)
 		synctest.Wait()
@@ -371,7 +371,7 @@ func TestPeerOfSession(t *testing.T) {
 // TestConcurrentUse is for the race detector: calls, subscriptions, changes of
 // user, publishing, unsubscribing and ends at once.
 func TestConcurrentUse(t *testing.T) {
-	f := &fixture{}
+	f := &ddptest.Fixture{}
 	srv := ddp.New(ddp.Options{Handler: f})
 	var wg sync.WaitGroup
 	for i := range 8 {

@@ -4,37 +4,38 @@ import (
 	"bytes"
 	"testing"
 
+	"ddpserver/internal/ddp/wire"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 )
 
 func TestFramesOfEverySizeComeApartAgain(t *testing.T) {
-	var wire []byte
+	var all []byte
 	sizes := []int{0, 1, 125, 126, 127, 65535, 65536, 70000}
 	for _, n := range sizes {
 		f := NewFrame(bytes.Repeat([]byte{'x'}, n))
 		if len(f.Payload()) != n {
 			t.Errorf("payload of %d bytes has %d", n, len(f.Payload()))
 		}
-		wire = append(wire, f.wireFor(0)...)
+		all = append(all, f.framed(0)...)
 	}
 	for _, n := range sizes {
 		var first byte
 		var payload []byte
-		first, payload, wire = splitFrame(wire)
-		if first != opText || len(payload) != n {
+		first, payload, all = wire.Next(all)
+		if first != wire.Text || len(payload) != n {
 			t.Errorf("got %x and %d bytes, want %d", first, len(payload), n)
 		}
 	}
-	if len(wire) != 0 {
-		t.Errorf("%d bytes are left", len(wire))
+	if len(all) != 0 {
+		t.Errorf("%d bytes are left", len(all))
 	}
 }
 
 func TestNothingIsCompressedThatDoesNotShrink(t *testing.T) {
 	f := NewFrame([]byte("qwertyuiopasdfghjklzxcvbnm1234567890"))
-	if got := f.wireFor(10); !bytes.Equal(got, f.wire) {
-		t.Errorf("%d bytes became %d", len(f.wire), len(got))
+	if got := f.framed(10); !bytes.Equal(got, f.plain) {
+		t.Errorf("%d bytes became %d", len(f.plain), len(got))
 	}
 }
 

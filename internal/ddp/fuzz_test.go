@@ -45,7 +45,7 @@ func seedFromConversations(f *testing.F) {
 // owes: JSON objects with a msg, an end, nothing left behind.
 func session(t *testing.T, data []byte, before ...string) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := ddp.New(ddp.Options{Handler: &fixture{}})
+		srv := ddp.New(ddp.Options{Handler: &ddptest.Fixture{}})
 		conn, c := ddptest.Pipe()
 		done := make(chan struct{})
 		go func() {

@@ -28,12 +28,6 @@ func decoders() []growthtest.Decoder {
 	}
 	return []growthtest.Decoder{
 		{Name: "a message", Do: read, Allocated: 512},
-		{Name: "pieces of a message", Do: func(text string) {
-			ok := true
-			for valid, n := 0, 1; ok && n < len(text); n += 100 { // as a fragmented frame comes
-				valid, ok = validUpTo([]byte(text[:n])[:n:n], valid, false)
-			}
-		}, Allocated: 1024},
 		{Name: "parameters", Do: read, Allocated: 512, In: func(text string) string {
 			return `{"msg":"method","id":"1","method":"x","params":[{"$date":0},` + text + `0]}`
 		}},

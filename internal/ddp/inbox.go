@@ -1,6 +1,10 @@
 package ddp
 
-import "ddpserver/internal/rpc"
+import (
+	"time"
+
+	"ddpserver/internal/rpc"
+)
 
 // kind is what an item asks for.
 type kind uint8
@@ -101,6 +105,9 @@ const (
 	largeQueue = 128 << 10
 )
 
+// queueTurn is how long such a turn lasts at most: what it runs may wait.
+const queueTurn = 2 * time.Millisecond
+
 // work is the ordered worker: it runs the queued messages one after another and
 // leaves when there are none, or when the message it runs lets the next one
 // start.
@@ -128,7 +135,7 @@ func (s *Session) work() {
 			done()
 			done, left = func() {}, turn
 			if crowded {
-				done = s.srv.budget.Turn(connTurn)
+				done = s.srv.budget.Turn(queueTurn)
 			}
 		}
 		if !it.light() {

@@ -2,211 +2,87 @@ package ddp
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
+	"ddpserver/internal/random"
 	"ddpserver/internal/rpc"
 )
 
 // frames starts an encoder for the session's connection.
 func (s *Session) frames() frames {
-	return frames{buffer: getBuffer(), compress: s.out.compress}
+	return frames{buffer: getBuffer(), compressAbove: s.out.compressAbove}
 }
 
-// start registers a connection and arms its handshake's deadline; false when the
+// Serve runs the engine over a Conn and returns when the connection has ended
+// and its reader has left. peer is completed with a Conn id and a Door when it
+// has none. The transport checks origins and counts addresses (Admit) itself.
+func (s *Server) Serve(conn Conn, peer *rpc.Peer) {
+	if se := s.start(conn, peer, Transport{}); se != nil {
+		s.run(se, true)
+	}
+}
+
+// Start is Serve on a goroutine of the engine's own; it returns at once. Its
+// reader moves to a fresh goroutine when a connection is likely to be quiet from
+// now on: Go's stacks shrink too late for a goroutine that spends its life
+// waiting.
+func (s *Server) Start(conn Conn, peer *rpc.Peer, t Transport) {
+	if se := s.start(conn, peer, t); se != nil {
+		go s.run(se, false)
+	}
+}
+
+// start registers a connection and starts its handshake's deadline; nil when the
 // server stops.
-func (s *Server) start(se *Session) bool {
+func (s *Server) start(conn Conn, peer *rpc.Peer, t Transport) *Session {
+	if peer.Conn == "" {
+		peer.Conn = random.ID()
+	}
+	if peer.Door == "" {
+		peer.Door = rpc.DDP
+	}
+	se := newSession(s, conn, peer, t)
 	if !s.add(se) {
-		return false
+		go func() { // a connection that came too late
+			se.out.end(ServerShutdown)
+			conn.Finish()
+		}()
+		return nil
 	}
-	se.conn.SetReadLimit(s.limits.FrameBefore)
-	s.wheel.set(se, s.limits.Handshake)
-	return true
+	conn.SetReadLimit(s.limits.FrameBefore)
+	se.startTimer()
+	return se
 }
 
-// refuse closes a connection that came too late.
-func (s *Server) refuse(se *Session) {
-	se.out.end(ServerShutdown)
-	_, _ = se.conn.ReadFrame()
-}
-
-// run reads a Conn until it has ended. It is the connection's one goroutine.
-func (s *Server) run(se *Session) {
-	if !s.start(se) {
-		s.refuse(se)
-		return
-	}
-	defer s.done.Done()
+// run reads a connection until it has ended. It is the connection's one
+// goroutine; unless it should stay on this one, another may go on with it.
+func (s *Server) run(se *Session, stay bool) {
 	for s.next(se) {
-		se.out.flush(true)
-	}
-}
-
-// runSocket is run for a WebSocket, which flushes by itself before it waits. It
-// waits here, where the stack is shallow. Go's stacks shrink too late for a
-// goroutine that spends its life waiting: when the connection is likely to be
-// quiet from now on, a fresh goroutine with the smallest stack takes over.
-func (s *Server) runSocket(se *Session, c *wsConn) {
-	for {
-		c.await()
-		if !s.next(se) {
-			s.done.Done()
-			return
-		}
-		if se.quiet {
+		if se.quiet && !stay {
 			se.quiet = false
-			go s.runSocket(se, c)
+			go s.run(se, false)
 			return
 		}
 	}
+	se.conn.Finish()
+	s.done.Done()
 }
 
 // next reads and deals with one message; false at the end of the connection.
 func (s *Server) next(se *Session) bool {
-	text, err := se.conn.ReadFrame()
+	se.letGo()
+	text, err := se.conn.ReadFrame((*intake)(se))
 	if err != nil {
-		se.endTurn()
-		se.end(reasonOf(err))
+		se.letGo()
+		se.rested()
+		se.end(ReasonOf(err))
 		return false
 	}
 	se.receive(text)
-	se.yield(len(text))
+	se.yield(turnEach)
 	return true
-}
-
-// turn is how many bytes a session may have read, messages counted for turnEach
-// more, before others get their turn.
-const (
-	turn     = 16 << 10
-	turnEach = 256
-)
-
-// yield lets others run after a while. Who floods always has bytes waiting, so
-// its reader would run until it is preempted, ten milliseconds, and two hundred
-// of them make everybody's ping wait for two hundred times that. From then on,
-// until there is nothing to read, it works in its turns (budget.Account.Turn):
-// letting others run would not do, as two hundred that are ready to run keep the
-// processors from looking for what came over the network.
-func (s *Session) yield(n int) {
-	if s.read += n + turnEach; s.read > turn {
-		s.read = 0
-		s.takeTurn()
-	}
-}
-
-// A turn lasts at most so long: of a WebSocket, which gives it back when there is
-// nothing to read, and of a Conn, which cannot say so.
-const (
-	socketTurn = 100 * time.Millisecond
-	connTurn   = 2 * time.Millisecond
-)
-
-// rested says that there was nothing to read, or that the reader will wait.
-func (s *Session) rested() {
-	s.read = 0
-	s.endTurn()
-}
-
-// takeTurn waits for the next turn of the reader, which uses no more of it than it
-// takes to deal with what it has.
-func (s *Session) takeTurn() {
-	s.endTurn()
-	longest := connTurn
-	if _, ok := s.conn.(*wsConn); ok {
-		longest = socketTurn
-	}
-	s.done = s.srv.budget.Turn(longest)
-}
-
-func (s *Session) endTurn() {
-	if s.done != nil {
-		s.done()
-		s.done = nil
-	}
-}
-
-// add registers a socket; false when the server stops.
-func (s *Server) add(se *Session) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		return false
-	}
-	if len(s.sessions) == 0 {
-		s.crew.set(true)
-	}
-	s.sessions[se] = struct{}{}
-	s.done.Add(1)
-	s.stats.opened.Add(1)
-	return true
-}
-
-// connected registers a session whose connect was accepted.
-func (s *Server) connected(se *Session) {
-	s.stats.sessions.Add(1)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, there := s.sessions[se]; there {
-		s.users[""] = append(s.users[""], se)
-		se.place = len(s.users[""]) - 1
-	}
-}
-
-// room tells whether a session of user old may become one of user next.
-func (s *Server) room(next, old string) bool {
-	if s.limits.PerUser <= 0 || next == "" || next == old {
-		return true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.users[next]) < s.limits.PerUser
-}
-
-// relogin moves a session to another user.
-func (s *Server) relogin(se *Session, l rpc.Login) {
-	s.mu.Lock()
-	se.mu.Lock()
-	old := se.login.UserID
-	se.login = &l
-	se.mu.Unlock()
-	if _, there := s.sessions[se]; there && old != l.UserID {
-		s.forget(se, old)
-		s.users[l.UserID] = append(s.users[l.UserID], se)
-		se.place = len(s.users[l.UserID]) - 1
-	}
-	s.mu.Unlock()
-	in := l.UserID != ""
-	se.loggedIn.Store(in)
-	if in {
-		se.conn.SetReadLimit(s.limits.FrameAfter)
-	} else {
-		se.conn.SetReadLimit(s.limits.FrameBefore)
-	}
-}
-
-// forget takes a session out of a user's list. The caller holds the lock.
-func (s *Server) forget(se *Session, user string) {
-	list := s.users[user]
-	last := len(list) - 1
-	if se.place > last || list[se.place] != se {
-		return
-	}
-	list[se.place] = list[last]
-	list[se.place].place = se.place
-	list[last] = nil
-	if last == 0 {
-		delete(s.users, user)
-		return
-	}
-	s.users[user] = list[:last]
-}
-
-func (s *Server) sessionsOf(user string) []*Session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.users[user])
 }
 
 // end closes the session; only the first time counts. The rest of the work,
@@ -225,9 +101,9 @@ func (s *Session) end(reason DisconnectReason) {
 	s.queue = nil
 	s.release(waiting)
 	s.view = view{}
+	s.stopTimer()
 	s.mu.Unlock()
 	s.srv.stats.disconnects[reason].Add(1)
-	s.srv.wheel.remove(s)
 	s.srv.employ(job{s: s, leave: true})
 	s.out.end(reason)
 }
@@ -277,20 +153,9 @@ func (s *Session) guard(what string, f func()) {
 	f()
 }
 
-func (s *Server) remove(se *Session, live bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if live {
-		s.forget(se, se.Login().UserID)
-	}
-	delete(s.sessions, se)
-	if len(s.sessions) == 0 {
-		s.crew.set(false)
-	}
-	if s.draining && len(s.sessions) == 0 {
-		s.emptyOnce.Do(func() { close(s.emptied) })
-	}
-}
+// graceOfTransports is how long Shutdown waits for connections whose peers take
+// their time to close: more than any transport lingers.
+const graceOfTransports = 3 * time.Second
 
 // Shutdown ends the server: it takes no new sessions and no new messages, lets
 // what was received be finished and answered until ctx is done, and closes the
@@ -326,7 +191,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.done.Wait()
 		close(joined)
 	}()
-	late := time.NewTimer(s.limits.Linger + time.Second)
+	late := time.NewTimer(graceOfTransports)
 	defer late.Stop()
 	select {
 	case <-joined:

@@ -40,8 +40,8 @@ func TestDeadTokensCloseTheirSessions(t *testing.T) {
 
 func TestEndRunsHooksInOrder(t *testing.T) {
 	var order []string
-	f := &fixture{}
-	f.onConnect = func(s *ddp.Session) {
+	f := &ddptest.Fixture{}
+	f.OnConnect = func(s *ddp.Session) {
 		s.OnClose(func() { order = append(order, "first") })
 		s.OnClose(func() { panic("a hook's bug") })
 		s.OnClose(func() {
@@ -65,7 +65,7 @@ func TestEndRunsHooksInOrder(t *testing.T) {
 		if got := strings.Join(order, ","); got != "stop,stopped already,first,second,late" {
 			t.Error(got)
 		}
-		if f.connected.Load() != 1 || f.disconnected.Load() != 1 {
+		if f.Joined.Load() != 1 || f.Left.Load() != 1 {
 			t.Error("the handler was not told once each")
 		}
 		r.ends(ddp.PeerLeft, 1)
@@ -91,7 +91,7 @@ func TestCallsGoOnWhenThePeerLeaves(t *testing.T) {
 
 func TestShutdownFinishesCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, f: &fixture{}}
+		r := &rig{t: t, f: &ddptest.Fixture{}}
 		r.srv = ddp.New(ddp.Options{Handler: r.f})
 		busy, idle, raw := r.dial(true), r.dial(true), r.dial(false)
 		r.method(busy, "1", "slow", "[5000]")
@@ -118,7 +118,7 @@ func TestShutdownFinishesCalls(t *testing.T) {
 
 func TestShutdownGraceExceeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, f: &fixture{}}
+		r := &rig{t: t, f: &ddptest.Fixture{}}
 		r.srv = ddp.New(ddp.Options{Handler: r.f})
 		c := r.dial(true)
 		r.method(c, "1", "slow", "[60000]")
@@ -170,8 +170,8 @@ func TestReasonsAreNamed(t *testing.T) {
 
 func TestStopHooksRunInOrder(t *testing.T) {
 	var order []string
-	f := &fixture{}
-	f.onSubscribe = func(s *ddp.Subscription) {
+	f := &ddptest.Fixture{}
+	f.OnSubscribe = func(s *ddp.Subscription) {
 		for _, n := range []string{"1", "2", "3"} {
 			s.OnStop(func() { order = append(order, n+s.ID()+s.Login().UserID) })
 		}
@@ -194,7 +194,7 @@ func TestStopHooksRunInOrder(t *testing.T) {
 // A17: the cap of an address holds for a whole IPv6 network, in whatever
 // spelling, and for IPv4 addresses one by one.
 func TestA17CapsCountNetworks(t *testing.T) {
-	srv := ddp.New(ddp.Options{Handler: &fixture{}, Limits: ddp.Limits{PerAddress: 3}})
+	srv := ddp.New(ddp.Options{Handler: &ddptest.Fixture{}, Limits: ddp.Limits{PerAddress: 3}})
 	for _, group := range [][]string{
 		{"2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::3", "2001:DB8::4"},
 		{"2001:db8:0:1::1", "2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:1::3"},

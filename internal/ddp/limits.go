@@ -46,11 +46,6 @@ type Limits struct {
 	// HeartbeatInterval and HeartbeatTimeout are Meteor's: 15 s and 15 s. A
 	// negative interval means no heartbeats.
 	HeartbeatInterval, HeartbeatTimeout time.Duration
-	// WriteTimeout is how long a socket may take nothing before it is closed: 10 s.
-	WriteTimeout time.Duration
-	// Linger is how long a closed socket waits for the peer's own close, so that
-	// the last messages are not lost: 2 s.
-	Linger time.Duration
 	// Connections is how many sockets may be open at once over all; 0 means no limit.
 	Connections int
 	// PerAddress is how many sockets one IPv4 address or IPv6 /64 may have open; 0
@@ -90,8 +85,6 @@ func (l Limits) withDefaults() Limits {
 	span(&l.Handshake, 45*time.Second)
 	span(&l.HeartbeatInterval, 15*time.Second)
 	span(&l.HeartbeatTimeout, 15*time.Second)
-	span(&l.WriteTimeout, 10*time.Second)
-	span(&l.Linger, 2*time.Second)
 	span(&l.Stalled, 10*time.Second)
 	return l
 }

@@ -1,16 +1,9 @@
 package ddp_test
 
 import (
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) {
-	if kind := os.Getenv(idleServer); kind != "" {
-		serveIdle(kind)
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -6,15 +6,13 @@ import (
 	"sync"
 
 	"ddpserver/internal/budget"
+	"ddpserver/internal/ddp/wire"
 )
 
 // buffer is a pooled byte slice. Idle connections hold none.
 type buffer struct{ b []byte }
 
 var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 1024)} }}
-
-// readBuffers hold what one read from a socket brings.
-var readBuffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 4096)} }}
 
 // keepBuffer is the largest buffer that goes back to the pool.
 const keepBuffer = 64 << 10
@@ -28,92 +26,36 @@ func putBuffer(b *buffer) {
 	}
 }
 
-// freeBuffer is the first buffer of a received message, in bytes; larger ones are
-// counted.
-const freeBuffer = 4 << 10
-
-// messages are buffers of received messages, by size.
-var messages = [...]sync.Pool{
-	{New: func() any { return &buffer{b: make([]byte, 0, freeBuffer)} }},
-	{New: func() any { return &buffer{b: make([]byte, 0, 4*freeBuffer)} }},
-	{New: func() any { return &buffer{b: make([]byte, 0, 16*freeBuffer)} }},
-}
-
-// nextBuffer is the size after that one.
-func nextBuffer(size int) int {
-	if size < keepBuffer {
-		return size * 4
-	}
-	return size * 2
-}
-
-func pooled(size int) int {
-	switch size {
-	case freeBuffer:
-		return 0
-	case 4 * freeBuffer:
-		return 1
-	case 16 * freeBuffer:
-		return 2
-	}
-	return -1
-}
-
-// getMessage is an empty buffer of exactly that capacity.
-func getMessage(size int) *buffer {
-	if i := pooled(size); i >= 0 {
-		return messages[i].Get().(*buffer)
-	}
-	return &buffer{b: make([]byte, 0, size)}
-}
-
-func putMessage(b *buffer) {
-	if i := pooled(cap(b.b)); i >= 0 {
-		b.b = b.b[:0]
-		messages[i].Put(b)
-	}
-}
-
 // joinAbove is how many held bytes are worth a write of their own.
 const joinAbove = 16 << 10
 
-// link is what an outbox writes to: framed bytes as beginFrame and endFrame
-// make them.
-type link interface {
-	// try writes what the transport takes without waiting.
-	try(p []byte) (int, error)
-	// write writes everything, within the write time limit.
-	write(p []byte) error
-	// farewell is what the peer is to be told last, if anything.
-	farewell(reason DisconnectReason) []byte
-	// end closes the transport after what was written. It does not wait.
-	end(reason DisconnectReason)
-}
-
-// outbox gathers framed messages of one connection and writes them from where
-// they are made. A flusher goroutine exists only while the transport is behind.
+// outbox gathers the framed messages (package wire) of one session and writes them
+// from where they are made. A goroutine, the flusher, exists only while the
+// transport is behind.
 //
-// Nobody waits in it: when more than limit bytes are queued, the owner is told
-// to end the connection.
+// Nobody waits in it: when more than limit bytes are queued, the session has to
+// end.
 type outbox struct {
-	link  link
-	owner interface{ lost(DisconnectReason) }
-	limit int
-	held  *budget.Holding // counts what waits for the peer; nil for nobody
-	// compress is the size from which messages are deflated; 0 for never.
-	compress int
+	session *Session // ended once nothing can be written any more
+	conn    Conn
+	limit   int             // bytes that may wait for the peer
+	held    *budget.Holding // counts what waits for the peer
+	// compressAbove is the size in bytes from which messages are compressed; 0 for
+	// never.
+	compressAbove int
 
 	mu       sync.Mutex
-	buf      *buffer // not yet given to the link; nil when empty
-	inflight int     // given to the flusher, not yet taken by the link
-	counted  int     // bytes that held counts, while the link is behind
+	buf      *buffer // not yet given to the transport; nil when empty
+	inflight int     // given to the flusher, not yet taken by the transport
+	counted  int     // bytes that held counts, while the transport is behind
 	holds    int     // answers being gathered; see hold
 	busy     bool    // somebody writes
 	forced   bool    // what is queued must not wait for a hold
-	posted   bool    // the server's posters will flush
+	posted   bool    // one of the server's posters will flush
 	ended    bool    // nothing more is accepted
 	cut      bool    // something of what was accepted is lost
-	closing  bool    // ended, and the link is to be closed when all is written
+	goodbye  bool    // a close frame is queued or sent: nothing may follow
+	closing  bool    // ended, and the transport is to be closed when all is written
 	reason   DisconnectReason
 }
 
@@ -123,7 +65,7 @@ type outbox struct {
 // for all peers together.
 func (o *outbox) add(b *buffer) (DisconnectReason, bool) {
 	o.mu.Lock()
-	if o.ended || len(b.b) == 0 {
+	if o.ended || o.goodbye || len(b.b) == 0 {
 		o.mu.Unlock()
 		putBuffer(b)
 		return PeerLeft, true
@@ -162,7 +104,6 @@ func (o *outbox) count(n int) bool {
 	more, ok := n-o.counted, true
 	o.counted = n
 	switch {
-	case o.held == nil:
 	case more < 0:
 		o.held.Shrink(-more)
 	case more > 0 && !o.held.Grow(more):
@@ -189,23 +130,20 @@ func (o *outbox) release() {
 }
 
 // send queues one shared frame and writes it, with everything held.
-func (o *outbox) send(wire []byte) (DisconnectReason, bool) {
+func (o *outbox) send(framed []byte) (DisconnectReason, bool) {
 	o.mu.Lock()
-	if o.ended {
+	if o.ended || o.goodbye {
 		o.mu.Unlock()
 		return PeerLeft, true
 	}
 	if o.buf == nil && !o.busy {
 		o.busy = true
 		o.mu.Unlock()
-		o.pump(wire, nil)
+		o.pump(framed, nil)
 		return PeerLeft, true
 	}
-	reason, ok := o.fits(len(wire))
-	if o.buf == nil {
-		o.buf = getBuffer()
-	}
-	o.buf.b = append(o.buf.b, wire...)
+	reason, ok := o.fits(len(framed))
+	o.append(framed)
 	o.mu.Unlock()
 	if ok {
 		o.flush(true)
@@ -214,17 +152,14 @@ func (o *outbox) send(wire []byte) (DisconnectReason, bool) {
 }
 
 // post queues one shared frame. later tells that somebody has to flush.
-func (o *outbox) post(wire []byte) (reason DisconnectReason, ok, later bool) {
+func (o *outbox) post(framed []byte) (reason DisconnectReason, ok, later bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ended {
+	if o.ended || o.goodbye {
 		return PeerLeft, true, false
 	}
-	reason, ok = o.fits(len(wire))
-	if o.buf == nil {
-		o.buf = getBuffer()
-	}
-	o.buf.b = append(o.buf.b, wire...)
+	reason, ok = o.fits(len(framed))
+	o.append(framed)
 	o.forced = true
 	later = !o.posted && !o.busy
 	o.posted = o.posted || later
@@ -263,7 +198,7 @@ func (o *outbox) flush(force bool) {
 // meanwhile. The caller has set busy.
 func (o *outbox) pump(p []byte, b *buffer) {
 	for {
-		n, err := o.link.try(p)
+		n, err := o.conn.Write(p, false)
 		if err != nil {
 			o.fail(err)
 			return
@@ -283,7 +218,7 @@ func (o *outbox) pump(p []byte, b *buffer) {
 }
 
 // next takes what came while a write was under way, or ends the writing. behind
-// says that the link is, so that what is taken waits.
+// says that the transport is, so that what is taken waits.
 func (o *outbox) next(behind bool) *buffer {
 	o.mu.Lock()
 	o.inflight = 0
@@ -296,7 +231,7 @@ func (o *outbox) next(behind bool) *buffer {
 		closing := o.closing
 		o.mu.Unlock()
 		if closing {
-			o.link.end(o.reason)
+			o.close(o.reason)
 		}
 		return nil
 	}
@@ -337,7 +272,7 @@ func (o *outbox) behind(rest []byte, b *buffer) {
 // caught up.
 func (o *outbox) drain(p []byte, b *buffer) {
 	for {
-		if err := o.link.write(p); err != nil {
+		if _, err := o.conn.Write(p, true); err != nil {
 			o.fail(err)
 			return
 		}
@@ -349,7 +284,7 @@ func (o *outbox) drain(p []byte, b *buffer) {
 	}
 }
 
-// errOverBudget is the failure of a link that is behind while all together are
+// errOverBudget is the failure of a transport that is behind while all together are
 // behind with too much.
 var errOverBudget = errors.New("ddp: too much waits for slow peers")
 
@@ -371,14 +306,42 @@ func (o *outbox) fail(err error) {
 		reason = OverBudget
 	}
 	if closing {
-		o.link.end(reason)
+		o.close(reason)
 		return
 	}
-	o.owner.lost(reason)
+	o.session.end(reason)
 }
 
-// end stops accepting messages and closes the link: after what is queued, or at
-// once when the peer takes nothing any more.
+// control queues a control frame and sends what is queued.
+func (o *outbox) control(frame []byte) {
+	o.mu.Lock()
+	if o.ended || o.goodbye {
+		o.mu.Unlock()
+		return
+	}
+	last := frame[0] == wire.Close
+	o.goodbye = last
+	reason, ok := o.fits(len(frame))
+	o.append(frame)
+	o.mu.Unlock()
+	switch {
+	case !ok:
+		o.session.end(reason)
+	case last:
+		o.flush(true)
+	}
+}
+
+// append queues framed bytes. The caller holds the lock.
+func (o *outbox) append(framed []byte) {
+	if o.buf == nil {
+		o.buf = getBuffer()
+	}
+	o.buf.b = append(o.buf.b, framed...)
+}
+
+// end stops accepting messages and closes the transport: after what is queued,
+// with a close frame, or at once when the peer takes nothing any more.
 func (o *outbox) end(reason DisconnectReason) {
 	o.mu.Lock()
 	if o.closing {
@@ -386,17 +349,17 @@ func (o *outbox) end(reason DisconnectReason) {
 		return
 	}
 	o.ended, o.closing, o.reason = true, true, reason
-	if reason == Slow || reason == PeerLeft || reason == OverBudget && (o.cut || o.inflight > 0) {
+	behind := o.cut || o.inflight > 0
+	// A peer that closed gets the answer to its close frame, if it takes it.
+	if reason == Slow || reason == PeerLeft && (behind || !o.goodbye) || reason == OverBudget && behind {
 		o.buf = nil
 		o.mu.Unlock()
-		o.link.end(reason)
+		o.close(reason)
 		return
 	}
-	if last := o.link.farewell(reason); last != nil {
-		if o.buf == nil {
-			o.buf = getBuffer()
-		}
-		o.buf.b = append(o.buf.b, last...)
+	if !o.goodbye {
+		o.goodbye = true
+		o.append(wire.AppendClose(nil, reason.Code(), reason.Text()))
 	}
 	busy := o.busy
 	o.mu.Unlock()
@@ -408,34 +371,10 @@ func (o *outbox) end(reason DisconnectReason) {
 	idle := !o.busy && o.buf == nil
 	o.mu.Unlock()
 	if idle {
-		o.link.end(reason)
+		o.close(reason)
 	}
 }
 
-// frameLink writes to a Conn. A Conn may wait, so all writing is the flusher's.
-type frameLink struct {
-	conn   Conn
-	frames [][]byte
+func (o *outbox) close(reason DisconnectReason) {
+	_ = o.conn.Close(reason.Code(), reason.Text())
 }
-
-func (l *frameLink) try([]byte) (int, error) { return 0, nil }
-
-func (l *frameLink) write(p []byte) error {
-	l.frames = l.frames[:0]
-	for len(p) > 0 {
-		var payload []byte
-		_, payload, p = splitFrame(p)
-		l.frames = append(l.frames, payload)
-	}
-	err := l.conn.WriteFrames(l.frames...)
-	clear(l.frames)
-	if cap(l.frames) > 64 {
-		l.frames = nil
-	}
-	return err
-}
-
-// farewell implements link: Close tells the peer.
-func (l *frameLink) farewell(DisconnectReason) []byte { return nil }
-
-func (l *frameLink) end(reason DisconnectReason) { _ = l.conn.Close(reason.Code(), reason.Text()) }

@@ -314,7 +314,7 @@ func (p *Subscription) Send(f *Frame) {
 	if stopped {
 		return
 	}
-	if reason, ok := s.out.send(f.wireFor(s.out.compress)); !ok {
+	if reason, ok := s.out.send(f.framed(s.out.compressAbove)); !ok {
 		s.end(reason)
 	}
 }
@@ -330,11 +330,11 @@ func (p *Subscription) Post(f *Frame) {
 	if stopped {
 		return
 	}
-	reason, ok, later := s.out.post(f.wireFor(s.out.compress))
+	reason, ok, later := s.out.post(f.framed(s.out.compressAbove))
 	if !ok {
 		s.end(reason)
 	} else if later {
-		s.srv.posters.add(s)
+		s.srv.post(s)
 	}
 }
 

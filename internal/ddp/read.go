@@ -16,8 +16,7 @@ func (s *Session) receive(text []byte) {
 	stats.bytes.Add(uint64(len(text)))
 	sc := scanners.Get().(*scanner)
 	if len(text) > budget.Small {
-		s.endTurn()
-		s.done = s.srv.budget.Turn(socketTurn)
+		s.takeTurn()
 		defer s.endTurn()
 	}
 	err := sc.scan(text, s.depthLimit(), true)

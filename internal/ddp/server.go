@@ -2,14 +2,12 @@ package ddp
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"ddpserver/internal/budget"
-	"ddpserver/internal/random"
 	"ddpserver/internal/rpc"
 )
 
@@ -55,44 +53,31 @@ type Options struct {
 	// Logger gets panics and internal errors of publications and the engine's
 	// own troubles; nil discards them. Calls are not logged here.
 	Logger *zap.Logger
-	// Peer describes the sender of an upgrade request: address after trusted
-	// proxies, user agent, second-factor headers. Nil takes the socket's address
-	// and the User-Agent header. Conn and Door are filled in when empty.
-	Peer func(*http.Request) *rpc.Peer
-	// CheckOrigin tells whether an upgrade request's Origin may connect; a
-	// refusal is answered 403 before the upgrade. Nil allows requests without
-	// Origin, from the request's own host and from loopback addresses.
-	CheckOrigin func(*http.Request) bool
 	// Refused is told of every message that never reaches the Handler: malformed
 	// ones and subscriptions beyond Limits.Subscriptions, with what is wrong; the
 	// last one of a connection that sent too many (Limits.ProtocolErrors) with
 	// limited. It must be fast. Nil discards them.
 	Refused func(p *rpc.Peer, l rpc.Login, reason string, limited bool)
-	// CompressAbove negotiates permessage-deflate without context takeover and
-	// compresses messages of at least that many bytes; 0 never negotiates it.
-	CompressAbove int
 	// Budget counts the bytes that all sessions, and other doors, have waiting;
 	// nil makes one of budget.Default bytes.
 	Budget *budget.Account
 }
 
-// Server runs sessions. It is an http.Handler for WebSocket upgrade requests,
-// and serves other transports through Serve.
+// Server runs sessions, over whatever transport brings a Conn (Serve, Start).
 type Server struct {
-	handler  Handler
-	quick    func(method string) bool
-	limits   Limits
-	log      *zap.Logger
-	peer     func(*http.Request) *rpc.Peer
-	origin   func(*http.Request) bool
-	refused  func(p *rpc.Peer, l rpc.Login, reason string, limited bool)
-	compress int
-	budget   *budget.Account
-	names    names
-	wheel    wheel
-	crew     crew
-	posters  posters
-	stats    counters
+	handler Handler
+	quick   func(method string) bool
+	limits  Limits
+	log     *zap.Logger
+	refused func(p *rpc.Peer, l rpc.Login, reason string, limited bool)
+	budget  *budget.Account
+	names   names
+	stats   counters
+
+	jobs    chan job      // for workers that wait
+	idle    atomic.Int32  // workers that wait
+	posted  chan *Session // for posters
+	posting sync.Once     // starts the posters
 
 	ctx    context.Context // of every call; ended by the end of Shutdown
 	cancel context.CancelFunc
@@ -114,27 +99,20 @@ func New(o Options) *Server {
 		handler:  o.Handler,
 		limits:   o.Limits.withDefaults(),
 		log:      o.Logger,
-		peer:     o.Peer,
-		origin:   o.CheckOrigin,
 		refused:  o.Refused,
-		compress: o.CompressAbove,
 		budget:   o.Budget,
 		sessions: make(map[*Session]struct{}),
 		users:    make(map[string][]*Session),
 		address:  make(map[string]int),
 		emptied:  make(chan struct{}),
+		jobs:     make(chan job),
+		posted:   make(chan *Session, maxPosted),
 	}
 	if s.budget == nil {
 		s.budget = budget.New(0)
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
-	}
-	if s.peer == nil {
-		s.peer = plainPeer
-	}
-	if s.origin == nil {
-		s.origin = OwnOrigin
 	}
 	if s.refused == nil {
 		s.refused = func(*rpc.Peer, rpc.Login, string, bool) {}
@@ -144,61 +122,7 @@ func New(o Options) *Server {
 		s.quick = q.Quick
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.wheel.init(s)
-	s.posters.srv = s
 	return s
-}
-
-// Serve runs the engine over a Conn and returns when the connection has ended
-// and its reader has left. peer is completed with a Conn id and a Door when it
-// has none. It is the way in for transports other than WebSocket; such a
-// transport checks origins and counts addresses itself or through Admit.
-func (s *Server) Serve(conn Conn, peer *rpc.Peer) {
-	if peer.Conn == "" {
-		peer.Conn = random.ID()
-	}
-	if peer.Door == "" {
-		peer.Door = rpc.DDP
-	}
-	se := newSession(s, peer)
-	se.conn = conn
-	se.out.link = &frameLink{conn: conn}
-	s.run(se)
-}
-
-// Admit counts a new socket of that address against the limits. When ok, leave
-// must be called once it is closed; otherwise the transport refuses it (503).
-func (s *Server) Admit(address string) (leave func(), ok bool) {
-	if !s.enter(address) {
-		return nil, false
-	}
-	return sync.OnceFunc(func() { s.leave(address) }), true
-}
-
-// Origin tells whether a request's Origin may connect (Options.CheckOrigin).
-func (s *Server) Origin(r *http.Request) bool { return s.origin(r) }
-
-// PeerOf describes the sender of a request (Options.Peer).
-func (s *Server) PeerOf(r *http.Request) *rpc.Peer { return s.peer(r) }
-
-// Sessions calls visit for the connected sessions of a user ("" for those that
-// are not logged in) until it returns false. Sessions may end meanwhile.
-func (s *Server) Sessions(userID string, visit func(*Session) bool) {
-	for _, se := range s.sessionsOf(userID) {
-		if !visit(se) {
-			return
-		}
-	}
-}
-
-// CloseTokens closes the sessions of a user whose login token is dead: plain
-// close 1000, no frame. The function gets the stored hash of the token.
-func (s *Server) CloseTokens(userID string, dead func(tokenHash string) bool) {
-	for _, se := range s.sessionsOf(userID) {
-		if l := se.Login(); l.UserID == userID && dead(l.Token) {
-			se.Close(ServerClosed)
-		}
-	}
 }
 
 // Stats is a snapshot of the server's counters.

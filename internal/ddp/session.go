@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/netkey"
@@ -16,31 +17,35 @@ import (
 type Session struct {
 	srv  *Server
 	peer *rpc.Peer
-	conn source
+	conn Conn
 	out  outbox
+	// pings says that the peer answers pings of the transport (Transport.Pings).
+	pings bool
 
 	// The reader's own.
 	connected bool
 	version   version
 	most      int    // subscriptions held so far
 	quiet     bool   // no more messages are to be expected soon
+	hand      int    // bytes that the message in its hand is counted for
 	read      int    // bytes since it last waited, or others had their turn
 	done      func() // ends its turn, while it has one
 
 	// seen is set by every message and cleared by the heartbeat's tick.
 	seen     atomic.Bool
 	loggedIn atomic.Bool
-	timer    entry          // the timing wheel's
+	pinging  bool           // a ping waits for its answer; the timer's own
 	held     budget.Holding // of what all sessions may have waiting, in and out
 
 	place int // in its user's list; guarded by the server's lock
 
 	mu        sync.Mutex
+	timer     *time.Timer   // of the handshake, then of the heartbeat
 	login     *rpc.Login    // never nil, never changed in place
 	queue     []*item       // messages waiting for their turn
 	room      chan struct{} // closed when there may be room; the reader waits
 	wanted    int           // bytes the reader waits for
-	in        int           // bytes of received messages that are held (ledger.go)
+	in        int           // bytes of received messages that are held (intake.go)
 	working   bool          // a goroutine owns the queue
 	unblocked int           // calls running beside the queue
 	greeting  greeted
@@ -55,19 +60,11 @@ type Session struct {
 	onClose   []func()
 }
 
-// source is what a session reads from: a Conn, or a wsConn, which the outbox
-// writes to in its own way.
-type source interface {
-	ReadFrame() ([]byte, error)
-	SetReadLimit(bytes int)
-}
-
-func newSession(srv *Server, peer *rpc.Peer) *Session {
-	s := &Session{srv: srv, peer: peer, login: &nobody}
-	s.out.owner = s
-	s.out.limit = srv.limits.QueuedBytes
+func newSession(srv *Server, conn Conn, peer *rpc.Peer, t Transport) *Session {
+	s := &Session{srv: srv, conn: conn, peer: peer, pings: t.Pings, login: &nobody}
 	s.held.Account, s.held.Network = srv.budget, netkey.Of(peer.Address)
-	s.out.held = &s.held
+	s.out.session, s.out.conn, s.out.held = s, conn, &s.held
+	s.out.limit, s.out.compressAbove = srv.limits.QueuedBytes, t.CompressAbove
 	return s
 }
 
@@ -135,12 +132,27 @@ func (s *Session) Publish(publication func(context.Context, *Subscription) error
 	s.runPublication(s.srv.ctx, sub)
 }
 
-// lost is the outbox's way to say that nothing can be written any more.
-func (s *Session) lost(reason DisconnectReason) { s.end(reason) }
-
 // put queues framed messages in order and takes b; see outbox.add.
 func (s *Session) put(b *buffer) {
 	if reason, ok := s.out.add(b); !ok {
 		go s.end(reason) // the caller may hold s.mu
 	}
+}
+
+// quota counts malformed messages within a minute. The zero value is full.
+type quota struct {
+	since time.Time
+	spent int
+}
+
+// spend takes one; false when there is none left.
+func (q *quota) spend(limit int) bool {
+	if limit < 0 {
+		return true
+	}
+	if now := time.Now(); now.Sub(q.since) > time.Minute {
+		q.since, q.spent = now, 0
+	}
+	q.spent++
+	return q.spent <= limit
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"ddpserver/internal/ddp/wire"
 	"ddpserver/internal/ejson"
 )
 
@@ -27,7 +28,7 @@ func (b *box) sent(f frames) []string {
 	var all []string
 	for rest := f.b; len(rest) > 0; {
 		var payload []byte
-		_, payload, rest = splitFrame(rest)
+		_, payload, rest = wire.Next(rest)
 		all = append(all, string(payload))
 	}
 	putBuffer(f.buffer)

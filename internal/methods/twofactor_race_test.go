@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/pquerna/otp/totp"
 
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/testwait"
 	"ddpserver/internal/twofactor"
@@ -82,7 +83,7 @@ func TestS005RacesOverSockets(t *testing.T) {
 	w.unlimited()
 	w.set(settings.TwoFactorRememberFor, 0)
 	w.set(settings.TwoFactorWrongPerHour, 100)
-	server := httptest.NewServer(w.server)
+	server := httptest.NewServer(ws.New(ws.Options{Engine: w.server}))
 	defer server.Close()
 	play := factorPlay{w}
 	for name, traits := range map[string][]string{"app": {"totp", "admin"}, "mail": {"email", "admin"}} {

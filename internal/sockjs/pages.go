@@ -122,7 +122,7 @@ func (h *Handler) chunkingTest(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// rawWebSocket hands over to the engine, with SockJS's own words for requests
+// rawWebSocket hands over to the WebSocket door, with SockJS's own words for requests
 // that are no upgrade.
 func (h *Handler) rawWebSocket(w http.ResponseWriter, r *http.Request) {
 	switch {
@@ -131,7 +131,7 @@ func (h *Handler) rawWebSocket(w http.ResponseWriter, r *http.Request) {
 	case !knownVersion(r):
 		refuse(w, http.StatusBadRequest, "Only supported WebSocket protocol is RFC 6455.")
 	default:
-		h.o.Engine.ServeHTTP(w, r)
+		h.o.WebSocket.ServeHTTP(w, r)
 	}
 }
 

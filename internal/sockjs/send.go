@@ -43,7 +43,7 @@ func (h *Handler) sender(p place, read bodyOf, answer func(http.ResponseWriter))
 			return
 		}
 		defer s.posted()
-		held := budget.Holding{Account: h.o.Budget, Network: netkey.Of(h.o.Engine.PeerOf(r).Address)}
+		held := budget.Holding{Account: h.o.Budget, Network: netkey.Of(h.o.Peer(r).Address)}
 		defer func() { held.Shrink(int(held.Bytes())) }()
 		messages, err := posted(r, s, &held, read)
 		var bad *badPayload

@@ -5,17 +5,19 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/wire"
 	"ddpserver/internal/netkey"
 	"ddpserver/internal/rpc"
 )
 
-// errGone ends a WriteFrames whose peer will not come back.
+// errGone ends a Write whose peer will not come back.
 var errGone = errors.New("sockjs: the peer is gone")
 
 // defaultReadLimit holds until the engine sets its own.
@@ -33,7 +35,7 @@ const (
 
 // session is a polling session and the engine's ddp.Conn for it. The engine
 // reads what senders post and hands over what receivers fetch; there is no
-// queue: WriteFrames waits until a receiver has sent its messages.
+// queue: Write waits until a receiver has sent its messages.
 //
 // All waiting is on cond, whose lock guards everything below it. Neither the
 // handler's lock is taken inside it nor the other way round.
@@ -54,7 +56,7 @@ type session struct {
 	waiting  int      // bytes of inbox
 	given    int      // bytes of the message the engine has in hand
 	posting  int      // requests that send
-	out      []byte   // the frame WriteFrames waits for; nil for none
+	out      []byte   // the frame Write waits for; nil for none
 	last     []byte   // the close frame, once closed
 	receiver *receiving
 	timer    *time.Timer // runs while there is no receiver
@@ -68,7 +70,7 @@ var _ ddp.Conn = (*session)(nil)
 // session finds a session, or makes one when create. Without one the status
 // says why: 404 for a stranger or none, 503 when there are too many.
 func (h *Handler) session(name string, r *http.Request, create bool) (*session, int) {
-	peer := h.o.Engine.PeerOf(r)
+	peer := h.o.Peer(r)
 	who := owner{peer.Address, peer.UserAgent}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -130,7 +132,11 @@ func (s *session) serve() {
 	defer s.h.done.Done()
 	defer s.leave()
 	s.h.o.Engine.Serve(s, s.peer)
-	// An engine that left without closing is done with it all the same.
+}
+
+// Finish implements ddp.Conn. An engine that left without closing is done with
+// it all the same.
+func (s *session) Finish() {
 	_ = s.Close(1000, "Normal closure")
 	s.mu.Lock()
 	s.handBack()
@@ -138,15 +144,36 @@ func (s *session) serve() {
 }
 
 // ReadFrame implements ddp.Conn.
-func (s *session) ReadFrame() ([]byte, error) {
+func (s *session) ReadFrame(r ddp.Receiver) ([]byte, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.handBack()
-	for len(s.inbox) == 0 && s.phase < closed {
-		s.cond.Wait()
+	m := s.take()
+	if m == nil && s.phase < closed {
+		s.mu.Unlock()
+		r.Waiting() // the engine may close the session now, which takes the lock
+		s.mu.Lock()
 	}
-	if s.phase >= closed {
+	for ; m == nil && s.phase < closed; m = s.take() {
+		if len(s.inbox) == 0 {
+			s.cond.Wait()
+		}
+	}
+	s.mu.Unlock()
+	if m == nil {
 		return nil, io.EOF
+	}
+	r.Received(len(m))
+	if len(m) > int(s.limit.Load()) {
+		return nil, ddp.ErrTooLong
+	}
+	return m, nil
+}
+
+// take is the oldest message of the inbox, nil when there is none or the session
+// is over. s.mu is held.
+func (s *session) take() []byte {
+	if len(s.inbox) == 0 || s.phase >= closed {
+		return nil
 	}
 	m := s.inbox[0]
 	s.inbox[0] = nil
@@ -156,11 +183,7 @@ func (s *session) ReadFrame() ([]byte, error) {
 	s.waiting -= len(m) + messageCost
 	s.given = len(m) + messageCost
 	s.cond.Broadcast()
-	if len(m) > int(s.limit.Load()) {
-		s.close(1009, "Message too long")
-		return nil, ddp.ErrTooLong
-	}
-	return m, nil
+	return m
 }
 
 // messageCost is what a posted message costs besides its text, in bytes: a body
@@ -214,9 +237,14 @@ func (s *session) SetReadLimit(bytes int) { s.limit.Store(int64(bytes)) }
 // longer: a frame is a second copy of what it holds.
 const batch = 128 << 10
 
-// WriteFrames implements ddp.Conn: it waits until a receiver has sent the
-// messages, at most until the session is dropped for having no receiver.
-func (s *session) WriteFrames(messages ...[]byte) error {
+// Write implements ddp.Conn: it waits until a receiver has sent the messages, at
+// most until the session is dropped for having no receiver. Without waiting it
+// takes nothing.
+func (s *session) Write(p []byte, wait bool) (int, error) {
+	if !wait {
+		return 0, nil
+	}
+	messages := slices.Collect(wire.Messages(p))
 	for len(messages) > 0 {
 		n, bytes := 1, len(messages[0])
 		for n < len(messages) && bytes+len(messages[n]) <= batch {
@@ -224,11 +252,11 @@ func (s *session) WriteFrames(messages ...[]byte) error {
 			n++
 		}
 		if err := s.writeFrame(messages[:n]); err != nil {
-			return err
+			return 0, err
 		}
 		messages = messages[n:]
 	}
-	return nil
+	return len(p), nil
 }
 
 func (s *session) writeFrame(messages [][]byte) error {

@@ -30,17 +30,19 @@ type Engine interface {
 	Serve(conn ddp.Conn, peer *rpc.Peer)
 	// Admit counts a new connection of an address; leave gives the place back.
 	Admit(address string) (leave func(), ok bool)
-	// Origin tells whether the request's Origin may connect.
-	Origin(r *http.Request) bool
-	// PeerOf describes the sender of a request.
-	PeerOf(r *http.Request) *rpc.Peer
-	// ServeHTTP is the raw WebSocket endpoint, here under /sockjs/websocket.
-	http.Handler
 }
 
-// Options configure a Handler. Engine is required; zero values are defaults.
+// Options configure a Handler. Engine, Peer and CheckOrigin are required; zero
+// values of others are defaults.
 type Options struct {
 	Engine Engine
+	// Peer describes the sender of a request.
+	Peer func(*http.Request) *rpc.Peer
+	// CheckOrigin tells whether the request's Origin may connect.
+	CheckOrigin func(*http.Request) bool
+	// WebSocket serves /sockjs/websocket, messages without SockJS frames; nil
+	// answers 404 there.
+	WebSocket http.Handler
 	// Prefix is the path of the door: "/sockjs", or with the path of ROOT_URL
 	// before it.
 	Prefix string
@@ -175,7 +177,7 @@ func (h *Handler) find(path string) (route, bool) {
 		return route{verb: http.MethodGet, serve: h.info, cors: true}, true
 	case path == "/chunking_test":
 		return route{verb: http.MethodPost, serve: h.chunkingTest, cors: true}, true
-	case path == "/websocket" && !h.o.DisableWebSocket:
+	case path == "/websocket" && h.o.WebSocket != nil && !h.o.DisableWebSocket:
 		return route{verb: http.MethodGet, serve: h.rawWebSocket}, true
 	case isIframe(path):
 		return route{verb: http.MethodGet, serve: h.iframe}, true
@@ -232,7 +234,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route, ok := h.find(path)
 	header := w.Header()
 	header.Set("Vary", "Origin")
-	if !h.o.Engine.Origin(r) {
+	if !h.o.CheckOrigin(r) {
 		refuse(w, http.StatusForbidden, "Origin is not allowed")
 		return
 	}

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/goleak"
 
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/wire"
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/testwait"
 )
@@ -21,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // echo is an engine that answers every message with itself; a few words do
-// something else. Origins, addresses and the raw endpoint are the real server's.
+// something else. Its count of connections is the real server's.
 type echo struct {
 	*ddp.Server
 	ended chan error // the error of ReadFrame, for each connection that ends
@@ -32,12 +34,35 @@ func newEcho() *echo {
 	return &echo{Server: ddp.New(ddp.Options{}), ended: make(chan error, 20_000), peers: make(chan *rpc.Peer, 20_000)}
 }
 
+// receiver lets a Conn read as much as it likes, and closes it with what the
+// engine would say.
+type receiver struct{}
+
+func (receiver) Waiting()       {}
+func (receiver) Received(int)   {}
+func (receiver) Grow(int) bool  { return true }
+func (receiver) Control([]byte) {}
+func (receiver) Alive()         {}
+
+// write hands messages to a Conn as the engine does.
+func write(conn ddp.Conn, messages ...string) error {
+	var p []byte
+	for _, m := range messages {
+		p = wire.Append(p, wire.Text, []byte(m))
+	}
+	_, err := conn.Write(p, true)
+	return err
+}
+
 func (e *echo) Serve(conn ddp.Conn, peer *rpc.Peer) {
 	e.peers <- peer
 	for {
-		m, err := conn.ReadFrame()
+		m, err := conn.ReadFrame(receiver{})
 		if err != nil {
 			e.ended <- err
+			reason := ddp.ReasonOf(err)
+			_ = conn.Close(reason.Code(), reason.Text())
+			conn.Finish()
 			return
 		}
 		text := string(m)
@@ -49,11 +74,11 @@ func (e *echo) Serve(conn ddp.Conn, peer *rpc.Peer) {
 			_ = conn.Close(1000, "Normal closure")
 			continue
 		case "burst":
-			err = conn.WriteFrames([]byte("one"), []byte("two"), []byte("three"))
+			err = write(conn, "one", "two", "three")
 		case "nothing":
-			err = conn.WriteFrames()
+			err = write(conn)
 		default:
-			err = conn.WriteFrames([]byte(text))
+			err = write(conn, text)
 		}
 		if err != nil {
 			_ = conn.Close(1000, "Normal closure")
@@ -73,7 +98,8 @@ type door struct {
 func open1(t *testing.T, o Options) *door {
 	t.Helper()
 	e := newEcho()
-	o.Engine = e
+	o.Engine, o.Peer, o.CheckOrigin = e, ws.PeerOf, ws.OwnOrigin
+	o.WebSocket = ws.New(ws.Options{Engine: e.Server})
 	h := New(o)
 	server := httptest.NewServer(h)
 	client := &http.Client{Transport: &http.Transport{}}

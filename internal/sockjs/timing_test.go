@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ddpserver/internal/ddp/ws"
 )
 
 // bubble calls a handler directly, so that time can be fake.
@@ -22,6 +24,7 @@ type bubble struct {
 func newBubble(t *testing.T, o Options) *bubble {
 	e := newEcho()
 	o.Engine = e
+	o.Peer, o.CheckOrigin = ws.PeerOf, ws.OwnOrigin
 	return &bubble{t, New(o), e}
 }
 

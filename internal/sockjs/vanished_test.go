@@ -17,6 +17,7 @@ import (
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/rpc"
 )
 
@@ -97,10 +98,11 @@ func TestA17VanishedPeersEnd(t *testing.T) {
 func vanish(t *testing.T, transport, version string) {
 	account := budget.New(0)
 	engine := ddp.New(ddp.Options{Handler: mute{}, Budget: account})
-	h := New(Options{Engine: engine, Budget: account})
+	raw := ws.New(ws.Options{Engine: engine})
+	h := New(Options{Engine: engine, Peer: ws.PeerOf, CheckOrigin: ws.OwnOrigin, WebSocket: raw, Budget: account})
 	mux := http.NewServeMux()
 	mux.Handle("/sockjs/", h)
-	mux.Handle("/websocket", engine)
+	mux.Handle("/websocket", raw)
 	// A wrapped ResponseWriter, as in the whole server, hides what it can besides.
 	wrapped := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { mux.ServeHTTP(wrapper{w}, r) })
 	server := &http.Server{Handler: wrapped, IdleTimeout: 30 * time.Second}

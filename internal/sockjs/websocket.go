@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/wire"
 	"ddpserver/internal/netkey"
 	"ddpserver/internal/rpc"
 )
@@ -40,7 +42,7 @@ func (h *Handler) webSocket(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, `Can "Upgrade" only to "WebSocket".`)
 		return
 	}
-	peer := *h.o.Engine.PeerOf(r)
+	peer := *h.o.Peer(r)
 	peer.Door = rpc.SockJS
 	h.mu.Lock()
 	stopped := h.stopped
@@ -99,8 +101,6 @@ func (h *Handler) serveSocket(socket *websocket.Conn, peer *rpc.Peer) {
 	c.timer.Store(timer)
 	timer.Reset(h.o.Heartbeat)
 	h.o.Engine.Serve(c, peer)
-	_ = c.Close(1000, "Normal closure")
-	c.finish()
 }
 
 // framed is the websocket transport as a ddp.Conn: SockJS frames in text
@@ -132,12 +132,13 @@ var _ ddp.Conn = (*framed)(nil)
 func (c *framed) SetReadLimit(bytes int) { c.limit.Store(int64(bytes)) }
 
 // ReadFrame implements ddp.Conn.
-func (c *framed) ReadFrame() ([]byte, error) {
+func (c *framed) ReadFrame(r ddp.Receiver) ([]byte, error) {
 	c.held.Shrink(c.given)
 	c.given = 0
 	m := c.inbox.next()
 	for ; m == nil; m = c.inbox.next() {
 		c.held.Shrink(int(c.held.Bytes()))
+		r.Waiting()
 		if err := c.fill(); err != nil {
 			c.held.Shrink(int(c.held.Bytes()))
 			return nil, err
@@ -145,6 +146,7 @@ func (c *framed) ReadFrame() ([]byte, error) {
 	}
 	c.given = len(m)
 	c.held.Force(c.given)
+	r.Received(len(m))
 	if len(m) > int(c.limit.Load()) {
 		return nil, c.refuse(1009, "Message too long", ddp.ErrTooLong)
 	}
@@ -155,7 +157,7 @@ func (c *framed) ReadFrame() ([]byte, error) {
 func (c *framed) fill() error {
 	kind, r, err := c.socket.NextReader()
 	if err != nil {
-		return readError(err)
+		return io.EOF
 	}
 	c.hear()
 	raw, err := c.read(r)
@@ -208,18 +210,9 @@ func (c *framed) read(r io.Reader) ([]byte, error) {
 			}
 			return b, nil
 		case err != nil:
-			return nil, readError(err)
+			return nil, io.EOF
 		}
 	}
-}
-
-// readError names the end of a connection as the engine wants it.
-func readError(err error) error {
-	var closed *websocket.CloseError
-	if errors.As(err, &closed) {
-		return &ddp.CloseError{Code: closed.Code}
-	}
-	return io.EOF
 }
 
 // refuse ends the connection with a close code and no SockJS frame.
@@ -230,16 +223,17 @@ func (c *framed) refuse(code int, reason string, err error) error {
 	return err
 }
 
-// WriteFrames implements ddp.Conn.
-func (c *framed) WriteFrames(messages ...[]byte) error {
-	if len(messages) == 0 {
-		return nil
+// Write implements ddp.Conn. It takes nothing without waiting.
+func (c *framed) Write(p []byte, wait bool) (int, error) {
+	messages := slices.Collect(wire.Messages(p))
+	if !wait || len(messages) == 0 {
+		return 0, nil
 	}
 	b := getBuffer()
 	*b = appendMessages((*b)[:0], messages)
 	err := c.write(*b)
 	putBuffer(b)
-	return err
+	return len(p), err
 }
 
 func (c *framed) write(frame []byte) error {
@@ -280,9 +274,11 @@ func (c *framed) part(goodbye func()) {
 	}()
 }
 
-// finish closes the socket once the good-bye is out and the peer closed too, or
-// had time to: closing with unread input would destroy what was sent last.
-func (c *framed) finish() {
+// Finish implements ddp.Conn. It closes the socket once the good-bye is out and
+// the peer closed too, or had time to: closing with unread input would destroy
+// what was sent last.
+func (c *framed) Finish() {
+	_ = c.Close(1000, "Normal closure")
 	<-c.parted
 	conn := c.socket.NetConn()
 	_ = conn.SetReadDeadline(time.Now().Add(c.h.o.Linger))

@@ -10,7 +10,7 @@ import (
 	"os"
 	"time"
 
-	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ws"
 )
 
 func main() {
@@ -19,7 +19,7 @@ func main() {
 	flag.Parse()
 	server := &http.Server{
 		Addr:              *addr,
-		Handler:           ddp.EchoHandler(ddp.EchoOptions{CompressAbove: *compress}),
+		Handler:           ws.EchoHandler(ws.EchoOptions{CompressAbove: *compress}),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
 	if err := server.ListenAndServe(); err != nil {

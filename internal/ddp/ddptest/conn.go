@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/wire"
 )
 
 // Conn is the server's end of an in-memory connection. It implements ddp.Conn.
@@ -37,7 +38,7 @@ func Pipe() (*Conn, *Client) {
 }
 
 // ReadFrame implements ddp.Conn.
-func (c *Conn) ReadFrame() ([]byte, error) {
+func (c *Conn) ReadFrame(r ddp.Receiver) ([]byte, error) {
 	select {
 	case <-c.closed:
 		return nil, io.EOF
@@ -45,12 +46,13 @@ func (c *Conn) ReadFrame() ([]byte, error) {
 	}
 	select {
 	case f := <-c.in:
-		return c.check(f)
+		return c.check(f, r)
 	default:
 	}
+	r.Waiting()
 	select {
 	case f := <-c.in:
-		return c.check(f)
+		return c.check(f, r)
 	case <-c.gone:
 		return nil, io.EOF
 	case <-c.closed:
@@ -58,38 +60,48 @@ func (c *Conn) ReadFrame() ([]byte, error) {
 	}
 }
 
-func (c *Conn) check(f []byte) ([]byte, error) {
+func (c *Conn) check(f []byte, r ddp.Receiver) ([]byte, error) {
+	r.Received(len(f))
 	c.mu.Lock()
 	limit := c.limit
 	c.mu.Unlock()
 	if len(f) > limit {
-		_ = c.Close(1009, "too long")
 		return nil, ddp.ErrTooLong
 	}
 	return f, nil
 }
 
-// WriteFrames implements ddp.Conn; it waits while the client is stalled.
-func (c *Conn) WriteFrames(frames ...[]byte) error {
+// Write implements ddp.Conn; it takes nothing without waiting, and waits while
+// the client is stalled.
+func (c *Conn) Write(p []byte, wait bool) (int, error) {
+	if !wait {
+		return 0, nil
+	}
 	c.mu.Lock()
 	takes := c.takes
 	c.mu.Unlock()
 	select {
 	case <-takes:
 	case <-c.gone:
-		return io.ErrClosedPipe
+		return 0, io.ErrClosedPipe
 	case <-c.closed:
-		return io.ErrClosedPipe
+		return 0, io.ErrClosedPipe
 	}
 	c.mu.Lock()
-	for _, f := range frames {
-		c.out = append(c.out, string(f))
+	before := len(c.out)
+	for message := range wire.Messages(p) {
+		c.out = append(c.out, string(message))
 	}
-	c.batches++
+	if len(c.out) > before {
+		c.batches++
+	}
 	c.mu.Unlock()
 	c.tell()
-	return nil
+	return len(p), nil
 }
+
+// Finish implements ddp.Conn.
+func (c *Conn) Finish() {}
 
 // SetReadLimit implements ddp.Conn.
 func (c *Conn) SetReadLimit(n int) {

@@ -1,4 +1,4 @@
-package ddp_test
+package ws_test
 
 import (
 	"fmt"
@@ -36,9 +36,9 @@ func TestFloodsTakeTurns(t *testing.T) {
 			account, batch := budget.New(0), pings(c.n, c.size)
 			srv, url := listen(t, ddp.Options{Budget: account})
 			flood, ordinary := dialWS(t, websocket.DefaultDialer, url, nil), dialWS(t, websocket.DefaultDialer, url, nil)
-			for _, ws := range []*websocket.Conn{flood, ordinary} {
-				say(t, ws, websocket.TextMessage, hello)
-				hear(t, ws, "")
+			for _, client := range []*websocket.Conn{flood, ordinary} {
+				say(t, client, websocket.TextMessage, hello)
+				hear(t, client, "")
 			}
 			var taken []func()
 			for range max(runtime.GOMAXPROCS(0)/2, 1) {

@@ -1,4 +1,4 @@
-package ddp_test
+package ddptest
 
 import (
 	"context"
@@ -15,21 +15,33 @@ import (
 	"ddpserver/internal/rpc"
 )
 
-// fixture is the Handler that docs/wire/ddp.md F2 asks of a server under test.
-type fixture struct {
-	mu           sync.Mutex
-	streams      map[*ddp.Subscription]struct{}
-	connected    atomic.Int64
-	disconnected atomic.Int64
-	universal    func(context.Context, *ddp.Subscription) error
-	limited      int // calls of the publication "limited"
-	onConnect    func(*ddp.Session)
-	onSubscribe  func(*ddp.Subscription)
+// Fixture is the Handler that docs/wire/ddp.md F2 asks of a server under test. The
+// functions are optional and set before there is a session.
+type Fixture struct {
+	// Universal is published to every session.
+	Universal func(context.Context, *ddp.Subscription) error
+	// OnConnect and OnSubscribe run before anything else of theirs.
+	OnConnect   func(*ddp.Session)
+	OnSubscribe func(*ddp.Subscription)
+	// Sessions that were connected and disconnected so far.
+	Joined, Left atomic.Int64
+
+	mu      sync.Mutex
+	streams map[*ddp.Subscription]struct{}
+	limited int // calls of the publication "limited"
+}
+
+// Streams is how many subscriptions the publication "stream" has.
+func (f *Fixture) Streams() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.streams)
 }
 
 var empty = ejson.Raw("null")
 
-func (f *fixture) Quick(method string) bool {
+// Quick implements ddp.QuickHandler.
+func (f *Fixture) Quick(method string) bool {
 	switch method {
 	case "echo", "echoOne", "nothing", "noop", "quick":
 		return true
@@ -37,19 +49,22 @@ func (f *fixture) Quick(method string) bool {
 	return false
 }
 
-func (f *fixture) Connected(ctx context.Context, s *ddp.Session) {
-	f.connected.Add(1)
-	if f.universal != nil {
-		s.Publish(f.universal)
+// Connected implements ddp.Handler.
+func (f *Fixture) Connected(ctx context.Context, s *ddp.Session) {
+	f.Joined.Add(1)
+	if f.Universal != nil {
+		s.Publish(f.Universal)
 	}
-	if f.onConnect != nil {
-		f.onConnect(s)
+	if f.OnConnect != nil {
+		f.OnConnect(s)
 	}
 }
 
-func (f *fixture) Disconnected(*ddp.Session) { f.disconnected.Add(1) }
+// Disconnected implements ddp.Handler.
+func (f *Fixture) Disconnected(*ddp.Session) { f.Left.Add(1) }
 
-func (f *fixture) Method(ctx context.Context, c *rpc.Call) (any, error) {
+// Method implements ddp.Handler.
+func (f *Fixture) Method(ctx context.Context, c *rpc.Call) (any, error) {
 	switch c.Method {
 	case "nothing", "noop", "quick":
 		return nil, nil
@@ -120,7 +135,7 @@ func (f *fixture) Method(ctx context.Context, c *rpc.Call) (any, error) {
 	case "unencodable":
 		return make(chan int), nil
 	case "push", "post":
-		f.publish(c.Params, c.Method == "post")
+		f.Publish(c.Params, c.Method == "post")
 		return nil, nil
 	case "callWithTwoFactorRequired":
 		return ejson.Raw(c.Params), nil
@@ -128,8 +143,8 @@ func (f *fixture) Method(ctx context.Context, c *rpc.Call) (any, error) {
 	return nil, fault.Num(404, fmt.Sprintf("Method '%s' not found", c.Method))
 }
 
-// publish sends params to the subscribers of the publication "stream".
-func (f *fixture) publish(params []byte, post bool) {
+// Publish sends params to the subscribers of the publication "stream".
+func (f *Fixture) Publish(params []byte, post bool) {
 	frame := ddp.NewFrame(append(append([]byte(`{"msg":"changed","collection":"stream","id":"id","fields":{"eventName":"e","args":`), params...), `}}`...))
 	f.mu.Lock()
 	subs := make([]*ddp.Subscription, 0, len(f.streams))
@@ -146,9 +161,10 @@ func (f *fixture) publish(params []byte, post bool) {
 	}
 }
 
-func (f *fixture) Subscribe(ctx context.Context, s *ddp.Subscription) error {
-	if f.onSubscribe != nil {
-		f.onSubscribe(s)
+// Subscribe implements ddp.Handler.
+func (f *Fixture) Subscribe(ctx context.Context, s *ddp.Subscription) error {
+	if f.OnSubscribe != nil {
+		f.OnSubscribe(s)
 	}
 	switch s.Name() {
 	case "rdy", "empty":

@@ -1,4 +1,4 @@
-package ddp_test
+package ws_test
 
 import (
 	"encoding/binary"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/testwait"
 )
 
@@ -24,13 +24,13 @@ type rawWS struct {
 
 func dialRaw(t *testing.T, url string) *rawWS {
 	t.Helper()
-	ws, _, err := websocket.DefaultDialer.Dial(url, nil)
+	client, _, err := websocket.DefaultDialer.Dial(url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ws.Close() })
-	_ = ws.NetConn().SetDeadline(time.Now().Add(testwait.Limit))
-	return &rawWS{t, ws.NetConn()}
+	t.Cleanup(func() { client.Close() })
+	_ = client.NetConn().SetDeadline(time.Now().Add(testwait.Limit))
+	return &rawWS{t, client.NetConn()}
 }
 
 // frame makes a masked frame.
@@ -114,7 +114,7 @@ func closeFrame(code int, text string) []byte {
 // TestEchoConformance walks through RFC 6455 as conformance suites do: framing,
 // pings, reserved bits and opcodes, fragmentation, UTF-8, close handling, sizes.
 func TestEchoConformance(t *testing.T) {
-	url := echoServer(t, ddp.EchoOptions{})
+	url := echoServer(t, ws.EchoOptions{})
 	const text, bin, cont, ping, pong = 0x81, 0x82, 0x80, 0x89, 0x8a
 	type step = func(r *rawWS)
 	send := func(f ...[]byte) step { return func(r *rawWS) { r.send(f...) } }

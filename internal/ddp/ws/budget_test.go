@@ -1,4 +1,4 @@
-package ddp_test
+package ws_test
 
 import (
 	"context"
@@ -6,13 +6,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ddptest"
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/rpc"
 )
@@ -33,24 +34,24 @@ func TestA12QueueIsBoundedInBytes(t *testing.T) {
 			t.Run(fmt.Sprintf("login=%v,1/%d", login, share), func(t *testing.T) {
 				account := budget.New(64 << 20)
 				srv, url := listen(t, ddp.Options{Limits: limits, Budget: account})
-				ws := dialWS(t, websocket.DefaultDialer, url, nil)
-				say(t, ws, websocket.TextMessage, hello)
-				hear(t, ws, "")
+				client := dialWS(t, websocket.DefaultDialer, url, nil)
+				say(t, client, websocket.TextMessage, hello)
+				hear(t, client, "")
 				frame := 64 << 10
 				if login {
 					frame = 1 << 20
-					say(t, ws, websocket.TextMessage, `{"msg":"method","id":"l","method":"setU","params":["ada"]}`)
-					hear(t, ws, "")
-					hear(t, ws, "")
+					say(t, client, websocket.TextMessage, `{"msg":"method","id":"l","method":"setU","params":["ada"]}`)
+					hear(t, client, "")
+					hear(t, client, "")
 				}
-				say(t, ws, websocket.TextMessage, `{"msg":"method","id":"s","method":"slow","params":[600000]}`)
+				say(t, client, websocket.TextMessage, `{"msg":"method","id":"s","method":"slow","params":[600000]}`)
 				text := padded("1", "echo", frame/share)
 				for range 4000 {
-					if ws.WriteMessage(websocket.TextMessage, []byte(text)) != nil {
+					if client.WriteMessage(websocket.TextMessage, []byte(text)) != nil {
 						break
 					}
 				}
-				closedWith(t, ws, 1008)
+				closedWith(t, client, 1008)
 				await(t, func() bool { return srv.Stats().Disconnects[ddp.TooManyPending] == 1 })
 				if most := int64(frame + 256<<10); account.Peak() > most {
 					t.Errorf("%d bytes were held, more than %d", account.Peak(), most)
@@ -64,29 +65,29 @@ func TestA12QueueIsBoundedInBytes(t *testing.T) {
 // goes on, everything is answered, in order.
 func TestA12NothingIsDropped(t *testing.T) {
 	_, url := listen(t, ddp.Options{Limits: ddp.Limits{QueuedFrames: 8, ReceivedBytes: 20 << 10}})
-	ws := dialWS(t, websocket.DefaultDialer, url, nil)
-	say(t, ws, websocket.TextMessage, hello)
-	hear(t, ws, "")
+	client := dialWS(t, websocket.DefaultDialer, url, nil)
+	say(t, client, websocket.TextMessage, hello)
+	hear(t, client, "")
 	const n = 200
 	go func() {
 		for i := range n {
 			for _, text := range []string{
 				fmt.Sprintf(`{"msg":"method","id":"s%d","method":"slow","params":[1]}`, i), padded(fmt.Sprint(i), "decoded", 1+(i*7919)%(60<<10)+70),
 			} {
-				if ws.WriteMessage(websocket.TextMessage, []byte(text)) != nil {
+				if client.WriteMessage(websocket.TextMessage, []byte(text)) != nil {
 					return
 				}
 			}
 		}
 	}()
 	for i := range n {
-		hear(t, ws, fmt.Sprintf(`{"msg":"result","id":"s%d"}`, i))
-		hear(t, ws, "")
-		_, got, err := ws.ReadMessage()
+		hear(t, client, fmt.Sprintf(`{"msg":"result","id":"s%d"}`, i))
+		hear(t, client, "")
+		_, got, err := client.ReadMessage()
 		if err != nil || !strings.HasPrefix(string(got), fmt.Sprintf(`{"msg":"result","id":"%d"`, i)) {
 			t.Fatalf("%d: %.100s, %v", i, got, err)
 		}
-		hear(t, ws, "")
+		hear(t, client, "")
 	}
 }
 
@@ -98,13 +99,13 @@ func TestA12ProcessBudget(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for range 30 {
-		ws := dialWS(t, websocket.DefaultDialer, url, nil)
-		say(t, ws, websocket.TextMessage, hello)
-		hear(t, ws, "")
-		say(t, ws, websocket.TextMessage, `{"msg":"method","id":"s","method":"slow","params":[600000]}`)
+		client := dialWS(t, websocket.DefaultDialer, url, nil)
+		say(t, client, websocket.TextMessage, hello)
+		hear(t, client, "")
+		say(t, client, websocket.TextMessage, `{"msg":"method","id":"s","method":"slow","params":[600000]}`)
 		wg.Go(func() {
 			for range 5 { // fits the session's own limit
-				if ws.WriteMessage(websocket.TextMessage, []byte(padded("1", "echo", 60<<10))) != nil {
+				if client.WriteMessage(websocket.TextMessage, []byte(padded("1", "echo", 60<<10))) != nil {
 					return
 				}
 			}
@@ -129,10 +130,10 @@ func TestA12UnfinishedMessages(t *testing.T) {
 	account := budget.New(16 << 20)
 	_, url := listen(t, ddp.Options{Budget: account})
 	for _, fragment := range []int{1, 100, 5000, 60 << 10} {
-		ws := dialWS(t, websocket.DefaultDialer, url, nil)
-		say(t, ws, websocket.TextMessage, hello)
-		hear(t, ws, "")
-		raw, mask := ws.NetConn(), [4]byte{}
+		client := dialWS(t, websocket.DefaultDialer, url, nil)
+		say(t, client, websocket.TextMessage, hello)
+		hear(t, client, "")
+		raw, mask := client.NetConn(), [4]byte{}
 		first := byte(1) // text, not final
 		total := 0
 		for total+fragment < 64<<10 {
@@ -152,37 +153,14 @@ func TestA12UnfinishedMessages(t *testing.T) {
 		if account.Used() > 64<<10 {
 			t.Errorf("fragments of %d: %d bytes held", fragment, account.Used())
 		}
-		_ = ws.Close()
+		_ = client.Close()
 		await(t, func() bool { return account.Used() == 0 })
 	}
 }
 
-// A12: what a session that ends had in its queue is given back at once, also
-// while its slow call runs on, and by fake time through a Conn.
-func TestA12EndGivesBack(t *testing.T) {
-	account := budget.New(0)
-	inBubble(t, ddp.Options{Budget: account}, func(r *rig) {
-		c := r.dial(true)
-		r.method(c, "0", "slow", "[60000]")
-		synctest.Wait()
-		for range 3 {
-			c.Send(padded("1", "echo", 60<<10))
-		}
-		synctest.Wait()
-		if account.Used() < 180<<10 {
-			t.Error("not counted:", account.Used())
-		}
-		c.Close()
-		synctest.Wait()
-		if account.Used() > 2<<10 {
-			t.Error("still counted:", account.Used())
-		}
-	})
-}
-
 // large answers every call with a result of so many bytes.
 type large struct {
-	fixture
+	ddptest.Fixture
 	size int
 	text bool // a value that is encoded, not EJSON already
 }
@@ -200,22 +178,22 @@ func TestA13ResultsAreBounded(t *testing.T) {
 	account := budget.New(32 << 20)
 	h := &large{size: 8<<20 - 4096}
 	_, url := listen(t, ddp.Options{Handler: h, Budget: account})
-	ws := dialWS(t, websocket.DefaultDialer, url, nil)
-	say(t, ws, websocket.TextMessage, hello)
-	hear(t, ws, "")
-	say(t, ws, websocket.TextMessage, `{"msg":"method","id":"1","method":"x","params":[]}`)
-	if _, got, err := ws.ReadMessage(); err != nil || len(got) < h.size {
+	client := dialWS(t, websocket.DefaultDialer, url, nil)
+	say(t, client, websocket.TextMessage, hello)
+	hear(t, client, "")
+	say(t, client, websocket.TextMessage, `{"msg":"method","id":"1","method":"x","params":[]}`)
+	if _, got, err := client.ReadMessage(); err != nil || len(got) < h.size {
 		t.Fatal(len(got), err)
 	}
-	hear(t, ws, "")
+	hear(t, client, "")
 	h.size = 8<<20 + 10
 	for _, h.text = range []bool{false, true} {
-		say(t, ws, websocket.TextMessage, `{"msg":"method","id":"2","method":"x","params":[]}`)
-		_, got, err := ws.ReadMessage()
+		say(t, client, websocket.TextMessage, `{"msg":"method","id":"2","method":"x","params":[]}`)
+		_, got, err := client.ReadMessage()
 		if err != nil || !strings.Contains(string(got), `"error":"error-result-too-large"`) {
 			t.Fatalf("%.200s, %v", got, err)
 		}
-		hear(t, ws, `{"msg":"updated","methods":["2"]}`)
+		hear(t, client, `{"msg":"updated","methods":["2"]}`)
 	}
 }
 
@@ -224,12 +202,12 @@ func TestA13ResultsAreBounded(t *testing.T) {
 func TestA12UnreadResults(t *testing.T) {
 	account := budget.New(24 << 20)
 	h := &large{size: 7 << 20}
-	srv, url := listen(t, ddp.Options{Handler: h, Budget: account, Limits: ddp.Limits{WriteTimeout: time.Second}})
+	srv, url := listen(t, ddp.Options{Handler: h, Budget: account}, ws.Options{WriteTimeout: time.Second})
 	for range 12 {
-		ws := dialWS(t, websocket.DefaultDialer, url, nil)
-		say(t, ws, websocket.TextMessage, hello)
+		client := dialWS(t, websocket.DefaultDialer, url, nil)
+		say(t, client, websocket.TextMessage, hello)
 		for i := range 6 {
-			say(t, ws, websocket.TextMessage, fmt.Sprintf(`{"msg":"method","id":"%d","method":"x","params":[]}`, i))
+			say(t, client, websocket.TextMessage, fmt.Sprintf(`{"msg":"method","id":"%d","method":"x","params":[]}`, i))
 		}
 	}
 	await(t, func() bool {
@@ -239,22 +217,4 @@ func TestA12UnreadResults(t *testing.T) {
 	if most := account.Limit() + 12*8<<20; account.Peak() > most {
 		t.Errorf("%d bytes waited", account.Peak())
 	}
-}
-
-// A12: parameters of subscriptions are kept as long as they live, so they are
-// bounded, too.
-func TestA12SubscriptionsKeepLittle(t *testing.T) {
-	inBubble(t, ddp.Options{}, func(r *rig) {
-		c := r.dial(true)
-		refused := 0
-		for i := range 10 {
-			c.Send(fmt.Sprintf(`{"msg":"sub","id":"%d","name":"rdy","params":["%s"]}`, i, strings.Repeat("z", 30<<10)))
-			if f := r.frame(c); strings.Contains(f, "too-many-subscriptions") {
-				refused++
-			}
-		}
-		if refused != 6 {
-			t.Errorf("%d of 10 refused, want 6", refused)
-		}
-	})
 }

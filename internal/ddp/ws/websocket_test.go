@@ -1,4 +1,4 @@
-package ddp_test
+package ws_test
 
 import (
 	"bytes"
@@ -15,21 +15,27 @@ import (
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ddptest"
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/testwait"
 )
 
+const hello = `{"msg":"connect","version":"1","support":["1","pre2","pre1"]}`
+
 // listen serves the engine over real sockets until the test ends.
-func listen(t testing.TB, o ddp.Options) (srv *ddp.Server, url string) {
+func listen(t testing.TB, o ddp.Options, door ...ws.Options) (srv *ddp.Server, url string) {
 	t.Helper()
 	if o.Handler == nil {
-		o.Handler = &fixture{}
+		o.Handler = &ddptest.Fixture{}
 	}
 	if o.Budget == nil {
 		o.Budget = budget.New(0)
 	}
 	srv = ddp.New(o)
-	web := httptest.NewServer(srv)
+	door = append(door, ws.Options{})
+	door[0].Engine = srv
+	web := httptest.NewServer(ws.New(door[0]))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), testwait.Limit)
 		defer cancel()
@@ -42,22 +48,22 @@ func listen(t testing.TB, o ddp.Options) (srv *ddp.Server, url string) {
 	return srv, "ws" + strings.TrimPrefix(web.URL, "http")
 }
 
-func echoServer(t testing.TB, o ddp.EchoOptions) (url string) {
+func echoServer(t testing.TB, o ws.EchoOptions) (url string) {
 	t.Helper()
-	web := httptest.NewServer(ddp.EchoHandler(o))
+	web := httptest.NewServer(ws.EchoHandler(o))
 	t.Cleanup(web.Close)
 	return "ws" + strings.TrimPrefix(web.URL, "http")
 }
 
 func dialWS(t testing.TB, d *websocket.Dialer, url string, h http.Header) *websocket.Conn {
 	t.Helper()
-	ws, resp, err := d.Dial(url, h)
+	client, resp, err := d.Dial(url, h)
 	if err != nil {
 		t.Fatal(err, resp)
 	}
-	t.Cleanup(func() { ws.Close() })
-	_ = ws.SetReadDeadline(time.Now().Add(testwait.Limit))
-	return ws
+	t.Cleanup(func() { client.Close() })
+	_ = client.SetReadDeadline(time.Now().Add(testwait.Limit))
+	return client
 }
 
 // await waits for what another goroutine brings about.
@@ -66,25 +72,25 @@ func await(t testing.TB, done func() bool) {
 	testwait.Until(t, "what was waited for", done)
 }
 
-func say(t testing.TB, ws *websocket.Conn, kind int, text string) {
+func say(t testing.TB, client *websocket.Conn, kind int, text string) {
 	t.Helper()
-	if err := ws.WriteMessage(kind, []byte(text)); err != nil {
+	if err := client.WriteMessage(kind, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func hear(t testing.TB, ws *websocket.Conn, want string) {
+func hear(t testing.TB, client *websocket.Conn, want string) {
 	t.Helper()
-	_, got, err := ws.ReadMessage()
+	_, got, err := client.ReadMessage()
 	if err != nil || want != "" && string(got) != want {
 		t.Fatalf("got %.200s, %v; want %.200s", got, err, want)
 	}
 }
 
-func closedWith(t testing.TB, ws *websocket.Conn, code int) {
+func closedWith(t testing.TB, client *websocket.Conn, code int) {
 	t.Helper()
 	for {
-		if _, _, err := ws.ReadMessage(); err != nil {
+		if _, _, err := client.ReadMessage(); err != nil {
 			var c *websocket.CloseError
 			if !errors.As(err, &c) || c.Code != code {
 				t.Fatalf("got %v, want close %d", err, code)
@@ -96,19 +102,19 @@ func closedWith(t testing.TB, ws *websocket.Conn, code int) {
 
 func TestWebSocketSession(t *testing.T) {
 	srv, url := listen(t, ddp.Options{})
-	ws := dialWS(t, websocket.DefaultDialer, url, http.Header{"User-Agent": {"test"}})
-	say(t, ws, websocket.BinaryMessage, hello) // binary JSON is taken
-	hear(t, ws, "")
-	say(t, ws, websocket.TextMessage, `{"msg":"method","id":"1","method":"echo","params":["é"]}`)
-	hear(t, ws, `{"msg":"result","id":"1","result":["é"]}`)
-	hear(t, ws, `{"msg":"updated","methods":["1"]}`)
+	client := dialWS(t, websocket.DefaultDialer, url, http.Header{"User-Agent": {"test"}})
+	say(t, client, websocket.BinaryMessage, hello) // binary JSON is taken
+	hear(t, client, "")
+	say(t, client, websocket.TextMessage, `{"msg":"method","id":"1","method":"echo","params":["é"]}`)
+	hear(t, client, `{"msg":"result","id":"1","result":["é"]}`)
+	hear(t, client, `{"msg":"updated","methods":["1"]}`)
 	pong := make(chan string, 1)
-	ws.SetPongHandler(func(data string) error { pong <- data; return nil })
-	if err := ws.WriteControl(websocket.PingMessage, []byte("hi"), time.Time{}); err != nil {
+	client.SetPongHandler(func(data string) error { pong <- data; return nil })
+	if err := client.WriteControl(websocket.PingMessage, []byte("hi"), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	say(t, ws, websocket.TextMessage, `{"msg":"ping"}`)
-	hear(t, ws, `{"msg":"pong"}`)
+	say(t, client, websocket.TextMessage, `{"msg":"ping"}`)
+	hear(t, client, `{"msg":"pong"}`)
 	if got := <-pong; got != "hi" {
 		t.Error(got)
 	}
@@ -124,27 +130,27 @@ func TestWebSocketSession(t *testing.T) {
 	if n != 1 {
 		t.Fatalf("%d sessions", n)
 	}
-	closedWith(t, ws, 1000)
+	closedWith(t, client, 1000)
 }
 
 func TestWebSocketRefusesBadText(t *testing.T) {
 	_, url := listen(t, ddp.Options{})
-	ws := dialWS(t, websocket.DefaultDialer, url, nil)
-	say(t, ws, websocket.TextMessage, "{\"msg\":\"\xff\"}")
-	closedWith(t, ws, 1007)
-	ws = dialWS(t, websocket.DefaultDialer, url, nil)
-	say(t, ws, websocket.BinaryMessage, "{\"msg\":\"\xff\"}")
-	hear(t, ws, `{"msg":"error","reason":"Bad request"}`)
-	say(t, ws, websocket.TextMessage, `{"msg":"`+strings.Repeat("x", 64<<10)+`"}`)
-	closedWith(t, ws, 1009)
-	ws = dialWS(t, websocket.DefaultDialer, url, nil)
-	say(t, ws, websocket.TextMessage, strings.Repeat("x", 3<<20)) // more than any limit, still sending
-	closedWith(t, ws, 1009)
+	client := dialWS(t, websocket.DefaultDialer, url, nil)
+	say(t, client, websocket.TextMessage, "{\"msg\":\"\xff\"}")
+	closedWith(t, client, 1007)
+	client = dialWS(t, websocket.DefaultDialer, url, nil)
+	say(t, client, websocket.BinaryMessage, "{\"msg\":\"\xff\"}")
+	hear(t, client, `{"msg":"error","reason":"Bad request"}`)
+	say(t, client, websocket.TextMessage, `{"msg":"`+strings.Repeat("x", 64<<10)+`"}`)
+	closedWith(t, client, 1009)
+	client = dialWS(t, websocket.DefaultDialer, url, nil)
+	say(t, client, websocket.TextMessage, strings.Repeat("x", 3<<20)) // more than any limit, still sending
+	closedWith(t, client, 1009)
 }
 
 func TestWebSocketRefusals(t *testing.T) {
 	foreign := func(r *http.Request) bool { return r.Header.Get("Origin") != "https://evil.example" }
-	srv, url := listen(t, ddp.Options{CheckOrigin: foreign, Limits: ddp.Limits{PerAddress: 1}})
+	srv, url := listen(t, ddp.Options{Limits: ddp.Limits{PerAddress: 1}}, ws.Options{CheckOrigin: foreign})
 	status := func(h http.Header) int {
 		_, resp, err := websocket.DefaultDialer.Dial(url, h)
 		if err == nil {
@@ -155,7 +161,7 @@ func TestWebSocketRefusals(t *testing.T) {
 	if got := status(http.Header{"Origin": {"https://evil.example"}}); got != http.StatusForbidden {
 		t.Error(got)
 	}
-	ws := dialWS(t, websocket.DefaultDialer, url, nil)
+	client := dialWS(t, websocket.DefaultDialer, url, nil)
 	if got := status(nil); got != http.StatusServiceUnavailable {
 		t.Error(got)
 	}
@@ -172,7 +178,7 @@ func TestWebSocketRefusals(t *testing.T) {
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
-	ws.Close()
+	client.Close()
 	await(t, func() bool { return srv.Stats().Sockets == 0 }) // the place is given back
 	dialWS(t, websocket.DefaultDialer, url, nil)
 }
@@ -187,42 +193,42 @@ func TestOwnOrigin(t *testing.T) {
 		if origin != "" {
 			r.Header.Set("Origin", origin)
 		}
-		if ddp.OwnOrigin(r) != want {
+		if ws.OwnOrigin(r) != want {
 			t.Errorf("%q: want %v", origin, want)
 		}
 	}
 	r := httptest.NewRequest(http.MethodGet, "http://chat.example/websocket", nil)
 	r.Header["Origin"] = []string{"http://chat.example", "http://evil.example"}
-	if ddp.OwnOrigin(r) {
+	if ws.OwnOrigin(r) {
 		t.Error("two origins")
 	}
 }
 
 func TestWebSocketCompression(t *testing.T) {
 	d := &websocket.Dialer{EnableCompression: true}
-	srv, url := listen(t, ddp.Options{CompressAbove: 200})
-	ws := dialWS(t, d, url, nil)
-	say(t, ws, websocket.TextMessage, hello)
-	hear(t, ws, "")
+	srv, url := listen(t, ddp.Options{}, ws.Options{CompressAbove: 200})
+	client := dialWS(t, d, url, nil)
+	say(t, client, websocket.TextMessage, hello)
+	hear(t, client, "")
 	for i := range 3 {
 		text := strings.Repeat("abc", 1000)
-		say(t, ws, websocket.TextMessage, fmt.Sprintf(`{"msg":"method","id":"%d","method":"echo","params":["%s"]}`, i, text))
-		hear(t, ws, fmt.Sprintf(`{"msg":"result","id":"%d","result":["%s"]}`, i, text))
-		hear(t, ws, fmt.Sprintf(`{"msg":"updated","methods":["%d"]}`, i))
+		say(t, client, websocket.TextMessage, fmt.Sprintf(`{"msg":"method","id":"%d","method":"echo","params":["%s"]}`, i, text))
+		hear(t, client, fmt.Sprintf(`{"msg":"result","id":"%d","result":["%s"]}`, i, text))
+		hear(t, client, fmt.Sprintf(`{"msg":"updated","methods":["%d"]}`, i))
 	}
-	say(t, ws, websocket.TextMessage, `{"msg":"sub","id":"1","name":"stream"}`)
-	hear(t, ws, `{"msg":"ready","subs":["1"]}`)
-	say(t, ws, websocket.TextMessage, `{"msg":"method","id":"p","method":"push","params":["`+strings.Repeat("x", 500)+`"]}`)
-	hear(t, ws, `{"msg":"changed","collection":"stream","id":"id","fields":{"eventName":"e","args":["`+strings.Repeat("x", 500)+`"]}}`)
-	hear(t, ws, "")
-	hear(t, ws, "")
+	say(t, client, websocket.TextMessage, `{"msg":"sub","id":"1","name":"stream"}`)
+	hear(t, client, `{"msg":"ready","subs":["1"]}`)
+	say(t, client, websocket.TextMessage, `{"msg":"method","id":"p","method":"push","params":["`+strings.Repeat("x", 500)+`"]}`)
+	hear(t, client, `{"msg":"changed","collection":"stream","id":"id","fields":{"eventName":"e","args":["`+strings.Repeat("x", 500)+`"]}}`)
+	hear(t, client, "")
+	hear(t, client, "")
 	// What inflates beyond the limit is refused as if it had come so.
-	say(t, ws, websocket.TextMessage, strings.Repeat(" ", 8<<20))
-	closedWith(t, ws, 1009)
-	ws.Close()
+	say(t, client, websocket.TextMessage, strings.Repeat(" ", 8<<20))
+	closedWith(t, client, 1009)
+	client.Close()
 	await(t, func() bool { return srv.Stats().Disconnects[ddp.TooLong] == 1 })
-	ws = dialWS(t, d, url, nil)
-	raw := &rawWS{t, ws.NetConn()}
+	client = dialWS(t, d, url, nil)
+	raw := &rawWS{t, client.NetConn()}
 	raw.send(rawFrame(0x81|0x40, "\xff\xff\xff\xff"))
 	raw.wantClose(1008)
 	_, plain := listen(t, ddp.Options{})
@@ -234,16 +240,16 @@ func TestWebSocketCompression(t *testing.T) {
 
 func TestWebSocketShutdownSays1001(t *testing.T) {
 	srv, url := listen(t, ddp.Options{})
-	ws := dialWS(t, websocket.DefaultDialer, url, nil)
-	say(t, ws, websocket.TextMessage, hello)
-	hear(t, ws, "")
-	say(t, ws, websocket.TextMessage, `{"msg":"method","id":"1","method":"slow","params":[100]}`)
+	client := dialWS(t, websocket.DefaultDialer, url, nil)
+	say(t, client, websocket.TextMessage, hello)
+	hear(t, client, "")
+	say(t, client, websocket.TextMessage, `{"msg":"method","id":"1","method":"slow","params":[100]}`)
 	await(t, func() bool { return srv.Stats().Calls == 1 })
 	done := make(chan error, 1)
 	go func() { done <- srv.Shutdown(context.Background()) }()
-	hear(t, ws, `{"msg":"result","id":"1"}`)
-	hear(t, ws, `{"msg":"updated","methods":["1"]}`)
-	closedWith(t, ws, 1001)
+	hear(t, client, `{"msg":"result","id":"1"}`)
+	hear(t, client, `{"msg":"updated","methods":["1"]}`)
+	closedWith(t, client, 1001)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
@@ -256,9 +262,9 @@ func TestWebSocketShutdownSays1001(t *testing.T) {
 func TestWebSocketSlowReader(t *testing.T) {
 	srv, url := listen(t, ddp.Options{})
 	slow, good := dialWS(t, websocket.DefaultDialer, url, nil), dialWS(t, websocket.DefaultDialer, url, nil)
-	for _, ws := range []*websocket.Conn{slow, good} {
-		say(t, ws, websocket.TextMessage, hello)
-		hear(t, ws, "")
+	for _, client := range []*websocket.Conn{slow, good} {
+		say(t, client, websocket.TextMessage, hello)
+		hear(t, client, "")
 	}
 	say(t, slow, websocket.TextMessage, `{"msg":"sub","id":"1","name":"stream"}`)
 	hear(t, slow, `{"msg":"ready","subs":["1"]}`)
@@ -276,17 +282,17 @@ func TestWebSocketSlowReader(t *testing.T) {
 // TestWebSocketBigAnswersArriveWhole sends more than the kernel takes at once.
 func TestWebSocketBigAnswersArriveWhole(t *testing.T) {
 	_, url := listen(t, ddp.Options{Limits: ddp.Limits{FrameBefore: 1 << 20, QueuedBytes: 256 << 20}})
-	ws := dialWS(t, websocket.DefaultDialer, url, nil)
-	say(t, ws, websocket.TextMessage, hello)
-	hear(t, ws, "")
+	client := dialWS(t, websocket.DefaultDialer, url, nil)
+	say(t, client, websocket.TextMessage, hello)
+	hear(t, client, "")
 	text := strings.Repeat("y", 900<<10)
 	const n = 12
 	for i := range n {
-		say(t, ws, websocket.TextMessage, fmt.Sprintf(`{"msg":"method","id":"%d","method":"echo","params":["%s"]}`, i, text))
+		say(t, client, websocket.TextMessage, fmt.Sprintf(`{"msg":"method","id":"%d","method":"echo","params":["%s"]}`, i, text))
 	}
 	for i := range n {
-		hear(t, ws, fmt.Sprintf(`{"msg":"result","id":"%d","result":["%s"]}`, i, text))
-		hear(t, ws, fmt.Sprintf(`{"msg":"updated","methods":["%d"]}`, i))
+		hear(t, client, fmt.Sprintf(`{"msg":"result","id":"%d","result":["%s"]}`, i, text))
+		hear(t, client, fmt.Sprintf(`{"msg":"updated","methods":["%d"]}`, i))
 	}
 }
 
@@ -319,12 +325,12 @@ func TestPipelinedFramesShareAWrite(t *testing.T) {
 }
 
 func TestPeerOption(t *testing.T) {
-	srv, url := listen(t, ddp.Options{Peer: func(r *http.Request) *rpc.Peer {
+	srv, url := listen(t, ddp.Options{}, ws.Options{Peer: func(r *http.Request) *rpc.Peer {
 		return &rpc.Peer{Address: r.Header.Get("X-Real"), Conn: "fixed"}
 	}})
-	ws := dialWS(t, websocket.DefaultDialer, url, http.Header{"X-Real": {"9.9.9.9"}})
-	say(t, ws, websocket.TextMessage, hello)
-	hear(t, ws, `{"msg":"connected","session":"fixed"}`)
+	client := dialWS(t, websocket.DefaultDialer, url, http.Header{"X-Real": {"9.9.9.9"}})
+	say(t, client, websocket.TextMessage, hello)
+	hear(t, client, `{"msg":"connected","session":"fixed"}`)
 	srv.Sessions("", func(s *ddp.Session) bool {
 		if s.Peer().Address != "9.9.9.9" {
 			t.Error(s.Peer())
@@ -334,26 +340,26 @@ func TestPeerOption(t *testing.T) {
 }
 
 // TestWebSocketOverTLS takes the way without system calls of our own: reads wait
-// in the library, writes are the flusher's.
+// with a buffer, writes are the flusher's.
 func TestWebSocketOverTLS(t *testing.T) {
-	srv := ddp.New(ddp.Options{Handler: &fixture{}})
-	web := httptest.NewTLSServer(srv)
+	srv := ddp.New(ddp.Options{Handler: &ddptest.Fixture{}})
+	web := httptest.NewTLSServer(ws.New(ws.Options{Engine: srv}))
 	defer web.Close()
 	d := &websocket.Dialer{TLSClientConfig: web.Client().Transport.(*http.Transport).TLSClientConfig}
-	ws := dialWS(t, d, "wss"+strings.TrimPrefix(web.URL, "https"), nil)
-	say(t, ws, websocket.TextMessage, hello)
-	hear(t, ws, "")
+	client := dialWS(t, d, "wss"+strings.TrimPrefix(web.URL, "https"), nil)
+	say(t, client, websocket.TextMessage, hello)
+	hear(t, client, "")
 	text := strings.Repeat("z", 50<<10)
 	for i := range 15 {
-		say(t, ws, websocket.TextMessage, fmt.Sprintf(`{"msg":"method","id":"%d","method":"echo","params":["%s"]}`, i, text))
+		say(t, client, websocket.TextMessage, fmt.Sprintf(`{"msg":"method","id":"%d","method":"echo","params":["%s"]}`, i, text))
 	}
 	for i := range 15 {
-		hear(t, ws, fmt.Sprintf(`{"msg":"result","id":"%d","result":["%s"]}`, i, text))
-		hear(t, ws, fmt.Sprintf(`{"msg":"updated","methods":["%d"]}`, i))
+		hear(t, client, fmt.Sprintf(`{"msg":"result","id":"%d","result":["%s"]}`, i, text))
+		hear(t, client, fmt.Sprintf(`{"msg":"updated","methods":["%d"]}`, i))
 	}
 	done := make(chan error, 1)
 	go func() { done <- srv.Shutdown(context.Background()) }()
-	closedWith(t, ws, 1001)
+	closedWith(t, client, 1001)
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
