@@ -36,7 +36,7 @@
 //	worker    while messages are queued, and for a session's end; one more for
 //	          each unblocked call; some wait for the next that needs one
 //	flusher   while a transport is behind
-//	poster    a few for the server, from the first posted message on
+//	poster    a few for the server, while posted messages wait to be written
 //	timer     one of the runtime's for each session, a goroutine while it fires
 //
 // Server.Shutdown waits for all but timers that fire just then.
@@ -46,6 +46,7 @@
 //	Server.mu    registry of sessions, users, addresses
 //	Session.mu   login, queue, subscriptions, view, timer
 //	outbox.mu    queued bytes
+//	posters.mu   sessions with posted messages; nothing is taken under it
 //
 // No handler, OnStop or OnClose function runs, no connection is written and no
 // encoder of foreign values runs while one of them is held.

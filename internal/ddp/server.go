@@ -74,10 +74,9 @@ type Server struct {
 	names   names
 	stats   counters
 
-	jobs    chan job      // for workers that wait
-	idle    atomic.Int32  // workers that wait
-	posted  chan *Session // for posters
-	posting sync.Once     // starts the posters
+	jobs    chan job     // for workers that wait
+	idle    atomic.Int32 // workers that wait
+	posters posters
 
 	ctx    context.Context // of every call; ended by the end of Shutdown
 	cancel context.CancelFunc
@@ -106,7 +105,6 @@ func New(o Options) *Server {
 		address:  make(map[string]int),
 		emptied:  make(chan struct{}),
 		jobs:     make(chan job),
-		posted:   make(chan *Session, maxPosted),
 	}
 	if s.budget == nil {
 		s.budget = budget.New(0)

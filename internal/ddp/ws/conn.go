@@ -108,8 +108,7 @@ func (c *Conn) Close(int, string) error {
 func (c *Conn) Finish() {
 	c.free()
 	if c.in != nil {
-		readBuffers.Put(c.in)
-		c.in = nil
+		c.drop()
 	}
 	if !c.gone && !(c.parted && c.closed.Load()) {
 		_ = c.net.SetReadDeadline(time.Now().Add(c.linger))
@@ -133,8 +132,7 @@ func (c *Conn) fill() error {
 	if c.in != nil {
 		c.in.b = append(c.in.b[:0], c.in.b[c.from:]...)
 		if c.from = 0; len(c.in.b) == 0 {
-			readBuffers.Put(c.in)
-			c.in = nil
+			c.drop()
 		}
 	}
 	before := 0
@@ -147,6 +145,12 @@ func (c *Conn) fill() error {
 	}
 	c.receiver.Received(len(c.in.b) - before)
 	return nil
+}
+
+// drop lets go of the buffer, whose bytes are all used.
+func (c *Conn) drop() {
+	readBuffers.Put(c.in)
+	c.in, c.from = nil, 0
 }
 
 // receive reads into c.in.

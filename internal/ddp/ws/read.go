@@ -13,10 +13,26 @@ import (
 	"ddpserver/internal/ddp/wire"
 )
 
-// ReadFrame implements ddp.Conn.
+// ReadFrame implements ddp.Conn. It waits for the next message here, where the
+// stack is shallow: a connection that waits needs the smallest stack there is.
 func (c *Conn) ReadFrame(r ddp.Receiver) ([]byte, error) {
 	c.receiver = r
 	c.free()
+	if c.in != nil && c.from == len(c.in.b) {
+		c.drop()
+	}
+	if c.in == nil && c.raw != nil {
+		if err := c.rawIO.read(c.raw); err != nil {
+			c.gone = true
+			return nil, io.EOF
+		}
+		c.receiver.Received(len(c.in.b))
+	}
+	return c.next()
+}
+
+// next reads the message whose first bytes may be there.
+func (c *Conn) next() ([]byte, error) {
 	if err := c.nextFrame(); err != nil {
 		return nil, err
 	}
