@@ -32,7 +32,8 @@ type Store interface {
 	PutMail(ctx context.Context, it Item, max int) error
 	// ClaimMail leases the oldest item of the lowest rank that is due and not
 	// leased, and counts a try; NotFound when there is none. Expired items are claimed like others:
-	// dropping them is the caller's.
+	// dropping them is the caller's. An item that cannot be read is leased too, and the call fails
+	// with an error that is none of package dberr: the next call finds those behind it.
 	ClaimMail(ctx context.Context, owner string, now time.Time, lease time.Duration) (Item, error)
 	// RetryMail ends the lease and sets the next try. Condition: owner holds the lease.
 	RetryMail(ctx context.Context, id, owner string, notBefore time.Time) error

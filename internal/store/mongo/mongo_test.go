@@ -56,6 +56,24 @@ func (d database) Raw(t testing.TB, id string) (raw bson.Raw) {
 	return raw
 }
 
+func (d database) Set(t testing.TB, id, path string, value any) {
+	t.Helper()
+	d.driver(t, func(ctx context.Context, db *driver.Database) error {
+		_, err := db.Collection("users").UpdateOne(ctx, bson.D{{Key: "_id", Value: id}}, bson.D{{Key: "$set", Value: bson.D{{Key: path, Value: value}}}})
+		return err
+	})
+}
+
+func (d database) BreakMail(t testing.TB, id string) {
+	t.Helper()
+	d.driver(t, func(ctx context.Context, db *driver.Database) error {
+		_, err := db.Collection("ddpserver_outbox").UpdateOne(ctx, bson.D{{Key: "_id", Value: id}}, bson.D{{Key: "$set", Value: bson.D{{Key: "sealed", Value: 5}}}})
+		return err
+	})
+}
+
+func (d database) Shared() bool { return true }
+
 // driver runs do with the bare driver.
 func (d database) driver(t testing.TB, do func(context.Context, *driver.Database) error) {
 	t.Helper()

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -126,7 +127,8 @@ func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, leas
 	}
 	var it mail.Item
 	if err := document.Decode(raw, &it); err != nil {
-		return mail.Item{}, err
+		id, _ := raw.Lookup("_id").StringValueOK()
+		return mail.Item{}, fmt.Errorf("mail %s: %w", id, err)
 	}
 	return it, nil
 }

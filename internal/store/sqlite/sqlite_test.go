@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,6 +77,61 @@ func (d database) Raw(t testing.TB, id string) (raw bson.Raw) {
 	})
 	return raw
 }
+
+// Set changes the document in a transaction of its own, as the tool of an operator would.
+func (d database) Set(t testing.TB, id, path string, value any) {
+	t.Helper()
+	d.sql(t, func(db *sql.DB) error {
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if _, err := conn.ExecContext(t.Context(), `PRAGMA busy_timeout = 60000; BEGIN IMMEDIATE`); err != nil {
+			return err
+		}
+		var raw []byte
+		var doc bson.D
+		if err := conn.QueryRowContext(t.Context(), `SELECT doc FROM users WHERE id = ?`, id).Scan(&raw); err != nil {
+			return err
+		}
+		if err := bson.Unmarshal(raw, &doc); err != nil {
+			return err
+		}
+		if raw, err = document.Encode(put(doc, strings.Split(path, "."), value)); err != nil {
+			return err
+		}
+		if _, err := conn.ExecContext(t.Context(), `UPDATE users SET doc = ? WHERE id = ?`, raw, id); err != nil {
+			return err
+		}
+		_, err = conn.ExecContext(t.Context(), `COMMIT`)
+		return err
+	})
+}
+
+// put sets a member of a document, and makes what is missing on the way to it.
+func put(doc bson.D, path []string, value any) bson.D {
+	i := slices.IndexFunc(doc, func(e bson.E) bool { return e.Key == path[0] })
+	if i < 0 {
+		i, doc = len(doc), append(doc, bson.E{Key: path[0]})
+	}
+	if len(path) > 1 {
+		inner, _ := doc[i].Value.(bson.D)
+		value = put(inner, path[1:], value)
+	}
+	doc[i].Value = value
+	return doc
+}
+
+func (d database) BreakMail(t testing.TB, id string) {
+	t.Helper()
+	d.sql(t, func(db *sql.DB) error {
+		_, err := db.ExecContext(t.Context(), `UPDATE outbox SET doc = x'0500' WHERE id = ?`, id)
+		return err
+	})
+}
+
+func (d database) Shared() bool { return false }
 
 func (d database) sql(t testing.TB, do func(*sql.DB) error) {
 	t.Helper()

@@ -160,6 +160,11 @@ func testTOTP(t *testing.T, db Database) {
 	ok(t, s.DropPendingTOTP(ctx, "ann", "v1.b"))
 	fails(t, fault(s.EnableTOTP(ctx, "ann", "v1.b", next, "", epoch)), dberr.Conflict)
 	fails(t, s.UseTOTPStep(ctx, "ann", "", 11), dberr.Conflict)
+	create(t, s, "new", func(u *user.User) { u.Services.TOTP = &user.TOTP{Enabled: true, Secret: "s"} })
+	for _, step := range []int64{-1, 0} { // no step was spent, and these are none
+		fails(t, s.UseTOTPStep(ctx, "new", "s", step), dberr.Conflict)
+	}
+	ok(t, s.UseTOTPStep(ctx, "new", "s", 1))
 
 	ok(t, pend(t, s, "ann", "v1.c", "h2"))
 	u := must[*user.User](t)(s.EnableTOTP(ctx, "ann", "v1.c", next, "h2", epoch.Add(time.Minute)))

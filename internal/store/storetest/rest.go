@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/store/document"
 	"ddpserver/internal/user"
 )
 
@@ -127,6 +130,27 @@ func testOutbox(t *testing.T, db Database) {
 
 // testOutboxClasses: every class is bounded by itself, also after a restart and
 // in a race, and a lower rank goes first.
+// testBrokenMail: an item that cannot be read is reported once in each lease, and
+// those behind it have their turn.
+func testBrokenMail(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	for i, id := range []string{"broken", "sound"} {
+		ok(t, s.PutMail(ctx, item(id, i, 0), 9))
+	}
+	db.BreakMail(t, "broken")
+	for _, m := range []int{1, 10} { // and again when the lease has ended
+		if it, err := s.ClaimMail(ctx, "n", minute(m), 2*time.Minute); !errors.Is(err, document.ErrBroken) || !strings.Contains(err.Error(), "mail broken") {
+			t.Fatalf("claimed %+v, %v, want that it is broken", it, err)
+		}
+		if it := must[mail.Item](t)(s.ClaimMail(ctx, "n", minute(m), 2*time.Minute)); it.ID != "sound" {
+			t.Errorf("claimed %+v", it)
+		}
+		_, err := s.ClaimMail(ctx, "n", minute(m), 2*time.Minute)
+		fails(t, err, dberr.NotFound)
+	}
+	ok(t, s.DeleteMail(ctx, "broken"))
+}
+
 func testOutboxClasses(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	put := func(id, class string, rank, created, max int) error {

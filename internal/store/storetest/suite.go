@@ -44,6 +44,13 @@ type Database interface {
 	Plant(t testing.TB, doc bson.D)
 	// Raw reads a user document past the store.
 	Raw(t testing.TB, id string) bson.Raw
+	// Set writes a member of a user document, by its dotted path, as another program would.
+	Set(t testing.TB, id, path string, value any)
+	// BreakMail makes a waiting mail unreadable.
+	BreakMail(t testing.TB, id string)
+	// Shared tells that it may be open twice, and that other programs may write between
+	// the look and the write of an operation.
+	Shared() bool
 }
 
 // part is one group of tests of the suite.
@@ -56,10 +63,11 @@ type part struct {
 var parts = []part{
 	{"Users", testUsers}, {"Duplicates", testDuplicates}, {"Lists", testLists}, {"Tokens", testTokens}, {"Sweep", testSweep},
 	{"UnknownFields", testUnknownFields}, {"Conditions", testConditions}, {"RandomChanges", testRandomChanges},
+	{"Interleavings", testInterleavings}, {"ForeignWriters", testForeignWriters}, {"ForeignValues", testForeignValues},
 	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Resets", testResets}, {"Email2FA", testEmail2FA}, {"Trust", testTrust},
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets}, {"Tries", testTries}, {"Sources", testSources},
 	{"TokenUse", testTokenUse},
-	{"Settings", testSettings}, {"Outbox", testOutbox}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
+	{"Settings", testSettings}, {"Outbox", testOutbox}, {"BrokenMail", testBrokenMail}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
 	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnResets", testRacesOnResets}, {"RacesOnGuards", testRacesOnGuards},
 	{"RacesOnTries", testRacesOnTries}, {"RacesOnRest", testRacesOnRest}, {"Hostile", testHostile},
 	{"ServerKey", testServerKey}, {"ServerKeyOfOldData", testServerKeyOfOldData}, {"ServerKeysOfOldSecrets", testServerKeysOfOldData(serverkey.TOTPSecret)},
