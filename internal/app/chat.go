@@ -7,9 +7,24 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/rooms"
+	roommongo "ddpserver/internal/rooms/mongo"
+	roomsqlite "ddpserver/internal/rooms/sqlite"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
+	"ddpserver/internal/store/mongo"
+	"ddpserver/internal/store/sqlite"
 )
+
+// roomStore is the rooms' half of a store that openStore opened.
+func roomStore(st store.Store) rooms.Store {
+	switch st := st.(type) {
+	case *sqlite.Store:
+		return roomsqlite.New(st)
+	case *mongo.Store:
+		return roommongo.New(st)
+	}
+	panic(fmt.Sprintf("app: no rooms in a %T", st))
+}
 
 // buildRooms makes rooms and presence, and the first channel.
 func (a *App) buildRooms(ctx context.Context) (err error) {
@@ -17,7 +32,7 @@ func (a *App) buildRooms(ctx context.Context) (err error) {
 		return err
 	}
 	a.presence, err = rooms.NewTracker(rooms.PresenceOptions{
-		Store: a.store, Settings: a.settings, Feed: a.hub, Node: a.hub.Node(), Alone: a.cfg.MongoURL == "", Logger: a.log,
+		Store: roomStore(a.store), Settings: a.settings, Feed: a.hub, Node: a.hub.Node(), Alone: a.cfg.MongoURL == "", Logger: a.log,
 	})
 	return err
 }
@@ -29,7 +44,7 @@ func (a *App) follower() accounts.Follower {
 
 // newRooms makes the rules of rooms, and the first channel if it is not there.
 func newRooms(ctx context.Context, st store.Store, s *settings.Service, p feed.Publisher) (*rooms.Service, error) {
-	svc, err := rooms.New(rooms.Options{Store: st, Settings: s, Feed: p})
+	svc, err := rooms.New(rooms.Options{Store: roomStore(st), Settings: s, Feed: p})
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ import (
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
+	roommongo "ddpserver/internal/rooms/mongo"
+	roomsqlite "ddpserver/internal/rooms/sqlite"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
@@ -54,13 +56,13 @@ func (a *App) observeStore(operation string, took time.Duration, err error) {
 // observe may be nil.
 func openStore(ctx context.Context, c *config.Config, server bool, log *zap.Logger, observe func(string, time.Duration, error)) (store.Store, error) {
 	if u := c.MongoURL.Reveal(); u != "" {
-		st, err := mongo.Open(ctx, u, mongo.Options{Logger: log, Observe: observe})
+		st, err := mongo.Open(ctx, u, mongo.Options{Logger: log, Observe: observe, Parts: roommongo.Parts()})
 		if err != nil {
 			return nil, explainMongo(c, err)
 		}
 		return st, nil
 	}
-	st, err := sqlite.Open(c.DataDir, sqlite.Options{Server: server, Observe: observe})
+	st, err := sqlite.Open(c.DataDir, sqlite.Options{Server: server, Observe: observe, Schemas: roomsqlite.Schemas()})
 	if err != nil {
 		return nil, explainDir(c.DataDir, err)
 	}

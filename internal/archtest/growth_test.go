@@ -11,7 +11,8 @@ import (
 // reader is the name of a function that reads a text.
 var reader = regexp.MustCompile(`^(?i:parse|decode|scan|split|clean|valid|normali|unmarshal|bind|check|read)`)
 
-// The stores read documents by package document, which is measured.
+// stores read documents by package document, which is measured.
+var stores = regexp.MustCompile(`^internal/store/(sqlite|mongo|mongotest|rule|storetest)$|^internal/\w+/(sqlite|mongo)$`)
 
 // notFromStrangers are readers of texts that only an operator or administrator
 // can write, or that another measured reader has gone over before.
@@ -39,7 +40,7 @@ func TestEveryReaderIsMeasured(t *testing.T) {
 	known := map[string]bool{}
 	for _, s := range all {
 		pkg := s.pkg.rel()
-		if s.test || !strings.HasPrefix(pkg, "internal/") || strings.HasPrefix(pkg, "internal/store/") && pkg != "internal/store/document" {
+		if s.test || !strings.HasPrefix(pkg, "internal/") || stores.MatchString(pkg) {
 			continue
 		}
 		for _, d := range s.file.Decls {

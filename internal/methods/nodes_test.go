@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"ddpserver/internal/feed"
+	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
-	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/user"
 )
 

@@ -27,11 +27,10 @@ import (
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
-	"ddpserver/internal/store"
-	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -42,7 +41,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // embedded store, in fake time. Every group of methods tests itself in one.
 type world struct {
 	t        testing.TB
-	store    store.Store
+	store    storetest.Store
 	settings *settings.Service
 	limiter  *ratelimit.Limiter
 	hub      *realtime.Hub
@@ -75,7 +74,7 @@ func newWorld(t testing.TB, extra ...methods.Group) *world {
 
 // newNode makes one server of several on one database. Its nodes share the key,
 // and hear of each other through events, which is nil for a server on its own.
-func newNode(t testing.TB, node string, db store.Store, rawKey []byte, events feed.Store, extra ...methods.Group) *world {
+func newNode(t testing.TB, node string, db storetest.Store, rawKey []byte, events feed.Store, extra ...methods.Group) *world {
 	t.Helper()
 	w := &world{t: t, store: db, limiter: ratelimit.New(ratelimit.Options{}), vars: map[string]string{}}
 	core, logs := observer.New(zapcore.DebugLevel)

@@ -7,7 +7,7 @@ import (
 
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/rooms"
-	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/rooms/storetest"
 )
 
 // BenchmarkSessionMemory tells what thirty subscriptions to streams of rooms add

@@ -8,13 +8,12 @@ import (
 	"testing/synctest"
 
 	"ddpserver/internal/rooms"
-	"ddpserver/internal/store"
-	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/rooms/storetest"
 )
 
 // countedRooms is a store that counts how often a membership is looked up.
 type countedRooms struct {
-	store.Store
+	storetest.Store
 	memberships atomic.Int64
 }
 

@@ -14,12 +14,12 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rooms"
+	roommongo "ddpserver/internal/rooms/mongo"
+	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
-	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
-	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/user"
 )
 
@@ -44,14 +44,14 @@ func (be) Stray(_ context.Context, _ *rpc.Call, _ string, err error) error { ret
 // chatNode is one server of several on a store.
 type chatNode struct {
 	t      testing.TB
-	store  store.Store
+	store  storetest.Store
 	hub    *realtime.Hub
 	chat   *rooms.Service
 	server *ddp.Server
 }
 
 // newChatNode makes a server. shared is nil for a server that is alone.
-func newChatNode(t testing.TB, name string, s store.Store, shared feed.Store) *chatNode {
+func newChatNode(t testing.TB, name string, s storetest.Store, shared feed.Store) *chatNode {
 	t.Helper()
 	n := &chatNode{t: t, store: s, hub: realtime.New(realtime.Options{Node: name, Store: shared})}
 	set, err := settings.Open(t.Context(), settings.Options{Store: s})
@@ -204,8 +204,8 @@ func TestChatOnTwoNodes(t *testing.T) {
 // way, an edit, a pin, a removal.
 func TestChatOnMongoDB(t *testing.T) {
 	url := mongotest.Start(t)
-	open := func() store.Store {
-		s, err := mongo.Open(t.Context(), url, mongo.Options{})
+	open := func() storetest.Store {
+		s, err := mongo.Open(t.Context(), url, mongo.Options{Parts: roommongo.Parts()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestChatOnMongoDB(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		return s
+		return roommongo.New(s)
 	}
 	sa, sb := open(), open()
 	a, b := newChatNode(t, "a", sa, sa), newChatNode(t, "b", sb, sb)

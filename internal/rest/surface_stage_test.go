@@ -17,10 +17,10 @@ import (
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
-	"ddpserver/internal/store"
 	"ddpserver/internal/user"
 )
 
@@ -46,7 +46,7 @@ func newWalk(t *testing.T, overrides map[string]string) *walk {
 	}
 	rec := &recorder{}
 	w := &walk{rec: rec}
-	w.world = newWorld(t, all, func(s store.Store) store.Store { rec.Store = s; return rec })
+	w.world = newWorld(t, all, func(s storetest.Store) storetest.Store { rec.Store = s; return rec })
 	return w
 }
 

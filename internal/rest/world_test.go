@@ -26,11 +26,10 @@ import (
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
-	"ddpserver/internal/store"
-	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -42,7 +41,7 @@ const password = "correct horse"
 type world struct {
 	t        testing.TB
 	url      string
-	store    store.Store
+	store    storetest.Store
 	settings *settings.Service
 	accounts *accounts.Service
 	chat     *rooms.Service
@@ -95,7 +94,7 @@ func (w *world) mailed() int {
 }
 
 // newWorld makes a world; wrap may put something around its store.
-func newWorld(t testing.TB, overrides map[string]string, wrap ...func(store.Store) store.Store) *world {
+func newWorld(t testing.TB, overrides map[string]string, wrap ...func(storetest.Store) storetest.Store) *world {
 	t.Helper()
 	w := &world{t: t, store: storetest.OpenSQLite(t), links: map[string]string{}, steps: map[string]int{}}
 	must := func(err error) {

@@ -5,6 +5,7 @@ import (
 
 	"ddpserver/internal/growthtest"
 	"ddpserver/internal/rooms/md"
+	stored "ddpserver/internal/store/document"
 )
 
 // decoders are the checks of what a message and a room hold.
@@ -16,6 +17,14 @@ func decoders() []growthtest.Decoder {
 		{Name: "roomName", Do: func(text string) { roomName.MatchString(text) }},
 		{Name: "clip", Do: func(text string) { clip(text, 1000) }},
 		{Name: "mentions", Allocated: 512, Do: func(text string) { md.Parse(text).Texts(md.MentionUser, maxMentions) }},
+		{Name: "a stored message", Allocated: 512, Do: func(text string) {
+			raw, err := stored.Encode(map[string]any{"_id": "a", "msg": text, "urls": []string{text}, "starred": text})
+			if err != nil {
+				panic(err)
+			}
+			_ = stored.Decode(raw, new(Message))
+		}},
+		{Name: "any bytes", Allocated: 512, Do: func(text string) { _ = stored.Decode([]byte(text), new(Message)) }},
 		{Name: "a message as clients see it", Allocated: 1024, Do: func(text string) { _, _ = encode((&Message{Text: text}).Doc("")) }},
 	}
 }

@@ -334,10 +334,11 @@ func (t *Tracker) write(ctx context.Context, batch []Presence) error {
 	for _, u := range users {
 		chosen[u.ID] = u.StatusDefault
 	}
-	for i := range over {
-		over[i].Status = shown(over[i].Status, chosen[over[i].UserID])
+	statuses := make(map[string]string, len(over))
+	for _, p := range over {
+		statuses[p.UserID] = shown(p.Status, chosen[p.UserID])
 	}
-	changed, err := t.svc.store.SaveStatuses(ctx, over, at)
+	changed, err := t.svc.store.SaveStatuses(ctx, statuses, at)
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 
 	"ddpserver/internal/feed"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/settings"
-	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/user"
 )
 

@@ -12,6 +12,15 @@ import (
 // does not hold. Where several documents are touched, the one that decides is
 // written first and the rest follow from it.
 type Store interface {
+	UserStore
+	RoomStore
+	SubscriptionStore
+	MessageStore
+	PresenceStore
+}
+
+// UserStore are operations on accounts; both stores of the core have them.
+type UserStore interface {
 	// UserByID, UserByUsername and UpdateUser are those of accounts.Store.
 	UserByID(ctx context.Context, id string) (*user.User, error)
 	UserByUsername(ctx context.Context, key string) (*user.User, error)
@@ -20,11 +29,12 @@ type Store interface {
 	// Usernames are keys made by user.Key.
 	UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error)
 	UsersByUsernames(ctx context.Context, keys []string) ([]*user.User, error)
-
-	RoomStore
-	SubscriptionStore
-	MessageStore
-	PresenceStore
+	// SaveStatuses writes the statuses shown to others, by user id, and returns
+	// those users for whom it was another one, as they are now.
+	SaveStatuses(ctx context.Context, statuses map[string]string, at time.Time) ([]*user.User, error)
+	// UsersNotOffline are the users whose shown status is not offline, by id, at
+	// most limit of them.
+	UsersNotOffline(ctx context.Context, limit int) ([]*user.User, error)
 }
 
 // RoomStore keeps rooms.
@@ -42,18 +52,9 @@ type RoomStore interface {
 	ListRooms(ctx context.Context, t string, offset, count int) (page []*Room, total int, err error)
 	// DefaultRooms are those with Default set.
 	DefaultRooms(ctx context.Context) ([]*Room, error)
-	// UpdateRoom changes the plain fields of a room.
-	UpdateRoom(ctx context.Context, id string, c RoomChange) (*Room, error)
 	// TouchLastMessage replaces the room's last message by m if it still is
 	// that message (by id), and reports whether it was.
 	TouchLastMessage(ctx context.Context, m *Message, at time.Time) (bool, error)
-}
-
-// RoomChange changes plain fields; nil leaves them.
-type RoomChange struct {
-	Topic, Description, Announcement *string
-	ReadOnly, Archived, Default      *bool
-	At                               time.Time
 }
 
 // SubscriptionStore keeps memberships.
@@ -205,11 +206,6 @@ type PresenceStore interface {
 	// SweepPresence forgets nodes not seen since alive, and returns the best
 	// status left of each user they spoke for.
 	SweepPresence(ctx context.Context, alive time.Time) ([]Presence, error)
-	// SaveStatuses writes the status shown to others into user documents and
-	// returns those users for whom it was another one, as they are now.
-	SaveStatuses(ctx context.Context, states []Presence, at time.Time) ([]*user.User, error)
-	// UsersNotOffline are the users whose shown status is not offline.
-	UsersNotOffline(ctx context.Context, limit int) ([]*user.User, error)
 }
 
 // Presence is the status of one user.

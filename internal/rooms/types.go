@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/user"
 )
 
 // The types of rooms, as Rocket.Chat's "t".
@@ -244,8 +245,8 @@ const (
 
 // Presence values, as Rocket.Chat's user status.
 const (
-	Online  = "online"
-	Away    = "away"
-	Busy    = "busy"
-	Offline = "offline"
+	Online  = user.Online
+	Away    = user.Away
+	Busy    = user.Busy
+	Offline = user.Offline
 )

@@ -14,7 +14,6 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/serverkey"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
@@ -30,7 +29,6 @@ type Store interface {
 	settings.Store
 	mail.Store
 	feed.Store
-	rooms.Store
 	serverkey.Store
 
 	// Ping tells whether the store answers now; readiness depends on it.

@@ -46,6 +46,14 @@ type User struct {
 	EmailKeys   []string `bson:"ddpEmailKeys,omitempty"`
 }
 
+// The statuses an account may be shown with.
+const (
+	Online  = "online"
+	Away    = "away"
+	Busy    = "busy"
+	Offline = "offline"
+)
+
 // Email is one address of an account.
 type Email struct {
 	Address  string `bson:"address"`

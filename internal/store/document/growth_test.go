@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"ddpserver/internal/growthtest"
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
+	"ddpserver/internal/user"
 )
 
 // decoders are the readers of stored documents, which an adopted database may
@@ -14,7 +14,7 @@ func decoders() []growthtest.Decoder {
 	read := func(text string) {
 		_, _ = document.DecodeUser([]byte(text))
 		_, _ = document.DecodeSetting([]byte(text))
-		_ = document.Decode([]byte(text), new(rooms.Message))
+		_ = document.Decode([]byte(text), new(user.User))
 	}
 	in := func(key string) func(string) string {
 		return func(text string) string {

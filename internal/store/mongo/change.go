@@ -55,8 +55,6 @@ const (
 	maxRounds = 50
 	// maxPause bounds the pause before a further round; the first ones are shorter.
 	maxPause = 50 * time.Millisecond
-	// lostRaces bounds the loop of SetReaction, which does not pause.
-	lostRaces = 1000
 )
 
 // Change runs do on the document with that id and stores what it made of it. What do

@@ -3,55 +3,60 @@ package mongo
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// index is one index that the store needs.
-type index struct {
-	keys   []string // ascending
-	unique bool     // unique and sparse
-	sparse bool
-	ttl    bool // documents go at the date in the key
-	// ours: an existing index with these keys that is weaker is an error. The
+// Index is one index that the store or a slice needs.
+type Index struct {
+	Keys   []string // ascending
+	Unique bool     // unique and sparse
+	Sparse bool
+	// TTL: documents go at the date in the key.
+	TTL bool
+	// Ours: an existing index with these keys that is weaker is an error. The
 	// others belong to Meteor's shape; whatever an adopted database has is taken.
-	ours bool
+	Ours bool
 }
 
-// indexes lists every index by collection; a new aggregate adds its own.
-func (s *Store) indexes() map[*driver.Collection][]index {
-	return map[*driver.Collection][]index{
+// indexes lists the indexes of the core by collection.
+func (s *Store) indexes() map[*driver.Collection][]Index {
+	return map[*driver.Collection][]Index{
 		s.users: {
-			{keys: []string{"ddpUsernameKey"}, unique: true, ours: true},
-			{keys: []string{"ddpEmailKeys"}, unique: true, ours: true},
-			{keys: []string{"services.resume.loginTokens.hashedToken"}, unique: true},
-			{keys: []string{"services.resume.loginTokens.token"}, sparse: true},
-			{keys: []string{"services.resume.loginTokens.when"}, sparse: true},
-			{keys: []string{"services.email.verificationTokens.token"}, sparse: true},
-			{keys: []string{"services.password.reset.token"}, sparse: true},
-			{keys: []string{"services.password.enroll.token"}, sparse: true},
-			{keys: []string{"services.password.earlierResets.token"}, sparse: true},
-			{keys: []string{"services.password.earlierResets.when"}, sparse: true},
-			{keys: []string{"services.password.reset.when"}, sparse: true},
-			{keys: []string{"services.password.enroll.when"}, sparse: true},
-			{keys: []string{"services.totp.resetDue"}, sparse: true},
-			{keys: []string{"roles"}, sparse: true},
-			{keys: []string{"status"}, sparse: true},
+			{Keys: []string{"ddpUsernameKey"}, Unique: true, Ours: true},
+			{Keys: []string{"ddpEmailKeys"}, Unique: true, Ours: true},
+			{Keys: []string{"services.resume.loginTokens.hashedToken"}, Unique: true},
+			{Keys: []string{"services.resume.loginTokens.token"}, Sparse: true},
+			{Keys: []string{"services.resume.loginTokens.when"}, Sparse: true},
+			{Keys: []string{"services.email.verificationTokens.token"}, Sparse: true},
+			{Keys: []string{"services.password.reset.token"}, Sparse: true},
+			{Keys: []string{"services.password.enroll.token"}, Sparse: true},
+			{Keys: []string{"services.password.earlierResets.token"}, Sparse: true},
+			{Keys: []string{"services.password.earlierResets.when"}, Sparse: true},
+			{Keys: []string{"services.password.reset.when"}, Sparse: true},
+			{Keys: []string{"services.password.enroll.when"}, Sparse: true},
+			{Keys: []string{"services.totp.resetDue"}, Sparse: true},
+			{Keys: []string{"roles"}, Sparse: true},
+			{Keys: []string{"status"}, Sparse: true},
 		},
-		s.guards:  {{keys: []string{"forgetAt"}, ttl: true, ours: true}},
-		s.tries:   {{keys: []string{"forgetAt"}, ttl: true, ours: true}},
-		s.batches: {{keys: []string{"seq"}, ours: true}},
-		s.outbox:  {{keys: []string{"rank", "createdAt", "_id"}, ours: true}, {keys: []string{"class"}, sparse: true, ours: true}, {keys: []string{"notBefore"}, ours: true}, {keys: []string{"leaseUntil"}, sparse: true, ours: true}},
-		s.events:  {{keys: []string{"ts", "_id"}, ours: true}, {keys: []string{"forgetAt"}, ttl: true, ours: true}},
+		s.guards:  {{Keys: []string{"forgetAt"}, TTL: true, Ours: true}},
+		s.tries:   {{Keys: []string{"forgetAt"}, TTL: true, Ours: true}},
+		s.batches: {{Keys: []string{"seq"}, Ours: true}},
+		s.outbox:  {{Keys: []string{"rank", "createdAt", "_id"}, Ours: true}, {Keys: []string{"class"}, Sparse: true, Ours: true}, {Keys: []string{"notBefore"}, Ours: true}, {Keys: []string{"leaseUntil"}, Sparse: true, Ours: true}},
+		s.events:  {{Keys: []string{"ts", "_id"}, Ours: true}, {Keys: []string{"forgetAt"}, TTL: true, Ours: true}},
 	}
 }
 
-func (s *Store) ensureIndexes(ctx context.Context) error {
+// ensureIndexes makes the indexes of the core and of the parts that are not there.
+func (s *Store) ensureIndexes(ctx context.Context, parts []Part) error {
 	all := s.indexes()
-	maps.Copy(all, s.chat.indexes())
+	for _, p := range parts {
+		for name, indexes := range p.Indexes {
+			all[s.db.Collection(name)] = indexes
+		}
+	}
 	for coll, want := range all {
 		have, err := existing(ctx, coll)
 		if err != nil {
@@ -87,30 +92,30 @@ func existing(ctx context.Context, coll *driver.Collection) (map[string]driver.I
 	return have, nil
 }
 
-func ensureIndex(ctx context.Context, coll *driver.Collection, ix index, have map[string]driver.IndexSpecification) error {
-	if spec, ok := have[fmt.Sprint(ix.keys)]; ok {
-		weaker := ix.unique && (spec.Unique == nil || !*spec.Unique) || ix.ttl && spec.ExpireAfterSeconds == nil
-		if ix.ours && weaker {
+func ensureIndex(ctx context.Context, coll *driver.Collection, ix Index, have map[string]driver.IndexSpecification) error {
+	if spec, ok := have[fmt.Sprint(ix.Keys)]; ok {
+		weaker := ix.Unique && (spec.Unique == nil || !*spec.Unique) || ix.TTL && spec.ExpireAfterSeconds == nil
+		if ix.Ours && weaker {
 			return fmt.Errorf("index %s of %s exists but is not what this program needs; drop it", spec.Name, coll.Name())
 		}
 		return nil
 	}
 	o := options.Index()
-	if ix.unique {
+	if ix.Unique {
 		o.SetUnique(true)
 	}
-	if ix.unique || ix.sparse {
+	if ix.Unique || ix.Sparse {
 		o.SetSparse(true)
 	}
-	if ix.ttl {
+	if ix.TTL {
 		o.SetExpireAfterSeconds(0)
 	}
 	var keys bson.D
-	for _, k := range ix.keys {
+	for _, k := range ix.Keys {
 		keys = append(keys, bson.E{Key: k, Value: 1})
 	}
 	if _, err := coll.Indexes().CreateOne(ctx, driver.IndexModel{Keys: keys, Options: o}); err != nil {
-		return fmt.Errorf("index %v of %s: %w", ix.keys, coll.Name(), failure(err))
+		return fmt.Errorf("index %v of %s: %w", ix.Keys, coll.Name(), failure(err))
 	}
 	return nil
 }

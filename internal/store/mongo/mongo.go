@@ -62,17 +62,18 @@ type Options struct {
 	// Observe is told of every command that the driver sent, by name. It must be
 	// fast. Nil means nobody.
 	Observe func(command string, took time.Duration, err error)
+	// Parts are what slices of the program keep in the same database.
+	Parts []Part
 }
 
 // Store is the store on MongoDB.
 type Store struct {
 	client *driver.Client
+	db     *driver.Database
 	log    *zap.Logger
 	now    func() time.Time
 
 	users, guards, tries, settings, batches, outbox, events, counters *driver.Collection
-
-	chat chatCollections
 
 	rule.Operations
 	changes   changes
@@ -119,7 +120,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 	}
 	db := client.Database(name)
 	s := &Store{
-		client: client, log: o.Logger, now: o.Now,
+		client: client, db: db, log: o.Logger, now: o.Now,
 		users:    db.Collection("users"),
 		guards:   db.Collection("ddpserver_guards"),
 		tries:    db.Collection("ddpserver_tries"),
@@ -129,7 +130,6 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 		events:   db.Collection("ddpserver_events"),
 		counters: db.Collection("ddpserver_counters"),
 	}
-	s.chat.open(db)
 	s.openDocuments(o)
 	defer func() {
 		if err != nil {
@@ -141,12 +141,29 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 	if err := client.Ping(first, readpref.Primary()); err != nil {
 		return nil, fmt.Errorf("MongoDB does not answer: %w", failure(err))
 	}
-	for _, step := range []func(context.Context) error{s.ensureIndexes, s.ensureCounters, s.adopt, s.adoptChat, s.recoverBatches} {
-		if err := step(ctx); err != nil {
-			return nil, fmt.Errorf("prepare MongoDB: %w", err)
-		}
+	if err := s.prepare(ctx, o.Parts); err != nil {
+		return nil, fmt.Errorf("prepare MongoDB: %w", err)
 	}
 	return s, nil
+}
+
+// prepare brings the database up to date.
+func (s *Store) prepare(ctx context.Context, parts []Part) error {
+	if err := s.ensureIndexes(ctx, parts); err != nil {
+		return err
+	}
+	steps := []func(context.Context) error{s.ensureCounters, s.adopt, s.recoverBatches}
+	for _, p := range parts {
+		if p.Adopt != nil {
+			steps = append(steps, func(ctx context.Context) error { return p.Adopt(ctx, s, s.log) })
+		}
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openDocuments says how the documents that change by functions are read.
@@ -290,6 +307,9 @@ func findRaw(ctx context.Context, c *driver.Collection, filter bson.D, opts ...o
 	return raw, failure(err)
 }
 
+// Enough is returned by a reader of documents that wants no more of them.
+var Enough = errors.New("mongo: enough documents")
+
 // findAll reads documents in order and hands each to each.
 func findAll(ctx context.Context, c *driver.Collection, filter bson.D, each func(bson.Raw) error, opts ...options.Lister[options.FindOptions]) error {
 	cur, err := c.Find(ctx, filter, opts...)
@@ -298,7 +318,7 @@ func findAll(ctx context.Context, c *driver.Collection, filter bson.D, each func
 	}
 	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
 	for cur.Next(ctx) {
-		if err := each(cur.Current); err == errEnough {
+		if err := each(cur.Current); err == Enough {
 			return nil
 		} else if err != nil {
 			return err

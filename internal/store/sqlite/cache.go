@@ -11,7 +11,7 @@ import (
 // logged in reads one. It is never wrong, for three reasons:
 //
 //   - One server owns the directory (Options.Server takes the lock), and other
-//     processes only add accounts (see tx.touch); what is not there is not cached.
+//     processes only add accounts (see Tx.touch); what is not there is not cached.
 //   - A transaction takes the accounts it touched out of the cache before it
 //     commits. Between then and the end of its commit nothing is put in, so
 //     whoever looks meanwhile asks the database.

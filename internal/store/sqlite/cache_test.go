@@ -156,7 +156,7 @@ func TestCacheBelievesNobodyForLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Nothing of this store touches the account.
-	if err := s.update(t.Context(), func(tx *tx) error { return tx.exec(`DELETE FROM users WHERE id = 'u'`) }); err != nil {
+	if err := s.Update(t.Context(), func(tx *Tx) error { return tx.Exec(`DELETE FROM users WHERE id = 'u'`) }); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {

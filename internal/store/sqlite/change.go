@@ -23,14 +23,14 @@ type documents[T any] struct {
 	// nil means that change fails with dberr.NotFound.
 	empty func(id string) *T
 	// write stores the new value and what is derived from it.
-	write func(t *tx, v *T) error
+	write func(t *Tx, v *T) error
 }
 
 // change runs do on the document with that id and stores what it made of it,
 // unless do fails. It is for documents that nobody but this program writes.
-func change[T any](t *tx, d *documents[T], id string, do func(*T) error) error {
+func change[T any](t *Tx, d *documents[T], id string, do func(*T) error) error {
 	var raw []byte
-	err := t.row(d.read, []any{id}, &raw)
+	err := t.Row(d.read, []any{id}, &raw)
 	v := new(T)
 	switch {
 	case err == nil:
@@ -61,7 +61,7 @@ func read[T any](ctx context.Context, s *Store, d *documents[T], id string) (v T
 
 // ChangeUser implements rule.Engine.
 func (s *Store) ChangeUser(ctx context.Context, id string, do func(*user.User) error) (u *user.User, err error) {
-	err = s.update(ctx, func(t *tx) (err error) {
+	err = s.Update(ctx, func(t *Tx) (err error) {
 		u, err = t.changeUser(id, do)
 		return err
 	})
@@ -73,25 +73,25 @@ func (s *Store) ChangeUser(ctx context.Context, id string, do func(*user.User) e
 
 // ChangeGuard implements rule.Engine.
 func (s *Store) ChangeGuard(ctx context.Context, userID string, do func(*twofactor.Guard) error) error {
-	return s.update(ctx, func(t *tx) error { return change(t, &guards, userID, do) })
+	return s.Update(ctx, func(t *Tx) error { return change(t, &guards, userID, do) })
 }
 
 // ChangeTries implements rule.Engine.
 func (s *Store) ChangeTries(ctx context.Context, key string, do func(*accounts.Tries) error) error {
-	return s.update(ctx, func(t *tx) error { return change(t, &tries, key, do) })
+	return s.Update(ctx, func(t *Tx) error { return change(t, &tries, key, do) })
 }
 
 // ChangeMail implements rule.Engine.
 func (s *Store) ChangeMail(ctx context.Context, id string, do func(*mail.Item) error) error {
-	return s.update(ctx, func(t *tx) error { return change(t, &outbox, id, do) })
+	return s.Update(ctx, func(t *Tx) error { return change(t, &outbox, id, do) })
 }
 
 // aging stores a document in a table of those that are forgotten some day; at the
 // zero time, never.
-func (t *tx) aging(text, id string, forget time.Time, v any) error {
+func (t *Tx) aging(text, id string, forget time.Time, v any) error {
 	raw, err := document.Encode(v)
 	if err != nil {
 		return err
 	}
-	return t.exec(text, id, sql.NullInt64{Int64: forget.UnixMilli(), Valid: !forget.IsZero()}, []byte(raw))
+	return t.Exec(text, id, sql.NullInt64{Int64: forget.UnixMilli(), Valid: !forget.IsZero()}, []byte(raw))
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"ddpserver/internal/mail"
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/sqlite"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
@@ -70,19 +69,6 @@ func TestA19DeletedIsGoneFromTheFiles(t *testing.T) {
 				return s.PutMail(t.Context(), mail.Item{ID: "m", Sealed: m, NotBefore: at, Expire: at.Add(time.Hour), CreatedAt: at}, 10)
 			},
 			func(t *testing.T, s *sqlite.Store, _ string) error { return s.DeleteMail(t.Context(), "m") },
-		},
-		"message": {
-			func(t *testing.T, s *sqlite.Store, m string) error {
-				if err := s.CreateRoom(t.Context(), &rooms.Room{ID: "r", Type: "c", Name: "r"}, nil); err != nil {
-					return err
-				}
-				_, _, err := s.InsertMessage(t.Context(), &rooms.Message{ID: "m", RoomID: "r", Text: m, TS: at, User: rooms.Ref{ID: "u"}}, rooms.Unread{})
-				return err
-			},
-			func(t *testing.T, s *sqlite.Store, _ string) error {
-				_, _, err := s.DeleteMessage(t.Context(), "m", at)
-				return err
-			},
 		},
 	}
 	for name, k := range kinds {

@@ -13,7 +13,7 @@ import (
 
 // There is one writer, so numbers become visible in their order and a cursor
 // is simply the last number seen. AUTOINCREMENT: a number is never used again.
-var eventSchema = schema{name: "events", steps: []string{`
+var eventSchema = Schema{Name: "events", Steps: []string{`
 CREATE TABLE events (
 	seq INTEGER PRIMARY KEY AUTOINCREMENT,
 	at  INTEGER NOT NULL,
@@ -31,12 +31,12 @@ func (s *Store) AppendEvent(ctx context.Context, e feed.Event) error {
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, func(t *tx) error {
+	return s.Update(ctx, func(t *Tx) error {
 		now := s.now()
-		if err := t.exec(`DELETE FROM events WHERE at < ?`, now.Add(-eventLife).UnixMilli()); err != nil {
+		if err := t.Exec(`DELETE FROM events WHERE at < ?`, now.Add(-eventLife).UnixMilli()); err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO events (at, doc) VALUES (?, ?)`, now.UnixMilli(), []byte(raw))
+		return t.Exec(`INSERT INTO events (at, doc) VALUES (?, ?)`, now.UnixMilli(), []byte(raw))
 	})
 }
 
@@ -44,7 +44,7 @@ func (s *Store) AppendEvent(ctx context.Context, e feed.Event) error {
 func (s *Store) EventsSince(ctx context.Context, cursor string) ([]feed.Event, string, error) {
 	if cursor == "" {
 		var last int64
-		err := s.query(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)`, func(r *sql.Row) error { return r.Scan(&last) })
+		err := s.Query(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)`, func(r *sql.Row) error { return r.Scan(&last) })
 		return nil, strconv.FormatInt(last, 10), err
 	}
 	last, err := strconv.ParseInt(cursor, 10, 64)
@@ -52,7 +52,7 @@ func (s *Store) EventsSince(ctx context.Context, cursor string) ([]feed.Event, s
 		return nil, cursor, fmt.Errorf("events: bad cursor %q", cursor)
 	}
 	var events []feed.Event
-	err = s.queryAll(ctx, `SELECT seq, doc FROM events WHERE seq > ? ORDER BY seq LIMIT 1000`, func(r *sql.Rows) error {
+	err = s.QueryAll(ctx, `SELECT seq, doc FROM events WHERE seq > ? ORDER BY seq LIMIT 1000`, func(r *sql.Rows) error {
 		var raw []byte
 		var e feed.Event
 		if err := r.Scan(&last, &raw); err != nil {

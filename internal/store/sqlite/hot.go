@@ -46,7 +46,7 @@ func (s *Store) document(ctx context.Context, text string, args ...any) (raw []b
 	if s.watch != nil {
 		defer s.observed("read", time.Now(), &err)
 	}
-	if err := s.usable(ctx); err != nil {
+	if err := s.Usable(ctx); err != nil {
 		return nil, err
 	}
 	h := s.hot

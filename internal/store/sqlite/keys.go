@@ -16,7 +16,7 @@ import (
 	"ddpserver/internal/user"
 )
 
-var keySchema = schema{name: "server_key", steps: []string{`
+var keySchema = Schema{Name: "server_key", Steps: []string{`
 CREATE TABLE server_key (
 	id     INTEGER PRIMARY KEY CHECK (id = 1),
 	sealed TEXT NOT NULL
@@ -28,7 +28,7 @@ const sealedPage = 500
 
 // KeyCheck implements serverkey.Store.
 func (s *Store) KeyCheck(ctx context.Context) (sealed string, err error) {
-	err = s.query(ctx, `SELECT sealed FROM server_key`, func(r *sql.Row) error { return r.Scan(&sealed) })
+	err = s.Query(ctx, `SELECT sealed FROM server_key`, func(r *sql.Row) error { return r.Scan(&sealed) })
 	if errors.Is(err, dberr.NotFound) {
 		return "", nil
 	}
@@ -37,15 +37,15 @@ func (s *Store) KeyCheck(ctx context.Context) (sealed string, err error) {
 
 // SetKeyCheck implements serverkey.Store.
 func (s *Store) SetKeyCheck(ctx context.Context, old, sealed string) error {
-	return s.update(ctx, func(t *tx) error {
+	return s.Update(ctx, func(t *Tx) error {
 		var have string
-		if err := t.row(`SELECT sealed FROM server_key`, nil, &have); err != nil && !errors.Is(err, dberr.NotFound) {
+		if err := t.Row(`SELECT sealed FROM server_key`, nil, &have); err != nil && !errors.Is(err, dberr.NotFound) {
 			return err
 		}
 		if have != old {
 			return dberr.Conflict
 		}
-		return t.exec(`INSERT INTO server_key (id, sealed) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed`, sealed)
+		return t.Exec(`INSERT INTO server_key (id, sealed) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed`, sealed)
 	})
 }
 
@@ -56,7 +56,7 @@ func (s *Store) SealedTexts(ctx context.Context, k serverkey.Kind, after string)
 		text = `SELECT id, doc FROM outbox WHERE id > ? ORDER BY id LIMIT ?`
 	}
 	seen := 0
-	err = s.queryAll(ctx, text, func(r *sql.Rows) error {
+	err = s.QueryAll(ctx, text, func(r *sql.Rows) error {
 		var raw []byte
 		if err := r.Scan(&next, &raw); err != nil {
 			return err

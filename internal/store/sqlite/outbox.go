@@ -14,7 +14,7 @@ import (
 
 // due is the time at which an item may be claimed: the end of its lease, or
 // its next try.
-var outboxSchema = schema{name: "outbox", steps: []string{`
+var outboxSchema = Schema{Name: "outbox", Steps: []string{`
 CREATE TABLE outbox (
 	id      TEXT NOT NULL UNIQUE,
 	created INTEGER NOT NULL,
@@ -34,17 +34,17 @@ func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, func(t *tx) error {
+	return s.Update(ctx, func(t *Tx) error {
 		var n int
-		if err := t.row(`SELECT count(*) FROM outbox WHERE class = ?`, []any{string(it.Class)}, &n); err != nil {
+		if err := t.Row(`SELECT count(*) FROM outbox WHERE class = ?`, []any{string(it.Class)}, &n); err != nil {
 			return err
 		}
 		if n >= max {
 			return dberr.Exhausted
 		}
-		err := t.exec(`INSERT INTO outbox (id, created, due, doc, class, rank) VALUES (?, ?, ?, ?, ?, ?)`,
+		err := t.Exec(`INSERT INTO outbox (id, created, due, doc, class, rank) VALUES (?, ?, ?, ?, ?, ?)`,
 			it.ID, it.CreatedAt.UnixMilli(), due(it), []byte(raw), string(it.Class), it.Rank)
-		if taken(err) {
+		if Taken(err) {
 			return dberr.Duplicate
 		}
 		return err
@@ -56,10 +56,10 @@ func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
 func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, lease time.Duration) (mail.Item, error) {
 	var it mail.Item
 	var broken error
-	err := s.update(ctx, func(t *tx) error {
+	err := s.Update(ctx, func(t *Tx) error {
 		var id string
 		broken = nil
-		if err := t.row(`SELECT id FROM outbox WHERE due <= ? ORDER BY rank, created, id LIMIT 1`, []any{now.UnixMilli()}, &id); err != nil {
+		if err := t.Row(`SELECT id FROM outbox WHERE due <= ? ORDER BY rank, created, id LIMIT 1`, []any{now.UnixMilli()}, &id); err != nil {
 			return err
 		}
 		err := change(t, &outbox, id, func(v *mail.Item) error {
@@ -70,7 +70,7 @@ func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, leas
 		})
 		if errors.Is(err, document.ErrBroken) {
 			broken = fmt.Errorf("mail %s: %w", id, err)
-			return t.exec(`UPDATE outbox SET due = ? WHERE id = ?`, now.Add(lease).UnixMilli(), id)
+			return t.Exec(`UPDATE outbox SET due = ? WHERE id = ?`, now.Add(lease).UnixMilli(), id)
 		}
 		return err
 	})
@@ -82,13 +82,13 @@ func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, leas
 
 // DeleteMail implements mail.Store; an item that is gone is no error.
 func (s *Store) DeleteMail(ctx context.Context, id string) error {
-	return s.update(ctx, func(t *tx) error { return t.exec(`DELETE FROM outbox WHERE id = ?`, id) })
+	return s.Update(ctx, func(t *Tx) error { return t.Exec(`DELETE FROM outbox WHERE id = ?`, id) })
 }
 
 // NextMail implements mail.Store.
 func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
 	var ms int64
-	err := s.query(ctx, `SELECT due FROM outbox ORDER BY due LIMIT 1`, func(r *sql.Row) error { return r.Scan(&ms) })
+	err := s.Query(ctx, `SELECT due FROM outbox ORDER BY due LIMIT 1`, func(r *sql.Row) error { return r.Scan(&ms) })
 	if errors.Is(err, dberr.NotFound) {
 		return time.Time{}, nil
 	}
@@ -102,9 +102,9 @@ func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
 // directory may do that: whoever leased them before is dead. What cannot be read
 // stays as it is.
 func (s *Store) releaseMail(ctx context.Context) error {
-	return s.update(ctx, func(t *tx) error {
+	return s.Update(ctx, func(t *Tx) error {
 		var ids []string
-		err := t.rows(`SELECT id FROM outbox`, nil, func(r *sql.Rows) error {
+		err := t.Rows(`SELECT id FROM outbox`, nil, func(r *sql.Rows) error {
 			var id string
 			err := r.Scan(&id)
 			ids = append(ids, id)
@@ -131,12 +131,12 @@ func (s *Store) releaseMail(ctx context.Context) error {
 
 var outbox = documents[mail.Item]{
 	read: `SELECT doc FROM outbox WHERE id = ?`,
-	write: func(t *tx, it *mail.Item) error {
+	write: func(t *Tx, it *mail.Item) error {
 		raw, err := document.Encode(it)
 		if err != nil {
 			return err
 		}
-		return t.exec(`UPDATE outbox SET due = ?, doc = ? WHERE id = ?`, due(*it), []byte(raw), it.ID)
+		return t.Exec(`UPDATE outbox SET due = ?, doc = ? WHERE id = ?`, due(*it), []byte(raw), it.ID)
 	},
 }
 

@@ -8,7 +8,7 @@ import (
 	"ddpserver/internal/store/document"
 )
 
-var settingSchema = schema{name: "settings", steps: []string{`
+var settingSchema = Schema{Name: "settings", Steps: []string{`
 CREATE TABLE settings (
 	id  TEXT NOT NULL UNIQUE,
 	doc BLOB NOT NULL
@@ -17,7 +17,7 @@ CREATE TABLE settings (
 
 // Settings implements settings.Store.
 func (s *Store) Settings(ctx context.Context) (all []settings.Stored, err error) {
-	err = s.queryAll(ctx, `SELECT doc FROM settings ORDER BY id`, func(r *sql.Rows) error {
+	err = s.QueryAll(ctx, `SELECT doc FROM settings ORDER BY id`, func(r *sql.Rows) error {
 		var raw []byte
 		if err := r.Scan(&raw); err != nil {
 			return err
@@ -34,13 +34,13 @@ func (s *Store) Settings(ctx context.Context) (all []settings.Stored, err error)
 
 // SaveSettings implements settings.Store.
 func (s *Store) SaveSettings(ctx context.Context, values []settings.Stored) error {
-	return s.update(ctx, func(t *tx) error {
+	return s.Update(ctx, func(t *Tx) error {
 		for _, v := range values {
 			raw, err := document.Encode(v)
 			if err != nil {
 				return err
 			}
-			err = t.exec(`INSERT INTO settings (id, doc) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`, v.ID, []byte(raw))
+			err = t.Exec(`INSERT INTO settings (id, doc) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`, v.ID, []byte(raw))
 			if err != nil {
 				return err
 			}

@@ -10,8 +10,12 @@
 //
 // Every aggregate has a file of its own with its schema, listed in schema.go.
 //
-// Who is connected is kept in memory only (see chat_presence.go): it means
-// nothing after the process.
+// A slice of the program keeps tables of its own in the same database
+// (Options.Schemas). It reads with Query and QueryAll, changes with Update, and
+// changes accounts through the Store's operations alone.
+//
+// The status an account is shown with is kept in memory only (see shown.go): it
+// means nothing after the process.
 //
 // What is deleted or replaced is overwritten in the database file (secure_delete).
 // The write-ahead log keeps it until SQLite begins the log anew, after about 4 MiB
@@ -69,6 +73,8 @@ type Options struct {
 	Observe func(operation string, took time.Duration, err error)
 	// Now tells the time for what the store itself lets age (events). Nil means time.Now.
 	Now func() time.Time
+	// Schemas are the tables of slices, beside those of the core.
+	Schemas []Schema
 }
 
 // Store is the embedded store.
@@ -84,8 +90,8 @@ type Store struct {
 	watch  func(operation string, took time.Duration, err error)
 	closed atomic.Bool
 	// cache is nil in a process that does not own the directory.
-	cache    *userCache
-	presence presence
+	cache *userCache
+	shown shownStatuses
 
 	mu    sync.RWMutex
 	stmts map[string]*sql.Stmt // look-ups, by text
@@ -133,12 +139,12 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	if s.writer, err = newWriter(s.write); err != nil {
 		return nil, err
 	}
-	s.writer.presence = &s.presence
+	s.writer.shown = &s.shown
 	if o.Server {
 		s.cache = new(userCache)
 		s.writer.cache = s.cache
 	}
-	if err := s.migrate(); err != nil {
+	if err := s.migrate(o.Schemas); err != nil {
 		return nil, err
 	}
 	if o.Server {
@@ -181,7 +187,7 @@ func dsn(path string, pragmas ...string) string {
 // Ping tells whether the database can be read.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
-	return s.query(ctx, "SELECT 1", func(r *sql.Row) error { return r.Scan(&one) })
+	return s.Query(ctx, "SELECT 1", func(r *sql.Row) error { return r.Scan(&one) })
 }
 
 // Close ends the store; the last one to close the database folds its log in.
@@ -212,9 +218,9 @@ func (s *Store) observed(operation string, begin time.Time, err *error) {
 	s.watch(operation, time.Since(begin), *err)
 }
 
-// query runs a look-up of one row on a reader. The context counts before it
+// Query runs a look-up of one row on a reader. The context counts before it
 // starts; the look-up itself is too short to be worth interrupting.
-func (s *Store) query(ctx context.Context, text string, scan func(*sql.Row) error, args ...any) (err error) {
+func (s *Store) Query(ctx context.Context, text string, scan func(*sql.Row) error, args ...any) (err error) {
 	if s.watch != nil {
 		defer s.observed("read", time.Now(), &err)
 	}
@@ -225,8 +231,11 @@ func (s *Store) query(ctx context.Context, text string, scan func(*sql.Row) erro
 	return failure(scan(st.QueryRowContext(context.WithoutCancel(ctx), args...)))
 }
 
-// queryAll runs a look-up of many rows on a reader and interrupts it when ctx ends.
-func (s *Store) queryAll(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) (err error) {
+// Enough is returned by a scan of QueryAll that wants no more rows.
+var Enough = errors.New("sqlite: enough rows")
+
+// QueryAll runs a look-up of many rows on a reader and interrupts it when ctx ends.
+func (s *Store) QueryAll(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) (err error) {
 	if s.watch != nil {
 		defer s.observed("read", time.Now(), &err)
 	}
@@ -240,7 +249,7 @@ func (s *Store) queryAll(ctx context.Context, text string, scan func(*sql.Rows) 
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		if err := scan(rows); err == errEnough {
+		if err := scan(rows); err == Enough {
 			return nil
 		} else if err != nil {
 			return failure(err)
@@ -249,8 +258,8 @@ func (s *Store) queryAll(ctx context.Context, text string, scan func(*sql.Rows) 
 	return failure(rows.Err())
 }
 
-// usable refuses what comes after the end of the store or of its context.
-func (s *Store) usable(ctx context.Context) error {
+// Usable refuses what comes after the end of the store or of its context.
+func (s *Store) Usable(ctx context.Context) error {
 	if s.closed.Load() {
 		return fmt.Errorf("%w: closed", dberr.Unavailable)
 	}
@@ -259,7 +268,7 @@ func (s *Store) usable(ctx context.Context) error {
 
 // stmt returns the prepared form of a look-up.
 func (s *Store) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.Usable(ctx); err != nil {
 		return nil, err
 	}
 	s.mu.RLock()
@@ -299,8 +308,8 @@ func failure(err error) error {
 	return err
 }
 
-// taken tells whether a statement failed because a unique key is taken.
-func taken(err error) bool {
+// Taken tells whether a statement failed because a unique key is taken.
+func Taken(err error) bool {
 	var e *sqlite3.Error
 	if !errors.As(err, &e) {
 		return false

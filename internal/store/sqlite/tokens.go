@@ -62,15 +62,15 @@ const sweepChunk = 64
 // SweepTokens implements accounts.Store. It also forgets idle guards
 // and what nobody need remember of passwords.
 func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.Time) (owners []string, err error) {
-	err = s.update(ctx, func(t *tx) error {
+	err = s.Update(ctx, func(t *Tx) error {
 		now := s.now().UnixMilli()
-		return errors.Join(t.exec(`DELETE FROM guards WHERE forget < ?`, now), t.exec(`DELETE FROM tries WHERE forget < ?`, now))
+		return errors.Join(t.Exec(`DELETE FROM guards WHERE forget < ?`, now), t.Exec(`DELETE FROM tries WHERE forget < ?`, now))
 	})
 	if err != nil {
 		return nil, err
 	}
 	var ids []string
-	err = s.queryAll(ctx, `SELECT user_id FROM user_tokens WHERE kind IN (?, ?) AND at < ?
+	err = s.QueryAll(ctx, `SELECT user_id FROM user_tokens WHERE kind IN (?, ?) AND at < ?
 		UNION SELECT user_id FROM user_tokens WHERE kind = ? AND at < ?
 		UNION SELECT user_id FROM user_tokens WHERE kind = ? AND at < ?`, func(r *sql.Rows) error {
 		var id string
@@ -83,7 +83,7 @@ func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.T
 	}
 	for chunk := range slices.Chunk(ids, sweepChunk) {
 		var died []string
-		err := s.update(ctx, func(t *tx) (err error) {
+		err := s.Update(ctx, func(t *Tx) (err error) {
 			died, err = t.sweep(chunk, sessions, resets, enrols)
 			return err
 		})
@@ -97,7 +97,7 @@ func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.T
 
 // sweep sweeps some accounts and lists those that lost a session. A broken
 // account must not keep the others' tokens alive.
-func (t *tx) sweep(ids []string, sessions, resets, enrols time.Time) (owners []string, err error) {
+func (t *Tx) sweep(ids []string, sessions, resets, enrols time.Time) (owners []string, err error) {
 	for _, id := range ids {
 		var died bool
 		_, err := t.changeUser(id, func(u *user.User) error {
@@ -117,7 +117,7 @@ func (t *tx) sweep(ids []string, sessions, resets, enrols time.Time) (owners []s
 
 // DueTOTPResets implements twofactor.Store.
 func (s *Store) DueTOTPResets(ctx context.Context, now time.Time, max int) (ids []string, err error) {
-	err = s.queryAll(ctx, `SELECT user_id FROM user_tokens WHERE kind = ? AND at <= ? ORDER BY at LIMIT ?`, func(r *sql.Rows) error {
+	err = s.QueryAll(ctx, `SELECT user_id FROM user_tokens WHERE kind = ? AND at <= ? ORDER BY at LIMIT ?`, func(r *sql.Rows) error {
 		var id string
 		err := r.Scan(&id)
 		ids = append(ids, id)

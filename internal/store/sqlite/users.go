@@ -18,7 +18,7 @@ import (
 
 // The side tables say what is unique and where things are found; the document
 // is the truth. Rowid tables on purpose: WITHOUT ROWID triples the file.
-var userSchema = schema{name: "users", steps: []string{`
+var userSchema = Schema{Name: "users", Steps: []string{`
 CREATE TABLE users (
 	id           TEXT NOT NULL UNIQUE,
 	username_key TEXT UNIQUE,
@@ -71,7 +71,7 @@ func (s *Store) UserByID(ctx context.Context, id string) (*user.User, error) {
 	if s.cache == nil {
 		return s.user(ctx, selectDoc, id)
 	}
-	if err := s.usable(ctx); err != nil {
+	if err := s.Usable(ctx); err != nil {
 		return nil, err
 	}
 	u, ticket := s.cache.get(id, s.now())
@@ -94,7 +94,7 @@ func (s *Store) load(ctx context.Context, ticket uint64, text string, args ...an
 // handOut makes the caller's own copy of a remembered account.
 func (s *Store) handOut(u *user.User) *user.User {
 	u = u.Clone()
-	s.presence.dress(u)
+	s.shown.dress(u)
 	return u
 }
 
@@ -111,7 +111,7 @@ func (s *Store) UserByEmail(ctx context.Context, key string) (*user.User, error)
 // UserByToken implements accounts.Store.
 func (s *Store) UserByToken(ctx context.Context, hash, clear string) (*user.User, error) {
 	if s.cache != nil && hash != "" {
-		if err := s.usable(ctx); err != nil {
+		if err := s.Usable(ctx); err != nil {
 			return nil, err
 		}
 		u, ticket := s.cache.getToken(hash, s.now())
@@ -164,7 +164,7 @@ func (s *Store) userByToken(ctx context.Context, tokens ...tokenRow) (*user.User
 func (s *Store) user(ctx context.Context, text string, args ...any) (*user.User, error) {
 	u, err := s.decoded(ctx, text, args...)
 	if err == nil {
-		s.presence.dress(u)
+		s.shown.dress(u)
 	}
 	return u, err
 }
@@ -180,10 +180,10 @@ func (s *Store) decoded(ctx context.Context, text string, args ...any) (*user.Us
 
 // ListUsers implements accounts.Store.
 func (s *Store) ListUsers(ctx context.Context, offset, count int) (page []*user.User, total int, err error) {
-	if err := s.query(ctx, `SELECT count(*) FROM users`, func(r *sql.Row) error { return r.Scan(&total) }); err != nil {
+	if err := s.Query(ctx, `SELECT count(*) FROM users`, func(r *sql.Row) error { return r.Scan(&total) }); err != nil {
 		return nil, 0, err
 	}
-	err = s.queryAll(ctx, `SELECT doc FROM users ORDER BY username_key, id LIMIT ? OFFSET ?`, func(r *sql.Rows) error {
+	err = s.QueryAll(ctx, `SELECT doc FROM users ORDER BY username_key, id LIMIT ? OFFSET ?`, func(r *sql.Rows) error {
 		var raw []byte
 		if err := r.Scan(&raw); err != nil {
 			return err
@@ -192,7 +192,7 @@ func (s *Store) ListUsers(ctx context.Context, offset, count int) (page []*user.
 		if err != nil {
 			return err
 		}
-		s.presence.dress(u)
+		s.shown.dress(u)
 		page = append(page, u)
 		return nil
 	}, max(count, 0), max(offset, 0))
@@ -204,7 +204,7 @@ func (s *Store) ListUsers(ctx context.Context, offset, count int) (page []*user.
 
 // CountAdmins implements accounts.Store.
 func (s *Store) CountAdmins(ctx context.Context) (n int, err error) {
-	err = s.query(ctx, `SELECT count(*) FROM users WHERE admin = 1`, func(r *sql.Row) error { return r.Scan(&n) })
+	err = s.Query(ctx, `SELECT count(*) FROM users WHERE admin = 1`, func(r *sql.Row) error { return r.Scan(&n) })
 	return n, err
 }
 
@@ -215,7 +215,7 @@ func (s *Store) CreateUser(ctx context.Context, u *user.User) error {
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, func(t *tx) error { return t.insertUser(u, raw) })
+	return s.Update(ctx, func(t *Tx) error { return t.insertUser(u, raw) })
 }
 
 // ImportUser adds a document of another database as it is, unknown keys
@@ -233,11 +233,11 @@ func (s *Store) ImportUser(ctx context.Context, raw bson.Raw) error {
 	if raw, err = document.Merge(raw, before, u); err != nil {
 		return err
 	}
-	return s.update(ctx, func(t *tx) error { return t.insertUser(u, raw) })
+	return s.Update(ctx, func(t *Tx) error { return t.insertUser(u, raw) })
 }
 
-func (t *tx) insertUser(u *user.User, raw bson.Raw) error {
-	err := t.exec(`INSERT INTO users (id, username_key, admin, doc) VALUES (?, ?, ?, ?)`, u.ID, orNull(u.UsernameKey), isAdmin(u), []byte(raw))
+func (t *Tx) insertUser(u *user.User, raw bson.Raw) error {
+	err := t.Exec(`INSERT INTO users (id, username_key, admin, doc) VALUES (?, ?, ?, ?)`, u.ID, orNull(u.UsernameKey), isAdmin(u), []byte(raw))
 	if err != nil {
 		return t.usersTaken(u.ID, err)
 	}
@@ -246,12 +246,12 @@ func (t *tx) insertUser(u *user.User, raw bson.Raw) error {
 
 // usersTaken tells which unique key of table users refused a row: newID is the id
 // that it was to have, "" for one that is there already.
-func (t *tx) usersTaken(newID string, err error) error {
-	if !taken(err) {
+func (t *Tx) usersTaken(newID string, err error) error {
+	if !Taken(err) {
 		return err
 	}
 	var one int
-	switch err := t.row(`SELECT 1 FROM users WHERE id = ?`, []any{newID}, &one); {
+	switch err := t.Row(`SELECT 1 FROM users WHERE id = ?`, []any{newID}, &one); {
 	case err == nil:
 		return dberr.Duplicate
 	case errors.Is(err, dberr.NotFound):
@@ -263,11 +263,11 @@ func (t *tx) usersTaken(newID string, err error) error {
 
 // DeleteUser implements accounts.Store.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
-	err := s.update(ctx, func(t *tx) error {
+	err := s.Update(ctx, func(t *Tx) error {
 		if err := t.touch(id); err != nil {
 			return err
 		}
-		n, err := t.execN(`DELETE FROM users WHERE id = ?`, id)
+		n, err := t.ExecN(`DELETE FROM users WHERE id = ?`, id)
 		if err != nil {
 			return err
 		}
@@ -275,13 +275,13 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 			return dberr.NotFound
 		}
 		return errors.Join(
-			t.exec(`DELETE FROM user_emails WHERE user_id = ?`, id),
-			t.exec(`DELETE FROM user_tokens WHERE user_id = ?`, id),
-			t.exec(`DELETE FROM guards WHERE id = ?`, id),
-			t.exec(`DELETE FROM tries WHERE id = ?`, accounts.TriesKey(id)))
+			t.Exec(`DELETE FROM user_emails WHERE user_id = ?`, id),
+			t.Exec(`DELETE FROM user_tokens WHERE user_id = ?`, id),
+			t.Exec(`DELETE FROM guards WHERE id = ?`, id),
+			t.Exec(`DELETE FROM tries WHERE id = ?`, accounts.TriesKey(id)))
 	})
 	if err == nil {
-		s.presence.forget(id)
+		s.shown.unset(id)
 	}
 	return err
 }
@@ -291,19 +291,19 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 func (s *Store) UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error) {
 	u, err := s.Operations.UpdateUser(ctx, id, c)
 	if err == nil && c.Status != nil {
-		s.presence.unset(id)
+		s.shown.unset(id)
 		u.Status = *c.Status
 	}
 	return u, err
 }
 
 // changeUser changes one user document and what is derived from it, and returns it.
-func (t *tx) changeUser(id string, do func(*user.User) error) (*user.User, error) {
+func (t *Tx) changeUser(id string, do func(*user.User) error) (*user.User, error) {
 	if err := t.touch(id); err != nil {
 		return nil, err
 	}
 	var raw []byte
-	if err := t.row(selectDoc, []any{id}, &raw); err != nil {
+	if err := t.Row(selectDoc, []any{id}, &raw); err != nil {
 		return nil, err
 	}
 	before, err := document.DecodeUser(raw)
@@ -323,30 +323,30 @@ func (t *tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 		return nil, err
 	}
 	if before.UsernameKey == after.UsernameKey && isAdmin(before) == isAdmin(after) {
-		err = t.exec(`UPDATE users SET doc = ? WHERE id = ?`, []byte(next), id)
+		err = t.Exec(`UPDATE users SET doc = ? WHERE id = ?`, []byte(next), id)
 	} else {
-		err = t.exec(`UPDATE users SET doc = ?, username_key = ?, admin = ? WHERE id = ?`, []byte(next), orNull(after.UsernameKey), isAdmin(after), id)
+		err = t.Exec(`UPDATE users SET doc = ?, username_key = ?, admin = ? WHERE id = ?`, []byte(next), orNull(after.UsernameKey), isAdmin(after), id)
 	}
 	if err != nil {
 		return nil, t.usersTaken("", err)
 	}
 	err = t.syncKeys(id, before, after)
-	t.w.presence.dress(after)
+	t.w.shown.dress(after)
 	return after, err
 }
 
 // syncKeys brings the side tables from one state of a user to another.
-func (t *tx) syncKeys(id string, before, after *user.User) error {
+func (t *Tx) syncKeys(id string, before, after *user.User) error {
 	for _, k := range before.EmailKeys {
 		if !slices.Contains(after.EmailKeys, k) {
-			if err := t.exec(`DELETE FROM user_emails WHERE key = ? AND user_id = ?`, k, id); err != nil {
+			if err := t.Exec(`DELETE FROM user_emails WHERE key = ? AND user_id = ?`, k, id); err != nil {
 				return err
 			}
 		}
 	}
 	for _, k := range after.EmailKeys {
 		if !slices.Contains(before.EmailKeys, k) {
-			if err := t.exec(`INSERT INTO user_emails (key, user_id) VALUES (?, ?)`, k, id); taken(err) {
+			if err := t.Exec(`INSERT INTO user_emails (key, user_id) VALUES (?, ?)`, k, id); Taken(err) {
 				return dberr.DuplicateEmail
 			} else if err != nil {
 				return err
@@ -356,7 +356,7 @@ func (t *tx) syncKeys(id string, before, after *user.User) error {
 	old, new := tokens(before), tokens(after)
 	for k := range old {
 		if _, ok := new[k]; !ok {
-			if err := t.exec(`DELETE FROM user_tokens WHERE kind = ? AND token = ? AND user_id = ?`, int(k.kind), k.token, id); err != nil {
+			if err := t.Exec(`DELETE FROM user_tokens WHERE kind = ? AND token = ? AND user_id = ?`, int(k.kind), k.token, id); err != nil {
 				return err
 			}
 		}
@@ -366,7 +366,7 @@ func (t *tx) syncKeys(id string, before, after *user.User) error {
 			continue
 		}
 		// A token that moves to another start is the same row of the same user.
-		n, err := t.execN(`INSERT INTO user_tokens (kind, token, user_id, at) VALUES (?, ?, ?, ?)
+		n, err := t.ExecN(`INSERT INTO user_tokens (kind, token, user_id, at) VALUES (?, ?, ?, ?)
 			ON CONFLICT (kind, token) DO UPDATE SET at = excluded.at WHERE user_id = excluded.user_id`,
 			int(k.kind), k.token, id, sql.NullInt64{Int64: at, Valid: at != 0})
 		if err != nil {

@@ -24,8 +24,7 @@ type writer struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt // belongs to the leader
 	cache *userCache           // nil in a process that does not own the directory
-
-	presence *presence
+	shown *shownStatuses
 
 	mu      sync.Mutex // guards the rest
 	queue   []*op
@@ -41,15 +40,15 @@ const maxBatch = 128
 // leader that unlocks it may live in another synctest bubble.
 type op struct {
 	ctx   context.Context //nolint:containedctx // the op is the call
-	do    func(*tx) error
+	do    func(*Tx) error
 	err   error
 	panic any
 	lead  bool
 	done  sync.Mutex
 }
 
-// tx is the write transaction as an operation sees it.
-type tx struct {
+// Tx is the write transaction as an operation sees it.
+type Tx struct {
 	w       *writer
 	touched []string // accounts that were changed
 }
@@ -58,7 +57,7 @@ type tx struct {
 var errNotOwner = errors.New("sqlite: only the server of a data directory changes or deletes accounts")
 
 // touch says that an account is about to be changed.
-func (t *tx) touch(id string) error {
+func (t *Tx) touch(id string) error {
 	if t.w.cache == nil {
 		return errNotOwner
 	}
@@ -77,10 +76,10 @@ func newWriter(db *sql.DB) (*writer, error) {
 	return w, nil
 }
 
-// update runs do in a write transaction and returns after the commit is
+// Update runs do in a write transaction and returns after the commit is
 // durable. An error of do undoes its changes. The context counts until the
 // operation starts.
-func (s *Store) update(ctx context.Context, do func(*tx) error) (err error) {
+func (s *Store) Update(ctx context.Context, do func(*Tx) error) (err error) {
 	if s.watch != nil {
 		defer s.observed("write", time.Now(), &err)
 	}
@@ -135,8 +134,8 @@ func (w *writer) run(o *op) {
 
 // commit runs a batch in one transaction and fills in every outcome.
 func (w *writer) commit(batch []*op) {
-	t := &tx{w: w}
-	if err := t.exec("BEGIN IMMEDIATE"); err != nil {
+	t := &Tx{w: w}
+	if err := t.Exec("BEGIN IMMEDIATE"); err != nil {
 		settle(batch, err)
 		return
 	}
@@ -146,7 +145,7 @@ func (w *writer) commit(batch []*op) {
 			continue
 		}
 		if len(batch) > 1 {
-			if err := t.exec("SAVEPOINT op"); err != nil {
+			if err := t.Exec("SAVEPOINT op"); err != nil {
 				o.err = err
 				continue
 			}
@@ -155,37 +154,37 @@ func (w *writer) commit(batch []*op) {
 		if o.err == nil && o.panic == nil {
 			good++
 		} else if len(batch) > 1 {
-			if err := t.exec("ROLLBACK TO op"); err != nil {
+			if err := t.Exec("ROLLBACK TO op"); err != nil {
 				// The whole transaction is gone (disk full, I/O error).
-				_ = t.exec("ROLLBACK")
+				_ = t.Exec("ROLLBACK")
 				settle(batch, err)
 				return
 			}
 		}
 		if len(batch) > 1 {
-			if err := t.exec("RELEASE op"); err != nil {
-				_ = t.exec("ROLLBACK")
+			if err := t.Exec("RELEASE op"); err != nil {
+				_ = t.Exec("ROLLBACK")
 				settle(batch, err)
 				return
 			}
 		}
 	}
 	if good == 0 {
-		_ = t.exec("ROLLBACK")
+		_ = t.Exec("ROLLBACK")
 		return
 	}
 	if len(t.touched) > 0 {
 		w.cache.begin(t.touched)
 		defer w.cache.end()
 	}
-	if err := t.exec("COMMIT"); err != nil {
-		_ = t.exec("ROLLBACK")
+	if err := t.Exec("COMMIT"); err != nil {
+		_ = t.Exec("ROLLBACK")
 		settle(batch, err)
 	}
 }
 
 // attempt runs one operation and keeps a panic for the goroutine it belongs to.
-func (t *tx) attempt(o *op) {
+func (t *Tx) attempt(o *op) {
 	defer func() { o.panic = recover() }()
 	o.err = o.do(t)
 }
@@ -213,7 +212,7 @@ func (w *writer) close() error {
 	return errors.Join(append(errs, w.conn.Close())...)
 }
 
-func (t *tx) stmt(text string) (*sql.Stmt, error) {
+func (t *Tx) stmt(text string) (*sql.Stmt, error) {
 	if st := t.w.stmts[text]; st != nil {
 		return st, nil
 	}
@@ -225,14 +224,14 @@ func (t *tx) stmt(text string) (*sql.Stmt, error) {
 	return st, nil
 }
 
-// exec runs a statement.
-func (t *tx) exec(text string, args ...any) error {
-	_, err := t.execN(text, args...)
+// Exec runs a statement.
+func (t *Tx) Exec(text string, args ...any) error {
+	_, err := t.ExecN(text, args...)
 	return err
 }
 
-// execN runs a statement and returns the number of rows it changed.
-func (t *tx) execN(text string, args ...any) (int64, error) {
+// ExecN runs a statement and returns the number of rows it changed.
+func (t *Tx) ExecN(text string, args ...any) (int64, error) {
 	st, err := t.stmt(text)
 	if err != nil {
 		return 0, err
@@ -244,8 +243,8 @@ func (t *tx) execN(text string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-// row runs a look-up of one row; dberr.NotFound when there is none.
-func (t *tx) row(text string, args []any, dst ...any) error {
+// Row runs a look-up of one row; dberr.NotFound when there is none.
+func (t *Tx) Row(text string, args []any, dst ...any) error {
 	st, err := t.stmt(text)
 	if err != nil {
 		return err
@@ -253,8 +252,8 @@ func (t *tx) row(text string, args []any, dst ...any) error {
 	return failure(st.QueryRowContext(context.Background(), args...).Scan(dst...))
 }
 
-// rows runs a look-up of many rows.
-func (t *tx) rows(text string, args []any, scan func(*sql.Rows) error) error {
+// Rows runs a look-up of many rows and hands each to scan.
+func (t *Tx) Rows(text string, args []any, scan func(*sql.Rows) error) error {
 	st, err := t.stmt(text)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ func batched(t *testing.T, s *Store, ops ...func() error) []error {
 	started := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		_ = s.update(t.Context(), func(*tx) error {
+		_ = s.Update(t.Context(), func(*Tx) error {
 			close(started)
 			<-release
 			return dberr.Conflict
@@ -63,7 +63,7 @@ func TestBatchIsolation(t *testing.T) {
 	s := openHere(t, Options{})
 	put := func(id string, fail func() error) func() error {
 		return func() error {
-			return s.update(t.Context(), func(tx *tx) error {
+			return s.Update(t.Context(), func(tx *Tx) error {
 				if err := tx.insertUser(&user.User{ID: id}, []byte{5, 0, 0, 0, 0}); err != nil {
 					return err
 				}
@@ -83,7 +83,7 @@ func TestBatchIsolation(t *testing.T) {
 			return put("panic", func() error { panic("mine") })()
 		},
 		func() error {
-			return s.update(gone, func(*tx) error { return errors.New("ran although nobody waits") })
+			return s.Update(gone, func(*Tx) error { return errors.New("ran although nobody waits") })
 		},
 		put("good2", fine),
 	)

@@ -8,16 +8,15 @@ package storetest
 import (
 	"testing"
 
-	"ddpserver/internal/store"
 	"ddpserver/internal/store/sqlite"
 )
 
-// OpenSQLite opens an empty embedded store that ends with the test. It may be
-// used inside a testing/synctest bubble: the store has no goroutine of its own
-// that waits for time.
-func OpenSQLite(t testing.TB) store.Store {
+// OpenSQLite opens an empty embedded store, with the tables of slices if need be,
+// that ends with the test. It may be used inside a testing/synctest bubble: the
+// store has no goroutine of its own that waits for time.
+func OpenSQLite(t testing.TB, slices ...sqlite.Schema) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.TempDir(), sqlite.Options{Server: true})
+	s, err := sqlite.Open(t.TempDir(), sqlite.Options{Server: true, Schemas: slices})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -12,29 +11,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
-	"ddpserver/internal/feed"
-	"ddpserver/internal/mail"
 	"ddpserver/internal/serverkey"
-	"ddpserver/internal/settings"
+	"ddpserver/internal/store"
 	"ddpserver/internal/store/document"
-	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
 
-// Core is the part of a store that this suite is about: everything but chat,
-// which has a suite of its own.
-type Core interface {
-	accounts.Store
-	twofactor.Store
-	settings.Store
-	mail.Store
-	feed.Store
-	serverkey.Store
-	Ping(ctx context.Context) error
-	Close() error
-}
+// Core is the store as the suite opens it.
+type Core = store.Store
 
 // Database is a database that a test may open, close and tamper with.
 type Database interface {

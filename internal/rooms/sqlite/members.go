@@ -9,29 +9,29 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
-	"ddpserver/internal/store/rule"
+	"ddpserver/internal/store/sqlite"
 	"ddpserver/internal/user"
 )
 
 func alerted(s *rooms.Subscription) bool { return s.Alert && s.Open }
 
-func (t *tx) insertSubscription(m *rooms.Subscription) error {
+func insertSubscription(t *sqlite.Tx, m *rooms.Subscription) error {
 	raw, err := document.Encode(m)
 	if err != nil {
 		return err
 	}
-	err = t.exec(`INSERT INTO subscriptions (id, rid, uid, user_key, alerted, roles, updated, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	err = t.Exec(`INSERT INTO subscriptions (id, rid, uid, user_key, alerted, roles, updated, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		m.ID, m.RoomID, m.User.ID, m.UserKey, alerted(m), len(m.Roles) > 0, m.UpdatedAt.UnixMilli(), []byte(raw))
-	if taken(err) {
+	if sqlite.Taken(err) {
 		return dberr.Duplicate
 	}
 	return err
 }
 
 // changeSubscription changes one membership and returns it.
-func (t *tx) changeSubscription(rid, uid string, do func(*rooms.Subscription) error) (*rooms.Subscription, error) {
+func changeSubscription(t *sqlite.Tx, rid, uid string, do func(*rooms.Subscription) error) (*rooms.Subscription, error) {
 	var raw []byte
-	if err := t.row(`SELECT doc FROM subscriptions WHERE rid = ? AND uid = ?`, []any{rid, uid}, &raw); err != nil {
+	if err := t.Row(`SELECT doc FROM subscriptions WHERE rid = ? AND uid = ?`, []any{rid, uid}, &raw); err != nil {
 		return nil, err
 	}
 	m, err := decoded[rooms.Subscription](raw)
@@ -45,21 +45,21 @@ func (t *tx) changeSubscription(rid, uid string, do func(*rooms.Subscription) er
 	if err != nil {
 		return nil, err
 	}
-	return m, t.exec(`UPDATE subscriptions SET user_key = ?, alerted = ?, roles = ?, updated = ?, doc = ? WHERE rid = ? AND uid = ?`,
+	return m, t.Exec(`UPDATE subscriptions SET user_key = ?, alerted = ?, roles = ?, updated = ?, doc = ? WHERE rid = ? AND uid = ?`,
 		m.UserKey, alerted(m), len(m.Roles) > 0, m.UpdatedAt.UnixMilli(), []byte(next), rid, uid)
 }
 
 // AddMember implements rooms.SubscriptionStore.
 func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (r *rooms.Room, err error) {
-	err = s.update(ctx, func(t *tx) (err error) {
-		r, err = t.changeRoom(m.RoomID, func(r *rooms.Room) error {
-			rule.AddMember(r, m)
+	err = s.Update(ctx, func(t *sqlite.Tx) (err error) {
+		r, err = changeRoom(t, m.RoomID, func(r *rooms.Room) error {
+			r.AddMember(m)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		return t.insertSubscription(m)
+		return insertSubscription(t, m)
 	})
 	if err != nil {
 		return nil, err
@@ -69,22 +69,22 @@ func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (r *rooms.
 
 // RemoveMember implements rooms.SubscriptionStore.
 func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (r *rooms.Room, was *rooms.Subscription, err error) {
-	err = s.update(ctx, func(t *tx) error {
+	err = s.Update(ctx, func(t *sqlite.Tx) error {
 		var raw []byte
-		err := t.row(`SELECT doc FROM subscriptions WHERE rid = ? AND uid = ?`, []any{roomID, userID}, &raw)
+		err := t.Row(`SELECT doc FROM subscriptions WHERE rid = ? AND uid = ?`, []any{roomID, userID}, &raw)
 		if err != nil {
 			return err
 		}
 		if was, err = decoded[rooms.Subscription](raw); err != nil {
 			return err
 		}
-		r, err = t.changeRoom(roomID, func(r *rooms.Room) error { return rule.RemoveMember(r, userID, force, at) })
+		r, err = changeRoom(t, roomID, func(r *rooms.Room) error { return r.DropMember(userID, force, at) })
 		if err != nil {
 			return err
 		}
 		return errors.Join(
-			t.exec(`DELETE FROM subscriptions WHERE rid = ? AND uid = ?`, roomID, userID),
-			t.gone(rooms.Gone{ID: was.ID, Kind: rooms.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}))
+			t.Exec(`DELETE FROM subscriptions WHERE rid = ? AND uid = ?`, roomID, userID),
+			gone(t, rooms.Gone{ID: was.ID, Kind: rooms.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}))
 	})
 	if err != nil {
 		return nil, nil, err
@@ -92,16 +92,16 @@ func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force b
 	return r, was, nil
 }
 
-func (t *tx) gone(g rooms.Gone) error {
-	return t.exec(`INSERT INTO trash (kind, id, rid, uid, at) VALUES (?, ?, ?, ?, ?)`, g.Kind, g.ID, g.RoomID, g.UserID, g.DeletedAt.UnixMilli())
+func gone(t *sqlite.Tx, g rooms.Gone) error {
+	return t.Exec(`INSERT INTO trash (kind, id, rid, uid, at) VALUES (?, ?, ?, ?, ?)`, g.Kind, g.ID, g.RoomID, g.UserID, g.DeletedAt.UnixMilli())
 }
 
 // SetMemberRole implements rooms.SubscriptionStore.
 func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (m *rooms.Subscription, err error) {
-	err = s.update(ctx, func(t *tx) error {
-		_, err := t.changeRoom(roomID, func(r *rooms.Room) (err error) {
-			m, err = t.changeSubscription(roomID, userID, func(m *rooms.Subscription) error {
-				return rule.SetMemberRole(r, m, role, on, at)
+	err = s.Update(ctx, func(t *sqlite.Tx) error {
+		_, err := changeRoom(t, roomID, func(r *rooms.Room) (err error) {
+			m, err = changeSubscription(t, roomID, userID, func(m *rooms.Subscription) error {
+				return rooms.SetMemberRole(r, m, role, on, at)
 			})
 			return err
 		})
@@ -125,7 +125,7 @@ func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.T
 
 // SubscriptionsIn implements rooms.SubscriptionStore.
 func (s *Store) SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*rooms.Subscription, error) {
-	return eachOf(userIDs, func(id string) (*rooms.Subscription, error) { return s.Subscription(ctx, roomID, id) })
+	return sqlite.Each(userIDs, func(id string) (*rooms.Subscription, error) { return s.Subscription(ctx, roomID, id) })
 }
 
 // RoomIDsOf implements rooms.SubscriptionStore.
@@ -134,7 +134,7 @@ func (s *Store) RoomIDsOf(ctx context.Context, userID string) ([]string, error) 
 }
 
 func (s *Store) texts(ctx context.Context, text string, args ...any) (out []string, err error) {
-	err = s.queryAll(ctx, text, func(r *sql.Rows) error {
+	err = s.QueryAll(ctx, text, func(r *sql.Rows) error {
 		var v string
 		err := r.Scan(&v)
 		out = append(out, v)
@@ -170,9 +170,9 @@ func (s *Store) MembersWithRole(ctx context.Context, roomID string) ([]*rooms.Su
 
 // ChangeSubscription implements rooms.SubscriptionStore.
 func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c rooms.SubscriptionChange) (m *rooms.Subscription, changed bool, err error) {
-	err = s.update(ctx, func(t *tx) (err error) {
-		m, err = t.changeSubscription(roomID, userID, func(m *rooms.Subscription) error {
-			changed = rule.ChangeSubscription(m, c)
+	err = s.Update(ctx, func(t *sqlite.Tx) (err error) {
+		m, err = changeSubscription(t, roomID, userID, func(m *rooms.Subscription) error {
+			changed = m.Apply(c)
 			return nil
 		})
 		return err
@@ -185,9 +185,9 @@ func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c
 
 // RenameUser implements rooms.SubscriptionStore.
 func (s *Store) RenameUser(ctx context.Context, ref rooms.Ref, at time.Time) error {
-	return s.update(ctx, func(t *tx) error {
+	return s.Update(ctx, func(t *sqlite.Tx) error {
 		var rids []string
-		err := t.rows(`SELECT rid FROM subscriptions WHERE uid = ?`, []any{ref.ID}, func(r *sql.Rows) error {
+		err := t.Rows(`SELECT rid FROM subscriptions WHERE uid = ?`, []any{ref.ID}, func(r *sql.Rows) error {
 			var id string
 			err := r.Scan(&id)
 			rids = append(rids, id)
@@ -197,7 +197,7 @@ func (s *Store) RenameUser(ctx context.Context, ref rooms.Ref, at time.Time) err
 			if err != nil {
 				break
 			}
-			_, err = t.changeSubscription(rid, ref.ID, func(m *rooms.Subscription) error {
+			_, err = changeSubscription(t, rid, ref.ID, func(m *rooms.Subscription) error {
 				m.User, m.UserKey, m.UpdatedAt = ref, user.Key(ref.Username), at
 				return nil
 			})
@@ -212,7 +212,7 @@ func (s *Store) GoneSubscriptions(ctx context.Context, userID string, since time
 }
 
 func (s *Store) goneSince(ctx context.Context, text string, args ...any) (out []rooms.Gone, err error) {
-	err = s.queryAll(ctx, text, func(r *sql.Rows) error {
+	err = s.QueryAll(ctx, text, func(r *sql.Rows) error {
 		var g rooms.Gone
 		var at int64
 		err := r.Scan(&g.Kind, &g.ID, &g.RoomID, &g.UserID, &at)

@@ -12,33 +12,33 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
-	"ddpserver/internal/store/rule"
+	"ddpserver/internal/store/sqlite"
 )
 
 // InsertMessage implements rooms.MessageStore.
 func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (r *rooms.Room, touched []string, err error) {
-	err = s.update(ctx, func(t *tx) (err error) {
+	err = s.Update(ctx, func(t *sqlite.Tx) (err error) {
 		touched = nil
 		raw, err := document.Encode(m)
 		if err != nil {
 			return err
 		}
-		err = t.exec(`INSERT INTO messages (id, rid, ts, updated, system, pinned, hidden, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		err = t.Exec(`INSERT INTO messages (id, rid, ts, updated, system, pinned, hidden, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 			m.ID, m.RoomID, m.TS.UnixMilli(), m.UpdatedAt.UnixMilli(), m.Type != "", m.Pinned, m.Hidden, []byte(raw))
-		if taken(err) {
+		if sqlite.Taken(err) {
 			return dberr.Duplicate
 		}
 		if err != nil {
 			return err
 		}
-		r, err = t.changeRoom(m.RoomID, func(r *rooms.Room) error {
-			rule.InsertedMessage(r, m)
+		r, err = changeRoom(t, m.RoomID, func(r *rooms.Room) error {
+			r.CountMessage(m)
 			return nil
 		})
 		if err != nil || e.None {
 			return err
 		}
-		touched, err = t.countUnread(m, e)
+		touched, err = countUnread(t, m, e)
 		return err
 	})
 	if err != nil {
@@ -49,9 +49,9 @@ func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unr
 
 // countUnread moves the counters of the other members. A plain message changes
 // only memberships that are not alerted yet.
-func (t *tx) countUnread(m *rooms.Message, e rooms.Unread) (touched []string, err error) {
-	_, err = t.changeSubscription(m.RoomID, m.User.ID, func(s *rooms.Subscription) error {
-		rule.WroteMessage(s, m)
+func countUnread(t *sqlite.Tx, m *rooms.Message, e rooms.Unread) (touched []string, err error) {
+	_, err = changeSubscription(t, m.RoomID, m.User.ID, func(s *rooms.Subscription) error {
+		s.CountOwn(m)
 		return nil
 	})
 	if err = ignore(err, dberr.NotFound); err != nil {
@@ -62,7 +62,7 @@ func (t *tx) countUnread(m *rooms.Message, e rooms.Unread) (touched []string, er
 		text = `SELECT uid FROM subscriptions WHERE rid = ?`
 	}
 	var ids []string
-	err = t.rows(text, []any{m.RoomID}, func(r *sql.Rows) error {
+	err = t.Rows(text, []any{m.RoomID}, func(r *sql.Rows) error {
 		var id string
 		err := r.Scan(&id)
 		ids = append(ids, id)
@@ -80,8 +80,8 @@ func (t *tx) countUnread(m *rooms.Message, e rooms.Unread) (touched []string, er
 		if id == m.User.ID {
 			continue
 		}
-		_, err := t.changeSubscription(m.RoomID, id, func(s *rooms.Subscription) error {
-			rule.GotMessage(s, e, slices.Contains(e.Users, id), m.UpdatedAt)
+		_, err := changeSubscription(t, m.RoomID, id, func(s *rooms.Subscription) error {
+			s.CountUnread(e, slices.Contains(e.Users, id), m.UpdatedAt)
 			return nil
 		})
 		switch {
@@ -164,9 +164,9 @@ func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time
 
 // changeMessage changes one message and returns it. errSame means: as it is.
 func (s *Store) changeMessage(ctx context.Context, id string, do func(*rooms.Message) error) (m *rooms.Message, err error) {
-	err = s.update(ctx, func(t *tx) error {
+	err = s.Update(ctx, func(t *sqlite.Tx) error {
 		var raw []byte
-		err := t.row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw)
+		err := t.Row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw)
 		if err != nil {
 			return err
 		}
@@ -181,10 +181,10 @@ func (s *Store) changeMessage(ctx context.Context, id string, do func(*rooms.Mes
 		if err != nil {
 			return err
 		}
-		if err := t.exec(`UPDATE messages SET updated = ?, pinned = ?, doc = ? WHERE id = ?`, m.UpdatedAt.UnixMilli(), m.Pinned, []byte(next), id); err != nil {
+		if err := t.Exec(`UPDATE messages SET updated = ?, pinned = ?, doc = ? WHERE id = ?`, m.UpdatedAt.UnixMilli(), m.Pinned, []byte(next), id); err != nil {
 			return err
 		}
-		return t.syncStars(id, stars, m.Starred)
+		return syncStars(t, id, stars, m.Starred)
 	})
 	if err != nil && err != errSame { //nolint:errorlint // made above, wrapped nowhere
 		return nil, err
@@ -194,17 +194,17 @@ func (s *Store) changeMessage(ctx context.Context, id string, do func(*rooms.Mes
 
 var errSame = errors.New("nothing to change")
 
-func (t *tx) syncStars(id string, before, after []rooms.Star) error {
+func syncStars(t *sqlite.Tx, id string, before, after []rooms.Star) error {
 	for _, s := range before {
 		if !slices.Contains(after, s) {
-			if err := t.exec(`DELETE FROM message_stars WHERE uid = ? AND mid = ?`, s.ID, id); err != nil {
+			if err := t.Exec(`DELETE FROM message_stars WHERE uid = ? AND mid = ?`, s.ID, id); err != nil {
 				return err
 			}
 		}
 	}
 	for _, s := range after {
 		if !slices.Contains(before, s) {
-			if err := t.exec(`INSERT OR IGNORE INTO message_stars (uid, mid) VALUES (?, ?)`, s.ID, id); err != nil {
+			if err := t.Exec(`INSERT OR IGNORE INTO message_stars (uid, mid) VALUES (?, ?)`, s.ID, id); err != nil {
 				return err
 			}
 		}
@@ -214,18 +214,18 @@ func (t *tx) syncStars(id string, before, after []rooms.Star) error {
 
 // EditMessage implements rooms.MessageStore.
 func (s *Store) EditMessage(ctx context.Context, id string, e rooms.Edit) (*rooms.Message, error) {
-	return s.changeMessage(ctx, id, func(m *rooms.Message) error { return rule.EditMessage(m, e) })
+	return s.changeMessage(ctx, id, func(m *rooms.Message) error { return m.Edit(e) })
 }
 
 // SetPinned implements rooms.MessageStore.
 func (s *Store) SetPinned(ctx context.Context, id string, on bool, by rooms.Ref, at time.Time) (*rooms.Message, error) {
-	return s.changeMessage(ctx, id, func(m *rooms.Message) error { return rule.SetPinned(m, on, by, at) })
+	return s.changeMessage(ctx, id, func(m *rooms.Message) error { return m.SetPinned(on, by, at) })
 }
 
 // SetStar implements rooms.MessageStore.
 func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (m *rooms.Message, changed bool, err error) {
 	m, err = s.changeMessage(ctx, id, func(m *rooms.Message) error {
-		if changed = rule.SetStar(m, userID, on, at); !changed {
+		if changed = m.SetStar(userID, on, at); !changed {
 			return errSame
 		}
 		return nil
@@ -236,7 +236,7 @@ func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time
 // SetReaction implements rooms.MessageStore.
 func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *rooms.Message, set, changed bool, err error) {
 	m, err = s.changeMessage(ctx, id, func(m *rooms.Message) (err error) {
-		if set, changed, err = rule.SetReaction(m, emoji, username, on, max, at); err == nil && !changed {
+		if set, changed, err = m.SetReaction(emoji, username, on, max, at); err == nil && !changed {
 			err = errSame
 		}
 		return err
@@ -246,9 +246,9 @@ func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on 
 
 // DeleteMessage implements rooms.MessageStore.
 func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *rooms.Room, was *rooms.Message, err error) {
-	err = s.update(ctx, func(t *tx) error {
+	err = s.Update(ctx, func(t *sqlite.Tx) error {
 		var raw []byte
-		err := t.row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw)
+		err := t.Row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw)
 		if err != nil {
 			return err
 		}
@@ -256,18 +256,18 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *
 			return err
 		}
 		err = errors.Join(
-			t.exec(`DELETE FROM messages WHERE id = ?`, id),
-			t.exec(`DELETE FROM message_stars WHERE mid = ?`, id),
-			t.gone(rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: was.RoomID, DeletedAt: at}))
+			t.Exec(`DELETE FROM messages WHERE id = ?`, id),
+			t.Exec(`DELETE FROM message_stars WHERE mid = ?`, id),
+			gone(t, rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: was.RoomID, DeletedAt: at}))
 		if err != nil {
 			return err
 		}
-		r, err = t.changeRoom(was.RoomID, func(r *rooms.Room) error {
+		r, err = changeRoom(t, was.RoomID, func(r *rooms.Room) error {
 			r.Messages, r.UpdatedAt = max(r.Messages-1, 0), at
 			if r.LastMessage == nil || r.LastMessage.ID != id {
 				return nil
 			}
-			r.LastMessage, err = t.lastMessage(was.RoomID)
+			r.LastMessage, err = lastMessage(t, was.RoomID)
 			return err
 		})
 		return err
@@ -279,9 +279,9 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *
 }
 
 // lastMessage is the newest ordinary message of a room, or nil.
-func (t *tx) lastMessage(rid string) (*rooms.Message, error) {
+func lastMessage(t *sqlite.Tx, rid string) (*rooms.Message, error) {
 	var raw []byte
-	err := t.row(`SELECT doc FROM messages WHERE rid = ? AND system = 0 AND hidden = 0 ORDER BY ts DESC, id DESC LIMIT 1`, []any{rid}, &raw)
+	err := t.Row(`SELECT doc FROM messages WHERE rid = ? AND system = 0 AND hidden = 0 ORDER BY ts DESC, id DESC LIMIT 1`, []any{rid}, &raw)
 	if errors.Is(err, dberr.NotFound) {
 		return nil, nil
 	}
@@ -293,5 +293,5 @@ func (t *tx) lastMessage(rid string) (*rooms.Message, error) {
 
 // SweepGone implements rooms.MessageStore.
 func (s *Store) SweepGone(ctx context.Context, before time.Time) error {
-	return s.update(ctx, func(t *tx) error { return t.exec(`DELETE FROM trash WHERE at < ?`, before.UnixMilli()) })
+	return s.Update(ctx, func(t *sqlite.Tx) error { return t.Exec(`DELETE FROM trash WHERE at < ?`, before.UnixMilli()) })
 }

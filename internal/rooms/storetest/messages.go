@@ -9,7 +9,7 @@ import (
 	"ddpserver/internal/rooms"
 )
 
-func testMessages(t *testing.T, s chatStore) {
+func testMessages(t *testing.T, s Store) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann", "bob")
 	m := message("r", "m1", "ann", 10)
@@ -61,7 +61,7 @@ func testMessages(t *testing.T, s chatStore) {
 	}
 }
 
-func testUnread(t *testing.T, s chatStore) {
+func testUnread(t *testing.T, s Store) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann", "bob", "cid", "dan")
 	get := func(id string) *rooms.Subscription { return must[*rooms.Subscription](t)(s.Subscription(ctx, "r", id)) }
@@ -113,7 +113,7 @@ func testUnread(t *testing.T, s chatStore) {
 	}
 }
 
-func testHistory(t *testing.T, s chatStore) {
+func testHistory(t *testing.T, s Store) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann")
 	talk(t, s, "other", "ann")
@@ -165,7 +165,7 @@ func testHistory(t *testing.T, s chatStore) {
 	}
 }
 
-func testEdits(t *testing.T, s chatStore) {
+func testEdits(t *testing.T, s Store) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann")
 	m := message("r", "m", "ann", 1)
@@ -222,7 +222,7 @@ func testEdits(t *testing.T, s chatStore) {
 	fails(t, err, dberr.NotFound)
 }
 
-func testReactions(t *testing.T, s chatStore) {
+func testReactions(t *testing.T, s Store) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann")
 	post(t, s, message("r", "m", "ann", 1), rooms.Unread{})
@@ -267,7 +267,7 @@ func reactions(m *rooms.Message) string {
 	return strings.Join(out, " ")
 }
 
-func testDeletes(t *testing.T, s chatStore) {
+func testDeletes(t *testing.T, s Store) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann")
 	for i := range 3 {

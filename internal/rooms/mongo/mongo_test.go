@@ -3,29 +3,60 @@ package mongo_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.uber.org/goleak"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/rooms/mongo"
+	"ddpserver/internal/rooms/storetest"
+	store "ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
-	"ddpserver/internal/store/storetest"
 )
 
-func TestChat(t *testing.T) {
-	storetest.RunChat(t, func(t testing.TB) storetest.Database { return database{mongotest.Start(t)} })
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// open opens the database of that URL.
+func open(t testing.TB, url string) *mongo.Store {
+	t.Helper()
+	core, err := store.Open(t.Context(), url, store.Options{Parts: mongo.Parts()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mongo.New(core)
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) storetest.Store { return open(t, mongotest.Start(t)) })
+}
+
+// withDriver runs do with the bare driver.
+func withDriver(t *testing.T, url string, do func(context.Context, *driver.Database) error) {
+	t.Helper()
+	client, err := driver.Connect(options.Client().ApplyURI(url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Disconnect(context.Background()) }()
+	name, _, _ := strings.Cut(url[strings.LastIndex(url, "/")+1:], "?")
+	if err := do(t.Context(), client.Database(name)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A Rocket.Chat database has no keys of ours: they are filled in, and owners
 // are counted from memberships.
 func TestAdoptedRooms(t *testing.T) {
-	d := database{mongotest.Start(t)}
+	url := mongotest.Start(t)
 	now := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
 	user := func(id string) bson.D { return bson.D{{Key: "_id", Value: id}, {Key: "username", Value: id}} }
-	d.driver(t, func(ctx context.Context, db *driver.Database) error {
+	withDriver(t, url, func(ctx context.Context, db *driver.Database) error {
 		_, err1 := db.Collection("rocketchat_room").InsertMany(ctx, []any{
 			bson.D{{Key: "_id", Value: "GENERAL"}, {Key: "t", Value: "c"}, {Key: "name", Value: "general"}, {Key: "usersCount", Value: 2.0}, {Key: "msgs", Value: 1.0},
 				{Key: "default", Value: true}, {Key: "ts", Value: now}, {Key: "_updatedAt", Value: now}, {Key: "customFields", Value: bson.D{{Key: "x", Value: 1}}}},
@@ -44,8 +75,8 @@ func TestAdoptedRooms(t *testing.T) {
 		})
 		return errors.Join(err1, err2, err3)
 	})
-	s := d.Open(t).(rooms.Store)
-	t.Cleanup(func() { _ = s.(storetest.Core).Close() })
+	s := open(t, url)
+	t.Cleanup(func() { _ = s.Close() })
 	ctx := t.Context()
 	if r, err := s.RoomByName(ctx, "general"); err != nil || r.ID != "GENERAL" && r.ID != "r2" {
 		t.Errorf("%+v %v", r, err)
@@ -71,7 +102,7 @@ func TestAdoptedRooms(t *testing.T) {
 		t.Errorf("%+v %v", r, err)
 	}
 	// What this program does not know stays.
-	d.driver(t, func(ctx context.Context, db *driver.Database) error {
+	withDriver(t, url, func(ctx context.Context, db *driver.Database) error {
 		raw, err := db.Collection("rocketchat_room").FindOne(ctx, bson.D{{Key: "_id", Value: "GENERAL"}}).Raw()
 		if err == nil && raw.Lookup("customFields", "x").IsZero() {
 			t.Error("customFields are gone")

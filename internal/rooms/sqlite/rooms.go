@@ -3,18 +3,16 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
-	"ddpserver/internal/store/rule"
-	"ddpserver/internal/user"
+	"ddpserver/internal/store/sqlite"
 )
 
 // The columns beside the documents are what is unique and what is searched by.
-var chatSchema = schema{name: "chat", steps: []string{`
+var schema = sqlite.Schema{Name: "chat", Steps: []string{`
 CREATE TABLE rooms (
 	id         TEXT NOT NULL UNIQUE,
 	t          TEXT NOT NULL,
@@ -72,41 +70,14 @@ CREATE INDEX trash_user ON trash (kind, uid, at);
 CREATE INDEX trash_age ON trash (at);
 `}}
 
-// UsersByIDs implements rooms.Store.
-func (s *Store) UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error) {
-	return eachOf(ids, func(id string) (*user.User, error) { return s.UserByID(ctx, id) })
-}
-
-// UsersByUsernames implements rooms.Store.
-func (s *Store) UsersByUsernames(ctx context.Context, keys []string) ([]*user.User, error) {
-	return eachOf(keys, func(key string) (*user.User, error) { return s.UserByUsername(ctx, key) })
-}
-
-// eachOf collects what is there. Prepared look-ups by key cost tens of
-// microseconds; a list in the statement would need a new plan for each length.
-func eachOf[T any](keys []string, get func(string) (*T, error)) ([]*T, error) {
-	var out []*T
-	for _, k := range keys {
-		v, err := get(k)
-		switch {
-		case err == dberr.NotFound: //nolint:errorlint // failure makes exactly this value
-		case err != nil:
-			return nil, err
-		default:
-			out = append(out, v)
-		}
-	}
-	return out, nil
-}
-
 // CreateRoom implements rooms.RoomStore.
 func (s *Store) CreateRoom(ctx context.Context, r *rooms.Room, members []*rooms.Subscription) error {
-	return s.update(ctx, func(t *tx) error {
-		if err := t.insertRoom(r); err != nil {
+	return s.Update(ctx, func(t *sqlite.Tx) error {
+		if err := insertRoom(t, r); err != nil {
 			return err
 		}
 		for _, m := range members {
-			if err := t.insertSubscription(m); err != nil {
+			if err := insertSubscription(t, m); err != nil {
 				return err
 			}
 		}
@@ -114,23 +85,23 @@ func (s *Store) CreateRoom(ctx context.Context, r *rooms.Room, members []*rooms.
 	})
 }
 
-func (t *tx) insertRoom(r *rooms.Room) error {
+func insertRoom(t *sqlite.Tx, r *rooms.Room) error {
 	raw, err := document.Encode(r)
 	if err != nil {
 		return err
 	}
-	err = t.exec(`INSERT INTO rooms (id, t, name_key, direct_key, is_default, updated, doc) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.Type, orNull(r.NameKey), orNull(r.DirectKey), r.Default, r.UpdatedAt.UnixMilli(), []byte(raw))
-	if taken(err) {
+	err = t.Exec(`INSERT INTO rooms (id, t, name_key, direct_key, is_default, updated, doc) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, r.Type, nullable(r.NameKey), nullable(r.DirectKey), r.Default, r.UpdatedAt.UnixMilli(), []byte(raw))
+	if sqlite.Taken(err) {
 		return dberr.Duplicate
 	}
 	return err
 }
 
 // changeRoom changes one room and returns it.
-func (t *tx) changeRoom(id string, do func(*rooms.Room) error) (*rooms.Room, error) {
+func changeRoom(t *sqlite.Tx, id string, do func(*rooms.Room) error) (*rooms.Room, error) {
 	var raw []byte
-	if err := t.row(`SELECT doc FROM rooms WHERE id = ?`, []any{id}, &raw); err != nil {
+	if err := t.Row(`SELECT doc FROM rooms WHERE id = ?`, []any{id}, &raw); err != nil {
 		return nil, err
 	}
 	r, err := decoded[rooms.Room](raw)
@@ -144,7 +115,7 @@ func (t *tx) changeRoom(id string, do func(*rooms.Room) error) (*rooms.Room, err
 	if err != nil {
 		return nil, err
 	}
-	return r, t.exec(`UPDATE rooms SET is_default = ?, updated = ?, doc = ? WHERE id = ?`, r.Default, r.UpdatedAt.UnixMilli(), []byte(next), id)
+	return r, t.Exec(`UPDATE rooms SET is_default = ?, updated = ?, doc = ? WHERE id = ?`, r.Default, r.UpdatedAt.UnixMilli(), []byte(next), id)
 }
 
 func decoded[T any](raw []byte) (*T, error) {
@@ -158,7 +129,7 @@ func decoded[T any](raw []byte) (*T, error) {
 // one and many read documents of any kind.
 func one[T any](ctx context.Context, s *Store, text string, args ...any) (*T, error) {
 	var raw []byte
-	if err := s.query(ctx, text, func(r *sql.Row) error { return r.Scan(&raw) }, args...); err != nil {
+	if err := s.Query(ctx, text, func(r *sql.Row) error { return r.Scan(&raw) }, args...); err != nil {
 		return nil, err
 	}
 	return decoded[T](raw)
@@ -166,7 +137,7 @@ func one[T any](ctx context.Context, s *Store, text string, args ...any) (*T, er
 
 func many[T any](ctx context.Context, s *Store, text string, args ...any) ([]*T, error) {
 	var out []*T
-	err := s.queryAll(ctx, text, func(r *sql.Rows) error {
+	err := s.QueryAll(ctx, text, func(r *sql.Rows) error {
 		var raw []byte
 		if err := r.Scan(&raw); err != nil {
 			return err
@@ -181,20 +152,17 @@ func many[T any](ctx context.Context, s *Store, text string, args ...any) ([]*T,
 	return out, nil
 }
 
-// errEnough ends what queryAll reads, as if no row followed.
-var errEnough = errors.New("sqlite: the page is full")
-
 // messages is many for pages of messages: it ends at rooms.StoredPageBytes.
 func (s *Store) messages(ctx context.Context, text string, args ...any) ([]*rooms.Message, error) {
 	var out []*rooms.Message
 	size := 0
-	err := s.queryAll(ctx, text, func(r *sql.Rows) error {
+	err := s.QueryAll(ctx, text, func(r *sql.Rows) error {
 		var raw []byte
 		if err := r.Scan(&raw); err != nil {
 			return err
 		}
 		if size += len(raw); size > rooms.StoredPageBytes && len(out) > 0 {
-			return errEnough
+			return sqlite.Enough
 		}
 		m, err := decoded[rooms.Message](raw)
 		out = append(out, m)
@@ -207,7 +175,7 @@ func (s *Store) messages(ctx context.Context, text string, args ...any) ([]*room
 }
 
 func (s *Store) number(ctx context.Context, text string, args ...any) (n int, err error) {
-	err = s.query(ctx, text, func(r *sql.Row) error { return r.Scan(&n) }, args...)
+	err = s.Query(ctx, text, func(r *sql.Row) error { return r.Scan(&n) }, args...)
 	return n, err
 }
 
@@ -228,7 +196,7 @@ func (s *Store) RoomByDirectKey(ctx context.Context, key string) (*rooms.Room, e
 
 // RoomsByIDs implements rooms.RoomStore.
 func (s *Store) RoomsByIDs(ctx context.Context, ids []string, since time.Time) ([]*rooms.Room, error) {
-	return eachOf(ids, func(id string) (*rooms.Room, error) {
+	return sqlite.Each(ids, func(id string) (*rooms.Room, error) {
 		return one[rooms.Room](ctx, s, `SELECT doc FROM rooms WHERE id = ? AND updated >= ?`, id, millis(since))
 	})
 }
@@ -255,17 +223,9 @@ func (s *Store) DefaultRooms(ctx context.Context) ([]*rooms.Room, error) {
 	return many[rooms.Room](ctx, s, `SELECT doc FROM rooms WHERE is_default = 1 ORDER BY id`)
 }
 
-// UpdateRoom implements rooms.RoomStore.
-func (s *Store) UpdateRoom(ctx context.Context, id string, c rooms.RoomChange) (*rooms.Room, error) {
-	return s.roomUpdate(ctx, id, func(r *rooms.Room) error {
-		rule.ChangeRoom(r, c)
-		return nil
-	})
-}
-
 func (s *Store) roomUpdate(ctx context.Context, id string, do func(*rooms.Room) error) (r *rooms.Room, err error) {
-	err = s.update(ctx, func(t *tx) (err error) {
-		r, err = t.changeRoom(id, do)
+	err = s.Update(ctx, func(t *sqlite.Tx) (err error) {
+		r, err = changeRoom(t, id, do)
 		return err
 	})
 	if err != nil {

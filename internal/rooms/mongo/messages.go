@@ -11,7 +11,7 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
-	"ddpserver/internal/store/rule"
+	"ddpserver/internal/store/mongo"
 )
 
 func decodeMessage(raw bson.Raw) (*rooms.Message, error) {
@@ -35,7 +35,7 @@ func dropEmpty(m *rooms.Message) {
 // InsertMessage implements rooms.MessageStore. The message decides; the room and
 // the memberships follow from it.
 func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := mongo.Timed(ctx)
 	defer cancel()
 	raw, err := document.Encode(m)
 	if err != nil {
@@ -44,8 +44,8 @@ func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unr
 	if _, err := s.RoomByID(ctx, m.RoomID); err != nil {
 		return nil, nil, err
 	}
-	if _, err := s.chat.messages.InsertOne(ctx, raw); err != nil {
-		return nil, nil, failure(err)
+	if err := s.messages.Insert(ctx, raw); err != nil {
+		return nil, nil, err
 	}
 	r, err := s.countMessage(ctx, m)
 	if err != nil || e.None {
@@ -68,22 +68,22 @@ func (s *Store) countMessage(ctx context.Context, m *rooms.Message) (*rooms.Room
 			bson.D{{Key: "lm", Value: bson.D{{Key: "$lte", Value: m.TS}}}},
 		}})
 		last := append(slices.Clone(counted), bson.E{Key: "$set", Value: bson.D{{Key: "lm", Value: m.TS}, {Key: "lastMessage", Value: m}}})
-		r, err := updated(ctx, s.chat.rooms, filter, last, decodeRoom)
+		r, err := updated(ctx, s.rooms, filter, last, decodeRoom)
 		if !errors.Is(err, dberr.NotFound) {
 			return r, err
 		}
 	}
-	return updated(ctx, s.chat.rooms, byID(m.RoomID), counted, decodeRoom)
+	return updated(ctx, s.rooms, byID(m.RoomID), counted, decodeRoom)
 }
 
 // countUnread moves the counters of the memberships of a room.
 func (s *Store) countUnread(ctx context.Context, m *rooms.Message, e rooms.Unread) ([]string, error) {
-	_, err := s.chat.subscriptions.UpdateOne(ctx, seat(m.RoomID, m.User.ID), set(bson.D{
+	_, err := s.subscriptions.UpdateOne(ctx, seat(m.RoomID, m.User.ID), set(bson.D{
 		{Key: "lr", Value: m.TS}, {Key: "ls", Value: m.TS}, {Key: "_updatedAt", Value: m.UpdatedAt}, {Key: "alert", Value: false},
 		{Key: "unread", Value: 0}, {Key: "userMentions", Value: 0}, {Key: "groupMentions", Value: 0},
 	}))
 	if err != nil {
-		return nil, failure(err)
+		return nil, err
 	}
 	mentioned := slices.DeleteFunc(slices.Clone(e.Users), func(id string) bool { return id == m.User.ID })
 	others := bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: bson.D{{Key: "$nin", Value: append([]string{m.User.ID}, mentioned...)}}}}
@@ -121,13 +121,12 @@ func (s *Store) touch(ctx context.Context, m *rooms.Message, filter bson.D, e ro
 	if len(inc) > 0 {
 		update = append(update, bson.E{Key: "$inc", Value: inc})
 	}
-	_, err = s.chat.subscriptions.UpdateMany(ctx, bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: in(ids)}}, update)
-	return ids, failure(err)
+	return ids, s.subscriptions.UpdateAll(ctx, bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: in(ids)}}, update)
 }
 
 // MessageByID implements rooms.MessageStore.
 func (s *Store) MessageByID(ctx context.Context, id string) (*rooms.Message, error) {
-	return one(ctx, s.chat.messages, byID(id), decodeMessage)
+	return one(ctx, s.messages, byID(id), decodeMessage)
 }
 
 var visible = bson.E{Key: "_hidden", Value: bson.D{{Key: "$ne", Value: true}}}
@@ -172,7 +171,7 @@ func (s *Store) History(ctx context.Context, q rooms.HistoryQuery) ([]*rooms.Mes
 
 // CountHistory implements rooms.MessageStore.
 func (s *Store) CountHistory(ctx context.Context, q rooms.HistoryQuery) (int, error) {
-	return s.count(ctx, s.chat.messages, historyFilter(q))
+	return s.messages.Count(ctx, historyFilter(q))
 }
 
 // ChangedMessages implements rooms.MessageStore.
@@ -193,7 +192,7 @@ func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time
 // changeMessage runs a conditional update of a message; Conflict when the
 // condition does not hold.
 func (s *Store) changeMessage(ctx context.Context, id string, condition, update bson.D) (*rooms.Message, error) {
-	m, err := updated(ctx, s.chat.messages, append(byID(id), condition...), update, decodeMessage)
+	m, err := updated(ctx, s.messages, append(byID(id), condition...), update, decodeMessage)
 	if errors.Is(err, dberr.NotFound) {
 		if _, err = s.MessageByID(ctx, id); err == nil {
 			err = dberr.Conflict
@@ -251,6 +250,10 @@ func (s *Store) SetStar(ctx context.Context, id, userID string, on bool, at time
 	return m, err == nil, err
 }
 
+// lostRaces bounds how often a reaction is tried again because somebody else
+// changed the message; the operation's deadline bounds it too.
+const lostRaces = 1000
+
 // SetReaction implements rooms.MessageStore.
 func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *rooms.Message, set, changed bool, err error) {
 	for range lostRaces {
@@ -260,7 +263,7 @@ func (s *Store) SetReaction(ctx context.Context, id, emoji, username string, on 
 		}
 		_, known := read.Reactions[emoji]
 		seen := read.UpdatedAt
-		if set, changed, err = rule.SetReaction(read, emoji, username, on, max, at); err != nil || !changed {
+		if set, changed, err = read.SetReaction(emoji, username, on, max, at); err != nil || !changed {
 			return read, set, false, err
 		}
 		m, err := s.react(ctx, id, emoji, username, set, known, seen, at)
@@ -288,16 +291,14 @@ func (s *Store) react(ctx context.Context, id, emoji, username string, on, known
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := op(ctx)
-	defer cancel()
-	_, err = s.chat.messages.UpdateOne(ctx, append(byID(id), bson.E{Key: names, Value: bson.D{{Key: "$size", Value: 0}}}),
+	_, err = s.messages.UpdateOne(ctx, append(byID(id), bson.E{Key: names, Value: bson.D{{Key: "$size", Value: 0}}}),
 		bson.D{{Key: "$unset", Value: bson.D{{Key: path, Value: 1}}}})
-	return m, failure(err)
+	return m, err
 }
 
 // DeleteMessage implements rooms.MessageStore.
 func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := mongo.Timed(ctx)
 	defer cancel()
 	m, err := s.MessageByID(ctx, id)
 	if err != nil {
@@ -306,14 +307,14 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*ro
 	if err := s.bury(ctx, rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: m.RoomID, DeletedAt: at}); err != nil {
 		return nil, nil, err
 	}
-	raw, err := s.chat.messages.FindOneAndDelete(ctx, byID(id)).Raw()
+	raw, err := s.messages.Take(ctx, byID(id))
 	if err != nil {
-		return nil, nil, failure(err)
+		return nil, nil, err
 	}
 	if m, err = decodeMessage(raw); err != nil {
 		return nil, nil, err
 	}
-	r, err := updated(ctx, s.chat.rooms, byID(m.RoomID), bson.D{
+	r, err := updated(ctx, s.rooms, byID(m.RoomID), bson.D{
 		{Key: "$inc", Value: bson.D{{Key: "msgs", Value: -1}}}, {Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: at}}},
 	}, decodeRoom)
 	if err != nil || r.LastMessage == nil || r.LastMessage.ID != id {
@@ -327,7 +328,7 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*ro
 	if len(last) > 0 {
 		update = set(bson.D{{Key: "lastMessage", Value: last[0]}})
 	}
-	r, err = updated(ctx, s.chat.rooms, append(byID(m.RoomID), bson.E{Key: "lastMessage._id", Value: id}), update, decodeRoom)
+	r, err = updated(ctx, s.rooms, append(byID(m.RoomID), bson.E{Key: "lastMessage._id", Value: id}), update, decodeRoom)
 	if errors.Is(err, dberr.NotFound) { // a newer message came meanwhile
 		r, err = s.RoomByID(ctx, m.RoomID)
 	}
@@ -336,8 +337,5 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*ro
 
 // SweepGone implements rooms.MessageStore.
 func (s *Store) SweepGone(ctx context.Context, before time.Time) error {
-	ctx, cancel := op(ctx)
-	defer cancel()
-	_, err := s.chat.trash.DeleteMany(ctx, bson.D{{Key: "_deletedAt", Value: bson.D{{Key: "$lt", Value: before}}}})
-	return failure(err)
+	return s.trash.Remove(ctx, bson.D{{Key: "_deletedAt", Value: bson.D{{Key: "$lt", Value: before}}}})
 }

@@ -1,16 +1,16 @@
-package rule
+package rooms
 
+// What a change does to the documents. Both stores run these rules.
 import (
 	"slices"
 	"time"
 
 	"ddpserver/internal/dberr"
-	"ddpserver/internal/rooms"
 )
 
-// InsertedMessage counts a new message in its room. Ordinary ones become the
+// CountMessage counts a new message of the room. An ordinary one becomes the
 // last message, unless a newer one is.
-func InsertedMessage(r *rooms.Room, m *rooms.Message) {
+func (r *Room) CountMessage(m *Message) {
 	r.Messages++
 	if m.Type == "" && !m.TS.Before(r.LastAt) {
 		r.LastAt, r.LastMessage = m.TS, m
@@ -18,14 +18,14 @@ func InsertedMessage(r *rooms.Room, m *rooms.Message) {
 	r.UpdatedAt = m.UpdatedAt
 }
 
-// WroteMessage marks the author's own membership: whoever writes has read.
-func WroteMessage(s *rooms.Subscription, m *rooms.Message) {
+// CountOwn changes the author's own membership: whoever writes has read.
+func (s *Subscription) CountOwn(m *Message) {
 	s.LastReply, s.LastSeen, s.UpdatedAt = m.TS, m.TS, m.UpdatedAt
 	s.Alert, s.Unread, s.UserMentions, s.GroupMentions = false, 0, 0, 0
 }
 
-// GotMessage moves the counters of another member.
-func GotMessage(s *rooms.Subscription, e rooms.Unread, mentioned bool, at time.Time) {
+// CountUnread moves the counters of a member who did not write the message.
+func (s *Subscription) CountUnread(e Unread, mentioned bool, at time.Time) {
 	unread, users, groups := e.Grows(mentioned)
 	s.Unread += unread
 	s.UserMentions += users
@@ -33,8 +33,8 @@ func GotMessage(s *rooms.Subscription, e rooms.Unread, mentioned bool, at time.T
 	s.Alert, s.Open, s.UpdatedAt = true, true, at
 }
 
-// ChangeSubscription applies c and tells whether anything was otherwise.
-func ChangeSubscription(s *rooms.Subscription, c rooms.SubscriptionChange) bool {
+// Apply makes the change and tells whether anything was otherwise before.
+func (s *Subscription) Apply(c SubscriptionChange) bool {
 	changed := false
 	if c.Open != nil && s.Open != *c.Open {
 		s.Open, changed = *c.Open, true
@@ -58,11 +58,11 @@ func ChangeSubscription(s *rooms.Subscription, c rooms.SubscriptionChange) bool 
 // SetMemberRole gives or takes a role, in the membership and, for owners, in
 // the room. A nil list of owners is that of an adopted database; callers fill
 // it in first.
-func SetMemberRole(r *rooms.Room, s *rooms.Subscription, role string, on bool, at time.Time) error {
+func SetMemberRole(r *Room, s *Subscription, role string, on bool, at time.Time) error {
 	if s.HasRole(role) == on {
 		return dberr.Conflict
 	}
-	if role == rooms.Owner {
+	if role == Owner {
 		if !on && len(r.Owners) < 2 {
 			return dberr.Conflict
 		}
@@ -81,8 +81,9 @@ func SetMemberRole(r *rooms.Room, s *rooms.Subscription, role string, on bool, a
 	return nil
 }
 
-// RemoveMember takes a member out of the room's document.
-func RemoveMember(r *rooms.Room, userID string, force bool, at time.Time) error {
+// DropMember takes a member out of the room's document. Conflict when the last
+// owner would go and force is not set.
+func (r *Room) DropMember(userID string, force bool, at time.Time) error {
 	if slices.Contains(r.Owners, userID) {
 		if len(r.Owners) < 2 && !force {
 			return dberr.Conflict
@@ -96,8 +97,8 @@ func RemoveMember(r *rooms.Room, userID string, force bool, at time.Time) error 
 }
 
 // AddMember takes a member into the room's document.
-func AddMember(r *rooms.Room, s *rooms.Subscription) {
-	if s.HasRole(rooms.Owner) && !slices.Contains(r.Owners, s.User.ID) {
+func (r *Room) AddMember(s *Subscription) {
+	if s.HasRole(Owner) && !slices.Contains(r.Owners, s.User.ID) {
 		r.Owners = append(r.Owners, s.User.ID)
 	}
 	r.Users++
@@ -105,8 +106,8 @@ func AddMember(r *rooms.Room, s *rooms.Subscription) {
 	r.UpdatedAt = s.UpdatedAt
 }
 
-// EditMessage replaces the content of a message.
-func EditMessage(m *rooms.Message, e rooms.Edit) error {
+// Edit replaces the content. Conflict when somebody else did so meanwhile.
+func (m *Message) Edit(e Edit) error {
 	if m.Type != "" || m.Hidden || m.Text != e.Old {
 		return dberr.Conflict
 	}
@@ -116,8 +117,8 @@ func EditMessage(m *rooms.Message, e rooms.Edit) error {
 	return nil
 }
 
-// SetPinned pins or unpins a message.
-func SetPinned(m *rooms.Message, on bool, by rooms.Ref, at time.Time) error {
+// SetPinned pins or unpins. Conflict when it was that way already.
+func (m *Message) SetPinned(on bool, by Ref, at time.Time) error {
 	if m.Pinned == on {
 		return dberr.Conflict
 	}
@@ -125,22 +126,22 @@ func SetPinned(m *rooms.Message, on bool, by rooms.Ref, at time.Time) error {
 	return nil
 }
 
-// SetStar stars or unstars a message and tells whether it was otherwise.
-func SetStar(m *rooms.Message, userID string, on bool, at time.Time) bool {
+// SetStar stars or unstars and tells whether it was otherwise.
+func (m *Message) SetStar(userID string, on bool, at time.Time) bool {
 	if m.StarredBy(userID) == on {
 		return false
 	}
 	if on {
-		m.Starred = append(m.Starred, rooms.Star{ID: userID})
+		m.Starred = append(m.Starred, Star{ID: userID})
 	} else {
-		m.Starred = slices.DeleteFunc(m.Starred, func(s rooms.Star) bool { return s.ID == userID })
+		m.Starred = slices.DeleteFunc(m.Starred, func(s Star) bool { return s.ID == userID })
 	}
 	m.UpdatedAt = at
 	return true
 }
 
-// SetReaction adds or takes back an emoji, see rooms.MessageStore.
-func SetReaction(m *rooms.Message, emoji, username string, on *bool, max int, at time.Time) (set, changed bool, err error) {
+// SetReaction adds or takes back an emoji, see MessageStore.
+func (m *Message) SetReaction(emoji, username string, on *bool, max int, at time.Time) (set, changed bool, err error) {
 	r, known := m.Reactions[emoji]
 	has := slices.Contains(r.Usernames, username)
 	want := !has
@@ -154,7 +155,7 @@ func SetReaction(m *rooms.Message, emoji, username string, on *bool, max int, at
 		return false, false, dberr.Exhausted
 	}
 	if m.Reactions == nil {
-		m.Reactions = map[string]rooms.Reaction{}
+		m.Reactions = map[string]Reaction{}
 	}
 	if want {
 		r.Usernames = append(slices.Clone(r.Usernames), username)
@@ -168,25 +169,4 @@ func SetReaction(m *rooms.Message, emoji, username string, on *bool, max int, at
 	}
 	m.UpdatedAt = at
 	return want, true, nil
-}
-
-// ChangeRoom applies c.
-func ChangeRoom(r *rooms.Room, c rooms.RoomChange) {
-	for _, f := range []struct {
-		to   *string
-		from *string
-	}{{&r.Topic, c.Topic}, {&r.Description, c.Description}, {&r.Announcement, c.Announcement}} {
-		if f.from != nil {
-			*f.to = *f.from
-		}
-	}
-	for _, f := range []struct {
-		to   *bool
-		from *bool
-	}{{&r.ReadOnly, c.ReadOnly}, {&r.Archived, c.Archived}, {&r.Default, c.Default}} {
-		if f.from != nil {
-			*f.to = *f.from
-		}
-	}
-	r.UpdatedAt = c.At
 }

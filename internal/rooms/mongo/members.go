@@ -10,6 +10,7 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/user"
 )
 
@@ -32,25 +33,25 @@ func moved(users int, at time.Time) bson.D {
 // AddMember implements rooms.SubscriptionStore. The membership claims the seat;
 // the room counts it afterwards.
 func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (*rooms.Room, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := mongo.Timed(ctx)
 	defer cancel()
 	if _, err := s.RoomByID(ctx, m.RoomID); err != nil {
 		return nil, err
 	}
-	if _, err := s.chat.subscriptions.InsertOne(ctx, m); err != nil {
-		return nil, failure(err)
+	if err := s.subscriptions.Insert(ctx, m); err != nil {
+		return nil, err
 	}
 	update := moved(1, m.UpdatedAt)
 	if m.HasRole(rooms.Owner) {
 		update = append(update, bson.E{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: m.User.ID}}})
 	}
-	return updated(ctx, s.chat.rooms, byID(m.RoomID), update, decodeRoom)
+	return updated(ctx, s.rooms, byID(m.RoomID), update, decodeRoom)
 }
 
 // RemoveMember implements rooms.SubscriptionStore. The list of owners decides
 // whether an owner may go; then the seat, which only one caller can take away.
 func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := mongo.Timed(ctx)
 	defer cancel()
 	m, err := s.Subscription(ctx, roomID, userID)
 	if err != nil {
@@ -65,14 +66,14 @@ func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force b
 	if err := s.bury(ctx, gone); err != nil {
 		return nil, nil, err
 	}
-	raw, err := s.chat.subscriptions.FindOneAndDelete(ctx, byID(m.ID)).Raw()
+	raw, err := s.subscriptions.Take(ctx, byID(m.ID))
 	if err != nil {
-		return nil, nil, failure(err)
+		return nil, nil, err
 	}
 	if m, err = decodeSubscription(raw); err != nil {
 		return nil, nil, err
 	}
-	r, err := updated(ctx, s.chat.rooms, byID(roomID), moved(-1, at), decodeRoom)
+	r, err := updated(ctx, s.rooms, byID(roomID), moved(-1, at), decodeRoom)
 	return r, m, err
 }
 
@@ -83,8 +84,7 @@ func (s *Store) bury(ctx context.Context, g rooms.Gone) error {
 	if g.UserID != "" {
 		fields = append(fields, bson.E{Key: "uid", Value: g.UserID})
 	}
-	_, err := s.chat.trash.UpdateOne(ctx, byID(g.ID), set(fields), options.UpdateOne().SetUpsert(true))
-	return failure(err)
+	return s.trash.Put(ctx, g.ID, set(fields))
 }
 
 // dropOwner takes an owner off the room's list unless it is the last.
@@ -99,7 +99,7 @@ func (s *Store) dropOwner(ctx context.Context, roomID, userID string, force bool
 			bson.D{{Key: "ddpOwners.1", Value: bson.D{{Key: "$exists", Value: true}}}},
 		}})
 	}
-	ok, err := matched(s.chat.rooms.UpdateOne(ctx, filter, bson.D{{Key: "$pull", Value: bson.D{{Key: "ddpOwners", Value: userID}}}}))
+	ok, err := s.rooms.UpdateOne(ctx, filter, bson.D{{Key: "$pull", Value: bson.D{{Key: "ddpOwners", Value: userID}}}})
 	if err == nil && !ok {
 		err = dberr.Conflict
 	}
@@ -122,16 +122,16 @@ func (s *Store) listOwners(ctx context.Context, roomID string) error {
 			owners = append(owners, m.User.ID)
 		}
 	}
-	_, err = s.chat.rooms.UpdateOne(ctx, bson.D{{Key: "_id", Value: roomID}, {Key: "ddpOwners", Value: bson.D{{Key: "$exists", Value: false}}}},
+	_, err = s.rooms.UpdateOne(ctx, bson.D{{Key: "_id", Value: roomID}, {Key: "ddpOwners", Value: bson.D{{Key: "$exists", Value: false}}}},
 		set(bson.D{{Key: "ddpOwners", Value: owners}}))
-	return failure(err)
+	return err
 }
 
 // SetMemberRole implements rooms.SubscriptionStore. A role is given in the
 // membership first and taken from the list of owners first: in between, an
 // owner too many is safer than none.
 func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (*rooms.Subscription, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := mongo.Timed(ctx)
 	defer cancel()
 	m, err := s.Subscription(ctx, roomID, userID)
 	if err != nil {
@@ -157,20 +157,20 @@ func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, 
 		filter, change = append(filter, bson.E{Key: "roles", Value: role}), "$pull"
 	}
 	update := append(set(bson.D{{Key: "_updatedAt", Value: at}}), bson.E{Key: change, Value: bson.D{{Key: "roles", Value: role}}})
-	m, err = updated(ctx, s.chat.subscriptions, filter, update, decodeSubscription)
+	m, err = updated(ctx, s.subscriptions, filter, update, decodeSubscription)
 	if errors.Is(err, dberr.NotFound) {
 		err = dberr.Conflict
 	}
 	if err != nil || role != rooms.Owner || !on {
 		return m, err
 	}
-	_, err = s.chat.rooms.UpdateOne(ctx, byID(roomID), bson.D{{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: userID}}}})
-	return m, failure(err)
+	_, err = s.rooms.UpdateOne(ctx, byID(roomID), bson.D{{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: userID}}}})
+	return m, err
 }
 
 // Subscription implements rooms.SubscriptionStore.
 func (s *Store) Subscription(ctx context.Context, roomID, userID string) (*rooms.Subscription, error) {
-	return one(ctx, s.chat.subscriptions, seat(roomID, userID), decodeSubscription)
+	return one(ctx, s.subscriptions, seat(roomID, userID), decodeSubscription)
 }
 
 // SubscriptionsOf implements rooms.SubscriptionStore.
@@ -179,12 +179,12 @@ func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.T
 	if !since.IsZero() {
 		filter = append(filter, bson.E{Key: "_updatedAt", Value: bson.D{{Key: "$gte", Value: since}}})
 	}
-	return many(ctx, s.chat.subscriptions, filter, decodeSubscription)
+	return many(ctx, s.subscriptions, filter, decodeSubscription)
 }
 
 // SubscriptionsIn implements rooms.SubscriptionStore.
 func (s *Store) SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*rooms.Subscription, error) {
-	return many(ctx, s.chat.subscriptions, bson.D{{Key: "rid", Value: roomID}, {Key: "u._id", Value: in(userIDs)}}, decodeSubscription)
+	return many(ctx, s.subscriptions, bson.D{{Key: "rid", Value: roomID}, {Key: "u._id", Value: in(userIDs)}}, decodeSubscription)
 }
 
 // RoomIDsOf implements rooms.SubscriptionStore.
@@ -194,9 +194,7 @@ func (s *Store) RoomIDsOf(ctx context.Context, userID string) ([]string, error) 
 
 // texts reads one text of each membership that the filter selects.
 func (s *Store) texts(ctx context.Context, filter bson.D, path ...string) (out []string, err error) {
-	ctx, cancel := op(ctx)
-	defer cancel()
-	err = findAll(ctx, s.chat.subscriptions, filter, func(raw bson.Raw) error {
+	err = s.subscriptions.All(ctx, filter, func(raw bson.Raw) error {
 		if v, ok := raw.Lookup(path...).StringValueOK(); ok {
 			out = append(out, v)
 		}
@@ -218,16 +216,16 @@ func (s *Store) Members(ctx context.Context, roomID string) ([]string, int64, er
 // ListMembers implements rooms.SubscriptionStore.
 func (s *Store) ListMembers(ctx context.Context, roomID string, offset, count int) (subs []*rooms.Subscription, total int, err error) {
 	filter := bson.D{{Key: "rid", Value: roomID}}
-	if total, err = s.count(ctx, s.chat.subscriptions, filter); err != nil || count <= 0 {
+	if total, err = s.subscriptions.Count(ctx, filter); err != nil || count <= 0 {
 		return nil, total, err
 	}
-	subs, err = many(ctx, s.chat.subscriptions, filter, decodeSubscription, page(offset, count, "ddpUserKey", "_id"))
+	subs, err = many(ctx, s.subscriptions, filter, decodeSubscription, page(offset, count, "ddpUserKey", "_id"))
 	return subs, total, err
 }
 
 // MembersWithRole implements rooms.SubscriptionStore.
 func (s *Store) MembersWithRole(ctx context.Context, roomID string) ([]*rooms.Subscription, error) {
-	return many(ctx, s.chat.subscriptions, bson.D{
+	return many(ctx, s.subscriptions, bson.D{
 		{Key: "rid", Value: roomID}, {Key: "roles.0", Value: bson.D{{Key: "$exists", Value: true}}},
 	}, decodeSubscription, page(0, 0, "ddpUserKey", "_id"))
 }
@@ -257,7 +255,7 @@ func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c
 	if !c.Read && len(otherwise) > 0 {
 		filter = append(filter, bson.E{Key: "$or", Value: otherwise})
 	}
-	m, err := updated(ctx, s.chat.subscriptions, filter, set(fields), decodeSubscription)
+	m, err := updated(ctx, s.subscriptions, filter, set(fields), decodeSubscription)
 	if errors.Is(err, dberr.NotFound) {
 		m, err = s.Subscription(ctx, roomID, userID)
 		return m, false, err
@@ -276,12 +274,9 @@ func otherwiseFavorite(fields *bson.D, otherwise *bson.A, on bool) {
 
 // RenameUser implements rooms.SubscriptionStore.
 func (s *Store) RenameUser(ctx context.Context, r rooms.Ref, at time.Time) error {
-	ctx, cancel := op(ctx)
-	defer cancel()
-	_, err := s.chat.subscriptions.UpdateMany(ctx, bson.D{{Key: "u._id", Value: r.ID}}, set(bson.D{
+	return s.subscriptions.UpdateAll(ctx, bson.D{{Key: "u._id", Value: r.ID}}, set(bson.D{
 		{Key: "u", Value: r}, {Key: "ddpUserKey", Value: user.Key(r.Username)}, {Key: "_updatedAt", Value: at},
 	}))
-	return failure(err)
 }
 
 // GoneSubscriptions implements rooms.SubscriptionStore.
@@ -293,7 +288,7 @@ func (s *Store) GoneSubscriptions(ctx context.Context, userID string, since time
 }
 
 func (s *Store) gone(ctx context.Context, filter bson.D, limit int) (out []rooms.Gone, err error) {
-	list, err := many(ctx, s.chat.trash, filter, decode[rooms.Gone], page(0, limit, "_deletedAt"))
+	list, err := many(ctx, s.trash, filter, decode[rooms.Gone], page(0, limit, "_deletedAt"))
 	for _, g := range list {
 		out = append(out, *g)
 	}

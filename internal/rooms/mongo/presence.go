@@ -6,11 +6,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"ddpserver/internal/rooms"
-	"ddpserver/internal/store/document"
-	"ddpserver/internal/user"
 )
 
 // presenceDoc is what the connections of one node say about one user.
@@ -40,10 +37,8 @@ func (s *Store) SavePresence(ctx context.Context, node string, states []rooms.Pr
 	if len(writes) == 0 {
 		return nil, nil
 	}
-	wctx, cancel := op(ctx)
-	defer cancel()
-	if _, err := s.chat.presence.BulkWrite(wctx, writes, options.BulkWrite().SetOrdered(false)); err != nil {
-		return nil, failure(err)
+	if err := s.presence.Write(ctx, writes); err != nil {
+		return nil, err
 	}
 	return s.best(ctx, ids, alive)
 }
@@ -54,12 +49,12 @@ func (s *Store) best(ctx context.Context, ids []string, alive time.Time) ([]room
 	if err != nil {
 		return nil, err
 	}
-	rows, err := many(ctx, s.chat.presence, bson.D{{Key: "uid", Value: in(ids)}}, decode[presenceDoc])
+	list, err := many(ctx, s.presence, bson.D{{Key: "uid", Value: in(ids)}}, decode[presenceDoc])
 	if err != nil {
 		return nil, err
 	}
 	best := make(map[string]string, len(ids))
-	for _, r := range rows {
+	for _, r := range list {
 		if living[r.Node] {
 			best[r.UserID] = rooms.BetterStatus(best[r.UserID], r.Status)
 		}
@@ -72,10 +67,8 @@ func (s *Store) best(ctx context.Context, ids []string, alive time.Time) ([]room
 }
 
 func (s *Store) livingNodes(ctx context.Context, alive time.Time) (map[string]bool, error) {
-	ctx, cancel := op(ctx)
-	defer cancel()
 	living := map[string]bool{}
-	err := findAll(ctx, s.chat.presenceNodes, bson.D{{Key: "seen", Value: bson.D{{Key: "$gte", Value: alive}}}}, func(raw bson.Raw) error {
+	err := s.nodes.All(ctx, bson.D{{Key: "seen", Value: bson.D{{Key: "$gte", Value: alive}}}}, func(raw bson.Raw) error {
 		living[raw.Lookup("_id").StringValue()] = true
 		return nil
 	})
@@ -84,10 +77,7 @@ func (s *Store) livingNodes(ctx context.Context, alive time.Time) (map[string]bo
 
 // TouchNode implements rooms.PresenceStore.
 func (s *Store) TouchNode(ctx context.Context, node string, now time.Time) error {
-	ctx, cancel := op(ctx)
-	defer cancel()
-	_, err := s.chat.presenceNodes.UpdateOne(ctx, byID(node), bson.D{{Key: "$max", Value: bson.D{{Key: "seen", Value: now}}}}, options.UpdateOne().SetUpsert(true))
-	return failure(err)
+	return s.nodes.Put(ctx, node, bson.D{{Key: "$max", Value: bson.D{{Key: "seen", Value: now}}}})
 }
 
 // SweepPresence implements rooms.PresenceStore.
@@ -101,7 +91,7 @@ func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]rooms.Pre
 		names = append(names, n)
 	}
 	dead := bson.D{{Key: "node", Value: bson.D{{Key: "$nin", Value: names}}}}
-	rows, err := many(ctx, s.chat.presence, dead, decode[presenceDoc])
+	rows, err := many(ctx, s.presence, dead, decode[presenceDoc])
 	if err != nil {
 		return nil, err
 	}
@@ -114,53 +104,16 @@ func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]rooms.Pre
 			ids = append(ids, r.UserID)
 		}
 	}
-	wctx, cancel := op(ctx)
-	defer cancel()
 	if len(rowIDs) > 0 {
-		if _, err := s.chat.presence.DeleteMany(wctx, bson.D{{Key: "_id", Value: in(rowIDs)}}); err != nil {
-			return nil, failure(err)
+		if err := s.presence.Remove(ctx, bson.D{{Key: "_id", Value: in(rowIDs)}}); err != nil {
+			return nil, err
 		}
 	}
-	if _, err := s.chat.presenceNodes.DeleteMany(wctx, bson.D{{Key: "seen", Value: bson.D{{Key: "$lt", Value: alive}}}}); err != nil {
-		return nil, failure(err)
+	if err := s.nodes.Remove(ctx, bson.D{{Key: "seen", Value: bson.D{{Key: "$lt", Value: alive}}}}); err != nil {
+		return nil, err
 	}
 	if len(ids) == 0 {
 		return nil, nil
 	}
 	return s.best(ctx, ids, alive)
-}
-
-// SaveStatuses implements rooms.PresenceStore.
-func (s *Store) SaveStatuses(ctx context.Context, states []rooms.Presence, at time.Time) ([]*user.User, error) {
-	want, ids := make(map[string]string, len(states)), make([]string, len(states))
-	for i, p := range states {
-		want[p.UserID], ids[i] = p.Status, p.UserID
-	}
-	users, err := s.UsersByIDs(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	byStatus := map[string][]string{}
-	var out []*user.User
-	for _, u := range users {
-		if u.Status != want[u.ID] {
-			u.Status, u.UpdatedAt = want[u.ID], at
-			byStatus[u.Status] = append(byStatus[u.Status], u.ID)
-			out = append(out, u)
-		}
-	}
-	ctx, cancel := op(ctx)
-	defer cancel()
-	for status, ids := range byStatus {
-		_, err := s.users.UpdateMany(ctx, bson.D{{Key: "_id", Value: in(ids)}}, set(bson.D{{Key: "status", Value: status}, {Key: "_updatedAt", Value: at}}))
-		if err != nil {
-			return nil, failure(err)
-		}
-	}
-	return out, nil
-}
-
-// UsersNotOffline implements rooms.PresenceStore.
-func (s *Store) UsersNotOffline(ctx context.Context, limit int) ([]*user.User, error) {
-	return many(ctx, s.users, bson.D{{Key: "status", Value: in([]string{rooms.Online, rooms.Away, rooms.Busy})}}, document.DecodeUser, page(0, limit, "_id"))
 }

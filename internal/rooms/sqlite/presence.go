@@ -7,66 +7,19 @@ import (
 	"time"
 
 	"ddpserver/internal/rooms"
-	"ddpserver/internal/user"
 )
 
-// presence is who is connected and how accounts are shown. One server owns the
-// directory, so nobody else could read this, and when the process is gone so are
-// its connections: it lives in memory, and a login writes nothing to the disk.
-// The status in a stored document holds until the account is first shown as
-// something here.
+// presence is who is connected. One server owns the directory, so nobody else
+// could read this, and when the process is gone so are its connections: it lives
+// in memory, and a login writes nothing to the disk.
 type presence struct {
-	mu    sync.RWMutex
+	mu    sync.Mutex
 	nodes map[string]time.Time
 	here  map[string][]nodeStatus // by user
-	shown map[string]shownStatus  // by user
 }
 
+// nodeStatus is what the connections to one node say about a user.
 type nodeStatus struct{ node, status string }
-
-type shownStatus struct {
-	status string
-	at     time.Time
-}
-
-// dress gives an account the status it is shown with.
-func (p *presence) dress(u *user.User) {
-	p.mu.RLock()
-	now, set := p.shown[u.ID]
-	p.mu.RUnlock()
-	if !set {
-		return
-	}
-	u.Status = now.status
-	if now.at.After(u.UpdatedAt) {
-		u.UpdatedAt = now.at
-	}
-}
-
-// show sets the status of an account.
-func (p *presence) show(id, status string, at time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.shown == nil {
-		p.shown = map[string]shownStatus{}
-	}
-	p.shown[id] = shownStatus{status, at}
-}
-
-// unset lets the document say how the account is shown.
-func (p *presence) unset(id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.shown, id)
-}
-
-// forget drops what is known of an account that is no more.
-func (p *presence) forget(id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.shown, id)
-	delete(p.here, id)
-}
 
 func (p *presence) touch(node string, now time.Time) {
 	if p.nodes == nil {
@@ -107,7 +60,7 @@ func (p *presence) best(id string, alive time.Time) (best string) {
 
 // SavePresence implements rooms.PresenceStore.
 func (s *Store) SavePresence(ctx context.Context, node string, states []rooms.Presence, now, alive time.Time) ([]rooms.Presence, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.Usable(ctx); err != nil {
 		return nil, err
 	}
 	p := &s.presence
@@ -124,7 +77,7 @@ func (s *Store) SavePresence(ctx context.Context, node string, states []rooms.Pr
 
 // TouchNode implements rooms.PresenceStore.
 func (s *Store) TouchNode(ctx context.Context, node string, now time.Time) error {
-	if err := s.usable(ctx); err != nil {
+	if err := s.Usable(ctx); err != nil {
 		return err
 	}
 	s.presence.mu.Lock()
@@ -135,7 +88,7 @@ func (s *Store) TouchNode(ctx context.Context, node string, now time.Time) error
 
 // SweepPresence implements rooms.PresenceStore.
 func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]rooms.Presence, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := s.Usable(ctx); err != nil {
 		return nil, err
 	}
 	p := &s.presence
@@ -160,36 +113,4 @@ func (s *Store) SweepPresence(ctx context.Context, alive time.Time) ([]rooms.Pre
 		}
 	}
 	return out, nil
-}
-
-// SaveStatuses implements rooms.PresenceStore.
-func (s *Store) SaveStatuses(ctx context.Context, states []rooms.Presence, at time.Time) (out []*user.User, err error) {
-	for _, p := range states {
-		users, err := s.UsersByIDs(ctx, []string{p.UserID})
-		if err != nil {
-			return nil, err
-		}
-		for _, u := range users {
-			if u.Status != p.Status {
-				s.presence.show(u.ID, p.Status, at)
-				u.Status, u.UpdatedAt = p.Status, at
-				out = append(out, u)
-			}
-		}
-	}
-	return out, nil
-}
-
-// UsersNotOffline implements rooms.PresenceStore.
-func (s *Store) UsersNotOffline(ctx context.Context, limit int) ([]*user.User, error) {
-	var ids []string
-	s.presence.mu.RLock()
-	for id, now := range s.presence.shown {
-		if now.status != rooms.Offline {
-			ids = append(ids, id)
-		}
-	}
-	s.presence.mu.RUnlock()
-	slices.Sort(ids)
-	return s.UsersByIDs(ctx, ids[:min(len(ids), max(limit, 0))])
 }
