@@ -53,11 +53,17 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.over.Do(func() { close(p.done) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.IPAddr{} }
 
-// dial makes a connection whose client writes what is given and then only takes.
-func (p *pipes) dial(text string) (net.Conn, *bufio.Reader) {
+// open makes a connection and returns the client's end.
+func (p *pipes) open() net.Conn {
 	here, there := net.Pipe()
 	p.all = append(p.all, here)
 	p.conns <- there
+	return here
+}
+
+// dial makes a connection whose client writes what is given and then only takes.
+func (p *pipes) dial(text string) (net.Conn, *bufio.Reader) {
+	here := p.open()
 	_, _ = io.WriteString(here, text)
 	return here, bufio.NewReader(here)
 }

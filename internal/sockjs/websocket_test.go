@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -110,7 +112,7 @@ func TestWebSocketEnds(t *testing.T) {
 	}
 	// The peer's own close is an ordinary end.
 	socket := d.dial(nil)
-	if err := socket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1001, "bye"), time.Now().Add(time.Second)); err != nil {
+	if err := socket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1001, "bye"), time.Now().Add(testwait.Limit)); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-d.engine.ended; err != io.EOF {
@@ -140,9 +142,23 @@ func TestWebSocketOrigin(t *testing.T) {
 
 // TestWebSocketHeartbeat: a silent connection gets pings; answered ones go on,
 // an unanswered one ends it.
-func TestWebSocketHeartbeat(t *testing.T) {
-	d := open1(t, Options{Heartbeat: 20 * time.Millisecond, PongTimeout: 50 * time.Millisecond})
-	socket := d.dial(nil)
+func TestWebSocketHeartbeat(t *testing.T) { synctest.Test(t, heartbeat) }
+
+func heartbeat(t *testing.T) {
+	engine := newEcho()
+	server := &http.Server{Handler: New(Options{Engine: engine})} //nolint:gosec // in memory
+	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	go server.Serve(p) //nolint:errcheck // ends with the test
+	defer server.Close()
+	dialer := websocket.Dialer{NetDial: func(string, string) (net.Conn, error) { return p.open(), nil }}
+	socket, r, err := dialer.Dial("ws://x/sockjs/123/abcd/websocket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Body.Close()
+	defer socket.Close()
+	d := &door{t: t}
+	d.read(socket, "o")
 	pings := 0
 	socket.SetPingHandler(func(data string) error {
 		if pings++; pings > 3 {
@@ -151,7 +167,7 @@ func TestWebSocketHeartbeat(t *testing.T) {
 		return socket.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(time.Second))
 	})
 	d.read(socket, `c[3000,"No response from heartbeat"]`)
-	_, _, err := socket.ReadMessage()
+	_, _, err = socket.ReadMessage()
 	var closed *websocket.CloseError
 	if !errors.As(err, &closed) || closed.Code != 3000 {
 		t.Errorf("end: %v", err)
@@ -159,7 +175,7 @@ func TestWebSocketHeartbeat(t *testing.T) {
 	if pings != 4 {
 		t.Errorf("%d pings", pings)
 	}
-	<-d.engine.ended
+	<-engine.ended
 }
 
 // TestSlowWebSocket: a peer that takes nothing is given up after the write time.
