@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
@@ -84,8 +85,14 @@ func (w *walk) stage(proven, rooms bool) *stage {
 	ctx := t.Context()
 	account := func(name string, mail bool, roles ...string) *user.User {
 		name = fmt.Sprintf("%s%d", name, w.n)
-		u, err := w.accounts.CreateByOperator(ctx, accounts.OperatorAccount{Username: name, Email: name + "@example.org", Name: strings.ToUpper(name[:1]) + name[1:], Password: secret.String(password), Verified: true, Email2FA: mail, Roles: append([]string{"user"}, roles...)})
+		u, err := w.accounts.CreateByOperator(ctx, accounts.OperatorAccount{Username: name, Email: name + "@example.org",
+			Name: strings.ToUpper(name[:1]) + name[1:], Password: secret.String(password), Verified: true, Email2FA: mail, Roles: []string{"user"}})
 		must(err)
+		if len(roles) > 0 { // behind the service, which would tell every administrator of every stage
+			roles = append(roles, u.Roles...)
+			u, err = w.store.UpdateUser(ctx, u.ID, user.Change{Roles: &roles, At: time.Now()})
+			must(err)
+		}
 		return u
 	}
 	s := &stage{walk: w, n: w.n, admin: account("root", w.mail, "admin"), other: account("ann", false), proven: proven}
