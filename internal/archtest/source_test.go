@@ -31,7 +31,7 @@ type source struct {
 
 // support are packages that only tests use; archtest checks that the program
 // does not contain them.
-var support = regexp.MustCompile(`(^|/)\w+test(/|$)`)
+var support = regexp.MustCompile(`(^|/)(\w+test|test\w+)(/|$)`)
 
 func sources(t *testing.T) []source {
 	t.Helper()
