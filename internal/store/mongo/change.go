@@ -67,18 +67,27 @@ const (
 func (d *Documents[T]) Change(ctx context.Context, id string, do func(*T) error) (*T, error) {
 	ctx, cancel := op(ctx)
 	defer cancel()
-	unlock, err := d.changes.lock(ctx, id)
+	slot, err := d.changes.lock(ctx, d.collection.Name()+"/"+id)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
+	defer slot.unlock()
+	// What this node wrote a moment ago is most likely still there: that saves the
+	// look. Where it leads to no write, nothing proves that it is.
+	if raw := slot.recent(d.collection, id, d.changes.now()); raw != nil {
+		if p, err := d.propose(raw, do); err == nil && p.update != nil {
+			if v, won, err := d.write(ctx, slot, p); won || err != nil {
+				return v, err
+			}
+		}
+	}
 	for round := range maxRounds {
 		if err := pause(ctx, round); err != nil {
 			return nil, err
 		}
 		begin := time.Now()
-		v, won, err := d.attempt(ctx, id, do)
-		if err != nil || won {
+		v, won, err := d.round(ctx, slot, id, do)
+		if won || err != nil {
 			return v, err
 		}
 		d.changes.lost(time.Since(begin))
@@ -86,8 +95,8 @@ func (d *Documents[T]) Change(ctx context.Context, id string, do func(*T) error)
 	return nil, fmt.Errorf("MongoDB: %w: a change of %s lost %d times against other writers of the document", dberr.Unavailable, d.collection.Name(), maxRounds)
 }
 
-// attempt makes one round; won is false when another writer was faster.
-func (d *Documents[T]) attempt(ctx context.Context, id string, do func(*T) error) (_ *T, won bool, err error) {
+// round looks, runs do and writes; won is false when another writer was faster.
+func (d *Documents[T]) round(ctx context.Context, slot *slot, id string, do func(*T) error) (_ *T, won bool, err error) {
 	raw, err := findRaw(ctx, d.newest, bson.D{{Key: "_id", Value: id}})
 	if errors.Is(err, dberr.NotFound) && d.options.New != nil {
 		return d.insert(ctx, id, do)
@@ -95,26 +104,44 @@ func (d *Documents[T]) attempt(ctx context.Context, id string, do func(*T) error
 	if err != nil {
 		return nil, false, err
 	}
-	before, err := d.decode(raw)
+	p, err := d.propose(raw, do)
 	if err != nil {
 		return nil, false, err
+	}
+	return d.write(ctx, slot, p)
+}
+
+// proposal is a change that is decided and not yet made.
+type proposal struct {
+	raw, next bson.Raw
+	update    bson.D // nil when there is nothing to write
+}
+
+// propose runs do on a document and finds out what it changed.
+func (d *Documents[T]) propose(raw bson.Raw, do func(*T) error) (p proposal, err error) {
+	before, err := d.decode(raw)
+	if err != nil {
+		return p, err
 	}
 	after, err := d.decode(raw)
 	if err != nil {
-		return nil, false, err
+		return p, err
 	}
 	if err := d.apply(before, after, do); err != nil {
-		return nil, false, err
+		return p, err
 	}
-	next, err := document.Merge(raw, before, after)
-	if err != nil {
-		return nil, false, err
+	p.raw = raw
+	if p.next, err = document.Merge(raw, before, after); err != nil {
+		return p, err
 	}
-	if won, err = d.write(ctx, raw, next); err != nil || !won {
-		return nil, false, err
+	set, unset, err := document.Diff(raw, p.next)
+	if len(set) > 0 {
+		p.update = append(p.update, bson.E{Key: "$set", Value: set})
 	}
-	after, err = d.decode(next)
-	return after, true, err
+	if len(unset) > 0 {
+		p.update = append(p.update, bson.E{Key: "$unset", Value: unset})
+	}
+	return p, err
 }
 
 func (d *Documents[T]) apply(before, after *T, do func(*T) error) error {
@@ -125,6 +152,18 @@ func (d *Documents[T]) apply(before, after *T, do func(*T) error) error {
 		d.options.Derive(before, after)
 	}
 	return nil
+}
+
+// write makes a proposed change, unless the document is no longer what was read.
+func (d *Documents[T]) write(ctx context.Context, slot *slot, p proposal) (_ *T, won bool, err error) {
+	if p.update != nil {
+		if won, err = matched(d.collection.UpdateOne(ctx, d.unchanged(p.raw), p.update)); err != nil || !won {
+			return nil, false, err
+		}
+		slot.remember(d.collection, p.next, d.changes.now())
+	}
+	v, err := d.decode(p.next)
+	return v, true, err
 }
 
 // insert makes the document that is not there.
@@ -142,25 +181,6 @@ func (d *Documents[T]) insert(ctx context.Context, id string, do func(*T) error)
 		return nil, false, nil
 	}
 	return v, err == nil, err
-}
-
-// write turns a document into another, unless it is no longer what was read.
-func (d *Documents[T]) write(ctx context.Context, raw, next bson.Raw) (won bool, err error) {
-	set, unset, err := document.Diff(raw, next)
-	if err != nil {
-		return false, err
-	}
-	var update bson.D
-	if len(set) > 0 {
-		update = append(update, bson.E{Key: "$set", Value: set})
-	}
-	if len(unset) > 0 {
-		update = append(update, bson.E{Key: "$unset", Value: unset})
-	}
-	if update == nil {
-		return true, nil
-	}
-	return matched(d.collection.UpdateOne(ctx, d.unchanged(raw), update))
 }
 
 // unchanged selects the document if all that was decoded of it is as it was read.
@@ -195,25 +215,60 @@ func pause(ctx context.Context, round int) error {
 type changes struct {
 	// lost is told of every round that another writer won, and how long it took.
 	lost  func(time.Duration)
+	now   func() time.Time
 	seed  maphash.Seed
-	slots [1024]chan struct{}
+	slots [1024]slot
 }
 
-func (c *changes) init(lost func(time.Duration)) {
-	c.lost, c.seed = lost, maphash.MakeSeed()
+// slot is held by one change at a time of the documents that fall on it, and
+// remembers the last document that was written under it.
+type slot struct {
+	turn       chan struct{}
+	collection *driver.Collection
+	raw        bson.Raw
+	at         time.Time
+}
+
+const (
+	// recently is for how long a document that was written is taken for what is there:
+	// the changes of one login follow each other within it.
+	recently = 2 * time.Second
+	// maxRemembered bounds the documents that are remembered, in bytes.
+	maxRemembered = 16 << 10
+)
+
+func (c *changes) init(now func() time.Time, lost func(time.Duration)) {
+	c.now, c.lost, c.seed = now, lost, maphash.MakeSeed()
 	for i := range c.slots {
-		c.slots[i] = make(chan struct{}, 1)
+		c.slots[i].turn = make(chan struct{}, 1)
 	}
 }
 
 // lock keeps the goroutines of this node that change one document from racing each
 // other, so that rounds are lost to other nodes and programs only.
-func (c *changes) lock(ctx context.Context, id string) (unlock func(), err error) {
-	slot := c.slots[maphash.String(c.seed, id)%uint64(len(c.slots))]
+func (c *changes) lock(ctx context.Context, document string) (*slot, error) {
+	s := &c.slots[maphash.String(c.seed, document)%uint64(len(c.slots))]
 	select {
-	case slot <- struct{}{}:
-		return func() { <-slot }, nil
+	case s.turn <- struct{}{}:
+		return s, nil
 	case <-ctx.Done():
 		return nil, failure(ctx.Err())
 	}
+}
+
+func (s *slot) unlock() { <-s.turn }
+
+// recent is the document as it was written under the slot a moment ago, or nil.
+func (s *slot) recent(c *driver.Collection, id string, now time.Time) bson.Raw {
+	if s.collection != c || now.Sub(s.at) > recently || s.raw.Lookup("_id").StringValue() != id {
+		return nil
+	}
+	return s.raw
+}
+
+func (s *slot) remember(c *driver.Collection, raw bson.Raw, now time.Time) {
+	if len(raw) > maxRemembered {
+		raw, c = nil, nil
+	}
+	s.collection, s.raw, s.at = c, raw, now
 }

@@ -168,7 +168,7 @@ func (s *Store) prepare(ctx context.Context, parts []Part) error {
 
 // openDocuments says how the documents that change by functions are read.
 func (s *Store) openDocuments(o Options) {
-	s.changes.init(func(took time.Duration) {
+	s.changes.init(s.now, func(took time.Duration) {
 		if o.Observe != nil {
 			o.Observe("lostRound", took, nil)
 		}
