@@ -84,7 +84,7 @@ func (a *App) restPeer(r *http.Request) *rpc.Peer {
 
 func (a *App) mounts(api http.Handler) []web.Mount {
 	m := []web.Mount{
-		{Path: "/sockjs", Subtree: true, Streams: true, Framed: true, Handler: a.sockjs},
+		{Path: "/sockjs", Subtree: true, Streams: true, Handler: a.sockjs},
 		{Path: "/api", Subtree: true, Counted: true, Handler: api},
 		{Path: "/avatar", Subtree: true, Handler: rest.Avatar()},
 		{Path: "/api/info", Handler: info(a.opts.Version)},

@@ -160,7 +160,7 @@ const protocolHead = "# Protocol\n\n" +
 	"What differs from Rocket.Chat and Meteor on purpose is in [divergences.md](divergences.md).\n\n" +
 	"## The wire\n\n" +
 	"- **DDP** versions `1`, `pre2` and `pre1` on `/websocket` and `/sockjs/websocket`, one frame a WebSocket message; SockJS below `/sockjs` with websocket, " +
-	"xhr-streaming, xhr-polling, eventsource, htmlfile and jsonp. EJSON with dates, bytes, regular expressions (texts up to 32 KiB, never compiled), non-finite numbers and ObjectIDs.\n" +
+	"xhr-streaming, xhr-polling and eventsource. EJSON with dates, bytes, regular expressions (texts up to 32 KiB, never compiled), non-finite numbers and ObjectIDs.\n" +
 	"- Every `method` gets exactly one `result` and one `updated`, refused ones too. Frames of one connection are worked off in order; a method may let the next one start.\n" +
 	"- Heartbeats: `ping` after 15 s of silence, 15 s to answer. `connect` within 45 s.\n" +
 	"- Messages up to 64 KiB before login and 1 MiB after, JSON depth 32 and 64, 300 subscriptions with 128 KiB of parameters, results up to 8 MiB (`error-result-too-large`).\n" +

@@ -43,9 +43,6 @@ func (s *Session) method(it *item) {
 	}
 	it.call.Method = s.srv.names.of(unquoted(e.method.of(text)))
 	it.call.Params = params
-	if seed != nil {
-		it.call.Seed = string(unquoted(seed))
-	}
 	s.call(it, id)
 }
 
@@ -76,9 +73,6 @@ func (s *Session) factorFrame(it *item) {
 	}
 	it.call.Method = callWithFactor
 	it.call.Params = append(params, `}]`...)
-	if seed != nil {
-		it.call.Seed = string(unquoted(seed))
-	}
 	s.call(it, id)
 }
 

@@ -1,10 +1,5 @@
-// Package random makes identifiers: unpredictable ones from crypto/rand, and
-// the seeded streams with which a Meteor client foretells the ids that its
-// method call will make (docs/wire/ddp.md D9).
-//
-// The streams are predictable by design: anybody who knows the seed knows every
-// draw, so they must never make a secret, a code or a token. The package keeps
-// no state of its own and cannot fail: crypto/rand does not return errors.
+// Package random makes identifiers, secrets and codes from crypto/rand. It keeps no
+// state of its own and cannot fail: crypto/rand does not return errors.
 package random
 
 import (

@@ -15,7 +15,6 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
-	"ddpserver/internal/random"
 	"ddpserver/internal/user"
 )
 
@@ -95,9 +94,7 @@ type Call struct {
 	Via string
 	// Params is the raw EJSON array of parameters, or nil when absent.
 	Params []byte
-	// Seed is the client's randomSeed, or empty.
-	Seed string
-	Peer *Peer
+	Peer   *Peer
 	// Login is the identity at the start of the call.
 	Login Login
 	// Session is never nil.
@@ -116,8 +113,6 @@ type Call struct {
 	// User is loaded by the router for calls that need a login; nil otherwise.
 	// Handlers must treat it as read-only and as of the start of the call.
 	User *user.User
-
-	seeds *random.Streams
 }
 
 // Bind decodes the parameters into dst, in order. Parameters beyond dst are
@@ -129,12 +124,4 @@ func (c *Call) Bind(dst ...any) error {
 		return fault.MatchFailed.Because(err)
 	}
 	return nil
-}
-
-// Random is the call's random stream of that name (docs/wire/ddp.md D9).
-func (c *Call) Random(stream string) *random.Stream {
-	if c.seeds == nil {
-		c.seeds = random.NewStreams(c.Seed)
-	}
-	return c.seeds.Stream(stream)
 }

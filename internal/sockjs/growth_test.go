@@ -29,7 +29,6 @@ func decoders() []growthtest.Decoder {
 		{Name: "postsOf", Do: read, Allocated: 512},
 		{Name: "postsOf a list", Do: read, Allocated: 512, In: func(text string) string { return "[" + text + "0]" }},
 		{Name: "postsOf a text", Do: read, Allocated: 512, In: func(text string) string { return string(ejson.AppendString([]byte("["), text)) + "]" }},
-		{Name: "formBody", Do: func(text string) { _, _ = formBody("application/x-www-form-urlencoded", []byte(text)) }, Allocated: 512},
 		{Name: "readBody", Do: func(text string) {
 			held := &budget.Holding{Account: budget.New(math.MaxInt64 / 4)}
 			_, _ = readBody(httptest.NewRequest("POST", "/", strings.NewReader(text)), held, math.MaxInt32)

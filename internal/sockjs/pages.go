@@ -1,10 +1,7 @@
 package sockjs
 
 import (
-	"crypto/md5" //nolint:gosec // an ETag, as SockJS makes it, protects nothing
-	"encoding/hex"
 	"fmt"
-	"html"
 	"net/http"
 	"strings"
 	"time"
@@ -49,49 +46,6 @@ func (h *Handler) info(w http.ResponseWriter, _ *http.Request) {
 		origins = ""
 	}
 	_, _ = fmt.Fprintf(w, `{"websocket":%t,%s"cookie_needed":%t,"entropy":%d}`, !h.o.DisableWebSocket, origins, h.o.JSessionID, random.Uint32())
-}
-
-// isIframe matches /iframe….html, whatever version stands between.
-func isIframe(path string) bool {
-	middle, ok := strings.CutPrefix(path, "/iframe")
-	if !ok {
-		return false
-	}
-	middle, ok = strings.CutSuffix(middle, ".html")
-	return ok && strings.Trim(middle, "0123456789-._abcdefghijklmnopqrstuvwxyz") == ""
-}
-
-const iframePage = `<!DOCTYPE html>
-<html>
-<head>
-  <meta charset="UTF-8">
-  %s<script>
-    document.domain = document.domain;
-    SockJS.bootstrap_iframe();
-  </script>
-</head>
-<body><p>A page without content: SockJS in old browsers crosses origins through it.</p></body>
-</html>
-`
-
-// iframe serves the page that carries the transports of browsers without CORS.
-func (h *Handler) iframe(w http.ResponseWriter, r *http.Request) {
-	script := ""
-	if h.o.ScriptURL != "" {
-		script = fmt.Sprintf("<script src=\"%s\"></script>\n  ", html.EscapeString(h.o.ScriptURL))
-	}
-	page := []byte(fmt.Sprintf(iframePage, script))
-	sum := md5.Sum(page) //nolint:gosec // see the import
-	tag := `"` + hex.EncodeToString(sum[:]) + `"`
-	if r.Header.Get("If-None-Match") == tag {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	header := w.Header()
-	header.Set("Content-Type", "text/html; charset=UTF-8")
-	header.Set("ETag", tag)
-	cacheYear(header)
-	_, _ = w.Write(page)
 }
 
 // chunkingTest sends "h" at growing intervals, after the second a long blank

@@ -28,22 +28,12 @@ type format struct {
 	frame func(dst, frame []byte) []byte
 	// once ends the response after one frame: polling.
 	once bool
-	// header adds what the transport needs.
-	header func(http.Header)
 }
 
-// maker makes a request's format, or says what is wrong with the request.
-type maker func(r *http.Request) (format, error)
-
 // receiver is the route of a transport's receiving end.
-func (h *Handler) receiver(p place, make maker) func(http.ResponseWriter, *http.Request) {
+func (h *Handler) receiver(p place, f format) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		noStore(w.Header())
-		f, err := make(r)
-		if err != nil {
-			refuse(w, http.StatusInternalServerError, err.Error())
-			return
-		}
 		s, status := h.session(p.session, r, true)
 		if s == nil {
 			refuseSession(w, status)
@@ -73,9 +63,6 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, s *session, f 
 	// The server notices that a peer has left only once the body is read.
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxReceiverBody))
 	w.Header().Set("Content-Type", f.contentType)
-	if f.header != nil {
-		f.header(w.Header())
-	}
 	if err := rc.send(f.prelude); err != nil {
 		h.unheard(s)
 		return

@@ -5,7 +5,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"time"
 
 	"ddpserver/internal/budget"
@@ -30,11 +29,8 @@ var (
 	errBrokenBody = &badPayload{http.StatusBadRequest, "Payload interrupted.\n"}
 )
 
-// bodyOf takes the JSON text out of a request's body.
-type bodyOf func(contentType string, body []byte) ([]byte, error)
-
-// sender is the route of a transport's sending end.
-func (h *Handler) sender(p place, read bodyOf, answer func(http.ResponseWriter)) func(http.ResponseWriter, *http.Request) {
+// sender is the route of the sending end.
+func (h *Handler) sender(p place) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
 		noStore(w.Header())
 		s, status := h.session(p.session, r, false)
@@ -45,7 +41,7 @@ func (h *Handler) sender(p place, read bodyOf, answer func(http.ResponseWriter))
 		defer s.posted()
 		held := budget.Holding{Account: h.o.Budget, Network: netkey.Of(h.o.Peer(r).Address)}
 		defer func() { held.Shrink(int(held.Bytes())) }()
-		messages, err := posted(r, s, &held, read)
+		messages, err := posted(r, s, &held)
 		var bad *badPayload
 		switch {
 		case errors.As(err, &bad):
@@ -61,13 +57,14 @@ func (h *Handler) sender(p place, read bodyOf, answer func(http.ResponseWriter))
 			refuseSession(w, http.StatusNotFound)
 			return
 		}
-		answer(w)
+		w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+		w.WriteHeader(http.StatusNoContent)
 	}
 }
 
 // posted reads a body, at most what the session may send. A body for no session
 // is read all the same: what is wrong with it is told first.
-func posted(r *http.Request, s *session, held *budget.Holding, read bodyOf) (posts, error) {
+func posted(r *http.Request, s *session, held *budget.Holding) (posts, error) {
 	limit := int64(defaultReadLimit)
 	if s != nil {
 		limit = s.limit.Load()
@@ -83,7 +80,7 @@ func posted(r *http.Request, s *session, held *budget.Holding, read bodyOf) (pos
 	if err != nil {
 		contentType = r.Header.Get("Content-Type")
 	}
-	text, err := read(contentType, body)
+	text, err := textOf(contentType, body)
 	if err != nil {
 		return posts{}, err
 	}
@@ -124,25 +121,10 @@ func readBody(r *http.Request, held *budget.Holding, limit int64) ([]byte, error
 	}
 }
 
-// xhrBody takes the body as it is, if it says to be one of the types clients use.
-func xhrBody(contentType string, body []byte) ([]byte, error) {
+// textOf takes the body as it is, if it says to be one of the types clients use.
+func textOf(contentType string, body []byte) ([]byte, error) {
 	switch contentType {
 	case "text/plain", "T", "t", "application/json", "application/xml", "text/xml", "":
-		return body, nil
-	}
-	return nil, errNoPayload
-}
-
-// formBody takes the field d of a form, or a plain body as it is.
-func formBody(contentType string, body []byte) ([]byte, error) {
-	switch contentType {
-	case "application/x-www-form-urlencoded":
-		form, err := url.ParseQuery(string(body))
-		if err != nil {
-			return nil, errNoPayload
-		}
-		return []byte(form.Get("d")), nil
-	case "text/plain", "":
 		return body, nil
 	}
 	return nil, errNoPayload
@@ -157,16 +139,4 @@ func parsePayload(text []byte) (posts, error) {
 		return posts{}, errNoPayload
 	}
 	return posts{}, errBadJSON
-}
-
-// sent answers xhr_send.
-func sent(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// ok200 answers jsonp_send.
-func ok200(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
-	_, _ = w.Write([]byte("ok"))
 }

@@ -6,9 +6,12 @@
 // user agent that opened it; anybody else gets 404, a second receiver the close
 // frame 2010. It is freed 60 s after its last receiver left.
 //
-// The package does not speak DDP, does not authenticate, sets no cookie unless
-// told to, and serves no SockJS script: the iframe page, which only very old
-// browsers need, refers to Options.ScriptURL.
+// It has the transports that browsers of today take: websocket, xhr_streaming,
+// eventsource and xhr. Those for browsers without CORS (jsonp, htmlfile and all
+// that need the iframe page) are unknown here, and answer 404.
+//
+// The package does not speak DDP, does not authenticate, and sets no cookie unless
+// told to.
 package sockjs
 
 import (
@@ -46,8 +49,6 @@ type Options struct {
 	// Prefix is the path of the door: "/sockjs", or with the path of ROOT_URL
 	// before it.
 	Prefix string
-	// ScriptURL is the address of the SockJS script for the iframe page.
-	ScriptURL string
 	// DisableCORS leaves the CORS headers and "origins" out, DisableWebSocket
 	// answers 404 to both websocket endpoints, JSessionID sets the cookie that
 	// some load balancers look at (Meteor's DISABLE_SOCKJS_CORS,
@@ -179,8 +180,6 @@ func (h *Handler) find(path string) (route, bool) {
 		return route{verb: http.MethodPost, serve: h.chunkingTest, cors: true}, true
 	case path == "/websocket" && h.o.WebSocket != nil && !h.o.DisableWebSocket:
 		return route{verb: http.MethodGet, serve: h.rawWebSocket}, true
-	case isIframe(path):
-		return route{verb: http.MethodGet, serve: h.iframe}, true
 	}
 	p, ok := sessionPlace(path)
 	if !ok {
@@ -188,19 +187,13 @@ func (h *Handler) find(path string) (route, bool) {
 	}
 	switch p.transport {
 	case "xhr":
-		return route{http.MethodPost, h.receiver(p, newXHR), true, true}, true
+		return route{http.MethodPost, h.receiver(p, xhr), true, true}, true
 	case "xhr_streaming":
-		return route{http.MethodPost, h.receiver(p, newXHRStreaming), true, true}, true
+		return route{http.MethodPost, h.receiver(p, xhrStreaming), true, true}, true
 	case "xhr_send":
-		return route{http.MethodPost, h.sender(p, xhrBody, sent), true, true}, true
+		return route{http.MethodPost, h.sender(p), true, true}, true
 	case "eventsource":
-		return route{http.MethodGet, h.receiver(p, newEventSource), true, true}, true
-	case "htmlfile":
-		return route{http.MethodGet, h.receiver(p, newHTMLFile), true, false}, true
-	case "jsonp":
-		return route{http.MethodGet, h.receiver(p, newJSONP), true, false}, true
-	case "jsonp_send":
-		return route{http.MethodPost, h.sender(p, formBody, ok200), true, false}, true
+		return route{http.MethodGet, h.receiver(p, eventSource), true, true}, true
 	case "websocket":
 		if !h.o.DisableWebSocket {
 			return route{http.MethodGet, h.webSocket, true, false}, true

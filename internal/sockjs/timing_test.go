@@ -120,8 +120,8 @@ func TestHeartbeat(t *testing.T) {
 		time.Sleep(2*time.Second + 45*time.Second)
 		synctest.Wait()
 		cancel()
-		if text := <-stream; text != string(streamPrelude)+"a[\"x\"]\nh\nh\n" {
-			t.Errorf("stream: %q", text[len(streamPrelude):])
+		if text := <-stream; text != string(xhrStreaming.prelude)+"a[\"x\"]\nh\nh\n" {
+			t.Errorf("stream: %q", text[len(xhrStreaming.prelude):])
 		}
 		b.left(0)
 	})

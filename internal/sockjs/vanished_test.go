@@ -91,7 +91,7 @@ func (p *pipes) upgrade(path, text string) {
 // stated time: a minute over WebSockets, two with heartbeats elsewhere, and
 // seven where there are none.
 func TestA17VanishedPeersEnd(t *testing.T) {
-	polling := []string{"xhr", "xhr_streaming", "eventsource", "htmlfile", "jsonp"}
+	polling := []string{"xhr", "xhr_streaming", "eventsource"}
 	for _, transport := range append([]string{"websocket", "raw", "plain"}, polling...) {
 		for _, version := range []string{"", "1", "pre2", "pre1"} {
 			t.Run(transport+" "+version, func(t *testing.T) {
@@ -168,7 +168,7 @@ func pollAndVanish(p *pipes, transport, text string) {
 		if strings.HasPrefix(transport, "xhr") {
 			_, r = p.post(path, "")
 		} else {
-			_, r = p.dial("GET " + path + "?c=cb HTTP/1.1\r\nHost: x\r\n\r\n")
+			_, r = p.dial("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
 		}
 		go io.Copy(io.Discard, r) //nolint:errcheck // until the end
 		synctest.Wait()
@@ -179,7 +179,7 @@ func pollAndVanish(p *pipes, transport, text string) {
 		go io.Copy(io.Discard, r) //nolint:errcheck // likewise
 		synctest.Wait()
 	}
-	if transport == "xhr" || transport == "jsonp" { // the first answer was the open frame
+	if transport == "xhr" { // the first answer was the open frame
 		receive()
 	}
 }

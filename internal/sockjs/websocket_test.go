@@ -339,9 +339,6 @@ func FuzzMessages(f *testing.F) {
 			if event := eventFrame(nil, frame); bytes.Count(event, []byte("\n")) != 2 {
 				t.Fatalf("an event of several lines: %q", event)
 			}
-			if script := htmlFrame(nil, frame); bytes.Count(script, []byte("</")) != 1 {
-				t.Fatalf("a tag in a script: %q", script)
-			}
 		}
 	})
 }

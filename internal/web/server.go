@@ -28,8 +28,6 @@ type Mount struct {
 	Streams bool
 	// Counted handlers count, limit and record what they refuse themselves.
 	Counted bool
-	// Framed answers may stand in a frame of a page (SockJS iframe transports).
-	Framed  bool
 	Handler http.Handler
 }
 
@@ -145,10 +143,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h["Referrer-Policy"] = noReferrer
-	if !m.Framed {
-		h["Content-Security-Policy"] = strict // a handler with pages sets its own
-		h["X-Frame-Options"] = deny
-	}
+	h["Content-Security-Policy"] = strict // a handler with pages sets its own
+	h["X-Frame-Options"] = deny
 	if m.Streams {
 		s.patient(w, r)
 	} else {

@@ -127,8 +127,6 @@ func (f *Fixture) Method(ctx context.Context, c *rpc.Call) (any, error) {
 	case "unblSet":
 		c.Session.Unblock()
 		return nil, c.Session.SetLogin(ctx, rpc.Login{UserID: "x"})
-	case "rid":
-		return []any{c.Random("/collection/items").ID(), c.Random("default").ID()}, nil
 	case "bad":
 		return ejson.Doc{{Key: "d", Value: time.UnixMilli(7).UTC()}, {Key: "b", Value: []byte{0, 255}},
 			{Key: "i", Value: math.Inf(-1)}, {Key: "o", Value: ejson.ObjectID("5f4e30f824d92b57b86e6691")}}, nil
