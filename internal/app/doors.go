@@ -27,7 +27,7 @@ func (a *App) buildCalls(context.Context) error {
 	a.hub.Register(realtime.NewChat(a.hub, realtime.ChatOptions{Rooms: a.chat, Presence: a.presence}))
 	a.router = methods.New(methods.Deps{
 		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter,
-		Chat: a.chat, Presence: a.presence, Routes: rest.Names(rest.Options{Chat: a.chat}),
+		Chat: a.chat, Presence: a.presence, Routes: rest.Names(rest.Options{Chat: a.chat, Factors: a.twofactor}),
 		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
 		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
 	})

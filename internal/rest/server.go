@@ -105,8 +105,8 @@ func New(o Options, groups ...Group) (*Server, error) {
 	return s, err
 }
 
-// Names lists what New serves with these options, for methods.Deps. Only whether
-// there are rooms counts. A line that New refuses is listed without its actions.
+// Names lists what New serves with these options, for methods.Deps. Only Factors, and
+// whether there are rooms, count. A line that New refuses is listed without its actions.
 func Names(o Options) func(methods.Lookup) []methods.RouteName {
 	return func(method methods.Lookup) (names []methods.RouteName) {
 		for _, g := range all(&Server{o: o, method: method}) {

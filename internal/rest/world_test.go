@@ -133,7 +133,7 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(storetest.
 		Follower: &rooms.Follower{Rooms: w.chat, Presence: presence}, RootURL: "http://localhost:3000",
 	})
 	must(err)
-	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Limiter: w.limiter, Audit: w, Routes: rest.Names(rest.Options{Chat: w.chat})})
+	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Limiter: w.limiter, Audit: w, Routes: rest.Names(rest.Options{Chat: w.chat, Factors: factors})})
 	w.rest, err = rest.New(rest.Options{
 		Router: w.router, Accounts: w.accounts, Factors: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Audit: w, RootURL: "http://localhost:3000", Version: "test",
 		Peer: func(r *http.Request) *rpc.Peer {
