@@ -145,7 +145,7 @@ func (s *Service) generate(ctx context.Context, u *user.User, name string, t use
 	// that outlives a change of password would undo the change.
 	bcrypt, active := u.Bcrypt(), true
 	c := user.Change{IfNoTokenName: name, IfBcrypt: &bcrypt, IfActive: &active}
-	ifFactors(u, &c)
+	c.IfFactors = ptr(u.FactorState())
 	token, err := s.addPAT(ctx, u.ID, name, t, c)
 	if errors.Is(err, dberr.Conflict) {
 		return "", s.whyNoToken(ctx, u, name)

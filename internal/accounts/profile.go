@@ -57,7 +57,7 @@ func (s *Service) SaveProfile(ctx context.Context, p *rpc.Peer, l rpc.Login, u *
 	if err == nil && s.Sensitive(u, c) { // for the account that was asked for its factor, and in that session
 		old := u.Bcrypt()
 		change.IfBcrypt, change.IfToken = &old, l.Token
-		ifFactors(u, &change)
+		change.IfFactors = ptr(u.FactorState())
 	}
 	if err == nil && !c.Password.IsZero() {
 		err = s.newPassword(ctx, l, u, c.Password, &change)
@@ -200,7 +200,7 @@ func (s *Service) newPassword(ctx context.Context, l rpc.Login, u *user.User, pw
 	change.IfBcrypt, change.Bcrypt = &old, &fresh
 	change.RemoveSessions, change.KeepToken, change.ClearTrust = true, l.Token, true
 	change.IfToken = l.Token
-	ifFactors(u, change)
+	change.IfFactors = ptr(u.FactorState())
 	dropPending(u, change)
 	return nil
 }

@@ -116,19 +116,13 @@ func (s *Service) proofOf(u *user.User, l rpc.Login, v user.VerificationToken) (
 		}
 	case u.PendingEmail() == v.Address:
 		replaced = true
-		ifFactors(u, &c)
+		c.IfFactors = ptr(u.FactorState())
 		emails = []user.Email{{Address: v.Address, Verified: true}}
 		c.Pending, c.Verifications, c.ClearTrust = &user.PendingEmail{}, &[]user.VerificationToken{}, true
 	default:
 		return c, false, ErrVerifyAddress
 	}
 	return c, replaced, nil
-}
-
-// ifFactors makes a change depend on the factors that are switched on now.
-func ifFactors(u *user.User, c *user.Change) {
-	app, mail := u.TOTPEnabled(), u.Email2FAEnabled()
-	c.IfTOTP, c.IfEmail2FA = &app, &mail
 }
 
 // firstProof ends what was made before anybody proved to own the address. An app
@@ -141,7 +135,7 @@ func (s *Service) firstProof(u *user.User, l rpc.Login, c *user.Change) error {
 		c.KeepToken, c.IfToken = l.Token, l.Token
 		return nil
 	}
-	if ifFactors(u, c); u.TOTPEnabled() {
+	if c.IfFactors = ptr(u.FactorState()); u.TOTPEnabled() {
 		return ErrProveInSession
 	}
 	if e := u.Services.Email2FA; e != nil && !e.Enabled && s.set.Bool(settings.TwoFactorEmailOptIn) {

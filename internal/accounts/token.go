@@ -83,8 +83,8 @@ func (s *Service) IssueToken(ctx context.Context, p *rpc.Peer, u *user.User, how
 		s.record(p, "login", u.ID, ErrUnverified, method(how))
 		return Issued{}, ErrUnverified
 	}
-	bcrypt, totp, mail, active := u.Bcrypt(), u.TOTPEnabled(), u.Email2FAEnabled(), true
-	unchanged := user.Change{IfBcrypt: &bcrypt, IfTOTP: &totp, IfEmail2FA: &mail, IfActive: &active}
+	bcrypt, factors, active := u.Bcrypt(), u.FactorState(), true
+	unchanged := user.Change{IfBcrypt: &bcrypt, IfFactors: &factors, IfActive: &active}
 	got, after, err := s.add(ctx, u.ID, user.LoginToken{When: s.time()}, unchanged)
 	if errors.Is(err, dberr.Conflict) || errors.Is(err, dberr.NotFound) {
 		err = ErrCredentials.Because(err)

@@ -55,8 +55,9 @@ func OwnServices(u *user.User) ejson.Doc {
 	flag := func(key string, v bool) ejson.Doc { return ejson.Doc{{Key: key, Value: v}} }
 	d := ejson.Doc{{Key: "password", Value: flag("exists", u.Bcrypt() != "")}}
 	add := adder(&d)
-	add("email2fa", flag("enabled", true), u.Email2FAEnabled())
-	add("totp", flag("enabled", true), u.TOTPEnabled())
+	for _, f := range u.Factors() {
+		add(f.Key, flag("enabled", true), f.On)
+	}
 	return d
 }
 

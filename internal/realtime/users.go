@@ -58,18 +58,19 @@ type watched struct {
 // rights are the roles, whether the account is active, and what its second
 // factors depend on.
 type rights struct {
-	roles             []string
-	active            bool
-	app, mail, proved bool
+	roles   []string
+	active  bool
+	factors string // user.FactorState
+	proved  bool   // an address
 }
 
 // learn notes the rights and tells whether they are others than before.
 func (w *watched) learn(u *user.User) (changed bool) {
 	before := w.rights
-	now := rights{u.Roles, u.IsActive(), u.TOTPEnabled(), u.Email2FAEnabled(), len(u.VerifiedEmails()) > 0}
+	now := rights{u.Roles, u.IsActive(), u.FactorState(), len(u.VerifiedEmails()) > 0}
 	if before != nil && slices.Equal(before.roles, now.roles) {
 		now.roles = before.roles
-		if before.active == now.active && before.app == now.app && before.mail == now.mail && before.proved == now.proved {
+		if before.active == now.active && before.factors == now.factors && before.proved == now.proved {
 			return false
 		}
 	}
@@ -325,11 +326,11 @@ func document(u *user.User) ejson.Doc {
 	if u.Status != "" {
 		d = append(d, ejson.Field{Key: "status", Value: u.Status})
 	}
-	enabled := func(on bool) ejson.Doc { return ejson.Doc{{Key: "enabled", Value: on}} }
-	return append(d, ejson.Field{Key: "services", Value: ejson.Doc{
-		{Key: "totp", Value: enabled(u.TOTPEnabled())},
-		{Key: "email2fa", Value: enabled(u.Email2FAEnabled())},
-	}})
+	var services ejson.Doc
+	for _, f := range u.Factors() {
+		services = append(services, ejson.Field{Key: f.Key, Value: ejson.Doc{{Key: "enabled", Value: f.On}}})
+	}
+	return append(d, ejson.Field{Key: "services", Value: services})
 }
 
 func emails(u *user.User) []any {
@@ -345,11 +346,13 @@ func emails(u *user.User) []any {
 func flat(u *user.User) ejson.Doc {
 	d := document(u)
 	d = d[:len(d)-1]
-	d = append(d, ejson.Field{Key: "services.totp.enabled", Value: u.TOTPEnabled()})
-	if e := u.Services.Email2FA; e != nil {
-		d = append(d, ejson.Field{Key: "services.email2fa", Value: ejson.Doc{
-			{Key: "enabled", Value: e.Enabled}, {Key: "changedAt", Value: e.ChangedAt},
-		}})
+	for _, f := range u.Factors() {
+		switch {
+		case !f.Dated:
+			d = append(d, ejson.Field{Key: "services." + f.Key + ".enabled", Value: f.On})
+		case f.Held:
+			d = append(d, ejson.Field{Key: "services." + f.Key, Value: ejson.Doc{{Key: "enabled", Value: f.On}, {Key: "changedAt", Value: f.Changed}}})
+		}
 	}
 	if r := u.Services.Resume; r != nil {
 		d = append(d, ejson.Field{Key: "services.resume.loginTokens", Value: tokens(r.LoginTokens)})

@@ -58,24 +58,28 @@ func (s *Service) DisableEmail(ctx context.Context, r Request) error {
 }
 
 // switchEmail puts the factor of r.User in the other position, in one write with the
-// end of the account's other sessions.
+// end of the account's other sessions. When its factors changed at this very moment,
+// nothing happens: what was proved may not be what they ask for.
 func (s *Service) switchEmail(ctx context.Context, r Request, on bool) error {
-	u, now, old := r.User, s.now(), !on
+	u, now, state := r.User, s.now(), r.User.FactorState()
 	after, err := s.store.UpdateUser(ctx, u.ID, user.Change{
-		IfEmail2FA: &old, Email2FA: &user.Email2FA{Enabled: on, ChangedAt: now},
+		IfFactors: &state, Email2FA: &user.Email2FA{Enabled: on, ChangedAt: now},
 		RemoveSessions: true, KeepToken: r.Token, ClearTrust: true, At: now,
 	})
 	switch {
 	case errors.Is(err, dberr.Conflict):
-		return nil // somebody else put it there at this very moment
+		if after, err = s.reload(ctx, r); err == nil && after.Email2FAEnabled() != on {
+			err = ErrOvertaken
+		}
+		return err // nil when somebody else put it there
 	case err != nil:
 		return err
 	}
-	if on {
-		s.settle(ctx, r, u, after, EmailEnabled)
-		return nil
+	change := EmailEnabled
+	if !on {
+		s.forgetCodes(context.WithoutCancel(ctx), r, u.ID)
+		change = EmailDisabled
 	}
-	s.forgetCodes(context.WithoutCancel(ctx), r, u.ID)
-	s.settle(ctx, r, u, after, EmailDisabled)
+	s.settle(ctx, r, u, after, change)
 	return nil
 }

@@ -25,9 +25,9 @@ type Change struct {
 	// texts and in that order.
 	IfVerifications *[]VerificationToken
 	IfVerification  string // a verification token with this stored text exists
-	IfEmail2FA      *bool  // the mail factor's switch is in this position (absent = false)
-	IfTOTP          *bool  // the authenticator app is on or off
-	IfActive        *bool
+	// IfFactors: the factors are switched on and off as this FactorState says.
+	IfFactors *string
+	IfActive  *bool
 
 	// Plain fields.
 	Username, Name, Status, StatusDefault, StatusText, Language, Type *string
@@ -78,8 +78,7 @@ func (c *Change) Holds(u *User) bool {
 		c.IfNoTokenName != "" && u.tokenNamed(c.IfNoTokenName) != nil,
 		c.IfUsername != nil && *c.IfUsername != u.Username,
 		c.IfEmails != nil && !slices.Equal(*c.IfEmails, u.Emails),
-		c.IfEmail2FA != nil && *c.IfEmail2FA != u.Email2FAEnabled(),
-		c.IfTOTP != nil && *c.IfTOTP != u.TOTPEnabled(),
+		c.IfFactors != nil && *c.IfFactors != u.FactorState(),
 		c.IfActive != nil && *c.IfActive != u.IsActive(),
 		c.IfResetToken != "" && !u.hasResetToken(c.IfResetToken),
 		c.IfReset != nil && *c.IfReset != u.newestReset(),

@@ -198,37 +198,6 @@ type VerificationToken struct {
 	When    time.Time `bson:"when"`
 }
 
-// Email2FA says whether codes by mail are a factor of the account.
-type Email2FA struct {
-	Enabled   bool      `bson:"enabled"`
-	ChangedAt time.Time `bson:"changedAt,omitempty"`
-}
-
-// TOTP is the authenticator app factor. Secret and TempSecret are sealed texts
-// ("v1." prefix, see package secret); a text without the prefix is the plain
-// base32 of an adopted database.
-type TOTP struct {
-	Enabled bool   `bson:"enabled"`
-	Secret  string `bson:"secret,omitempty"`
-	// TempSecret waits for its first code since TempAt; TempTries counts wrong ones.
-	TempSecret string    `bson:"tempSecret,omitempty"`
-	TempAt     time.Time `bson:"tempAt,omitempty"`
-	TempTries  int       `bson:"tempTries,omitempty"`
-	// TempBound is the ProofState under which TempSecret was made.
-	TempBound string `bson:"tempBound,omitempty"`
-	// LastStep is the newest accepted time step; it only grows.
-	LastStep int64 `bson:"lastStep,omitempty"`
-	// HashedBackup holds backup codes, salted and keyed ("v1." prefix) or plain
-	// hex SHA-256 of an adopted database.
-	HashedBackup []string `bson:"hashedBackup,omitempty"`
-	BackupSalt   string   `bson:"backupSalt,omitempty"`
-	// ResetDue is when the reset that an administrator asked for takes effect, and
-	// ResetBy the administrator's id; zero when none is pending. They stand inside
-	// the factor so that they go with it.
-	ResetDue time.Time `bson:"resetDue,omitempty"`
-	ResetBy  string    `bson:"resetBy,omitempty"`
-}
-
 // IsActive tells whether the account may be used.
 func (u *User) IsActive() bool { return u.Active == nil || *u.Active }
 
@@ -286,24 +255,6 @@ func (u *User) ShownEmails() []Email {
 // InForce tells whether an address of the account may be used for anything: it
 // is proved, or no address of the account is.
 func (u *User) InForce(e Email) bool { return e.Verified || len(u.VerifiedEmails()) == 0 }
-
-// TOTPEnabled tells whether the authenticator app factor is switched on.
-func (u *User) TOTPEnabled() bool { return u.Services.TOTP != nil && u.Services.TOTP.Enabled }
-
-// TOTPResetDue is when a pending reset of the authenticator app takes effect; zero
-// when none is pending.
-func (u *User) TOTPResetDue() time.Time {
-	if !u.TOTPEnabled() {
-		return time.Time{}
-	}
-	return u.Services.TOTP.ResetDue
-}
-
-// Email2FAEnabled tells whether the mail factor is switched on, whatever the
-// state of the addresses.
-func (u *User) Email2FAEnabled() bool {
-	return u.Services.Email2FA != nil && u.Services.Email2FA.Enabled
-}
 
 // Bcrypt is the stored password hash, or "".
 func (u *User) Bcrypt() string {

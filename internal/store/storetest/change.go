@@ -52,8 +52,8 @@ func testConditions(t *testing.T, db Database) {
 		{"ann", user.Change{IfResetToken: "sha256:e"}, true}, {"ann", user.Change{IfReset: ptr("sha256:r")}, true}, {"ann", user.Change{IfReset: ptr("sha256:e")}, false}, {"ann", user.Change{IfReset: ptr("")}, false}, {"bare", user.Change{IfReset: ptr("")}, true},
 		{"ann", user.Change{IfVerifications: &[]user.VerificationToken{{Token: "sha256:v"}}}, true}, {"ann", user.Change{IfVerifications: &[]user.VerificationToken{}}, false},
 		{"ann", user.Change{IfVerifications: &[]user.VerificationToken{{Token: "sha256:v"}, {Token: "sha256:w"}}}, false}, {"bare", user.Change{IfVerifications: &[]user.VerificationToken{}}, true},
-		{"ann", user.Change{IfEmail2FA: ptr(false)}, true}, {"ann", user.Change{IfEmail2FA: ptr(true)}, false},
-		{"ann", user.Change{IfTOTP: ptr(true)}, true}, {"ann", user.Change{IfTOTP: ptr(false)}, false}, {"bare", user.Change{IfTOTP: ptr(true)}, false}, {"bare", user.Change{IfTOTP: ptr(false)}, true},
+		{"ann", user.Change{IfFactors: ptr("true false ")}, true}, {"ann", user.Change{IfFactors: ptr("true true ")}, false},
+		{"ann", user.Change{IfFactors: ptr("false false ")}, false}, {"bare", user.Change{IfFactors: ptr("true false ")}, false}, {"bare", user.Change{IfFactors: ptr("false false ")}, true},
 		{"ann", user.Change{IfActive: ptr(true)}, true}, {"ann", user.Change{IfActive: ptr(false)}, false},
 		{"ann", user.Change{IfToken: "h1", IfBcrypt: ptr("b"), IfActive: ptr(true), IfUsername: ptr("ann")}, true},
 		{"ann", user.Change{IfToken: "h1", IfBcrypt: ptr("b"), IfActive: ptr(true), IfUsername: ptr("bob")}, false},
@@ -232,8 +232,7 @@ func genChange(id string) *rapid.Generator[user.Change] {
 			c.IfVerification = maybeText(t, "ifVerification", "sha256:v1", "sha256:v2")
 			c.IfReset = maybe(t, "ifNewestReset", rapid.SampledFrom([]string{"sha256:r1", "sha256:r2", ""}))
 			c.IfVerifications = maybe(t, "ifVerifications", rapid.SliceOfN(genVerification(), 0, 2))
-			c.IfEmail2FA = maybe(t, "ifEmail2FA", rapid.Bool())
-			c.IfTOTP = maybe(t, "ifTOTP", rapid.Bool())
+			c.IfFactors = maybe(t, "ifFactors", rapid.SampledFrom([]string{"true false ", "false false ", "true true ", "false true "}))
 			c.IfActive = maybe(t, "ifActive", rapid.Bool())
 		}
 		c.Username = maybe(t, "username", rapid.SampledFrom([]string{id, id + "x", strings.ToUpper(id), ""}))

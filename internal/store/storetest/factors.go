@@ -251,9 +251,16 @@ func testBackupCodes(t *testing.T, db Database) {
 
 // switchMail is the change that switches the mail factor.
 func switchMail(t *testing.T, s Core, id string, on bool) error {
-	was := !on
-	_, err := s.UpdateUser(t.Context(), id, user.Change{
-		IfEmail2FA: &was, Email2FA: &user.Email2FA{Enabled: on, ChangedAt: epoch}, ClearTrust: true, At: epoch,
+	was, err := s.UserByID(t.Context(), id)
+	if err != nil {
+		was = &user.User{} // the change must find out for itself
+	}
+	if was.Services.Email2FA == nil {
+		was.Services.Email2FA = &user.Email2FA{}
+	}
+	was.Services.Email2FA.Enabled = !on
+	_, err = s.UpdateUser(t.Context(), id, user.Change{
+		IfFactors: ptr(was.FactorState()), Email2FA: &user.Email2FA{Enabled: on, ChangedAt: epoch}, ClearTrust: true, At: epoch,
 	})
 	return err
 }

@@ -99,7 +99,7 @@ var (
 	// login writes a token and depends on the factor and on being active.
 	login = foreignOp{
 		func(ctx context.Context, o rule.Operations, id string) error {
-			return fault(o.UpdateUser(ctx, id, user.Change{IfTOTP: ptr(true), IfActive: ptr(true), AddToken: ptr(session("new" + id)), At: epoch}))
+			return fault(o.UpdateUser(ctx, id, user.Change{IfFactors: ptr("true false "), IfActive: ptr(true), AddToken: ptr(session("new" + id)), At: epoch}))
 		},
 		func(u *user.User, id string) bool { return u.LoginToken("new"+id) != nil },
 	}

@@ -69,8 +69,9 @@ func testRacesOnUsers(t *testing.T, db Database) {
 		return change("ann", user.Change{IfEmails: &[]user.Email{{Address: "ann@example.org", Verified: true}}, Emails: &[]user.Email{{Address: fmt.Sprint("ann", i, "@example.org")}}})
 	})
 	oneWinner(t, "active", func(int) error { return change("ann", user.Change{IfActive: ptr(true), Active: ptr(false)}) })
+	state := get(t, s, "ann").FactorState()
 	oneWinner(t, "mail factor", func(int) error {
-		return change("ann", user.Change{IfEmail2FA: ptr(false), Email2FA: &user.Email2FA{Enabled: true}})
+		return change("ann", user.Change{IfFactors: &state, Email2FA: &user.Email2FA{Enabled: true}})
 	})
 
 	// Nothing is lost: tokens added, trust cleared and tokens removed by a crowd.
