@@ -43,7 +43,8 @@
 //
 // # Locks, in the order in which they may be taken
 //
-//	Server.mu    registry of sessions, users, addresses
+//	Server.mu    sessions and addresses
+//	Registry.mu  sessions of users
 //	Session.mu   login, queue, subscriptions, view, timer
 //	outbox.mu    queued bytes
 //	posters.mu   sessions with posted messages; nothing is taken under it

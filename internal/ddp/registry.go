@@ -1,8 +1,6 @@
 package ddp
 
 import (
-	"slices"
-
 	"ddpserver/internal/netkey"
 	"ddpserver/internal/rpc"
 )
@@ -46,32 +44,6 @@ func (s *Server) dismiss(address string) {
 	}
 }
 
-// Sessions calls visit for the connected sessions of a user ("" for those that
-// are not logged in) until it returns false. Sessions may end meanwhile.
-func (s *Server) Sessions(userID string, visit func(*Session) bool) {
-	for _, se := range s.sessionsOf(userID) {
-		if !visit(se) {
-			return
-		}
-	}
-}
-
-// CloseTokens closes the sessions of a user whose login token is dead: plain
-// close 1000, no frame. The function gets the stored hash of the token.
-func (s *Server) CloseTokens(userID string, dead func(tokenHash string) bool) {
-	for _, se := range s.sessionsOf(userID) {
-		if l := se.Login(); l.UserID == userID && dead(l.Token) {
-			se.Close(ServerClosed)
-		}
-	}
-}
-
-func (s *Server) sessionsOf(user string) []*Session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.users[user])
-}
-
 // add registers a connection; false when the server stops.
 func (s *Server) add(se *Session) bool {
 	s.mu.Lock()
@@ -91,8 +63,7 @@ func (s *Server) connected(se *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, there := s.sessions[se]; there {
-		s.users[""] = append(s.users[""], se)
-		se.place = len(s.users[""]) - 1
+		s.put(se, "")
 	}
 }
 
@@ -101,9 +72,7 @@ func (s *Server) room(next, old string) bool {
 	if s.limits.PerUser <= 0 || next == "" || next == old {
 		return true
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.users[next]) < s.limits.PerUser
+	return s.count(next) < s.limits.PerUser
 }
 
 // relogin moves a session to another user.
@@ -115,8 +84,7 @@ func (s *Server) relogin(se *Session, l rpc.Login) {
 	se.mu.Unlock()
 	if _, there := s.sessions[se]; there && old != l.UserID {
 		s.forget(se, old)
-		s.users[l.UserID] = append(s.users[l.UserID], se)
-		se.place = len(s.users[l.UserID]) - 1
+		s.put(se, l.UserID)
 	}
 	s.mu.Unlock()
 	in := l.UserID != ""
@@ -126,23 +94,6 @@ func (s *Server) relogin(se *Session, l rpc.Login) {
 	} else {
 		se.conn.SetReadLimit(s.limits.FrameBefore)
 	}
-}
-
-// forget takes a session out of a user's list. The caller holds the lock.
-func (s *Server) forget(se *Session, user string) {
-	list := s.users[user]
-	last := len(list) - 1
-	if se.place > last || list[se.place] != se {
-		return
-	}
-	list[se.place] = list[last]
-	list[se.place].place = se.place
-	list[last] = nil
-	if last == 0 {
-		delete(s.users, user)
-		return
-	}
-	s.users[user] = list[:last]
 }
 
 // remove takes a session out that has ended; live says that it was connected.

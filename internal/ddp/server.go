@@ -48,6 +48,8 @@ type QuickHandler interface {
 // Options configure a Server. Handler is required.
 type Options struct {
 	Handler Handler
+	// Registry gets the sessions of users; nil makes one. It belongs to one Server.
+	Registry *Registry
 	// Limits default each by itself (see Limits).
 	Limits Limits
 	// Logger gets panics and internal errors of publications and the engine's
@@ -65,6 +67,8 @@ type Options struct {
 
 // Server runs sessions, over whatever transport brings a Conn (Serve, Start).
 type Server struct {
+	*Registry
+
 	handler Handler
 	quick   func(method string) bool
 	limits  Limits
@@ -84,7 +88,6 @@ type Server struct {
 
 	mu        sync.Mutex
 	sessions  map[*Session]struct{}
-	users     map[string][]*Session
 	address   map[string]int
 	open      int // sockets, counted from before the upgrade
 	draining  bool
@@ -101,10 +104,13 @@ func New(o Options) *Server {
 		refused:  o.Refused,
 		budget:   o.Budget,
 		sessions: make(map[*Session]struct{}),
-		users:    make(map[string][]*Session),
+		Registry: o.Registry,
 		address:  make(map[string]int),
 		emptied:  make(chan struct{}),
 		jobs:     make(chan job),
+	}
+	if s.Registry == nil {
+		s.Registry = NewRegistry()
 	}
 	if s.budget == nil {
 		s.budget = budget.New(0)

@@ -1,0 +1,74 @@
+package ddp
+
+import (
+	"slices"
+	"sync"
+)
+
+// Registry finds the connected sessions of users. It is made before the server
+// whose sessions it keeps, because parts of that server's Handler need it.
+type Registry struct {
+	mu    sync.Mutex // taken after Server.mu, before Session.mu
+	users map[string][]*Session
+}
+
+// NewRegistry makes an empty Registry.
+func NewRegistry() *Registry { return &Registry{users: make(map[string][]*Session)} }
+
+// Sessions calls visit for the connected sessions of a user ("" for those that
+// are not logged in) until it returns false. Sessions may end meanwhile.
+func (r *Registry) Sessions(userID string, visit func(*Session) bool) {
+	for _, se := range r.of(userID) {
+		if !visit(se) {
+			return
+		}
+	}
+}
+
+// CloseTokens closes the sessions of a user whose login token is dead: plain
+// close 1000, no frame. The function gets the stored hash of the token.
+func (r *Registry) CloseTokens(userID string, dead func(tokenHash string) bool) {
+	for _, se := range r.of(userID) {
+		if l := se.Login(); l.UserID == userID && dead(l.Token) {
+			se.Close(ServerClosed)
+		}
+	}
+}
+
+func (r *Registry) of(user string) []*Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.users[user])
+}
+
+func (r *Registry) count(user string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.users[user])
+}
+
+func (r *Registry) put(se *Session, user string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.users[user] = append(r.users[user], se)
+	se.place = len(r.users[user]) - 1
+}
+
+// forget takes a session out of a user's list.
+func (r *Registry) forget(se *Session, user string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.users[user]
+	last := len(list) - 1
+	if se.place > last || list[se.place] != se {
+		return
+	}
+	list[se.place] = list[last]
+	list[se.place].place = se.place
+	list[last] = nil
+	if last == 0 {
+		delete(r.users, user)
+		return
+	}
+	r.users[user] = list[:last]
+}
