@@ -213,19 +213,25 @@ func (s *Service) byToken(ctx context.Context, token string) (*user.User, *user.
 	return nil, nil, dberr.NotFound
 }
 
-// Caller reads the account behind a connection's login as it is now.
+// Caller reads the account behind a connection's login as it is now, or as it was
+// when it was read first under a context of user.WithMemory.
 // fault.NotAuthorized when nobody is logged in, or the token, its time or the
 // account has ended since.
 func (s *Service) Caller(ctx context.Context, l rpc.Login) (*user.User, error) {
 	if l.UserID == "" || l.Token == "" {
 		return nil, fault.NotAuthorized
 	}
-	u, err := s.store.UserByID(ctx, l.UserID)
-	switch {
-	case errors.Is(err, dberr.NotFound):
-		return nil, fault.NotAuthorized
-	case err != nil:
-		return nil, err
+	u := user.Remembered(ctx, l.UserID)
+	if u == nil {
+		var err error
+		u, err = s.store.UserByID(ctx, l.UserID)
+		switch {
+		case errors.Is(err, dberr.NotFound):
+			return nil, fault.NotAuthorized
+		case err != nil:
+			return nil, err
+		}
+		user.Remember(ctx, u)
 	}
 	t := u.LoginToken(l.Token)
 	if t == nil || !u.IsActive() || !s.now().Before(s.expiry(t)) {

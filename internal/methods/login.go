@@ -134,8 +134,11 @@ func (g gate) issue(ctx context.Context, c *rpc.Call, u *user.User) (any, error)
 
 // enter logs the connection in. A token that was revoked between its issue and
 // the moment from which the connection is found by it would leave the
-// connection open, so it is looked up once more.
+// connection open, so the account is read once more after that moment; a token
+// that is revoked later closes the connection. That read is shared with the
+// subscriptions that run again for the new user.
 func (g gate) enter(ctx context.Context, c *rpc.Call, got accounts.Issued, kind string) (any, error) {
+	ctx = user.WithMemory(ctx)
 	if err := c.Session.SetLogin(ctx, got.Login()); err != nil {
 		return nil, err
 	}

@@ -3,8 +3,8 @@
 // of an existing database already has.
 //
 // It holds values, look-ups inside one document, and the meaning of a change of
-// one (Change); it stores nothing, decides nobody's rights, and imports nothing
-// of ours.
+// one (Change), and the news of a change (Changed). It stores nothing and decides
+// nobody's rights.
 package user
 
 import (
