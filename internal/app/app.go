@@ -60,29 +60,32 @@ type App struct {
 
 	public, private net.Listener
 
-	metrics   *telemetry.Metrics
-	audit     audit.Recorder
-	auditLog  *audit.Log // nil when the stream is off
-	key       *secret.Key
-	store     store.Store
-	limiter   *ratelimit.Limiter
-	budget    *budget.Account // bytes in flight, of all doors
-	hub       *realtime.Hub
-	base      *realtime.Base
-	settings  *settings.Service
-	mail      *mail.Outbox
-	passwords *accounts.Passwords
-	accounts  *accounts.Service
-	twofactor *twofactor.Service
-	chat      *rooms.Service
-	presence  *rooms.Tracker
-	router    *methods.Router
-	proxies   web.Proxies
-	ddp       *ddp.Server
-	ws        *ws.Handler
-	sockjs    *sockjs.Handler
-	rest      *rest.Server
-	web       *web.Server
+	metrics  *telemetry.Metrics
+	audit    audit.Recorder
+	auditLog *audit.Log // nil when the stream is off
+	key      *secret.Key
+	store    store.Store
+	limiter  *ratelimit.Limiter
+	budget   *budget.Account // bytes in flight, of all doors
+	hub      *realtime.Hub
+	base     *realtime.Base
+	// sessions finds who is connected, publications is what they may subscribe to.
+	sessions     *ddp.Registry
+	publications *realtime.Publications
+	settings     *settings.Service
+	mail         *mail.Outbox
+	passwords    *accounts.Passwords
+	accounts     *accounts.Service
+	twofactor    *twofactor.Service
+	chat         *rooms.Service
+	presence     *rooms.Tracker
+	router       *methods.Router
+	proxies      web.Proxies
+	ddp          *ddp.Server
+	ws           *ws.Handler
+	sockjs       *sockjs.Handler
+	rest         *rest.Server
+	web          *web.Server
 
 	// proxied counts requests through a proxy that nobody declared.
 	proxied atomic.Uint64

@@ -22,16 +22,26 @@ import (
 
 // buildCalls makes what a client may ask for: methods, publications and streams.
 func (a *App) buildCalls(context.Context) error {
-	a.base = realtime.NewBase(a.hub, realtime.BaseOptions{Users: a.accounts, Settings: a.settings, Version: a.opts.Version})
-	a.hub.Register(a.base)
-	a.hub.Register(realtime.NewChat(a.hub, realtime.ChatOptions{Rooms: a.chat, Presence: a.presence}))
 	a.router = methods.New(methods.Deps{
 		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter,
 		Chat: a.chat, Presence: a.presence, Routes: rest.Names(rest.Options{Chat: a.chat, Factors: a.twofactor}),
 		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
 		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
 	})
+	a.sessions = ddp.NewRegistry()
+	a.base = realtime.NewBase(a.hub, realtime.BaseOptions{
+		Users: a.accounts, Settings: a.settings, Version: a.opts.Version, Gate: a.router, Sessions: a.sessions,
+	})
+	rooms := realtime.NewChat(a.hub, realtime.ChatOptions{Rooms: a.chat, Presence: a.presence})
+	a.publications = realtime.NewPublications(a.hub, a.router, a.limiter, a.base, rooms)
 	return nil
+}
+
+// handler is what the engine serves: calls go to the router, subscriptions to the
+// table of publications.
+type handler struct {
+	*methods.Router
+	*realtime.Publications
 }
 
 // buildDoors makes every way in: WebSocket, SockJS, REST, health.
@@ -44,14 +54,13 @@ func (a *App) buildDoors(context.Context) (err error) {
 		return err
 	}
 	a.ddp = ddp.New(ddp.Options{
-		Handler: a.hub.Handler(a.router), Limits: a.limits(), Logger: a.log,
+		Handler: handler{a.router, a.publications}, Registry: a.sessions, Limits: a.limits(), Logger: a.log,
 		Refused: a.refusedMessage, Budget: a.budget,
 	})
 	a.ws = ws.New(ws.Options{
 		Engine: a.ddp, Peer: a.peer, CheckOrigin: origins.Allowed,
 		CompressAbove: int(a.cfg.CompressAbove), WriteTimeout: a.cfg.Limits.WriteTimeout,
 	})
-	a.base.CloseWith(a.ddp)
 	a.sockjs = sockjs.New(sockjs.Options{
 		Engine: a.ddp, Peer: a.peer, CheckOrigin: origins.Allowed, WebSocket: a.ws, Budget: a.budget, Prefix: "/sockjs", WriteTimeout: a.cfg.WriteTimeout,
 		DisableCORS: a.cfg.DisableSockJSCORS, DisableWebSocket: a.cfg.DisableWebSockets, JSessionID: a.cfg.UseJSessionID,

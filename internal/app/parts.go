@@ -74,7 +74,7 @@ func openStore(ctx context.Context, c *config.Config, server bool, log *zap.Logg
 func (a *App) openSettings(ctx context.Context) (err error) {
 	a.limiter = ratelimit.New(ratelimit.Options{})
 	a.budget = newBudget(a.cfg)
-	o := realtime.Options{Node: a.node + "/" + random.ID(), Limiter: a.limiter, Logger: a.log}
+	o := realtime.Options{Node: a.node + "/" + random.ID(), Logger: a.log}
 	if a.cfg.MongoURL != "" {
 		o.Store = a.store
 	}

@@ -86,7 +86,7 @@ func factorText(p, asks twofactor.Policy) string {
 
 func publicationTable(b *strings.Builder, a *App) {
 	b.WriteString("\n## Publications and streams\n\nEvery session has the universal publication `users`: the owner's own document. A subscription to a stream is refused with `not-allowed`, or `invalid-event-name` without an event.\n\n| Name | What | Login |\n|---|---|---|\n")
-	for _, p := range a.hub.Publications() {
+	for _, p := range a.publications.List() {
 		login := "yes"
 		if p.Anonymous {
 			login = "no"

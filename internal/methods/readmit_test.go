@@ -23,7 +23,7 @@ var openToAll = []string{"meteor.loginServiceConfiguration", "meteor_autoupdate_
 // everything subscribes to every publication, and to every event of every
 // stream, of the tables, and lists the subscriptions by id. What the account may
 // not have is left out.
-func (c *client) everything(hub *realtime.Hub, uid, room string) map[string]string {
+func (c *client) everything(table *realtime.Publications, uid, room string) map[string]string {
 	subs := map[string]string{}
 	try := func(what, name string, params ...any) {
 		c.next++ // an id in use is not answered
@@ -32,8 +32,8 @@ func (c *client) everything(hub *realtime.Hub, uid, room string) map[string]stri
 			subs[id] = what
 		}
 	}
-	for _, p := range hub.Publications() {
-		events := hub.Events(p.Name)
+	for _, p := range table.List() {
+		events := table.Events(p.Name)
 		switch {
 		case !strings.HasPrefix(p.Name, "stream-"):
 			try(p.Name, p.Name)
@@ -111,7 +111,7 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 					n2.vars, n2.mails.codes = n1.vars, n1.mails.codes
 					listener, other := n2.as("ada"), n2.as("bob")
 					room := "GENERAL"
-					subs, others := listener.everything(n2.hub, ada.ID, room), other.everything(n2.hub, n1.vars["bob"], room)
+					subs, others := listener.everything(n2.publications, ada.ID, room), other.everything(n2.publications, n1.vars["bob"], room)
 					if len(subs) < 40 {
 						t.Fatalf("only %d subscriptions", len(subs))
 					}
@@ -135,7 +135,7 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 							t.Errorf("%s: ended with %q, want %q", what, ended[id], want)
 						}
 					}
-					again := listener.everything(n2.hub, ada.ID, room)
+					again := listener.everything(n2.publications, ada.ID, room)
 					for _, what := range again {
 						if !slices.Contains(openToAll, what) && !slices.Contains(openToAll, strings.Fields(what)[0]) {
 							t.Errorf("%s began again", what)

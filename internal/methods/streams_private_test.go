@@ -12,8 +12,8 @@ import (
 // listenToAll subscribes to every event that every stream has, as far as it is
 // let: in the name of its own account and in that of the room.
 func (c *talker) listenToAll(uid, room string) (refused int) {
-	for _, p := range c.w.hub.Publications() {
-		for _, e := range append(c.w.hub.Events(p.Name), room) {
+	for _, p := range c.w.publications.List() {
+		for _, e := range append(c.w.publications.Events(p.Name), room) {
 			for _, event := range []string{e, uid + "/" + e, room + "/" + e} {
 				if c.subscribe(p.Name, event) != nil {
 					refused++

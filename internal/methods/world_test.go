@@ -45,19 +45,27 @@ type world struct {
 	settings *settings.Service
 	limiter  *ratelimit.Limiter
 	hub      *realtime.Hub
-	base     *realtime.Base // idle until a test runs it
-	accounts *accounts.Service
-	factors  *twofactor.Service
-	chat     *rooms.Service
-	presence *rooms.Tracker // idle until a test runs it
-	router   *methods.Router
-	server   *ddp.Server
-	mails    mailbox
-	trail    trail
-	logs     *observer.ObservedLogs
-	metrics  counts
-	vars     map[string]string
-	conns    int
+	// publications is what clients may subscribe to.
+	publications *realtime.Publications
+	base         *realtime.Base // idle until a test runs it
+	accounts     *accounts.Service
+	factors      *twofactor.Service
+	chat         *rooms.Service
+	presence     *rooms.Tracker // idle until a test runs it
+	router       *methods.Router
+	server       *ddp.Server
+	mails        mailbox
+	trail        trail
+	logs         *observer.ObservedLogs
+	metrics      counts
+	vars         map[string]string
+	conns        int
+}
+
+// handler joins methods and publications, as package app does.
+type handler struct {
+	*methods.Router
+	*realtime.Publications
 }
 
 // bubble runs f in fake time with a world of its own. extra groups are served
@@ -80,7 +88,7 @@ func newNode(t testing.TB, node string, db storetest.Store, rawKey []byte, event
 	core, logs := observer.New(zapcore.DebugLevel)
 	w.logs = logs
 	log := zap.New(core)
-	w.hub = realtime.New(realtime.Options{Node: node, Store: events, Limiter: w.limiter, Logger: log})
+	w.hub = realtime.New(realtime.Options{Node: node, Store: events, Logger: log})
 	var err error
 	check := func(err error) {
 		t.Helper()
@@ -109,10 +117,6 @@ func newNode(t testing.TB, node string, db storetest.Store, rawKey []byte, event
 		Follower: &rooms.Follower{Rooms: w.chat, Presence: w.presence}, RootURL: "http://localhost:3000", Logger: log,
 	})
 	check(err)
-	base := realtime.NewBase(w.hub, realtime.BaseOptions{Users: w.accounts, Settings: w.settings, Version: "1.0.0"})
-	w.base = base
-	w.hub.Register(base)
-	w.hub.Register(realtime.NewChat(w.hub, realtime.ChatOptions{Rooms: w.chat, Presence: w.presence}))
 	w.router = methods.New(methods.Deps{
 		Accounts: w.accounts, TwoFactor: w.factors, Chat: w.chat, Presence: w.presence, Settings: w.settings, Limiter: w.limiter, Audit: &w.trail,
 		Routes: func(methods.Lookup) []methods.RouteName {
@@ -120,8 +124,12 @@ func newNode(t testing.TB, node string, db storetest.Store, rawKey []byte, event
 		},
 		Logger: log, Metrics: &w.metrics, Info: methods.Info{Version: "1.0.0", RootURL: "http://localhost:3000"},
 	}, extra...)
-	w.server = ddp.New(ddp.Options{Handler: w.hub.Handler(w.router), Logger: log})
-	base.CloseWith(w.server)
+	sessions := ddp.NewRegistry()
+	w.base = realtime.NewBase(w.hub, realtime.BaseOptions{
+		Users: w.accounts, Settings: w.settings, Version: "1.0.0", Gate: w.router, Sessions: sessions,
+	})
+	w.publications = realtime.NewPublications(w.hub, w.router, w.limiter, w.base, realtime.NewChat(w.hub, realtime.ChatOptions{Rooms: w.chat, Presence: w.presence}))
+	w.server = ddp.New(ddp.Options{Handler: handler{w.router, w.publications}, Registry: sessions, Logger: log})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.accounts.Run(ctx) })

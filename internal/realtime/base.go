@@ -21,6 +21,8 @@ import (
 type BaseOptions struct {
 	Users    Users
 	Settings *settings.Service
+	Gate     Gate
+	Sessions Sessions
 	// Version is what meteor_autoupdate_clientVersions tells.
 	Version string
 }
@@ -29,6 +31,8 @@ type BaseOptions struct {
 // (docs/wire/ddp.md D7, docs/wire/rocketchat.md 4.1).
 type Base struct {
 	hub      *Hub
+	gate     Gate
+	sessions Sessions
 	own      *own
 	users    Users
 	settings *settings.Service
@@ -42,7 +46,8 @@ type Base struct {
 // pushed here, and one that another node made is read at once. It must be
 // called before Hub.Run.
 func NewBase(h *Hub, o BaseOptions) *Base {
-	b := &Base{hub: h, own: newOwn(h, o.Users), users: o.Users, settings: o.Settings, version: o.Version, rules: make(chan struct{}, 1)}
+	b := &Base{hub: h, gate: o.Gate, sessions: o.Sessions, users: o.Users, settings: o.Settings, version: o.Version, rules: make(chan struct{}, 1)}
+	b.own = newOwn(h, o.Users, o.Sessions, b.recheck)
 	o.Settings.Subscribe(b.pushSettings)
 	Listen(h, settings.Changed, func(e feed.Event, _ settings.News) {
 		if e.Node != h.Node() {
@@ -51,13 +56,6 @@ func NewBase(h *Hub, o BaseOptions) *Base {
 	})
 	h.HandleGap(b.readSettings)
 	return b
-}
-
-// CloseWith says who ends connections whose login token died; *ddp.Server can.
-func (b *Base) CloseWith(c Closer) {
-	b.own.mu.Lock()
-	defer b.own.mu.Unlock()
-	b.own.closer, b.hub.sessions = c, c
 }
 
 // Publications lists the publications of the group.
@@ -193,14 +191,15 @@ func (b *Base) allowUser(_ context.Context, l rpc.Login, event string) error {
 	return nil
 }
 
-func (b *Base) openUser(ctx context.Context, s *ddp.Subscription, event string) error {
+// openUser listens without being asked again later: what is one's own stays so.
+func (b *Base) openUser(_ context.Context, s *ddp.Subscription, event string) (listen bool, err error) {
 	if _, name, _ := strings.Cut(event, "/"); name == "userData" {
-		if err := b.own.follow(ctx, s); err != nil {
-			return err
+		if err := b.own.follow(s); err != nil {
+			return false, err
 		}
 	}
 	b.hub.joinFor("stream-notify-user/"+event, s)
-	return nil
+	return false, nil
 }
 
 // pushSettings tells of changed settings. Every node reads them itself, so the

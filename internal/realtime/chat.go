@@ -89,13 +89,13 @@ func (c *Chat) allowMessages(ctx context.Context, l rpc.Login, event string) err
 	return c.allowMember(ctx, l, event)
 }
 
-func (c *Chat) openMessages(_ context.Context, s *ddp.Subscription, event string) error {
-	if event == rooms.MyMessages {
-		c.mine.add(s)
-	} else {
-		c.hub.listen(c.hub.streams[rooms.RoomMessages], s, event)
+// openMessages lets subscriptions to all messages listen in their own way.
+func (c *Chat) openMessages(_ context.Context, s *ddp.Subscription, event string) (listen bool, err error) {
+	if event != rooms.MyMessages {
+		return true, nil
 	}
-	return nil
+	c.mine.add(s)
+	return false, nil
 }
 
 func (c *Chat) allowMember(ctx context.Context, l rpc.Login, roomID string) error {

@@ -23,23 +23,27 @@ import (
 	"ddpserver/internal/user"
 )
 
-// be is a router with one method: "be" logs in as the user it is given.
+// be admits everybody to everything.
 type be struct{}
 
-func (be) Method(ctx context.Context, c *rpc.Call) (any, error) {
-	var id string
-	if err := c.Bind(&id); err != nil {
-		return nil, err
-	}
-	return nil, c.Session.SetLogin(ctx, rpc.Login{UserID: id})
-}
-func (be) Quick(string) bool                                      { return false }
 func (be) Admit(context.Context, rpc.Login, string, string) error { return nil }
 func (be) Enrolled(context.Context, rpc.Login) error              { return nil }
 func (be) Observe(ctx context.Context, _ *rpc.Call, _ string, run func(context.Context) error) error {
 	return run(ctx)
 }
 func (be) Stray(_ context.Context, _ *rpc.Call, _ string, err error) error { return err }
+
+// beHandler serves the streams, and one method, "be", which logs in as the user it
+// is given.
+type beHandler struct{ *realtime.Publications }
+
+func (beHandler) Method(ctx context.Context, c *rpc.Call) (any, error) {
+	var id string
+	if err := c.Bind(&id); err != nil {
+		return nil, err
+	}
+	return nil, c.Session.SetLogin(ctx, rpc.Login{UserID: id})
+}
 
 // chatNode is one server of several on a store.
 type chatNode struct {
@@ -68,8 +72,8 @@ func newChatNode(t testing.TB, name string, s storetest.Store, shared feed.Store
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.hub.Register(realtime.NewChat(n.hub, realtime.ChatOptions{Rooms: n.chat, Presence: presence}))
-	n.server = ddp.New(ddp.Options{Handler: n.hub.Handler(be{}), Limits: ddp.Limits{HeartbeatInterval: -1}})
+	table := realtime.NewPublications(n.hub, be{}, nil, realtime.NewChat(n.hub, realtime.ChatOptions{Rooms: n.chat, Presence: presence}))
+	n.server = ddp.New(ddp.Options{Handler: beHandler{Publications: table}, Limits: ddp.Limits{HeartbeatInterval: -1}})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = n.hub.Run(ctx) })

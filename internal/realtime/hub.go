@@ -14,7 +14,6 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/random"
-	"ddpserver/internal/ratelimit"
 )
 
 // Options configure a Hub. The zero value is a node on its own.
@@ -25,36 +24,27 @@ type Options struct {
 	Store feed.Store
 	// Poll is how often Store is asked for events of others; 0 is 250 ms.
 	Poll time.Duration
-	// Limiter counts subscriptions; nil counts nothing.
-	Limiter *ratelimit.Limiter
 	// Logger gets troubles with the store; nil discards them.
 	Logger *zap.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
 
-// Hub carries events. It is safe for concurrent use once it is set up; Handle
-// and Register belong to the set-up.
+// Hub carries events. It is safe for concurrent use once it is set up; Listen and
+// HandleGap belong to the set-up.
 type Hub struct {
 	opts Options
 	log  *zap.Logger
 
-	listeners    map[string][]func(feed.Event) error // by the name of the kind
-	gaps         []func(context.Context)
-	publications map[string]*Publication
-	universal    []*Publication
-	streams      map[string]*Stream
+	listeners map[string][]func(feed.Event) error // by the name of the kind
+	gaps      []func(context.Context)
 
 	mu     sync.RWMutex // guards topics; topics have a lock of their own
 	topics map[string]*topic
 
 	subscribers subscribers
-	// methods and sessions are set before anything is served; nil in tests of parts.
-	methods  Methods
-	sessions Closer
-	out      outgoing
-
-	unreadable unreadable
+	out         outgoing
+	unreadable  unreadable
 }
 
 // New makes a Hub. Run connects it with the other nodes.
@@ -73,10 +63,8 @@ func New(o Options) *Hub {
 	}
 	h := &Hub{
 		opts: o, log: o.Logger,
-		listeners:    map[string][]func(feed.Event) error{},
-		publications: map[string]*Publication{},
-		streams:      map[string]*Stream{},
-		topics:       map[string]*topic{},
+		listeners: map[string][]func(feed.Event) error{},
+		topics:    map[string]*topic{},
 	}
 	h.subscribers.byUser = map[string][]*member{}
 	h.out.wake = make(chan struct{}, 1)

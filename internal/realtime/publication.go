@@ -34,12 +34,11 @@ type Stream struct {
 	// Anonymous streams are open without a login.
 	Anonymous bool
 	// Allow refuses events that the login may not have, or that do not exist. It
-	// is asked again when the account changes. It is required.
+	// is asked again when the rights of the account change. It is required.
 	Allow func(ctx context.Context, l rpc.Login, event string) error
-	// Open replaces the plain way of listening, for events that stand for
-	// several topics: it joins what it needs (Hub.Join). The subscription is
-	// made ready afterwards.
-	Open func(ctx context.Context, s *ddp.Subscription, event string) error
+	// Open runs before a subscription listens to the event, and makes it listen in
+	// another way if it returns false. The subscription is ready afterwards.
+	Open func(ctx context.Context, s *ddp.Subscription, event string) (listen bool, err error)
 	// Events are the names of the events there are; behind the id of an account
 	// or room where the stream has one in front.
 	Events []string
@@ -53,56 +52,11 @@ type Group interface {
 	Streams() []Stream
 }
 
-// Register adds groups. A name that occurs twice is a programming error and panics.
-func (h *Hub) Register(groups ...Group) {
-	for _, g := range groups {
-		for _, p := range g.Publications() {
-			h.addPublication(p)
-		}
-		for _, s := range g.Streams() {
-			if s.Allow == nil {
-				panic("realtime: stream " + s.Name + " does not say whom it allows")
-			}
-			h.streams[s.Name] = &s
-			h.addPublication(Publication{Name: s.Name, Anonymous: s.Anonymous, Doc: s.Doc, Do: h.subscribeStream(&s)})
-		}
-	}
-}
-
-func (h *Hub) addPublication(p Publication) {
-	if p.Name == "" {
-		h.universal = append(h.universal, &p)
-		return
-	}
-	if h.publications[p.Name] != nil {
-		panic("realtime: a publication named '" + p.Name + "' is already defined")
-	}
-	h.publications[p.Name] = &p
-}
-
-// Publications lists all publications and streams that have a name, ordered by it.
-func (h *Hub) Publications() []Publication {
-	out := make([]Publication, 0, len(h.publications))
-	for _, name := range slices.Sorted(maps.Keys(h.publications)) {
-		out = append(out, *h.publications[name])
-	}
-	return out
-}
-
-// Events lists the names of the events of a stream, see Stream.Events.
-func (h *Hub) Events(stream string) []string {
-	if st := h.streams[stream]; st != nil {
-		return slices.Clone(st.Events)
-	}
-	return nil
-}
-
-// Methods is the router as the engine's handler needs it; *methods.Router has it.
-type Methods interface {
-	Method(ctx context.Context, c *rpc.Call) (any, error)
-	Quick(name string) bool
+// Gate decides what a login may subscribe to, and keeps the record of it;
+// *methods.Router is one.
+type Gate interface {
 	// Admit refuses a login that may not have that subscription: it is asked
-	// before one begins, and again by Recheck.
+	// before one begins, and again by Base when the account changes.
 	Admit(ctx context.Context, l rpc.Login, name, event string) error
 	// Enrolled is nil when Admit would refuse this login nothing.
 	Enrolled(ctx context.Context, l rpc.Login) error
@@ -112,16 +66,62 @@ type Methods interface {
 	Stray(ctx context.Context, c *rpc.Call, name string, err error) error
 }
 
-// Handler joins the router and the hub into what the engine serves. It is called
-// once, before anything is served.
-func (h *Hub) Handler(m Methods) ddp.Handler {
-	h.methods = m
-	return &handler{Methods: m, hub: h}
+// Publications is the table of publications and streams: what a ddp.Handler needs
+// besides methods.
+type Publications struct {
+	hub       *Hub
+	gate      Gate
+	limiter   *ratelimit.Limiter
+	byName    map[string]*Publication
+	universal []*Publication
+	streams   map[string]*Stream
 }
 
-type handler struct {
-	Methods
-	hub *Hub
+// NewPublications makes the table of all groups. A name that occurs twice is a
+// programming error and panics. limiter counts subscriptions; nil counts nothing.
+func NewPublications(h *Hub, gate Gate, limiter *ratelimit.Limiter, groups ...Group) *Publications {
+	t := &Publications{hub: h, gate: gate, limiter: limiter, byName: map[string]*Publication{}, streams: map[string]*Stream{}}
+	for _, g := range groups {
+		for _, p := range g.Publications() {
+			t.add(p)
+		}
+		for _, s := range g.Streams() {
+			if s.Allow == nil {
+				panic("realtime: stream " + s.Name + " does not say whom it allows")
+			}
+			t.streams[s.Name] = &s
+			t.add(Publication{Name: s.Name, Anonymous: s.Anonymous, Doc: s.Doc, Do: h.subscribeStream(&s)})
+		}
+	}
+	return t
+}
+
+func (t *Publications) add(p Publication) {
+	if p.Name == "" {
+		t.universal = append(t.universal, &p)
+		return
+	}
+	if t.byName[p.Name] != nil {
+		panic("realtime: a publication named '" + p.Name + "' is already defined")
+	}
+	t.byName[p.Name] = &p
+}
+
+// List lists all publications and streams that have a name, ordered by it.
+func (t *Publications) List() []Publication {
+	out := make([]Publication, 0, len(t.byName))
+	for _, name := range slices.Sorted(maps.Keys(t.byName)) {
+		out = append(out, *t.byName[name])
+	}
+	return out
+}
+
+// Events lists the names of the events of a stream, see Stream.Events.
+func (t *Publications) Events(stream string) []string {
+	if st := t.streams[stream]; st != nil {
+		return slices.Clone(st.Events)
+	}
+	return nil
 }
 
 // Rocket.Chat's refusals of subscriptions to streams, which have no reason.
@@ -142,25 +142,25 @@ func NotFound(name string) *fault.Error {
 //
 // Every subscription a client asks for leaves one record and one count, as a call
 // does; so an error that is nobody's business outside was logged here.
-func (d *handler) Subscribe(ctx context.Context, s *ddp.Subscription) error {
-	p := d.hub.publications[s.Name()]
+func (t *Publications) Subscribe(ctx context.Context, s *ddp.Subscription) error {
+	p := t.byName[s.Name()]
 	if s.Rerun() && p != nil {
-		return d.subscribe(ctx, s, p)
+		return t.subscribe(ctx, s, p)
 	}
 	c := &rpc.Call{Method: "sub " + s.Name(), Peer: s.Session().Peer(), Login: s.Login()}
 	if p == nil {
-		return d.Stray(ctx, c, "sub unknown", NotFound(s.Name()))
+		return t.gate.Stray(ctx, c, "sub unknown", NotFound(s.Name()))
 	}
-	err := d.Observe(ctx, c, "sub "+p.Name, func(ctx context.Context) error { return d.subscribe(ctx, s, p) })
+	err := t.gate.Observe(ctx, c, "sub "+p.Name, func(ctx context.Context) error { return t.subscribe(ctx, s, p) })
 	if _, safe := fault.From(err); err != nil && !safe {
 		return fault.Internal
 	}
 	return err
 }
 
-func (d *handler) subscribe(ctx context.Context, s *ddp.Subscription, p *Publication) error {
+func (t *Publications) subscribe(ctx context.Context, s *ddp.Subscription, p *Publication) error {
 	l := s.Login()
-	if lim := d.hub.opts.Limiter; lim != nil && !s.Rerun() {
+	if lim := t.limiter; lim != nil && !s.Rerun() {
 		peer := s.Session().Peer()
 		if err := lim.Allow(ratelimit.Event{
 			Kind: ratelimit.Subscription, Name: p.Name, Class: p.Limit,
@@ -170,33 +170,33 @@ func (d *handler) subscribe(ctx context.Context, s *ddp.Subscription, p *Publica
 		}
 	}
 	if l.UserID == "" && !p.Anonymous {
-		if d.hub.streams[p.Name] != nil {
+		if t.streams[p.Name] != nil {
 			return ErrStream
 		}
 		return fault.NotAuthorized
 	}
 	event := ""
-	if d.hub.streams[p.Name] != nil {
+	if t.streams[p.Name] != nil {
 		var err error
 		if event, _, err = streamParams(s); err != nil {
 			return err
 		}
 	}
-	if err := d.Admit(ctx, l, p.Name, event); err != nil {
+	if err := t.gate.Admit(ctx, l, p.Name, event); err != nil {
 		return err
 	}
 	return p.Do(ctx, s)
 }
 
 // Connected implements ddp.Handler.
-func (d *handler) Connected(_ context.Context, s *ddp.Session) {
-	for _, p := range d.hub.universal {
+func (t *Publications) Connected(_ context.Context, s *ddp.Session) {
+	for _, p := range t.universal {
 		s.Publish(p.Do)
 	}
 }
 
 // Disconnected implements ddp.Handler; subscriptions clean up after themselves.
-func (d *handler) Disconnected(*ddp.Session) {}
+func (t *Publications) Disconnected(*ddp.Session) {}
 
 // maxEvent bounds the name of a stream's event.
 const maxEvent = 256
@@ -247,15 +247,17 @@ func (h *Hub) subscribeStream(st *Stream) func(context.Context, *ddp.Subscriptio
 				return err
 			}
 		}
+		listen := true
 		if st.Open != nil {
-			err = st.Open(ctx, s, event)
-		} else {
+			if listen, err = st.Open(ctx, s, event); err != nil {
+				return err
+			}
+		}
+		if listen {
 			h.listen(st, s, event)
 		}
-		if err == nil {
-			s.Ready()
-		}
-		return err
+		s.Ready()
+		return nil
 	}
 }
 
@@ -313,8 +315,8 @@ func (r *subscribers) of(userID string) []*member {
 }
 
 // StreamsOf lists what a user listens to of the events that pick accepts, for a
-// group that knows which subscriptions a change concerns. Streams with an Open
-// function of their own are only listed if that calls listen.
+// group that knows which subscriptions a change concerns. What Stream.Open made
+// listen in another way is not among them.
 func (h *Hub) StreamsOf(userID string, pick func(stream, event string) bool) (subs []*ddp.Subscription) {
 	for _, m := range h.subscribers.of(userID) {
 		if pick(cutKey(m.topic.key)) {
@@ -327,11 +329,10 @@ func (h *Hub) StreamsOf(userID string, pick func(stream, event string) bool) (su
 // checkTime bounds the question whether a subscription may go on.
 const checkTime = 5 * time.Second
 
-// Recheck asks again whether this user may have what was subscribed (Methods.Admit,
-// and for streams Stream.Allow), and ends the subscriptions that no longer may be.
-// Call it when roles or factors change. An unclear answer ends them too.
-func (h *Hub) Recheck(userID string) {
-	h.readmit(userID)
+// recheck asks again whether a user may listen to the events of streams that were
+// subscribed (Stream.Allow), and ends those that no longer may be. An unclear
+// answer ends them too.
+func (h *Hub) recheck(userID string) {
 	members := h.subscribers.of(userID)
 	if len(members) == 0 {
 		return

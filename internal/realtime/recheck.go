@@ -38,7 +38,7 @@ func (b *Base) Run(ctx context.Context) error {
 		case <-b.rules:
 			b.settings.Settle() // the router heard of the change too
 			for _, id := range b.own.ids() {
-				b.hub.readmit(id)
+				b.readmit(id)
 			}
 			step-- // not a step of the round
 			continue
@@ -55,27 +55,32 @@ func (b *Base) Run(ctx context.Context) error {
 	}
 }
 
-// readmit ends the subscriptions of a user that would not be admitted any more:
+// recheck asks again whether this user may have what was subscribed, by the gate
+// and by the streams, and ends the subscriptions that no longer may be. It is
+// called when roles or factors change.
+func (b *Base) recheck(userID string) {
+	b.readmit(userID)
+	b.hub.recheck(userID)
+}
+
+// readmit ends the subscriptions of a user that the gate would not admit any more:
 // those of every publication and stream, the own events of stream-notify-user
 // among them. The engine knows them all; nothing is kept for this.
-func (h *Hub) readmit(userID string) {
-	if h.methods == nil || h.sessions == nil || userID == "" {
+func (b *Base) readmit(userID string) {
+	if userID == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
 	defer cancel()
-	h.sessions.Sessions(userID, func(s *ddp.Session) bool {
+	b.sessions.Sessions(userID, func(s *ddp.Session) bool {
 		l := s.Login()
 		subs := s.Subscriptions()
-		if l.UserID != userID || len(subs) == 0 || h.methods.Enrolled(ctx, l) == nil {
+		if l.UserID != userID || len(subs) == 0 || b.gate.Enrolled(ctx, l) == nil {
 			return true
 		}
 		for _, sub := range subs {
-			event := ""
-			if h.streams[sub.Name()] != nil {
-				event, _, _ = streamParams(sub) // what cannot be read names nothing that is open to all
-			}
-			if err := h.methods.Admit(ctx, l, sub.Name(), event); err != nil {
+			event, _, _ := streamParams(sub) // what names no event is open to nobody by its event
+			if err := b.gate.Admit(ctx, l, sub.Name(), event); err != nil {
 				sub.Error(err)
 			}
 		}

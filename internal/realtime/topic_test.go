@@ -19,14 +19,20 @@ import (
 // open is a group with one stream that everybody may have, and no methods.
 type open struct{}
 
+type openHandler struct {
+	*Publications
+	calls
+}
+
+type calls struct{}
+
 func (open) Publications() []Publication { return nil }
 func (open) Streams() []Stream {
 	return []Stream{{Name: "stream-test", Anonymous: true, Allow: func(context.Context, rpc.Login, string) error { return nil }}}
 }
-func (open) Method(_ context.Context, c *rpc.Call) (any, error) {
+func (calls) Method(_ context.Context, c *rpc.Call) (any, error) {
 	return nil, fault.Num(404, "Method not found")
 }
-func (open) Quick(string) bool                                      { return false }
 func (open) Admit(context.Context, rpc.Login, string, string) error { return nil }
 func (open) Enrolled(context.Context, rpc.Login) error              { return nil }
 func (open) Observe(ctx context.Context, _ *rpc.Call, _ string, run func(context.Context) error) error {
@@ -45,8 +51,7 @@ type audience struct {
 func newAudience(t testing.TB, n int) *audience {
 	t.Helper()
 	a := &audience{hub: New(Options{})}
-	a.hub.Register(open{})
-	a.server = ddp.New(ddp.Options{Handler: a.hub.Handler(open{}), Limits: ddp.Limits{HeartbeatInterval: -1}})
+	a.server = ddp.New(ddp.Options{Handler: openHandler{Publications: NewPublications(a.hub, open{}, nil, open{})}, Limits: ddp.Limits{HeartbeatInterval: -1}})
 	for i := range n {
 		conn, c := ddptest.Pipe()
 		a.served.Go(func() { a.server.Serve(conn, &rpc.Peer{}) })
@@ -196,9 +201,7 @@ func TestTopicsEnd(t *testing.T) {
 }
 
 func TestRegisterTwice(t *testing.T) {
-	h := New(Options{})
-	h.Register(open{})
-	if p := h.Publications(); len(p) != 1 || p[0].Name != "stream-test" {
+	if p := NewPublications(New(Options{}), open{}, nil, open{}).List(); len(p) != 1 || p[0].Name != "stream-test" {
 		t.Errorf("%v", p)
 	}
 	defer func() {
@@ -206,7 +209,7 @@ func TestRegisterTwice(t *testing.T) {
 			t.Error("a name may be used twice")
 		}
 	}()
-	h.Register(open{})
+	NewPublications(New(Options{}), open{}, nil, open{}, open{})
 }
 
 func TestStreamFrame(t *testing.T) {

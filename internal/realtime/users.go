@@ -21,8 +21,8 @@ type Users interface {
 	User(ctx context.Context, id string) (*user.User, error)
 }
 
-// Closer finds and ends the connections of users; *ddp.Server is one.
-type Closer interface {
+// Sessions finds and ends the connections of users; *ddp.Registry is one.
+type Sessions interface {
 	CloseTokens(userID string, dead func(tokenHash string) bool)
 	Sessions(userID string, visit func(*ddp.Session) bool)
 }
@@ -30,12 +30,14 @@ type Closer interface {
 // own pushes to every session what happens to its own account: the "users"
 // document, and the stream event <uid>/userData.
 type own struct {
-	hub   *Hub
-	users Users
+	hub      *Hub
+	users    Users
+	sessions Sessions
+	// rightsChanged is called when an account may listen to other things than before.
+	rightsChanged func(userID string)
 
-	mu     sync.Mutex
-	byID   map[string]*watched
-	closer Closer
+	mu   sync.Mutex
+	byID map[string]*watched
 }
 
 // watched is an account that somebody on this node is logged in as.
@@ -43,9 +45,8 @@ type watched struct {
 	id   string
 	refs int // guarded by own.mu
 
-	// mu orders reading the account and pushing it: what was read first is
-	// pushed first. It is held during one read of the store.
-	mu   sync.Mutex
+	mu sync.Mutex
+	// docs is what each session was sent; nil when it waits for the account.
 	docs map[*ddp.Subscription]ejson.Doc
 	// followers is the number of userData subscribers, shown what they know, flat;
 	// nil when there are none.
@@ -53,6 +54,23 @@ type watched struct {
 	shown     ejson.Doc
 	// rights decide what the account may listen to; nil when unknown.
 	rights *rights
+	// running is the read that runs now, next the one that begins after it; nil
+	// when nobody waits for one. Reads follow each other, so that what was read
+	// first is sent first, and no lock is held meanwhile.
+	running, next *reading
+}
+
+// reading is one read of an account, made for everybody who asked for it before
+// it began.
+type reading struct {
+	// refresh tells that somebody asked because the account may have changed.
+	refresh bool
+	done    chan struct{}
+	// The rest is valid when done is closed. user is nil when the account is gone.
+	over          bool // guarded by watched.mu
+	user          *user.User
+	err           error
+	rightsChanged bool
 }
 
 // rights are the roles, whether the account is active, and what its second
@@ -81,10 +99,10 @@ func (w *watched) learn(u *user.User) (changed bool) {
 // readTime bounds reading an account for a push.
 const readTime = 5 * time.Second
 
-func newOwn(h *Hub, users Users) *own {
-	o := &own{hub: h, users: users, byID: map[string]*watched{}}
+func newOwn(h *Hub, users Users, sessions Sessions, rightsChanged func(userID string)) *own {
+	o := &own{hub: h, users: users, sessions: sessions, rightsChanged: rightsChanged, byID: map[string]*watched{}}
 	Listen(h, user.Changed, o.changed)
-	h.HandleGap(func(ctx context.Context) { o.refreshAll(ctx) })
+	h.HandleGap(o.refreshAll)
 	return o
 }
 
@@ -108,56 +126,42 @@ func (o *own) unwatch(w *watched) {
 	}
 }
 
-// read is the account as it is now; nil when it is gone.
-func (o *own) read(ctx context.Context, id string) (*user.User, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTime)
-	defer cancel()
-	u, err := o.users.User(ctx, id)
-	if errors.Is(err, dberr.NotFound) {
-		return nil, nil
-	}
-	return u, err
-}
-
-// publish is the universal publication of the own account (docs/decisions.md 8.2).
+// publish is the universal publication of the own account (docs/decisions.md 8).
 func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 	id := s.Login().UserID
 	if id == "" {
 		return nil
 	}
 	w := o.watch(id)
-	err := o.show(ctx, w, s)
-	// Last, because a subscription that has stopped meanwhile cleans up at once.
-	s.OnStop(func() {
-		o.unwatch(w)
+	w.mu.Lock()
+	w.docs[s] = nil
+	w.mu.Unlock()
+	r := o.read(w, false)
+	if r.user != nil {
+		user.Remember(ctx, r.user)
+	}
+	stop := func() {
 		w.mu.Lock()
 		delete(w.docs, s)
 		w.mu.Unlock()
+	}
+	if r.err != nil {
+		stop()
+	}
+	// Last, because a subscription that has stopped meanwhile cleans up at once.
+	s.OnStop(func() {
+		o.unwatch(w)
+		stop()
 	})
-	return err
-}
-
-// show sends the account as it is now, and keeps it up to date from then on.
-func (o *own) show(ctx context.Context, w *watched, s *ddp.Subscription) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	u, err := o.read(ctx, w.id)
-	if err != nil || u == nil {
-		return err
-	}
-	doc := document(u)
-	w.docs[s] = doc
-	if w.rights == nil {
-		w.learn(u)
-	}
-	return s.Added("users", w.id, doc)
+	return r.err
 }
 
 // follow keeps an account watched as long as its userData event is subscribed to.
-func (o *own) follow(ctx context.Context, s *ddp.Subscription) error {
+func (o *own) follow(s *ddp.Subscription) error {
 	w := o.watch(s.Login().UserID)
 	w.mu.Lock()
 	w.followers++
+	known := w.shown != nil
 	w.mu.Unlock()
 	s.OnStop(func() {
 		o.unwatch(w)
@@ -167,20 +171,15 @@ func (o *own) follow(ctx context.Context, s *ddp.Subscription) error {
 			w.shown = nil
 		}
 	})
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.shown != nil || w.followers == 0 {
+	if known {
 		return nil
 	}
-	u, err := o.read(ctx, w.id)
-	if err == nil && u != nil {
-		w.shown = flat(u)
-	}
-	return err
+	return o.read(w, false).err
 }
 
-// refresh pushes what changed of an account to those who are logged in as it. It
-// is false when the account could not be read.
+// refresh pushes what changed of an account to those who are logged in as it, and
+// ends the connections whose login token is no more. It is false when the account
+// could not be read.
 func (o *own) refresh(id string) bool {
 	o.mu.Lock()
 	w := o.byID[id]
@@ -188,39 +187,98 @@ func (o *own) refresh(id string) bool {
 	if w == nil {
 		return true
 	}
-	roles, dead := o.push(w)
-	if dead == nil {
+	r := o.read(w, true)
+	if r.err != nil {
 		return false
 	}
-	o.closeTokens(id, dead)
-	if roles {
-		o.hub.Recheck(id)
+	o.sessions.CloseTokens(id, func(hash string) bool {
+		if r.user == nil || !r.user.IsActive() {
+			return true
+		}
+		t := r.user.LoginToken(hash)
+		return t == nil || t.Expired(time.Now())
+	})
+	if r.rightsChanged {
+		o.rightsChanged(id)
 	}
 	return true
 }
 
-// push reads the account and sends the difference. roles tells that the rights
-// changed; dead, when the account could be read, which login tokens are no more.
-func (o *own) push(w *watched) (roles bool, dead func(string) bool) {
+// read reads the account and sends who is logged in as it what is different. It
+// returns when a read has ended that began after the call; who calls meanwhile
+// shares it.
+func (o *own) read(w *watched, refresh bool) *reading {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	u, err := o.read(context.Background(), w.id)
-	if err != nil {
-		o.hub.log.Warn("own_account_not_readable", zap.String("user_id", w.id), zap.Error(err))
-		return false, nil
+	if w.next == nil {
+		w.next = &reading{done: make(chan struct{})}
 	}
+	r := w.next
+	r.refresh = r.refresh || refresh
+	for w.running != nil {
+		running := w.running
+		w.mu.Unlock()
+		<-running.done
+		w.mu.Lock()
+		if r.over {
+			return r
+		}
+	}
+	w.running, w.next = r, nil
+	o.run(w, r)
+	return r
+}
+
+var errNotRead = errors.New("the account was not read")
+
+// run makes the read, with the lock released meanwhile. The caller holds the lock.
+func (o *own) run(w *watched, r *reading) {
+	r.err = errNotRead
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		if r.err == nil {
+			r.rightsChanged = o.push(w, r.user, r.refresh)
+		}
+		r.over, w.running = true, nil
+		close(r.done)
+	}()
+	r.user, r.err = o.load(w.id)
+}
+
+// load is the account as it is now; nil when it is gone.
+func (o *own) load(id string) (*user.User, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	defer cancel()
+	u, err := o.users.User(ctx, id)
+	if errors.Is(err, dberr.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		o.hub.log.Warn("own_account_not_readable", zap.String("user_id", id), zap.Error(err))
+	}
+	return u, err
+}
+
+// push sends the difference between the account and what everybody was sent
+// before. It tells whether the rights changed, if refresh says that they may have.
+// The caller holds the lock.
+func (o *own) push(w *watched, u *user.User, refresh bool) (rightsChanged bool) {
 	if u == nil {
-		for s := range w.docs {
-			_ = s.Removed("users", w.id)
+		for s, doc := range w.docs {
+			if doc != nil {
+				_ = s.Removed("users", w.id)
+			}
 			delete(w.docs, s)
 		}
-		return true, func(string) bool { return true }
+		return refresh
 	}
 	doc := document(u)
 	for s, before := range w.docs {
-		changed, cleared := difference(before, doc)
 		w.docs[s] = doc
-		if len(changed)+len(cleared) > 0 {
+		if before == nil {
+			_ = s.Added("users", w.id, doc)
+		} else if changed, cleared := difference(before, doc); len(changed)+len(cleared) > 0 {
 			_ = s.Changed("users", w.id, changed, cleared)
 		}
 	}
@@ -232,10 +290,7 @@ func (o *own) push(w *watched) (roles bool, dead func(string) bool) {
 		}
 		w.shown = now
 	}
-	return w.learn(u), func(hash string) bool {
-		t := u.LoginToken(hash)
-		return !u.IsActive() || t == nil || t.Expired(time.Now())
-	}
+	return (refresh || w.rights == nil) && w.learn(u)
 }
 
 // pushData sends the stream event with the dotted difference (docs/wire/rocketchat.md 4.1).
@@ -278,20 +333,11 @@ func (o *own) ids() []string {
 	return ids
 }
 
-func (o *own) closeTokens(id string, dead func(string) bool) {
-	o.mu.Lock()
-	c := o.closer
-	o.mu.Unlock()
-	if c != nil {
-		c.CloseTokens(id, dead)
-	}
-}
-
 // changed follows the news of an account. Connections whose token is dead end
 // first; they get nothing of the change.
 func (o *own) changed(e feed.Event, news user.News) {
 	if news.Ended != nil {
-		o.closeTokens(e.Key, news.Ended.Has)
+		o.sessions.CloseTokens(e.Key, news.Ended.Has)
 	}
 	o.refresh(e.Key)
 }

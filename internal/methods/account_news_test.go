@@ -1,0 +1,192 @@
+package methods_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/rooms/storetest"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/user"
+)
+
+// When a call is answered that ended login tokens, their sessions are closed; and
+// what it changed of the own account was sent before the answer.
+func TestNewsOfAnAccountComesBeforeTheAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		call   string
+		params []any
+		shows  string // in the change of the own document
+	}{
+		"other sessions end": {call: "removeOtherTokens"},
+		"a factor goes on":   {call: "2fa:enable-email", shows: `"email2fa":{"enabled":true}`},
+		"a new name":         {call: "saveUserProfile", params: []any{map[string]any{"realname": "Countess"}}, shows: `"name":"Countess"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.unlimited()
+				ada := w.user("ada", "verified")
+				actor := w.as("ada")
+				others := []*client{w.as("ada"), w.as("ada")}
+				seen := len(actor.other)
+				if _, fail := actor.call(c.call, c.params...); fail != nil {
+					t.Fatal(fail.code(), fail.Reason)
+				}
+				answered := time.Now()
+				u, err := w.store.UserByID(t.Context(), ada.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, other := range others {
+					if u.LoginToken(accounts.HashToken(other.token)) == nil && (!other.closed(time.Second) || time.Now() != answered) {
+						t.Error("a session with a dead token was open when the answer came")
+					}
+				}
+				told := ""
+				for _, f := range actor.other[seen:] {
+					if f.Msg == "changed" && strings.Contains(f.text, `"collection":"users"`) {
+						told += f.text
+					}
+				}
+				if !strings.Contains(told, c.shows) {
+					t.Errorf("before the answer came %q", told)
+				}
+			})
+		})
+	}
+}
+
+// A node of an older version tells of dead tokens in a way that this version cannot
+// read. It reads the account instead, within two seconds.
+func TestTokensRevokedByAnOlderVersion(t *testing.T) {
+	pair(t, func(t *testing.T, n1, n2 *world, _ *cable) {
+		ada := n1.user("ada")
+		c := n2.as("ada")
+		if _, err := n1.store.UpdateUser(t.Context(), ada.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if err := n1.store.AppendEvent(t.Context(), feed.Event{ID: "old", Node: "older", Kind: "tokens-revoked", Key: ada.ID, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if !c.closed(2 * time.Second) {
+			t.Error("the connection is open")
+		}
+		if n := n2.logs.FilterMessage("event_not_readable").Len(); n != 1 {
+			t.Errorf("%d lines in the log", n)
+		}
+	})
+}
+
+// counted is a store that counts how often accounts are read.
+type counted struct {
+	storetest.Store
+	mu    sync.Mutex
+	reads map[string]int
+}
+
+func (c *counted) count(operation string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reads[operation]++
+}
+
+// take is what was counted since the last call, like "UserByID 2".
+func (c *counted) take() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var lines []string
+	for _, op := range slices.Sorted(maps.Keys(c.reads)) {
+		lines = append(lines, fmt.Sprint(op, " ", c.reads[op]))
+	}
+	c.reads = map[string]int{}
+	return strings.Join(lines, ", ")
+}
+
+func (c *counted) UserByID(ctx context.Context, id string) (*user.User, error) {
+	c.count("UserByID")
+	return c.Store.UserByID(ctx, id)
+}
+
+func (c *counted) UserByToken(ctx context.Context, hash, clear string) (*user.User, error) {
+	c.count("UserByToken")
+	return c.Store.UserByToken(ctx, hash, clear)
+}
+
+func (c *counted) UserByUsername(ctx context.Context, name string) (*user.User, error) {
+	c.count("UserByUsername")
+	return c.Store.UserByUsername(ctx, name)
+}
+
+// A login finds the account by what the caller gave, and reads it once more when
+// the connection belongs to it: for the own document, for the subscriptions that
+// run again and for whether the token is still alive.
+func TestLoginReadsTheAccountOnce(t *testing.T) {
+	db := &counted{Store: storetest.OpenSQLite(t), reads: map[string]int{}}
+	w := newNode(t, "n1", db, secret.Generate(), nil)
+	w.unlimited()
+	w.user("ada")
+	c := w.connect()
+	for _, name := range []string{"userData", "activeUsers", "roles"} {
+		if fail := c.sub(name, "stream-notify-all", "public-settings-changed", false); fail != nil {
+			t.Fatal(fail.code())
+		}
+	}
+	db.take()
+	c.login("ada")
+	if got := db.take(); got != "UserByID 1, UserByUsername 1" {
+		t.Errorf("with a password: %s", got)
+	}
+	again := w.connect()
+	db.take()
+	again.resume(c)
+	if got := db.take(); got != "UserByID 1, UserByToken 1" {
+		t.Errorf("with a token: %s", got)
+	}
+}
+
+// revoking is a store that ends an account's tokens at a moment of a login.
+type revoking struct {
+	storetest.Store
+	when func(c user.Change) bool
+	id   string
+}
+
+func (r *revoking) UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error) {
+	u, err := r.Store.UpdateUser(ctx, id, c)
+	if err == nil && r.when != nil && r.when(c) {
+		r.when = nil
+		_, other := r.Store.UpdateUser(ctx, id, user.Change{RemoveTokens: true, At: time.Now()})
+		err = errors.Join(err, other)
+	}
+	return u, err
+}
+
+// A token that is revoked between its issue and the moment from which the
+// connection is found by it leaves nobody logged in.
+func TestTokenRevokedWhileLoggingIn(t *testing.T) {
+	db := &revoking{Store: storetest.OpenSQLite(t)}
+	w := newNode(t, "n1", db, secret.Generate(), nil)
+	w.user("ada")
+	c := w.connect()
+	db.when = func(c user.Change) bool { return c.AddToken != nil }
+	_, fail := c.call("login", map[string]any{"user": map[string]any{"username": "ada"}, "password": map[string]any{"digest": digestOf("ada"), "algorithm": "sha-256"}})
+	if fail == nil {
+		t.Fatal("logged in with a dead token")
+	}
+	if db.when != nil {
+		t.Error("nothing was revoked")
+	}
+	w.server.Sessions(w.vars["ada"], func(*ddp.Session) bool {
+		t.Error("a session is logged in")
+		return true
+	})
+}

@@ -1,0 +1,98 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/user"
+)
+
+// slowUsers is one account that takes a second to read.
+type slowUsers struct {
+	reads  atomic.Int64
+	active atomic.Bool
+	fails  atomic.Bool
+	panics atomic.Bool
+}
+
+func (s *slowUsers) User(_ context.Context, id string) (*user.User, error) {
+	s.reads.Add(1)
+	active := s.active.Load()
+	time.Sleep(time.Second)
+	switch {
+	case s.panics.Load():
+		panic("the store has a mistake")
+	case s.fails.Load():
+		return nil, errors.New("the store does not answer")
+	}
+	return &user.User{ID: id, Active: &active}, nil
+}
+
+// Those who hear of changes at the same time share a read that began after all of
+// them, nothing waits for a read that does not need it, and a failure is everybody's.
+func TestAccountIsReadForMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users := &slowUsers{}
+		rights := atomic.Int64{}
+		o := newOwn(New(Options{}), users, ddp.NewRegistry(), func(string) { rights.Add(1) })
+		w := o.watch("ada")
+		o.refresh("ada")
+		begin := time.Now()
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				if !o.refresh("ada") {
+					t.Error("not read")
+				}
+			})
+		}
+		time.Sleep(500 * time.Millisecond)
+		users.active.Store(true) // after the read of the first began
+		all.Go(func() { o.refresh("ada") })
+		o.unwatch(o.watch("ada"))
+		if w.mu.TryLock() { // as somebody does who leaves
+			w.mu.Unlock()
+		} else {
+			t.Error("a lock is held over a read of the store")
+		}
+		if took := time.Since(begin); took != 500*time.Millisecond {
+			t.Errorf("somebody waited %v for a read", took-500*time.Millisecond)
+		}
+		all.Wait()
+		if n := users.reads.Load(); n != 3 || time.Since(begin) != 2*time.Second {
+			t.Errorf("%d reads in %v", n, time.Since(begin))
+		}
+		if rights.Load() == 0 || !w.rights.active {
+			t.Error("the change was not seen")
+		}
+		users.fails.Store(true)
+		for range 3 {
+			all.Go(func() {
+				if o.refresh("ada") {
+					t.Error("read, though the store does not answer")
+				}
+			})
+		}
+		all.Wait()
+		users.panics.Store(true)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic is lost")
+				}
+			}()
+			o.refresh("ada")
+		}()
+		users.panics.Store(false)
+		users.fails.Store(false)
+		if !o.refresh("ada") {
+			t.Error("not read after a panic")
+		}
+	})
+}
