@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	"internal/store/sqlite":    append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
 	"internal/store/mongo":     append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
 	"internal/store/storetest": append([]string{"internal/secret", "internal/store", "internal/store/document", "internal/store/rule", "internal/store/sqlite", "internal/store/mongo", "internal/store/mongotest"}, stored...),
-	"internal/store/mongotest": {},
+	"internal/store/mongotest": {"internal/testwait"},
 
 	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user",
 		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit", "internal/rooms"},

@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,7 @@ type shared struct {
 	t     testing.TB
 	db    *mongotest.Server
 	wire  *wire
-	url   string      // through the proxy
+	url   string      // through the proxy, with much time for every operation
 	store store.Store // past the proxy
 }
 
@@ -39,7 +40,7 @@ func newShared(t *testing.T) *shared {
 		}
 	})
 	// The server names itself to the driver, which would then go past the proxy.
-	return &shared{t: t, db: db, wire: w, url: strings.Replace(direct, db.Addr(), w.addr(), 1) + "?directConnection=true", store: st}
+	return &shared{t: t, db: db, wire: w, url: strings.Replace(direct, db.Addr(), w.addr(), 1) + "&directConnection=true", store: st}
 }
 
 func (s *shared) seed(name string, n int, change func(*user.User)) []*account {
@@ -53,6 +54,11 @@ func (s *shared) seed(name string, n int, change func(*user.User)) []*account {
 		out = append(out, a)
 	}
 	return out
+}
+
+// strict is the URL with the time for an operation that the program has by itself.
+func (s *shared) strict() string {
+	return regexp.MustCompile(`timeoutMS=\d+&`).ReplaceAllString(s.url, "")
 }
 
 func (s *shared) received(a *account) int64 {
@@ -91,7 +97,7 @@ func TestSoakDatabase(t *testing.T) {
 			t.Parallel()
 			db := newShared(t)
 			people, a := db.seed("ada", rounds(8, 80), nil), db.seed("app", 1, withTOTP)[0]
-			s := launch(t, t.TempDir(), calmBut("MONGO_URL="+db.url))
+			s := launchUntil(t, calmBut("MONGO_URL="+db.strict()))
 			conns := make([]*conn, len(people))
 			for i, p := range people {
 				conns[i] = dialUntil(t, s.addr, p.token)

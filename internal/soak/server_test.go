@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ddpserver/internal/testwait"
 )
 
 // server is the program in a process of its own.
@@ -92,6 +94,18 @@ func launch(t testing.TB, dir string, env []string, wrap ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// launchUntil is launch that tries until it succeeds: on a busy machine a store may
+// not answer in its time.
+func launchUntil(t testing.TB, env []string) (s *server) {
+	t.Helper()
+	testwait.Until(t, "a start", func() bool {
+		var err error
+		s, err = tryLaunch(t, t.TempDir(), env)
+		return err == nil
+	})
 	return s
 }
 

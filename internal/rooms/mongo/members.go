@@ -10,7 +10,6 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
-	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/user"
 )
 
@@ -33,7 +32,7 @@ func moved(users int, at time.Time) bson.D {
 // AddMember implements rooms.SubscriptionStore. The membership claims the seat;
 // the room counts it afterwards.
 func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (*rooms.Room, error) {
-	ctx, cancel := mongo.Timed(ctx)
+	ctx, cancel := s.Timed(ctx)
 	defer cancel()
 	if _, err := s.RoomByID(ctx, m.RoomID); err != nil {
 		return nil, err
@@ -51,7 +50,7 @@ func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (*rooms.Ro
 // RemoveMember implements rooms.SubscriptionStore. The list of owners decides
 // whether an owner may go; then the seat, which only one caller can take away.
 func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
-	ctx, cancel := mongo.Timed(ctx)
+	ctx, cancel := s.Timed(ctx)
 	defer cancel()
 	m, err := s.Subscription(ctx, roomID, userID)
 	if err != nil {
@@ -131,7 +130,7 @@ func (s *Store) listOwners(ctx context.Context, roomID string) error {
 // membership first and taken from the list of owners first: in between, an
 // owner too many is safer than none.
 func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (*rooms.Subscription, error) {
-	ctx, cancel := mongo.Timed(ctx)
+	ctx, cancel := s.Timed(ctx)
 	defer cancel()
 	m, err := s.Subscription(ctx, roomID, userID)
 	if err != nil {

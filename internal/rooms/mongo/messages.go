@@ -11,7 +11,6 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
-	"ddpserver/internal/store/mongo"
 )
 
 func decodeMessage(raw bson.Raw) (*rooms.Message, error) {
@@ -35,7 +34,7 @@ func dropEmpty(m *rooms.Message) {
 // InsertMessage implements rooms.MessageStore. The message decides; the room and
 // the memberships follow from it.
 func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
-	ctx, cancel := mongo.Timed(ctx)
+	ctx, cancel := s.Timed(ctx)
 	defer cancel()
 	raw, err := document.Encode(m)
 	if err != nil {
@@ -298,7 +297,7 @@ func (s *Store) react(ctx context.Context, id, emoji, username string, on, known
 
 // DeleteMessage implements rooms.MessageStore.
 func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
-	ctx, cancel := mongo.Timed(ctx)
+	ctx, cancel := s.Timed(ctx)
 	defer cancel()
 	m, err := s.MessageByID(ctx, id)
 	if err != nil {

@@ -86,7 +86,7 @@ func in(values []string) bson.D { return bson.D{{Key: "$in", Value: values}} }
 // CreateRoom implements rooms.RoomStore. The room claims its id and name; if its
 // members cannot be added it goes again.
 func (s *Store) CreateRoom(ctx context.Context, r *rooms.Room, members []*rooms.Subscription) error {
-	ctx, cancel := mongo.Timed(ctx)
+	ctx, cancel := s.Timed(ctx)
 	defer cancel()
 	raw, err := document.Encode(r)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 // Documents is a collection whose documents have the type T and are changed one at
 // a time, each by a function on its value (Change).
 type Documents[T any] struct {
+	timeLimit
 	collection, newest *driver.Collection
 	changes            *changes
 	keys               []string // what a T is decoded from; _id is not among them
@@ -39,7 +40,7 @@ type DocumentOptions[T any] struct {
 
 // NewDocuments describes the documents of a collection of this store.
 func NewDocuments[T any](s *Store, c *driver.Collection, o DocumentOptions[T]) *Documents[T] {
-	d := &Documents[T]{collection: c, newest: newest(c), changes: &s.changes, decode: o.Decode, options: o}
+	d := &Documents[T]{timeLimit: s.timeLimit, collection: c, newest: newest(c), changes: &s.changes, decode: o.Decode, options: o}
 	d.keys = slices.DeleteFunc(document.Keys[T](), func(key string) bool { return key == "_id" })
 	if d.decode == nil {
 		d.decode = func(raw bson.Raw) (*T, error) {
@@ -65,7 +66,7 @@ const (
 // there now, up to 50 times; then the error is dberr.Unavailable, and nothing was
 // changed. An error of do ends it. The new document is returned.
 func (d *Documents[T]) Change(ctx context.Context, id string, do func(*T) error) (*T, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := d.op(ctx)
 	defer cancel()
 	slot, err := d.changes.lock(ctx, d.collection.Name()+"/"+id)
 	if err != nil {

@@ -20,35 +20,40 @@ type Part struct {
 
 // Collection is a collection as a slice uses it: every operation is one command
 // that ends in time, and its errors are those of package dberr.
-type Collection struct{ c *driver.Collection }
+type Collection struct {
+	c *driver.Collection
+	timeLimit
+}
 
 // Collection names a collection of the database. Accounts are changed through
 // the Store's operations alone.
-func (s *Store) Collection(name string) Collection { return Collection{s.db.Collection(name)} }
+func (s *Store) Collection(name string) Collection {
+	return Collection{s.db.Collection(name), s.timeLimit}
+}
 
 // Timed gives an operation of several commands its time.
-func Timed(ctx context.Context) (context.Context, context.CancelFunc) { return op(ctx) }
+func (s *Store) Timed(ctx context.Context) (context.Context, context.CancelFunc) { return s.op(ctx) }
 
 // Name is the collection's name.
 func (c Collection) Name() string { return c.c.Name() }
 
 // One reads one document.
 func (c Collection) One(ctx context.Context, filter bson.D) (bson.Raw, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	return findRaw(ctx, c.c, filter)
 }
 
 // All reads documents and hands each to each, which may end that with Enough.
 func (c Collection) All(ctx context.Context, filter bson.D, each func(bson.Raw) error, opts ...options.Lister[options.FindOptions]) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	return findAll(ctx, c.c, filter, each, opts...)
 }
 
 // Count counts documents.
 func (c Collection) Count(ctx context.Context, filter bson.D) (int, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	n, err := c.c.CountDocuments(ctx, filter)
 	return int(n), failure(err)
@@ -56,7 +61,7 @@ func (c Collection) Count(ctx context.Context, filter bson.D) (int, error) {
 
 // Insert adds documents, in order, up to the first whose key is taken.
 func (c Collection) Insert(ctx context.Context, docs ...any) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	_, err := c.c.InsertMany(ctx, docs)
 	return failure(err)
@@ -65,7 +70,7 @@ func (c Collection) Insert(ctx context.Context, docs ...any) error {
 // Update changes one document and returns it as it is afterwards; NotFound when
 // none matches the filter.
 func (c Collection) Update(ctx context.Context, filter, update bson.D) (bson.Raw, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	raw, err := c.c.FindOneAndUpdate(ctx, filter, update, options.FindOneAndUpdate().SetReturnDocument(options.After)).Raw()
 	return raw, failure(err)
@@ -73,14 +78,14 @@ func (c Collection) Update(ctx context.Context, filter, update bson.D) (bson.Raw
 
 // UpdateOne changes one document and tells whether any matched the filter.
 func (c Collection) UpdateOne(ctx context.Context, filter, update bson.D) (bool, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	return matched(c.c.UpdateOne(ctx, filter, update))
 }
 
 // UpdateAll changes every document that matches the filter.
 func (c Collection) UpdateAll(ctx context.Context, filter, update bson.D) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	_, err := c.c.UpdateMany(ctx, filter, update)
 	return failure(err)
@@ -88,7 +93,7 @@ func (c Collection) UpdateAll(ctx context.Context, filter, update bson.D) error 
 
 // Put changes the document with that id, which it makes if it is not there.
 func (c Collection) Put(ctx context.Context, id string, update bson.D) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	_, err := c.c.UpdateOne(ctx, byID(id), update, options.UpdateOne().SetUpsert(true))
 	return failure(err)
@@ -96,7 +101,7 @@ func (c Collection) Put(ctx context.Context, id string, update bson.D) error {
 
 // Write runs several changes at once, in any order.
 func (c Collection) Write(ctx context.Context, changes []driver.WriteModel) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	_, err := c.c.BulkWrite(ctx, changes, options.BulkWrite().SetOrdered(false))
 	return failure(err)
@@ -104,7 +109,7 @@ func (c Collection) Write(ctx context.Context, changes []driver.WriteModel) erro
 
 // Take removes one document and returns it: of several callers one gets it.
 func (c Collection) Take(ctx context.Context, filter bson.D) (bson.Raw, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	raw, err := c.c.FindOneAndDelete(ctx, filter).Raw()
 	return raw, failure(err)
@@ -112,7 +117,7 @@ func (c Collection) Take(ctx context.Context, filter bson.D) (bson.Raw, error) {
 
 // Remove removes every document that matches the filter.
 func (c Collection) Remove(ctx context.Context, filter bson.D) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := c.op(ctx)
 	defer cancel()
 	_, err := c.c.DeleteMany(ctx, filter)
 	return failure(err)

@@ -73,7 +73,7 @@ func (c *cursors) put(cur cursor) string {
 // AppendEvent implements feed.Store. An upsert, because only an update can ask
 // the server for its clock.
 func (s *Store) AppendEvent(ctx context.Context, e feed.Event) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	raw, err := document.Encode(e)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Store) AppendEvent(ctx context.Context, e feed.Event) error {
 
 // EventsSince implements feed.Store.
 func (s *Store) EventsSince(ctx context.Context, after string) ([]feed.Event, string, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	if after == "" {
 		cur, err := s.startCursor(ctx)

@@ -60,7 +60,7 @@ func (s *Store) ChangeTries(ctx context.Context, key string, do func(*accounts.T
 
 // Guard implements twofactor.Store.
 func (s *Store) Guard(ctx context.Context, userID string) (twofactor.Guard, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	g := twofactor.Guard{UserID: userID}
 	raw, err := findRaw(ctx, s.guards, bson.D{{Key: "_id", Value: userID}})
@@ -75,7 +75,7 @@ func (s *Store) Guard(ctx context.Context, userID string) (twofactor.Guard, erro
 
 // ResetGuard implements twofactor.Store.
 func (s *Store) ResetGuard(ctx context.Context, userID string) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	_, err := s.guards.DeleteOne(ctx, bson.D{{Key: "_id", Value: userID}})
 	return failure(err)
@@ -83,7 +83,7 @@ func (s *Store) ResetGuard(ctx context.Context, userID string) error {
 
 // Tries implements accounts.Store.
 func (s *Store) Tries(ctx context.Context, key string) (accounts.Tries, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	t := accounts.Tries{Key: key}
 	raw, err := findRaw(ctx, newest(s.tries), bson.D{{Key: "_id", Value: key}})
@@ -100,7 +100,7 @@ func (s *Store) Tries(ctx context.Context, key string) (accounts.Tries, error) {
 // the other; when one is full the counts before it are taken back, and a crash
 // in between leaves one too many, never one too few.
 func (s *Store) CountTries(ctx context.Context, id string, now time.Time, list []accounts.Budget) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	for i, b := range list {
 		err := s.ChangeTries(ctx, b.Key, func(t *accounts.Tries) error { return rule.CountTry(t, id, now, b) })
@@ -118,7 +118,7 @@ func (s *Store) CountTries(ctx context.Context, id string, now time.Time, list [
 
 // EndTries implements accounts.Store.
 func (s *Store) EndTries(ctx context.Context, id string, list []accounts.Budget, right bool) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	for _, b := range list {
 		err := s.ChangeTries(ctx, b.Key, func(t *accounts.Tries) error {

@@ -21,7 +21,7 @@ const sealedPage = 500
 
 // KeyCheck implements serverkey.Store.
 func (s *Store) KeyCheck(ctx context.Context) (string, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	raw, err := findRaw(ctx, s.counters, bson.D{{Key: "_id", Value: keyCheckID}})
 	if errors.Is(err, dberr.NotFound) {
@@ -36,7 +36,7 @@ func (s *Store) KeyCheck(ctx context.Context) (string, error) {
 
 // SetKeyCheck implements serverkey.Store.
 func (s *Store) SetKeyCheck(ctx context.Context, old, sealed string) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	if old == "" {
 		_, err := s.counters.InsertOne(ctx, bson.D{{Key: "_id", Value: keyCheckID}, {Key: "sealed", Value: sealed}})
@@ -55,7 +55,7 @@ func (s *Store) SetKeyCheck(ctx context.Context, old, sealed string) error {
 
 // SealedTexts implements serverkey.Store. It reads only what it needs of an account.
 func (s *Store) SealedTexts(ctx context.Context, k serverkey.Kind, after string) (page []serverkey.Item, next string, err error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	coll, path := s.outbox, "sealed"
 	switch k {
@@ -101,11 +101,12 @@ func KeyCheck(ctx context.Context, rawURL string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	client, err := driver.Connect(options.Client().ApplyURI(rawURL).SetAppName("ddpserver").SetServerSelectionTimeout(opTimeout).SetConnectTimeout(opTimeout))
+	opts, limit := clientOptions(rawURL)
+	client, err := driver.Connect(opts)
 	if err != nil {
 		return "", errors.New("MongoDB: the connection string cannot be used")
 	}
-	s := &Store{client: client, counters: client.Database(name).Collection("ddpserver_counters")}
+	s := &Store{timeLimit: limit, client: client, counters: client.Database(name).Collection("ddpserver_counters")}
 	sealed, err := s.KeyCheck(ctx)
 	return sealed, errors.Join(err, s.Close())
 }

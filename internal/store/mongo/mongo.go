@@ -43,9 +43,9 @@ import (
 )
 
 const (
-	// opTimeout bounds every operation, the driver's own retry included. A call
-	// must be refused within five seconds (docs/security-tests.md S110); this leaves it some to
-	// say so.
+	// opTimeout bounds every operation, the driver's own retry included, unless the
+	// URL says otherwise (timeoutMS). A call must be refused within five seconds
+	// (docs/security-tests.md S110); this leaves it some to say so.
 	opTimeout = 4500 * time.Millisecond
 	// connectTimeout bounds the first contact.
 	connectTimeout = 10 * time.Second
@@ -68,6 +68,7 @@ type Options struct {
 
 // Store is the store on MongoDB.
 type Store struct {
+	timeLimit
 	client *driver.Client
 	db     *driver.Database
 	log    *zap.Logger
@@ -93,11 +94,10 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
+	opts, limit := clientOptions(rawURL)
 	journal := true
-	opts := options.Client().ApplyURI(rawURL).SetAppName("ddpserver").
-		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}).
-		SetReadConcern(readconcern.Majority()).SetReadPreference(readpref.Primary()).
-		SetServerSelectionTimeout(opTimeout).SetConnectTimeout(opTimeout)
+	opts.SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}).
+		SetReadConcern(readconcern.Majority()).SetReadPreference(readpref.Primary())
 	if o.Observe != nil {
 		opts.SetMonitor(&event.CommandMonitor{
 			Succeeded: func(_ context.Context, e *event.CommandSucceededEvent) { o.Observe(e.CommandName, e.Duration, nil) },
@@ -120,7 +120,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 	}
 	db := client.Database(name)
 	s := &Store{
-		client: client, db: db, log: o.Logger, now: o.Now,
+		client: client, db: db, log: o.Logger, now: o.Now, timeLimit: limit,
 		users:    db.Collection("users"),
 		guards:   db.Collection("ddpserver_guards"),
 		tries:    db.Collection("ddpserver_tries"),
@@ -136,7 +136,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 			_ = s.Close()
 		}
 	}()
-	first, cancel := context.WithTimeout(ctx, connectTimeout)
+	first, cancel := context.WithTimeout(ctx, max(connectTimeout, time.Duration(limit)))
 	defer cancel()
 	if err := client.Ping(first, readpref.Primary()); err != nil {
 		return nil, fmt.Errorf("MongoDB does not answer: %w", failure(err))
@@ -203,7 +203,7 @@ func databaseName(rawURL string) (string, error) {
 
 // Ping tells whether the primary answers.
 func (s *Store) Ping(ctx context.Context) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	return failure(s.client.Ping(ctx, readpref.Primary()))
 }
@@ -218,9 +218,24 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// clientOptions are those of every client. The driver would give the time of the
+// URL (timeoutMS) to each command; here it is that of a whole operation.
+func clientOptions(rawURL string) (*options.ClientOptions, timeLimit) {
+	opts := options.Client().ApplyURI(rawURL).SetAppName("ddpserver")
+	limit := opTimeout
+	if opts.Timeout != nil && *opts.Timeout > 0 {
+		limit = *opts.Timeout
+	}
+	opts.Timeout = nil
+	return opts.SetServerSelectionTimeout(limit).SetConnectTimeout(limit), timeLimit(limit)
+}
+
+// timeLimit is the longest time of one operation.
+type timeLimit time.Duration
+
 // op gives an operation its time.
-func op(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, opTimeout)
+func (l timeLimit) op(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, time.Duration(l))
 }
 
 // failure gives an error of the driver its place in dberr; errors of our own pass.

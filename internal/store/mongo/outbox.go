@@ -36,7 +36,7 @@ func outboxCount(c mail.Class) string {
 
 // PutMail implements mail.Store; Duplicate when the id is in use.
 func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	raw, err := document.Encode(it)
 	if err != nil {
@@ -110,7 +110,7 @@ func ofClass(c mail.Class) bson.D {
 
 // ClaimMail implements mail.Store.
 func (s *Store) ClaimMail(ctx context.Context, owner string, now time.Time, lease time.Duration) (mail.Item, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	filter := bson.D{
 		{Key: "notBefore", Value: bson.D{{Key: "$lte", Value: now}}},
@@ -141,7 +141,7 @@ func (s *Store) ChangeMail(ctx context.Context, id string, do func(*mail.Item) e
 
 // DeleteMail implements mail.Store; an item that is gone is no error.
 func (s *Store) DeleteMail(ctx context.Context, id string) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	raw, err := s.outbox.FindOneAndDelete(ctx, bson.D{{Key: "_id", Value: id}}).Raw()
 	if err = failure(err); err != nil {
@@ -158,7 +158,7 @@ func (s *Store) DeleteMail(ctx context.Context, id string) error {
 
 // NextMail implements mail.Store.
 func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	leased := bson.D{{Key: "leaseUntil", Value: bson.D{{Key: "$exists", Value: true}}}}
 	free := bson.D{{Key: "leaseUntil", Value: bson.D{{Key: "$exists", Value: false}}}}

@@ -47,7 +47,7 @@ const (
 
 // Settings implements settings.Store.
 func (s *Store) Settings(ctx context.Context) ([]settings.Stored, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	for {
 		before, err := s.counter(ctx, appliedCounter)
@@ -143,7 +143,7 @@ func (s *Store) SaveSettings(ctx context.Context, values []settings.Stored) erro
 	if len(values) == 0 {
 		return nil
 	}
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	seq, err := s.next(ctx, settingCounter)
 	if err != nil {

@@ -24,7 +24,7 @@ func (s *Store) UsersByUsernames(ctx context.Context, keys []string) ([]*user.Us
 
 // usersWith finds the accounts whose field has one of the values.
 func (s *Store) usersWith(ctx context.Context, field string, values []string, opts ...options.Lister[options.FindOptions]) (users []*user.User, err error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	err = findAll(ctx, s.users, bson.D{{Key: field, Value: bson.D{{Key: "$in", Value: values}}}}, func(raw bson.Raw) error {
 		u, err := document.DecodeUser(raw)
@@ -56,7 +56,7 @@ func (s *Store) SaveStatuses(ctx context.Context, statuses map[string]string, at
 			changed = append(changed, u)
 		}
 	}
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	for status, ids := range byStatus {
 		_, err := s.users.UpdateMany(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},

@@ -84,7 +84,7 @@ func (s *Store) userByToken(ctx context.Context, tokens [][2]string) (*user.User
 }
 
 func (s *Store) user(ctx context.Context, filter bson.D) (*user.User, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	raw, err := findRaw(ctx, s.users, filter)
 	if err != nil {
@@ -95,7 +95,7 @@ func (s *Store) user(ctx context.Context, filter bson.D) (*user.User, error) {
 
 // ListUsers implements accounts.Store.
 func (s *Store) ListUsers(ctx context.Context, offset, count int) (page []*user.User, total int, err error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	n, err := s.users.CountDocuments(ctx, bson.D{})
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *Store) ListUsers(ctx context.Context, offset, count int) (page []*user.
 
 // CountAdmins implements accounts.Store.
 func (s *Store) CountAdmins(ctx context.Context) (int, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	n, err := s.users.CountDocuments(ctx, bson.D{{Key: "roles", Value: "admin"}, {Key: "active", Value: bson.D{{Key: "$ne", Value: false}}}})
 	return int(n), failure(err)
@@ -125,7 +125,7 @@ func (s *Store) CountAdmins(ctx context.Context) (int, error) {
 
 // CreateUser implements accounts.Store.
 func (s *Store) CreateUser(ctx context.Context, u *user.User) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	u.FillKeys()
 	raw, err := document.Encode(u)
@@ -139,7 +139,7 @@ func (s *Store) CreateUser(ctx context.Context, u *user.User) error {
 // DeleteUser implements accounts.Store. The account goes first: what a
 // crash leaves behind of it belongs to nobody.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	res, err := s.users.DeleteOne(ctx, bson.D{{Key: "_id", Value: id}})
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Store) SweepTokens(ctx context.Context, sessions, resets, enrols time.T
 // haveOldTokens lists the users with a session, reset or enrol token started before
 // these times.
 func (s *Store) haveOldTokens(ctx context.Context, sessions, resets, enrols time.Time) ([]string, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	var or bson.A
 	for _, when := range tooOld(sessions) {
@@ -213,7 +213,7 @@ var zeroDate = bson.NewDateTimeFromTime(time.Time{})
 
 // DueTOTPResets implements twofactor.Store.
 func (s *Store) DueTOTPResets(ctx context.Context, now time.Time, max int) ([]string, error) {
-	ctx, cancel := op(ctx)
+	ctx, cancel := s.op(ctx)
 	defer cancel()
 	due := bson.D{{Key: "services.totp.resetDue", Value: bson.D{{Key: "$lte", Value: now}}}, {Key: "services.totp.enabled", Value: true}}
 	return s.userIDs(ctx, due, options.Find().SetSort(bson.D{{Key: "services.totp.resetDue", Value: 1}}).SetLimit(int64(max)))

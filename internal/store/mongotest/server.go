@@ -26,6 +26,8 @@ import (
 
 	"github.com/256dpi/lungo"
 	"go.mongodb.org/mongo-driver/bson"
+
+	"ddpserver/internal/testwait"
 )
 
 // Server is a running server.
@@ -105,9 +107,10 @@ func Listen(addr string) (*Server, error) {
 // Addr is the address the server listens on.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// URI is the URL of a database nobody has used yet.
+// URI is the URL of a database nobody has used yet. It gives every operation
+// minutes, since the engine gets slower with every document.
 func (s *Server) URI() string {
-	return fmt.Sprintf("mongodb://%s/test%d", s.Addr(), s.databases.Add(1))
+	return fmt.Sprintf("mongodb://%s/test%d?timeoutMS=%d", s.Addr(), s.databases.Add(1), testwait.Limit.Milliseconds())
 }
 
 // Close ends the server and every connection.
