@@ -36,12 +36,12 @@ func (it *item) Unblock() { it.s.unblock(it) }
 // method runs a method message.
 func (s *Session) method(it *item) {
 	e, text := &it.env, it.text
-	id, params, seed := e.id.of(text), e.params.of(text), e.randomSeed.of(text)
-	if !isString(id) || !isString(e.method.of(text)) || params != nil && params[0] != '[' || seed != nil && seed[0] != '"' {
+	id, params, seed := e.id.Of(text), e.params.Of(text), e.randomSeed.Of(text)
+	if !isString(id) || !isString(e.method.Of(text)) || params != nil && params[0] != '[' || seed != nil && seed[0] != '"' {
 		s.malformed("Malformed method invocation", compact(text, e))
 		return
 	}
-	it.call.Method = s.srv.names.of(unquoted(e.method.of(text)))
+	it.call.Method = s.srv.names.of(unquoted(e.method.Of(text)))
 	it.call.Params = params
 	s.call(it, id)
 }
@@ -50,7 +50,7 @@ func (s *Session) method(it *item) {
 // the method call.
 func (s *Session) factorFrame(it *item) {
 	e, text := &it.env, it.text
-	id, seed := e.id.of(text), e.randomSeed.of(text)
+	id, seed := e.id.Of(text), e.randomSeed.Of(text)
 	if !isString(id) || seed != nil && seed[0] != '"' {
 		s.malformed("Malformed method invocation", compact(text, e))
 		return
@@ -58,9 +58,9 @@ func (s *Session) factorFrame(it *item) {
 	params := append(make([]byte, 0, len(text)), `[{`...)
 	for _, m := range [...]struct {
 		key  string
-		span span
+		span ejson.Span
 	}{{"code", e.code}, {"ddpMethod", e.ddpMethod}, {"method", e.method}, {"params", e.params}} {
-		if !m.span.present() {
+		if !m.span.Present() {
 			continue
 		}
 		if len(params) > 2 {
@@ -69,7 +69,7 @@ func (s *Session) factorFrame(it *item) {
 		params = append(params, '"')
 		params = append(params, m.key...)
 		params = append(params, `":`...)
-		params = append(params, m.span.of(text)...)
+		params = append(params, m.span.Of(text)...)
 	}
 	it.call.Method = callWithFactor
 	it.call.Params = append(params, `}]`...)

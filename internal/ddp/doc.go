@@ -11,7 +11,7 @@
 //  1. A transport calls Start or Serve with a Conn. One goroutine, the reader,
 //     belongs to the connection from now on (Server.run). The session's timer
 //     fires if no connect message comes within Limits.Handshake.
-//  2. The reader scans each message once (scanner), without decoding params. It
+//  2. The reader scans each message once (ejson.Scanner), without decoding params. It
 //     answers heartbeats, the handshake and what is no message at once. All else
 //     gets its turn (inbox.go): a call of a quick method runs on the reader when
 //     nothing is before it; otherwise a copy is queued and a worker goroutine

@@ -46,7 +46,7 @@ func TestFaultTexts(t *testing.T) {
 		`{"isClientSafe":true,"error":"x","reason":"\"é\\","message":"\"é\\ [x]","errorType":"Meteor.Error"}`:                                   fault.New("x", `"é\`),
 		`{"isClientSafe":true,"error":"x","reason":"r","message":"r [x]","errorType":"Meteor.Error"}`:                                           fault.New("x", "r").With(make(chan int)),
 		`{"isClientSafe":true,"error":"x","reason":"r","details":{"a":[1]},"message":"r [x]","errorType":"Meteor.Error"}`:                       fault.New("x", "r").With(ejson.Doc{{Key: "a", Value: []int{1}}}),
-		`{"isClientSafe":true,"error":500,"reason":"Internal server error","message":"Internal server error [500]","errorType":"Meteor.Error"}`: errSyntax,
+		`{"isClientSafe":true,"error":500,"reason":"Internal server error","message":"Internal server error [500]","errorType":"Meteor.Error"}`: ejson.ErrSyntax,
 	} {
 		if got := string(AppendError(nil, err)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)

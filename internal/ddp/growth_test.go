@@ -11,8 +11,8 @@ import (
 // typed parts, the handshake, and the copy that an error shows.
 func decoders() []growthtest.Decoder {
 	read := func(text string) {
-		s := new(scanner)
-		if s.scan([]byte(text), maxDepth, true) != nil {
+		s := new(message)
+		if s.scan([]byte(text), maxDepth) != nil {
 			return
 		}
 		s.env.decodable(s.text)
@@ -20,8 +20,8 @@ func decoders() []growthtest.Decoder {
 		if s.env.kind == '{' {
 			plainJSON(s.text)
 		}
-		negotiate(s.env.version.of(s.text), s.env.support.of(s.text))
-		unquoted(s.env.method.of(s.text))
+		negotiate(s.env.version.Of(s.text), s.env.support.Of(s.text))
+		unquoted(s.env.method.Of(s.text))
 	}
 	quoted := func(head, tail string) func(string) string {
 		return func(text string) string { return string(ejson.AppendString([]byte(head), text)) + tail }

@@ -1,5 +1,7 @@
 package ddp
 
+import "ddpserver/internal/ejson"
+
 // version is a version of the protocol. pre2 behaves as 1; pre1 has no
 // heartbeats (docs/wire/ddp.md A5).
 type version uint8
@@ -34,17 +36,18 @@ func negotiate(want, support []byte) (v version, ok bool) {
 		return v1, false
 	}
 	name, listed, strange := string(unquoted(want)), false, false
-	eachElement(support, func(value []byte) {
+	elements, _ := ejson.Walk(support)
+	for value, ok := elements.Next(); ok; value, ok = elements.Next() {
 		if !isString(value) {
 			strange = true
-			return
+			continue
 		}
 		l := string(unquoted(value))
 		listed = listed || l == name
 		if v == none {
 			v = versionOf(l)
 		}
-	})
+	}
 	if strange || !listed || v == none {
 		return v1, false
 	}
@@ -57,7 +60,7 @@ func (s *Session) connect(text []byte, e *envelope) {
 		s.malformed("Already connected", compact(text, e))
 		return
 	}
-	v, ok := negotiate(e.version.of(text), e.support.of(text))
+	v, ok := negotiate(e.version.Of(text), e.support.Of(text))
 	f := s.frames()
 	if !ok {
 		f.failed(v)

@@ -38,7 +38,7 @@ func (it *item) light() bool {
 	case kindUnknown, kindUnsub:
 		return true
 	case kindMethod:
-		name := unquoted(it.env.method.of(it.text))
+		name := unquoted(it.env.method.Of(it.text))
 		return name != nil && it.s.srv.quick(it.s.srv.names.of(name))
 	}
 	return false
@@ -46,9 +46,9 @@ func (it *item) light() bool {
 
 // accept gives a message its turn (docs/wire/ddp.md A13): at once, here, when
 // nothing is before it and it does not wait; else it is queued.
-func (s *Session) accept(sc *scanner, k kind) {
-	it := &sc.item
-	*it = item{s: s, kind: k, text: sc.text, env: sc.env, inline: true}
+func (s *Session) accept(m *message, k kind) {
+	it := &m.item
+	*it = item{s: s, kind: k, text: m.text, env: m.env, inline: true}
 	light := it.light()
 	s.mu.Lock()
 	if s.ended || s.draining {
@@ -61,7 +61,7 @@ func (s *Session) accept(sc *scanner, k kind) {
 	}
 	if s.working || !light {
 		s.mu.Unlock()
-		s.enqueue(&item{s: s, kind: k, text: sc.text, env: sc.env})
+		s.enqueue(&item{s: s, kind: k, text: m.text, env: m.env})
 		return
 	}
 	s.working = true

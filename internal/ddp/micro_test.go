@@ -15,11 +15,11 @@ func BenchmarkDecode(b *testing.B) {
 		"282B": `{"msg":"method","id":"10","method":"sendMessage","params":[{"_id":"298gMs93982Le9A7pZjo2D2iB","rid":"64a1f373376181965ab77f54","msg":"` + strings.Repeat("Whats up 4*! ", 10) + `","ts":{"$date":1700000000000}}]}`,
 	} {
 		b.Run(name, func(b *testing.B) {
-			s, data := new(scanner), []byte(text)
+			s, data := new(message), []byte(text)
 			b.ReportAllocs()
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
-				if err := s.scan(data, 64, true); err != nil {
+				if err := s.scan(data, 64); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -21,7 +21,7 @@ var (
 // subscribe runs a sub message (docs/wire/ddp.md A11).
 func (s *Session) subscribe(it *item) {
 	e, text := &it.env, it.text
-	id, name, params := e.id.of(text), e.name.of(text), e.params.of(text)
+	id, name, params := e.id.Of(text), e.name.Of(text), e.params.Of(text)
 	if !isString(id) || !isString(name) || params != nil && params[0] != '[' {
 		s.malformed("Malformed subscription", compact(text, e))
 		return
@@ -69,7 +69,7 @@ func (s *Session) kept() (n int) {
 
 // unsubscribe runs an unsub message: always answered, whatever the id.
 func (s *Session) unsubscribe(it *item) {
-	raw := it.env.id.of(it.text)
+	raw := it.env.id.Of(it.text)
 	if isString(raw) {
 		s.mu.Lock()
 		i := s.find(string(unquoted(raw)))

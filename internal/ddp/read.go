@@ -2,6 +2,7 @@ package ddp
 
 import (
 	"bytes"
+	"encoding/json"
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ejson"
@@ -14,22 +15,22 @@ func (s *Session) receive(text []byte) {
 	stats := &s.srv.stats
 	stats.frames.Add(1)
 	stats.bytes.Add(uint64(len(text)))
-	sc := scanners.Get().(*scanner)
+	m := messages.Get().(*message)
 	if len(text) > budget.Small {
 		s.takeTurn()
 		defer s.endTurn()
 	}
-	err := sc.scan(text, s.depthLimit(), true)
+	err := m.scan(text, s.depthLimit())
 	switch {
-	case err == errSyntax:
+	case err == ejson.ErrSyntax, err == ejson.ErrUTF8:
 		s.malformed("Bad request", nil)
 	case err != nil:
 		s.malformed("Parse error", nil)
 	default:
-		s.dispatch(sc)
+		s.dispatch(m)
 	}
-	sc.text = nil
-	scanners.Put(sc)
+	m.text = nil
+	messages.Put(m)
 }
 
 func (s *Session) depthLimit() int {
@@ -39,8 +40,8 @@ func (s *Session) depthLimit() int {
 	return s.srv.limits.DepthBefore
 }
 
-func (s *Session) dispatch(sc *scanner) {
-	text, e := sc.text, &sc.env
+func (s *Session) dispatch(m *message) {
+	text, e := m.text, &m.env
 	switch e.kind {
 	case '{':
 	case '[':
@@ -54,7 +55,7 @@ func (s *Session) dispatch(sc *scanner) {
 		s.malformed("Parse error", nil)
 		return
 	}
-	msg := e.msg.of(text)
+	msg := e.msg.Of(text)
 	switch string(msg) {
 	case "", `""`, "0", "-0", "false", "null":
 		s.malformed("Bad request", compact(text, e))
@@ -91,13 +92,13 @@ func (s *Session) dispatch(sc *scanner) {
 	case callWithFactor:
 		kind = kindFactor
 	}
-	s.accept(sc, kind)
+	s.accept(m, kind)
 }
 
 // pong answers a ping at once. An id that is neither a string nor null gets no
 // answer, as in Meteor.
 func (s *Session) pong(text []byte, e *envelope) {
-	id := e.id.of(text)
+	id := e.id.Of(text)
 	if id != nil && id[0] != '"' && id[0] != 'n' {
 		return
 	}
@@ -109,14 +110,14 @@ func (s *Session) pong(text []byte, e *envelope) {
 // decodable tells whether the EJSON parts of a message decode
 // (docs/wire/ddp.md A4, reading).
 func (e *envelope) decodable(text []byte) bool {
-	if e.cleared.present() && text[e.cleared.from] != '[' {
+	if e.cleared.Present() && text[e.cleared.From] != '[' {
 		return false
 	}
 	if !e.typed {
 		return true
 	}
-	for _, p := range [...]span{e.fields, e.params, e.result} {
-		if p.present() && ejson.Check(p.of(text)) != nil {
+	for _, p := range [...]ejson.Span{e.fields, e.params, e.result} {
+		if p.Present() && !ejson.Decodable(p.Of(text)) {
 			return false
 		}
 	}
@@ -162,21 +163,11 @@ func compact(text []byte, e *envelope) []byte {
 			return b
 		}
 	}
-	out := make([]byte, 0, len(text))
-	for i := 0; i < len(text); {
-		switch c := text[i]; c {
-		case ' ', '\n', '\t', '\r':
-			i++
-		case '"':
-			end := stringEnd(text, i)
-			out = append(out, text[i:end]...)
-			i = end
-		default:
-			out = append(out, c)
-			i++
-		}
+	var b bytes.Buffer
+	if json.Compact(&b, text) != nil {
+		return nil // it was scanned, so it is JSON
 	}
-	return out
+	return b.Bytes()
 }
 
 // plainJSON rewrites the typed members of a message as plain JSON; nil when it
@@ -184,32 +175,26 @@ func compact(text []byte, e *envelope) []byte {
 func plainJSON(text []byte) []byte {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	first := true
-	ok := eachMember(text, func(key, value []byte) bool {
-		if !first {
+	for key, value := range ejson.ObjectMembers(text) {
+		if b.Len() > 1 {
 			b.WriteByte(',')
 		}
-		first = false
 		b.Write(key)
 		b.WriteByte(':')
 		switch string(unquoted(key)) {
 		case "fields", "params", "result":
 			v, err := ejson.Decode(value)
 			if err != nil {
-				return false
+				return nil
 			}
 			p, err := ejson.AppendJSON(nil, v)
 			if err != nil {
-				return false
+				return nil
 			}
 			b.Write(p)
 		default:
 			b.Write(compact(value, &envelope{}))
 		}
-		return true
-	})
-	if !ok {
-		return nil
 	}
 	b.WriteByte('}')
 	return b.Bytes()

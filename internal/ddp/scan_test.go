@@ -7,11 +7,13 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"ddpserver/internal/ejson"
 )
 
-func scanOne(text string, limit int) (*scanner, error) {
-	s := new(scanner)
-	return s, s.scan([]byte(text), limit, true)
+func scanOne(text string, limit int) (*message, error) {
+	m := new(message)
+	return m, m.scan([]byte(text), limit)
 }
 
 func TestScanEnvelope(t *testing.T) {
@@ -20,12 +22,12 @@ func TestScanEnvelope(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, text := &s.env, s.text
-	for name, got := range map[string]span{`"method"`: e.msg, `"1"`: e.id, `"x"`: e.method, `[ {"a":[1,{}]} , [] ]`: e.params, `"s"`: e.randomSeed} {
-		if string(got.of(text)) != name {
-			t.Errorf("got %q, want %q", got.of(text), name)
+	for name, got := range map[string]ejson.Span{`"method"`: e.msg, `"1"`: e.id, `"x"`: e.method, `[ {"a":[1,{}]} , [] ]`: e.params, `"s"`: e.randomSeed} {
+		if string(got.Of(text)) != name {
+			t.Errorf("got %q, want %q", got.Of(text), name)
 		}
 	}
-	if e.name.present() || e.fields.present() {
+	if e.name.Present() || e.fields.Present() {
 		t.Error("members that are not there")
 	}
 }
@@ -52,13 +54,13 @@ func TestScanRefuses(t *testing.T) {
 		return `{` + b.String() + last + `}`
 	}
 	for text, want := range map[string]error{
-		``: errSyntax, ` `: errSyntax, `{`: errSyntax, `{"a"}`: errSyntax, `{"a":}`: errSyntax, `{"a":1,}`: errSyntax, `{,}`: errSyntax,
-		`[1,]`: errSyntax, `[,1]`: errSyntax, `[1 2]`: errSyntax, `{"a":1 "b":2}`: errSyntax, `{'a':1}`: errSyntax, `{"a":1}}`: errSyntax,
-		`[}`: errSyntax, `{]`: errSyntax, `{"a":[}`: errSyntax, `"a`: errSyntax, `"\x"`: errSyntax, `"\u12g4"`: errSyntax, "\"\x01\"": errSyntax,
-		"\"\xff\"": errSyntax, `01`: errSyntax, `1.`: errSyntax, `.5`: errSyntax, `+1`: errSyntax, `1e`: errSyntax, `-`: errSyntax, `tru`: errSyntax,
-		`nul`: errSyntax, `NaN`: errSyntax, "\ufeff{}": errSyntax, `{"a":1} x`: errSyntax,
-		`{"a":1,"a":2}`: errDuplicate, `{"x":[{"a":1,"b":{"a":1},"\u0061":1}]}`: errDuplicate, `[{"":1,"":1}]`: errDuplicate,
-		many(`"kxx":1`): errDuplicate, many(`"\u006bxx":1`): errDuplicate, deep: errDepth, strings.Repeat(`{"a":`, 65): errDepth,
+		``: ejson.ErrSyntax, ` `: ejson.ErrSyntax, `{`: ejson.ErrSyntax, `{"a"}`: ejson.ErrSyntax, `{"a":}`: ejson.ErrSyntax, `{"a":1,}`: ejson.ErrSyntax, `{,}`: ejson.ErrSyntax,
+		`[1,]`: ejson.ErrSyntax, `[,1]`: ejson.ErrSyntax, `[1 2]`: ejson.ErrSyntax, `{"a":1 "b":2}`: ejson.ErrSyntax, `{'a':1}`: ejson.ErrSyntax, `{"a":1}}`: ejson.ErrSyntax,
+		`[}`: ejson.ErrSyntax, `{]`: ejson.ErrSyntax, `{"a":[}`: ejson.ErrSyntax, `"a`: ejson.ErrSyntax, `"\x"`: ejson.ErrSyntax, `"\u12g4"`: ejson.ErrSyntax, "\"\x01\"": ejson.ErrSyntax,
+		"\"\xff\"": ejson.ErrUTF8, `01`: ejson.ErrSyntax, `1.`: ejson.ErrSyntax, `.5`: ejson.ErrSyntax, `+1`: ejson.ErrSyntax, `1e`: ejson.ErrSyntax, `-`: ejson.ErrSyntax, `tru`: ejson.ErrSyntax,
+		`nul`: ejson.ErrSyntax, `NaN`: ejson.ErrSyntax, "\ufeff{}": ejson.ErrSyntax, `{"a":1} x`: ejson.ErrSyntax,
+		`{"a":1,"a":2}`: ejson.ErrDuplicate, `{"x":[{"a":1,"b":{"a":1},"\u0061":1}]}`: ejson.ErrDuplicate, `[{"":1,"":1}]`: ejson.ErrDuplicate,
+		many(`"kxx":1`): ejson.ErrDuplicate, many(`"\u006bxx":1`): ejson.ErrDuplicate, deep: ejson.ErrDepth, strings.Repeat(`{"a":`, 65): ejson.ErrDepth,
 	} {
 		if _, err := scanOne(text, 64); !errors.Is(err, want) {
 			t.Errorf("%.60q: got %v, want %v", text, err, want)
@@ -88,7 +90,7 @@ func TestScanIsLinear(t *testing.T) {
 		b.WriteString(`x` + string(rune('a'+i%7)) + `":0`)
 	}
 	b.WriteByte('}')
-	n := testing.AllocsPerRun(1, func() { _ = new(scanner).scan(b.Bytes(), 64, true) })
+	n := testing.AllocsPerRun(1, func() { _ = new(message).scan(b.Bytes(), 64) })
 	if n > 300_000 {
 		t.Errorf("%v allocations", n)
 	}
@@ -102,11 +104,11 @@ func FuzzScan(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s := new(scanner)
-		err := s.scan(text, 64, true)
+		s := new(message)
+		err := s.scan(text, 64)
 		valid := utf8.Valid(text) && json.Valid(text)
 		switch {
-		case err == errSyntax && valid:
+		case (err == ejson.ErrSyntax || err == ejson.ErrUTF8) && valid:
 			t.Fatalf("refused: %q", text)
 		case err == nil && !valid:
 			t.Fatalf("accepted: %q", text)
@@ -117,10 +119,10 @@ func FuzzScan(f *testing.F) {
 		if err := json.Unmarshal(text, &want); err != nil {
 			t.Fatal(err)
 		}
-		for name, got := range map[string]span{"msg": s.env.msg, "id": s.env.id, "params": s.env.params, "fields": s.env.fields,
+		for name, got := range map[string]ejson.Span{"msg": s.env.msg, "id": s.env.id, "params": s.env.params, "fields": s.env.fields,
 			"name": s.env.name, "method": s.env.method, "cleared": s.env.cleared} {
-			if !bytes.Equal(bytes.TrimSpace(want[name]), got.of(text)) {
-				t.Fatalf("%s of %q: got %q, want %q", name, text, got.of(text), want[name])
+			if !bytes.Equal(bytes.TrimSpace(want[name]), got.Of(text)) {
+				t.Fatalf("%s of %q: got %q, want %q", name, text, got.Of(text), want[name])
 			}
 		}
 		if c := compact(text, &s.env); !json.Valid(c) {

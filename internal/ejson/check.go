@@ -3,30 +3,31 @@ package ejson
 import (
 	"bytes"
 	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // Check tells whether Decode would fail, without making the value: it reads the
-// text once, as Scan does, and allocates nothing for ordinary texts. A door asks
-// it about every message before any limit has been looked at.
+// text once, as Scan does, once more where it has typed forms, and allocates
+// nothing for ordinary texts. A door asks it about every message before any limit
+// has been looked at.
 func Check(raw []byte) error {
-	if bytes.IndexByte(raw, '$') < 0 && !bytes.Contains(raw, []byte(`\u0024`)) {
-		return Scan(raw, MaxDepth)
-	}
-	if !utf8.Valid(raw) {
-		return ErrUTF8
-	}
-	s := scanners.Get().(*scanner)
-	s.lexer = lexer{b: raw}
-	found, err := s.judge(MaxDepth)
-	if err == nil {
-		err = s.end()
-	}
-	if err == nil && found.fails {
+	typed, err := examine(raw, MaxDepth)
+	if err == nil && typed && !Decodable(raw) {
 		err = ErrValue
 	}
-	s.release()
 	return err
+}
+
+// Decodable is Check for a text that was scanned, or a value in one.
+func Decodable(raw []byte) bool {
+	f := forms{lexer: lexer{b: raw}}
+	found, err := f.judge(MaxDepth)
+	return err == nil && !found.fails
+}
+
+// forms reads typed forms of a text that was scanned.
+type forms struct {
+	lexer
+	scratch []byte
 }
 
 // verdict is what a value was found to be.
@@ -37,77 +38,76 @@ type verdict struct {
 	fails, within bool
 }
 
-// judge reads one value like scanner.value, and tells whether a typed form in it
-// cannot be decoded. Whether an object is a form is known only at its end, and
+// judge reads one value, and tells whether a typed form in it cannot be decoded. Whether an object is a form is known only at its end, and
 // nothing inside a form is one, so both outcomes are kept until then.
-func (s *scanner) judge(depth int) (v verdict, err error) {
-	c := s.peek()
-	v.from = s.i
+func (f *forms) judge(depth int) (v verdict, err error) {
+	c := f.peek()
+	v.from = f.i
 	switch c {
 	case '{':
-		err = s.judgeObject(depth, &v)
+		err = f.judgeObject(depth, &v)
 	case '[':
-		err = s.judgeList(depth, &v)
+		err = f.judgeList(depth, &v)
 	default:
-		err = s.skip(depth)
+		err = f.skip(depth)
 	}
-	v.to = s.i
+	v.to = f.i
 	return v, err
 }
 
-func (s *scanner) judgeList(depth int, v *verdict) error {
+func (f *forms) judgeList(depth int, v *verdict) error {
 	if depth <= 0 {
 		return ErrDepth
 	}
-	s.i++
-	if s.empty(']') {
+	f.i++
+	if f.empty(']') {
 		return nil
 	}
 	for {
-		element, err := s.judge(depth - 1)
+		element, err := f.judge(depth - 1)
 		if err != nil {
 			return err
 		}
 		v.within = v.within || element.fails
-		if more, err := s.more(']'); !more {
+		if more, err := f.more(']'); !more {
 			v.fails = v.within
 			return err
 		}
 	}
 }
 
-func (s *scanner) judgeObject(depth int, v *verdict) error {
+func (f *forms) judgeObject(depth int, v *verdict) error {
 	if depth <= 0 {
 		return ErrDepth
 	}
-	s.i++
-	if s.empty('}') {
+	f.i++
+	if f.empty('}') {
 		return nil
 	}
-	first := len(s.keys)
-	var set map[string]struct{}
 	var keys [2]string
 	var values [2]verdict
 	for n := 0; ; n++ {
-		key, err := s.memberKey()
+		key, err := f.memberKey()
 		if err != nil {
 			return err
 		}
-		if set, err = s.unique(set, first, key); err != nil {
-			return err
+		if string(key) == protoKey {
+			return ErrValue
 		}
-		value, err := s.judge(depth - 1)
+		if n < 2 {
+			keys[n] = formKey(key)
+		}
+		value, err := f.judge(depth - 1)
 		if err != nil {
 			return err
 		}
 		if n < 2 {
-			keys[n], values[n] = formKey(key), value
+			values[n] = value
 		}
 		v.within = v.within || value.fails
-		more, err := s.more('}')
+		more, err := f.more('}')
 		if !more {
-			s.keys = s.keys[:first]
-			v.fails = s.formFails(n+1, keys, values, v.within)
+			v.fails = f.formFails(n+1, keys, values, v.within)
 			return err
 		}
 	}
@@ -115,15 +115,15 @@ func (s *scanner) judgeObject(depth int, v *verdict) error {
 
 // formFails tells whether an object with n members, the first of which are given,
 // cannot be decoded: it is a typed form with a wrong value, or holds one.
-func (s *scanner) formFails(n int, keys [2]string, values [2]verdict, within bool) bool {
+func (f *forms) formFails(n int, keys [2]string, values [2]verdict, within bool) bool {
 	a, b := keys[0], keys[1]
 	switch {
 	case n == 1 && (a == "$date" || a == "$InfNaN"):
 		return false
 	case n == 1 && a == "$binary":
-		return s.binaryFails(values[0])
+		return f.binaryFails(values[0])
 	case n == 1 && a == "$escape":
-		return values[0].within || s.b[values[0].from] == 'n'
+		return values[0].within || f.b[values[0].from] == 'n'
 	case n != 2 || !twoKeyForm(a, b):
 		return within
 	}
@@ -132,13 +132,13 @@ func (s *scanner) formFails(n int, keys [2]string, values [2]verdict, within boo
 		first, second = second, first
 	}
 	if a == "$regexp" || b == "$regexp" {
-		text, _ := s.textAt(first)
-		_, ok := s.textAt(second)
+		text, _ := f.textAt(first)
+		_, ok := f.textAt(second)
 		return text == nil || !ok || len(text) > maxPattern
 	}
 	// Names of types and their values are short; a longer one is wrong.
-	name, _ := s.textAt(first)
-	value, ok := s.textAt(second)
+	name, _ := f.textAt(first)
+	value, ok := f.textAt(second)
 	if name == nil || !ok || len(name) > len("Decimal") {
 		return true
 	}
@@ -148,8 +148,8 @@ func (s *scanner) formFails(n int, keys [2]string, values [2]verdict, within boo
 
 // textAt is the value of the string at that place, never nil; ok is false when
 // something else stands there.
-func (s *scanner) textAt(v verdict) (text []byte, ok bool) {
-	raw := s.b[v.from:v.to]
+func (f *forms) textAt(v verdict) (text []byte, ok bool) {
+	raw := f.b[v.from:v.to]
 	if raw[0] != '"' {
 		return nil, false
 	}
@@ -161,8 +161,8 @@ func (s *scanner) textAt(v verdict) (text []byte, ok bool) {
 }
 
 // binaryFails looks for a "=" in the first two places of a group of four.
-func (s *scanner) binaryFails(v verdict) bool {
-	text, ok := s.textAt(v)
+func (f *forms) binaryFails(v verdict) bool {
+	text, ok := f.textAt(v)
 	if !ok {
 		return true
 	}
@@ -187,4 +187,17 @@ func formKey(key []byte) string {
 		}
 	}
 	return ""
+}
+
+// memberKey consumes a key and its colon and gives the key's value.
+func (f *forms) memberKey() ([]byte, error) {
+	key, escaped, err := f.text()
+	if err != nil {
+		return nil, err
+	}
+	if escaped {
+		f.scratch = unescape(f.scratch[:0], key)
+		key = f.scratch
+	}
+	return key, f.take(':')
 }

@@ -129,19 +129,19 @@ func (d *decoder) members(depth int, typed bool) (Doc, error) {
 	}
 }
 
-// unique is scanner.unique for keys that a document holds.
+// unique is Scanner.unique for keys that a document holds.
 func (d Doc) unique(set map[string]struct{}, key string) (map[string]struct{}, error) {
 	if key == protoKey {
 		return nil, ErrValue
 	}
-	if set == nil && len(d) < manyKeys {
+	if set == nil && len(d) < fewKeys {
 		if _, ok := d.Get(key); ok {
 			return nil, ErrDuplicate
 		}
 		return nil, nil
 	}
 	if set == nil {
-		set = make(map[string]struct{}, 4*manyKeys)
+		set = make(map[string]struct{}, 4*fewKeys)
 		for _, f := range d {
 			set[f.Key] = struct{}{}
 		}

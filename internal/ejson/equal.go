@@ -78,7 +78,7 @@ func equalDocs(x, y Doc) bool {
 	if len(x) != len(y) {
 		return false
 	}
-	if len(x) > manyKeys {
+	if len(x) > fewKeys {
 		return equal(x.asMap(), y.asMap())
 	}
 	for i := range x {

@@ -75,39 +75,60 @@ func (l *lexer) literal(word string) error {
 	return nil
 }
 
+// plain marks the bytes that stand for themselves inside a string.
+var plain = func() (t [256]bool) {
+	for i := range t {
+		t[i] = i >= ' ' && i != '"' && i != '\\'
+	}
+	return
+}()
+
 // text consumes a string and gives what stands between its quotes; escaped says
 // that it has to be unescaped.
 func (l *lexer) text() (span []byte, escaped bool, err error) {
 	if l.peek() != '"' {
 		return nil, false, ErrSyntax
 	}
-	start := l.i + 1
-	b := l.b
-	for i := start; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
+	b, i := l.b, l.i+1
+	start := i
+	for {
+		for i < len(b) && plain[b[i]] {
+			i++
+		}
+		if i == len(b) {
+			return nil, false, ErrSyntax
+		}
+		switch b[i] {
+		case '"':
 			l.i = i + 1
 			return b[start:i], escaped, nil
-		case c < 0x20:
-			return nil, false, ErrSyntax
-		case c == '\\':
+		case '\\':
+			n := escapeLen(b[i:])
+			if n == 0 {
+				return nil, false, ErrSyntax
+			}
 			escaped = true
-			if i++; i == len(b) {
-				return nil, false, ErrSyntax
-			}
-			switch b[i] {
-			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-			case 'u':
-				if hex4(b[i+1:]) < 0 {
-					return nil, false, ErrSyntax
-				}
-				i += 4
-			default:
-				return nil, false, ErrSyntax
-			}
+			i += n
+		default:
+			return nil, false, ErrSyntax
 		}
 	}
-	return nil, false, ErrSyntax
+}
+
+// escapeLen is the length of the escape at the start of b, 0 for a wrong one.
+func escapeLen(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	switch b[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if hex4(b[2:]) >= 0 {
+			return 6
+		}
+	}
+	return 0
 }
 
 // stringValue consumes a string and gives its value.

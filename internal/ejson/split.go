@@ -1,6 +1,9 @@
 package ejson
 
-import "unicode/utf8"
+import (
+	"iter"
+	"unicode/utf8"
+)
 
 // Split cuts a JSON array into the texts of its elements, which stay parts of
 // raw. It fails with ErrMismatch for another JSON value, with ErrUTF8, ErrDepth
@@ -106,4 +109,32 @@ func (e *Elements) Next() (Raw, bool) {
 	_ = l.skip(MaxDepth)
 	e.at = l.i
 	return e.raw[start:l.i], true
+}
+
+// ObjectMembers are the members of a JSON object that was scanned, as they stand
+// there: a key is a JSON string.
+func ObjectMembers(raw []byte) iter.Seq2[Raw, Raw] {
+	return func(yield func(key, value Raw) bool) {
+		l := lexer{b: raw}
+		if l.take('{') != nil || l.empty('}') {
+			return
+		}
+		for more := true; more; {
+			l.peek()
+			from := l.i
+			if _, _, err := l.text(); err != nil {
+				return
+			}
+			key := raw[from:l.i]
+			if l.take(':') != nil {
+				return
+			}
+			l.peek()
+			from = l.i
+			if l.skip(MaxDepth) != nil || !yield(key, raw[from:l.i]) {
+				return
+			}
+			more, _ = l.more('}')
+		}
+	}
 }
