@@ -21,7 +21,9 @@ import (
 type BaseOptions struct {
 	Users    Users
 	Settings *settings.Service
-	Gate     Gate
+	// Gate is asked again what a user may listen to when rights change.
+	Gate Gate
+	// Sessions finds the connections of a user, to ask that and to end them.
 	Sessions Sessions
 	// Version is what meteor_autoupdate_clientVersions tells.
 	Version string

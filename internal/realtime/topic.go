@@ -4,6 +4,8 @@ import (
 	"strings"
 	"sync"
 
+	"go.uber.org/zap"
+
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/rpc"
 )
@@ -17,9 +19,11 @@ type topic struct {
 	members []*member
 	gone    bool // removed from the hub; a joiner makes a new one
 
-	// queue holds frames to be sent; whoever finds nobody sending sends them
-	// all. So frames keep their order, and a send out of a send (a client that
-	// is dropped changes its user's presence) can not wait for itself.
+	// queue holds frames to be sent. Whoever finds nobody sending sends up to the
+	// own frame; what others queued meanwhile is left to a goroutine, so that no
+	// call waits for the events of others. Frames keep their order, and a send out
+	// of a send (a client that is dropped changes its user's presence) can not wait
+	// for itself.
 	queue   []sending
 	sending bool
 	batch   []*member
@@ -162,24 +166,41 @@ func (h *Hub) queue(key string, next sending) {
 		return
 	}
 	t.sending = true
-	t.drain()
+	if !t.drain(len(t.queue)) {
+		go h.drainRest(t)
+	}
+}
+
+// drainRest sends what is queued until nothing is left.
+func (h *Hub) drainRest(t *topic) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.log.Error("event_handler_panicked", zap.String("topic", t.key), zap.Any("panic", v), zap.Stack("stack"))
+		}
+	}()
+	for done := false; !done; {
+		t.mu.Lock()
+		done = t.drain(len(t.queue))
+	}
 }
 
 // postFrom is from how many members on the writes to their sockets are left to
 // the engine: who publishes does not wait for them, and bursts share a write.
 const postFrom = 8
 
-// drain sends what is queued. It is called with mu held and releases it.
-func (t *topic) drain() {
+// drain sends the first frames of the queue and tells whether that was all; if not,
+// the caller must see that the rest is sent. It is called with mu held and releases it.
+func (t *topic) drain(frames int) (all bool) {
 	locked := true
 	defer func() {
 		if !locked { // accept panicked
 			t.mu.Lock()
 		}
-		t.sending = false
+		all = !locked || len(t.queue) == 0
+		t.sending = !all
 		t.mu.Unlock()
 	}()
-	for len(t.queue) > 0 {
+	for range frames {
 		next := t.queue[0]
 		t.queue[0] = sending{}
 		if t.queue = t.queue[1:]; len(t.queue) == 0 {
@@ -205,4 +226,5 @@ func (t *topic) drain() {
 			t.batch = batch[:0]
 		}
 	}
+	return false // set by the deferred function
 }

@@ -200,6 +200,34 @@ func TestTopicsEnd(t *testing.T) {
 	})
 }
 
+// Who sends an event waits for it to be sent, and not for events that others send
+// to the same listeners meanwhile.
+func TestSenderWaitsForOwnEventOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAudience(t, 1)
+		const key = "stream-test/e"
+		inFirst, queued, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		go func() {
+			<-inFirst
+			a.hub.SendIf(key, streamFrame(key, ejson.Raw("[2]")), func(*ddp.Subscription, rpc.Login) bool {
+				<-returned
+				return true
+			})
+			a.hub.SendIf(key, streamFrame(key, ejson.Raw("[3]")), nil)
+			close(queued)
+		}()
+		a.hub.SendIf(key, streamFrame(key, ejson.Raw("[1]")), func(*ddp.Subscription, rpc.Login) bool {
+			close(inFirst)
+			<-queued
+			return true
+		})
+		close(returned)
+		for i := range 3 {
+			a.next(t, 0, fmt.Sprintf(`"args":[%d]`, i+1))
+		}
+	})
+}
+
 func TestRegisterTwice(t *testing.T) {
 	if p := NewPublications(New(Options{}), open{}, nil, open{}).List(); len(p) != 1 || p[0].Name != "stream-test" {
 		t.Errorf("%v", p)

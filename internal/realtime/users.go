@@ -73,8 +73,8 @@ type reading struct {
 	rightsChanged bool
 }
 
-// rights are the roles, whether the account is active, and what its second
-// factors depend on.
+// rights are the roles, whether the account is active, and what its second factors
+// depend on: their state, and whether an address is proved.
 type rights struct {
 	roles   []string
 	active  bool
