@@ -22,7 +22,8 @@ import (
 	"time"
 )
 
-// Event is one piece of news as it travels between nodes.
+// Event is one piece of news. On the node that made it, it carries its payload;
+// other nodes get the encoded form (Encoded).
 type Event struct {
 	// ID is unique; Node names the node that made it. The hub sets both.
 	ID   string `bson:"_id"`
@@ -35,6 +36,8 @@ type Event struct {
 	Version int       `bson:"version"`
 	Body    []byte    `bson:"body"`
 	At      time.Time `bson:"at"`
+
+	payload any // nil in an event of another node
 }
 
 // Publisher takes events. Publish delivers to local subscribers before it
@@ -65,19 +68,27 @@ func (k Kind[P]) Name() string { return k.name }
 // Version is what Event.Version says.
 func (k Kind[P]) Version() int { return k.version }
 
-// Event makes an event about key. A payload that cannot be encoded, which is a
-// programming error, makes an event that nobody can read: each node logs it and
-// reads anew.
+// Event makes an event about key. The payload must not be changed afterwards.
 func (k Kind[P]) Event(key string, payload P) Event {
-	e := Event{Kind: k.name, Key: key, Version: k.version}
+	return Event{Kind: k.name, Key: key, Version: k.version, payload: payload}
+}
+
+// Encoded is the event as a store takes it, with its payload as Body. A payload
+// that cannot be encoded, which is a programming error, makes an event that nobody
+// can read: each other node logs it and reads anew.
+func (e Event) Encoded() Event {
+	if e.payload == nil {
+		return e
+	}
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false) // texts that go to clients stay as they are
-	if err := enc.Encode(payload); err != nil {
+	if err := enc.Encode(e.payload); err != nil {
 		e.Version = 0
-		return e
+	} else {
+		e.Body = bytes.TrimSuffix(body.Bytes(), []byte{'\n'})
 	}
-	e.Body = bytes.TrimSuffix(body.Bytes(), []byte{'\n'})
+	e.payload = nil
 	return e
 }
 
@@ -88,12 +99,17 @@ func (k Kind[P]) Publish(to Publisher, key string, payload P) { to.Publish(k.Eve
 // has another version, or its payload is damaged or incomplete.
 var ErrUnreadable = errors.New("the event cannot be read")
 
-// Payload decodes an event of this kind. Fields that are not known are left out.
+// Payload is what an event of this kind carries, decoded if another node made it.
+// Fields that are not known are left out.
 func (k Kind[P]) Payload(e Event) (payload P, err error) {
 	if e.Kind != k.name || e.Version != k.version {
 		return payload, fmt.Errorf("%w: it is version %d of %q, not version %d of %q", ErrUnreadable, e.Version, e.Kind, k.version, k.name)
 	}
-	if err = json.Unmarshal(e.Body, &payload); err == nil {
+	payload, here := e.payload.(P)
+	if !here {
+		err = json.Unmarshal(e.Body, &payload)
+	}
+	if err == nil {
 		err = payload.Check()
 	}
 	if err != nil {

@@ -109,7 +109,7 @@ func (h *Hub) Publish(e feed.Event) {
 	e.Node = h.opts.Node
 	h.deliver(e)
 	if h.opts.Store != nil {
-		h.enqueue(e)
+		h.enqueue(e.Encoded())
 	}
 }
 

@@ -255,7 +255,7 @@ func TestEventsOfOtherVersions(t *testing.T) {
 		n := run(t, "n1", s)
 		time.Sleep(time.Second)
 		append1 := func(id string, change func(*feed.Event)) {
-			e := note.Event(id, noteNews{})
+			e := note.Event(id, noteNews{}).Encoded()
 			e.ID, e.Node, e.At = id, "n2", time.Now()
 			change(&e)
 			if err := s.AppendEvent(t.Context(), e); err != nil {
@@ -272,7 +272,7 @@ func TestEventsOfOtherVersions(t *testing.T) {
 			{"a kind that is not known", func(e *feed.Event) { e.Kind = "user-changed" }, 1},
 			{"no kind", func(e *feed.Event) { e.Kind = "" }, 1},
 			{"a damaged payload", func(e *feed.Event) { e.Body = e.Body[1:]; e.Kind = "note" }, 1},
-			{"an incomplete payload", func(e *feed.Event) { *e = note.Event(e.Key, noteNews{"bad"}); e.ID, e.Node = "bad", "n2" }, 1},
+			{"an incomplete payload", func(e *feed.Event) { *e = note.Event(e.Key, noteNews{"bad"}).Encoded(); e.ID, e.Node = "bad", "n2" }, 1},
 			{"a field that is not known", func(e *feed.Event) { e.Body = []byte(`{"text":"x","new":{"a":[1]}}`) }, 0},
 		} {
 			gaps, before := n.gapCount(), len(n.news())

@@ -56,11 +56,16 @@ func Fuzz(f *testing.F, kinds ...Case) {
 func roundTrip[P feed.Payload](t *rapid.T, kind feed.Kind[P]) {
 	var payload P
 	fill(t, reflect.ValueOf(&payload).Elem())
-	e := kind.Event("key", payload)
+	local := kind.Event("key", payload)
+	e := local.Encoded()
 	if e.Kind != kind.Name() || e.Key != "key" || e.Version != kind.Version() || kind.Version() < 1 {
 		t.Fatalf("the event is %+v", e)
 	}
+	here, localErr := kind.Payload(local)
 	got, err := kind.Payload(e)
+	if (localErr == nil) != (err == nil) || err == nil && !reflect.DeepEqual(here, got) {
+		t.Fatalf("on its own node %+v, %v; on others %+v, %v", here, localErr, got, err)
+	}
 	if bad := payload.Check(); bad != nil {
 		if !errors.Is(err, feed.ErrUnreadable) {
 			t.Fatalf("%v was not refused: %v", payload, bad)
@@ -99,9 +104,9 @@ func decode[P feed.Payload](t *testing.T, kind feed.Kind[P], body []byte) {
 		}
 		return
 	}
-	again := kind.Event("key", first)
+	again := kind.Event("key", first).Encoded()
 	second, err := kind.Payload(again)
-	if err != nil || !bytes.Equal(kind.Event("key", second).Body, again.Body) {
+	if err != nil || !bytes.Equal(kind.Event("key", second).Encoded().Body, again.Body) {
 		t.Fatalf("%s: read from %q, sent on as %q, read as %+v, %v", kind.Name(), body, again.Body, second, err)
 	}
 }
