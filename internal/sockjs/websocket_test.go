@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/testwait"
 )
@@ -146,7 +147,7 @@ func TestWebSocketHeartbeat(t *testing.T) { synctest.Test(t, heartbeat) }
 
 func heartbeat(t *testing.T) {
 	engine := newEcho()
-	server := &http.Server{Handler: New(Options{Engine: engine})} //nolint:gosec // in memory
+	server := &http.Server{Handler: New(Options{Engine: engine, Peer: ws.PeerOf, CheckOrigin: ws.OwnOrigin})} //nolint:gosec // in memory
 	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	go server.Serve(p) //nolint:errcheck // ends with the test
 	defer server.Close()
