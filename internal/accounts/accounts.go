@@ -130,7 +130,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		u, readErr := s.store.UserByID(ctx, id)
 		switch {
 		case readErr == nil:
-			s.changed(id, user.News{Ended: user.EndedBut(u)})
+			s.changed(id, user.News{Fields: []string{user.FieldTokens}, Ended: user.EndedBut(u)})
 		case !errors.Is(readErr, dberr.NotFound):
 			err = errors.Join(err, readErr)
 		}
@@ -189,7 +189,7 @@ func (s *Service) change(ctx context.Context, id string, c user.Change) (*user.U
 	if err != nil {
 		return nil, err
 	}
-	var news user.News
+	news := user.News{Fields: c.Fields()}
 	if c.RemoveToken != "" || c.RemoveNamed != "" || c.RemoveSessions || c.RemoveTokens {
 		// Naming the living tokens instead of the dead also catches a token that
 		// came and went between a read and the change.

@@ -339,7 +339,9 @@ func (o *own) changed(e feed.Event, news user.News) {
 	if news.Ended != nil {
 		o.sessions.CloseTokens(e.Key, news.Ended.Has)
 	}
-	o.refresh(e.Key)
+	if !news.Only(user.FieldProofs, user.FieldCustom) { // nobody is shown these, and no right depends on them
+		o.refresh(e.Key)
+	}
 }
 
 func set(list []string) map[string]struct{} {

@@ -96,3 +96,23 @@ func TestAccountIsReadForMany(t *testing.T) {
 		}
 	})
 }
+
+// A change of what nobody is shown reads nothing; what cannot be told apart reads
+// the account.
+func TestAccountIsReadForWhatIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users, h := &slowUsers{}, New(Options{})
+		o := newOwn(h, users, ddp.NewRegistry(), func(string) {})
+		o.watch("ada")
+		for _, c := range []struct {
+			fields []string
+			reads  int64
+		}{{[]string{user.FieldProofs, user.FieldCustom}, 0}, {nil, 1}, {[]string{user.FieldProofs, "roles"}, 1}, {[]string{"newer"}, 1}, {[]string{user.FieldTokens}, 1}} {
+			users.reads.Store(0)
+			user.Changed.Publish(h, "ada", user.News{Fields: c.fields})
+			if got := users.reads.Load(); got != c.reads {
+				t.Errorf("%v: %d reads", c.fields, got)
+			}
+		}
+	})
+}

@@ -343,7 +343,7 @@ func (t *Tracker) write(ctx context.Context, batch []Presence) error {
 		return err
 	}
 	for _, u := range changed {
-		user.Changed.Publish(t.svc.feed, u.ID, user.News{})
+		user.Changed.Publish(t.svc.feed, u.ID, user.News{Fields: []string{user.FieldStatus}})
 		if err := t.svc.tellStatus(u); err != nil {
 			return err
 		}
@@ -407,7 +407,7 @@ func (t *Tracker) SetStatus(ctx context.Context, by *user.User, status string, s
 	if err != nil {
 		return err
 	}
-	user.Changed.Publish(s.feed, u.ID, user.News{})
+	user.Changed.Publish(s.feed, u.ID, user.News{Fields: []string{user.FieldStatus}})
 	t.Refresh(by.ID)
 	if c.StatusText != nil {
 		return s.tellStatus(u)

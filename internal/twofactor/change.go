@@ -26,7 +26,9 @@ func (s *Service) settle(ctx context.Context, r Request, before, after *user.Use
 // changed tells everybody who must know that an account changed, and which of its
 // login tokens are gone.
 func (s *Service) changed(before, after *user.User) {
-	user.Changed.Publish(s.feed, before.ID, user.News{Ended: user.Ended(before, after)})
+	user.Changed.Publish(s.feed, before.ID, user.News{
+		Fields: []string{user.FieldFactors, user.FieldTokens}, Ended: user.Ended(before, after),
+	})
 }
 
 // announce mails the notice of a change and records it. A full outbox does not

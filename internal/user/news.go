@@ -13,6 +13,9 @@ var Changed = feed.NewKind[News]("account-changed", 1)
 
 // News is the payload of Changed.
 type News struct {
+	// Fields names the parts of the document that changed, see Change.Fields; nil
+	// means that anything may have.
+	Fields []string `json:"fields,omitempty"`
 	// Ended tells which login tokens ended with the change; nil is none.
 	Ended *EndedTokens `json:"ended,omitempty"`
 }
@@ -34,6 +37,46 @@ func (n News) Check() error {
 		return errors.New("no token is named that ended")
 	}
 	return nil
+}
+
+// The parts of a document that News.Fields tells apart. Other parts have the names
+// of their fields.
+const (
+	FieldStatus   = "status" // status, statusDefault and statusText
+	FieldPassword = "services.password"
+	FieldProofs   = "services.email" // proofs of addresses
+	FieldFactors  = "services.factors"
+	FieldTokens   = "services.resume"
+	FieldCustom   = "customFields"
+)
+
+// Only tells whether nothing but these parts changed.
+func (n News) Only(parts ...string) bool {
+	return n.Fields != nil && !slices.ContainsFunc(n.Fields, func(f string) bool { return !slices.Contains(parts, f) })
+}
+
+// Fields names the parts of the document that the change touches, for News.
+func (c *Change) Fields() []string {
+	fields := []string{}
+	for _, part := range []struct {
+		name    string
+		touched bool
+	}{
+		{"username", c.Username != nil}, {"name", c.Name != nil}, {"language", c.Language != nil}, {"type", c.Type != nil},
+		{"emails", c.Emails != nil}, {"roles", c.Roles != nil}, {"active", c.Active != nil}, {"profile", c.Profile != nil},
+		{FieldStatus, c.Status != nil || c.StatusDefault != nil || c.StatusText != nil},
+		{FieldCustom, c.CustomFields != nil},
+		{FieldPassword, c.Bcrypt != nil || c.ResetAt != nil || c.Reset != nil || c.Enroll != nil || c.Earlier != nil},
+		{FieldProofs, c.AddVerification != nil || c.ClearVerification != "" || c.Verifications != nil || c.Pending != nil},
+		{FieldFactors, c.Email2FA != nil || c.ClearTOTP},
+		{FieldTokens, c.AddToken != nil || c.RemoveToken != "" || c.RemoveSessions || c.RemoveTokens || c.RemoveNamed != "" ||
+			c.UpgradeToken != nil || c.ClearTrust},
+	} {
+		if part.touched {
+			fields = append(fields, part.name)
+		}
+	}
+	return fields
 }
 
 // Has tells whether the token with this hash ended.
