@@ -9,26 +9,35 @@ import (
 	"ddpserver/internal/fault"
 )
 
-func TestFramesOfEverySizeComeApartAgain(t *testing.T) {
-	var all []byte
-	sizes := []int{0, 1, 125, 126, 127, 65535, 65536, 70000}
-	for _, n := range sizes {
-		f := NewFrame(bytes.Repeat([]byte{'x'}, n))
-		if len(f.Payload()) != n {
-			t.Errorf("payload of %d bytes has %d", n, len(f.Payload()))
+func TestFramesAreTheirMessage(t *testing.T) {
+	for _, n := range []int{0, 1, 125, 126, 70000} {
+		text := bytes.Repeat([]byte{'x'}, n)
+		f := NewFrame(text)
+		if n > 0 {
+			text[0] = 'y' // the caller's own again
 		}
-		all = append(all, f.framed(0)...)
-	}
-	for _, n := range sizes {
-		var first byte
-		var payload []byte
-		first, payload, all = wire.Next(all)
-		if first != wire.Text || len(payload) != n {
-			t.Errorf("got %x and %d bytes, want %d", first, len(payload), n)
+		if got := f.Payload(); len(got) != n || n > 0 && got[0] != 'x' {
+			t.Errorf("%d bytes became %d, or changed", n, len(got))
+		}
+		if first, payload, rest := wire.Next(f.framed(0)); first != wire.Text || !bytes.Equal(payload, f.Payload()) || len(rest) > 0 {
+			t.Errorf("%d bytes are framed as %x, %d bytes", n, first, len(payload))
 		}
 	}
-	if len(all) != 0 {
-		t.Errorf("%d bytes are left", len(all))
+}
+
+// Whoever compresses shares one compressed form, and who does not the plain one.
+func TestFramesAreCompressedOnce(t *testing.T) {
+	f := NewFrame(bytes.Repeat([]byte("abc"), 1000))
+	small := f.framed(3001)
+	if &small[0] != &f.plain[0] {
+		t.Error("compressed below the size for it")
+	}
+	one, two := f.framed(100), f.framed(3000)
+	if one[0] != wire.Text|wire.Compressed || &one[0] != &two[0] {
+		t.Errorf("first byte %x, or compressed twice", one[0])
+	}
+	if len(f.framed(0)) < 3000 {
+		t.Error("the plain form is gone")
 	}
 }
 

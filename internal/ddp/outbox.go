@@ -350,8 +350,9 @@ func (o *outbox) end(reason DisconnectReason) {
 	}
 	o.ended, o.closing, o.reason = true, true, reason
 	behind := o.cut || o.inflight > 0
-	// A peer that closed gets the answer to its close frame, if it takes it.
-	if reason == Slow || reason == PeerLeft && (behind || !o.goodbye) || reason == OverBudget && behind {
+	// A peer that closed gets the answer to its close frame, if it takes it while
+	// the transport lingers.
+	if reason == Slow || reason == PeerLeft && !o.goodbye || reason == OverBudget && behind {
 		o.buf = nil
 		o.mu.Unlock()
 		o.close(reason)

@@ -109,13 +109,6 @@ func (s *Session) OnClose(f func()) {
 	go f()
 }
 
-// SetLogin changes the session's user outside of a method call (see
-// rpc.Session). It must not be called while a message of the session runs.
-func (s *Session) SetLogin(ctx context.Context, l rpc.Login) error { return s.setLogin(ctx, l) }
-
-// Unblock does nothing: only calls and subscriptions hold the queue.
-func (s *Session) Unblock() {}
-
 // Publish starts a universal publication: it has no id, is never ready, and is
 // run again when the user changes. An error is logged and reported as a nosub
 // without id. It runs before the session's next message when called from

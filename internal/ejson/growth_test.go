@@ -28,7 +28,6 @@ func decoders() []growthtest.Decoder {
 		{Name: "Scan", Do: func(text string) { _ = Scan([]byte(text), MaxDepth) }},
 		{Name: "Check", Do: func(text string) { _ = Check([]byte(text)) }},
 		{Name: "Check a form", Do: func(text string) { _ = Check([]byte(text)) }, In: func(text string) string { return `[{"$date":0},` + text + `]` }},
-		{Name: "Split", Do: func(text string) { _, _ = Split([]byte(text)) }},
 		{Name: "Decode", Do: decode, Allocated: 512},
 		{Name: "Decode a list", Do: decode, Allocated: 512, In: func(text string) string { return "[" + text + "0]" }},
 		{Name: "AppendText", Do: func(text string) { _, _ = AppendText(nil, Raw(text)) }, In: inText("", "")},
