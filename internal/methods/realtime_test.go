@@ -132,7 +132,7 @@ func TestForeignStreams(t *testing.T) {
 			}
 			for i := range 1000 {
 				user.Changed.Publish(w.hub, ada.ID, user.News{})
-				if err := w.hub.Emit("stream-notify-user", ada.ID+"/notification", i); err != nil {
+				if err := w.hub.EmitHere("stream-notify-user", ada.ID+"/notification", i); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -168,7 +168,7 @@ func TestStreamForms(t *testing.T) {
 		if fail := c.sub("bare", "stream-notify-all", "roles-change"); fail != nil {
 			t.Fatal(fail.code())
 		}
-		if err := w.hub.Emit("stream-notify-all", "roles-change", "x", map[string]any{"y": 1}); err != nil {
+		if err := w.hub.EmitHere("stream-notify-all", "roles-change", "x", map[string]any{"y": 1}); err != nil {
 			t.Fatal(err)
 		}
 		if f := c.event(); f.text != `{"msg":"changed","collection":"stream-notify-all","id":"id","fields":{"eventName":"roles-change","args":["x",{"y":1}]}}` {
@@ -269,7 +269,7 @@ func TestUserSwitch(t *testing.T) {
 			}
 			c.other = nil
 			user.Changed.Publish(w.hub, ada.ID, user.News{})
-			if err := w.hub.Emit("stream-notify-user", ada.ID+"/userData", "leak"); err != nil {
+			if err := w.hub.EmitHere("stream-notify-user", ada.ID+"/userData", "leak"); err != nil {
 				t.Fatal(err)
 			}
 			if _, fail := c.call("getServerTime"); fail != nil || len(c.other) != 0 {
@@ -545,7 +545,7 @@ func TestHubRaces(t *testing.T) {
 			publishers.Go(func() {
 				for i := 0; ctx.Err() == nil && i < 500; i++ {
 					user.Changed.Publish(w.hub, u.ID, user.News{})
-					if err := w.hub.Emit("stream-notify-all", "public-settings-changed", i); err != nil {
+					if err := w.hub.EmitHere("stream-notify-all", "public-settings-changed", i); err != nil {
 						t.Error(err)
 					}
 					time.Sleep(time.Millisecond)

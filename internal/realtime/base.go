@@ -200,7 +200,7 @@ func (b *Base) openUser(_ context.Context, s *ddp.Subscription, event string) (l
 			return false, err
 		}
 	}
-	b.hub.joinFor("stream-notify-user/"+event, s)
+	b.hub.Join("stream-notify-user/"+event, s)
 	return false, nil
 }
 

@@ -3,8 +3,6 @@ package realtime
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -89,9 +87,6 @@ func Listen[P feed.Payload](h *Hub, kind feed.Kind[P], f func(e feed.Event, payl
 	})
 }
 
-// Kinds lists the names of the kinds that somebody here listens to, in order.
-func (h *Hub) Kinds() []string { return slices.Sorted(maps.Keys(h.listeners)) }
-
 // HandleGap adds a function that runs after events of other nodes may have been
 // missed, because the store could not be read for long or because an event of
 // another version of this program could not be read: whatever is cached should be
@@ -147,19 +142,9 @@ func (h *Hub) stream(e feed.Event, payload feed.StreamEvent) {
 	}
 }
 
-// Emit publishes a stream event: args are the elements of its list. Other nodes
-// get it too.
-func (h *Hub) Emit(stream, event string, args ...any) error {
-	raw, err := ejson.Append(nil, args)
-	if err != nil {
-		return err
-	}
-	feed.Stream.Publish(h, stream+"/"+event, feed.StreamEvent{Args: raw})
-	return nil
-}
-
 // EmitHere sends a stream event to the subscribers on this node only, for news
-// that every node finds out by itself.
+// that every node finds out by itself: args are the elements of its list. What all
+// nodes must be told is published as feed.Stream.
 func (h *Hub) EmitHere(stream, event string, args ...any) error {
 	key := stream + "/" + event
 	if !h.Listening(key) {

@@ -63,18 +63,8 @@ func cutKey(key string) (collection, event string) {
 	return collection, event
 }
 
-// Join lets a subscription have what is sent to a topic, until it stops or
-// leave is called.
-func (h *Hub) Join(key string, s *ddp.Subscription) (leave func()) {
-	m := h.join(key, s)
-	leave = sync.OnceFunc(func() { h.leave(m) })
-	s.OnStop(leave)
-	return leave
-}
-
-// joinFor is Join for as long as the subscription lives; there are many of
-// those, and they need less memory.
-func (h *Hub) joinFor(key string, s *ddp.Subscription) {
+// Join lets a subscription have what is sent to a topic, as long as it lives.
+func (h *Hub) Join(key string, s *ddp.Subscription) {
 	m := h.join(key, s)
 	s.OnStop(func() { h.leave(m) })
 }

@@ -94,7 +94,7 @@ func TestOrder(t *testing.T) {
 		for p := range publishers {
 			wg.Go(func() {
 				for i := range each {
-					if err := a.hub.Emit("stream-test", "e", p, i); err != nil {
+					if err := a.hub.EmitHere("stream-test", "e", p, i); err != nil {
 						t.Error(err)
 					}
 				}
@@ -135,7 +135,7 @@ func TestSlowClient(t *testing.T) {
 		big := strings.Repeat("x", 64<<10)
 		begin := time.Now()
 		for range 40 {
-			if err := a.hub.Emit("stream-test", "e", big); err != nil {
+			if err := a.hub.EmitHere("stream-test", "e", big); err != nil {
 				t.Fatal(err)
 			}
 			a.next(t, 1, `"stream-test"`)
@@ -193,7 +193,7 @@ func TestTopicsEnd(t *testing.T) {
 		}
 		a.clients[0].Send(`{"msg":"sub","id":"t","name":"stream-test","params":["e"]}`)
 		a.next(t, 0, `"ready"`)
-		if err := a.hub.Emit("stream-test", "e"); err != nil {
+		if err := a.hub.EmitHere("stream-test", "e"); err != nil {
 			t.Fatal(err)
 		}
 		a.next(t, 0, `"args":[]`)
@@ -269,7 +269,7 @@ func BenchmarkFanOut(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for b.Loop() {
-				if err := a.hub.Emit("stream-test", "e", "some text of a message", 42); err != nil {
+				if err := a.hub.EmitHere("stream-test", "e", "some text of a message", 42); err != nil {
 					b.Fatal(err)
 				}
 			}
