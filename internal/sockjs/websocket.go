@@ -1,39 +1,20 @@
 package sockjs
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"io"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
-
-	"github.com/gorilla/websocket"
 
 	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/wire"
+	"ddpserver/internal/ddp/ws"
 	"ddpserver/internal/netkey"
 	"ddpserver/internal/rpc"
 )
-
-// upgrader leaves the origin to ServeHTTP. An idle connection keeps only its
-// small read buffer.
-var upgrader = websocket.Upgrader{
-	HandshakeTimeout: 10 * time.Second,
-	ReadBufferSize:   1024,
-	WriteBufferSize:  4096,
-	WriteBufferPool:  &sync.Pool{},
-	CheckOrigin:      func(*http.Request) bool { return true },
-	Error: func(w http.ResponseWriter, _ *http.Request, status int, _ error) {
-		refuse(w, status, http.StatusText(status)+"\n")
-	},
-}
 
 // webSocket upgrades a session's websocket route. The names in its path mean
 // nothing. The HTTP handler is left, so that its buffers and stack are freed.
@@ -60,8 +41,8 @@ func (h *Handler) webSocket(w http.ResponseWriter, r *http.Request) {
 		refuseSession(w, http.StatusServiceUnavailable)
 		return
 	}
-	socket, err := upgrader.Upgrade(hijacker{w}, r, nil)
-	if err != nil {
+	socket := ws.Upgrade(w, r, h.o.WriteTimeout, h.o.Linger)
+	if socket == nil {
 		leave()
 		h.done.Done()
 		return
@@ -73,27 +54,14 @@ func (h *Handler) webSocket(w http.ResponseWriter, r *http.Request) {
 	}()
 }
 
-// hijacker finds the connection below whatever wraps the server's ResponseWriter;
-// the upgrader does not look below.
-type hijacker struct{ http.ResponseWriter }
-
-// Hijack implements http.Hijacker.
-func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return http.NewResponseController(h.ResponseWriter).Hijack()
-}
-
-func (h *Handler) serveSocket(socket *websocket.Conn, peer *rpc.Peer) {
+func (h *Handler) serveSocket(socket *ws.Conn, peer *rpc.Peer) {
 	c := &framed{h: h, socket: socket, parted: make(chan struct{})}
 	c.held.Account, c.held.Network = h.o.Budget, netkey.Of(peer.Address)
-	c.limit.Store(defaultReadLimit)
+	c.SetReadLimit(defaultReadLimit)
 	c.heard.Store(time.Now().UnixNano())
-	c.sent.Store(time.Now().UnixNano())
-	socket.SetPongHandler(func(string) error {
-		c.hear()
-		return nil
-	})
 	if c.write([]byte(openFrame)) != nil {
-		_ = socket.Close()
+		_ = socket.Close(0, "")
+		socket.Finish()
 		return
 	}
 	// beat finds the timer in its place even when it runs at once.
@@ -103,14 +71,16 @@ func (h *Handler) serveSocket(socket *websocket.Conn, peer *rpc.Peer) {
 	h.o.Engine.Serve(c, peer)
 }
 
-// framed is the websocket transport as a ddp.Conn: SockJS frames in text
-// messages.
+// framed is the websocket transport as a ddp.Conn: SockJS frames in the messages of
+// a WebSocket. It is what that WebSocket tells of itself, too, and passes on to the
+// engine what concerns it.
 type framed struct {
-	h      *Handler
-	socket *websocket.Conn
-	limit  atomic.Int64
-	sent   atomic.Int64 // when something was sent last, in Unix nanoseconds
-	heard  atomic.Int64 // when something came last, likewise
+	ddp.Receiver // the engine's; the reader's own
+	h            *Handler
+	socket       *ws.Conn
+	limit        atomic.Int64
+	sent         atomic.Int64 // when something was sent last, in Unix nanoseconds
+	heard        atomic.Int64 // when something came last, likewise
 	// awaiting is set between a ping and its pong.
 	awaiting atomic.Bool
 	timer    atomic.Pointer[time.Timer]
@@ -120,25 +90,32 @@ type framed struct {
 	writing sync.Mutex // one writer at a time
 
 	// The reader's own.
-	inbox posts
-	raw   []byte
-	held  budget.Holding // the frame in hand, and the message given out last
-	given int
+	inbox  posts
+	held   budget.Holding // the frame in hand, and the message given out last
+	given  int
+	noRoom bool // the frame in hand did not fit beside what all hold
 }
 
-var _ ddp.Conn = (*framed)(nil)
+var (
+	_ ddp.Conn     = (*framed)(nil)
+	_ ddp.Receiver = (*framed)(nil)
+)
 
-// SetReadLimit implements ddp.Conn.
-func (c *framed) SetReadLimit(bytes int) { c.limit.Store(int64(bytes)) }
+// SetReadLimit implements ddp.Conn. Quotes and backslashes double inside a frame,
+// and several messages may share one.
+func (c *framed) SetReadLimit(bytes int) {
+	c.limit.Store(int64(bytes))
+	c.socket.SetReadLimit(2*bytes + 64<<10)
+}
 
 // ReadFrame implements ddp.Conn.
 func (c *framed) ReadFrame(r ddp.Receiver) ([]byte, error) {
+	c.Receiver = r
 	c.held.Shrink(c.given)
 	c.given = 0
 	m := c.inbox.next()
 	for ; m == nil; m = c.inbox.next() {
 		c.held.Shrink(int(c.held.Bytes()))
-		r.Waiting()
 		if err := c.fill(); err != nil {
 			c.held.Shrink(int(c.held.Bytes()))
 			return nil, err
@@ -146,27 +123,25 @@ func (c *framed) ReadFrame(r ddp.Receiver) ([]byte, error) {
 	}
 	c.given = len(m)
 	c.held.Force(c.given)
-	r.Received(len(m))
 	if len(m) > int(c.limit.Load()) {
 		return nil, c.refuse(1009, "Message too long", ddp.ErrTooLong)
 	}
 	return m, nil
 }
 
-// fill reads one WebSocket message and cuts it into messages.
+// fill reads one message of the WebSocket and cuts it into messages.
 func (c *framed) fill() error {
-	kind, r, err := c.socket.NextReader()
-	if err != nil {
-		return io.EOF
-	}
-	c.hear()
-	raw, err := c.read(r)
-	if err != nil {
+	raw, err := c.socket.ReadFrame(c)
+	switch {
+	case c.noRoom:
+		return c.refuse(1013, "The server holds too much; try again later", ddp.ErrOverBudget)
+	case err == ddp.ErrTooLong, err == ddp.ErrNotUTF8:
+		reason := ddp.ReasonOf(err)
+		return c.refuse(reason.Code(), reason.Text(), err)
+	case err != nil:
 		return err
 	}
-	if kind == websocket.TextMessage && !utf8.Valid(raw) {
-		return c.refuse(1007, "Text is not UTF-8", ddp.ErrNotUTF8)
-	}
+	c.hear()
 	if len(raw) == 0 {
 		return nil
 	}
@@ -179,46 +154,35 @@ func (c *framed) fill() error {
 	return nil
 }
 
+// Grow implements ddp.Receiver: a frame is counted here, and the engine counts the
+// messages in it.
+func (c *framed) Grow(n int) bool {
+	c.noRoom = !c.held.Wait(context.Background(), n, patience)
+	return !c.noRoom
+}
+
+// Control implements ddp.Receiver.
+func (c *framed) Control(frame []byte) {
+	if frame[0] != wire.Close {
+		_ = c.writeFramed(frame)
+	} else if c.closing.CompareAndSwap(false, true) {
+		c.part(func() { _ = c.writeFramed(frame) })
+	}
+}
+
+// Alive implements ddp.Receiver.
+func (c *framed) Alive() { c.hear() }
+
 // hear notes a sign of life.
 func (c *framed) hear() {
 	c.heard.Store(time.Now().UnixNano())
 	c.awaiting.Store(false)
 }
 
-// read reads a whole WebSocket message within the limit, counted before it is
-// held. The buffer is kept for the next one only when it is small.
-func (c *framed) read(r io.Reader) ([]byte, error) {
-	b := c.raw[:0]
-	for {
-		if len(b) == cap(b) {
-			more := max(cap(b), 1024)
-			if !c.held.Wait(context.Background(), more, patience) {
-				return nil, c.refuse(1013, "The server holds too much; try again later", ddp.ErrOverBudget)
-			}
-			b = append(make([]byte, 0, cap(b)+more), b...)
-		}
-		// Quotes and backslashes double inside a frame; several messages may share one.
-		if int64(len(b)) > 2*c.limit.Load()+64<<10 {
-			return nil, c.refuse(1009, "Message too long", ddp.ErrTooLong)
-		}
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		switch {
-		case errors.Is(err, io.EOF):
-			if c.raw = nil; cap(b) <= 1024 {
-				c.raw = b
-			}
-			return b, nil
-		case err != nil:
-			return nil, io.EOF
-		}
-	}
-}
-
 // refuse ends the connection with a close code and no SockJS frame.
 func (c *framed) refuse(code int, reason string, err error) error {
 	if c.closing.CompareAndSwap(false, true) {
-		c.part(func() { c.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason)) })
+		c.part(func() { _ = c.writeFramed(wire.AppendClose(nil, code, reason)) })
 	}
 	return err
 }
@@ -236,17 +200,22 @@ func (c *framed) Write(p []byte, wait bool) (int, error) {
 	return len(p), err
 }
 
+// write sends a SockJS frame.
 func (c *framed) write(frame []byte) error {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	_ = c.socket.SetWriteDeadline(time.Now().Add(c.h.o.WriteTimeout))
-	err := c.socket.WriteMessage(websocket.TextMessage, frame)
-	c.sent.Store(time.Now().UnixNano())
+	b := getBuffer()
+	*b = wire.Append((*b)[:0], wire.Text, frame)
+	err := c.writeFramed(*b)
+	putBuffer(b)
 	return err
 }
 
-func (c *framed) control(kind int, payload []byte) {
-	_ = c.socket.WriteControl(kind, payload, time.Now().Add(c.h.o.WriteTimeout))
+// writeFramed sends a frame of the WebSocket.
+func (c *framed) writeFramed(frame []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_, err := c.socket.Write(frame, true)
+	c.sent.Store(time.Now().UnixNano())
+	return err
 }
 
 // Close implements ddp.Conn: the SockJS close frame, then WebSocket's.
@@ -256,13 +225,13 @@ func (c *framed) Close(code int, reason string) error {
 	}
 	c.part(func() {
 		if c.write(closeFrame(code, reason)) == nil {
-			c.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason))
+			_ = c.writeFramed(wire.AppendClose(nil, code, reason))
 		}
 	})
 	return nil
 }
 
-// part says good-bye without waiting for it, and gets the reader out.
+// part says good-bye without waiting for it, and ends our half.
 func (c *framed) part(goodbye func()) {
 	if t := c.timer.Load(); t != nil {
 		t.Stop()
@@ -270,24 +239,16 @@ func (c *framed) part(goodbye func()) {
 	go func() {
 		defer close(c.parted)
 		goodbye()
-		_ = c.socket.NetConn().SetReadDeadline(time.Now())
+		_ = c.socket.Close(0, "")
 	}()
 }
 
-// Finish implements ddp.Conn. It closes the socket once the good-bye is out and
-// the peer closed too, or had time to: closing with unread input would destroy
-// what was sent last.
+// Finish implements ddp.Conn, once the good-bye is out.
 func (c *framed) Finish() {
 	_ = c.Close(1000, "Normal closure")
 	<-c.parted
-	conn := c.socket.NetConn()
-	_ = conn.SetReadDeadline(time.Now().Add(c.h.o.Linger))
-	_, _ = io.Copy(io.Discard, io.LimitReader(conn, lingerBytes))
-	_ = c.socket.Close()
+	c.socket.Finish()
 }
-
-// lingerBytes bounds what is read from a peer that goes on sending.
-const lingerBytes = 1 << 20
 
 // beat runs when the connection may have been silent for a heartbeat.
 func (c *framed) beat() {
@@ -305,7 +266,7 @@ func (c *framed) beat() {
 		c.awaiting.Store(true)
 		c.sent.Store(time.Now().UnixNano())
 		c.heard.Store(c.sent.Load()) // the pong is waited for from now on
-		c.control(websocket.PingMessage, nil)
+		_ = c.writeFramed(wire.Append(nil, wire.Ping, nil))
 		wait = o.PongTimeout
 	}
 	if t := c.timer.Load(); t != nil {

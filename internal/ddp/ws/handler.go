@@ -91,6 +91,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.o.Engine.Start(c, peer, t)
 }
 
+// Upgrade makes the handshake of a request that was checked, for a door that puts
+// something of its own into the messages; nil when it failed, and was answered. The
+// limits are those of Options. The caller runs the connection to its Finish.
+func Upgrade(w http.ResponseWriter, r *http.Request, writeTimeout, linger time.Duration) *Conn {
+	c := upgrade(w, r, false)
+	if c != nil {
+		c.wait, c.linger = writeTimeout, linger
+	}
+	return c
+}
+
 // upgrade makes the handshake; nil when it failed, and was answered. The library
 // refuses a peer that sends before it is done, so nothing is lost between the
 // library's reader and ours.
