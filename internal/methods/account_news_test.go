@@ -71,6 +71,7 @@ func TestTokensRevokedByAnOlderVersion(t *testing.T) {
 	pair(t, func(t *testing.T, n1, n2 *world, _ *cable) {
 		ada := n1.user("ada")
 		c := n2.as("ada")
+		time.Sleep(2 * time.Second) // until the news of all this has been everywhere
 		if _, err := n1.store.UpdateUser(t.Context(), ada.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
@@ -188,5 +189,28 @@ func TestTokenRevokedWhileLoggingIn(t *testing.T) {
 	w.server.Sessions(w.vars["ada"], func(*ddp.Session) bool {
 		t.Error("a session is logged in")
 		return true
+	})
+}
+
+// The news of ended tokens may reach another node after somebody logged in there
+// with a new one: that connection stays.
+func TestLoginBeforeTheNewsOfEndedTokens(t *testing.T) {
+	pair(t, func(t *testing.T, n1, n2 *world, link *cable) {
+		n1.user("ada")
+		actor, other := n1.as("ada"), n2.as("ada")
+		time.Sleep(2 * time.Second) // until the news of all this has been everywhere
+		link.down.Store(true)
+		if _, fail := actor.call("removeOtherTokens"); fail != nil {
+			t.Fatal(fail.code())
+		}
+		late := n2.as("ada")
+		link.down.Store(false)
+		if !other.closed(10 * time.Second) {
+			t.Error("a connection with a dead token is open on the other node")
+		}
+		time.Sleep(10 * time.Second) // the news has come by now
+		if _, fail := late.call("getServerInfo"); fail != nil {
+			t.Errorf("the new connection: %s", fail.code())
+		}
 	})
 }

@@ -48,7 +48,10 @@ func (b *Base) Run(ctx context.Context) error {
 			round = b.own.ids()
 		}
 		for _, id := range round[step*len(round)/recheckSteps : (step+1)*len(round)/recheckSteps] {
-			if ctx.Err() != nil || !b.own.refresh(id) {
+			if ctx.Err() != nil {
+				break
+			}
+			if _, err := b.own.refresh(id); err != nil {
 				break // the store does not answer; the next round asks again
 			}
 		}

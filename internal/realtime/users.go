@@ -178,30 +178,34 @@ func (o *own) follow(s *ddp.Subscription) error {
 }
 
 // refresh pushes what changed of an account to those who are logged in as it, and
-// ends the connections whose login token is no more. It is false when the account
-// could not be read.
-func (o *own) refresh(id string) bool {
+// ends the connections whose login token is no more. Nothing is read if nobody here
+// is known to be logged in as it.
+func (o *own) refresh(id string) (known bool, err error) {
 	o.mu.Lock()
 	w := o.byID[id]
 	o.mu.Unlock()
 	if w == nil {
-		return true
+		return false, nil
 	}
 	r := o.read(w, true)
 	if r.err != nil {
-		return false
+		return true, r.err
 	}
-	o.sessions.CloseTokens(id, func(hash string) bool {
-		if r.user == nil || !r.user.IsActive() {
-			return true
-		}
-		t := r.user.LoginToken(hash)
-		return t == nil || t.Expired(time.Now())
-	})
+	o.sessions.CloseTokens(id, func(hash string) bool { return dead(r.user, hash) })
 	if r.rightsChanged {
 		o.rightsChanged(id)
 	}
-	return true
+	return true, nil
+}
+
+// dead tells whether a login token of an account, nil for one that is gone, is no
+// more.
+func dead(u *user.User, hash string) bool {
+	if u == nil || !u.IsActive() {
+		return true
+	}
+	t := u.LoginToken(hash)
+	return t == nil || t.Expired(time.Now())
 }
 
 // read reads the account and sends who is logged in as it what is different. It
@@ -275,6 +279,9 @@ func (o *own) push(w *watched, u *user.User, refresh bool) (rightsChanged bool) 
 	}
 	doc := document(u)
 	for s, before := range w.docs {
+		if before != nil && refresh && dead(u, s.Login().Token) {
+			continue // its connection is about to be closed
+		}
 		w.docs[s] = doc
 		if before == nil {
 			_ = s.Added("users", w.id, doc)
@@ -318,7 +325,7 @@ func (o *own) refreshAll(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		o.refresh(id)
+		_, _ = o.refresh(id) // an error is in the log, and the next round of Base.Run asks again
 	}
 }
 
@@ -335,12 +342,19 @@ func (o *own) ids() []string {
 
 // changed follows the news of an account. Connections whose token is dead end
 // first; they get nothing of the change.
+//
+// News of another node that names the tokens that are left may be older than a
+// login here. Then the account itself tells, and the news only if it cannot be read.
 func (o *own) changed(e feed.Event, news user.News) {
-	if news.Ended != nil {
+	late := news.Ended != nil && news.Ended.Kept && e.Node != o.hub.Node()
+	if news.Ended != nil && !late {
 		o.sessions.CloseTokens(e.Key, news.Ended.Has)
 	}
-	if !news.Only(user.FieldProofs, user.FieldCustom) { // nobody is shown these, and no right depends on them
-		o.refresh(e.Key)
+	if news.Only(user.FieldProofs, user.FieldCustom) && !late {
+		return // nobody is shown these, and no right depends on them
+	}
+	if known, err := o.refresh(e.Key); late && (!known || err != nil) {
+		o.sessions.CloseTokens(e.Key, news.Ended.Has)
 	}
 }
 
