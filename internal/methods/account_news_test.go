@@ -179,7 +179,7 @@ func TestTokenRevokedWhileLoggingIn(t *testing.T) {
 	w.user("ada")
 	c := w.connect()
 	db.when = func(c user.Change) bool { return c.AddToken != nil }
-	_, fail := c.call("login", map[string]any{"user": map[string]any{"username": "ada"}, "password": map[string]any{"digest": digestOf("ada"), "algorithm": "sha-256"}})
+	_, fail := c.call("login", map[string]any{"user": map[string]any{"username": "ada"}, "password": passwordOf("ada")})
 	if fail == nil {
 		t.Fatal("logged in with a dead token")
 	}

@@ -86,8 +86,14 @@ func (b *Base) Publications() []Publication {
 func (b *Base) Streams() []Stream {
 	return []Stream{
 		{Name: "stream-notify-all", Anonymous: true, Allow: b.allowAll, Events: sorted(allEvents), Doc: "Events for everybody: public-settings-changed."},
-		{Name: "stream-notify-logged", Allow: b.allowLogged, Events: sorted(loggedEvents), Doc: "Events for everybody who is logged in: private-settings-changed, user-status, Users:NameChanged, roles-change (of a room's roles: to its members)."},
-		{Name: "stream-notify-user", Allow: b.allowUser, Open: b.openUser, Events: sorted(userEvents), Doc: "Events of the own account: <uid>/userData, /message, /notification, /rooms-changed, /subscriptions-changed."},
+		{
+			Name: "stream-notify-logged", Allow: b.allowLogged, Events: sorted(loggedEvents),
+			Doc: "Events for everybody who is logged in: private-settings-changed, user-status, Users:NameChanged, roles-change (of a room's roles: to its members).",
+		},
+		{
+			Name: "stream-notify-user", Allow: b.allowUser, Open: b.openUser, Events: sorted(userEvents),
+			Doc: "Events of the own account: <uid>/userData, /message, /notification, /rooms-changed, /subscriptions-changed.",
+		},
 	}
 }
 

@@ -75,6 +75,21 @@ func TestAccountIsReadForMany(t *testing.T) {
 		if rights.Load() == 0 || !w.rights.active {
 			t.Error("the change was not seen")
 		}
+	})
+}
+
+// A read that fails, or panics, does so for everybody who waits for it, and the next
+// one is made.
+func TestAccountIsNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users := &slowUsers{}
+		o := newOwn(New(Options{}), users, ddp.NewRegistry(), func(string) {})
+		o.watch("ada")
+		refresh := func() bool {
+			known, err := o.refresh("ada")
+			return known && err == nil
+		}
+		var all sync.WaitGroup
 		users.fails.Store(true)
 		for range 3 {
 			all.Go(func() {
@@ -111,7 +126,10 @@ func TestAccountIsReadForWhatIsShown(t *testing.T) {
 		for _, c := range []struct {
 			fields []string
 			reads  int64
-		}{{[]string{user.FieldProofs, user.FieldCustom}, 0}, {nil, 1}, {[]string{user.FieldProofs, "roles"}, 1}, {[]string{"newer"}, 1}, {[]string{user.FieldTokens}, 1}} {
+		}{
+			{[]string{user.FieldProofs, user.FieldCustom}, 0}, {nil, 1},
+			{[]string{user.FieldProofs, "roles"}, 1}, {[]string{"newer"}, 1}, {[]string{user.FieldTokens}, 1},
+		} {
 			users.reads.Store(0)
 			user.Changed.Publish(h, "ada", user.News{Fields: c.fields})
 			if got := users.reads.Load(); got != c.reads {
