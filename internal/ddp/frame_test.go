@@ -51,10 +51,13 @@ func TestNothingIsCompressedThatDoesNotShrink(t *testing.T) {
 // TestFaultTexts checks what an error object does with odd texts and details.
 func TestFaultTexts(t *testing.T) {
 	for want, err := range map[string]error{
-		`{"isClientSafe":true,"error":"x","message":"[x]","errorType":"Meteor.Error"}`:                                                          fault.New("x", ""),
-		`{"isClientSafe":true,"error":"x","reason":"\"é\\","message":"\"é\\ [x]","errorType":"Meteor.Error"}`:                                   fault.New("x", `"é\`),
-		`{"isClientSafe":true,"error":"x","reason":"r","message":"r [x]","errorType":"Meteor.Error"}`:                                           fault.New("x", "r").With(make(chan int)),
-		`{"isClientSafe":true,"error":"x","reason":"r","details":{"a":[1]},"message":"r [x]","errorType":"Meteor.Error"}`:                       fault.New("x", "r").With(ejson.Doc{{Key: "a", Value: []int{1}}}),
+		`{"isClientSafe":true,"error":"x","message":"[x]","errorType":"Meteor.Error"}`: fault.New("x", ""),
+		`{"isClientSafe":true,"error":"x","reason":"\"é\\","message":"\"é\\ [x]","errorType":"Meteor.Error"}`: fault.New("x",
+			`"é\`),
+		`{"isClientSafe":true,"error":"x","reason":"r","message":"r [x]","errorType":"Meteor.Error"}`: fault.New("x",
+			"r").With(make(chan int)),
+		`{"isClientSafe":true,"error":"x","reason":"r","details":{"a":[1]},"message":"r [x]","errorType":"Meteor.Error"}`: fault.New("x",
+			"r").With(ejson.Doc{{Key: "a", Value: []int{1}}}),
 		`{"isClientSafe":true,"error":500,"reason":"Internal server error","message":"Internal server error [500]","errorType":"Meteor.Error"}`: ejson.ErrSyntax,
 	} {
 		if got := string(AppendError(nil, err)); got != want {

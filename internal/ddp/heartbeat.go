@@ -17,8 +17,17 @@ func (s *Session) startTimer() {
 	s.mu.Unlock()
 }
 
-// setTimer lets the timer fire after d, instead of when it was set for before.
+// timersAlign is the grid on which timers fire: those of many sessions fire together
+// then, which spares a sleeping server most of its wake-ups.
+const timersAlign = 500 * time.Millisecond
+
+// setTimer lets the timer fire after d, a little earlier rather than later, instead
+// of when it was set for before.
 func (s *Session) setTimer(d time.Duration) {
+	if d >= 10*timersAlign {
+		now := time.Now()
+		d = now.Add(d).Truncate(timersAlign).Sub(now)
+	}
 	s.mu.Lock()
 	if !s.ended && s.timer != nil {
 		s.timer.Reset(d)

@@ -11,8 +11,9 @@ import (
 // BenchmarkDecode scans a method frame, beside encoding/json with raw params.
 func BenchmarkDecode(b *testing.B) {
 	for name, text := range map[string]string{
-		"62B":  `{"msg":"method","id":"1","method":"echo","params":["hello w"]}`,
-		"282B": `{"msg":"method","id":"10","method":"sendMessage","params":[{"_id":"298gMs93982Le9A7pZjo2D2iB","rid":"64a1f373376181965ab77f54","msg":"` + strings.Repeat("Whats up 4*! ", 10) + `","ts":{"$date":1700000000000}}]}`,
+		"62B": `{"msg":"method","id":"1","method":"echo","params":["hello w"]}`,
+		"282B": `{"msg":"method","id":"10","method":"sendMessage","params":[{"_id":"298gMs93982Le9A7pZjo2D2iB","rid":"64a1f373376181965ab77f54",` +
+			`"msg":"` + strings.Repeat("Whats up 4*! ", 10) + `","ts":{"$date":1700000000000}}]}`,
 	} {
 		b.Run(name, func(b *testing.B) {
 			s, data := new(message), []byte(text)

@@ -54,10 +54,14 @@ func TestScanRefuses(t *testing.T) {
 		return `{` + b.String() + last + `}`
 	}
 	for text, want := range map[string]error{
-		``: ejson.ErrSyntax, ` `: ejson.ErrSyntax, `{`: ejson.ErrSyntax, `{"a"}`: ejson.ErrSyntax, `{"a":}`: ejson.ErrSyntax, `{"a":1,}`: ejson.ErrSyntax, `{,}`: ejson.ErrSyntax,
-		`[1,]`: ejson.ErrSyntax, `[,1]`: ejson.ErrSyntax, `[1 2]`: ejson.ErrSyntax, `{"a":1 "b":2}`: ejson.ErrSyntax, `{'a':1}`: ejson.ErrSyntax, `{"a":1}}`: ejson.ErrSyntax,
-		`[}`: ejson.ErrSyntax, `{]`: ejson.ErrSyntax, `{"a":[}`: ejson.ErrSyntax, `"a`: ejson.ErrSyntax, `"\x"`: ejson.ErrSyntax, `"\u12g4"`: ejson.ErrSyntax, "\"\x01\"": ejson.ErrSyntax,
-		"\"\xff\"": ejson.ErrUTF8, `01`: ejson.ErrSyntax, `1.`: ejson.ErrSyntax, `.5`: ejson.ErrSyntax, `+1`: ejson.ErrSyntax, `1e`: ejson.ErrSyntax, `-`: ejson.ErrSyntax, `tru`: ejson.ErrSyntax,
+		``: ejson.ErrSyntax, ` `: ejson.ErrSyntax, `{`: ejson.ErrSyntax, `{"a"}`: ejson.ErrSyntax, `{"a":}`: ejson.ErrSyntax, `{"a":1,}`: ejson.ErrSyntax,
+		`{,}`:  ejson.ErrSyntax,
+		`[1,]`: ejson.ErrSyntax, `[,1]`: ejson.ErrSyntax, `[1 2]`: ejson.ErrSyntax, `{"a":1 "b":2}`: ejson.ErrSyntax, `{'a':1}`: ejson.ErrSyntax,
+		`{"a":1}}`: ejson.ErrSyntax,
+		`[}`:       ejson.ErrSyntax, `{]`: ejson.ErrSyntax, `{"a":[}`: ejson.ErrSyntax, `"a`: ejson.ErrSyntax, `"\x"`: ejson.ErrSyntax, `"\u12g4"`: ejson.ErrSyntax,
+		"\"\x01\"": ejson.ErrSyntax,
+		"\"\xff\"": ejson.ErrUTF8, `01`: ejson.ErrSyntax, `1.`: ejson.ErrSyntax, `.5`: ejson.ErrSyntax, `+1`: ejson.ErrSyntax, `1e`: ejson.ErrSyntax,
+		`-`: ejson.ErrSyntax, `tru`: ejson.ErrSyntax,
 		`nul`: ejson.ErrSyntax, `NaN`: ejson.ErrSyntax, "\ufeff{}": ejson.ErrSyntax, `{"a":1} x`: ejson.ErrSyntax,
 		`{"a":1,"a":2}`: ejson.ErrDuplicate, `{"x":[{"a":1,"b":{"a":1},"\u0061":1}]}`: ejson.ErrDuplicate, `[{"":1,"":1}]`: ejson.ErrDuplicate,
 		many(`"kxx":1`): ejson.ErrDuplicate, many(`"\u006bxx":1`): ejson.ErrDuplicate, deep: ejson.ErrDepth, strings.Repeat(`{"a":`, 65): ejson.ErrDepth,
@@ -99,8 +103,10 @@ func TestScanIsLinear(t *testing.T) {
 // FuzzScan compares the scanner with encoding/json, which is as strict but for
 // duplicate keys, depth and UTF-8.
 func FuzzScan(f *testing.F) {
-	for _, s := range []string{`{"msg":"connect","version":"1","support":["1","pre2"]}`, `{"msg":"method","id":"1","method":"a","params":[{"$date":5},"\u00e9"]}`,
-		`{"msg":"sub","id":"x","name":"n","params":[]}`, `[]`, `5`, `{"a":1,"a":2}`, `{"msg":"callWithTwoFactorRequired","code":"1","id":"2"}`, "\"\xff\"", ` {} `} {
+	for _, s := range []string{`{"msg":"connect","version":"1","support":["1","pre2"]}`,
+		`{"msg":"method","id":"1","method":"a","params":[{"$date":5},"\u00e9"]}`,
+		`{"msg":"sub","id":"x","name":"n","params":[]}`, `[]`, `5`, `{"a":1,"a":2}`, `{"msg":"callWithTwoFactorRequired","code":"1","id":"2"}`, "\"\xff\"",
+		` {} `} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

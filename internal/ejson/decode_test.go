@@ -22,19 +22,26 @@ func TestDecodeOnly(t *testing.T) {
 		{`{"$date":1e300}`, InvalidDate{}}, {`{"$date":{}}`, InvalidDate{}}, {`{"$date":true}`, time.UnixMilli(1).UTC()},
 		{`{"$date":8640000000000001}`, InvalidDate{}}, {`{"$date":8640000000000000}`, time.UnixMilli(8640000000000000).UTC()},
 		{`{"$InfNaN":9}`, math.Inf(1)}, {`{"$InfNaN":-7}`, math.Inf(-1)}, {`{"$InfNaN":"1"}`, math.Inf(1)}, {`{"$InfNaN":true}`, math.Inf(1)},
-		{`{"$binary":"AP8"}`, []byte{0, 255}}, {`{"$binary":"%%"}`, []byte{0}}, {`{"$binary":"%%%%"}`, []byte{0, 0, 0}}, {`{"$binary":"AA==AP8="}`, []byte{0, 0, 255, 0, 0}},
-		{`{"$regexp":"a","$flags":"ggxiUs"}`, RegExp{"a", "gi"}}, {`{"$flags":"yi","$regexp":"a/b"}`, RegExp{"a/b", "iy"}}, {`{"$regexp":"","$flags":""}`, RegExp{"", ""}},
+		{`{"$binary":"AP8"}`, []byte{0, 255}}, {`{"$binary":"%%"}`, []byte{0}}, {`{"$binary":"%%%%"}`, []byte{0, 0, 0}},
+		{`{"$binary":"AA==AP8="}`, []byte{0, 0, 255, 0, 0}},
+		{`{"$regexp":"a","$flags":"ggxiUs"}`, RegExp{"a", "gi"}}, {`{"$flags":"yi","$regexp":"a/b"}`, RegExp{"a/b", "iy"}},
+		{`{"$regexp":"","$flags":""}`, RegExp{"", ""}},
 		// What would not compile is a text like any other: nobody here reads patterns.
-		{`{"$regexp":"(","$flags":""}`, RegExp{"(", ""}}, {`{"$regexp":"` + strings.Repeat("(", maxPattern) + `","$flags":"uu"}`, RegExp{strings.Repeat("(", maxPattern), "u"}},
-		{`{"$InfNaN":""}`, math.NaN()}, {`{"$InfNaN":" 0x10 "}`, math.NaN()}, {`{"$InfNaN":false}`, math.NaN()}, {`{"$InfNaN":[1]}`, math.NaN()}, {`{"$InfNaN":"-1e3"}`, math.Inf(-1)},
-		{`{"$type":"Decimal","$value":"-.5E-10"}`, Custom{"Decimal", "-.5E-10"}}, {`{"$type":"Decimal","$value":"Infinity"}`, Custom{"Decimal", "Infinity"}}, {`"\u00AF\u00e9"`, "\u00af\u00e9"}, {`{"$regexp":"a","$flags":"` + strings.Repeat("x", 50) + `g"}`, RegExp{"a", ""}},
+		{`{"$regexp":"(","$flags":""}`, RegExp{"(", ""}},
+		{`{"$regexp":"` + strings.Repeat("(", maxPattern) + `","$flags":"uu"}`, RegExp{strings.Repeat("(", maxPattern), "u"}},
+		{`{"$InfNaN":""}`, math.NaN()}, {`{"$InfNaN":" 0x10 "}`, math.NaN()}, {`{"$InfNaN":false}`, math.NaN()}, {`{"$InfNaN":[1]}`, math.NaN()},
+		{`{"$InfNaN":"-1e3"}`, math.Inf(-1)},
+		{`{"$type":"Decimal","$value":"-.5E-10"}`, Custom{"Decimal", "-.5E-10"}}, {`{"$type":"Decimal","$value":"Infinity"}`, Custom{"Decimal", "Infinity"}},
+		{`"\u00AF\u00e9"`, "\u00af\u00e9"}, {`{"$regexp":"a","$flags":"` + strings.Repeat("x", 50) + `g"}`, RegExp{"a", ""}},
 		{`{"$type":"oid","$value":"0123456789ABCDEF01234567"}`, ObjectID("0123456789abcdef01234567")},
-		{`{"$escape":5}`, Doc{}}, {`{"$escape":"ab"}`, Doc{}}, {`{"$escape":{}}`, Doc{}}, {`{"$escape":[1,{"$date":0}]}`, Doc{{"0", 1.0}, {"1", time.UnixMilli(0).UTC()}}},
+		{`{"$escape":5}`, Doc{}}, {`{"$escape":"ab"}`, Doc{}}, {`{"$escape":{}}`, Doc{}},
+		{`{"$escape":[1,{"$date":0}]}`, Doc{{"0", 1.0}, {"1", time.UnixMilli(0).UTC()}}},
 		{`{"$escape":{"$date":0}}`, Doc{{"$date", 0.0}}}, {`{"$escape":{"a":{"$date":0}}}`, Doc{{"a", time.UnixMilli(0).UTC()}}},
 		{`{"$escape":{"$date":{"$escape":{"$date":1}}}}`, Doc{{"$date", Doc{{"$date", 1.0}}}}},
 		{"{\"\\u0024date\":5}", time.UnixMilli(5).UTC()}, {" [ 1 , {\t} ]\r\n", []any{1.0, Doc{}}},
 		{`{"$a":{"$date":1},"$b":1,"c":{"$date":2}}`, Doc{{"$a", time.UnixMilli(1).UTC()}, {"$b", 1.0}, {"c", time.UnixMilli(2).UTC()}}},
-		{`"\ud83d\ude00\ud83d\n\/"`, "😀\uFFFD\n/"}, {`1e400`, math.Inf(1)}, {`-0`, math.Copysign(0, -1)}, {`123456789012345678901234567890`, 1.2345678901234568e29},
+		{`"\ud83d\ude00\ud83d\n\/"`, "😀\uFFFD\n/"}, {`1e400`, math.Inf(1)}, {`-0`, math.Copysign(0, -1)},
+		{`123456789012345678901234567890`, 1.2345678901234568e29},
 	}
 	for _, c := range cases {
 		got, err := Decode([]byte(c.wire))
@@ -59,16 +66,23 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{`{"$binary":"=A=="}`, ErrValue}, {`{"$binary":"A==="}`, ErrValue}, {`{"$binary":5}`, ErrValue}, {`{"$binary":null}`, ErrValue},
 		{`{"$escape":null}`, ErrValue}, {`{"a":[{"$escape":null}]}`, ErrValue}, {`{"$escape":{"a":{"$type":"x","$value":1}}}`, ErrValue},
-		{`{"$type":"x","$value":1}`, ErrValue}, {`{"$type":"oid","$value":"xyz"}`, ErrValue}, {`{"$type":"oid","$value":5}`, ErrValue}, {`{"$value":1,"$type":null}`, ErrValue},
+		{`{"$type":"x","$value":1}`, ErrValue}, {`{"$type":"oid","$value":"xyz"}`, ErrValue}, {`{"$type":"oid","$value":5}`, ErrValue},
+		{`{"$value":1,"$type":null}`, ErrValue},
 		{`{"$type":"Decimal","$value":"1x"}`, ErrValue}, {`{"$type":"Decimal","$value":"."}`, ErrValue}, {`{"$type":"Decimal","$value":"1e"}`, ErrValue},
-		{`{"$regexp":"` + strings.Repeat("a", maxPattern+1) + `","$flags":""}`, ErrValue}, {`{"$regexp":5,"$flags":""}`, ErrValue}, {`{"$regexp":null,"$flags":""}`, ErrValue}, {`{"$regexp":["a"],"$flags":""}`, ErrValue}, {`{"$regexp":"a","$flags":5}`, ErrValue}, {`{"$regexp":"a","$flags":null}`, ErrValue},
+		{`{"$regexp":"` + strings.Repeat("a", maxPattern+1) + `","$flags":""}`, ErrValue}, {`{"$regexp":5,"$flags":""}`, ErrValue},
+		{`{"$regexp":null,"$flags":""}`, ErrValue}, {`{"$regexp":["a"],"$flags":""}`, ErrValue}, {`{"$regexp":"a","$flags":5}`, ErrValue},
+		{`{"$regexp":"a","$flags":null}`, ErrValue},
 		{`{"a":1,"a":2}`, ErrDuplicate}, {`{"a":1,"\u0061":2}`, ErrDuplicate}, {`{"$x":{"a":1,"a":1}}`, ErrDuplicate},
 		{`{"__proto__":1}`, ErrValue}, {`{"\u005f_proto__":1}`, ErrValue}, {`{"$a":{"__proto__":{}}}`, ErrValue},
 		{deep, ErrDepth}, {deepForm, ErrDepth}, {"\"\xff\"", ErrUTF8}, {"\"\xed\xa0\x80\"", ErrUTF8},
-		{``, ErrSyntax}, {` `, ErrSyntax}, {`01`, ErrSyntax}, {`1.`, ErrSyntax}, {`.5`, ErrSyntax}, {`-`, ErrSyntax}, {`+1`, ErrSyntax}, {`1e`, ErrSyntax}, {`1e+`, ErrSyntax},
-		{`0x1`, ErrSyntax}, {`NaN`, ErrSyntax}, {`nul`, ErrSyntax}, {`truth`, ErrSyntax}, {`"`, ErrSyntax}, {`"\x"`, ErrSyntax}, {`"\u12"`, ErrSyntax}, {`"\`, ErrSyntax},
-		{"\"\n\"", ErrSyntax}, {`[1,]`, ErrSyntax}, {`[,1]`, ErrSyntax}, {`[1 2]`, ErrSyntax}, {`[`, ErrSyntax}, {`{`, ErrSyntax}, {`{"a"}`, ErrSyntax}, {`{"a":}`, ErrSyntax},
-		{`{"a":1,}`, ErrSyntax}, {`{a:1}`, ErrSyntax}, {`{'a':1}`, ErrSyntax}, {`{"a":1]`, ErrSyntax}, {`1 1`, ErrSyntax}, {"\uFEFF1", ErrSyntax}, {`{"$date":1}x`, ErrSyntax},
+		{``, ErrSyntax}, {` `, ErrSyntax}, {`01`, ErrSyntax}, {`1.`, ErrSyntax}, {`.5`, ErrSyntax}, {`-`, ErrSyntax}, {`+1`, ErrSyntax}, {`1e`, ErrSyntax},
+		{`1e+`, ErrSyntax},
+		{`0x1`, ErrSyntax}, {`NaN`, ErrSyntax}, {`nul`, ErrSyntax}, {`truth`, ErrSyntax}, {`"`, ErrSyntax}, {`"\x"`, ErrSyntax}, {`"\u12"`, ErrSyntax},
+		{`"\`, ErrSyntax},
+		{"\"\n\"", ErrSyntax}, {`[1,]`, ErrSyntax}, {`[,1]`, ErrSyntax}, {`[1 2]`, ErrSyntax}, {`[`, ErrSyntax}, {`{`, ErrSyntax}, {`{"a"}`, ErrSyntax},
+		{`{"a":}`, ErrSyntax},
+		{`{"a":1,}`, ErrSyntax}, {`{a:1}`, ErrSyntax}, {`{'a':1}`, ErrSyntax}, {`{"a":1]`, ErrSyntax}, {`1 1`, ErrSyntax}, {"\uFEFF1", ErrSyntax},
+		{`{"$date":1}x`, ErrSyntax},
 		{"[1]\x00", ErrSyntax}, {"[1]\v", ErrSyntax}, {`// c`, ErrSyntax},
 	}
 	for _, c := range cases {
@@ -101,7 +115,8 @@ func TestScanDepth(t *testing.T) {
 		depth int
 		want  error
 	}{
-		{`1`, 0, nil}, {`[]`, 0, ErrDepth}, {`[]`, 1, nil}, {`[[]]`, 1, ErrDepth}, {`{"a":[1]}`, 2, nil}, {`{"a":[1]}`, 1, ErrDepth}, {`[{},{"a":{}}]`, 2, ErrDepth},
+		{`1`, 0, nil}, {`[]`, 0, ErrDepth}, {`[]`, 1, nil}, {`[[]]`, 1, ErrDepth}, {`{"a":[1]}`, 2, nil}, {`{"a":[1]}`, 1, ErrDepth},
+		{`[{},{"a":{}}]`, 2, ErrDepth},
 		{strings.Repeat("[", 60000), 32, ErrDepth}, {strings.Repeat(`{"a":`, 12000), 32, ErrDepth},
 	} {
 		if err := Scan([]byte(c.raw), c.depth); !errors.Is(err, c.want) {
@@ -152,7 +167,8 @@ func TestManyKeys(t *testing.T) {
 func TestDates(t *testing.T) {
 	for text, want := range map[string]string{
 		"2020-01-02": "2020-01-02T00:00:00.000Z", "2020-01": "2020-01-01T00:00:00.000Z", "2020": "2020-01-01T00:00:00.000Z",
-		"2020-01-02T03:04:05Z": "2020-01-02T03:04:05.000Z", "2020-01-02T03:04:05+02:00": "2020-01-02T01:04:05.000Z", "2020-01-02T03:04Z": "2020-01-02T03:04:00.000Z",
+		"2020-01-02T03:04:05Z": "2020-01-02T03:04:05.000Z", "2020-01-02T03:04:05+02:00": "2020-01-02T01:04:05.000Z",
+		"2020-01-02T03:04Z":             "2020-01-02T03:04:00.000Z",
 		"Thu, 02 Jan 2020 03:04:05 GMT": "2020-01-02T03:04:05.000Z", "Thu Jan 02 2020 03:04:05 GMT+0100": "2020-01-02T02:04:05.000Z",
 		"Jan 2, 2020": "2020-01-02T00:00:00.000Z", "1/2/2020": "2020-01-02T00:00:00.000Z",
 	} {
@@ -184,7 +200,8 @@ func TestDateTexts(t *testing.T) {
 			t.Errorf("%q is %v, want %v", text, got, want)
 		}
 	}
-	for _, text := range []string{"", "x", "202", "2020-13", "2020-01-02T", "2020-01-02X03:04", "Jan 2020", "99/99/99", "a, b, c", strings.Repeat("2", 1<<16), "2020-01-02T03:04:05." + strings.Repeat("5", 1<<10) + "Z"} {
+	for _, text := range []string{"", "x", "202", "2020-13", "2020-01-02T", "2020-01-02X03:04", "Jan 2020", "99/99/99", "a, b, c", strings.Repeat("2", 1<<16),
+		"2020-01-02T03:04:05." + strings.Repeat("5", 1<<10) + "Z"} {
 		if got := parseDate(text); got != any(InvalidDate{}) {
 			t.Errorf("%.40q is %v", text, got)
 		}

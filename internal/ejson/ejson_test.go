@@ -90,10 +90,14 @@ func TestAppendOnly(t *testing.T) {
 		{ObjectID("0123456789abcdef01234567"), `{"$type":"oid","$value":"0123456789abcdef01234567"}`, `{"_str":"0123456789abcdef01234567"}`},
 		{time.Date(-5, 1, 2, 3, 4, 5, 6e6, time.UTC), `{"$date":-62324888154994}`, `"-000005-01-02T03:04:05.006Z"`},
 		{time.Date(300000, 1, 1, 0, 0, 0, 0, time.UTC), `{"$date":null}`, `null`}, {InvalidDate{}, `{"$date":null}`, `null`},
-		{kind("k"), `"k"`, `"k"`}, {flag(true), `true`, `true`}, {float32(0.5), `0.5`, `0.5`}, {json.Number("1e21"), `1e+21`, `1e+21`}, {uint16(7), `7`, `7`}, {[]int(nil), `[]`, `[]`},
-		{map[kind]string{"b": "x", "a": "y"}, `{"a":"y","b":"x"}`, `{"a":"y","b":"x"}`}, {map[kind]string(nil), `null`, `null`}, {[]byte(nil), `null`, `null`}, {[3]byte{1, 2, 3}, `[1,2,3]`, `[1,2,3]`},
-		{Rest{Raw("1")}, `[1]`, `[1]`}, {map[string]any(nil), `null`, `null`}, {Custom{"Decimal", "1"}, `{"$type":"Decimal","$value":"1"}`, `"1"`}, {[]time.Time{time.UnixMilli(1)}, `[{"$date":1}]`, `["1970-01-01T00:00:00.001Z"]`},
-		{open{"x", Doc{{"n", 1}}}, `{"_id":"x","n":1}`, `{"_id":"x","n":1}`}, {stamp(time.UnixMilli(2)), `{"$date":2}`, `"1970-01-01T00:00:00.002Z"`}, {"\b\f\r\t", `"\b\f\r\t"`, `"\b\f\r\t"`},
+		{kind("k"), `"k"`, `"k"`}, {flag(true), `true`, `true`}, {float32(0.5), `0.5`, `0.5`}, {json.Number("1e21"), `1e+21`, `1e+21`}, {uint16(7), `7`, `7`},
+		{[]int(nil), `[]`, `[]`},
+		{map[kind]string{"b": "x", "a": "y"}, `{"a":"y","b":"x"}`, `{"a":"y","b":"x"}`}, {map[kind]string(nil), `null`, `null`}, {[]byte(nil), `null`, `null`},
+		{[3]byte{1, 2, 3}, `[1,2,3]`, `[1,2,3]`},
+		{Rest{Raw("1")}, `[1]`, `[1]`}, {map[string]any(nil), `null`, `null`}, {Custom{"Decimal", "1"}, `{"$type":"Decimal","$value":"1"}`, `"1"`},
+		{[]time.Time{time.UnixMilli(1)}, `[{"$date":1}]`, `["1970-01-01T00:00:00.001Z"]`},
+		{open{"x", Doc{{"n", 1}}}, `{"_id":"x","n":1}`, `{"_id":"x","n":1}`}, {stamp(time.UnixMilli(2)), `{"$date":2}`, `"1970-01-01T00:00:00.002Z"`},
+		{"\b\f\r\t", `"\b\f\r\t"`, `"\b\f\r\t"`},
 		{struct {
 			D int `json:"$date"`
 		}{5}, `{"$escape":{"$date":5}}`, `{"$date":5}`},
@@ -111,7 +115,8 @@ func TestAppendOnly(t *testing.T) {
 	if _, err := Append(nil, loop); !errors.Is(err, ErrDepth) {
 		t.Errorf("a circular value: %v", err)
 	}
-	for _, v := range []any{make(chan int), func() {}, map[int]int{1: 1}, complex(1, 2), []any{make(chan int)}, json.Number("x"), []chan int{nil}, map[string]chan int{"a": nil}, map[string]any{"a": func() {}}, struct{ C chan int }{}} {
+	for _, v := range []any{make(chan int), func() {}, map[int]int{1: 1}, complex(1, 2), []any{make(chan int)}, json.Number("x"), []chan int{nil},
+		map[string]chan int{"a": nil}, map[string]any{"a": func() {}}, struct{ C chan int }{}} {
 		if _, err := Append(nil, v); !errors.Is(err, ErrType) {
 			t.Errorf("Append(%T): %v", v, err)
 		}

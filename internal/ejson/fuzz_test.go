@@ -14,8 +14,10 @@ import (
 
 func seeds(f *testing.F) {
 	for _, s := range []string{
-		`{"a":[1,-0.5e3,"x\u0041\ud83d\ude00",null,true]}`, `{"$date":1}`, `{"$escape":{"$date":{"$date":3}}}`, `{"$regexp":"(a|b)[^/]","$flags":"gi"}`, `{"$InfNaN":-1}`,
-		`{"$binary":"AP8="}`, `{"$type":"oid","$value":"0123456789abcdef01234567"}`, `{"$type":"Decimal","$value":"1e5"}`, `{"$a":{"$escape":[{"$date":"2020"}]},"$b":{}}`, `{"a":1,"a":2}`, `[[[[`, "\"\xff\"",
+		`{"a":[1,-0.5e3,"x\u0041\ud83d\ude00",null,true]}`, `{"$date":1}`, `{"$escape":{"$date":{"$date":3}}}`, `{"$regexp":"(a|b)[^/]","$flags":"gi"}`,
+		`{"$InfNaN":-1}`,
+		`{"$binary":"AP8="}`, `{"$type":"oid","$value":"0123456789abcdef01234567"}`, `{"$type":"Decimal","$value":"1e5"}`,
+		`{"$a":{"$escape":[{"$date":"2020"}]},"$b":{}}`, `{"a":1,"a":2}`, `[[[[`, "\"\xff\"",
 	} {
 		f.Add([]byte(s))
 	}
@@ -86,7 +88,8 @@ func FuzzBind(f *testing.F) {
 		var a address
 		var o open
 		var l lax
-		for _, dst := range []any{new(string), new(bool), new(int), new(float64), new(time.Time), new([]byte), new(any), new(Doc), new(Raw), new([]string), new(map[string]any), &a, &o, &l, new(*string)} {
+		for _, dst := range []any{new(string), new(bool), new(int), new(float64), new(time.Time), new([]byte), new(any), new(Doc), new(Raw), new([]string),
+			new(map[string]any), &a, &o, &l, new(*string)} {
 			if err := Unmarshal(raw, dst); err == nil && Scan(raw, MaxDepth) != nil {
 				t.Errorf("%T takes what Scan refuses", dst)
 			}

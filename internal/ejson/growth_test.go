@@ -32,10 +32,14 @@ func decoders() []growthtest.Decoder {
 		{Name: "Decode a list", Do: decode, Allocated: 512, In: func(text string) string { return "[" + text + "0]" }},
 		{Name: "AppendText", Do: func(text string) { _, _ = AppendText(nil, Raw(text)) }, In: inText("", "")},
 		{Name: "AppendString", Do: func(text string) { AppendString(nil, text) }},
-		{Name: "BindArray to any", Do: bind(func() []any { return []any{new(any), new(Rest)} }), Allocated: 512, In: func(text string) string { return "[" + text + "]" }},
-		{Name: "BindArray to texts", Do: bind(func() []any { return []any{new([]string), new(map[string]string)} }), Allocated: 512, In: func(text string) string { return "[" + text + "]" }},
-		{Name: "BindArray to structs", Do: bind(func() []any { return []any{new([]open), new([]lax), new(Doc)} }), Allocated: 512, In: func(text string) string { return `[[{"$escape":{"a":` + text + `}}]]` }},
-		{Name: "Unmarshal", Do: func(text string) { _ = Unmarshal([]byte(text), new(any)) }, Allocated: 512, In: func(text string) string { return "[" + text + "0]" }},
+		{Name: "BindArray to any", Do: bind(func() []any { return []any{new(any), new(Rest)} }), Allocated: 512,
+			In: func(text string) string { return "[" + text + "]" }},
+		{Name: "BindArray to texts", Do: bind(func() []any { return []any{new([]string), new(map[string]string)} }), Allocated: 512,
+			In: func(text string) string { return "[" + text + "]" }},
+		{Name: "BindArray to structs", Do: bind(func() []any { return []any{new([]open), new([]lax), new(Doc)} }), Allocated: 512,
+			In: func(text string) string { return `[[{"$escape":{"a":` + text + `}}]]` }},
+		{Name: "Unmarshal", Do: func(text string) { _ = Unmarshal([]byte(text), new(any)) }, Allocated: 512,
+			In: func(text string) string { return "[" + text + "0]" }},
 		{Name: "parseDate", Do: func(text string) { parseDate(text) }},
 	}
 	for head, tail := range map[string]string{

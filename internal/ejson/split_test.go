@@ -30,7 +30,8 @@ func TestWalk(t *testing.T) {
 		}
 	}
 	for raw, want := range map[string]error{
-		`{}`: ErrMismatch, `"x"`: ErrMismatch, `null`: ErrMismatch, `[`: ErrSyntax, `[1,]`: ErrSyntax, `[1]x`: ErrSyntax, `[]x`: ErrSyntax, `1 1`: ErrSyntax, ``: ErrSyntax, "[\"\xff\"]": ErrUTF8,
+		`{}`: ErrMismatch, `"x"`: ErrMismatch, `null`: ErrMismatch, `[`: ErrSyntax, `[1,]`: ErrSyntax, `[1]x`: ErrSyntax, `[]x`: ErrSyntax, `1 1`: ErrSyntax,
+		``: ErrSyntax, "[\"\xff\"]": ErrUTF8,
 	} {
 		if got, err := split([]byte(raw)); !errors.Is(err, want) || got != nil && want == ErrMismatch {
 			t.Errorf("Walk(%s) = %q, %v; want %v", raw, got, err, want)

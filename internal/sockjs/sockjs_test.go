@@ -173,28 +173,34 @@ func TestPages(t *testing.T) {
 		{"GET", "/sockjs/", nil, 200, `^Welcome to SockJS!\n$`, nil},
 		{"POST", "/sockjs", nil, 405, `^$`, map[string]string{"Allow": "GET"}},
 		{"GET", "/sockjs/info", nil, 200, `^\{"websocket":true,"origins":\["\*:\*"\],"cookie_needed":false,"entropy":\d+\}$`, map[string]string{
-			"Content-Type": "application/json; charset=UTF-8", "Cache-Control": never, "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "", "Vary": "Origin"}},
+			"Content-Type": "application/json; charset=UTF-8", "Cache-Control": never, "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "",
+			"Vary": "Origin"}},
 		{"GET", "/sockjs/info/", []string{"Origin", "http://localhost:8080"}, 200, `^\{"websocket":true`, map[string]string{
 			"Access-Control-Allow-Origin": "http://localhost:8080", "Access-Control-Allow-Credentials": "true"}},
 		{"GET", "/sockjs/info", []string{"Origin", "https://evil.example"}, 403, `not allowed`, map[string]string{"Access-Control-Allow-Origin": ""}},
 		{"OPTIONS", "/sockjs/info", []string{"Access-Control-Request-Headers", "content-type, x-y"}, 204, `^$`, map[string]string{
-			"Access-Control-Allow-Methods": "OPTIONS, GET", "Access-Control-Max-Age": "31536000", "Cache-Control": "public, max-age=31536000", "Access-Control-Allow-Headers": "content-type, x-y"}},
+			"Access-Control-Allow-Methods": "OPTIONS, GET", "Access-Control-Max-Age": "31536000", "Cache-Control": "public, max-age=31536000",
+			"Access-Control-Allow-Headers": "content-type, x-y"}},
 		{"POST", "/sockjs/info", nil, 405, `^$`, map[string]string{"Allow": "OPTIONS, GET"}},
 		{"GET", "/sockjs/iframe.html", nil, 404, `^404 Error: Page not found\n$`, nil}, {"GET", "/sockjs/1/abc/htmlfile?c=f", nil, 404, `404`, nil},
 		{"GET", "/sockjs/1/abc/jsonp?c=f", nil, 404, `404`, nil}, {"POST", "/sockjs/1/abc/jsonp_send", nil, 404, `404`, nil},
 		{"GET", "/sockjs/websocket", nil, 400, `^Not a valid websocket request$`, nil},
-		{"GET", "/sockjs/websocket", []string{"Upgrade", "websocket", "Connection", "Upgrade", "Sec-WebSocket-Version", "6"}, 400, `^Only supported WebSocket protocol is RFC 6455\.$`, nil},
+		{"GET", "/sockjs/websocket", []string{"Upgrade", "websocket", "Connection", "Upgrade", "Sec-WebSocket-Version", "6"}, 400,
+			`^Only supported WebSocket protocol is RFC 6455\.$`, nil},
 		{"GET", "/sockjs/1/abc/websocket", nil, 400, `^Can "Upgrade" only to "WebSocket"\.$`, nil},
 		{"GET", "/sockjs/nothing", nil, 404, `^404 Error: Page not found\n$`, map[string]string{"Content-Type": plain}},
 		{"GET", "/sockjs//", nil, 404, `404`, nil}, {"GET", "/sockjsx", nil, 404, `404`, nil}, {"GET", "/", nil, 404, `404`, nil},
-		{"POST", "/sockjs//abc/xhr", nil, 404, `404`, nil}, {"POST", "/sockjs/1//xhr", nil, 404, `404`, nil}, {"POST", "/sockjs/1/a.b/xhr", nil, 404, `404`, nil}, {"POST", "/sockjs/1.2/ab/xhr", nil, 404, `404`, nil},
+		{"POST", "/sockjs//abc/xhr", nil, 404, `404`, nil}, {"POST", "/sockjs/1//xhr", nil, 404, `404`, nil}, {"POST", "/sockjs/1/a.b/xhr", nil, 404, `404`, nil},
+		{"POST", "/sockjs/1.2/ab/xhr", nil, 404, `404`, nil},
 		{"POST", "/sockjs/1/2/3/xhr", nil, 404, `404`, nil}, {"POST", "/sockjs/1/" + strings.Repeat("x", 65) + "/xhr", nil, 404, `404`, nil},
 		{"OPTIONS", "/sockjs/1/abc/xhr", nil, 204, `^$`, map[string]string{"Access-Control-Allow-Methods": "OPTIONS, POST", "Access-Control-Max-Age": "31536000"}},
 		{"OPTIONS", "/sockjs/1/abc/xhr_send/", nil, 204, `^$`, map[string]string{"Access-Control-Allow-Methods": "OPTIONS, POST"}},
 		{"OPTIONS", "/sockjs/1/abc/xhr_streaming", nil, 204, `^$`, map[string]string{"Access-Control-Allow-Methods": "OPTIONS, POST"}},
-		{"GET", "/sockjs/1/abc/xhr", nil, 405, `^$`, map[string]string{"Allow": "OPTIONS, POST"}}, {"POST", "/sockjs/1/abc/eventsource", nil, 405, `^$`, map[string]string{"Allow": "OPTIONS, GET"}},
+		{"GET", "/sockjs/1/abc/xhr", nil, 405, `^$`, map[string]string{"Allow": "OPTIONS, POST"}},
+		{"POST", "/sockjs/1/abc/eventsource", nil, 405, `^$`, map[string]string{"Allow": "OPTIONS, GET"}},
 		{"PUT", "/sockjs/1/abc/xhr_send", nil, 405, `^$`, map[string]string{"Allow": "OPTIONS, POST"}}, {"POST", "/sockjs/1/abc/websocket", nil, 405, `^$`, nil},
-		{"POST", "/sockjs/1/abc/xhr", []string{"Origin", "https://evil.example"}, 403, ``, nil}, {"GET", "/sockjs/1/abc/websocket", []string{"Origin", "https://evil.example"}, 403, ``, nil},
+		{"POST", "/sockjs/1/abc/xhr", []string{"Origin", "https://evil.example"}, 403, ``, nil},
+		{"GET", "/sockjs/1/abc/websocket", []string{"Origin", "https://evil.example"}, 403, ``, nil},
 	}
 	for _, c := range cases {
 		r, body := d.do(c.method, c.path, "", c.header...)
@@ -274,8 +280,10 @@ func TestPolling(t *testing.T) {
 		status            int
 		text              string
 	}{
-		{``, "text/plain", 500, "Payload expected."}, {`{}`, "", 500, "Payload expected."}, {`"x"`, "", 500, "Payload expected."}, {`["x`, "", 500, "Broken JSON encoding."}, {`x`, "", 500, "Broken JSON encoding."},
-		{"[\"\xff\"]", "", 500, "Broken JSON encoding."}, {`["x"]`, "image/png", 500, "Payload expected."}, {`[]`, "text/plain; charset=UTF-8", 204, ""}, {`[]`, "T", 204, ""}, {`[]`, "application/json", 204, ""},
+		{``, "text/plain", 500, "Payload expected."}, {`{}`, "", 500, "Payload expected."}, {`"x"`, "", 500, "Payload expected."},
+		{`["x`, "", 500, "Broken JSON encoding."}, {`x`, "", 500, "Broken JSON encoding."},
+		{"[\"\xff\"]", "", 500, "Broken JSON encoding."}, {`["x"]`, "image/png", 500, "Payload expected."}, {`[]`, "text/plain; charset=UTF-8", 204, ""},
+		{`[]`, "T", 204, ""}, {`[]`, "application/json", 204, ""},
 		{`[]`, "application/xml", 204, ""}, {`[]`, "text/xml", 204, ""}, {`["` + strings.Repeat("x", 200<<10) + `"]`, "", 413, "Payload too large.\n"},
 	} {
 		r, text := d.do("POST", send, c.body, "Content-Type", c.contentType)

@@ -74,7 +74,8 @@ func (p *pipes) post(path, body string) (net.Conn, *bufio.Reader) {
 
 // upgrade opens a WebSocket and says text, unless it is "".
 func (p *pipes) upgrade(path, text string) {
-	c, r := p.dial("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	c, r := p.dial("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
 	for line := ""; line != "\r\n"; {
 		line, _ = r.ReadString('\n')
 	}

@@ -174,7 +174,8 @@ func TestEchoConformance(t *testing.T) {
 		"answers before the close":                {send(rawFrame(text, "x"), closeFrame(1000, "")), frame(text, "x"), closes(1000)},
 		"fragmented close":                        {send(rawFrame(0x08, "\x03\xe8")), closes(1002)},
 		"length with the highest bit":             {send([]byte{bin, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0}), func(r *rawWS) { _, _, _ = r.read() }},
-		"a great length is no promise":            {send([]byte{bin, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}), func(r *rawWS) { _ = r.conn.Close() }},
+		"a great length is no promise": {send([]byte{bin, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}),
+			func(r *rawWS) { _ = r.conn.Close() }},
 	}
 	for _, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999} {
 		cases[fmt.Sprintf("close %d", code)] = []step{send(closeFrame(code, "")), closes(code)}

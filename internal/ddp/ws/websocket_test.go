@@ -187,7 +187,8 @@ func TestOwnOrigin(t *testing.T) {
 	for origin, want := range map[string]bool{
 		"": true, "http://chat.example:3000": true, "https://CHAT.example:3000": true, "http://localhost": true, "http://127.0.0.1:8080": true,
 		"http://[::1]:1": true, "null": false, "http://evil.example": false, "http://chat.example.evil.com": false, "http://xchat.example:3000": false,
-		"http://chat.example:3001": false, "http://chat.example": false, "http://u@chat.example:3000": false, "http://127.0.0.1.evil.com": false, "%": false, "file://": false,
+		"http://chat.example:3001": false, "http://chat.example": false, "http://u@chat.example:3000": false, "http://127.0.0.1.evil.com": false, "%": false,
+		"file://": false,
 	} {
 		r := httptest.NewRequest(http.MethodGet, "http://chat.example:3000/websocket", nil)
 		if origin != "" {
