@@ -72,7 +72,7 @@ func (p *Passwords) HashWork() uint64 { return p.hasher.work.Load() }
 func (p *Passwords) VerifyPassword(ctx context.Context, u *user.User, digest string) (bool, error) {
 	pw, err := Digest(digest, algorithm)
 	if err != nil {
-		return false, nil //nolint:nilerr // a malformed answer is a wrong one
+		return false, nil // a malformed answer is a wrong one
 	}
 	return p.hasher.matches(ctx, owner(u.ID), u.Bcrypt(), pw)
 }

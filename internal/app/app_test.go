@@ -269,7 +269,7 @@ func TestOriginsPrefixAndRest(t *testing.T) {
 		}
 	}
 	body := strings.NewReader(`{"user":"admin","password":"correct horse battery"}`)
-	resp, err := http.Post(base+"/team/api/v1/login", "application/json", body) //nolint:noctx // a test against this machine
+	resp, err := http.Post(base+"/team/api/v1/login", "application/json", body) // a test against this machine
 	if err != nil || resp.StatusCode != 200 {
 		t.Fatalf("REST login: %v %v", resp, err)
 	}

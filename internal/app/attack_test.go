@@ -66,7 +66,7 @@ func TestS004OneCodeThreeDoorsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	post := func(path string, body []byte) bool {
-		resp, err := http.Post("http://"+n.addr()+path, "application/json", strings.NewReader(string(body))) //nolint:noctx // a test against this machine
+		resp, err := http.Post("http://"+n.addr()+path, "application/json", strings.NewReader(string(body))) // a test against this machine
 		if err != nil {
 			t.Error(err)
 			return false

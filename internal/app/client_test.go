@@ -185,7 +185,7 @@ func mailedCode(t *testing.T, dataDir string, n int) string {
 
 func httpGet(t *testing.T, url string) (int, string) {
 	t.Helper()
-	resp, err := http.Get(url) //nolint:noctx // a test against this machine
+	resp, err := http.Get(url) // a test against this machine
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -196,7 +196,7 @@ func (w *world) doorsOf(t *testing.T, inForce []string) {
 		// A link that was made for the address while it was another's, or by hand.
 		w.patchAda(user.Change{Enroll: &user.ResetToken{Token: "planted", Email: a, When: time.Now(), Reason: "enroll"}})
 		if !used {
-			if _, err := w.accounts.ResetPassword(t.Context(), &rpc.Peer{}, "planted", mustPlain(t, "another")); err != accounts.ErrTokenAddress { //nolint:errorlint // the very value
+			if _, err := w.accounts.ResetPassword(t.Context(), &rpc.Peer{}, "planted", mustPlain(t, "another")); err != accounts.ErrTokenAddress { // the very value
 				t.Errorf("a reset link for %s: %v", a, err)
 			}
 		}

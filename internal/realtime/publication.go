@@ -285,7 +285,7 @@ func (r *subscribers) add(m *member) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m.own = int32(len(r.byUser[id])) //nolint:gosec // G115: sockets run out long before
+	m.own = int32(len(r.byUser[id])) // sockets run out long before
 	r.byUser[id] = append(r.byUser[id], m)
 }
 

@@ -75,7 +75,7 @@ func (h *Hub) join(key string, s *ddp.Subscription) *member {
 		t := h.topic(key, true)
 		t.mu.Lock()
 		if !t.gone {
-			m.topic, m.at = t, int32(len(t.members)) //nolint:gosec // G115: sockets run out long before
+			m.topic, m.at = t, int32(len(t.members)) // sockets run out long before
 			t.members = append(t.members, m)
 			t.mu.Unlock()
 			return m

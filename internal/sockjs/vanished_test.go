@@ -79,7 +79,7 @@ func (p *pipes) upgrade(path, text string) {
 	for line := ""; line != "\r\n"; {
 		line, _ = r.ReadString('\n')
 	}
-	go io.Copy(io.Discard, r) //nolint:errcheck // until the end
+	go io.Copy(io.Discard, r) // until the end
 	if text == "" {
 		return
 	}
@@ -114,7 +114,7 @@ func vanish(t *testing.T, transport, version string) {
 	wrapped := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { mux.ServeHTTP(wrapper{w}, r) })
 	server := &http.Server{Handler: wrapped, IdleTimeout: 30 * time.Second}
 	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-	go server.Serve(p) //nolint:errcheck // ends with the test
+	go server.Serve(p) // ends with the test
 	hello, quoted := "", ""
 	if version != "" {
 		hello = fmt.Sprintf(`{"msg":"connect","version":%q,"support":[%q]}`, version, version)
@@ -171,13 +171,13 @@ func pollAndVanish(p *pipes, transport, text string) {
 		} else {
 			_, r = p.dial("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
 		}
-		go io.Copy(io.Discard, r) //nolint:errcheck // until the end
+		go io.Copy(io.Discard, r) // until the end
 		synctest.Wait()
 	}
 	receive()
 	if text != "" {
 		_, r := p.post("/sockjs/0/abc/xhr_send", text)
-		go io.Copy(io.Discard, r) //nolint:errcheck // likewise
+		go io.Copy(io.Discard, r) // likewise
 		synctest.Wait()
 	}
 	if transport == "xhr" { // the first answer was the open frame

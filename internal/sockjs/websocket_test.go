@@ -147,9 +147,9 @@ func TestWebSocketHeartbeat(t *testing.T) { synctest.Test(t, heartbeat) }
 
 func heartbeat(t *testing.T) {
 	engine := newEcho()
-	server := &http.Server{Handler: New(Options{Engine: engine, Peer: ws.PeerOf, CheckOrigin: ws.OwnOrigin})} //nolint:gosec // in memory
+	server := &http.Server{Handler: New(Options{Engine: engine, Peer: ws.PeerOf, CheckOrigin: ws.OwnOrigin})} // in memory
 	p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-	go server.Serve(p) //nolint:errcheck // ends with the test
+	go server.Serve(p) // ends with the test
 	defer server.Close()
 	dialer := websocket.Dialer{NetDial: func(string, string) (net.Conn, error) { return p.open(), nil }}
 	socket, r, err := dialer.Dial("ws://x/sockjs/123/abcd/websocket", nil)

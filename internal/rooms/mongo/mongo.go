@@ -80,7 +80,7 @@ func adopt(ctx context.Context, core *mongo.Store, log *zap.Logger) error {
 	err := s.rooms.All(ctx, bson.D{{Key: "name", Value: bson.D{{Key: "$exists", Value: true}}}, {Key: "ddpNameKey", Value: missing}}, func(raw bson.Raw) error {
 		r, err := decodeRoom(raw)
 		if err != nil || r.Name == "" || r.Type == rooms.Direct {
-			return nil //nolint:nilerr // one broken room must not keep the server from starting
+			return nil // one broken room must not keep the server from starting
 		}
 		return adoptKey(ctx, log, s.rooms, r.ID, "ddpNameKey", user.Key(r.Name))
 	})
@@ -90,7 +90,7 @@ func adopt(ctx context.Context, core *mongo.Store, log *zap.Logger) error {
 	err = s.rooms.All(ctx, bson.D{{Key: "t", Value: rooms.Direct}, {Key: "ddpDirectKey", Value: missing}}, func(raw bson.Raw) error {
 		r, err := decodeRoom(raw)
 		if err != nil || len(r.UserIDs) == 0 {
-			return nil //nolint:nilerr // as above
+			return nil // as above
 		}
 		return adoptKey(ctx, log, s.rooms, r.ID, "ddpDirectKey", rooms.DirectKey(r.UserIDs))
 	})
@@ -100,7 +100,7 @@ func adopt(ctx context.Context, core *mongo.Store, log *zap.Logger) error {
 	return s.subscriptions.All(ctx, bson.D{{Key: "ddpUserKey", Value: missing}}, func(raw bson.Raw) error {
 		m, err := decode[rooms.Subscription](raw)
 		if err != nil || m.User.Username == "" {
-			return nil //nolint:nilerr // as above
+			return nil // as above
 		}
 		return adoptKey(ctx, log, s.subscriptions, m.ID, "ddpUserKey", user.Key(m.User.Username))
 	})

@@ -186,7 +186,7 @@ func (s *Store) changeMessage(ctx context.Context, id string, do func(*rooms.Mes
 		}
 		return syncStars(t, id, stars, m.Starred)
 	})
-	if err != nil && err != errSame { //nolint:errorlint // made above, wrapped nowhere
+	if err != nil && err != errSame { // made above, wrapped nowhere
 		return nil, err
 	}
 	return m, nil

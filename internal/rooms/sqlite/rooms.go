@@ -255,7 +255,7 @@ func (s *Store) TouchLastMessage(ctx context.Context, m *rooms.Message, at time.
 
 // ignore takes one outcome for none.
 func ignore(err, outcome error) error {
-	if err == outcome { //nolint:errorlint // failure makes exactly these values
+	if err == outcome { // failure makes exactly these values
 		return nil
 	}
 	return err

@@ -74,7 +74,7 @@ func (s *shownStatuses) notOffline() (ids []string) {
 func (s *Store) SaveStatuses(ctx context.Context, statuses map[string]string, at time.Time) (changed []*user.User, _ error) {
 	for id, status := range statuses {
 		u, err := s.UserByID(ctx, id)
-		if err == dberr.NotFound { //nolint:errorlint // failure makes exactly this value
+		if err == dberr.NotFound { // failure makes exactly this value
 			continue
 		}
 		if err != nil {
@@ -114,7 +114,7 @@ func Each[T any](keys []string, get func(key string) (*T, error)) ([]*T, error) 
 	for _, key := range keys {
 		v, err := get(key)
 		switch {
-		case err == dberr.NotFound: //nolint:errorlint // failure makes exactly this value
+		case err == dberr.NotFound: // failure makes exactly this value
 		case err != nil:
 			return nil, err
 		default:

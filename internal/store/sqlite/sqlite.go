@@ -126,7 +126,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	}
 	path := filepath.Join(dir, FileName)
 	// SQLite gives its side files the mode of the database file.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G304: the operator's own data directory
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // the operator's own data directory
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func makeDir(dir string) error {
 	if fi.Mode().Perm()&0o077 != 0 {
 		// A volume made by somebody else may not be ours to change; the files
 		// in it are closed to others anyway.
-		_ = os.Chmod(dir, 0o700) //nolint:gosec // G302: a directory needs its x bit
+		_ = os.Chmod(dir, 0o700) // a directory needs its x bit
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ const maxBatch = 128
 // op is one waiting operation. done is a locked mutex, not a channel: the
 // leader that unlocks it may live in another synctest bubble.
 type op struct {
-	ctx   context.Context //nolint:containedctx // the op is the call
+	ctx   context.Context // the op is the call
 	do    func(*Tx) error
 	err   error
 	panic any

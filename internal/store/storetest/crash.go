@@ -110,7 +110,7 @@ func Crash(t *testing.T, where string, openAt func(where string) (Core, error), 
 }
 
 func runChild(t *testing.T, where string) (acks []string) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$") //nolint:gosec // G204: this very binary
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$") // this very binary
 	cmd.Env = append(os.Environ(), crashEnv+"="+where)
 	out, err := cmd.StdoutPipe()
 	ok(t, err)

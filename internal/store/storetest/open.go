@@ -71,7 +71,7 @@ func emptyDatabase(slices []sqlite.Schema) ([]byte, error) {
 	if err := s.Close(); err != nil { // what is in the log goes to the file
 		return nil, err
 	}
-	file, err := os.ReadFile(filepath.Join(dir, sqlite.FileName)) //nolint:gosec // our own directory
+	file, err := os.ReadFile(filepath.Join(dir, sqlite.FileName)) // our own directory
 	if err == nil && databases.files == nil {
 		databases.files = map[string][]byte{}
 	}
