@@ -3,7 +3,6 @@ package telemetry
 import (
 	"maps"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,8 +22,8 @@ const maxLabels = 512
 // Other is the label of everything that is not known by name.
 const Other = "other"
 
-// Metrics is the program's set of Prometheus metrics. Recording costs one map
-// look-up and a few atomic additions and may be done from anywhere; nothing is
+// Metrics is the program's set of Prometheus metrics. Recording costs a few map
+// look-ups and atomic additions and may be done from anywhere; nothing is
 // formatted before somebody asks.
 type Metrics struct {
 	reg *prometheus.Registry
@@ -52,7 +51,7 @@ func NewMetrics() *Metrics {
 	}
 	m.reg.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.Calls, m.Store, m.Mail, m.Panics,
+		m.Calls.count, m.Calls.seconds, m.Store.count, m.Store.seconds, m.Mail, m.Panics,
 	)
 	return m
 }
@@ -93,144 +92,103 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{})
 }
 
-// grown is a map that is read without a lock and copied when a key is new.
-type grown[K comparable, T any] struct {
-	mu sync.Mutex
-	m  atomic.Pointer[map[K]*T]
+// handles keeps what a vector of prometheus.client_golang gives for a label, since
+// the vector takes three times as long to find it. It is read without a lock and
+// copied when a label is new.
+type handles[K comparable, T any] struct {
+	find  func(K) T // asks the vector
+	other K         // the label of everything beyond maxLabels
+	mu    sync.Mutex
+	m     atomic.Pointer[map[K]T]
 }
 
-func (g *grown[K, T]) all() map[K]*T {
-	if p := g.m.Load(); p != nil {
+func (h *handles[K, T]) all() map[K]T {
+	if p := h.m.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-// get finds the value of key, or makes it; beyond maxLabels keys, that of other.
-func (g *grown[K, T]) get(key, other K) *T {
-	if v := g.all()[key]; v != nil {
+func (h *handles[K, T]) get(key K) T {
+	if v, ok := h.all()[key]; ok {
 		return v
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	old := g.all()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := h.all()
 	if len(old) >= maxLabels {
-		key = other
+		key = h.other
 	}
-	if v := old[key]; v != nil {
+	if v, ok := old[key]; ok {
 		return v
 	}
-	fresh := make(map[K]*T, len(old)+1)
+	fresh := make(map[K]T, len(old)+1)
 	maps.Copy(fresh, old)
-	v := new(T)
+	v := h.find(key)
 	fresh[key] = v
-	g.m.Store(&fresh)
+	h.m.Store(&fresh)
 	return v
 }
 
 // Counts is a counter with one label.
 type Counts struct {
-	desc *prometheus.Desc
-	m    grown[string, atomic.Uint64]
+	*prometheus.CounterVec
+	labels handles[string, prometheus.Counter]
 }
 
 func newCounts(name, help, label string) *Counts {
-	return &Counts{desc: prometheus.NewDesc(namespace+name, help, []string{label}, nil)}
+	c := &Counts{CounterVec: prometheus.NewCounterVec(prometheus.CounterOpts{Name: namespace + name, Help: help}, []string{label})}
+	c.labels.other, c.labels.find = Other, func(label string) prometheus.Counter { return c.WithLabelValues(label) }
+	return c
 }
 
 // Add counts n under a label, which must come from the program, not from a client.
-func (c *Counts) Add(label string, n uint64) { c.m.get(label, Other).Add(n) }
-
-// Value is the count under a label.
-func (c *Counts) Value(label string) uint64 {
-	if v := c.m.all()[label]; v != nil {
-		return v.Load()
-	}
-	return 0
-}
-
-// Describe implements prometheus.Collector.
-func (c *Counts) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
-
-// Collect implements prometheus.Collector.
-func (c *Counts) Collect(ch chan<- prometheus.Metric) {
-	for label, n := range c.m.all() {
-		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(n.Load()), label)
-	}
-}
+func (c *Counts) Add(label string, n uint64) { c.labels.get(label).Add(float64(n)) }
 
 // bounds are the upper edges of the duration histograms in seconds: from a call
 // that touches memory to one that waits for a password hash or a cut store.
 var bounds = []float64{0.00005, 0.0002, 0.001, 0.005, 0.025, 0.1, 0.25, 1, 5}
 
-// series is what is known of one name: how long, and how often with which end.
-type series struct {
-	buckets [10]atomic.Uint64 // one for each bound, and one above them
-	nanos   atomic.Int64
-	ends    grown[end, atomic.Uint64]
+// Timings counts and times things by name. How often each outcome occurred is
+// counted by name, door and outcome.
+type Timings struct {
+	count   *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+	names   handles[string, *timing]
+}
+
+// timing is what is known of one name: how long, and how often with which end.
+type timing struct {
+	seconds prometheus.Observer
+	ends    handles[end, prometheus.Counter]
 }
 
 // end is how one act came in and went out.
 type end struct{ door, outcome string }
 
-// Timings counts and times things by name; how often each outcome occurred is
-// kept beside the name and the door it came through.
-type Timings struct {
-	count, seconds *prometheus.Desc
-	doors          bool
-	m              grown[string, series]
-}
-
 func newTimings(count, countHelp, seconds, secondsHelp string, labels []string) *Timings {
-	return &Timings{
-		doors:   len(labels) == 3,
-		count:   prometheus.NewDesc(namespace+count+"_total", countHelp, labels, nil),
-		seconds: prometheus.NewDesc(namespace+seconds, secondsHelp, labels[:1], nil),
+	t := &Timings{
+		count:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: namespace + count + "_total", Help: countHelp}, labels),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: namespace + seconds, Help: secondsHelp, Buckets: bounds}, labels[:1]),
 	}
+	doors := len(labels) == 3
+	t.names.other, t.names.find = Other, func(name string) *timing {
+		one := &timing{seconds: t.seconds.WithLabelValues(name)}
+		one.ends.other, one.ends.find = end{Other, Other}, func(e end) prometheus.Counter {
+			if doors {
+				return t.count.WithLabelValues(name, e.door, e.outcome)
+			}
+			return t.count.WithLabelValues(name, e.outcome)
+		}
+		return one
+	}
+	return t
 }
 
 // Observe records one act. name must come from the program's own tables: pass
 // Other for a name that a client made up. door is empty where there are no doors.
 func (t *Timings) Observe(name, door, outcome string, d time.Duration) {
-	s := t.m.get(name, Other)
-	i, _ := slices.BinarySearch(bounds, d.Seconds())
-	s.buckets[i].Add(1)
-	s.nanos.Add(int64(d))
-	s.ends.get(end{door, outcome}, end{Other, Other}).Add(1)
-}
-
-// Count is how often name ended with outcome, over all doors.
-func (t *Timings) Count(name, outcome string) (n uint64) {
-	if s := t.m.all()[name]; s != nil {
-		for key, v := range s.ends.all() {
-			if key.outcome == outcome {
-				n += v.Load()
-			}
-		}
-	}
-	return n
-}
-
-// Describe implements prometheus.Collector.
-func (t *Timings) Describe(ch chan<- *prometheus.Desc) { ch <- t.count; ch <- t.seconds }
-
-// Collect implements prometheus.Collector.
-func (t *Timings) Collect(ch chan<- prometheus.Metric) {
-	for name, s := range t.m.all() {
-		cumulative, total := map[float64]uint64{}, uint64(0)
-		for i := range s.buckets {
-			total += s.buckets[i].Load()
-			if i < len(bounds) {
-				cumulative[bounds[i]] = total
-			}
-		}
-		ch <- prometheus.MustNewConstHistogram(t.seconds, total, time.Duration(s.nanos.Load()).Seconds(), cumulative, name)
-		for key, n := range s.ends.all() { // the registry sorts
-			values := []string{name, key.door, key.outcome}
-			if !t.doors {
-				values = []string{name, key.outcome}
-			}
-			ch <- prometheus.MustNewConstMetric(t.count, prometheus.CounterValue, float64(n.Load()), values...)
-		}
-	}
+	one := t.names.get(name)
+	one.seconds.Observe(d.Seconds())
+	one.ends.get(end{door, outcome}).Inc()
 }
