@@ -72,9 +72,8 @@ type Service struct {
 	// mails counts what may be mailed to whom in an hour.
 	mails *ratelimit.Limiter
 
-	// admins makes "is this the last administrator?" and the act that follows
-	// one step on this node.
-	admins sync.Mutex
+	// removing holds one token: whoever has it may take an administrator away.
+	removing chan struct{}
 
 	// jobs bounds and counts the mails written in the background.
 	jobs    chan struct{}
@@ -99,7 +98,7 @@ func New(o Options) (*Service, error) {
 	return &Service{
 		stagger: o.Stagger, store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
 		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
-		passwords: o.Passwords, factors: o.Factors, follower: o.Follower, open: open{ids: make(map[string]bool)}, noted: notes{last: newLRU[time.Time](maxTracked)},
+		passwords: o.Passwords, factors: o.Factors, follower: o.Follower, open: open{ids: make(map[string]bool)}, noted: newNotes(), removing: make(chan struct{}, 1),
 		mails: ratelimit.New(ratelimit.Options{Now: o.Now}), jobs: make(chan struct{}, backgroundJobs),
 	}, nil
 }
@@ -182,22 +181,35 @@ const maxPage = 100
 // time is the present as the database keeps it.
 func (s *Service) time() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
 
-// change applies c, stamped with the present, and publishes it.
+// change applies c, stamped with the present, and tells whoever must know.
 func (s *Service) change(ctx context.Context, id string, c user.Change) (*user.User, error) {
+	u, err := s.apply(ctx, id, &c)
+	if err == nil {
+		s.tell(ctx, u, &c)
+	}
+	return u, err
+}
+
+// apply is the half of change that the store does.
+func (s *Service) apply(ctx context.Context, id string, c *user.Change) (*user.User, error) {
 	c.At = s.time()
-	u, err := s.store.UpdateUser(ctx, id, c)
+	u, err := s.store.UpdateUser(ctx, id, *c)
 	if err != nil {
 		return nil, err
 	}
+	return u, nil
+}
+
+// tell is the other half, for a change that was applied.
+func (s *Service) tell(ctx context.Context, u *user.User, c *user.Change) {
 	news := user.News{Fields: c.Fields()}
 	if c.RemoveToken != "" || c.RemoveNamed != "" || c.RemoveSessions || c.RemoveTokens {
 		// Naming the living tokens instead of the dead also catches a token that
 		// came and went between a read and the change.
 		news.Ended = user.EndedBut(u)
 	}
-	s.changed(id, news)
-	s.followChange(ctx, u, &c)
-	return u, nil
+	s.changed(u.ID, news)
+	s.followChange(ctx, u, c)
 }
 
 // changed tells everybody who must know that an account changed.

@@ -147,8 +147,6 @@ type UserChange struct {
 //
 // Errors: ErrInvalidUser, ErrAdminOnly, ErrLastAdmin, ErrRole, and those of SaveProfile.
 func (s *Service) UpdateUser(ctx context.Context, p *rpc.Peer, by *user.User, id string, c UserChange) (*user.User, error) {
-	s.admins.Lock()
-	defer s.admins.Unlock()
 	before, after, change, err := s.updateUser(ctx, by, id, c)
 	s.record(p, "account_changed", by.ID, err, target(id))
 	if err != nil {
@@ -175,14 +173,20 @@ func (s *Service) updateUser(ctx context.Context, by *user.User, id string, c Us
 	if change, err = s.userChange(ctx, by, before, c); err != nil {
 		return nil, nil, change, err
 	}
-	loses := c.Active != nil && !*c.Active || change.Roles != nil && !slices.Contains(*change.Roles, "admin")
-	if loses {
-		if err := s.notLastAdmin(ctx, before); err != nil {
-			return nil, nil, change, err
-		}
+	apply := func() error {
+		after, err = s.apply(ctx, id, &change)
+		return err
 	}
-	after, err = s.change(ctx, id, change)
-	return before, after, change, named403(err)
+	if c.Active != nil && !*c.Active || change.Roles != nil && !slices.Contains(*change.Roles, "admin") {
+		err = s.unlessLastAdmin(ctx, by, id, apply)
+	} else {
+		err = apply()
+	}
+	if err != nil {
+		return nil, nil, change, named403(err)
+	}
+	s.tell(ctx, after, &change)
+	return before, after, change, nil
 }
 
 func (s *Service) userChange(ctx context.Context, by, u *user.User, c UserChange) (user.Change, error) {
@@ -249,17 +253,33 @@ func (s *Service) emailsChange(u *user.User, c UserChange, change *user.Change) 
 	return nil
 }
 
-// notLastAdmin refuses when u is the only active administrator. The caller holds
-// s.admins, so that two of them cannot remove each other on this node.
-func (s *Service) notLastAdmin(ctx context.Context, u *user.User) error {
-	if !u.HasRole("admin") || !u.IsActive() {
-		return nil
+// unlessLastAdmin runs act, one operation of the store that may take an administrator
+// away, unless by may not act on administrators (ErrAdminOnly) or the account is the
+// only active one (ErrLastAdmin). On this node such acts take turns, so that two
+// administrators cannot remove each other; nothing but the store is waited for meanwhile.
+func (s *Service) unlessLastAdmin(ctx context.Context, by *user.User, id string, act func() error) error {
+	select {
+	case s.removing <- struct{}{}:
+		defer func() { <-s.removing }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	n, err := s.store.CountAdmins(ctx)
-	if err == nil && n <= 1 {
-		err = ErrLastAdmin
+	u, err := s.store.UserByID(ctx, id)
+	if err != nil {
+		return err
 	}
-	return err
+	if u.HasRole("admin") && !by.HasRole("admin") {
+		return ErrAdminOnly
+	}
+	if u.HasRole("admin") && u.IsActive() {
+		switch n, err := s.store.CountAdmins(ctx); {
+		case err != nil:
+			return err
+		case n <= 1:
+			return ErrLastAdmin
+		}
+	}
+	return act()
 }
 
 // SetActive activates or deactivates an account. Deactivation ends every token,
@@ -272,25 +292,13 @@ func (s *Service) SetActive(ctx context.Context, p *rpc.Peer, by *user.User, id 
 // DeleteUser removes somebody's account for good and closes its connections.
 // Errors: ErrInvalidUser, ErrAdminOnly, ErrLastAdmin.
 func (s *Service) DeleteUser(ctx context.Context, p *rpc.Peer, by *user.User, id string) error {
-	s.admins.Lock()
-	defer s.admins.Unlock()
 	err := s.deleteUser(ctx, by, id)
 	s.record(p, "account_deleted", by.ID, err, target(id))
 	return err
 }
 
 func (s *Service) deleteUser(ctx context.Context, by *user.User, id string) error {
-	u, err := s.store.UserByID(ctx, id)
-	if err != nil {
-		return named403(err)
-	}
-	if u.HasRole("admin") && !by.HasRole("admin") {
-		return ErrAdminOnly
-	}
-	if err := s.notLastAdmin(ctx, u); err != nil {
-		return err
-	}
-	if err := s.store.DeleteUser(ctx, id); err != nil {
+	if err := s.unlessLastAdmin(ctx, by, id, func() error { return s.store.DeleteUser(ctx, id) }); err != nil {
 		return named403(err)
 	}
 	s.changed(id, user.News{Ended: &user.EndedTokens{Kept: true}})

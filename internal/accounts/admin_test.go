@@ -1,9 +1,11 @@
 package accounts_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"ddpserver/internal/accounts"
@@ -125,6 +127,74 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	}
 	if err := w.DeleteUser(t.Context(), w.peer, one, two.ID); err != nil {
 		t.Error("a deactivated administrator may go:", err)
+	}
+}
+
+// Two administrators who remove each other at the same moment: one stays.
+func TestAdministratorsCannotRemoveEachOther(t *testing.T) {
+	w := newWorld(t)
+	for name, remove := range map[string]func(by *user.User, id string) error{
+		"deactivate": func(by *user.User, id string) error { return w.SetActive(t.Context(), w.peer, by, id, false) },
+		"delete":     func(by *user.User, id string) error { return w.DeleteUser(t.Context(), w.peer, by, id) },
+		"role": func(by *user.User, id string) error {
+			_, err := w.UpdateUser(t.Context(), w.peer, by, id, accounts.UserChange{Roles: &[]string{"user"}})
+			return err
+		},
+	} {
+		pair := []*user.User{w.admin(name + "1"), w.admin(name + "2")}
+		var turn atomic.Int32
+		errs := together(2, func() error {
+			i := turn.Add(1) % 2
+			return remove(pair[i], pair[1-i].ID)
+		})
+		if count(errs, nil) != 1 || count(errs, accounts.ErrLastAdmin) != 1 {
+			t.Errorf("%s: %v", name, errs)
+		}
+		// Whoever stayed leaves as the next pair comes.
+		for _, u := range pair {
+			if _, err := w.store.UserByID(t.Context(), u.ID); err == nil {
+				w.patch(u.ID, user.Change{Roles: &[]string{"user"}})
+			}
+		}
+	}
+}
+
+// slow is a follower that takes its time with the roles of one account.
+type slow struct {
+	accounts.Follower
+	id              string
+	entered, goesOn chan struct{}
+}
+
+func (s *slow) RolesChanged(_ context.Context, u *user.User) error {
+	if u.ID == s.id {
+		close(s.entered)
+		<-s.goesOn
+	}
+	return nil
+}
+func (*slow) Deleted(context.Context, string) error { return nil }
+
+// What follows from a change of one account does not hold up changes of others.
+func TestChangesOfAccountsDoNotWaitForEachOther(t *testing.T) {
+	w := newWorld(t)
+	root, bob, carl := w.admin("root"), w.add("bob", ""), w.add("carl", "")
+	f := &slow{id: bob.ID, entered: make(chan struct{}), goesOn: make(chan struct{})}
+	w.follower = f
+	svc := w.node(w.store)
+	done := make(chan error, 1)
+	go func() {
+		_, err := svc.UpdateUser(t.Context(), w.peer, root, bob.ID, accounts.UserChange{Roles: &[]string{"user", "bot"}})
+		done <- err
+	}()
+	<-f.entered
+	err := svc.SetActive(t.Context(), w.peer, root, carl.ID, false)
+	if err == nil {
+		err = svc.DeleteUser(t.Context(), w.peer, root, carl.ID)
+	}
+	close(f.goesOn)
+	if err := errors.Join(err, <-done); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package accounts
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -264,73 +263,4 @@ func (o *open) leaveOut(t *Tries) {
 		}
 		return o.ids[c.ID]
 	})
-}
-
-// notes remembers which addresses this node has just looked at, and which
-// tokens it has just seen used, so that who comes all the time does not read or
-// write all the time.
-type notes struct {
-	mu   sync.Mutex
-	last *lru[time.Time]
-}
-
-func (n *notes) due(digest string, now time.Time, every time.Duration) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	at, ok := n.last.get(digest)
-	return !ok || now.Sub(at) >= every || now.Before(at)
-}
-
-func (n *notes) done(digest string, now time.Time) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.last.put(digest, now)
-}
-
-// maxTracked bounds notes. The oldest entries go first.
-const maxTracked = 100_000
-
-// lru is a map that forgets the entry unused for longest when it is full.
-type lru[V any] struct {
-	max   int
-	items map[string]*list.Element
-	order *list.List
-}
-
-type lruItem[V any] struct {
-	key   string
-	value V
-}
-
-func newLRU[V any](limit int) *lru[V] {
-	return &lru[V]{max: limit, items: make(map[string]*list.Element), order: list.New()}
-}
-
-func (l *lru[V]) get(key string) (v V, ok bool) {
-	e, ok := l.items[key]
-	if !ok {
-		return v, false
-	}
-	return e.Value.(*lruItem[V]).value, true
-}
-
-func (l *lru[V]) put(key string, v V) {
-	if e, ok := l.items[key]; ok {
-		e.Value.(*lruItem[V]).value = v
-		l.order.MoveToFront(e)
-		return
-	}
-	if l.order.Len() >= l.max {
-		oldest := l.order.Back()
-		delete(l.items, oldest.Value.(*lruItem[V]).key)
-		l.order.Remove(oldest)
-	}
-	l.items[key] = l.order.PushFront(&lruItem[V]{key, v})
-}
-
-func (l *lru[V]) drop(key string) {
-	if e, ok := l.items[key]; ok {
-		delete(l.items, key)
-		l.order.Remove(e)
-	}
 }

@@ -3,9 +3,11 @@ package accounts
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -112,23 +114,16 @@ func TestS115HashingQueueIsShort(t *testing.T) {
 	})
 }
 
-func TestBlocksAreBounded(t *testing.T) {
-	l := newLRU[int](3)
-	for i, k := range []string{"a", "b", "c"} {
-		l.put(k, i)
+func TestNotesAreBounded(t *testing.T) {
+	n, now := newNotes(), time.Now()
+	n.done("first", now)
+	n.done("kept", now)
+	for i := range maxNotes - 1 {
+		n.due("kept", now, time.Hour)
+		n.done(strconv.Itoa(i), now)
 	}
-	l.put("a", 9)
-	l.put("d", 3)
-	if _, ok := l.get("b"); ok || len(l.items) != 3 || l.order.Len() != 3 {
-		t.Error("the oldest entry stayed")
-	}
-	if v, ok := l.get("a"); !ok || v != 9 {
-		t.Error("a fresh entry went")
-	}
-	l.drop("a")
-	l.drop("x")
-	if _, ok := l.get("a"); ok || l.order.Len() != 2 {
-		t.Error("drop")
+	if n.last.Len() != maxNotes || !n.due("first", now, time.Hour) || n.due("kept", now, time.Hour) {
+		t.Errorf("%d notes; the one not asked for longest must go, and no other", n.last.Len())
 	}
 }
 

@@ -38,6 +38,8 @@ type world struct {
 	pw    *accounts.Passwords
 	// factors hears of changed passwords and addresses.
 	factors forgetful
+	// follower is that of Services made from here on; nil is none.
+	follower accounts.Follower
 
 	mu     sync.Mutex
 	mails  []accounts.Message
@@ -84,7 +86,8 @@ func (w *world) nodeAndPasswords(st accounts.Store) (*accounts.Service, *account
 	w.t.Helper()
 	pw := w.passwords(st)
 	s, err := accounts.New(accounts.Options{
-		Store: st, Settings: w.set, Mailer: w, Feed: w, Audit: w, Passwords: pw, Factors: &w.factors, RootURL: "http://localhost:3000/", Now: w.now,
+		Store: st, Settings: w.set, Mailer: w, Feed: w, Audit: w, Passwords: pw, Factors: &w.factors,
+		Follower: w.follower, RootURL: "http://localhost:3000/", Now: w.now,
 	})
 	if err != nil {
 		w.t.Fatal(err)
