@@ -161,7 +161,10 @@ func (c *Conn) receive() error {
 	c.receiver.Waiting()
 	if c.in != nil {
 		n, err := c.net.Read(c.in.b[len(c.in.b):cap(c.in.b)])
-		c.in.b = c.in.b[:len(c.in.b)+n]
+		if n > 0 {
+			c.in.b = c.in.b[:len(c.in.b)+n]
+			err = nil // if there was one, it comes again
+		}
 		return err
 	}
 	if c.idle == nil {
@@ -171,7 +174,7 @@ func (c *Conn) receive() error {
 	if n > 0 {
 		c.in = readBuffers.Get().(*buffer)
 		c.in.b = append(c.in.b[:0], c.idle[:n]...)
-		err = nil // if there was one, it comes again
+		err = nil
 	}
 	return err
 }

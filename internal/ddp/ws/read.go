@@ -96,8 +96,26 @@ func (c *Conn) long() ([]byte, error) {
 			}
 		}
 		if err == io.EOF {
+			if c.packed {
+				if err := c.skip(); err != nil {
+					return nil, err
+				}
+			}
 			c.open = false
 			return text, nil
+		}
+	}
+}
+
+// skip drops what follows the end of a compressed stream in its message: a sender
+// may end the stream itself (RFC 7692, 7.2.3.4).
+func (c *Conn) skip() error {
+	var scrap [64]byte
+	for {
+		if _, err := (*payload)(c).Read(scrap[:]); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return c.failure
 		}
 	}
 }

@@ -111,6 +111,16 @@ func deflated(text []byte) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\x00\x00\xff\xff"))
 }
 
+// ended is a message whose sender ends the compressed stream (RFC 7692, 7.2.3.4), with
+// the byte that has to follow, or more.
+func ended(text []byte, more int) []byte {
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, flate.DefaultCompression)
+	_, _ = w.Write(text)
+	_ = w.Close()
+	return append(b.Bytes(), make([]byte, 1+more)...)
+}
+
 // dialogue is what a client may send: messages in whatever pieces, compressed or
 // not, with control frames between, and what they mean.
 func dialogue(random *rand.Rand) (sent []byte, messages, pings []string, pongs int) {
@@ -128,6 +138,9 @@ func dialogue(random *rand.Rand) (sent []byte, messages, pings []string, pongs i
 		first, payload := kind, text
 		if random.IntN(2) == 0 {
 			first, payload = first|wire.Compressed, deflated(text)
+			if random.IntN(2) == 0 {
+				payload = ended(text, random.IntN(2)*random.IntN(6000))
+			}
 		}
 		for last := false; !last; first = 0x80 {
 			n := len(payload)
@@ -408,6 +421,9 @@ func FuzzFrames(f *testing.F) {
 		want := theirs(slices.Clone(data))
 		if len(got) > len(want) || !slices.Equal(got, want[:len(got)]) {
 			t.Fatalf("%x: got %q, the library %q", data, got, want)
+		}
+		if err == io.EOF && c.packed && len(got) == len(want)-1 {
+			return // it does not wait for the rest of a message whose stream has ended
 		}
 		if len(got) < len(want) && !errors.Is(err, ddp.ErrFraming) && !errors.Is(err, ddp.ErrNotUTF8) && !errors.Is(err, ddp.ErrTooLong) {
 			t.Fatalf("%x: got %d messages and %v, the library %d", data, len(got), err, len(want))
