@@ -158,7 +158,6 @@ func TestLoginReadsTheAccountOnce(t *testing.T) {
 type revoking struct {
 	storetest.Store
 	when func(c user.Change) bool
-	id   string
 }
 
 func (r *revoking) UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error) {

@@ -42,13 +42,6 @@ func object(props ...property) Schema {
 	return s
 }
 
-// exact is an object without further properties.
-func exact(props ...property) Schema {
-	s := object(props...)
-	s["additionalProperties"] = false
-	return s
-}
-
 func text() Schema            { return Schema{"type": "string"} }
 func boolean() Schema         { return Schema{"type": "boolean"} }
 func integer() Schema         { return Schema{"type": "integer"} }

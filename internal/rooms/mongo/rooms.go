@@ -59,7 +59,7 @@ func (s *Store) pageOfMessages(ctx context.Context, filter bson.D, opts ...optio
 	size := 0
 	err = s.messages.All(ctx, filter, func(raw bson.Raw) error {
 		if size += len(raw); size > rooms.StoredPageBytes && len(out) > 0 {
-			return mongo.Enough
+			return mongo.ErrEnough
 		}
 		m, err := decodeMessage(raw)
 		out = append(out, m)

@@ -162,7 +162,7 @@ func (s *Store) messages(ctx context.Context, text string, args ...any) ([]*room
 			return err
 		}
 		if size += len(raw); size > rooms.StoredPageBytes && len(out) > 0 {
-			return sqlite.Enough
+			return sqlite.ErrEnough
 		}
 		m, err := decoded[rooms.Message](raw)
 		out = append(out, m)

@@ -322,8 +322,8 @@ func findRaw(ctx context.Context, c *driver.Collection, filter bson.D, opts ...o
 	return raw, failure(err)
 }
 
-// Enough is returned by a reader of documents that wants no more of them.
-var Enough = errors.New("mongo: enough documents")
+// ErrEnough is returned by a reader of documents that wants no more of them.
+var ErrEnough = errors.New("mongo: enough documents")
 
 // findAll reads documents in order and hands each to each.
 func findAll(ctx context.Context, c *driver.Collection, filter bson.D, each func(bson.Raw) error, opts ...options.Lister[options.FindOptions]) error {
@@ -333,7 +333,7 @@ func findAll(ctx context.Context, c *driver.Collection, filter bson.D, each func
 	}
 	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }()
 	for cur.Next(ctx) {
-		if err := each(cur.Current); err == Enough {
+		if err := each(cur.Current); err == ErrEnough {
 			return nil
 		} else if err != nil {
 			return err

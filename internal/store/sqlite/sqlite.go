@@ -231,8 +231,8 @@ func (s *Store) Query(ctx context.Context, text string, scan func(*sql.Row) erro
 	return failure(scan(st.QueryRowContext(context.WithoutCancel(ctx), args...)))
 }
 
-// Enough is returned by a scan of QueryAll that wants no more rows.
-var Enough = errors.New("sqlite: enough rows")
+// ErrEnough is returned by a scan of QueryAll that wants no more rows.
+var ErrEnough = errors.New("sqlite: enough rows")
 
 // QueryAll runs a look-up of many rows on a reader and interrupts it when ctx ends.
 func (s *Store) QueryAll(ctx context.Context, text string, scan func(*sql.Rows) error, args ...any) (err error) {
@@ -249,7 +249,7 @@ func (s *Store) QueryAll(ctx context.Context, text string, scan func(*sql.Rows) 
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		if err := scan(rows); err == Enough {
+		if err := scan(rows); err == ErrEnough {
 			return nil
 		} else if err != nil {
 			return failure(err)
