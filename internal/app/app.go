@@ -26,7 +26,6 @@ import (
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/sockjs"
@@ -77,14 +76,14 @@ type App struct {
 	passwords    *accounts.Passwords
 	accounts     *accounts.Service
 	twofactor    *twofactor.Service
-	chat         *rooms.Service
-	presence     *rooms.Tracker
+	rooms        roomSlice
 	router       *methods.Router
 	proxies      web.Proxies
 	ddp          *ddp.Server
 	ws           *ws.Handler
 	sockjs       *sockjs.Handler
 	rest         *rest.Server
+	routes       []rest.Group // of slices
 	web          *web.Server
 
 	// proxied counts requests through a proxy that nobody declared.

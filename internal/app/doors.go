@@ -22,9 +22,11 @@ import (
 
 // buildCalls makes what a client may ask for: methods, publications and streams.
 func (a *App) buildCalls(context.Context) error {
+	var slices []methods.Slice
+	slices, a.routes = a.rooms.calls(a)
 	a.router = methods.New(methods.Deps{
 		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter,
-		Chat: a.chat, Presence: a.presence, Routes: rest.Names(rest.Options{Chat: a.chat, Factors: a.twofactor}),
+		Slices: slices, Routes: rest.Names(rest.Options{Factors: a.twofactor}, a.routes...),
 		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
 		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
 	})
@@ -32,8 +34,8 @@ func (a *App) buildCalls(context.Context) error {
 	a.base = realtime.NewBase(a.hub, realtime.BaseOptions{
 		Users: a.accounts, Settings: a.settings, Version: a.opts.Version, Gate: a.router, Sessions: a.sessions,
 	})
-	rooms := realtime.NewChat(a.hub, realtime.ChatOptions{Rooms: a.chat, Presence: a.presence})
-	a.publications = realtime.NewPublications(a.hub, a.router, a.limiter, a.base, rooms)
+	groups := append([]realtime.Group{a.base}, a.rooms.streams(a.hub)...)
+	a.publications = realtime.NewPublications(a.hub, a.router, a.limiter, groups...)
 	return nil
 }
 
@@ -67,10 +69,9 @@ func (a *App) buildDoors(context.Context) (err error) {
 	})
 	a.rest, err = rest.New(rest.Options{
 		Router: a.router, Accounts: a.accounts, Factors: a.twofactor, Settings: a.settings, Audit: a.audit,
-		Chat: a.chat, Presence: a.presence,
 		Peer: a.restPeer, Origin: func(r *http.Request, _ string) bool { return origins.Allowed(r) },
 		RootURL: a.cfg.RootURL, Version: a.opts.Version, Logger: a.log, Budget: a.budget,
-	})
+	}, a.routes...)
 	if err != nil {
 		return err
 	}

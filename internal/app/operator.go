@@ -14,7 +14,6 @@ import (
 	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
@@ -63,13 +62,13 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 	if err != nil {
 		return "", err
 	}
-	chat, err := newRooms(ctx, st, set, noFeed{})
+	slice, err := openRooms(ctx, st, set, noFeed{})
 	if err != nil {
 		return "", err
 	}
 	svc, err := accounts.New(accounts.Options{
 		Store: st, Settings: set, Mailer: outbox, Feed: noFeed{}, Audit: events, Passwords: passwords,
-		Follower: &rooms.Follower{Rooms: chat}, RootURL: c.RootURL, Logger: log,
+		Follower: slice.follower(), RootURL: c.RootURL, Logger: log,
 	})
 	if err != nil {
 		return "", err

@@ -20,8 +20,6 @@ import (
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
-	roommongo "ddpserver/internal/rooms/mongo"
-	roomsqlite "ddpserver/internal/rooms/sqlite"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
@@ -56,13 +54,13 @@ func (a *App) observeStore(operation string, took time.Duration, err error) {
 // observe may be nil.
 func openStore(ctx context.Context, c *config.Config, server bool, log *zap.Logger, observe func(string, time.Duration, error)) (store.Store, error) {
 	if u := c.MongoURL.Reveal(); u != "" {
-		st, err := mongo.Open(ctx, u, mongo.Options{Logger: log, Observe: observe, Parts: roommongo.Parts()})
+		st, err := mongo.Open(ctx, u, mongo.Options{Logger: log, Observe: observe, Parts: roomParts()})
 		if err != nil {
 			return nil, explainMongo(c, err)
 		}
 		return st, nil
 	}
-	st, err := sqlite.Open(c.DataDir, sqlite.Options{Server: server, Observe: observe, Schemas: roomsqlite.Schemas()})
+	st, err := sqlite.Open(c.DataDir, sqlite.Options{Server: server, Observe: observe, Schemas: roomSchemas()})
 	if err != nil {
 		return nil, explainDir(c.DataDir, err)
 	}
@@ -162,12 +160,15 @@ func (a *App) buildServices(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := a.buildRooms(ctx); err != nil {
+	if a.rooms, err = openRooms(ctx, a.store, a.settings, a.hub); err != nil {
+		return err
+	}
+	if err := a.rooms.track(a.store, a.settings, a.hub, a.cfg.MongoURL == "", a.log); err != nil {
 		return err
 	}
 	a.accounts, err = accounts.New(accounts.Options{
 		Store: a.store, Settings: a.settings, Mailer: m, Feed: a.hub, Audit: a.audit, Passwords: a.passwords, Factors: a.twofactor,
-		Follower: a.follower(), RootURL: a.cfg.RootURL, Logger: a.log, Stagger: stagger,
+		Follower: a.rooms.follower(), RootURL: a.cfg.RootURL, Logger: a.log, Stagger: stagger,
 	})
 	return err
 }

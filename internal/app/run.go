@@ -63,7 +63,7 @@ func (a *App) Run(ctx, hard context.Context) (err error) {
 		a.start("settings", failed, a.settings.Run),
 		a.start("accounts", failed, a.accounts.Run),
 		a.start("resets", failed, a.twofactor.Run),
-		a.start("presence", failed, a.presence.Run),
+		a.start("rooms", failed, a.rooms.run),
 		a.start("rechecks", failed, a.base.Run),
 	}
 	defer func() {

@@ -45,8 +45,10 @@ var allowed = map[string][]string{
 	"internal/rooms":         append([]string{"internal/rooms/md"}, domain...),
 	"internal/rooms/md":      {"internal/ejson"},
 
-	"internal/rooms/sqlite":    {"internal/rooms", "internal/store/sqlite", "internal/store/document", "internal/dberr", "internal/user"},
-	"internal/rooms/mongo":     {"internal/rooms", "internal/store/mongo", "internal/store/document", "internal/dberr", "internal/user"},
+	"internal/rooms/sqlite": {"internal/rooms", "internal/store/sqlite", "internal/store/document", "internal/dberr", "internal/user"},
+	"internal/rooms/mongo":  {"internal/rooms", "internal/store/mongo", "internal/store/document", "internal/dberr", "internal/user"},
+	"internal/rooms/calls": {"internal/rooms", "internal/methods", "internal/rest", "internal/rest/schema", "internal/rpc", "internal/settings", "internal/ratelimit",
+		"internal/twofactor", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr"},
 	"internal/rooms/storetest": {"internal/rooms", "internal/rooms/sqlite", "internal/store", "internal/store/storetest", "internal/dberr", "internal/user"},
 
 	"internal/store":           stored,
@@ -60,12 +62,13 @@ var allowed = map[string][]string{
 	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user",
 		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit", "internal/rooms"},
 	"internal/methods": {"internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",
-		"internal/rooms", "internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/netkey"},
-	"internal/rest": {"internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit", "internal/rooms",
+		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/netkey"},
+	"internal/rest": {"internal/rest/schema", "internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",
 		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr", "internal/netkey", "internal/budget"},
-	"internal/web":  {"internal/rpc"},
-	"internal/app":  nil, // everything below
-	"cmd/ddpserver": {"internal/app", "internal/config", "internal/telemetry", "internal/secret"},
+	"internal/rest/schema": {},
+	"internal/web":         {"internal/rpc"},
+	"internal/app":         nil, // everything below
+	"cmd/ddpserver":        {"internal/app", "internal/config", "internal/telemetry", "internal/secret"},
 
 	// Tools of the project, no part of the server, may use whatever they need.
 	"internal/soak":     {},

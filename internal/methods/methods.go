@@ -1,10 +1,10 @@
 package methods
 
-// All lists the groups of the server. r is the router that will serve them, for
+// All lists the groups of the core. r is the router that will serve them, for
 // handlers that challenge or call on.
 func All(d Deps, r *Router) []Group {
 	door := gate{accounts: d.Accounts, factors: d.TwoFactor, settings: d.Settings}
-	groups := []Group{
+	return []Group{
 		&launcher{router: r},
 		&system{deps: d},
 		&settingsMethods{settings: d.Settings, audit: d.Audit, now: d.now},
@@ -16,10 +16,4 @@ func All(d Deps, r *Router) []Group {
 		&factorCalls{factors: d.TwoFactor},
 		&users{accounts: d.Accounts},
 	}
-	if d.Chat != nil {
-		groups = append(groups, &roomCalls{rooms: d.Chat, challenge: r.Challenge},
-			&messages{rooms: d.Chat, settings: d.Settings, limiter: d.Limiter, challenge: r.Challenge},
-			&subscriptions{rooms: d.Chat, presence: d.Presence})
-	}
-	return groups
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"ddpserver/internal/feed"
-	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -40,7 +39,7 @@ func (c *cable) EventsSince(ctx context.Context, cursor string) ([]feed.Event, s
 func pair(t *testing.T, f func(t *testing.T, n1, n2 *world, link *cable)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		db, key := storetest.OpenSQLite(t), secret.Generate()
+		db, key := openDatabase(t), secret.Generate()
 		link := &cable{Store: db}
 		n1 := newNode(t, "n1", db, key, link)
 		n2 := newNode(t, "n2", db, key, link)

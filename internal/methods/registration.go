@@ -186,3 +186,11 @@ func (g *registration) verify(ctx context.Context, c *rpc.Call) (any, error) {
 	}
 	return g.gate.issue(ctx, c, got.After)
 }
+
+// value is what a pointer points to, or the zero value.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}

@@ -55,7 +55,11 @@ func New(d Deps, extra ...Group) *Router {
 	r := &Router{deps: d, specs: map[string]*Spec{}}
 	r.repeats = ratelimit.NewSampler(ratelimit.SamplerOptions{Now: d.Now})
 	r.guessed = ratelimit.NewSampler(ratelimit.SamplerOptions{Now: d.Now})
-	for _, g := range append(All(d, r), extra...) {
+	groups := append(All(d, r), extra...)
+	for _, slice := range d.Slices {
+		groups = append(groups, slice(r)...)
+	}
+	for _, g := range groups {
 		for _, s := range g.Specs() {
 			r.add(s)
 		}

@@ -11,7 +11,6 @@ import (
 	"ddpserver/internal/audit"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/ratelimit"
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
@@ -89,6 +88,14 @@ type Group interface {
 	Specs() []Spec
 }
 
+// Slice makes the groups of one slice of the program.
+type Slice func(Challenger) []Group
+
+// Challenger asks for a second factor from within a handler; *Router has it.
+type Challenger interface {
+	Challenge(ctx context.Context, c *rpc.Call, p twofactor.Policy) error
+}
+
 // Metrics counts calls; package telemetry has it. Methods must be fast.
 type Metrics interface {
 	// Call counts one finished call. method is a name of the surface or
@@ -109,12 +116,11 @@ type Info struct {
 type Deps struct {
 	Accounts  *accounts.Service
 	TwoFactor *twofactor.Service
-	// Chat and Presence are nil on a server without rooms.
-	Chat     *rooms.Service
-	Presence *rooms.Tracker
-	Settings *settings.Service
-	Limiter  *ratelimit.Limiter
-	Audit    audit.Recorder
+	Settings  *settings.Service
+	Limiter   *ratelimit.Limiter
+	Audit     audit.Recorder
+	// Slices make the groups of slices, which are served beside those of the core.
+	Slices []Slice
 	// Routes names the REST routes, given the lines of the methods that they stand for;
 	// nil means none. New calls it once. The administrator's list of protected calls
 	// may name a route, and then covers its method too.

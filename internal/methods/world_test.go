@@ -26,8 +26,6 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
-	"ddpserver/internal/rooms"
-	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
@@ -41,7 +39,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // embedded store, in fake time. Every group of methods tests itself in one.
 type world struct {
 	t        testing.TB
-	store    storetest.Store
+	store    database
 	settings *settings.Service
 	limiter  *ratelimit.Limiter
 	hub      *realtime.Hub
@@ -50,8 +48,6 @@ type world struct {
 	base         *realtime.Base // idle until a test runs it
 	accounts     *accounts.Service
 	factors      *twofactor.Service
-	chat         *rooms.Service
-	presence     *rooms.Tracker // idle until a test runs it
 	router       *methods.Router
 	server       *ddp.Server
 	mails        mailbox
@@ -60,6 +56,7 @@ type world struct {
 	metrics      counts
 	vars         map[string]string
 	conns        int
+	roomParts
 }
 
 // handler joins methods and publications, as package app does.
@@ -77,12 +74,12 @@ func bubble(t *testing.T, f func(t *testing.T, w *world), extra ...methods.Group
 
 func newWorld(t testing.TB, extra ...methods.Group) *world {
 	t.Helper()
-	return newNode(t, "n1", storetest.OpenSQLite(t), secret.Generate(), nil, extra...)
+	return newNode(t, "n1", openDatabase(t), secret.Generate(), nil, extra...)
 }
 
 // newNode makes one server of several on one database. Its nodes share the key,
 // and hear of each other through events, which is nil for a server on its own.
-func newNode(t testing.TB, node string, db storetest.Store, rawKey []byte, events feed.Store, extra ...methods.Group) *world {
+func newNode(t testing.TB, node string, db database, rawKey []byte, events feed.Store, extra ...methods.Group) *world {
 	t.Helper()
 	w := &world{t: t, store: db, limiter: ratelimit.New(ratelimit.Options{}), vars: map[string]string{}}
 	core, logs := observer.New(zapcore.DebugLevel)
@@ -107,18 +104,15 @@ func newNode(t testing.TB, node string, db storetest.Store, rawKey []byte, event
 		Feed: w.hub, Audit: &w.trail, Issuer: "Test", Node: node,
 	})
 	check(err)
-	w.chat, err = rooms.New(rooms.Options{Store: w.store, Settings: w.settings, Feed: w.hub})
-	check(err)
-	check(w.chat.Start(t.Context()))
-	w.presence, err = rooms.NewTracker(rooms.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w.hub, Node: node, Alone: events == nil, Logger: log})
+	follower, err := w.openRooms(node, events == nil, log)
 	check(err)
 	w.accounts, err = accounts.New(accounts.Options{
 		Store: w.store, Settings: w.settings, Mailer: &w.mails, Feed: w.hub, Audit: &w.trail, Passwords: passwords, Factors: w.factors,
-		Follower: &rooms.Follower{Rooms: w.chat, Presence: w.presence}, RootURL: "http://localhost:3000", Logger: log,
+		Follower: follower, RootURL: "http://localhost:3000", Logger: log,
 	})
 	check(err)
 	w.router = methods.New(methods.Deps{
-		Accounts: w.accounts, TwoFactor: w.factors, Chat: w.chat, Presence: w.presence, Settings: w.settings, Limiter: w.limiter, Audit: &w.trail,
+		Accounts: w.accounts, TwoFactor: w.factors, Slices: w.roomMethods(), Settings: w.settings, Limiter: w.limiter, Audit: &w.trail,
 		Routes: func(methods.Lookup) []methods.RouteName {
 			return []methods.RouteName{{Verb: "POST", Path: "test.route", Actions: []string{"test:echo"}}}
 		},
@@ -128,7 +122,7 @@ func newNode(t testing.TB, node string, db storetest.Store, rawKey []byte, event
 	w.base = realtime.NewBase(w.hub, realtime.BaseOptions{
 		Users: w.accounts, Settings: w.settings, Version: "1.0.0", Gate: w.router, Sessions: sessions,
 	})
-	w.publications = realtime.NewPublications(w.hub, w.router, w.limiter, w.base, realtime.NewChat(w.hub, realtime.ChatOptions{Rooms: w.chat, Presence: w.presence}))
+	w.publications = realtime.NewPublications(w.hub, w.router, w.limiter, append([]realtime.Group{w.base}, w.roomStreams()...)...)
 	w.server = ddp.New(ddp.Options{Handler: handler{w.router, w.publications}, Registry: sessions, Logger: log})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup

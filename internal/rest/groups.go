@@ -1,8 +1,8 @@
 package rest
 
-// all lists the groups of the server. A new group is one file and one line here.
+// all lists the groups of the core. A new group is one file and one line here.
 func all(s *Server) []Group {
-	groups := []Group{
+	return []Group{
 		&login{s},
 		&own{s},
 		&users{s},
@@ -12,8 +12,4 @@ func all(s *Server) []Group {
 		&system{s},
 		&calls{s},
 	}
-	if s.o.Chat != nil {
-		groups = append(groups, &chatRooms{s}, &chatMessages{s}, &chatOwn{s})
-	}
-	return groups
 }

@@ -20,7 +20,7 @@ func (g *own) Routes() []Route {
 	const tag = "own account"
 	email := object(must("email", text()))
 	fields := object(may("name", text()), may("username", text()), may("email", text()), may("nickname", text()), may("statusText", text()), may("statusType", text()),
-		may("newPassword", text()), may("currentPassword", text().about("hex SHA-256 of the password; the proof of an account without another factor")), may("customFields", object()))
+		may("newPassword", text()), may("currentPassword", text().About("hex SHA-256 of the password; the proof of an account without another factor")), may("customFields", object()))
 	return []Route{
 		{Verb: "GET", Path: "me", Effects: methods.Reads, Tag: tag, Summary: "One's own account", Enrolment: true, Result: withSuccess(meSchema), Do: g.me},
 		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Twin: "registerUser", Auth: NoLogin, Limit: ratelimit.Rule{Count: 10, Window: time.Minute}, Form: true,
@@ -46,7 +46,7 @@ func (g *own) Routes() []Route {
 		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Twin: "resetPassword", Auth: NoLogin, Body: object(must("token", text()), must("password", text())),
 			Do: g.reset, Errors: []string{"403", "error-password-policy-not-met"}},
 		{Verb: "POST", Path: "users.deleteOwnAccount", Tag: tag, Summary: "Delete one's own account", Method: "deleteUserOwnAccount",
-			Body:   object(must("password", text().about("hex SHA-256 of the password")), may("confirmRelinquish", boolean())),
+			Body:   object(must("password", text().About("hex SHA-256 of the password")), may("confirmRelinquish", boolean())),
 			Params: func(r *Request) []any { return []any{r.Text("password")} },
 			Errors: []string{"error-invalid-password", "error-invalid-username", "error-not-allowed"}},
 	}

@@ -1,18 +1,22 @@
 package rest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
 )
 
 // Auth says whether a route needs a login. The zero value does.
@@ -96,6 +100,7 @@ type Request struct {
 	body  body
 	// status overrides 200 for answers made by the handler itself.
 	status int
+	server *Server
 }
 
 // Raw is an answer that is rendered by the handler itself.
@@ -125,6 +130,44 @@ func (r *Request) Text(name string) string {
 	return s
 }
 
+// Texts is a list of texts in the body; members that are no texts are left out.
+func (r *Request) Texts(name string) []string { return texts(r.body.value[name]) }
+
+// Value is a member of the body as JSON has it, and nil when it is not there.
+func (r *Request) Value(name string) any { return r.body.value[name] }
+
+// Param is a text member of the body, or else of the query.
+func (r *Request) Param(name string) string { return cmp.Or(r.Text(name), r.Query.Get(name)) }
+
+// Via runs the handler of a DDP method with these parameters, as the caller of the
+// route, whose line names the method. Its policies are not asked again.
+func (r *Request) Via(ctx context.Context, method string, params ...any) (any, error) {
+	return r.server.via(ctx, r, method, params...)
+}
+
+// Challenge asks for a second factor where one of the actions, which the route
+// carries out besides its own, is on the administrator's list of protected calls.
+func (r *Request) Challenge(ctx context.Context, actions ...string) error {
+	return r.server.o.Router.ChallengeActions(ctx, r.Call, actions...)
+}
+
+// Account is the account that the request names by userId, username or user; the
+// caller's when it names none.
+func (r *Request) Account(ctx context.Context) (*user.User, error) {
+	id, err := r.server.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		return r.User, nil
+	}
+	u, err := r.server.o.Accounts.User(ctx, id)
+	if errors.Is(err, dberr.NotFound) {
+		err = errUserNotFound
+	}
+	return u, err
+}
+
 // Flag is a boolean member of the body, or false.
 func (r *Request) Flag(name string) bool {
 	b, _ := r.body.value[name].(bool)
@@ -140,11 +183,6 @@ func (r *Request) Page() (offset, count int) {
 		count, _ = strconv.Atoi(s)
 	}
 	return max(offset, 0), min(max(count, 0), 100)
-}
-
-// paged is the query schema of lists.
-func paged(props ...property) Schema {
-	return object(append(props, may("count", integer()), may("offset", integer()), may("sort", text()), may("query", text()), may("fields", text()))...)
 }
 
 // compile prepares the schemas and the policy line for the router.

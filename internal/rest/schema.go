@@ -8,81 +8,21 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"ddpserver/internal/rest/schema"
 )
 
-// Schema is a JSON Schema (2020-12, as OpenAPI 3.1 has it). The same value
-// checks requests and is published.
-type Schema map[string]any
+// Schema is a JSON Schema.
+type Schema = schema.Schema
 
-// property is one member of an object schema.
-type property struct {
-	name     string
-	schema   Schema
-	required bool
-}
+// The words of package schema, as the routes here use them.
+type property = schema.Property
 
-// must makes a property that has to be there; may one that can be left out.
-func must(name string, s Schema) property { return property{name, s, true} }
-func may(name string, s Schema) property  { return property{name, s, false} }
-
-// object is an object with these properties; others are allowed and ignored,
-// because published clients send more than any server reads.
-func object(props ...property) Schema {
-	properties, required := map[string]any{}, []any{}
-	for _, p := range props {
-		properties[p.name] = map[string]any(p.schema)
-		if p.required {
-			required = append(required, p.name)
-		}
-	}
-	s := Schema{"type": "object", "properties": properties}
-	if len(required) > 0 {
-		s["required"] = required
-	}
-	return s
-}
-
-func text() Schema            { return Schema{"type": "string"} }
-func boolean() Schema         { return Schema{"type": "boolean"} }
-func integer() Schema         { return Schema{"type": "integer"} }
-func dateTime() Schema        { return Schema{"type": "string", "format": "date-time"} }
-func anything() Schema        { return Schema{} }
-func list(item Schema) Schema { return Schema{"type": "array", "items": map[string]any(item)} }
-
-// nonEmpty is a text of at least one character.
-func nonEmpty() Schema { return Schema{"type": "string", "minLength": 1} }
-
-// oneOf is a text out of a list.
-func oneOf(values ...string) Schema {
-	e := make([]any, len(values))
-	for i, v := range values {
-		e[i] = v
-	}
-	return Schema{"type": "string", "enum": e}
-}
-
-// either accepts what any of the schemas accepts.
-func either(schemas ...Schema) Schema {
-	a := make([]any, len(schemas))
-	for i, s := range schemas {
-		a[i] = map[string]any(s)
-	}
-	return Schema{"anyOf": a}
-}
-
-// about adds a description.
-func (s Schema) about(d string) Schema {
-	c := Schema{"description": d}
-	for k, v := range s {
-		c[k] = v
-	}
-	return c
-}
-
-// success is the schema of an answer: these members beside "success": true.
-func success(props ...property) Schema {
-	return object(append([]property{must("success", Schema{"const": true})}, props...)...)
-}
+var (
+	must, may, object, success, paged       = schema.Must, schema.May, schema.Object, schema.Success, schema.Paged
+	text, nonEmpty, boolean, integer        = schema.Text, schema.NonEmpty, schema.Boolean, schema.Integer
+	dateTime, anything, list, oneOf, either = schema.DateTime, schema.Anything, schema.List, schema.OneOf, schema.Either
+)
 
 // checker validates values against one schema.
 type checker struct{ compiled *jsonschema.Schema }

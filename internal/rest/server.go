@@ -22,7 +22,6 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/netkey"
 	"ddpserver/internal/ratelimit"
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
@@ -35,9 +34,6 @@ type Options struct {
 	Factors  *twofactor.Service
 	Settings *settings.Service
 	Audit    audit.Recorder
-	// Chat and Presence are nil on a server without rooms.
-	Chat     *rooms.Service
-	Presence *rooms.Tracker
 	// Peer tells who sent a request, after trusted proxies.
 	Peer func(*http.Request) *rpc.Peer
 	// Origin tells whether a browser of that origin may read answers.
@@ -70,7 +66,7 @@ var embedded embed.FS
 // prefix is where the versioned routes begin.
 const prefix = "/api/v1/"
 
-// New makes the door. Two routes with one verb and path, or a schema that is
+// New makes the door, with the groups of slices beside those of the core. Two routes with one verb and path, or a schema that is
 // none, are programming errors and come back as an error.
 func New(o Options, groups ...Group) (*Server, error) {
 	if o.Logger == nil {
@@ -105,11 +101,12 @@ func New(o Options, groups ...Group) (*Server, error) {
 	return s, err
 }
 
-// Names lists what New serves with these options, for methods.Deps. Only Factors, and
-// whether there are rooms, count. A line that New refuses is listed without its actions.
-func Names(o Options) func(methods.Lookup) []methods.RouteName {
+// Names lists what New serves with these options and groups beside its own, for
+// methods.Deps; of the options only Factors counts. A line that New refuses is
+// listed without its actions.
+func Names(o Options, groups ...Group) func(methods.Lookup) []methods.RouteName {
 	return func(method methods.Lookup) (names []methods.RouteName) {
-		for _, g := range all(&Server{o: o, method: method}) {
+		for _, g := range append(all(&Server{o: o, method: method}), groups...) {
 			for _, rt := range g.Routes() {
 				_ = rt.takeEffects(method)
 				names = append(names, methods.RouteName{Verb: rt.Verb, Path: rt.Path, Actions: rt.Actions()})
@@ -244,7 +241,7 @@ func (s *Server) verbs(path string) []string {
 // which makes the one record and count of the call.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named map[string]string) {
 	call := &rpc.Call{Method: rt.Path, Peer: s.o.Peer(r), Session: &session{}}
-	req := &Request{Call: call, HTTP: r, Path: named}
+	req := &Request{Call: call, HTTP: r, Path: named, server: s}
 	enter := func(c *rpc.Call) (err error) {
 		if req.Query, err = readQuery(r.URL.RawQuery, rt.Query); err != nil {
 			return err

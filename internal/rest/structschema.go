@@ -17,7 +17,7 @@ func structSchema(v any) Schema {
 	var props []property
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		props = append(props, property{name, fieldSchema(f), options != "omitempty"})
+		props = append(props, property{Name: name, Schema: fieldSchema(f), Required: options != "omitempty"})
 	}
 	return object(props...)
 }
@@ -60,7 +60,7 @@ func fieldSchema(f reflect.StructField) Schema {
 		s["minLength"] = n
 	}
 	if about := f.Tag.Get("about"); about != "" {
-		s = s.about(about)
+		s = s.About(about)
 	}
 	return s
 }

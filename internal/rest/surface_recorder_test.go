@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"ddpserver/internal/rooms"
-	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
@@ -20,7 +19,7 @@ import (
 
 // recorder is the real store, and notes which writes were asked of it.
 type recorder struct {
-	storetest.Store
+	database
 	mu  sync.Mutex
 	ops []string
 }
@@ -54,12 +53,12 @@ var reads = strings.Fields(`
 
 func (r *recorder) CreateUser(ctx context.Context, u *user.User) error {
 	r.note("CreateUser")
-	return r.Store.CreateUser(ctx, u)
+	return r.database.CreateUser(ctx, u)
 }
 
 func (r *recorder) DeleteUser(ctx context.Context, id string) error {
 	r.note("DeleteUser")
-	return r.Store.DeleteUser(ctx, id)
+	return r.database.DeleteUser(ctx, id)
 }
 
 // UpdateUser is told apart by what the change touches.
@@ -73,62 +72,62 @@ func (r *recorder) UpdateUser(ctx context.Context, id string, c user.Change) (*u
 		}
 	}
 	r.note("UpdateUser " + strings.Join(members, " "))
-	return r.Store.UpdateUser(ctx, id, c)
+	return r.database.UpdateUser(ctx, id, c)
 }
 
 func (r *recorder) SetPendingTOTP(ctx context.Context, id, sealed, token, state string, at time.Time) error {
 	r.note("SetPendingTOTP")
-	return r.Store.SetPendingTOTP(ctx, id, sealed, token, state, at)
+	return r.database.SetPendingTOTP(ctx, id, sealed, token, state, at)
 }
 
 func (r *recorder) EnableTOTP(ctx context.Context, id, pending string, t user.TOTP, keep string, at time.Time) (*user.User, error) {
 	r.note("EnableTOTP")
-	return r.Store.EnableTOTP(ctx, id, pending, t, keep, at)
+	return r.database.EnableTOTP(ctx, id, pending, t, keep, at)
 }
 
 func (r *recorder) DisableTOTP(ctx context.Context, id, secret, keep string, at time.Time) (*user.User, error) {
 	r.note("DisableTOTP")
-	return r.Store.DisableTOTP(ctx, id, secret, keep, at)
+	return r.database.DisableTOTP(ctx, id, secret, keep, at)
 }
 
 func (r *recorder) ScheduleTOTPReset(ctx context.Context, id, secret, by string, due time.Time) error {
 	r.note("ScheduleTOTPReset")
-	return r.Store.ScheduleTOTPReset(ctx, id, secret, by, due)
+	return r.database.ScheduleTOTPReset(ctx, id, secret, by, due)
 }
 
 func (r *recorder) CancelTOTPReset(ctx context.Context, id string, now time.Time) error {
 	r.note("CancelTOTPReset")
-	return r.Store.CancelTOTPReset(ctx, id, now)
+	return r.database.CancelTOTPReset(ctx, id, now)
 }
 
 func (r *recorder) ReplaceBackupCodes(ctx context.Context, id, secret, salt string, stored []string) error {
 	r.note("ReplaceBackupCodes")
-	return r.Store.ReplaceBackupCodes(ctx, id, secret, salt, stored)
+	return r.database.ReplaceBackupCodes(ctx, id, secret, salt, stored)
 }
 
 func (r *recorder) SaveSettings(ctx context.Context, v []settings.Stored) error {
 	r.note("SaveSettings")
-	return r.Store.SaveSettings(ctx, v)
+	return r.database.SaveSettings(ctx, v)
 }
 
 func (r *recorder) CreateRoom(ctx context.Context, room *rooms.Room, m []*rooms.Subscription) error {
 	r.note("CreateRoom " + room.Type)
-	return r.Store.CreateRoom(ctx, room, m)
+	return r.database.CreateRoom(ctx, room, m)
 }
 
 func (r *recorder) AddMember(ctx context.Context, s *rooms.Subscription) (*rooms.Room, error) {
 	r.note("AddMember")
-	return r.Store.AddMember(ctx, s)
+	return r.database.AddMember(ctx, s)
 }
 
 func (r *recorder) RemoveMember(ctx context.Context, room, id string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
 	r.note("RemoveMember")
-	return r.Store.RemoveMember(ctx, room, id, force, at)
+	return r.database.RemoveMember(ctx, room, id, force, at)
 }
 
 func (r *recorder) SetMemberRole(ctx context.Context, room, id, role string, on bool, at time.Time) (*rooms.Subscription, error) {
 	r.note("SetMemberRole " + role + map[bool]string{true: " on", false: " off"}[on])
-	return r.Store.SetMemberRole(ctx, room, id, role, on, at)
+	return r.database.SetMemberRole(ctx, room, id, role, on, at)
 }
 
 func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c rooms.SubscriptionChange) (*rooms.Subscription, bool, error) {
@@ -144,37 +143,37 @@ func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c ro
 		}
 	}
 	r.note("ChangeSubscription " + strings.Join(members, " "))
-	return r.Store.ChangeSubscription(ctx, room, id, c)
+	return r.database.ChangeSubscription(ctx, room, id, c)
 }
 
 func (r *recorder) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
 	r.note("InsertMessage")
-	return r.Store.InsertMessage(ctx, m, e)
+	return r.database.InsertMessage(ctx, m, e)
 }
 
 func (r *recorder) EditMessage(ctx context.Context, id string, e rooms.Edit) (*rooms.Message, error) {
 	r.note("EditMessage")
-	return r.Store.EditMessage(ctx, id, e)
+	return r.database.EditMessage(ctx, id, e)
 }
 
 func (r *recorder) SetPinned(ctx context.Context, id string, on bool, by rooms.Ref, at time.Time) (*rooms.Message, error) {
 	r.note("SetPinned" + map[bool]string{true: " on", false: " off"}[on])
-	return r.Store.SetPinned(ctx, id, on, by, at)
+	return r.database.SetPinned(ctx, id, on, by, at)
 }
 
 func (r *recorder) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (*rooms.Message, bool, error) {
 	r.note("SetStar")
-	return r.Store.SetStar(ctx, id, userID, on, at)
+	return r.database.SetStar(ctx, id, userID, on, at)
 }
 
 func (r *recorder) SetReaction(ctx context.Context, id, emoji, name string, on *bool, max int, at time.Time) (*rooms.Message, bool, bool, error) {
 	r.note("SetReaction")
-	return r.Store.SetReaction(ctx, id, emoji, name, on, max, at)
+	return r.database.SetReaction(ctx, id, emoji, name, on, max, at)
 }
 
 func (r *recorder) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
 	r.note("DeleteMessage")
-	return r.Store.DeleteMessage(ctx, id, at)
+	return r.database.DeleteMessage(ctx, id, at)
 }
 
 var _ twofactor.Store = (*recorder)(nil)
@@ -183,7 +182,7 @@ var _ twofactor.Store = (*recorder)(nil)
 // or noted above. What the recorder does not override is generated code.
 func TestRecorderKnowsEveryOperation(t *testing.T) {
 	own := reflect.TypeFor[*recorder]()
-	ops := reflect.TypeFor[storetest.Store]()
+	ops := reflect.TypeFor[database]()
 	for i := range ops.NumMethod() {
 		name := ops.Method(i).Name
 		m, ok := own.MethodByName(name)

@@ -18,7 +18,6 @@ import (
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/rooms"
-	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
@@ -47,7 +46,7 @@ func newWalk(t *testing.T, overrides map[string]string) *walk {
 	}
 	rec := &recorder{}
 	w := &walk{rec: rec}
-	w.world = newWorld(t, all, func(s storetest.Store) storetest.Store { rec.Store = s; return rec })
+	w.world = newWorld(t, all, func(s database) database { rec.database = s; return rec })
 	return w
 }
 

@@ -15,7 +15,7 @@ type tokens struct{ s *Server }
 func (g *tokens) Routes() []Route {
 	const tag = "tokens"
 	name := must("tokenName", text())
-	token := success(must("token", text().about("shown once")))
+	token := success(must("token", text().About("shown once")))
 	byName := func(r *Request) []any { return []any{ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}}} }
 	return []Route{
 		{Verb: "POST", Path: "users.generatePersonalAccessToken", Tag: tag, Summary: "Make a personal access token", Method: "personalAccessTokens:generateToken",
@@ -34,7 +34,7 @@ func (g *tokens) Routes() []Route {
 		{Verb: "POST", Path: "users.removePersonalAccessToken", Tag: tag, Summary: "Remove a personal access token", Method: "personalAccessTokens:removeToken",
 			Body: object(name), Params: byName, Errors: []string{"error-token-does-not-exists"}},
 		{Verb: "GET", Path: "users.getPersonalAccessTokens", Effects: methods.Reads, Tag: tag, Summary: "List one's personal access tokens", Permission: permission.CreatePersonalAccessTokens,
-			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()), must("lastTokenPart", text().about("last six characters")), must("bypassTwoFactor", boolean()),
+			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()), must("lastTokenPart", text().About("last six characters")), must("bypassTwoFactor", boolean()),
 				may("lastUsedAt", dateTime()), may("expiresAt", dateTime()), may("allowedAddresses", list(text())))))),
 			Do: g.list},
 	}

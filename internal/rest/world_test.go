@@ -25,8 +25,6 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rest"
-	"ddpserver/internal/rooms"
-	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
@@ -41,10 +39,9 @@ const password = "correct horse"
 type world struct {
 	t        testing.TB
 	url      string
-	store    storetest.Store
+	store    database
 	settings *settings.Service
 	accounts *accounts.Service
-	chat     *rooms.Service
 	router   *methods.Router
 	rest     *rest.Server
 	limiter  *ratelimit.Limiter
@@ -56,6 +53,8 @@ type world struct {
 	events []audit.Event
 	// steps counts the authenticator codes made of each secret.
 	steps map[string]int
+
+	roomParts
 }
 
 func (w *world) SendCode(_ context.Context, m twofactor.CodeMail) error {
@@ -94,9 +93,9 @@ func (w *world) mailed() int {
 }
 
 // newWorld makes a world; wrap may put something around its store.
-func newWorld(t testing.TB, overrides map[string]string, wrap ...func(storetest.Store) storetest.Store) *world {
+func newWorld(t testing.TB, overrides map[string]string, wrap ...func(database) database) *world {
 	t.Helper()
-	w := &world{t: t, store: storetest.OpenSQLite(t), links: map[string]string{}, steps: map[string]int{}}
+	w := &world{t: t, store: openDatabase(t), links: map[string]string{}, steps: map[string]int{}}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -123,19 +122,17 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(storetest.
 	factors, err := twofactor.New(twofactor.Options{Store: w.store, Settings: w.settings, Key: key, Mailer: w, Passwords: passwords, Sources: passwords, MailLimit: w.limiter, Feed: w, Audit: w})
 	must(err)
 	t.Cleanup(factors.Close)
-	w.chat, err = rooms.New(rooms.Options{Store: w.store, Settings: w.settings, Feed: w})
-	must(err)
-	must(w.chat.Start(t.Context()))
-	presence, err := rooms.NewTracker(rooms.PresenceOptions{Store: w.store, Settings: w.settings, Feed: w, Node: "n1"})
+	follower, err := w.openRooms()
 	must(err)
 	w.accounts, err = accounts.New(accounts.Options{
 		Store: w.store, Settings: w.settings, Mailer: w, Feed: w, Audit: w, Passwords: passwords,
-		Follower: &rooms.Follower{Rooms: w.chat, Presence: presence}, RootURL: "http://localhost:3000",
+		Follower: follower, RootURL: "http://localhost:3000",
 	})
 	must(err)
-	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Limiter: w.limiter, Audit: w, Routes: rest.Names(rest.Options{Chat: w.chat, Factors: factors})})
+	slices, routes := w.roomCalls()
+	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Slices: slices, Settings: w.settings, Limiter: w.limiter, Audit: w, Routes: rest.Names(rest.Options{Factors: factors}, routes...)})
 	w.rest, err = rest.New(rest.Options{
-		Router: w.router, Accounts: w.accounts, Factors: factors, Chat: w.chat, Presence: presence, Settings: w.settings, Audit: w, RootURL: "http://localhost:3000", Version: "test",
+		Router: w.router, Accounts: w.accounts, Factors: factors, Settings: w.settings, Audit: w, RootURL: "http://localhost:3000", Version: "test",
 		Peer: func(r *http.Request) *rpc.Peer {
 			addr := r.Header.Get("Test-Address")
 			if addr == "" {
@@ -144,7 +141,7 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(storetest.
 			return &rpc.Peer{Conn: "test", Door: rpc.REST, Address: addr, UserAgent: r.UserAgent(), AgentDigest: rpc.DigestAgent(r.Header["User-Agent"]), Proof: rpc.HeaderProof(r.Header)}
 		},
 		Origin: func(_ *http.Request, o string) bool { return o == "http://localhost:3000" },
-	})
+	}, routes...)
 	must(err)
 	srv := httptest.NewServer(w.rest)
 	t.Cleanup(srv.Close)

@@ -1,4 +1,4 @@
-package methods
+package calls
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rooms"
@@ -15,9 +16,8 @@ import (
 
 // roomCalls serves rooms and who is in them.
 type roomCalls struct {
-	rooms *rooms.Service
-	// challenge is Router.Challenge.
-	challenge challenge
+	rooms      *rooms.Service
+	challenger methods.Challenger
 }
 
 // byOffice asks for a second factor when the caller's right to act in the room
@@ -27,51 +27,51 @@ func (g *roomCalls) byOffice(ctx context.Context, c *rpc.Call, roomID string, pe
 	if err != nil || !office {
 		return err
 	}
-	return g.challenge(ctx, c, twofactor.Ordinary)
+	return g.challenger.Challenge(ctx, c, twofactor.Ordinary)
 }
 
-func (g *roomCalls) Specs() []Spec {
-	return []Spec{
+func (g *roomCalls) Specs() []methods.Spec {
+	return []methods.Spec{
 		{
-			Name: "createChannel", Do: g.createChannel, Effects: Rooms, Permission: permission.CreateChannels,
+			Name: "createChannel", Do: g.createChannel, Effects: methods.Rooms, Permission: permission.CreateChannels,
 			Doc:    "Makes a public channel; the caller owns it.",
 			Params: "name, usernames?, readOnly?, customFields?, extraData?", Result: "the room, with rid",
 			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found",
 		},
 		{
-			Name: "createPrivateGroup", Do: g.createGroup, Effects: Rooms, Permission: permission.CreateGroups,
+			Name: "createPrivateGroup", Do: g.createGroup, Effects: methods.Rooms, Permission: permission.CreateGroups,
 			Doc:    "Makes a private group; the caller owns it.",
 			Params: "name, usernames?, readOnly?, customFields?, extraData?", Result: "the room, with rid",
 			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found",
 		},
 		{
-			Name: "createDirectMessage", Do: g.createDirect, Effects: Rooms, Permission: permission.CreateDirect, Limit: ratelimit.Wide,
+			Name: "createDirectMessage", Do: g.createDirect, Effects: methods.Rooms, Permission: permission.CreateDirect, Limit: ratelimit.Wide,
 			Doc:    "Opens the direct room of the caller and these users; there is one for each set of users.",
 			Params: "username, …", Result: "the room, with rid", Errors: "error-invalid-user, error-direct-message-max-user-exceeded",
 		},
 		{
-			Name: "joinRoom", Do: g.join, Effects: Rooms, Limit: ratelimit.Wide,
+			Name: "joinRoom", Do: g.join, Effects: methods.Rooms, Limit: ratelimit.Wide,
 			Doc:    "Makes the caller a member of a public channel.",
 			Params: "rid, code?", Result: "true", Errors: "error-invalid-room, error-not-allowed, error-room-archived",
 		},
 		{
-			Name: "leaveRoom", Do: g.leave, Effects: Rooms,
+			Name: "leaveRoom", Do: g.leave, Effects: methods.Rooms,
 			Doc:    "Ends the caller's membership of a channel or group.",
 			Params: "rid", Result: "none", Errors: "error-invalid-room, error-user-not-in-room, error-you-are-last-owner, error-not-allowed",
 		},
 		{
-			Name: "addUsersToRoom", Do: g.invite, Effects: Rooms | Others, Inside: twofactor.Ordinary,
+			Name: "addUsersToRoom", Do: g.invite, Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
 			Doc:    "Adds users to a channel or group.",
 			Params: "{rid, users: [username]}", Result: "true",
 			Errors: "error-invalid-room, error-not-allowed, error-user-not-found, error-cant-invite-for-direct-room",
 		},
 		{
-			Name: "addUserToRoom", Action: "addUsersToRoom", Do: g.inviteOne, Effects: Rooms | Others, Inside: twofactor.Ordinary,
+			Name: "addUserToRoom", Action: "addUsersToRoom", Do: g.inviteOne, Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
 			Doc:    "Adds one user to a channel or group.",
 			Params: "{rid, username}", Result: "true", Errors: "as addUsersToRoom",
 		},
 		{
-			Name: "removeUserFromRoom", Do: g.remove, Effects: Rooms | Others, Inside: twofactor.Ordinary,
+			Name: "removeUserFromRoom", Do: g.remove, Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
 			Doc:    "Ends somebody else's membership of a channel or group.",
 			Params: "{rid, username}", Result: "true",
 			Errors: "error-not-allowed, error-invalid-user, error-user-not-in-room, error-you-are-last-owner",
@@ -81,32 +81,32 @@ func (g *roomCalls) Specs() []Spec {
 		g.role("addRoomModerator", rooms.Moderator, true, "Makes a member a moderator of the room."),
 		g.role("removeRoomModerator", rooms.Moderator, false, "Takes that back."),
 		{
-			Name: "getRoomRoles", Do: g.roles, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "getRoomRoles", Do: g.roles, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Lists the members of a room that have a role in it.",
 			Params: "rid", Result: "[{rid, u, roles}]", Errors: "error-room-not-found",
 		},
 		{
-			Name: "rooms/get", Do: g.get, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "rooms/get", Do: g.get, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Lists the caller's rooms.",
 			Params: "updatedAfter?: Date", Result: "[room], or {update, remove} for a Date", Errors: "400 Match failed",
 		},
 		{
-			Name: "getRoomByTypeAndName", Do: g.byName, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "getRoomByTypeAndName", Do: g.byName, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Finds a room of the caller's, or a public channel, by name or id; a direct room also by the other's user name.",
 			Params: "type, name", Result: "the room", Errors: "error-invalid-room",
 		},
 		{
-			Name: "getRoomIdByNameOrId", Do: g.idOf, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "getRoomIdByNameOrId", Do: g.idOf, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Finds a room of the caller's, or a public channel.",
 			Params: "name or id", Result: "rid", Errors: "error-not-allowed",
 		},
 		{
-			Name: "getRoomNameById", Do: g.nameOf, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "getRoomNameById", Do: g.nameOf, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Names a room of the caller's, or a public channel.",
 			Params: "rid", Result: "name", Errors: "error-not-allowed",
 		},
 		{
-			Name: "getUsersOfRoom", Do: g.members, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "getUsersOfRoom", Do: g.members, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Lists the members of a room of the caller's, by user name: those who are not offline, or all.",
 			Params: "rid, showAll?, {limit?, skip?}?, filter?", Result: "{total, records}", Errors: "error-room-not-found, not-authorized",
 		},
@@ -247,13 +247,13 @@ func (g *roomCalls) remove(ctx context.Context, c *rpc.Call) (any, error) {
 }
 
 // role is the line of a method that gives or takes a role in a room.
-func (g *roomCalls) role(name, role string, on bool, doc string) Spec {
+func (g *roomCalls) role(name, role string, on bool, doc string) methods.Spec {
 	need := permission.SetModerator
 	if role == rooms.Owner {
 		need = permission.SetOwner
 	}
-	return Spec{
-		Name: name, Doc: doc, Params: "rid, userId", Result: "true", Effects: Rooms | Others, Inside: twofactor.Ordinary,
+	return methods.Spec{
+		Name: name, Doc: doc, Params: "rid, userId", Result: "true", Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
 		Errors: "error-invalid-room, error-not-allowed, error-user-not-in-room, error-user-already-has-role, error-user-not-has-role, error-remove-last-owner",
 		Do: func(ctx context.Context, c *rpc.Call) (any, error) {
 			var rid, uid string

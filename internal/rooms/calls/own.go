@@ -1,4 +1,4 @@
-package methods
+package calls
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
@@ -18,57 +19,57 @@ type subscriptions struct {
 	presence *rooms.Tracker
 }
 
-// ErrEvent answers an event that the caller may not publish (Rocket.Chat's
+// errEvent answers an event that the caller may not publish (Rocket.Chat's
 // streamer).
-var ErrEvent = fault.New("not-allowed", "")
+var errEvent = fault.New("not-allowed", "")
 
-func (g *subscriptions) Specs() []Spec {
-	return []Spec{
+func (g *subscriptions) Specs() []methods.Spec {
+	return []methods.Spec{
 		{
-			Name: "subscriptions/get", Do: g.get, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "subscriptions/get", Do: g.get, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Lists the caller's memberships.",
 			Params: "updatedAfter?: Date", Result: "[subscription], or {update, remove} for a Date", Errors: "400 Match failed",
 		},
 		{
-			Name: "readMessages", Do: g.read, Effects: Messages, Limit: ratelimit.Wide,
+			Name: "readMessages", Do: g.read, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Marks everything in a room as seen.",
 			Params: "rid, readThreads?", Result: "none", Errors: "error-room-does-not-exist, error-not-allowed",
 		},
 		{
-			Name: "openRoom", Do: g.open(true), Effects: Rooms, Limit: ratelimit.Wide,
+			Name: "openRoom", Do: g.open(true), Effects: methods.Rooms, Limit: ratelimit.Wide,
 			Doc: "Shows a room in the caller's list.", Params: "rid", Result: "1 if that changed anything, else 0", Errors: "400 Match failed",
 		},
 		{
-			Name: "hideRoom", Do: g.open(false), Effects: Rooms, Limit: ratelimit.Wide,
+			Name: "hideRoom", Do: g.open(false), Effects: methods.Rooms, Limit: ratelimit.Wide,
 			Doc: "Hides a room from the caller's list until a new message.", Params: "rid", Result: "1 if that changed anything, else 0", Errors: "400 Match failed",
 		},
 		{
-			Name: "toggleFavorite", Do: g.favorite, Effects: Rooms, Limit: ratelimit.Wide,
+			Name: "toggleFavorite", Do: g.favorite, Effects: methods.Rooms, Limit: ratelimit.Wide,
 			Doc: "Marks a room in the caller's list.", Params: "rid, f?", Result: "1 if that changed anything, else 0", Errors: "error-invalid-subscription",
 		},
 		{
-			Name: "stream-notify-room", Do: g.notifyRoom, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "stream-notify-room", Do: g.notifyRoom, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Publishes what the caller is doing in a room: <rid>/typing with a flag, or <rid>/user-activity with a list.",
 			Params: "event, username, activity, extra?", Result: "none", Errors: "not-allowed",
 		},
 		{
-			Name: "UserPresence:connect", Do: g.connect, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "UserPresence:connect", Do: g.connect, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc: "Nothing: who is logged in is connected.", Params: "any", Result: "none", Errors: "-",
 		},
 		{
-			Name: "UserPresence:online", Do: g.here(rooms.Online), Effects: Reads, Limit: ratelimit.Wide,
+			Name: "UserPresence:online", Do: g.here(rooms.Online), Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc: "Says that the user is at this connection.", Params: "none", Result: "none", Errors: "-",
 		},
 		{
-			Name: "UserPresence:away", Do: g.here(rooms.Away), Effects: Reads, Limit: ratelimit.Wide,
+			Name: "UserPresence:away", Do: g.here(rooms.Away), Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc: "Says that the user is not at this connection.", Params: "none", Result: "none", Errors: "-",
 		},
 		{
-			Name: "UserPresence:setDefaultStatus", Action: "setUserStatus", Do: g.defaultStatus, Effects: Profile,
+			Name: "UserPresence:setDefaultStatus", Action: "setUserStatus", Do: g.defaultStatus, Effects: methods.Profile,
 			Doc: "Chooses what the user is shown as.", Params: "status", Result: "none", Errors: "error-invalid-status, error-status-not-allowed",
 		},
 		{
-			Name: "setUserStatus", Do: g.status, Effects: Profile,
+			Name: "setUserStatus", Do: g.status, Effects: methods.Profile,
 			Doc:    "Chooses what the user is shown as, and the sentence beside it.",
 			Params: "status?, text?", Result: "none", Errors: "error-invalid-status, error-status-not-allowed, error-not-allowed",
 		},
@@ -111,7 +112,7 @@ func count(changed bool, err error) (any, error) {
 	return 0, nil
 }
 
-func (g *subscriptions) open(on bool) Handler {
+func (g *subscriptions) open(on bool) methods.Handler {
 	return func(ctx context.Context, c *rpc.Call) (any, error) {
 		var rid string
 		if err := c.Bind(&rid); err != nil {
@@ -159,14 +160,14 @@ func (g *subscriptions) notifyRoom(ctx context.Context, c *rpc.Call) (any, error
 	}
 	ok, err := g.rooms.Typing(ctx, c.User.ID, c.User.Username, rid, name, username, activity, on, c.Peer.Conn)
 	if err == nil && !ok {
-		err = ErrEvent
+		err = errEvent
 	}
 	return nil, err
 }
 
 func (g *subscriptions) connect(context.Context, *rpc.Call) (any, error) { return nil, nil }
 
-func (g *subscriptions) here(status string) Handler {
+func (g *subscriptions) here(status string) methods.Handler {
 	return func(_ context.Context, c *rpc.Call) (any, error) {
 		if c.Peer.Door != rpc.REST { // a request is no connection
 			g.presence.Set(c.User.ID, c.Peer.Conn, status)

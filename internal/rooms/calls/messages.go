@@ -1,4 +1,4 @@
-package methods
+package calls
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rooms"
@@ -17,11 +18,10 @@ import (
 
 // messages serves what is written in rooms.
 type messages struct {
-	rooms    *rooms.Service
-	settings *settings.Service
-	limiter  *ratelimit.Limiter
-	// challenge is Router.Challenge.
-	challenge challenge
+	rooms      *rooms.Service
+	settings   *settings.Service
+	limiter    *ratelimit.Limiter
+	challenger methods.Challenger
 }
 
 // byOffice asks for a second factor when somebody changes what another person
@@ -31,60 +31,60 @@ func (g *messages) byOffice(ctx context.Context, c *rpc.Call, messageID string, 
 	if err != nil || !office {
 		return err
 	}
-	return g.challenge(ctx, c, twofactor.Ordinary)
+	return g.challenger.Challenge(ctx, c, twofactor.Ordinary)
 }
 
-func (g *messages) Specs() []Spec {
-	return []Spec{
+func (g *messages) Specs() []methods.Spec {
+	return []methods.Spec{
 		{
-			Name: "sendMessage", Do: g.send, Effects: Messages, Limit: ratelimit.Wide,
+			Name: "sendMessage", Do: g.send, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Posts a message. The client may choose its id; the same call again gives the same message.",
 			Params: "{rid, msg, _id?, ts?, groupable?, alias?, emoji?, avatar?, attachments?}, previewUrls?", Result: "the message",
 			Errors: "error-invalid-room, error-not-allowed, error-message-size-exceeded, error-message-ts-out-of-sync, error-invalid-message, error-action-not-allowed, too-many-requests",
 		},
 		{
-			Name: "updateMessage", Do: g.update, Effects: Messages | Others, Inside: twofactor.Ordinary, Limit: ratelimit.Wide,
+			Name: "updateMessage", Do: g.update, Effects: methods.Messages | methods.Others, Inside: twofactor.Ordinary, Limit: ratelimit.Wide,
 			Doc:    "Replaces the text of a message.",
 			Params: "{_id, msg, rid?}, previewUrls?", Result: "none",
 			Errors: "error-action-not-allowed, error-message-editing-blocked, error-invalid-update-key, error-message-size-exceeded",
 		},
 		{
-			Name: "deleteMessage", Do: g.remove, Effects: Messages | Others, Inside: twofactor.Ordinary, Limit: ratelimit.Wide,
+			Name: "deleteMessage", Do: g.remove, Effects: methods.Messages | methods.Others, Inside: twofactor.Ordinary, Limit: ratelimit.Wide,
 			Doc: "Deletes a message for good.", Params: "{_id}", Result: "none", Errors: "error-action-not-allowed",
 		},
 		{
-			Name: "pinMessage", Do: g.pin, Effects: Messages, Limit: ratelimit.Wide,
+			Name: "pinMessage", Do: g.pin, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Pins a message and says so in its room.",
 			Params: "{_id}, pinnedAt?", Result: "the message that says so; the pinned one if it was pinned already",
 			Errors: "error-invalid-message, error-action-not-allowed, not-authorized",
 		},
 		{
-			Name: "unpinMessage", Do: g.unpin, Effects: Messages, Limit: ratelimit.Wide,
+			Name: "unpinMessage", Do: g.unpin, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc: "Takes a pin back.", Params: "{_id}", Result: "true", Errors: "error-invalid-message, error-action-not-allowed, not-authorized",
 		},
 		{
-			Name: "starMessage", Do: g.star, Effects: Messages, Limit: ratelimit.Wide,
+			Name: "starMessage", Do: g.star, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Marks a message for the caller alone, or takes that back.",
 			Params: "{_id, rid?, starred}", Result: "true; false for a message that the caller cannot see", Errors: "error-action-not-allowed",
 		},
 		{
-			Name: "setReaction", Do: g.react, Effects: Messages, Limit: ratelimit.Wide,
+			Name: "setReaction", Do: g.react, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Answers a message with an emoji, takes that back, or toggles it.",
 			Params: "emoji, messageId, shouldReact?", Result: "none", Errors: "error-not-allowed",
 		},
 		{
-			Name: "loadHistory", Do: g.history, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "loadHistory", Do: g.history, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Reads messages of a room, newest first: at most 200, 20 when no number is given.",
 			Params: "rid, end?: Date, limit?, lastSeen?: Date, showThreadMessages?", Result: "{messages, firstUnread?, unreadNotLoaded}; false for a room the caller is not in",
 			Errors: "400 Match failed",
 		},
 		{
-			Name: "loadMissedMessages", Do: g.missed, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "loadMissedMessages", Do: g.missed, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Reads the messages of a room after a moment, newest first.",
 			Params: "rid, start: Date", Result: "[message]; false for a room the caller is not in", Errors: "400 Match failed",
 		},
 		{
-			Name: "getSingleMessage", Do: g.single, Effects: Reads, Limit: ratelimit.Wide,
+			Name: "getSingleMessage", Do: g.single, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc: "Reads one message.", Params: "messageId", Result: "the message, or null", Errors: "error-not-allowed",
 		},
 	}
@@ -303,14 +303,6 @@ func (g *messages) history(ctx context.Context, c *rpc.Call) (any, error) {
 		p.FirstUnread = h.FirstUnread.Doc(c.User.ID)
 	}
 	return p, nil
-}
-
-// value is what a pointer points to, or the zero value.
-func value[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
 }
 
 // moment reads a Date that older clients, and those that post over REST, where

@@ -1,0 +1,72 @@
+// Package calls is what clients may ask of rooms: the DDP methods and the REST
+// routes, which bind parameters, call the rules of package rooms and show what
+// comes back. It decides nothing itself but whether an act is one of office, which
+// asks for a second factor.
+package calls
+
+import (
+	"context"
+
+	"ddpserver/internal/methods"
+	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rest"
+	"ddpserver/internal/rooms"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// Options are the parts the calls work with. All are required.
+type Options struct {
+	Rooms    *rooms.Service
+	Presence *rooms.Tracker
+	Accounts Accounts
+	Settings *settings.Service
+	Limiter  *ratelimit.Limiter
+}
+
+// Accounts finds accounts; *accounts.Service does. NotFound of package dberr
+// when there is none.
+type Accounts interface {
+	User(ctx context.Context, id string) (*user.User, error)
+	// Named takes a user name.
+	Named(ctx context.Context, username string) (*user.User, error)
+}
+
+// Methods makes the groups of methods, for methods.Deps.
+func Methods(o Options) methods.Slice {
+	return func(c methods.Challenger) []methods.Group {
+		return []methods.Group{
+			&roomCalls{rooms: o.Rooms, challenger: c},
+			&messages{rooms: o.Rooms, settings: o.Settings, limiter: o.Limiter, challenger: c},
+			&subscriptions{rooms: o.Rooms, presence: o.Presence},
+		}
+	}
+}
+
+// Routes makes the groups of routes, for rest.New and rest.Names.
+func Routes(o Options) []rest.Group {
+	r := &service{rooms: o.Rooms, presence: o.Presence, accounts: o.Accounts}
+	return []rest.Group{&roomRoutes{r}, &messageRoutes{r}, &presenceRoutes{r}}
+}
+
+// service is what the handlers of all routes share.
+type service struct {
+	rooms    *rooms.Service
+	presence *rooms.Tracker
+	accounts Accounts
+}
+
+// update answers "what changed since"; both members are lists. Clients keep the
+// rest.
+type update struct {
+	Update any `json:"update"`
+	Remove any `json:"remove"`
+}
+
+// value is what a pointer points to, or the zero value.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}

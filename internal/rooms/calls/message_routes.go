@@ -1,0 +1,243 @@
+package calls
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/fault"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/rest"
+	"ddpserver/internal/rest/schema"
+	"ddpserver/internal/rooms"
+)
+
+// messageRoutes serves messages.
+type messageRoutes struct{ *service }
+
+var errNoMessage = fault.New("error-message-not-found", "The requested message was not found")
+
+// Routes lists them.
+func (g *messageRoutes) Routes() []rest.Route {
+	const tag = "chat"
+	one := schema.Success(schema.Must("message", messageSchema))
+	byID := schema.Object(schema.Must("messageId", schema.NonEmpty()))
+	attachments := schema.May("attachments", schema.List(schema.Object()))
+	sent := schema.Object(schema.Must("rid", schema.NonEmpty()), schema.May("_id", schema.Text()), schema.May("msg", schema.Text()), schema.May("alias", schema.Text()), schema.May("emoji", schema.Text()), schema.May("avatar", schema.Text()), attachments, schema.May("tmid", schema.Text()))
+	refusals := []string{"error-invalid-room", "error-not-allowed", "error-message-size-exceeded", "error-invalid-message", "error-action-not-allowed", "error-too-many-requests"}
+	found := schema.Success(schema.Must("messages", schema.List(messageSchema)))
+	return []rest.Route{
+		{Verb: "POST", Path: "chat.sendMessage", Tag: tag, Summary: "Post a message", Limit: chatLimit, Method: "sendMessage", Params: func(r *rest.Request) []any { return []any{r.Value("message")} }, Shape: messageShape,
+			Body: schema.Object(schema.Must("message", sent), schema.May("previewUrls", schema.List(schema.Text()))), Result: one, Errors: refusals},
+		{Verb: "POST", Path: "chat.postMessage", Tag: tag, Summary: "Post a message to a room named by id, #name or @user", Limit: chatLimit, Twin: "sendMessage", Effects: methods.Messages | methods.Rooms, Do: g.post,
+			Body:   schema.Object(schema.May("roomId", schema.Either(schema.Text(), schema.List(schema.Text()))), schema.May("channel", schema.Either(schema.Text(), schema.List(schema.Text()))), schema.May("text", schema.Text()), schema.May("msg", schema.Text()), schema.May("alias", schema.Text()), schema.May("emoji", schema.Text()), schema.May("avatar", schema.Text()), schema.May("groupable", schema.Boolean()), schema.May("bot", schema.Anything()), attachments),
+			Result: schema.Success(schema.Must("ts", schema.Integer()), schema.Must("channel", schema.Text()), schema.Must("message", messageSchema)), Errors: refusals},
+		{Verb: "POST", Path: "chat.update", Tag: tag, Summary: "Replace the text of a message", Limit: chatLimit, Twin: "updateMessage", Do: g.update,
+			Body: schema.Object(schema.Must("roomId", schema.NonEmpty()), schema.Must("msgId", schema.NonEmpty()), schema.Must("text", schema.Text()), schema.May("previewUrls", schema.List(schema.Text()))), Result: one, Errors: []string{"error-action-not-allowed", "error-message-editing-blocked", "error-message-size-exceeded"}},
+		{Verb: "POST", Path: "chat.delete", Tag: tag, Summary: "Delete a message for good", Limit: chatLimit, Twin: "deleteMessage", Do: g.delete,
+			Body: schema.Object(schema.Must("msgId", schema.NonEmpty()), schema.Must("roomId", schema.NonEmpty()), schema.May("asUser", schema.Boolean())), Result: schema.Success(schema.Must("_id", schema.Text()), schema.Must("ts", schema.Text()), schema.Must("message", messageSchema)), Errors: []string{"error-action-not-allowed"}},
+		{Verb: "GET", Path: "chat.getMessage", Tag: tag, Summary: "One message", Limit: chatLimit, Twin: "getSingleMessage", Do: g.get, Query: schema.Object(schema.Must("msgId", schema.NonEmpty())), Result: one, Errors: []string{"error-message-not-found", "error-not-allowed"}},
+		{Verb: "POST", Path: "chat.pinMessage", Tag: tag, Summary: "Pin a message", Limit: chatLimit, Method: "pinMessage", Params: messageParam, Shape: messageShape, Body: byID, Result: one, Errors: []string{"error-invalid-message", "not-authorized", "error-action-not-allowed"}},
+		{Verb: "POST", Path: "chat.unPinMessage", Tag: tag, Summary: "Take a pin back", Limit: chatLimit, Method: "unpinMessage", Params: messageParam, Body: byID, Errors: []string{"error-invalid-message", "not-authorized", "error-action-not-allowed"}},
+		{Verb: "POST", Path: "chat.starMessage", Tag: tag, Summary: "Mark a message for oneself", Limit: chatLimit, Twin: "starMessage", Do: g.star(true), Body: byID, Errors: []string{"error-message-not-found"}},
+		{Verb: "POST", Path: "chat.unStarMessage", Tag: tag, Summary: "Take that back", Limit: chatLimit, Twin: "starMessage", Do: g.star(false), Body: byID, Errors: []string{"error-message-not-found"}},
+		{Verb: "POST", Path: "chat.react", Tag: tag, Summary: "Answer a message with an emoji, take that back, or toggle it", Limit: chatLimit, Twin: "setReaction", Do: g.react,
+			Body: schema.Object(schema.Must("messageId", schema.NonEmpty()), schema.May("emoji", schema.Text()), schema.May("reaction", schema.Text()), schema.May("shouldReact", schema.Boolean())), Errors: []string{"error-not-allowed", "error-emoji-param-not-provided"}},
+		{Verb: "GET", Path: "chat.search", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that contain a text as it is written", Limit: chatLimit, Do: g.search, Query: schema.Paged(schema.Must("roomId", schema.NonEmpty()), schema.May("searchText", schema.Text())), Result: found, Errors: []string{"error-room-not-found"}},
+		{Verb: "GET", Path: "chat.syncMessages", Effects: methods.Reads, Tag: tag, Summary: "What was written, changed and deleted since a moment", Limit: chatLimit, Do: g.sync, Query: schema.Object(schema.Must("roomId", schema.NonEmpty()), schema.Must("lastUpdate", schema.NonEmpty())),
+			Result: schema.Success(schema.Must("result", schema.Object(schema.Must("updated", schema.List(messageSchema)), schema.Must("deleted", schema.List(goneSchema)), schema.May("cursor", schema.Object(schema.Must("next", schema.DateTime())))))), Errors: []string{"error-room-not-found", "error-invalid-params"}},
+		{Verb: "GET", Path: "chat.getPinnedMessages", Effects: methods.Reads, Tag: tag, Summary: "Pinned messages of a room", Limit: chatLimit, Do: g.marked(true), Query: schema.Paged(schema.Must("roomId", schema.NonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
+		{Verb: "GET", Path: "chat.getStarredMessages", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that the caller starred", Limit: chatLimit, Do: g.marked(false), Query: schema.Paged(schema.Must("roomId", schema.NonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
+	}
+}
+
+func messageParam(r *rest.Request) []any { return []any{field("_id", r.Text("messageId"))} }
+
+func messageShape(result any) (ejson.Doc, error) { return field("message", result), nil }
+
+// destination is a room that a request posts to, and how the request calls it.
+type destination struct{ id, name string }
+
+// destinations are the rooms that a request posts to. "@name" opens a direct room.
+func (g *messageRoutes) destinations(ctx context.Context, r *rest.Request) ([]destination, error) {
+	var to []destination
+	for _, key := range []string{"roomId", "channel"} {
+		names := r.Texts(key)
+		if one := r.Text(key); one != "" {
+			names = append(names, one)
+		}
+		for _, name := range names {
+			id, err := g.destination(ctx, r, key, name)
+			if err != nil {
+				return nil, err
+			}
+			to = append(to, destination{id: id, name: name})
+		}
+	}
+	if len(to) == 0 {
+		return nil, errRoomParam
+	}
+	return to, nil
+}
+
+func (g *messageRoutes) destination(ctx context.Context, r *rest.Request, key, name string) (string, error) {
+	svc := g.rooms
+	switch {
+	case strings.HasPrefix(name, "@"):
+		if err := r.Challenge(ctx, "createDirectMessage"); err != nil {
+			return "", err
+		}
+		room, err := svc.CreateDirect(ctx, r.User, []string{name})
+		if err != nil {
+			return "", err
+		}
+		return room.ID, nil
+	case key == "roomId" && !strings.HasPrefix(name, "#"):
+		return name, nil
+	}
+	name = strings.TrimPrefix(name, "#")
+	for _, t := range []string{rooms.Channel, rooms.Group} {
+		if room, _, err := svc.RoomByName(ctx, r.User, t, name); err == nil {
+			return room.ID, nil
+		}
+	}
+	return name, nil
+}
+
+func (g *messageRoutes) post(ctx context.Context, r *rest.Request) (any, error) {
+	to, err := g.destinations(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var in struct {
+		Attachments *[]rooms.Attachment `ejson:"attachments"`
+		_           struct{}            `ejson:",ignore"`
+	}
+	if err := r.Bind(&in); err != nil {
+		return nil, err
+	}
+	var last any
+	for _, room := range to {
+		// What programs post stands alone unless they say otherwise.
+		m := ejson.Doc{{Key: "rid", Value: room.id}, {Key: "msg", Value: r.Text("text") + r.Text("msg")}, {Key: "groupable", Value: r.Flag("groupable")}}
+		for _, key := range []string{"alias", "emoji", "avatar"} {
+			if v := r.Text(key); v != "" {
+				m = append(m, ejson.Field{Key: key, Value: v})
+			}
+		}
+		if bot := r.Value("bot"); bot != nil {
+			m = append(m, ejson.Field{Key: "bot", Value: bot})
+		}
+		if in.Attachments != nil {
+			m = append(m, ejson.Field{Key: "attachments", Value: r.Value("attachments")})
+		}
+		// Through the method, so that its limit on posting counts here too.
+		if last, err = r.Via(ctx, "sendMessage", m); err != nil {
+			return nil, err
+		}
+	}
+	return ejson.Doc{{Key: "ts", Value: time.Now().UnixMilli()}, {Key: "channel", Value: to[len(to)-1].name}, {Key: "message", Value: last}}, nil
+}
+
+func (g *messageRoutes) update(ctx context.Context, r *rest.Request) (any, error) {
+	edit := ejson.Doc{{Key: "_id", Value: r.Text("msgId")}, {Key: "rid", Value: r.Text("roomId")}, {Key: "msg", Value: r.Text("text")}}
+	if _, err := r.Via(ctx, "updateMessage", edit); err != nil {
+		return nil, err
+	}
+	return g.message(ctx, r, r.Text("msgId"))
+}
+
+func (g *messageRoutes) delete(ctx context.Context, r *rest.Request) (any, error) {
+	m, err := g.rooms.Message(ctx, r.User, r.Text("msgId"))
+	if err != nil {
+		return nil, err
+	}
+	if m == nil || m.RoomID != r.Text("roomId") {
+		return nil, rooms.ErrDeleting
+	}
+	if _, err := r.Via(ctx, "deleteMessage", field("_id", m.ID)); err != nil {
+		return nil, err
+	}
+	return ejson.Doc{{Key: "_id", Value: m.ID}, {Key: "ts", Value: strconv.FormatInt(time.Now().UnixMilli(), 10)}, {Key: "message", Value: m.Doc(r.User.ID)}}, nil
+}
+
+func (g *messageRoutes) get(ctx context.Context, r *rest.Request) (any, error) {
+	return g.message(ctx, r, r.Query.Get("msgId"))
+}
+
+// message answers one message as the caller sees it.
+func (g *messageRoutes) message(ctx context.Context, r *rest.Request, id string) (any, error) {
+	m, err := g.rooms.Message(ctx, r.User, id)
+	if err != nil {
+		return nil, err
+	}
+	if m == nil {
+		return nil, errNoMessage
+	}
+	return field("message", m.Doc(r.User.ID)), nil
+}
+
+func (g *messageRoutes) star(on bool) func(context.Context, *rest.Request) (any, error) {
+	return func(ctx context.Context, r *rest.Request) (any, error) {
+		ok, err := g.rooms.Star(ctx, r.User, r.Text("messageId"), "", on)
+		if err == nil && !ok {
+			err = errNoMessage
+		}
+		return nil, err
+	}
+}
+
+var errEmojiParam = fault.New("error-emoji-param-not-provided", `The required "emoji" param is missing`)
+
+func (g *messageRoutes) react(ctx context.Context, r *rest.Request) (any, error) {
+	emoji := r.Text("emoji")
+	if emoji == "" {
+		emoji = r.Text("reaction")
+	}
+	if emoji == "" {
+		return nil, errEmojiParam
+	}
+	var on *bool
+	if r.Has("shouldReact") {
+		v := r.Flag("shouldReact")
+		on = &v
+	}
+	return nil, g.rooms.React(ctx, r.User, r.Text("messageId"), emoji, on)
+}
+
+func (g *messageRoutes) search(ctx context.Context, r *rest.Request) (any, error) {
+	if r.Query.Get("searchText") == "" {
+		return nil, errSearchParam
+	}
+	offset, count := r.Page()
+	list, err := g.rooms.Search(ctx, r.User, r.Query.Get("roomId"), r.Query.Get("searchText"), offset, count)
+	return field("messages", messageDocs(r, list)), err
+}
+
+func (g *messageRoutes) sync(ctx context.Context, r *rest.Request) (any, error) {
+	since, err := dateParam(r, "lastUpdate")
+	if err != nil {
+		return nil, err
+	}
+	changed, gone, next, err := g.rooms.Sync(ctx, r.User, r.Query.Get("roomId"), since)
+	result := ejson.Doc{
+		{Key: "updated", Value: messageDocs(r, changed)},
+		{Key: "deleted", Value: anyDocs(gone, func(d rooms.Gone) ejson.Doc { return d.Doc() })},
+	}
+	if !next.IsZero() { // there is more: from this moment on
+		result = append(result, ejson.Field{Key: "cursor", Value: field("next", next)})
+	}
+	return field("result", result), err
+}
+
+func (g *messageRoutes) marked(pinned bool) func(context.Context, *rest.Request) (any, error) {
+	return func(ctx context.Context, r *rest.Request) (any, error) {
+		q := rooms.HistoryQuery{RoomID: r.Query.Get("roomId"), Pinned: pinned}
+		if !pinned {
+			q.StarredBy = r.User.ID
+		}
+		return g.messagePage(ctx, r, q)
+	}
+}
