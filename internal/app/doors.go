@@ -34,7 +34,7 @@ func (a *App) buildCalls(context.Context) error {
 	a.base = realtime.NewBase(a.hub, realtime.BaseOptions{
 		Users: a.accounts, Settings: a.settings, Version: a.opts.Version, Gate: a.router, Sessions: a.sessions,
 	})
-	groups := append([]realtime.Group{a.base}, a.rooms.streams(a.hub)...)
+	groups := append([]realtime.Group{a.base}, a.rooms.streams(a)...)
 	a.publications = realtime.NewPublications(a.hub, a.router, a.limiter, groups...)
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"ddpserver/internal/rooms/calls"
 	roommongo "ddpserver/internal/rooms/mongo"
 	roomsqlite "ddpserver/internal/rooms/sqlite"
+	"ddpserver/internal/rooms/streams"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
@@ -79,6 +80,6 @@ func (r *roomSlice) calls(a *App) ([]methods.Slice, []rest.Group) {
 	return []methods.Slice{calls.Methods(o)}, calls.Routes(o)
 }
 
-func (r *roomSlice) streams(hub *realtime.Hub) []realtime.Group {
-	return []realtime.Group{realtime.NewChat(hub, realtime.ChatOptions{Rooms: r.service, Presence: r.presence})}
+func (r *roomSlice) streams(a *App) []realtime.Group {
+	return []realtime.Group{streams.New(streams.Options{Hub: a.hub, Rooms: r.service, Presence: r.presence, Logger: a.log})}
 }

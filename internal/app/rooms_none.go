@@ -41,4 +41,4 @@ func (*roomSlice) run(ctx context.Context) error {
 
 func (*roomSlice) calls(*App) ([]methods.Slice, []rest.Group) { return nil, nil }
 
-func (*roomSlice) streams(*realtime.Hub) []realtime.Group { return nil }
+func (*roomSlice) streams(*App) []realtime.Group { return nil }

@@ -49,6 +49,7 @@ var allowed = map[string][]string{
 	"internal/rooms/mongo":  {"internal/rooms", "internal/store/mongo", "internal/store/document", "internal/dberr", "internal/user"},
 	"internal/rooms/calls": {"internal/rooms", "internal/methods", "internal/rest", "internal/rest/schema", "internal/rpc", "internal/settings", "internal/ratelimit",
 		"internal/twofactor", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr"},
+	"internal/rooms/streams":   {"internal/rooms", "internal/realtime", "internal/ddp", "internal/feed", "internal/ejson", "internal/rpc"},
 	"internal/rooms/storetest": {"internal/rooms", "internal/rooms/sqlite", "internal/store", "internal/store/storetest", "internal/dberr", "internal/user"},
 
 	"internal/store":           stored,
@@ -60,7 +61,7 @@ var allowed = map[string][]string{
 	"internal/store/mongotest": {"internal/testwait"},
 
 	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user",
-		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit", "internal/rooms"},
+		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit"},
 	"internal/methods": {"internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",
 		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/netkey"},
 	"internal/rest": {"internal/rest/schema", "internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",

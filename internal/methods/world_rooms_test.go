@@ -13,6 +13,7 @@ import (
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/rooms/calls"
 	"ddpserver/internal/rooms/storetest"
+	"ddpserver/internal/rooms/streams"
 )
 
 // database is the store of a world, and of all the nodes that share it.
@@ -41,7 +42,7 @@ func (w *world) openRooms(node string, alone bool, log *zap.Logger) (f accounts.
 
 // roomStreams are what members may subscribe to.
 func (w *world) roomStreams() []realtime.Group {
-	return []realtime.Group{realtime.NewChat(w.hub, realtime.ChatOptions{Rooms: w.chat, Presence: w.presence})}
+	return []realtime.Group{streams.New(streams.Options{Hub: w.hub, Rooms: w.chat, Presence: w.presence})}
 }
 
 // roomMethods are the methods of rooms.

@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync"
 	"time"
 
@@ -138,7 +139,7 @@ func (h *Hub) guarded(e feed.Event, f func(feed.Event) error) error {
 // stream sends a stream event to the subscribers of its topic.
 func (h *Hub) stream(e feed.Event, payload feed.StreamEvent) {
 	if h.Listening(e.Key) {
-		h.Send(e.Key, streamFrame(e.Key, ejson.Raw(payload.Args)))
+		h.Send(e.Key, StreamFrame(e.Key, ejson.Raw(payload.Args)))
 	}
 }
 
@@ -154,13 +155,29 @@ func (h *Hub) EmitHere(stream, event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	h.Send(key, streamFrame(key, raw))
+	h.Send(key, StreamFrame(key, raw))
 	return nil
 }
 
-// streamFrame makes the frame of a stream event. key is "collection/eventName";
+// ListeningUsers lists those of the users who listen to an event of their own
+// (stream-notify-user). It allocates nothing for the others, of whom there may be
+// thousands.
+func (h *Hub) ListeningUsers(users iter.Seq[string], event string) (out []string) {
+	key := make([]byte, 0, 128)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for id := range users {
+		key = append(append(append(append(key[:0], "stream-notify-user/"...), id...), '/'), event...)
+		if h.topics[string(key)] != nil {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// StreamFrame makes the frame of a stream event. key is "collection/eventName";
 // only the event may contain slashes of its own.
-func streamFrame(key string, args ejson.Raw) *ddp.Frame {
+func StreamFrame(key string, args ejson.Raw) *ddp.Frame {
 	collection, event := cutKey(key)
 	b := make([]byte, 0, 96+len(key)+len(args))
 	b = append(b, `{"msg":"changed","collection":`...)

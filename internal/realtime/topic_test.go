@@ -159,7 +159,7 @@ func TestSlowClient(t *testing.T) {
 func TestSendInSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAudience(t, 1)
-		frame := func(s string) *ddp.Frame { return streamFrame("stream-test/e", ejson.Raw(`["`+s+`"]`)) }
+		frame := func(s string) *ddp.Frame { return StreamFrame("stream-test/e", ejson.Raw(`["`+s+`"]`)) }
 		a.hub.SendIf("stream-test/e", frame("outer"), func(*ddp.Subscription, rpc.Login) bool {
 			a.hub.Send("stream-test/e", frame("inner"))
 			return true
@@ -209,14 +209,14 @@ func TestSenderWaitsForOwnEventOnly(t *testing.T) {
 		inFirst, queued, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		go func() {
 			<-inFirst
-			a.hub.SendIf(key, streamFrame(key, ejson.Raw("[2]")), func(*ddp.Subscription, rpc.Login) bool {
+			a.hub.SendIf(key, StreamFrame(key, ejson.Raw("[2]")), func(*ddp.Subscription, rpc.Login) bool {
 				<-returned
 				return true
 			})
-			a.hub.SendIf(key, streamFrame(key, ejson.Raw("[3]")), nil)
+			a.hub.SendIf(key, StreamFrame(key, ejson.Raw("[3]")), nil)
 			close(queued)
 		}()
-		a.hub.SendIf(key, streamFrame(key, ejson.Raw("[1]")), func(*ddp.Subscription, rpc.Login) bool {
+		a.hub.SendIf(key, StreamFrame(key, ejson.Raw("[1]")), func(*ddp.Subscription, rpc.Login) bool {
 			close(inFirst)
 			<-queued
 			return true
@@ -245,7 +245,7 @@ func TestStreamFrame(t *testing.T) {
 		"stream-notify-user/u/userData": `{"msg":"changed","collection":"stream-notify-user","id":"id","fields":{"eventName":"u/userData","args":[1]}}`,
 		"s/\"<>\n":                      `{"msg":"changed","collection":"s","id":"id","fields":{"eventName":"\"<>\n","args":[1]}}`,
 	} {
-		if got := string(streamFrame(key, ejson.Raw("[1]")).Payload()); got != want {
+		if got := string(StreamFrame(key, ejson.Raw("[1]")).Payload()); got != want {
 			t.Errorf("%s", got)
 		}
 	}

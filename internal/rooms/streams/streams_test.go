@@ -1,4 +1,4 @@
-package realtime_test
+package streams_test
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"ddpserver/internal/rooms"
 	roommongo "ddpserver/internal/rooms/mongo"
 	"ddpserver/internal/rooms/storetest"
+	"ddpserver/internal/rooms/streams"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store/mongo"
@@ -72,7 +73,7 @@ func newChatNode(t testing.TB, name string, s storetest.Store, shared feed.Store
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := realtime.NewPublications(n.hub, be{}, nil, realtime.NewChat(n.hub, realtime.ChatOptions{Rooms: n.chat, Presence: presence}))
+	table := realtime.NewPublications(n.hub, be{}, nil, streams.New(streams.Options{Hub: n.hub, Rooms: n.chat, Presence: presence}))
 	n.server = ddp.New(ddp.Options{Handler: beHandler{Publications: table}, Limits: ddp.Limits{HeartbeatInterval: -1}})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -1,4 +1,4 @@
-package realtime_test
+package streams_test
 
 import (
 	"context"

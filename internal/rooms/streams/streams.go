@@ -1,29 +1,38 @@
-package realtime
+// Package streams tells members what happens in their rooms: it hears the news of
+// package rooms from the hub and gives each subscription of a stream what its
+// user may have. It also tells the presence tracker who is connected.
+//
+// It changes nothing and holds no rule of rooms beyond who is a member.
+package streams
 
 import (
 	"context"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/realtime"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 )
 
-// ChatOptions are the parts of Chat. All are required.
-type ChatOptions struct {
+// Options are the parts of Streams. All but Logger are required.
+type Options struct {
+	Hub      *realtime.Hub
 	Rooms    *rooms.Service
 	Presence *rooms.Tracker
+	// Logger gets troubles with the store; nil discards them.
+	Logger *zap.Logger
 }
 
-// Chat is the group of the streams that carry rooms: messages, what members do,
+// Streams is the group of the streams that carry rooms: messages, what members do,
 // and changes of rooms and memberships; it also tells the presence tracker who
 // is connected.
 //
@@ -31,47 +40,58 @@ type ChatOptions struct {
 // at the moment of delivery, not by what was allowed when somebody subscribed.
 // The list is kept here; every event says how many changes of membership came
 // before it, and a list that is older is read anew first.
-type Chat struct {
-	hub      *Hub
+type Streams struct {
+	hub      *realtime.Hub
+	log      *zap.Logger
 	rooms    *rooms.Service
 	presence *rooms.Tracker
 	members  memberLists
 	mine     mine
 }
 
-// NewChat makes the group and connects the hub with the news of rooms. It must
-// be called before Hub.Run.
-func NewChat(h *Hub, o ChatOptions) *Chat {
-	c := &Chat{hub: h, rooms: o.Rooms, presence: o.Presence}
+// New makes the group and connects the hub with the news of rooms. It must be
+// called before Hub.Run.
+func New(o Options) *Streams {
+	c := &Streams{hub: o.Hub, log: o.Logger, rooms: o.Rooms, presence: o.Presence}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	h := c.hub
 	c.members = memberLists{read: c.rooms.Members, among: c.among, byRoom: map[string]*memberList{}}
 	c.mine.byUser = map[string][]*ddp.Subscription{}
-	Listen(h, rooms.MessageChanged, c.message)
-	Listen(h, rooms.Noticed, c.notice)
-	Listen(h, rooms.RoleChanged, c.role)
-	Listen(h, rooms.RoomChanged, c.room)
-	Listen(h, rooms.UnreadChanged, c.unread)
-	Listen(h, rooms.MembershipChanged, c.membership)
+	realtime.Listen(h, rooms.MessageChanged, c.message)
+	realtime.Listen(h, rooms.Noticed, c.notice)
+	realtime.Listen(h, rooms.RoleChanged, c.role)
+	realtime.Listen(h, rooms.RoomChanged, c.room)
+	realtime.Listen(h, rooms.UnreadChanged, c.unread)
+	realtime.Listen(h, rooms.MembershipChanged, c.membership)
 	h.HandleGap(c.forget)
 	return c
 }
 
 // Publications lists the publications of the group.
-func (c *Chat) Publications() []Publication {
-	return []Publication{
+func (c *Streams) Publications() []realtime.Publication {
+	return []realtime.Publication{
 		{Do: c.connected, Anonymous: true, Doc: "Nothing; it tells who is connected."},
 	}
 }
 
 // Streams lists the streams of the group.
-func (c *Chat) Streams() []Stream {
-	return []Stream{
-		{Name: rooms.RoomMessages, Allow: c.allowMessages, Open: c.openMessages, Events: []string{rooms.MyMessages}, Doc: "Messages: <room id>, or __my_messages__ for every room of one's own."},
-		{Name: rooms.NotifyRoom, Allow: c.allowRoom, Events: sorted(roomEvents), Doc: "What happens in a room: <room id>/typing, /user-activity, /deleteMessage."},
+func (c *Streams) Streams() []realtime.Stream {
+	return []realtime.Stream{
+		{
+			Name: rooms.RoomMessages, Allow: c.allowMessages, Open: c.openMessages, Events: []string{rooms.MyMessages},
+			Doc: "Messages: <room id>, or __my_messages__ for every room of one's own.",
+		},
+		{
+			Name: rooms.NotifyRoom, Allow: c.allowRoom, Events: roomEvents,
+			Doc: "What happens in a room: <room id>/typing, /user-activity, /deleteMessage.",
+		},
 	}
 }
 
 // connected follows a session's login.
-func (c *Chat) connected(_ context.Context, s *ddp.Subscription) error {
+func (c *Streams) connected(_ context.Context, s *ddp.Subscription) error {
 	id := s.Login().UserID
 	if id == "" {
 		return nil
@@ -82,7 +102,7 @@ func (c *Chat) connected(_ context.Context, s *ddp.Subscription) error {
 	return nil
 }
 
-func (c *Chat) allowMessages(ctx context.Context, l rpc.Login, event string) error {
+func (c *Streams) allowMessages(ctx context.Context, l rpc.Login, event string) error {
 	if event == rooms.MyMessages {
 		return nil
 	}
@@ -90,7 +110,7 @@ func (c *Chat) allowMessages(ctx context.Context, l rpc.Login, event string) err
 }
 
 // openMessages lets subscriptions to all messages listen in their own way.
-func (c *Chat) openMessages(_ context.Context, s *ddp.Subscription, event string) (listen bool, err error) {
+func (c *Streams) openMessages(_ context.Context, s *ddp.Subscription, event string) (listen bool, err error) {
 	if event != rooms.MyMessages {
 		return true, nil
 	}
@@ -98,42 +118,46 @@ func (c *Chat) openMessages(_ context.Context, s *ddp.Subscription, event string
 	return false, nil
 }
 
-func (c *Chat) allowMember(ctx context.Context, l rpc.Login, roomID string) error {
+func (c *Streams) allowMember(ctx context.Context, l rpc.Login, roomID string) error {
 	ok, err := c.rooms.IsMember(ctx, l.UserID, roomID)
 	if err == nil && !ok {
-		err = ErrStream
+		err = realtime.ErrStream
 	}
 	return err
 }
 
 // roomEvents are the events of stream-notify-room. Those that nothing here
 // sends stay quiet.
-var roomEvents = names(`typing user-activity deleteMessage deleteMessageBulk webrtc messagesRead videoconf
-	e2e.keyRequest messagesImported`)
+var roomEvents = []string{
+	"deleteMessage", "deleteMessageBulk", "e2e.keyRequest", "messagesImported", "messagesRead", "typing", "user-activity", "videoconf", "webrtc",
+}
 
-func (c *Chat) allowRoom(ctx context.Context, l rpc.Login, event string) error {
+func (c *Streams) allowRoom(ctx context.Context, l rpc.Login, event string) error {
 	roomID, name, _ := strings.Cut(event, "/")
-	if !roomEvents[name] {
-		return ErrStream
+	if !slices.Contains(roomEvents, name) {
+		return realtime.ErrStream
 	}
 	return c.allowMember(ctx, l, roomID)
 }
 
 // deliver runs send with the members of the room, once the list is new enough for
 // the news. Without any listener nothing is read.
-func (c *Chat) deliver(room string, news rooms.Counted, wanted bool, send func(members map[string]struct{})) {
+func (c *Streams) deliver(room string, news rooms.Counted, wanted bool, send func(members map[string]struct{})) {
 	if !wanted {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readTime)
 	defer cancel()
 	if err := c.members.with(ctx, room, news.Membership, send); err != nil {
-		c.hub.log.Warn("members_not_readable", zap.String("room", room), zap.Error(err))
+		c.log.Warn("members_not_readable", zap.String("room", room), zap.Error(err))
 	}
 }
 
+// readTime bounds a read of the store for news.
+const readTime = 5 * time.Second
+
 // among tells which of some users are members of a room.
-func (c *Chat) among(ctx context.Context, room string, users []string) ([]string, error) {
+func (c *Streams) among(ctx context.Context, room string, users []string) ([]string, error) {
 	subs, err := c.rooms.SubscriptionsIn(ctx, room, users)
 	members := make([]string, len(subs))
 	for i, s := range subs {
@@ -144,7 +168,7 @@ func (c *Chat) among(ctx context.Context, room string, users []string) ([]string
 
 // message delivers a message to those who listen to its room, and to those who
 // listen to all of theirs.
-func (c *Chat) message(e feed.Event, news rooms.MessageNews) {
+func (c *Streams) message(e feed.Event, news rooms.MessageNews) {
 	room := rooms.RoomMessages + "/" + e.Key
 	listening := c.hub.Listening(room)
 	c.deliver(e.Key, news.Counted, listening || c.mine.any(), func(members map[string]struct{}) {
@@ -152,13 +176,13 @@ func (c *Chat) message(e feed.Event, news rooms.MessageNews) {
 		if listening {
 			// Once over the listeners, however many starred the message; their own
 			// frames are made for those who listen.
-			plain := streamFrame(room, ejson.Raw("["+raw+"]"))
+			plain := realtime.StreamFrame(room, ejson.Raw("["+raw+"]"))
 			c.hub.SendEach(room, func(l rpc.Login) *ddp.Frame {
 				if _, member := members[l.UserID]; !member {
 					return nil
 				}
 				if _, own := stars[l.UserID]; own {
-					return streamFrame(room, ejson.Raw("["+starred(raw, l.UserID)+"]"))
+					return realtime.StreamFrame(room, ejson.Raw("["+starred(raw, l.UserID)+"]"))
 				}
 				return plain
 			})
@@ -187,7 +211,7 @@ func mineFrame(news rooms.MessageNews, raw string) *ddp.Frame {
 		b = append(b, `,"roomName":`...)
 		b = ejson.AppendString(b, news.RoomName)
 	}
-	return streamFrame(rooms.RoomMessages+"/"+rooms.MyMessages, append(b, '}', ']'))
+	return realtime.StreamFrame(rooms.RoomMessages+"/"+rooms.MyMessages, append(b, '}', ']'))
 }
 
 // mine are the subscriptions to all messages of one's own rooms. They have no
@@ -245,10 +269,10 @@ func starred(raw, userID string) string {
 
 // notice delivers an event of stream-notify-room to all but the connection that
 // made it.
-func (c *Chat) notice(e feed.Event, news rooms.Notice) {
+func (c *Streams) notice(e feed.Event, news rooms.Notice) {
 	key := rooms.NotifyRoom + "/" + e.Key + "/" + news.Event
 	c.deliver(e.Key, news.Counted, c.hub.Listening(key), func(members map[string]struct{}) {
-		c.hub.SendIf(key, streamFrame(key, ejson.Raw(news.Args)), func(s *ddp.Subscription, l rpc.Login) bool {
+		c.hub.SendIf(key, realtime.StreamFrame(key, ejson.Raw(news.Args)), func(s *ddp.Subscription, l rpc.Login) bool {
 			_, member := members[l.UserID]
 			return member && (news.From == "" || s.Session().ID() != news.From)
 		})
@@ -257,10 +281,10 @@ func (c *Chat) notice(e feed.Event, news rooms.Notice) {
 
 // role delivers a change of a room's roles to those of its members who listen to
 // roles-change, which everybody who is logged in may do.
-func (c *Chat) role(e feed.Event, news rooms.RoleNews) {
+func (c *Streams) role(e feed.Event, news rooms.RoleNews) {
 	const key = rooms.NotifyLogged + "/roles-change"
 	c.deliver(e.Key, news.Counted, c.hub.Listening(key), func(members map[string]struct{}) {
-		c.hub.SendIf(key, streamFrame(key, ejson.Raw("["+string(news.Change)+"]")), func(_ *ddp.Subscription, l rpc.Login) bool {
+		c.hub.SendIf(key, realtime.StreamFrame(key, ejson.Raw("["+string(news.Change)+"]")), func(_ *ddp.Subscription, l rpc.Login) bool {
 			_, member := members[l.UserID]
 			return member
 		})
@@ -268,38 +292,23 @@ func (c *Chat) role(e feed.Event, news rooms.RoleNews) {
 }
 
 // room delivers a changed room to the members who listen to their rooms.
-func (c *Chat) room(e feed.Event, news rooms.RoomNews) {
+func (c *Streams) room(e feed.Event, news rooms.RoomNews) {
 	c.deliver(e.Key, news.Counted, true, func(members map[string]struct{}) {
 		var args []byte
-		for _, id := range c.hub.listeningUsers(maps.Keys(members), "rooms-changed") {
+		for _, id := range c.hub.ListeningUsers(maps.Keys(members), "rooms-changed") {
 			key := rooms.NotifyUser + "/" + id + "/rooms-changed"
 			if args == nil {
 				args = append(ejson.AppendString([]byte{'['}, news.Action), ',')
 				args = append(append(args, news.Room...), ']')
 			}
-			c.hub.Send(key, streamFrame(key, args))
+			c.hub.Send(key, realtime.StreamFrame(key, args))
 		}
 	})
 }
 
-// listeningUsers lists those of the users who listen to an event of their own.
-// It allocates nothing for the others, of whom there may be thousands.
-func (h *Hub) listeningUsers(users iter.Seq[string], event string) (out []string) {
-	key := make([]byte, 0, 128)
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for id := range users {
-		key = append(append(append(append(key[:0], rooms.NotifyUser+"/"...), id...), '/'), event...)
-		if h.topics[string(key)] != nil {
-			out = append(out, id)
-		}
-	}
-	return out
-}
-
 // unread delivers to users what became of their memberships.
-func (c *Chat) unread(e feed.Event, news rooms.UserNews) {
-	ids := c.hub.listeningUsers(slices.Values(news.Users), "subscriptions-changed")
+func (c *Streams) unread(e feed.Event, news rooms.UserNews) {
+	ids := c.hub.ListeningUsers(slices.Values(news.Users), "subscriptions-changed")
 	if len(ids) == 0 {
 		return
 	}
@@ -307,23 +316,23 @@ func (c *Chat) unread(e feed.Event, news rooms.UserNews) {
 	defer cancel()
 	subs, err := c.rooms.SubscriptionsIn(ctx, e.Key, ids)
 	if err != nil {
-		c.hub.log.Warn("memberships_not_readable", zap.String("room", e.Key), zap.Error(err))
+		c.log.Warn("memberships_not_readable", zap.String("room", e.Key), zap.Error(err))
 		return
 	}
 	for _, s := range subs {
 		if err := c.hub.EmitHere(rooms.NotifyUser, s.User.ID+"/subscriptions-changed", "updated", s.Doc()); err != nil {
-			c.hub.log.Error("membership_not_encoded", zap.String("room", e.Key), zap.Error(err))
+			c.log.Error("membership_not_encoded", zap.String("room", e.Key), zap.Error(err))
 		}
 	}
 }
 
 // membership puts a room's list right and ends the subscriptions of those who
 // are no longer members. When it returns, nothing more of the room goes to them.
-func (c *Chat) membership(e feed.Event, news rooms.UserNews) {
+func (c *Streams) membership(e feed.Event, news rooms.UserNews) {
 	ctx, cancel := context.WithTimeout(context.Background(), readTime)
 	defer cancel()
 	if err := c.members.changed(ctx, e.Key, news.Membership, news.Users); err != nil {
-		c.hub.log.Warn("members_not_readable", zap.String("room", e.Key), zap.Error(err)) // read with the next news
+		c.log.Warn("members_not_readable", zap.String("room", e.Key), zap.Error(err)) // read with the next news
 	}
 	for _, id := range news.Users {
 		c.recheck(id, e.Key)
@@ -332,7 +341,7 @@ func (c *Chat) membership(e feed.Event, news rooms.UserNews) {
 
 // recheck ends what a user listens to of a room if the user is no member of it.
 // The membership is read once, and only if there is anything to end.
-func (c *Chat) recheck(userID, roomID string) {
+func (c *Streams) recheck(userID, roomID string) {
 	subs := c.hub.StreamsOf(userID, func(stream, event string) bool {
 		room, _, _ := strings.Cut(event, "/")
 		return room == roomID && (stream == rooms.RoomMessages || stream == rooms.NotifyRoom)
@@ -350,4 +359,13 @@ func (c *Chat) recheck(userID, roomID string) {
 }
 
 // forget drops every list, after events may have been missed.
-func (c *Chat) forget(context.Context) { c.members.drop() }
+func (c *Streams) forget(context.Context) { c.members.drop() }
+
+// set is the members of a list.
+func set(list []string) map[string]struct{} {
+	m := make(map[string]struct{}, len(list))
+	for _, s := range list {
+		m[s] = struct{}{}
+	}
+	return m
+}
