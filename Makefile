@@ -8,6 +8,8 @@ GO      ?= go
 # A program that tools/go.mod names, run where the recipe stands.
 tool     = "$$($(GO) tool -C tools -n $(1))"
 PKGS    ?= ./...
+# Everything but the slice of rooms and what looks at the whole program.
+CORE     = $(shell $(GO) list ./... | grep -vE '/internal/(rooms|soak|archtest)')
 # Set VERSION to stamp a release; without it the program tells its built-in one.
 LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 # Time for each fuzz target: of `make fuzz`, and of its short form in `make check`.
@@ -27,7 +29,7 @@ BENCH      = $(GO) test -run '^$$' -bench . -skip 'BenchmarkIdle|BenchmarkStore|
 # Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.
 VULNDB ?= ../shared/vulndb/vdb.tgz
 
-.PHONY: help build run dev test test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak golden fmt-check lint vuln clients cover docs-check check check-rest tidy docker clean
+.PHONY: help build run dev test core test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak golden fmt-check lint vuln clients cover docs-check check check-rest tidy docker clean
 
 help: ## Print this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -47,6 +49,10 @@ test: race clients ## Every test, with the race detector and in random order, an
 race: ## Go tests with the race detector and in random order.
 	$(GO) test -race $(RACEFLAGS) -shuffle=on -count=1 -timeout 45m $(PKGS)
 	$(GO) test -C tools -race -shuffle=on -count=1 ./...
+
+core: ## Vet and test the server without rooms (build tag norooms): accounts and second factors alone.
+	$(GO) vet -tags norooms $(CORE)
+	$(GO) test -tags norooms -short -count=1 $(CORE)
 
 test-short: ## Go tests without the race detector, without the long ones.
 	$(GO) test -short -count=1 $(PKGS)
@@ -111,7 +117,7 @@ docs-check: ## Links, make targets and configuration keys in the documents exist
 
 check: test check-rest ## Everything that CI runs.
 
-check-rest: lint bench-once load-once fuzz-short vuln ## What `make test` leaves out of `make check`.
+check-rest: lint core bench-once load-once fuzz-short vuln ## What `make test` leaves out of `make check`.
 
 tidy: ## Tidy the modules.
 	$(GO) mod tidy

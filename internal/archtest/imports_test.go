@@ -126,9 +126,10 @@ func packages(t *testing.T) []goPackage {
 	return append(modulePackages(t, top(t)), modulePackages(t, filepath.Join(top(t), "tools"))...)
 }
 
-func modulePackages(t *testing.T, dir string) (all []goPackage) {
+func modulePackages(t *testing.T, dir string, flags ...string) (all []goPackage) {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports,Deps", "./...")
+	args := append([]string{"list", "-json=ImportPath,Dir,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports,Deps"}, flags...)
+	cmd := exec.Command("go", append(args, "./...")...)
 	cmd.Dir = dir
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()

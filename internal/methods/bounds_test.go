@@ -1,3 +1,5 @@
+//go:build !norooms
+
 package methods_test
 
 import (

@@ -14,6 +14,8 @@ import (
 	"ddpserver/internal/store/storetest"
 )
 
+const withRooms = false
+
 type database = store.Store
 
 func openDatabase(t testing.TB) database { return storetest.OpenSQLite(t) }

@@ -16,6 +16,9 @@ import (
 	"ddpserver/internal/rooms/streams"
 )
 
+// withRooms says which build is tested.
+const withRooms = true
+
 // database is the store of a world, and of all the nodes that share it.
 type database = storetest.Store
 

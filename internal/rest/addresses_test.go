@@ -88,9 +88,9 @@ func TestA18AnAddressNamesNobody(t *testing.T) {
 	w.account("root1", "admin")
 	w.account("victim")
 	w.account("eve")
-	room := w.login("eve").do("POST", "channels.create", map[string]any{"name": "lobby"}).body["channel"].(map[string]any)["_id"].(string)
+	room := w.login("eve").lobby()
 	calls := namings(w, room)
-	if len(calls) < 200 {
+	if len(calls) < atLeast(200, 100) {
 		t.Fatalf("only %d calls name somebody", len(calls))
 	}
 	eve, err := w.store.UserByUsername(t.Context(), "eve")

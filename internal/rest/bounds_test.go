@@ -1,3 +1,5 @@
+//go:build !norooms
+
 package rest_test
 
 import (

@@ -2,7 +2,6 @@ package rest_test
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"runtime"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
@@ -108,72 +106,6 @@ func (r *recorder) ReplaceBackupCodes(ctx context.Context, id, secret, salt stri
 func (r *recorder) SaveSettings(ctx context.Context, v []settings.Stored) error {
 	r.note("SaveSettings")
 	return r.database.SaveSettings(ctx, v)
-}
-
-func (r *recorder) CreateRoom(ctx context.Context, room *rooms.Room, m []*rooms.Subscription) error {
-	r.note("CreateRoom " + room.Type)
-	return r.database.CreateRoom(ctx, room, m)
-}
-
-func (r *recorder) AddMember(ctx context.Context, s *rooms.Subscription) (*rooms.Room, error) {
-	r.note("AddMember")
-	return r.database.AddMember(ctx, s)
-}
-
-func (r *recorder) RemoveMember(ctx context.Context, room, id string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
-	r.note("RemoveMember")
-	return r.database.RemoveMember(ctx, room, id, force, at)
-}
-
-func (r *recorder) SetMemberRole(ctx context.Context, room, id, role string, on bool, at time.Time) (*rooms.Subscription, error) {
-	r.note("SetMemberRole " + role + map[bool]string{true: " on", false: " off"}[on])
-	return r.database.SetMemberRole(ctx, room, id, role, on, at)
-}
-
-func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c rooms.SubscriptionChange) (*rooms.Subscription, bool, error) {
-	var members []string
-	v := reflect.ValueOf(c)
-	for i := range v.NumField() {
-		f := v.Field(i)
-		if name := v.Type().Field(i).Name; name != "At" && !f.IsZero() {
-			if f.Kind() == reflect.Pointer {
-				name += fmt.Sprint("=", f.Elem())
-			}
-			members = append(members, name)
-		}
-	}
-	r.note("ChangeSubscription " + strings.Join(members, " "))
-	return r.database.ChangeSubscription(ctx, room, id, c)
-}
-
-func (r *recorder) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
-	r.note("InsertMessage")
-	return r.database.InsertMessage(ctx, m, e)
-}
-
-func (r *recorder) EditMessage(ctx context.Context, id string, e rooms.Edit) (*rooms.Message, error) {
-	r.note("EditMessage")
-	return r.database.EditMessage(ctx, id, e)
-}
-
-func (r *recorder) SetPinned(ctx context.Context, id string, on bool, by rooms.Ref, at time.Time) (*rooms.Message, error) {
-	r.note("SetPinned" + map[bool]string{true: " on", false: " off"}[on])
-	return r.database.SetPinned(ctx, id, on, by, at)
-}
-
-func (r *recorder) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (*rooms.Message, bool, error) {
-	r.note("SetStar")
-	return r.database.SetStar(ctx, id, userID, on, at)
-}
-
-func (r *recorder) SetReaction(ctx context.Context, id, emoji, name string, on *bool, max int, at time.Time) (*rooms.Message, bool, bool, error) {
-	r.note("SetReaction")
-	return r.database.SetReaction(ctx, id, emoji, name, on, max, at)
-}
-
-func (r *recorder) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
-	r.note("DeleteMessage")
-	return r.database.DeleteMessage(ctx, id, at)
 }
 
 var _ twofactor.Store = (*recorder)(nil)

@@ -28,7 +28,7 @@ func plain(*stage) any { return nil }
 
 func userID(s *stage) any { return object{"userId": s.other.ID} }
 
-// scenesOfRoutes has every route but those of one kind of rooms (scenesOfRooms).
+// scenesOfRoutes has every route; those of rooms are in surface_rooms_test.go.
 var scenesOfRoutes = map[string][]scene{
 	"POST login":  {req(func(s *stage) any { return object{"user": s.admin.Username, "password": "wrong"} }).hears("Unauthorized")},
 	"POST logout": {req(plain)},
@@ -132,95 +132,4 @@ var scenesOfRoutes = map[string][]scene{
 	// What travels in these is walked method by method.
 	"POST method.call/:method":     {post(object{"message": `{"msg":"method","id":"1","method":"getServerInfo","params":[]}`}).to("method.call/getServerInfo")},
 	"POST method.callAnon/:method": {post(object{"message": `{"msg":"method","id":"1","method":"getServerTime","params":[]}`}).to("method.callAnon/getServerTime")},
-
-	"GET rooms.info":           {at("rooms.info?roomId=%s", own)},
-	"GET rooms.get":            {req(plain)},
-	"POST rooms.favorite":      {req(func(s *stage) any { return object{"roomId": s.own, "favorite": true} })},
-	"GET subscriptions.get":    {req(plain)},
-	"GET subscriptions.getOne": {at("subscriptions.getOne?roomId=%s", own)},
-	"POST subscriptions.read":  {req(func(s *stage) any { return object{"rid": s.own} })},
-
-	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
-	"POST chat.postMessage": {
-		req(func(s *stage) any { return object{"roomId": s.own, "text": "hello"} }),
-		req(func(s *stage) any { return object{"channel": "@" + s.third.Username, "text": "hello"} }).named("a direct room").after(theirRole("")),
-	},
-	"POST chat.update":            {req(func(s *stage) any { return object{"roomId": s.own, "msgId": s.mine, "text": "edited"} })},
-	"POST chat.delete":            {req(func(s *stage) any { return object{"roomId": s.own, "msgId": s.mine} })},
-	"GET chat.getMessage":         {at("chat.getMessage?msgId=%s", func(s *stage) any { return s.mine })},
-	"POST chat.pinMessage":        {req(func(s *stage) any { return object{"messageId": s.mine} })},
-	"POST chat.unPinMessage":      {req(func(s *stage) any { return object{"messageId": s.mine} }).after(pinned)},
-	"POST chat.starMessage":       {req(func(s *stage) any { return object{"messageId": s.mine} })},
-	"POST chat.unStarMessage":     {req(func(s *stage) any { return object{"messageId": s.mine} })},
-	"POST chat.react":             {req(func(s *stage) any { return object{"messageId": s.mine, "emoji": ":+1:"} })},
-	"GET chat.search":             {at("chat.search?searchText=mine&roomId=%s", own)},
-	"GET chat.syncMessages":       {at("chat.syncMessages?lastUpdate=2020-01-01T00:00:00Z&roomId=%s", own)},
-	"GET chat.getPinnedMessages":  {at("chat.getPinnedMessages?roomId=%s", own)},
-	"GET chat.getStarredMessages": {at("chat.getStarredMessages?roomId=%s", own)},
-	"GET users.presence":          {req(plain)},
-	"GET users.getPresence":       {req(plain)},
-	"GET users.getStatus":         {req(plain)},
-	"POST users.setStatus":        {post(object{"status": "busy"})},
-	"GET commands.list":           {req(plain)},
-}
-
-func own(s *stage) any { return s.own }
-
-// scenesOfRooms are those of the routes that every kind of room has, by what
-// follows the kind.
-func scenesOfRooms(kind, verb, name string) []scene {
-	room := func(s *stage) string {
-		switch kind {
-		case "channels":
-			return s.own
-		case "groups":
-			return s.private
-		}
-		return s.direct
-	}
-	about := func(more func(s *stage) object) scene {
-		return req(func(s *stage) any {
-			body := object{"roomId": room(s)}
-			for k, v := range more(s) {
-				body[k] = v
-			}
-			return body
-		})
-	}
-	nobody := func(*stage) object { return nil }
-	annie := func(s *stage) object { return object{"userId": s.other.ID} }
-	role := func(role string) func(s *stage) {
-		return func(s *stage) {
-			if err := s.chat.SetRole(s.t.Context(), s.admin, room(s), s.other.ID, role, true); err != nil {
-				s.t.Fatal(err)
-			}
-		}
-	}
-	if verb == "GET" {
-		return []scene{at(kind+"."+name+"?roomId=%s", func(s *stage) any { return room(s) })}
-	}
-	switch name {
-	case "create":
-		if kind == "im" || kind == "dm" {
-			return []scene{req(func(s *stage) any { return object{"username": s.third.Username} }).after(theirRole(""))}
-		}
-		return []scene{req(func(s *stage) any { return object{"name": fmt.Sprint("made", s.n)} })}
-	case "open":
-		return []scene{about(nobody).after(hidden)}
-	case "close":
-		return []scene{about(nobody)}
-	case "join":
-		return []scene{req(func(s *stage) any { return object{"roomId": s.theirs} }).after(gone)}
-	case "leave":
-		return []scene{about(nobody).after(role("owner"))}
-	case "invite":
-		return []scene{about(func(s *stage) object { return object{"userId": s.third.ID} }).after(theirRole(""))}
-	case "kick", "addOwner", "addModerator":
-		return []scene{about(annie)}
-	case "removeOwner":
-		return []scene{about(annie).after(role("owner"))}
-	case "removeModerator":
-		return []scene{about(annie).after(role("moderator"))}
-	}
-	return nil
 }

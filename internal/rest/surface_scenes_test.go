@@ -3,11 +3,9 @@ package rest_test
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/rpc"
-	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 )
 
@@ -88,44 +86,7 @@ func unproven(s *stage) {
 	}
 }
 
-func gone(s *stage) {
-	if err := s.chat.Leave(s.t.Context(), s.admin, s.theirs); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func pinned(s *stage) {
-	if _, err := s.chat.Pin(s.t.Context(), s.admin, s.mine); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func hidden(s *stage) {
-	for _, room := range []string{s.own, s.private, s.direct} {
-		if _, err := s.chat.Open(s.t.Context(), s.admin, room, false); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-}
-
-// theirRole prepares a role of somebody in a room where the caller has none.
-func theirRole(role string) func(s *stage) {
-	return func(s *stage) {
-		third, err := s.accounts.CreateByOperator(s.t.Context(), accounts.OperatorAccount{Username: fmt.Sprint("eve", s.n), Password: secret.String(password)})
-		if err == nil {
-			err = s.chat.Invite(s.t.Context(), s.other, s.theirs, []string{third.Username})
-		}
-		if err == nil && role != "" {
-			err = s.chat.SetRole(s.t.Context(), s.other, s.theirs, third.ID, role, true)
-		}
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.third = third
-	}
-}
-
-// scenesOfMethods has every method.
+// scenesOfMethods has every method; those of rooms are in surface_rooms_test.go.
 var scenesOfMethods = map[string][]scene{
 	"/users/insert":      {list(object{"x": 1}).hears("403")},
 	"/users/insertAsync": {list(object{"x": 1}).hears("403")},
@@ -217,46 +178,4 @@ var scenesOfMethods = map[string][]scene{
 		list([]any{object{"_id": settings.Language, "value": "fr"}, object{"_id": settings.FromEmail, "value": "x@example.org"}}).named("guard"),
 		list([]any{object{"_id": settings.Language, "value": "it"}}).named("harmless").free(),
 	},
-
-	"createChannel":        {with(func(s *stage) []any { return []any{fmt.Sprint("c", s.n)} })},
-	"createPrivateGroup":   {with(func(s *stage) []any { return []any{fmt.Sprint("g", s.n)} })},
-	"createDirectMessage":  {with(func(s *stage) []any { return []any{s.third.Username} }).after(theirRole(""))},
-	"joinRoom":             {with(func(s *stage) []any { return []any{s.theirs} }).after(gone)},
-	"leaveRoom":            {with(func(s *stage) []any { return []any{s.theirs} })},
-	"addUsersToRoom":       {with(func(s *stage) []any { return []any{object{"rid": s.own, "users": []any{s.third.Username}}} }).after(theirRole("")).free()},
-	"addUserToRoom":        {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.third.Username}} }).after(theirRole("")).free()},
-	"removeUserFromRoom":   {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.other.Username}} })},
-	"addRoomOwner":         {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
-	"removeRoomOwner":      {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("owner"))},
-	"addRoomModerator":     {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
-	"removeRoomModerator":  {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("moderator"))},
-	"getRoomRoles":         {with(func(s *stage) []any { return []any{s.own} })},
-	"rooms/get":            {with(nothing)},
-	"getRoomByTypeAndName": {with(func(s *stage) []any { return []any{"c", fmt.Sprint("own", s.n)} })},
-	"getRoomIdByNameOrId":  {with(func(s *stage) []any { return []any{s.own} })},
-	"getRoomNameById":      {with(func(s *stage) []any { return []any{s.own} })},
-	"getUsersOfRoom":       {with(func(s *stage) []any { return []any{s.own, true} })},
-
-	"sendMessage":        {with(func(s *stage) []any { return []any{object{"rid": s.own, "msg": "hello"}} })},
-	"updateMessage":      {with(func(s *stage) []any { return []any{object{"_id": s.mine, "msg": "edited"}} })},
-	"deleteMessage":      {with(func(s *stage) []any { return []any{object{"_id": s.mine}} })},
-	"pinMessage":         {with(func(s *stage) []any { return []any{object{"_id": s.mine}} })},
-	"unpinMessage":       {with(func(s *stage) []any { return []any{object{"_id": s.mine}} }).after(pinned)},
-	"starMessage":        {with(func(s *stage) []any { return []any{object{"_id": s.mine, "starred": true}} })},
-	"setReaction":        {with(func(s *stage) []any { return []any{":+1:", s.mine} })},
-	"loadHistory":        {with(func(s *stage) []any { return []any{s.own} })},
-	"loadMissedMessages": {with(func(s *stage) []any { return []any{s.own, time.UnixMilli(0)} })},
-	"getSingleMessage":   {with(func(s *stage) []any { return []any{s.mine} })},
-
-	"subscriptions/get":             {with(nothing)},
-	"readMessages":                  {with(func(s *stage) []any { return []any{s.own} })},
-	"openRoom":                      {with(func(s *stage) []any { return []any{s.own} }).after(hidden)},
-	"hideRoom":                      {with(func(s *stage) []any { return []any{s.own} })},
-	"toggleFavorite":                {with(func(s *stage) []any { return []any{s.own, true} })},
-	"stream-notify-room":            {with(func(s *stage) []any { return []any{s.own + "/typing", s.admin.Username, true} })},
-	"UserPresence:connect":          {with(nothing)},
-	"UserPresence:online":           {with(nothing)},
-	"UserPresence:away":             {with(nothing)},
-	"UserPresence:setDefaultStatus": {list("busy")},
-	"setUserStatus":                 {list("busy")},
 }

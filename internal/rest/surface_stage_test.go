@@ -17,7 +17,6 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
@@ -108,34 +107,6 @@ func (w *walk) stage(proven, rooms bool) *stage {
 		s.furnish()
 	}
 	return s
-}
-
-// furnish makes the rooms and what is said in them.
-func (s *stage) furnish() {
-	ctx, w := s.t.Context(), s.walk
-	must := func(err error) {
-		s.t.Helper()
-		if err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	room := func(by *user.User, t, name string, with ...string) string {
-		r, err := w.chat.Create(ctx, by, rooms.NewRoom{Type: t, Name: fmt.Sprintf("%s%d", name, s.n), Usernames: with})
-		must(err)
-		return r.ID
-	}
-	s.own = room(s.admin, rooms.Channel, "own", s.other.Username)
-	s.private = room(s.admin, rooms.Group, "private", s.other.Username)
-	s.theirs = room(s.other, rooms.Channel, "theirs", s.admin.Username)
-	d, err := w.chat.CreateDirect(ctx, s.admin, []string{s.other.Username})
-	must(err)
-	s.direct = d.ID
-	say := func(by *user.User, text string) string {
-		m, err := w.chat.Send(ctx, by, rooms.Draft{RoomID: s.own, Text: text})
-		must(err)
-		return m.ID
-	}
-	s.mine, s.hers = say(s.admin, "mine"), say(s.other, "hers")
 }
 
 // code is what proves the administrator: a mailed code, or the password.

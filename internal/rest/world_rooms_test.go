@@ -42,3 +42,12 @@ func (w *world) roomCalls() ([]methods.Slice, []rest.Group) {
 	o := calls.Options{Rooms: w.chat, Presence: w.presence, Accounts: w.accounts, Settings: w.settings, Limiter: w.limiter}
 	return []methods.Slice{calls.Methods(o)}, calls.Routes(o)
 }
+
+// atLeast is how much of something a test must find: in the whole server, or in
+// one without rooms.
+func atLeast(whole, _ int) int { return whole }
+
+// lobby makes a channel of the client's and gives its id.
+func (c *client) lobby() string {
+	return c.do("POST", "channels.create", map[string]any{"name": "lobby"}).body["channel"].(map[string]any)["_id"].(string)
+}

@@ -1,0 +1,353 @@
+//go:build !norooms
+
+package rest_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/rooms"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/user"
+)
+
+// The part of the walk over the surface that is about rooms: what the recorder
+// notes of their store, what a stage has of them, and the scenes of their calls.
+
+func init() {
+	maps.Copy(scenesOfMethods, scenesOfRoomMethods)
+	maps.Copy(scenesOfRoutes, scenesOfRoomRoutes)
+}
+
+func (r *recorder) CreateRoom(ctx context.Context, room *rooms.Room, m []*rooms.Subscription) error {
+	r.note("CreateRoom " + room.Type)
+	return r.database.CreateRoom(ctx, room, m)
+}
+
+func (r *recorder) AddMember(ctx context.Context, s *rooms.Subscription) (*rooms.Room, error) {
+	r.note("AddMember")
+	return r.database.AddMember(ctx, s)
+}
+
+func (r *recorder) RemoveMember(ctx context.Context, room, id string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
+	r.note("RemoveMember")
+	return r.database.RemoveMember(ctx, room, id, force, at)
+}
+
+func (r *recorder) SetMemberRole(ctx context.Context, room, id, role string, on bool, at time.Time) (*rooms.Subscription, error) {
+	r.note("SetMemberRole " + role + map[bool]string{true: " on", false: " off"}[on])
+	return r.database.SetMemberRole(ctx, room, id, role, on, at)
+}
+
+func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c rooms.SubscriptionChange) (*rooms.Subscription, bool, error) {
+	var members []string
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if name := v.Type().Field(i).Name; name != "At" && !f.IsZero() {
+			if f.Kind() == reflect.Pointer {
+				name += fmt.Sprint("=", f.Elem())
+			}
+			members = append(members, name)
+		}
+	}
+	r.note("ChangeSubscription " + strings.Join(members, " "))
+	return r.database.ChangeSubscription(ctx, room, id, c)
+}
+
+func (r *recorder) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
+	r.note("InsertMessage")
+	return r.database.InsertMessage(ctx, m, e)
+}
+
+func (r *recorder) EditMessage(ctx context.Context, id string, e rooms.Edit) (*rooms.Message, error) {
+	r.note("EditMessage")
+	return r.database.EditMessage(ctx, id, e)
+}
+
+func (r *recorder) SetPinned(ctx context.Context, id string, on bool, by rooms.Ref, at time.Time) (*rooms.Message, error) {
+	r.note("SetPinned" + map[bool]string{true: " on", false: " off"}[on])
+	return r.database.SetPinned(ctx, id, on, by, at)
+}
+
+func (r *recorder) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (*rooms.Message, bool, error) {
+	r.note("SetStar")
+	return r.database.SetStar(ctx, id, userID, on, at)
+}
+
+func (r *recorder) SetReaction(ctx context.Context, id, emoji, name string, on *bool, max int, at time.Time) (*rooms.Message, bool, bool, error) {
+	r.note("SetReaction")
+	return r.database.SetReaction(ctx, id, emoji, name, on, max, at)
+}
+
+func (r *recorder) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
+	r.note("DeleteMessage")
+	return r.database.DeleteMessage(ctx, id, at)
+}
+
+// furnish makes the rooms and what is said in them.
+func (s *stage) furnish() {
+	ctx, w := s.t.Context(), s.walk
+	must := func(err error) {
+		s.t.Helper()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	room := func(by *user.User, t, name string, with ...string) string {
+		r, err := w.chat.Create(ctx, by, rooms.NewRoom{Type: t, Name: fmt.Sprintf("%s%d", name, s.n), Usernames: with})
+		must(err)
+		return r.ID
+	}
+	s.own = room(s.admin, rooms.Channel, "own", s.other.Username)
+	s.private = room(s.admin, rooms.Group, "private", s.other.Username)
+	s.theirs = room(s.other, rooms.Channel, "theirs", s.admin.Username)
+	d, err := w.chat.CreateDirect(ctx, s.admin, []string{s.other.Username})
+	must(err)
+	s.direct = d.ID
+	say := func(by *user.User, text string) string {
+		m, err := w.chat.Send(ctx, by, rooms.Draft{RoomID: s.own, Text: text})
+		must(err)
+		return m.ID
+	}
+	s.mine, s.hers = say(s.admin, "mine"), say(s.other, "hers")
+}
+
+func gone(s *stage) {
+	if err := s.chat.Leave(s.t.Context(), s.admin, s.theirs); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func pinned(s *stage) {
+	if _, err := s.chat.Pin(s.t.Context(), s.admin, s.mine); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func hidden(s *stage) {
+	for _, room := range []string{s.own, s.private, s.direct} {
+		if _, err := s.chat.Open(s.t.Context(), s.admin, room, false); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// theirRole prepares a role of somebody in a room where the caller has none.
+func theirRole(role string) func(s *stage) {
+	return func(s *stage) {
+		third, err := s.accounts.CreateByOperator(s.t.Context(), accounts.OperatorAccount{Username: fmt.Sprint("eve", s.n), Password: secret.String(password)})
+		if err == nil {
+			err = s.chat.Invite(s.t.Context(), s.other, s.theirs, []string{third.Username})
+		}
+		if err == nil && role != "" {
+			err = s.chat.SetRole(s.t.Context(), s.other, s.theirs, third.ID, role, true)
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.third = third
+	}
+}
+
+// scenesOfRoomMethods has every method of rooms.
+var scenesOfRoomMethods = map[string][]scene{
+	"createChannel":        {with(func(s *stage) []any { return []any{fmt.Sprint("c", s.n)} })},
+	"createPrivateGroup":   {with(func(s *stage) []any { return []any{fmt.Sprint("g", s.n)} })},
+	"createDirectMessage":  {with(func(s *stage) []any { return []any{s.third.Username} }).after(theirRole(""))},
+	"joinRoom":             {with(func(s *stage) []any { return []any{s.theirs} }).after(gone)},
+	"leaveRoom":            {with(func(s *stage) []any { return []any{s.theirs} })},
+	"addUsersToRoom":       {with(func(s *stage) []any { return []any{object{"rid": s.own, "users": []any{s.third.Username}}} }).after(theirRole("")).free()},
+	"addUserToRoom":        {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.third.Username}} }).after(theirRole("")).free()},
+	"removeUserFromRoom":   {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.other.Username}} })},
+	"addRoomOwner":         {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
+	"removeRoomOwner":      {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("owner"))},
+	"addRoomModerator":     {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
+	"removeRoomModerator":  {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("moderator"))},
+	"getRoomRoles":         {with(func(s *stage) []any { return []any{s.own} })},
+	"rooms/get":            {with(nothing)},
+	"getRoomByTypeAndName": {with(func(s *stage) []any { return []any{"c", fmt.Sprint("own", s.n)} })},
+	"getRoomIdByNameOrId":  {with(func(s *stage) []any { return []any{s.own} })},
+	"getRoomNameById":      {with(func(s *stage) []any { return []any{s.own} })},
+	"getUsersOfRoom":       {with(func(s *stage) []any { return []any{s.own, true} })},
+
+	"sendMessage":        {with(func(s *stage) []any { return []any{object{"rid": s.own, "msg": "hello"}} })},
+	"updateMessage":      {with(func(s *stage) []any { return []any{object{"_id": s.mine, "msg": "edited"}} })},
+	"deleteMessage":      {with(func(s *stage) []any { return []any{object{"_id": s.mine}} })},
+	"pinMessage":         {with(func(s *stage) []any { return []any{object{"_id": s.mine}} })},
+	"unpinMessage":       {with(func(s *stage) []any { return []any{object{"_id": s.mine}} }).after(pinned)},
+	"starMessage":        {with(func(s *stage) []any { return []any{object{"_id": s.mine, "starred": true}} })},
+	"setReaction":        {with(func(s *stage) []any { return []any{":+1:", s.mine} })},
+	"loadHistory":        {with(func(s *stage) []any { return []any{s.own} })},
+	"loadMissedMessages": {with(func(s *stage) []any { return []any{s.own, time.UnixMilli(0)} })},
+	"getSingleMessage":   {with(func(s *stage) []any { return []any{s.mine} })},
+
+	"subscriptions/get":             {with(nothing)},
+	"readMessages":                  {with(func(s *stage) []any { return []any{s.own} })},
+	"openRoom":                      {with(func(s *stage) []any { return []any{s.own} }).after(hidden)},
+	"hideRoom":                      {with(func(s *stage) []any { return []any{s.own} })},
+	"toggleFavorite":                {with(func(s *stage) []any { return []any{s.own, true} })},
+	"stream-notify-room":            {with(func(s *stage) []any { return []any{s.own + "/typing", s.admin.Username, true} })},
+	"UserPresence:connect":          {with(nothing)},
+	"UserPresence:online":           {with(nothing)},
+	"UserPresence:away":             {with(nothing)},
+	"UserPresence:setDefaultStatus": {list("busy")},
+	"setUserStatus":                 {list("busy")},
+}
+
+// scenesOfRoomRoutes has every route but those of one kind of rooms (scenesOfRooms).
+var scenesOfRoomRoutes = map[string][]scene{
+	"GET rooms.info":           {at("rooms.info?roomId=%s", own)},
+	"GET rooms.get":            {req(plain)},
+	"POST rooms.favorite":      {req(func(s *stage) any { return object{"roomId": s.own, "favorite": true} })},
+	"GET subscriptions.get":    {req(plain)},
+	"GET subscriptions.getOne": {at("subscriptions.getOne?roomId=%s", own)},
+	"POST subscriptions.read":  {req(func(s *stage) any { return object{"rid": s.own} })},
+
+	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
+	"POST chat.postMessage": {
+		req(func(s *stage) any { return object{"roomId": s.own, "text": "hello"} }),
+		req(func(s *stage) any { return object{"channel": "@" + s.third.Username, "text": "hello"} }).named("a direct room").after(theirRole("")),
+	},
+	"POST chat.update":            {req(func(s *stage) any { return object{"roomId": s.own, "msgId": s.mine, "text": "edited"} })},
+	"POST chat.delete":            {req(func(s *stage) any { return object{"roomId": s.own, "msgId": s.mine} })},
+	"GET chat.getMessage":         {at("chat.getMessage?msgId=%s", func(s *stage) any { return s.mine })},
+	"POST chat.pinMessage":        {req(func(s *stage) any { return object{"messageId": s.mine} })},
+	"POST chat.unPinMessage":      {req(func(s *stage) any { return object{"messageId": s.mine} }).after(pinned)},
+	"POST chat.starMessage":       {req(func(s *stage) any { return object{"messageId": s.mine} })},
+	"POST chat.unStarMessage":     {req(func(s *stage) any { return object{"messageId": s.mine} })},
+	"POST chat.react":             {req(func(s *stage) any { return object{"messageId": s.mine, "emoji": ":+1:"} })},
+	"GET chat.search":             {at("chat.search?searchText=mine&roomId=%s", own)},
+	"GET chat.syncMessages":       {at("chat.syncMessages?lastUpdate=2020-01-01T00:00:00Z&roomId=%s", own)},
+	"GET chat.getPinnedMessages":  {at("chat.getPinnedMessages?roomId=%s", own)},
+	"GET chat.getStarredMessages": {at("chat.getStarredMessages?roomId=%s", own)},
+	"GET users.presence":          {req(plain)},
+	"GET users.getPresence":       {req(plain)},
+	"GET users.getStatus":         {req(plain)},
+	"POST users.setStatus":        {post(object{"status": "busy"})},
+	"GET commands.list":           {req(plain)},
+}
+
+func own(s *stage) any { return s.own }
+
+// scenesOfRooms are those of the routes that every kind of room has, by what
+// follows the kind.
+func scenesOfRooms(kind, verb, name string) []scene {
+	room := func(s *stage) string {
+		switch kind {
+		case "channels":
+			return s.own
+		case "groups":
+			return s.private
+		}
+		return s.direct
+	}
+	about := func(more func(s *stage) object) scene {
+		return req(func(s *stage) any {
+			body := object{"roomId": room(s)}
+			for k, v := range more(s) {
+				body[k] = v
+			}
+			return body
+		})
+	}
+	nobody := func(*stage) object { return nil }
+	annie := func(s *stage) object { return object{"userId": s.other.ID} }
+	role := func(role string) func(s *stage) {
+		return func(s *stage) {
+			if err := s.chat.SetRole(s.t.Context(), s.admin, room(s), s.other.ID, role, true); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+	if verb == "GET" {
+		return []scene{at(kind+"."+name+"?roomId=%s", func(s *stage) any { return room(s) })}
+	}
+	switch name {
+	case "create":
+		if kind == "im" || kind == "dm" {
+			return []scene{req(func(s *stage) any { return object{"username": s.third.Username} }).after(theirRole(""))}
+		}
+		return []scene{req(func(s *stage) any { return object{"name": fmt.Sprint("made", s.n)} })}
+	case "open":
+		return []scene{about(nobody).after(hidden)}
+	case "close":
+		return []scene{about(nobody)}
+	case "join":
+		return []scene{req(func(s *stage) any { return object{"roomId": s.theirs} }).after(gone)}
+	case "leave":
+		return []scene{about(nobody).after(role("owner"))}
+	case "invite":
+		return []scene{about(func(s *stage) object { return object{"userId": s.third.ID} }).after(theirRole(""))}
+	case "kick", "addOwner", "addModerator":
+		return []scene{about(annie)}
+	case "removeOwner":
+		return []scene{about(annie).after(role("owner"))}
+	case "removeModerator":
+		return []scene{about(annie).after(role("moderator"))}
+	}
+	return nil
+}
+
+// A3: what an administrator does to other people's accounts, rooms and messages by
+// a role of the server alone asks for a factor; remembered trust and a bypass
+// token pass. Whoever runs the room is asked nothing, nor is anybody for what is
+// his own.
+func TestA3ActsOfOfficeAsk(t *testing.T) {
+	w := newWalk(t, nil)
+	acts := map[string]func(s *stage, room string) (verb, path string, body any){
+		"invite": func(s *stage, room string) (string, string, any) {
+			return "POST", "channels.invite", object{"roomId": room, "userId": s.admin.ID}
+		},
+		"kick": func(s *stage, room string) (string, string, any) {
+			return "POST", "channels.kick", object{"roomId": room, "userId": s.third.ID}
+		},
+		"owner": func(s *stage, room string) (string, string, any) {
+			return "POST", "channels.addOwner", object{"roomId": room, "userId": s.third.ID}
+		},
+		"moderator": func(s *stage, room string) (string, string, any) {
+			return "POST", "channels.addModerator", object{"roomId": room, "userId": s.third.ID}
+		},
+		"edit": func(s *stage, room string) (string, string, any) {
+			return "POST", "chat.update", object{"roomId": room, "msgId": s.hers, "text": "edited"}
+		},
+		"delete": func(s *stage, room string) (string, string, any) {
+			return "POST", "chat.delete", object{"roomId": room, "msgId": s.hers}
+		},
+	}
+	for name, act := range acts {
+		for _, office := range []bool{true, false} {
+			s := w.stage(false, true)
+			theirRole("")(s)
+			room := s.theirs
+			if !office {
+				room = s.own
+				if err := s.chat.Invite(t.Context(), s.admin, s.own, []string{s.third.Username}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m, err := s.chat.Send(t.Context(), s.third, rooms.Draft{RoomID: room, Text: "a third's"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.hers = m.ID
+			verb, path, body := act(s, room)
+			a := s.session.do(verb, path, body)
+			if asked := a.errorType() == "totp-required"; asked != office {
+				t.Errorf("%s in a room of somebody else (%v): %d %s", name, office, a.status, a.raw)
+			}
+			if !office {
+				continue
+			}
+			if a := s.bypass.do(verb, path, body); a.errorType() == "totp-required" {
+				t.Errorf("%s by a bypass token: %s", name, a.raw)
+			}
+		}
+	}
+}
