@@ -294,18 +294,36 @@ func serverFailure(err driver.ServerError) error {
 	return fmt.Errorf("MongoDB: %w: %s (code %d)", dberr.Unavailable, name, code)
 }
 
-// duplicate tells which unique index refused, by the index's name: the text
-// after it quotes the document.
+// duplicate tells which unique index refused, by its keys, which a server names since
+// MongoDB 4.2, the oldest that the driver talks to.
 func duplicate(err error) error {
-	_, index, _ := strings.Cut(err.Error(), " index: ")
-	index, _, _ = strings.Cut(index, " ")
-	switch {
-	case strings.HasPrefix(index, "ddpUsernameKey"), strings.HasPrefix(index, "username"):
-		return dberr.DuplicateUsername
-	case strings.HasPrefix(index, "ddpEmailKeys"), strings.HasPrefix(index, "emails.address"):
-		return dberr.DuplicateEmail
+	keys, _ := refusedBy(err).Lookup("keyPattern").DocumentOK()
+	elements, _ := keys.Elements()
+	for _, e := range elements {
+		switch e.Key() {
+		case "ddpUsernameKey", "username":
+			return dberr.DuplicateUsername
+		case "ddpEmailKeys", "emails.address":
+			return dberr.DuplicateEmail
+		}
 	}
 	return dberr.Duplicate
+}
+
+// refusedBy is the server's answer about the write that it refused, or nil.
+func refusedBy(err error) bson.Raw {
+	var command driver.CommandError
+	var write driver.WriteException
+	var bulk driver.BulkWriteException
+	switch {
+	case errors.As(err, &command):
+		return command.Raw
+	case errors.As(err, &write) && len(write.WriteErrors) > 0:
+		return write.WriteErrors[0].Raw
+	case errors.As(err, &bulk) && len(bulk.WriteErrors) > 0:
+		return bulk.WriteErrors[0].Raw
+	}
+	return nil
 }
 
 // newest is the collection as the primary has it now, acknowledged by a majority

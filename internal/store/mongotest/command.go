@@ -17,6 +17,7 @@ type failed struct {
 	name   string
 	msg    string
 	labels []string
+	keys   bson.D // those of the unique index that refused a write
 }
 
 func (f *failed) Error() string { return f.msg }
@@ -25,6 +26,9 @@ func (f *failed) doc() bson.D {
 	d := bson.D{{Key: "ok", Value: 0.0}, {Key: "errmsg", Value: f.msg}, {Key: "code", Value: f.code}, {Key: "codeName", Value: f.name}}
 	if len(f.labels) > 0 {
 		d = append(d, bson.E{Key: "errorLabels", Value: list(f.labels)})
+	}
+	if f.keys != nil {
+		d = append(d, bson.E{Key: "keyPattern", Value: f.keys})
 	}
 	return d
 }

@@ -31,7 +31,13 @@ func (c *call) duplicate(err error) error {
 		return bad(err)
 	}
 	index = strings.TrimSuffix(index, `"`)
-	return &failed{code: 11000, name: "DuplicateKey", msg: fmt.Sprintf("E11000 duplicate key error collection: %s index: %s dup key: { ... }", c.ns(), index)}
+	c.s.mu.Lock()
+	keys, ok := get(c.s.indexes[c.handle()][index], "key").(bson.D)
+	c.s.mu.Unlock()
+	if !ok {
+		keys = bson.D{{Key: "_id", Value: int32(1)}}
+	}
+	return &failed{code: 11000, name: "DuplicateKey", keys: keys, msg: fmt.Sprintf("E11000 duplicate key error collection: %s index: %s dup key: { ... }", c.ns(), index)}
 }
 
 // each runs the statements of a bulk command in order and collects what fails.
@@ -50,7 +56,11 @@ func (c *call) each(key string, do func(st bson.D) error) (failures bson.A, err 
 		if !errors.As(bad(err), &f) {
 			return nil, err
 		}
-		failures = append(failures, bson.D{{Key: "index", Value: int32(i)}, {Key: "code", Value: f.code}, {Key: "errmsg", Value: f.msg}})
+		failure := bson.D{{Key: "index", Value: int32(i)}, {Key: "code", Value: f.code}, {Key: "errmsg", Value: f.msg}}
+		if f.keys != nil {
+			failure = append(failure, bson.E{Key: "keyPattern", Value: f.keys})
+		}
+		failures = append(failures, failure)
 		if ordered {
 			break
 		}
