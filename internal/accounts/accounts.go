@@ -203,7 +203,7 @@ func (s *Service) apply(ctx context.Context, id string, c *user.Change) (*user.U
 // tell is the other half, for a change that was applied.
 func (s *Service) tell(ctx context.Context, u *user.User, c *user.Change) {
 	news := user.News{Fields: c.Fields()}
-	if c.RemoveToken != "" || c.RemoveNamed != "" || c.RemoveSessions || c.RemoveTokens {
+	if c.RemoveToken != "" || c.RemoveSessions || c.RemoveTokens {
 		// Naming the living tokens instead of the dead also catches a token that
 		// came and went between a read and the change.
 		news.Ended = user.EndedBut(u)

@@ -56,7 +56,6 @@ type Change struct {
 	RemoveToken    string // the token with this hash
 	RemoveSessions bool   // every session (not personal access tokens) but KeepToken
 	RemoveTokens   bool   // every token but KeepToken
-	RemoveNamed    string // the personal access token with this name
 	KeepToken      string
 	// UpgradeToken replaces the clear token of an old database by its hash.
 	UpgradeToken *TokenUpgrade
@@ -183,10 +182,8 @@ func (c *Change) applyTokens(s *Services) {
 			return false
 		case c.RemoveTokens, c.RemoveSessions && !t.IsPAT():
 			return true
-		case c.RemoveToken != "" && t.HashedToken == c.RemoveToken:
-			return true
 		}
-		return c.RemoveNamed != "" && t.IsPAT() && t.Name == c.RemoveNamed
+		return c.RemoveToken != "" && t.HashedToken == c.RemoveToken
 	})
 	if c.AddToken != nil {
 		tokens = append(tokens, *c.AddToken)

@@ -53,7 +53,6 @@ func TestChangeTokens(t *testing.T) {
 		"sessions but own":     {Change{RemoveSessions: true, KeepToken: "two"}, []string{"two", "pat"}},
 		"every token":          {Change{RemoveTokens: true}, nil},
 		"every token but own":  {Change{RemoveTokens: true, KeepToken: "pat"}, []string{"pat"}},
-		"named access token":   {Change{RemoveNamed: "ci"}, []string{"one", "two", "clear"}},
 		"upgrade of old token": {Change{UpgradeToken: &TokenUpgrade{Clear: "clear", Hash: "h"}}, []string{"one", "two", "pat", "h"}},
 		"new token":            {Change{AddToken: &LoginToken{HashedToken: "new"}}, []string{"one", "two", "pat", "clear", "new"}},
 	} {

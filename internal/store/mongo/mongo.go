@@ -294,8 +294,8 @@ func serverFailure(err driver.ServerError) error {
 	return fmt.Errorf("MongoDB: %w: %s (code %d)", dberr.Unavailable, name, code)
 }
 
-// duplicate tells which unique index refused, by its keys, which a server names since
-// MongoDB 4.2, the oldest that the driver talks to.
+// duplicate tells which unique index refused, by its keys, which every server names
+// that the driver talks to (MongoDB 4.4).
 func duplicate(err error) error {
 	keys, _ := refusedBy(err).Lookup("keyPattern").DocumentOK()
 	elements, _ := keys.Elements()

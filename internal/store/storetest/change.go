@@ -261,7 +261,6 @@ func genChange(id string) *rapid.Generator[user.Change] {
 		c.AddToken = maybe(t, "addToken", genToken())
 		if rapid.Bool().Draw(t, "remove") {
 			c.RemoveToken = maybeText(t, "removeToken", tokenHashes...)
-			c.RemoveNamed = maybeText(t, "removeNamed", "p1", "p2")
 			c.RemoveSessions = rapid.IntRange(0, 3).Draw(t, "removeSessions") == 0
 			c.RemoveTokens = rapid.IntRange(0, 5).Draw(t, "removeTokens") == 0
 			c.KeepToken = maybeText(t, "keepToken", tokenHashes...)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/rule"
 	"ddpserver/internal/user"
 )
 
@@ -300,4 +302,30 @@ func testTrust(t *testing.T, db Database) {
 	same(t, "after clearing", get(t, s, "ann"), before)
 	create(t, s, "bare")
 	ok(t, s.ClearTrust(ctx, "bare"))
+}
+
+func factorOperations(d drawn) []operation {
+	return []operation{
+		{"SetPendingTOTP", func(ctx context.Context, o rule.Operations) error {
+			return o.SetPendingTOTP(ctx, d.id, "pending", "h1", d.state, d.at)
+		}},
+		{"CountPendingTOTP", func(ctx context.Context, o rule.Operations) error {
+			return o.CountPendingTOTP(ctx, d.id, "pending", epoch.Add(-time.Hour), 2)
+		}},
+		{"DropPendingTOTP", func(ctx context.Context, o rule.Operations) error { return o.DropPendingTOTP(ctx, d.id, "pending") }},
+		{"EnableTOTP", func(ctx context.Context, o rule.Operations) error {
+			return fault(o.EnableTOTP(ctx, d.id, "pending", user.TOTP{Secret: "s", LastStep: d.step}, "h1", d.at))
+		}},
+		{"DisableTOTP", func(ctx context.Context, o rule.Operations) error {
+			return fault(o.DisableTOTP(ctx, d.id, "s", d.token, d.at))
+		}},
+		{"UseTOTPStep", func(ctx context.Context, o rule.Operations) error { return o.UseTOTPStep(ctx, d.id, "s", d.step) }},
+		{"ResealTOTP", func(ctx context.Context, o rule.Operations) error { return o.ResealTOTP(ctx, d.id, "s", "t") }},
+		{"UseBackupCode", func(ctx context.Context, o rule.Operations) error { return o.UseBackupCode(ctx, d.id, d.code) }},
+		{"ReplaceBackupCodes", func(ctx context.Context, o rule.Operations) error {
+			return o.ReplaceBackupCodes(ctx, d.id, "s", "salt", []string{d.code})
+		}},
+		{"SetTrust", func(ctx context.Context, o rule.Operations) error { return o.SetTrust(ctx, d.id, d.token, "fp", d.at) }},
+		{"ClearTrust", func(ctx context.Context, o rule.Operations) error { return o.ClearTrust(ctx, d.id) }},
+	}
 }

@@ -1,11 +1,13 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/rule"
 	"ddpserver/internal/twofactor"
 )
 
@@ -177,5 +179,16 @@ func testMailCodes(t *testing.T, db Database) {
 	s = open(t, db)
 	if g := guard(t, s, "ann"); fmt.Sprint(len(g.Codes), g.CodeTries, len(g.Mails) > 0) != "0 0 true" {
 		t.Errorf("after reopening: %+v", g)
+	}
+}
+
+func guardOperations(d drawn) []operation {
+	limits := twofactor.Limits{MaxRecent: 2, Window: time.Hour, MaxInRow: 2, CodeTries: int(d.step % 2)}
+	return []operation{
+		{"CountAttempt", func(ctx context.Context, o rule.Operations) error {
+			_, err := o.CountAttempt(ctx, d.id, "email", d.at, limits)
+			return err
+		}},
+		{"Succeeded", func(ctx context.Context, o rule.Operations) error { return o.Succeeded(ctx, d.id, "none") }},
 	}
 }

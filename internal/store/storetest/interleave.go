@@ -222,62 +222,28 @@ func genUser(id string) *rapid.Generator[*user.User] {
 	})
 }
 
+// drawn is what operations are made of: few values, so that they meet.
+type drawn struct {
+	id, token, code string
+	state           string // the ProofState of h1 when the operations were drawn
+	step            int64
+	at              time.Time
+	change          user.Change
+}
+
+// operations lists every operation on one document, by the file of its other tests.
+var operations = []func(d drawn) []operation{userOperations, factorOperations, resetOperations, guardOperations, mailCodeOperations, triesOperations}
+
 // genOperation draws an operation that makes sense for an account like u.
 func genOperation(u *user.User) *rapid.Generator[operation] {
-	id := u.ID
 	return rapid.Custom(func(t *rapid.T) operation {
-		change := genChange(id).Draw(t, "change")
-		change.Username, change.Emails = nil, nil // names are for others to race for
-		token, step := rapid.SampledFrom(tokenHashes).Draw(t, "token"), rapid.Int64Range(0, 5).Draw(t, "step")
-		code, at := rapid.SampledFrom([]string{"b1", "b2"}).Draw(t, "code"), epoch.Add(time.Duration(step)*time.Minute)
-		limits := twofactor.Limits{MaxRecent: 2, Window: time.Hour, MaxInRow: 2, CodeTries: int(step % 2)}
-		rules := twofactor.MailRules{MaxAlive: 2, MaxMails: 3, Window: time.Hour, OnlyIfNone: step%2 == 0}
-		all := []operation{
-			{"UpdateUser", func(ctx context.Context, o rule.Operations) error { return fault(o.UpdateUser(ctx, id, change)) }},
-			{"SetPendingTOTP", func(ctx context.Context, o rule.Operations) error {
-				return o.SetPendingTOTP(ctx, id, "pending", "h1", u.ProofState("h1"), at)
-			}},
-			{"CountPendingTOTP", func(ctx context.Context, o rule.Operations) error {
-				return o.CountPendingTOTP(ctx, id, "pending", epoch.Add(-time.Hour), 2)
-			}},
-			{"DropPendingTOTP", func(ctx context.Context, o rule.Operations) error { return o.DropPendingTOTP(ctx, id, "pending") }},
-			{"EnableTOTP", func(ctx context.Context, o rule.Operations) error {
-				return fault(o.EnableTOTP(ctx, id, "pending", user.TOTP{Secret: "s", LastStep: step}, "h1", at))
-			}},
-			{"DisableTOTP", func(ctx context.Context, o rule.Operations) error {
-				return fault(o.DisableTOTP(ctx, id, "s", token, at))
-			}},
-			{"UseTOTPStep", func(ctx context.Context, o rule.Operations) error { return o.UseTOTPStep(ctx, id, "s", step) }},
-			{"ResealTOTP", func(ctx context.Context, o rule.Operations) error { return o.ResealTOTP(ctx, id, "s", "t") }},
-			{"UseBackupCode", func(ctx context.Context, o rule.Operations) error { return o.UseBackupCode(ctx, id, code) }},
-			{"ReplaceBackupCodes", func(ctx context.Context, o rule.Operations) error {
-				return o.ReplaceBackupCodes(ctx, id, "s", "salt", []string{code})
-			}},
-			{"ScheduleTOTPReset", func(ctx context.Context, o rule.Operations) error {
-				return o.ScheduleTOTPReset(ctx, id, "s", token, at)
-			}},
-			{"CancelTOTPReset", func(ctx context.Context, o rule.Operations) error { return o.CancelTOTPReset(ctx, id, at) }},
-			{"ApplyTOTPReset", func(ctx context.Context, o rule.Operations) error {
-				return fault(o.ApplyTOTPReset(ctx, id, at.Add(time.Hour)))
-			}},
-			{"SetTrust", func(ctx context.Context, o rule.Operations) error { return o.SetTrust(ctx, id, token, "fp", at) }},
-			{"ClearTrust", func(ctx context.Context, o rule.Operations) error { return o.ClearTrust(ctx, id) }},
-			{"UseToken", func(ctx context.Context, o rule.Operations) error { return o.UseToken(ctx, id, token, at) }},
-			{"CountAttempt", func(ctx context.Context, o rule.Operations) error {
-				_, err := o.CountAttempt(ctx, id, "email", at, limits)
-				return err
-			}},
-			{"Succeeded", func(ctx context.Context, o rule.Operations) error { return o.Succeeded(ctx, id, "none") }},
-			{"AddMailCode", func(ctx context.Context, o rule.Operations) error {
-				_, err := o.AddMailCode(ctx, id, twofactor.MailCode{Digest: code, CreatedAt: at, Expire: at.Add(time.Hour)}, at, rules)
-				return err
-			}},
-			{"UseMailCode", func(ctx context.Context, o rule.Operations) error { return o.UseMailCode(ctx, id, code, "", at) }},
-			{"UndoMailCode", func(ctx context.Context, o rule.Operations) error { return o.UndoMailCode(ctx, id, code, true) }},
-			{"KillMailCodes", func(ctx context.Context, o rule.Operations) error { return o.KillMailCodes(ctx, id, 1) }},
-			{"AddSource", func(ctx context.Context, o rule.Operations) error {
-				return o.AddSource(ctx, accounts.TriesKey(id), token, at, epoch.Add(-time.Hour), 2)
-			}},
+		d := drawn{id: u.ID, state: u.ProofState("h1"), change: genChange(u.ID).Draw(t, "change")}
+		d.change.Username, d.change.Emails = nil, nil // names are for others to race for
+		d.token, d.step = rapid.SampledFrom(tokenHashes).Draw(t, "token"), rapid.Int64Range(0, 5).Draw(t, "step")
+		d.code, d.at = rapid.SampledFrom([]string{"b1", "b2"}).Draw(t, "code"), epoch.Add(time.Duration(d.step)*time.Minute)
+		var all []operation
+		for _, of := range operations {
+			all = append(all, of(d)...)
 		}
 		return rapid.SampledFrom(all).Draw(t, "operation")
 	})

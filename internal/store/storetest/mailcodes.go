@@ -1,10 +1,12 @@
 package storetest
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/rule"
 	"ddpserver/internal/twofactor"
 )
 
@@ -124,5 +126,18 @@ func testMailBudgets(t *testing.T, db Database) {
 		return err
 	}, dberr.Exhausted); won != 8 {
 		t.Errorf("%d mails within two budgets of 4", won)
+	}
+}
+
+func mailCodeOperations(d drawn) []operation {
+	rules := twofactor.MailRules{MaxAlive: 2, MaxMails: 3, Window: time.Hour, OnlyIfNone: d.step%2 == 0}
+	return []operation{
+		{"AddMailCode", func(ctx context.Context, o rule.Operations) error {
+			_, err := o.AddMailCode(ctx, d.id, twofactor.MailCode{Digest: d.code, CreatedAt: d.at, Expire: d.at.Add(time.Hour)}, d.at, rules)
+			return err
+		}},
+		{"UseMailCode", func(ctx context.Context, o rule.Operations) error { return o.UseMailCode(ctx, d.id, d.code, "", d.at) }},
+		{"UndoMailCode", func(ctx context.Context, o rule.Operations) error { return o.UndoMailCode(ctx, d.id, d.code, true) }},
+		{"KillMailCodes", func(ctx context.Context, o rule.Operations) error { return o.KillMailCodes(ctx, d.id, 1) }},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/rule"
 	"ddpserver/internal/user"
 )
 
@@ -105,5 +106,17 @@ func testRacesOnResets(t *testing.T, db Database) {
 				t.Errorf("%s: the reset won and left tokens", id)
 			}
 		}
+	}
+}
+
+func resetOperations(d drawn) []operation {
+	return []operation{
+		{"ScheduleTOTPReset", func(ctx context.Context, o rule.Operations) error {
+			return o.ScheduleTOTPReset(ctx, d.id, "s", d.token, d.at)
+		}},
+		{"CancelTOTPReset", func(ctx context.Context, o rule.Operations) error { return o.CancelTOTPReset(ctx, d.id, d.at) }},
+		{"ApplyTOTPReset", func(ctx context.Context, o rule.Operations) error {
+			return fault(o.ApplyTOTPReset(ctx, d.id, d.at.Add(time.Hour)))
+		}},
 	}
 }

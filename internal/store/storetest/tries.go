@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/rule"
 )
 
 func tries(t testing.TB, s Core, key string) accounts.Tries {
@@ -183,4 +185,10 @@ func testTokenUse(t *testing.T, db Database) {
 	same(t, "after a use", get(t, s, "ann"), want)
 	fails(t, s.UseToken(ctx, "ann", "gone", at), dberr.Conflict)
 	fails(t, s.UseToken(ctx, "nobody", "h2", at), dberr.NotFound)
+}
+
+func triesOperations(d drawn) []operation {
+	return []operation{{"AddSource", func(ctx context.Context, o rule.Operations) error {
+		return o.AddSource(ctx, accounts.TriesKey(d.id), d.token, d.at, epoch.Add(-time.Hour), 2)
+	}}}
 }

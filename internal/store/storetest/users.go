@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/rule"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -344,5 +346,12 @@ func testUnknownFields(t *testing.T, db Database) {
 	}
 	if _, isID := lookup(raw, "oid").ObjectIDOK(); !isID {
 		t.Error("an object id became something else")
+	}
+}
+
+func userOperations(d drawn) []operation {
+	return []operation{
+		{"UpdateUser", func(ctx context.Context, o rule.Operations) error { return fault(o.UpdateUser(ctx, d.id, d.change)) }},
+		{"UseToken", func(ctx context.Context, o rule.Operations) error { return o.UseToken(ctx, d.id, d.token, d.at) }},
 	}
 }
