@@ -192,6 +192,9 @@ func (d *Documents[T]) unchanged(raw bson.Raw) bson.D {
 		is := bson.E{Key: "$exists", Value: false}
 		if value, err := raw.LookupErr(key); err == nil {
 			is = bson.E{Key: "$eq", Value: value}
+			if value.Type == bson.TypeUndefined { // which an old document may hold, and no server compares with
+				is = bson.E{Key: "$type", Value: int32(bson.TypeUndefined)}
+			}
 		}
 		filter = append(filter, bson.E{Key: key, Value: bson.D{is}})
 	}
