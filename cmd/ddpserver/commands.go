@@ -24,7 +24,8 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"serve", "Run the server (the default).", "[flags]", serveHelp, (*program).serve},
-		{"user create", "Make an account, with the server running or not.", "--username NAME --email ADDRESS --password-stdin [flags]", userCreateHelp, (*program).userCreate},
+		{"user create", "Make an account, with the server running or not.", "--username NAME --email ADDRESS --password-stdin [flags]", userCreateHelp,
+			(*program).userCreate},
 		{"rotate-key", "Seal everything anew with ENCRYPTION_KEY; the old key is ENCRYPTION_KEY_OLD.", "[flags]", rotateKeyHelp, (*program).rotateKey},
 		{"check-config", "List everything that is wrong with the configuration; make nothing.", "[flags]", "", (*program).checkConfig},
 		{"healthcheck", "Ask a running server whether it is ready; exit 1 when it is not.", "[flags]", "", (*program).healthcheck},
@@ -56,11 +57,13 @@ func (p *program) unknown(args []string) int {
 }
 
 func (p *program) help([]string) int {
-	fmt.Fprint(p.stdout, "ddpserver is a realtime server for Meteor and Rocket.Chat clients\nwith two-factor authentication.\n\nUsage: ddpserver COMMAND [flags]\n\n")
+	fmt.Fprint(p.stdout, "ddpserver is a realtime server for Meteor and Rocket.Chat clients\nwith two-factor authentication.\n\nUsage: ddpserver COMMAND "+
+		"[flags]\n\n")
 	for _, c := range commands() {
 		fmt.Fprintf(p.stdout, "  %-14s %s\n", c.words, c.summary)
 	}
-	fmt.Fprint(p.stdout, "\n`ddpserver COMMAND --help` tells more. Every flag is also an environment\nvariable (--root-url is ROOT_URL) and a key of the configuration file (root_url);\nconfigs/ddpserver.yaml explains them all.\n")
+	fmt.Fprint(p.stdout, "\n`ddpserver COMMAND --help` tells more. Every flag is also an environment\nvariable (--root-url is ROOT_URL) and a key of the "+
+		"configuration file (root_url);\nconfigs/ddpserver.yaml explains them all.\n")
 	return exitOK
 }
 

@@ -170,7 +170,8 @@ func TestContainerLimit(t *testing.T) {
 }
 
 func TestReadPassword(t *testing.T) {
-	for in, want := range map[string]string{"secret\n": "secret", "secret": "secret", " two words \r\nmore": " two words ", "": "", "\nx": "", strings.Repeat("x", maxPassword+1): ""} {
+	for in, want := range map[string]string{"secret\n": "secret", "secret": "secret", " two words \r\nmore": " two words ", "": "", "\nx": "",
+		strings.Repeat("x", maxPassword+1): ""} {
 		got, err := readPassword(strings.NewReader(in))
 		if got.Reveal() != want || (err == nil) != (want != "") {
 			t.Errorf("%.20q: %q, %v", in, got.Reveal(), err)

@@ -17,7 +17,8 @@ import (
 func TestCreateUser(t *testing.T) {
 	w := newWorld(t)
 	root := w.admin("root1")
-	u, err := w.CreateUser(t.Context(), w.peer, root, accounts.NewUser{Username: "ada", Email: "ada@x.com", Name: "Ada", Password: plain(t, "secret"), Verified: true, Roles: []string{"user", "bot"}})
+	u, err := w.CreateUser(t.Context(), w.peer, root, accounts.NewUser{Username: "ada", Email: "ada@x.com", Name: "Ada", Password: plain(t, "secret"),
+		Verified: true, Roles: []string{"user", "bot"}})
 	if err != nil || !u.Emails[0].Verified || fmt.Sprint(u.Roles) != "[user bot]" || u.Type != "bot" || !u.Email2FAEnabled() {
 		t.Fatal(err, u)
 	}
@@ -66,7 +67,8 @@ func TestUpdateUser(t *testing.T) {
 	session := w.login(ada)
 	w.mailed()
 	u, err := w.UpdateUser(t.Context(), w.peer, root, ada.ID, accounts.UserChange{
-		Name: ptr("Ada"), Username: ptr("ada2"), Email: ptr("new@x.com"), Verified: ptr(true), Roles: &[]string{"user", "admin"}, Password: plain(t, "another"), StatusText: ptr("hi"),
+		Name: ptr("Ada"), Username: ptr("ada2"), Email: ptr("new@x.com"), Verified: ptr(true), Roles: &[]string{"user", "admin"}, Password: plain(t, "another"),
+		StatusText: ptr("hi"),
 	})
 	if err != nil || u.Name != "Ada" || u.Username != "ada2" || fmt.Sprint(u.Emails) != "[{new@x.com true}]" || !u.HasRole("admin") || u.StatusText != "hi" {
 		t.Fatal(err, u)

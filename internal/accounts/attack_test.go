@@ -93,7 +93,8 @@ func TestA06AWaitingAddressDiesWithItsProof(t *testing.T) {
 			}
 			link := w.linkToken(accounts.TemplateVerify)
 			change(w, ada, mine, thief)
-			if _, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, link); !errors.Is(err, accounts.ErrVerifyExpired) && !errors.Is(err, accounts.ErrVerifyAddress) {
+			if _, err := w.VerifyEmail(t.Context(), w.peer, rpc.Login{}, link); !errors.Is(err, accounts.ErrVerifyExpired) &&
+				!errors.Is(err, accounts.ErrVerifyAddress) {
 				t.Error(err)
 			}
 			if u := w.user(ada.ID); len(u.Emails) != 1 || u.Emails[0].Address != "ada@x.com" {

@@ -81,10 +81,11 @@ var (
 	// ErrTokenExists, ErrNoToken, ErrTokenName, ErrTokenLimits and
 	// ErrTooManyTokens are about
 	// personal access tokens.
-	ErrTokenExists   = fault.New("error-token-already-exists", "A token with this name already exists")
-	ErrNoToken       = fault.New("error-token-does-not-exists", "Token does not exist")
-	ErrTokenName     = fault.New("error-invalid-token-name", "Invalid token name: use 1 to 100 printable characters")
-	ErrTokenLimits   = fault.New("error-invalid-params", "Invalid limits of a token: expiresInDays is 1 to 3650, allowedAddresses up to 20 addresses or networks such as 192.0.2.0/24")
+	ErrTokenExists = fault.New("error-token-already-exists", "A token with this name already exists")
+	ErrNoToken     = fault.New("error-token-does-not-exists", "Token does not exist")
+	ErrTokenName   = fault.New("error-invalid-token-name", "Invalid token name: use 1 to 100 printable characters")
+	ErrTokenLimits = fault.New("error-invalid-params",
+		"Invalid limits of a token: expiresInDays is 1 to 3650, allowedAddresses up to 20 addresses or networks such as 192.0.2.0/24")
 	ErrTooManyTokens = fault.New("error-too-many-tokens", "This account has too many personal access tokens")
 
 	// ErrInvalidUser answers a call about an account that does not exist.

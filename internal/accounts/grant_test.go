@@ -28,11 +28,13 @@ func TestA1GrantsAreToldToEveryAdministrator(t *testing.T) {
 			return err
 		}, true},
 		"made by the operator": {func(w *world, _, _ *user.User) error {
-			_, err := w.CreateByOperator(t.Context(), accounts.OperatorAccount{Username: "new", Email: "new@x.com", Password: secret.String("secret"), Roles: []string{"admin"}})
+			_, err := w.CreateByOperator(t.Context(), accounts.OperatorAccount{Username: "new", Email: "new@x.com", Password: secret.String("secret"),
+				Roles: []string{"admin"}})
 			return err
 		}, true},
 		"made inactive": {func(w *world, root, _ *user.User) error {
-			_, err := w.CreateUser(t.Context(), w.peer, root, accounts.NewUser{Username: "new", Email: "new@x.com", Password: plain(t, "secret"), Roles: both, Inactive: true})
+			_, err := w.CreateUser(t.Context(), w.peer, root, accounts.NewUser{Username: "new", Email: "new@x.com", Password: plain(t, "secret"), Roles: both,
+				Inactive: true})
 			return err
 		}, false},
 		"activated again": {func(w *world, root, ada *user.User) error {
@@ -84,7 +86,8 @@ func TestA1GrantsAreToldToEveryAdministrator(t *testing.T) {
 
 // operated is an administrator with a proved address.
 func (w *world) operated(t *testing.T, name string) *user.User {
-	u, err := w.CreateByOperator(t.Context(), accounts.OperatorAccount{Username: name, Email: name + "@x.com", Verified: true, Password: secret.String("secret"), Roles: []string{"admin", "user"}})
+	u, err := w.CreateByOperator(t.Context(), accounts.OperatorAccount{Username: name, Email: name + "@x.com", Verified: true,
+		Password: secret.String("secret"), Roles: []string{"admin", "user"}})
 	if err != nil {
 		t.Fatal(err)
 	}

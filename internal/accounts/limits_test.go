@@ -52,7 +52,8 @@ func TestA22TokensEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		login.Token = accounts.HashToken(token)
-		if got := w.user(ada.ID).LoginToken(login.Token); !got.ExpiresAt.Equal(w.now().Add(30*24*time.Hour)) || !got.BypassTwoFactor || len(got.AllowedAddresses) != 1 {
+		if got := w.user(ada.ID).LoginToken(login.Token); !got.ExpiresAt.Equal(w.now().Add(30*24*time.Hour)) || !got.BypassTwoFactor ||
+			len(got.AllowedAddresses) != 1 {
 			t.Errorf("the new one is %+v", got)
 		}
 		w.wait(30 * 24 * time.Hour)
@@ -78,7 +79,8 @@ func TestA22TokensEnd(t *testing.T) {
 func TestA22TokensWorkFromTheirAddresses(t *testing.T) {
 	w := newWorld(t)
 	ada := w.add("ada", "")
-	token, err := w.GenerateToken(t.Context(), w.peer, ada, "ci", false, accounts.TokenLimits{Addresses: []string{"192.0.2.7", "198.51.100.9/24", "2001:db8::/32", "::ffff:203.0.113.1"}})
+	token, err := w.GenerateToken(t.Context(), w.peer, ada, "ci", false, accounts.TokenLimits{Addresses: []string{"192.0.2.7", "198.51.100.9/24",
+		"2001:db8::/32", "::ffff:203.0.113.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,8 @@ import (
 // server write a mail: shape, the asker's budget, then the rest unseen, so that
 // neither the answer nor its time tells whether the account exists (S080). by is
 // the account that asks in its own session, or nil.
-func (s *Service) askForLink(ctx context.Context, p *rpc.Peer, act string, by *user.User, email string, job func(context.Context, *user.User, string) error) error {
+func (s *Service) askForLink(ctx context.Context, p *rpc.Peer, act string, by *user.User, email string,
+	job func(context.Context, *user.User, string) error) error {
 	if network := netkey.Of(p.Address); network != "" {
 		if err := s.mailBudget("link/"+network, linksPerAddress); err != nil {
 			s.record(p, act, "", err)

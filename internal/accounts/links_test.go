@@ -121,15 +121,18 @@ func TestResetRefusals(t *testing.T) { // F2 A16, A22
 		token         string
 		want          error
 	}{
-		"unknown":            {token: "bogus", want: accounts.ErrTokenExpired},
-		"empty":              {want: accounts.ErrTokenExpired},
-		"huge":               {token: strings.Repeat("x", 1<<20), want: accounts.ErrTokenExpired},
-		"young":              {reset: &user.ResetToken{Token: "legacy1", Email: "ada@x.com", When: old}, wait: accounts.ResetLife - time.Second, token: "legacy1"},
-		"3 days":             {reset: &user.ResetToken{Token: "legacy2", Email: "ada@x.com", When: old}, wait: accounts.ResetLife, token: "legacy2", want: accounts.ErrTokenExpired},
-		"enrolment":          {enroll: &user.ResetToken{Token: "legacy3", Email: "ADA@x.com", When: old}, wait: accounts.EnrollLife - time.Second, token: "legacy3"},
-		"30 days":            {enroll: &user.ResetToken{Token: "legacy4", Email: "ada@x.com", When: old}, wait: accounts.EnrollLife, token: "legacy4", want: accounts.ErrTokenExpired},
-		"other address":      {reset: &user.ResetToken{Token: "legacy5", Email: "gone@x.com", When: old}, token: "legacy5", want: accounts.ErrTokenAddress},
-		"stored hash itself": {reset: &user.ResetToken{Token: "sha256:" + accounts.HashToken("x"), Email: "ada@x.com", When: old}, token: "sha256:" + accounts.HashToken("x"), want: accounts.ErrTokenExpired},
+		"unknown": {token: "bogus", want: accounts.ErrTokenExpired},
+		"empty":   {want: accounts.ErrTokenExpired},
+		"huge":    {token: strings.Repeat("x", 1<<20), want: accounts.ErrTokenExpired},
+		"young":   {reset: &user.ResetToken{Token: "legacy1", Email: "ada@x.com", When: old}, wait: accounts.ResetLife - time.Second, token: "legacy1"},
+		"3 days": {reset: &user.ResetToken{Token: "legacy2", Email: "ada@x.com", When: old}, wait: accounts.ResetLife, token: "legacy2",
+			want: accounts.ErrTokenExpired},
+		"enrolment": {enroll: &user.ResetToken{Token: "legacy3", Email: "ADA@x.com", When: old}, wait: accounts.EnrollLife - time.Second, token: "legacy3"},
+		"30 days": {enroll: &user.ResetToken{Token: "legacy4", Email: "ada@x.com", When: old}, wait: accounts.EnrollLife, token: "legacy4",
+			want: accounts.ErrTokenExpired},
+		"other address": {reset: &user.ResetToken{Token: "legacy5", Email: "gone@x.com", When: old}, token: "legacy5", want: accounts.ErrTokenAddress},
+		"stored hash itself": {reset: &user.ResetToken{Token: "sha256:" + accounts.HashToken("x"), Email: "ada@x.com", When: old}, token: "sha256:" +
+			accounts.HashToken("x"), want: accounts.ErrTokenExpired},
 	} {
 		w.mu.Lock()
 		w.clock = old.Add(c.wait)
@@ -288,7 +291,8 @@ func TestA20MailsOfStrangersAreMarked(t *testing.T) {
 		t.Fatal(err)
 	}
 	inside("another address", true)
-	if _, err := w.CreateUser(t.Context(), w.peer, root, accounts.NewUser{Username: "bob", Email: "bob@x.com", Name: "Bob", Password: plain(t, "correct horse")}); err != nil {
+	if _, err := w.CreateUser(t.Context(), w.peer, root, accounts.NewUser{Username: "bob", Email: "bob@x.com", Name: "Bob",
+		Password: plain(t, "correct horse")}); err != nil {
 		t.Fatal(err)
 	}
 	inside("an administrator's account", true)

@@ -227,7 +227,8 @@ func TestS032StrangersDoNotLockTheOwnerOut(t *testing.T) {
 			t.Fatal("guessed")
 		}
 	}
-	if _, err := w.Authenticate(t.Context(), w.from("203.0.113.9"), accounts.Selector{Username: "ada"}, plain(t, "secret")); !errors.Is(err, accounts.ErrBlockedUser) {
+	if _, err := w.Authenticate(t.Context(), w.from("203.0.113.9"), accounts.Selector{Username: "ada"}, plain(t, "secret")); !errors.Is(err,
+		accounts.ErrBlockedUser) {
 		t.Error("a new address while the account is under attack:", err)
 	}
 	if err := w.try("ada", "secret"); err != nil {

@@ -105,7 +105,8 @@ func TestNewPassword(t *testing.T) { // S055
 		if len(w.Tokens(w.user(ada.ID))) != 1 {
 			t.Error("the personal access token is kept by choice")
 		}
-		if mails := w.mailed(); len(mails) != 1 || !strings.Contains(mails[0].Data["text"], "bot") || mails[0].Data["address"] != "192.0.2.1" || mails[0].Data["agent"] != "test" {
+		if mails := w.mailed(); len(mails) != 1 || !strings.Contains(mails[0].Data["text"], "bot") || mails[0].Data["address"] != "192.0.2.1" ||
+			mails[0].Data["agent"] != "test" {
 			t.Errorf("the notice lists what stays: %+v", mails)
 		}
 		if len(f.told) != 1 || f.told[0] != ada.ID {
@@ -161,8 +162,9 @@ func TestProfileRefusals(t *testing.T) {
 	}
 	for id, c := range map[string]accounts.Profile{
 		settings.AllowRealNameChange: {Name: ptr("X")}, settings.AllowUsernameChange: {Username: ptr("free")}, settings.AllowEmailChange: {Email: ptr("free@x.com")},
-		settings.AllowPasswordChange: {Password: plain(t, "another")}, settings.AllowStatusChange: {StatusText: ptr("x")}, settings.AllowProfileChange: {Status: ptr("away")},
-		settings.AllowInvisible: {Status: ptr("offline")},
+		settings.AllowPasswordChange: {Password: plain(t, "another")}, settings.AllowStatusChange: {StatusText: ptr("x")},
+		settings.AllowProfileChange: {Status: ptr("away")},
+		settings.AllowInvisible:     {Status: ptr("offline")},
 	} {
 		w.with(id, false)
 		if _, err := w.save(l, c); !errors.Is(err, accounts.ErrNotAllowed) {
@@ -204,7 +206,8 @@ func TestProvePassword(t *testing.T) {
 	if err := w.ProvePassword(t.Context(), w.peer, ada, plain(t, "secret")); !errors.Is(err, accounts.ErrBlockedUser) {
 		t.Error("a stolen session guesses without end:", err)
 	}
-	for digest, want := range map[string]bool{digest("secret"): true, digest("wrong!"): false, "secret": false, strings.ToUpper(digest("secret")): false, "": false} {
+	for digest, want := range map[string]bool{digest("secret"): true, digest("wrong!"): false, "secret": false, strings.ToUpper(digest("secret")): false,
+		"": false} {
 		if ok, err := w.pw.VerifyPassword(t.Context(), ada, digest); ok != want || err != nil {
 			t.Errorf("%q: %v %v", digest, ok, err)
 		}

@@ -67,7 +67,8 @@ func TestA06LaterProofsEndNoSession(t *testing.T) {
 		t.Error("a change of address ended the owner's session")
 	}
 	mails := w.mailed()
-	if len(mails) != 1 || mails[0].Template != accounts.TemplateNotice || !slices.Contains(mails[0].To, "ada@x.com") || !slices.Contains(mails[0].To, "new@x.com") {
+	if len(mails) != 1 || mails[0].Template != accounts.TemplateNotice || !slices.Contains(mails[0].To, "ada@x.com") ||
+		!slices.Contains(mails[0].To, "new@x.com") {
 		t.Errorf("%+v", mails)
 	}
 }
@@ -150,7 +151,8 @@ func TestA18NewAddressTellsNothing(t *testing.T) {
 		answers[to] = u
 		mails := w.mailed()
 		last := mails[len(mails)-1]
-		if link := last.Template == accounts.TemplateVerify; len(mails) != 2 || link != (to == "nobody@x.com") || !slices.Equal(last.To, []string{to}) || last.Data["name"] != "" && !link {
+		if link := last.Template == accounts.TemplateVerify; len(mails) != 2 || link != (to == "nobody@x.com") || !slices.Equal(last.To, []string{to}) ||
+			last.Data["name"] != "" && !link {
 			t.Errorf("%+v", mails)
 		}
 	}

@@ -45,7 +45,8 @@ func TestRegister(t *testing.T) {
 		t.Error("the mail factor is switched on and waits for a verified address (docs/decisions.md 3.3)")
 	}
 	mails := w.mailed()
-	if len(mails) != 1 || mails[0].Template != accounts.TemplateVerify || mails[0].To[0] != "Ada@x.com" || len(mails[0].Data) != 1 || // no name: the address may be anybody's
+	// no name: the address may be anybody's
+	if len(mails) != 1 || mails[0].Template != accounts.TemplateVerify || mails[0].To[0] != "Ada@x.com" || len(mails[0].Data) != 1 ||
 
 		!strings.HasPrefix(mails[0].Data["url"], "http://localhost:3000/#/verify-email/") {
 		t.Errorf("%+v", mails)
@@ -194,7 +195,8 @@ func TestSuggestUsername(t *testing.T) {
 
 func TestOperator(t *testing.T) {
 	w := newWorld(t)
-	u, err := w.CreateByOperator(t.Context(), accounts.OperatorAccount{Username: "admin", Email: "admin@localhost", Verified: true, Password: "secret", Email2FA: true})
+	u, err := w.CreateByOperator(t.Context(), accounts.OperatorAccount{Username: "admin", Email: "admin@localhost", Verified: true, Password: "secret",
+		Email2FA: true})
 	if err != nil || !u.Email2FAEnabled() || fmt.Sprint(u.Roles) != "[user]" || !u.Emails[0].Verified {
 		t.Fatal(err, u)
 	}
@@ -243,7 +245,8 @@ func TestEnsureAdmin(t *testing.T) {
 	}
 
 	w = newWorld(t)
-	if made, password, err := w.EnsureAdmin(t.Context(), accounts.FirstAdmin{Username: "boss", Email: "b@x.com", Password: "given-one"}); !made || password != "" || err != nil {
+	if made, password, err := w.EnsureAdmin(t.Context(), accounts.FirstAdmin{Username: "boss", Email: "b@x.com", Password: "given-one"}); !made ||
+		password != "" || err != nil {
 		t.Error(made, err)
 	}
 	if err := w.try("boss", "given-one"); err != nil {

@@ -32,7 +32,8 @@ func TestA18WorkBeginsAfterTheAnswer(t *testing.T) {
 		w.mailed()
 		looks := &looking{Store: w.store}
 		svc, err := accounts.New(accounts.Options{
-			Store: looks, Settings: w.set, Mailer: w, Feed: w, Audit: w, Passwords: w.passwords(looks), RootURL: "http://localhost:3000", Stagger: 100 * time.Millisecond,
+			Store: looks, Settings: w.set, Mailer: w, Feed: w, Audit: w, Passwords: w.passwords(looks), RootURL: "http://localhost:3000",
+			Stagger: 100 * time.Millisecond,
 		})
 		if err != nil {
 			t.Fatal(err)

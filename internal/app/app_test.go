@@ -203,7 +203,8 @@ func tour(t *testing.T, env ...string) {
 	if second == first {
 		t.Error("a code was mailed twice")
 	}
-	if got := c2.must("callWithTwoFactorRequired", map[string]any{"code": second, "ddpMethod": "2fa:disable-email", "method": "email", "params": []any{}}); got != true {
+	if got := c2.must("callWithTwoFactorRequired", map[string]any{"code": second, "ddpMethod": "2fa:disable-email", "method": "email",
+		"params": []any{}}); got != true {
 		t.Errorf("2fa:disable-email = %v", got)
 	}
 	dial(t, n.addr(), nil).login("alice", "wonder land 1")
@@ -256,7 +257,8 @@ func TestOriginsPrefixAndRest(t *testing.T) {
 	}
 	for origin, want := range map[string]int{"http://evil.example": 403, "null": 403, "http://chat.example.com": 101, "http://localhost:9": 101} {
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", base+"/team/websocket", nil)
-		for k, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Origin": origin} {
+		for k, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+			"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Origin": origin} {
 			req.Header.Set(k, v)
 		}
 		resp, err := http.DefaultTransport.RoundTrip(req)
@@ -275,7 +277,8 @@ func TestOriginsPrefixAndRest(t *testing.T) {
 	}
 	resp.Body.Close()
 	code, metrics := httpGet(t, "http://"+n.PrivateAddr().String()+"/metrics")
-	for _, want := range []string{`ddpserver_calls_total{door="rest",method="login",outcome="ok"} 1`, "ddpserver_connections ", "go_goroutines", `ddpserver_store_operations_total{operation="write",outcome="ok"}`, `ddpserver_disconnects_total{reason="slow"} 0`, "ddpserver_hashing_waiting 0"} {
+	for _, want := range []string{`ddpserver_calls_total{door="rest",method="login",outcome="ok"} 1`, "ddpserver_connections ", "go_goroutines",
+		`ddpserver_store_operations_total{operation="write",outcome="ok"}`, `ddpserver_disconnects_total{reason="slow"} 0`, "ddpserver_hashing_waiting 0"} {
 		if code != 200 || !strings.Contains(metrics, want) {
 			t.Errorf("metrics lack %s", want)
 		}
@@ -301,20 +304,23 @@ func TestStartsThatFail(t *testing.T) {
 		env  []string
 		want string
 	}{
-		"port in use":       {[]string{"DATA_DIR=" + fresh, "PORT=" + strings.Split(busy.addr(), ":")[1]}, "PORT and BIND_IP: 127.0.0.1:" + strings.Split(busy.addr(), ":")[1] + " is in use"},
-		"metrics in use":    {[]string{"DATA_DIR=" + fresh, "METRICS_ADDR=" + busy.addr()}, "METRICS_ADDR: " + busy.addr() + " is in use"},
-		"foreign address":   {[]string{"DATA_DIR=" + fresh, "BIND_IP=192.0.2.1"}, "PORT and BIND_IP: 192.0.2.1:0 is no address of this machine"},
-		"locked":            {[]string{"DATA_DIR=" + busy.dir}, "DATA_DIR: another server uses " + busy.dir},
-		"a file":            {[]string{"DATA_DIR=" + file}, "DATA_DIR: " + file + " is no directory"},
-		"below a file":      {[]string{"DATA_DIR=" + file + "/data"}, "DATA_DIR: " + file + "/data is not writable (not a directory)"},
-		"not writable":      {[]string{"DATA_DIR=/proc/nothing"}, "DATA_DIR: /proc/nothing is not writable"},
-		"key lost":          {[]string{"DATA_DIR=" + lost}, "server.key is missing"},
-		"no MongoDB":        {[]string{"DATA_DIR=" + fresh, key, "MONGO_URL=mongodb://root:hunter2@127.0.0.1:1/x?serverSelectionTimeoutMS=50"}, "MONGO_URL: the database cannot be used"},
-		"no database name":  {[]string{"DATA_DIR=" + fresh, key, "MONGO_URL=mongodb://127.0.0.1:1"}, "MONGO_URL: "},
-		"audit":             {[]string{"DATA_DIR=" + fresh, "AUDIT_FILE=/proc/nothing"}, "AUDIT_FILE: /proc/nothing cannot be written"},
-		"setting ill-typed": {[]string{"DATA_DIR=" + fresh, "OVERWRITE_SETTING_Accounts_TwoFactorAuthentication_Enabled=maybe"}, "OVERWRITE_SETTING_Accounts_TwoFactorAuthentication_Enabled: "},
-		"mail":              {[]string{"DATA_DIR=" + fresh, "MAIL_URL=smtp://u:hunter2@h:25?starttls=perhaps"}, "MAIL_URL: "},
-		"long password":     {[]string{"DATA_DIR=" + filepath.Join(t.TempDir(), "long"), "ADMIN_PASS=" + strings.Repeat("x", 257)}, "ADMIN_PASS"},
+		"port in use": {[]string{"DATA_DIR=" + fresh, "PORT=" + strings.Split(busy.addr(), ":")[1]}, "PORT and BIND_IP: 127.0.0.1:" +
+			strings.Split(busy.addr(), ":")[1] + " is in use"},
+		"metrics in use":  {[]string{"DATA_DIR=" + fresh, "METRICS_ADDR=" + busy.addr()}, "METRICS_ADDR: " + busy.addr() + " is in use"},
+		"foreign address": {[]string{"DATA_DIR=" + fresh, "BIND_IP=192.0.2.1"}, "PORT and BIND_IP: 192.0.2.1:0 is no address of this machine"},
+		"locked":          {[]string{"DATA_DIR=" + busy.dir}, "DATA_DIR: another server uses " + busy.dir},
+		"a file":          {[]string{"DATA_DIR=" + file}, "DATA_DIR: " + file + " is no directory"},
+		"below a file":    {[]string{"DATA_DIR=" + file + "/data"}, "DATA_DIR: " + file + "/data is not writable (not a directory)"},
+		"not writable":    {[]string{"DATA_DIR=/proc/nothing"}, "DATA_DIR: /proc/nothing is not writable"},
+		"key lost":        {[]string{"DATA_DIR=" + lost}, "server.key is missing"},
+		"no MongoDB": {[]string{"DATA_DIR=" + fresh, key, "MONGO_URL=mongodb://root:hunter2@127.0.0.1:1/x?serverSelectionTimeoutMS=50"},
+			"MONGO_URL: the database cannot be used"},
+		"no database name": {[]string{"DATA_DIR=" + fresh, key, "MONGO_URL=mongodb://127.0.0.1:1"}, "MONGO_URL: "},
+		"audit":            {[]string{"DATA_DIR=" + fresh, "AUDIT_FILE=/proc/nothing"}, "AUDIT_FILE: /proc/nothing cannot be written"},
+		"setting ill-typed": {[]string{"DATA_DIR=" + fresh, "OVERWRITE_SETTING_Accounts_TwoFactorAuthentication_Enabled=maybe"},
+			"OVERWRITE_SETTING_Accounts_TwoFactorAuthentication_Enabled: "},
+		"mail":          {[]string{"DATA_DIR=" + fresh, "MAIL_URL=smtp://u:hunter2@h:25?starttls=perhaps"}, "MAIL_URL: "},
+		"long password": {[]string{"DATA_DIR=" + filepath.Join(t.TempDir(), "long"), "ADMIN_PASS=" + strings.Repeat("x", 257)}, "ADMIN_PASS"},
 	} {
 		out := &output{}
 		a, err := New(t.Context(), Options{Config: load(t, tc.env...), Logger: zap.NewNop(), Out: out, Version: "0"})

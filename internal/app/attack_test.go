@@ -14,7 +14,8 @@ import (
 func TestS067NoTestSwitch(t *testing.T) {
 	n := start(t, t.TempDir(), "ADMIN_PASS=correct horse battery", "TEST_MODE=true", "TEST=1", "CI=true", "NODE_ENV=test", "DEBUG=*",
 		"DDPSERVER_TEST=1", "DISABLE_2FA=true", "GO_TEST=1", "FAKETIME=+1h")
-	c := dial(t, n.addr(), http.Header{"X-Test-Mode": {"true"}, "X-2fa-Code": {"000000"}, "X-Forwarded-For": {"127.0.0.1"}, "Cookie": {"meteor_login_token=x; rc_token=x"}})
+	c := dial(t, n.addr(), http.Header{"X-Test-Mode": {"true"}, "X-2fa-Code": {"000000"}, "X-Forwarded-For": {"127.0.0.1"},
+		"Cookie": {"meteor_login_token=x; rc_token=x"}})
 	c.login("admin", "correct horse battery")
 	c.refused("totp-required", "saveSetting", "Site_Name", "x") // one of the two headers alone is no answer
 	c.refused("totp-required", "saveSetting", "Site_Name", "x", map[string]any{"twoFactorChecked": true})

@@ -114,7 +114,8 @@ func malformed(kind, text string) doorRefusal {
 
 func refusals() []doorRefusal {
 	const known, foreign = "/sockjs/000/nobody/xhr_send", "https://evil.example"
-	upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==", "Origin", foreign}
+	upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==",
+		"Origin", foreign}
 	return []doorRefusal{
 		message("unknown method", `{"msg":"method","id":"%d","method":"nope%d"}`),
 		message("no login", `{"msg":"method","id":"%d","method":"getServerInfo"}`),

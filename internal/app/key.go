@@ -43,7 +43,8 @@ func currentKey(c *config.Config) (*secret.Key, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(c.DataDir, sqlite.FileName)); err == nil {
-			return nil, fmt.Errorf("ENCRYPTION_KEY: %s is missing, but the database beside it was made with a key: put the file back, or set ENCRYPTION_KEY to the key that was used", path)
+			return nil, fmt.Errorf("ENCRYPTION_KEY: %s is missing, but the database beside it was made with a key: put the file back, or set ENCRYPTION_KEY to the "+
+				"key that was used", path)
 		}
 		text, err = makeKey(c.DataDir, path)
 	}

@@ -30,7 +30,8 @@ func TestA20StrangersDoNotFillTheOutbox(t *testing.T) {
 	}
 	m := &mailer{outbox: outbox}
 	link := func(template string, inside bool) error {
-		return m.Send(t.Context(), accounts.Message{To: []string{"ada@example.org"}, Template: template, Inside: inside, Data: map[string]string{"url": "https://x.example/"}})
+		return m.Send(t.Context(), accounts.Message{To: []string{"ada@example.org"}, Template: template, Inside: inside,
+			Data: map[string]string{"url": "https://x.example/"}})
 	}
 	code := func(stranger bool) error {
 		return m.SendCode(t.Context(), twofactor.CodeMail{To: []string{"ada@example.org"}, Code: "012345", Expire: time.Now().Add(time.Minute), Stranger: stranger})
@@ -52,7 +53,8 @@ func TestA20StrangersDoNotFillTheOutbox(t *testing.T) {
 		for what, err := range map[string]error{
 			"a code for a challenge": code(false), "a link asked for inside": link(accounts.TemplateVerify, true),
 			"a notice of an account": link(accounts.TemplateNotice, false),
-			"a notice of a factor":   m.SendNotice(t.Context(), twofactor.Notice{To: []string{"ada@example.org"}, Change: twofactor.TOTPEnabled, Expire: time.Now().Add(time.Hour)}),
+			"a notice of a factor": m.SendNotice(t.Context(), twofactor.Notice{To: []string{"ada@example.org"}, Change: twofactor.TOTPEnabled,
+				Expire: time.Now().Add(time.Hour)}),
 		} {
 			if err != nil {
 				t.Error(fmt.Errorf("%s: %w", what, err))

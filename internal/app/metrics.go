@@ -30,7 +30,8 @@ func (a *App) registerMetrics(context.Context) error {
 	m.Gauge("bytes_in_flight", "Bytes received or made for clients that wait.", func() float64 { return float64(a.budget.Used()) })
 	m.Gauge("bytes_in_flight_peak", "The most bytes that ever waited at once.", func() float64 { return float64(a.budget.Peak()) })
 	m.Gauge("bytes_in_flight_limit", "The most bytes that may wait.", func() float64 { return float64(a.budget.Limit()) })
-	m.Counter("bytes_in_flight_refused_total", "Connections and requests refused because too many bytes wait.", func() float64 { return float64(a.budget.Refused()) })
+	m.Counter("bytes_in_flight_refused_total", "Connections and requests refused because too many bytes wait.",
+		func() float64 { return float64(a.budget.Refused()) })
 	m.Gauge("sockjs_sessions", "SockJS sessions that poll.", func() float64 { return float64(a.sockjs.Len()) })
 	m.Gauge("mails_unreadable", "Waiting mails that the present server key does not open.", func() float64 { return float64(a.mail.Unreadable()) })
 	m.Counter("sockjs_sessions_evicted_total", "SockJS sessions that had to go for others.", func() float64 { return float64(a.sockjs.Evicted()) })

@@ -61,13 +61,15 @@ func literal(s string) string {
 }
 
 func methodTable(b *strings.Builder, a *App) {
-	b.WriteString("\n## Methods\n\n| Method | Parameters | Result | Errors of its own | Login | Permission | Factor | Effects | Limit |\n|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n## Methods\n\n| Method | Parameters | Result | Errors of its own | Login | Permission | Factor | Effects | Limit " +
+		"|\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, s := range a.router.Specs() {
 		login := "yes"
 		if s.Anonymous {
 			login = "no"
 		}
-		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Name, cell(s.Doc), literal(s.Params), literal(s.Result), cell(s.Errors), login, literal(s.Permission), factorText(s.Factor, s.Inside), effectsText(s.Effects, s.Name, s.Actions()), s.Limit)
+		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Name, cell(s.Doc), literal(s.Params), literal(s.Result), cell(s.Errors),
+			login, literal(s.Permission), factorText(s.Factor, s.Inside), effectsText(s.Effects, s.Name, s.Actions()), s.Limit)
 	}
 }
 
@@ -87,7 +89,8 @@ func factorText(p, asks twofactor.Policy) string {
 }
 
 func publicationTable(b *strings.Builder, a *App) {
-	b.WriteString("\n## Publications and streams\n\nEvery session has the universal publication `users`: the owner's own document. A subscription to a stream is refused with `not-allowed`, or `invalid-event-name` without an event.\n\n| Name | What | Login |\n|---|---|---|\n")
+	b.WriteString("\n## Publications and streams\n\nEvery session has the universal publication `users`: the owner's own document. A subscription to a " +
+		"stream is refused with `not-allowed`, or `invalid-event-name` without an event.\n\n| Name | What | Login |\n|---|---|---|\n")
 	for _, p := range a.publications.List() {
 		login := "yes"
 		if p.Anonymous {
@@ -106,7 +109,8 @@ func routeTable(b *strings.Builder, a *App) {
 	b.WriteString("| Route | Parameters | Errors of its own | Login | Permission | Factor | Effects | Limit |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range routes {
 		login := map[rest.Auth]string{rest.LoginRequired: "yes", rest.LoginOptional: "optional", rest.NoLogin: "no"}[r.Auth]
-		fmt.Fprintf(b, "| `%s %s`<br>%s | %s | %s | %s | %s | %s | %s | %s |\n", r.Verb, r.Path, cell(r.Summary), members(r), cell(strings.Join(r.Errors, "; ")), login, literal(r.Permission), factorText(r.Factor, r.Inside), effectsText(r.Effects, r.Path, r.Actions()), limitText(r.Limit))
+		fmt.Fprintf(b, "| `%s %s`<br>%s | %s | %s | %s | %s | %s | %s | %s |\n", r.Verb, r.Path, cell(r.Summary), members(r), cell(strings.Join(r.Errors, "; ")),
+			login, literal(r.Permission), factorText(r.Factor, r.Inside), effectsText(r.Effects, r.Path, r.Actions()), limitText(r.Limit))
 	}
 }
 
@@ -143,7 +147,9 @@ func limitText(r ratelimit.Rule) string {
 
 func settingTable(b *strings.Builder, a *App) {
 	b.WriteString("\n## Settings\n\nChanged with `saveSetting`, `saveSettings` or `POST settings/:_id`; a change works at once, on every connection and node. " +
-		"`OVERWRITE_SETTING_<id>` forces a value.\n\nA setting that *guards* (who people are, who may have an account and with which rights, what may be asked of the server) is saved with a fresh factor; the others with an ordinary one.\n\n| Setting | Type | Default | Range | Public | Guards |\n|---|---|---|---|---|---|\n")
+		"`OVERWRITE_SETTING_<id>` forces a value.\n\nA setting that *guards* (who people are, who may have an account and with which rights, what may be asked " +
+		"of the server) is saved with a fresh factor; the others with an ordinary one.\n\n| Setting | Type | Default | Range | Public | Guards " +
+		"|\n|---|---|---|---|---|---|\n")
 	for _, d := range settings.Table() {
 		limits := "–"
 		switch {
@@ -153,7 +159,8 @@ func settingTable(b *strings.Builder, a *App) {
 			limits = strings.Join(d.Values, ", ")
 		}
 		yes := map[bool]string{true: "yes", false: "no"}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", d.ID, d.Type, literal(strings.ReplaceAll(fmt.Sprint(d.Default), "\n", " ")), limits, yes[d.Public], yes[d.Guards()])
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", d.ID, d.Type, literal(strings.ReplaceAll(fmt.Sprint(d.Default), "\n", " ")), limits, yes[d.Public],
+			yes[d.Guards()])
 	}
 }
 
@@ -162,13 +169,19 @@ const protocolHead = "# Protocol\n\n" +
 	"What differs from Rocket.Chat and Meteor on purpose is in [divergences.md](divergences.md).\n\n" +
 	"## The wire\n\n" +
 	"- **DDP** versions `1`, `pre2` and `pre1` on `/websocket` and `/sockjs/websocket`, one frame a WebSocket message; SockJS below `/sockjs` with websocket, " +
-	"xhr-streaming, xhr-polling and eventsource. EJSON with dates, bytes, regular expressions (texts up to 32 KiB, never compiled), non-finite numbers and ObjectIDs.\n" +
-	"- Every `method` gets exactly one `result` and one `updated`, refused ones too. Frames of one connection are worked off in order; a method may let the next one start.\n" +
+	"xhr-streaming, xhr-polling and eventsource. EJSON with dates, bytes, regular expressions (texts up to 32 KiB, never compiled), non-finite numbers and " +
+	"ObjectIDs.\n" +
+	"- Every `method` gets exactly one `result` and one `updated`, refused ones too. Frames of one connection are worked off in order; a method may let the " +
+	"next one start.\n" +
 	"- Heartbeats: `ping` after 15 s of silence, 15 s to answer. `connect` within 45 s.\n" +
-	"- Messages up to 64 KiB before login and 1 MiB after, JSON depth 32 and 64, 300 subscriptions with 128 KiB of parameters, results up to 8 MiB (`error-result-too-large`).\n" +
-	"- Pages of messages hold up to 1 MiB and at least one message, whatever number was asked for. Go on at `offset` plus what came, before `ts` of the last (`end`, `latest`), " +
+	"- Messages up to 64 KiB before login and 1 MiB after, JSON depth 32 and 64, 300 subscriptions with 128 KiB of parameters, results up to 8 MiB " +
+	"(`error-result-too-large`).\n" +
+	"- Pages of messages hold up to 1 MiB and at least one message, whatever number was asked for. Go on at `offset` plus what came, before `ts` of the last " +
+	"(`end`, `latest`), " +
 	"or, for `chat.syncMessages`, with `result.cursor.next` as `lastUpdate` as long as there is one.\n" +
-	"- What waits to be worked off is bounded: 256 messages and one of the longest + 256 KiB. Then nothing more is read, for 10 s at most, then close 1008. What waits to be read by the client: 1 MiB, then 1008. When all clients together hold too much, those who hold more than 16 KiB are not read, then closed with 1013, and a large result becomes `error-server-busy`: come back after a while. No message is ever dropped.\n\n" +
+	"- What waits to be worked off is bounded: 256 messages and one of the longest + 256 KiB. Then nothing more is read, for 10 s at most, then close 1008. " +
+	"What waits to be read by the client: 1 MiB, then 1008. When all clients together hold too much, those who hold more than 16 KiB are not read, then " +
+	"closed with 1013, and a large result becomes `error-server-busy`: come back after a while. No message is ever dropped.\n\n" +
 	"### Errors\n\n" +
 	"An error is `{isClientSafe: true, error, reason?, details?, message, errorType: \"Meteor.Error\"}`; `error` is a number or a text. Any call may answer:\n\n" +
 	"| error | When |\n|---|---|\n" +
@@ -184,38 +197,52 @@ const protocolHead = "# Protocol\n\n" +
 	"| `error-no-password-or-factor` | a proof is needed, and the account has neither a password nor a second factor; the reason says the way out |\n" +
 	"| `error-two-factor-setup-required` | the user's role must have a second factor and has none |\n\n" +
 	"### Second factors\n\n" +
-	"`details` of the three `totp-` errors: `method` (`totp`, `email` or `password`), `codeGenerated`, `availableMethods`, and for e-mail `codeCount`, `codeExpires` " +
+	"`details` of the three `totp-` errors: `method` (`totp`, `email` or `password`), `codeGenerated`, `availableMethods`, and for e-mail `codeCount`, " +
+	"`codeExpires` " +
 	"(a list of ISO dates) and `emailOrUsername`. Answer in any of these ways:\n\n" +
 	"| Where | How |\n|---|---|\n" +
 	"| DDP, any method | the same call with a last parameter `{twoFactorCode, twoFactorMethod}` |\n" +
-	"| DDP, any method | `callWithTwoFactorRequired({code, ddpMethod, method?, params})`, as a method or as a frame of its own: `{\"msg\":\"callWithTwoFactorRequired\",\"id\":…,\"code\":…,\"ddpMethod\":…,\"method\":…,\"params\":[…]}` |\n" +
+	"| DDP, any method | `callWithTwoFactorRequired({code, ddpMethod, method?, params})`, as a method or as a frame of its own: " +
+	"`{\"msg\":\"callWithTwoFactorRequired\",\"id\":…,\"code\":…,\"ddpMethod\":…,\"method\":…,\"params\":[…]}` |\n" +
 	"| DDP, `login` | `{totp: {login: {…}, code}}` |\n" +
 	"| REST | headers `x-2fa-code` and `x-2fa-method` (the method alone chooses the factor) |\n" +
 	"| REST, `login` | `code` in the body, or the header `x-2fa-code`, or `{totp: {login, code}}` |\n\n" +
-	"The code is six digits of the app, six digits of a mail (blanks and a hyphen do not matter), an eight-character backup code, or the lower-case hex SHA-256 of the password.\n\n" +
-	"The column *Factor* says what a call asks for: *none*; *ordinary* (remembered trust and tokens with `bypassTwoFactor` pass); *fresh* (neither passes, and nothing weaker " +
+	"The code is six digits of the app, six digits of a mail (blanks and a hyphen do not matter), an eight-character backup code, or the lower-case hex " +
+	"SHA-256 of the password.\n\n" +
+	"The column *Factor* says what a call asks for: *none*; *ordinary* (remembered trust and tokens with `bypassTwoFactor` pass); *fresh* (neither passes, " +
+	"and nothing weaker " +
 	"than the strongest factor that is on; at least the password, whatever the settings say); *login* (any factor that is on, never the password). " +
 	"From strong to weak: app and backup code, e-mail, password. `method` and `availableMethods` offer only what this very call accepts; " +
 	"a code for another factor is not compared, not spent and answered with the challenge. " +
 	"*When needed* means that the call decides. " +
-	"The column *Effects* says what a call changes and decides the least it asks for: *accounts*, *rights*, *factors*, *tokens* and *guards* (settings that guard) are fresh; " +
-	"*others* (acts of office on other people's accounts and rooms) are ordinary; *rooms*, *messages*, *profile*, *ends* (logging one's own sessions out) and *reads* ask for nothing. " +
+	"The column *Effects* says what a call changes and decides the least it asks for: *accounts*, *rights*, *factors*, *tokens* and *guards* (settings that " +
+	"guard) are fresh; " +
+	"*others* (acts of office on other people's accounts and rooms) are ordinary; *rooms*, *messages*, *profile*, *ends* (logging one's own sessions out) " +
+	"and *reads* ask for nothing. " +
 	"Where no factor can be asked for, another proof stands in: a mailed link, or the code or password in the parameters. " +
-	"Below the effects stand the *actions* where they are not the call's own name: calls with an action in common do the same, and listing one of them protects all. " +
+	"Below the effects stand the *actions* where they are not the call's own name: calls with an action in common do the same, and listing one of them " +
+	"protects all. " +
 	"An administrator can put any other call under *ordinary* with the setting `Accounts_TwoFactorAuthentication_Protected_Calls`.\n\n" +
 	"### Limits\n" +
 	"\n" +
-	"Windows are fixed, begin with a caller's first call, and go on counting what they refuse. The refusal is `too-many-requests` (REST: `error-too-many-requests`, HTTP 429) with `details.timeToReset`. Every number is a setting, `DDP_Rate_Limit_*` and `API_Enable_Rate_Limiter*`, and works at once.\n" +
+	"Windows are fixed, begin with a caller's first call, and go on counting what they refuse. The refusal is `too-many-requests` (REST: " +
+	"`error-too-many-requests`, HTTP 429) with `details.timeToReset`. Every number is a setting, `DDP_Rate_Limit_*` and `API_Enable_Rate_Limiter*`, and " +
+	"works at once.\n" +
 	"\n" +
 	"| Column *Limit* | Counted |\n" +
 	"|---|---|\n" +
-	"| *default* | 120,000 a minute for an address (not loopback; an IPv6 /64 network is one), 1,200 for a user, 600 for a connection; of one method 20 in ten seconds for a user and 10 for a connection. Subscriptions likewise, those of `stream-*` four times as many |\n" +
+	"| *default* | 120,000 a minute for an address (not loopback; an IPv6 /64 network is one), 1,200 for a user, 600 for a connection; of one method 20 in " +
+	"ten seconds for a user and 10 for a connection. Subscriptions likewise, those of `stream-*` four times as many |\n" +
 	"| *wide* | as *default*, without the limits of one method |\n" +
 	"| *account* | as *wide*, and 5 in ten seconds of one method for a connection |\n" +
 	"| REST routes | 10 a minute for an address and route, unless the table says otherwise; not for those with `api-bypass-rate-limit` |\n" +
-	"| registrations | through every call that makes accounts for strangers together: ten times `Rate_Limiter_Limit_RegisterUser` in ten minutes for an address (an IPv6 /64 network is one), and sixty times that for the server. What breaks the rules of names and passwords does not count |\n"
+	"| registrations | through every call that makes accounts for strangers together: ten times `Rate_Limiter_Limit_RegisterUser` in ten minutes for an " +
+	"address (an IPv6 /64 network is one), and sixty times that for the server. What breaks the rules of names and passwords does not count |\n"
 
 const restHead = "\n## REST\n\n" +
-	"Below `/api/v1/`; `/api/openapi.json` describes every body and answer, `/api/docs` draws it. Log in with `X-User-Id` and `X-Auth-Token`; the tokens are those of DDP. " +
-	"Answers are JSON objects with `success`. Refusals: 400 `{success: false, error, errorType, details?}`; 401 without a login; 403 without the permission; 404, 405, 413, 415; " +
-	"429 with `X-RateLimit-*` and `Retry-After`; 500. `POST login` refuses with 401 and the code in `error`; `method.call` with 400 and the DDP error inside `message`.\n\n"
+	"Below `/api/v1/`; `/api/openapi.json` describes every body and answer, `/api/docs` draws it. Log in with `X-User-Id` and `X-Auth-Token`; the tokens are " +
+	"those of DDP. " +
+	"Answers are JSON objects with `success`. Refusals: 400 `{success: false, error, errorType, details?}`; 401 without a login; 403 without the permission; " +
+	"404, 405, 413, 415; " +
+	"429 with `X-RateLimit-*` and `Retry-After`; 500. `POST login` refuses with 401 and the code in `error`; `method.call` with 400 and the DDP error inside " +
+	"`message`.\n\n"

@@ -31,7 +31,8 @@ func TestA20UndeclaredProxyIsNoticed(t *testing.T) {
 	for _, header := range []string{"X-Forwarded-For", "Forwarded", "X-Real-IP"} {
 		dial(t, n.addr(), http.Header{header: {"203.0.113.7"}})
 	}
-	if got := strings.Count(n.logs.String(), `"msg":"undeclared_proxy"`); got != 1 || !strings.Contains(n.logs.String(), "HTTP_FORWARDED_COUNT and TRUSTED_PROXIES") {
+	if got := strings.Count(n.logs.String(), `"msg":"undeclared_proxy"`); got != 1 ||
+		!strings.Contains(n.logs.String(), "HTTP_FORWARDED_COUNT and TRUSTED_PROXIES") {
 		t.Errorf("told %d times", got)
 	}
 	if seen() != "3" {

@@ -57,7 +57,8 @@ func (a *App) peer(r *http.Request) *rpc.Peer {
 	p := a.proxies.Peer(r)
 	if p.Proxied && a.proxied.Add(1) == 1 {
 		a.log.Warn("undeclared_proxy", zap.String("address", p.Address),
-			zap.String("hint", "requests from this address have headers of a proxy, but none is declared, so everybody behind it counts as one: set HTTP_FORWARDED_COUNT and TRUSTED_PROXIES, or keep the proxy from adding such headers"))
+			zap.String("hint", "requests from this address have headers of a proxy, but none is declared, so everybody behind it counts as one: set "+
+				"HTTP_FORWARDED_COUNT and TRUSTED_PROXIES, or keep the proxy from adding such headers"))
 	}
 	return p
 }

@@ -24,7 +24,8 @@ func (a *App) checkKey(ctx context.Context) error {
 		return explainKey(a.cfg, err)
 	}
 	if pending {
-		a.log.Warn("key_rotation_pending", zap.String("hint", "the data is sealed with ENCRYPTION_KEY_OLD still: run ddpserver rotate-key, and leave ENCRYPTION_KEY_OLD out afterwards"))
+		a.log.Warn("key_rotation_pending", zap.String("hint",
+			"the data is sealed with ENCRYPTION_KEY_OLD still: run ddpserver rotate-key, and leave ENCRYPTION_KEY_OLD out afterwards"))
 	}
 	return nil
 }
@@ -38,7 +39,8 @@ func explainKey(c *config.Config, err error) error {
 	if c.EncryptionKey == "" {
 		from = "ENCRYPTION_KEY: it is not set, and the key in " + filepath.Join(c.DataDir, keyName)
 	}
-	return fmt.Errorf("%s does not open what is stored, %w: put the right key back; to change the key on purpose, set ENCRYPTION_KEY_OLD (or ENCRYPTION_KEY_OLD_FILE) to the one of before and run ddpserver rotate-key", from, err)
+	return fmt.Errorf("%s does not open what is stored, %w: put the right key back; to change the key on purpose, set ENCRYPTION_KEY_OLD (or "+
+		"ENCRYPTION_KEY_OLD_FILE) to the one of before and run ddpserver rotate-key", from, err)
 }
 
 // CheckKey compares the key of the configuration with the stored data, if there

@@ -22,7 +22,8 @@ func explainDir(dir string, err error) error {
 	switch {
 	case errors.Is(err, sqlite.ErrLocked):
 		return fmt.Errorf("DATA_DIR: another server uses %s: stop it, or set DATA_DIR to another directory", dir)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EEXIST):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR), errors.Is(err, fs.ErrNotExist),
+		errors.Is(err, syscall.EEXIST):
 		return fmt.Errorf("DATA_DIR: %s is not writable (%s): make it a directory that this user may write, or set DATA_DIR to another one", dir, cause(err))
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("DATA_DIR: there is no space left in %s: make room, or set DATA_DIR to another directory", dir)
@@ -32,7 +33,8 @@ func explainDir(dir string, err error) error {
 
 // explainMongo is about the database behind MONGO_URL.
 func explainMongo(c *config.Config, err error) error {
-	return fmt.Errorf("MONGO_URL: the database cannot be used (%s): check that MongoDB runs there and that the address, user and password are right", secret.Scrub(strings.ReplaceAll(oneLine(err), c.MongoURL.Reveal(), "the URL")))
+	return fmt.Errorf("MONGO_URL: the database cannot be used (%s): check that MongoDB runs there and that the address, user and password are right",
+		secret.Scrub(strings.ReplaceAll(oneLine(err), c.MongoURL.Reveal(), "the URL")))
 }
 
 // explainAudit is about the file of the audit stream.

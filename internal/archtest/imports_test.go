@@ -31,11 +31,12 @@ var allowed = map[string][]string{
 	"internal/settings":   {"internal/fault", "internal/feed", "internal/permission"},
 	"internal/telemetry":  {"internal/secret"},
 
-	"internal/ddp/wire":      {},
-	"internal/ddp/ws":        {"internal/ddp", "internal/ddp/wire", "internal/rpc"},
-	"internal/ddp":           {"internal/ddp/wire", "internal/rpc", "internal/fault", "internal/ejson", "internal/random", "internal/netkey", "internal/budget"},
-	"internal/ddp/ddptest":   {"internal/ddp", "internal/ddp/wire", "internal/rpc", "internal/ejson", "internal/fault"},
-	"internal/sockjs":        {"internal/ddp", "internal/ddp/wire", "internal/ddp/ws", "internal/rpc", "internal/random", "internal/ejson", "internal/netkey", "internal/budget"},
+	"internal/ddp/wire":    {},
+	"internal/ddp/ws":      {"internal/ddp", "internal/ddp/wire", "internal/rpc"},
+	"internal/ddp":         {"internal/ddp/wire", "internal/rpc", "internal/fault", "internal/ejson", "internal/random", "internal/netkey", "internal/budget"},
+	"internal/ddp/ddptest": {"internal/ddp", "internal/ddp/wire", "internal/rpc", "internal/ejson", "internal/fault"},
+	"internal/sockjs": {"internal/ddp", "internal/ddp/wire", "internal/ddp/ws", "internal/rpc", "internal/random", "internal/ejson", "internal/netkey",
+		"internal/budget"},
 	"internal/feed/feedtest": {"internal/feed"},
 	"internal/accounts":      domain,
 	"internal/twofactor":     domain,
@@ -47,24 +48,27 @@ var allowed = map[string][]string{
 
 	"internal/rooms/sqlite": {"internal/rooms", "internal/store/sqlite", "internal/store/document", "internal/dberr", "internal/user"},
 	"internal/rooms/mongo":  {"internal/rooms", "internal/store/mongo", "internal/store/document", "internal/dberr", "internal/user"},
-	"internal/rooms/calls": {"internal/rooms", "internal/methods", "internal/rest", "internal/rest/schema", "internal/rpc", "internal/settings", "internal/ratelimit",
+	"internal/rooms/calls": {"internal/rooms", "internal/methods", "internal/rest", "internal/rest/schema", "internal/rpc", "internal/settings",
+		"internal/ratelimit",
 		"internal/twofactor", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr"},
 	"internal/rooms/streams":   {"internal/rooms", "internal/realtime", "internal/ddp", "internal/feed", "internal/ejson", "internal/rpc"},
 	"internal/rooms/storetest": {"internal/rooms", "internal/rooms/sqlite", "internal/store", "internal/store/storetest", "internal/dberr", "internal/user"},
 
-	"internal/store":           stored,
-	"internal/store/document":  append([]string{"internal/store"}, stored...),
-	"internal/store/rule":      append([]string{"internal/store", "internal/store/document"}, stored...),
-	"internal/store/sqlite":    append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
-	"internal/store/mongo":     append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
-	"internal/store/storetest": append([]string{"internal/secret", "internal/store", "internal/store/document", "internal/store/rule", "internal/store/sqlite", "internal/store/mongo", "internal/store/mongotest"}, stored...),
+	"internal/store":          stored,
+	"internal/store/document": append([]string{"internal/store"}, stored...),
+	"internal/store/rule":     append([]string{"internal/store", "internal/store/document"}, stored...),
+	"internal/store/sqlite":   append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
+	"internal/store/mongo":    append([]string{"internal/store", "internal/store/document", "internal/store/rule"}, stored...),
+	"internal/store/storetest": append([]string{"internal/secret", "internal/store", "internal/store/document", "internal/store/rule", "internal/store/sqlite",
+		"internal/store/mongo", "internal/store/mongotest"}, stored...),
 	"internal/store/mongotest": {"internal/testwait"},
 
 	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user",
 		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit"},
 	"internal/methods": {"internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",
 		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/netkey"},
-	"internal/rest": {"internal/rest/schema", "internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor", "internal/settings", "internal/ratelimit",
+	"internal/rest": {"internal/rest/schema", "internal/ddp", "internal/methods", "internal/rpc", "internal/accounts", "internal/twofactor",
+		"internal/settings", "internal/ratelimit",
 		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr", "internal/netkey", "internal/budget"},
 	"internal/rest/schema": {},
 	"internal/web":         {"internal/rpc"},
@@ -82,25 +86,29 @@ var allowed = map[string][]string{
 
 // domain is what the packages with rules about people, mail and rooms may use:
 // never each other, never a store or a door.
-var domain = []string{"internal/fault", "internal/dberr", "internal/random", "internal/ejson", "internal/user", "internal/feed", "internal/secret", "internal/audit",
+var domain = []string{"internal/fault", "internal/dberr", "internal/random", "internal/ejson", "internal/user", "internal/feed", "internal/secret",
+	"internal/audit",
 	"internal/rpc", "internal/settings", "internal/ratelimit", "internal/permission", "internal/netkey"}
 
 // stored is what stores may use: the interfaces and types of the packages whose
 // documents they keep, never a door, the hub or the methods.
-var stored = []string{"internal/serverkey", "internal/accounts", "internal/twofactor", "internal/settings", "internal/mail", "internal/feed", "internal/user", "internal/dberr", "internal/random"}
+var stored = []string{"internal/serverkey", "internal/accounts", "internal/twofactor", "internal/settings", "internal/mail", "internal/feed",
+	"internal/user", "internal/dberr", "internal/random"}
 
 // never lists what must not be reachable at all, not even through others.
 var never = map[string][]string{
-	"internal/ddp":       {"internal/ddp/ws", "internal/accounts", "internal/twofactor", "internal/store", "internal/methods", "internal/config", "internal/settings"},
+	"internal/ddp": {"internal/ddp/ws", "internal/accounts", "internal/twofactor", "internal/store", "internal/methods", "internal/config",
+		"internal/settings"},
 	"internal/store":     {"internal/ddp", "internal/realtime", "internal/methods", "internal/rest", "internal/web", "internal/config"},
 	"internal/accounts":  {"internal/ddp", "internal/store", "internal/config", "internal/twofactor", "internal/mail", "internal/rooms"},
 	"internal/twofactor": {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/mail", "internal/rooms"},
 	"internal/rooms":     {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/mail"},
 	"internal/mail":      {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/rooms"},
-	"internal/realtime":  {"internal/store", "internal/methods", "internal/rest", "internal/web", "internal/config", "internal/mail", "internal/accounts", "internal/twofactor"},
-	"internal/methods":   {"internal/ddp", "internal/realtime", "internal/store", "internal/config", "internal/mail", "internal/web"},
-	"internal/rest":      {"internal/realtime", "internal/store", "internal/config", "internal/mail", "internal/web"},
-	"internal/web":       {"internal/accounts", "internal/twofactor", "internal/store", "internal/methods", "internal/config", "internal/ddp"},
+	"internal/realtime": {"internal/store", "internal/methods", "internal/rest", "internal/web", "internal/config", "internal/mail", "internal/accounts",
+		"internal/twofactor"},
+	"internal/methods": {"internal/ddp", "internal/realtime", "internal/store", "internal/config", "internal/mail", "internal/web"},
+	"internal/rest":    {"internal/realtime", "internal/store", "internal/config", "internal/mail", "internal/web"},
+	"internal/web":     {"internal/accounts", "internal/twofactor", "internal/store", "internal/methods", "internal/config", "internal/ddp"},
 }
 
 // onlyTests are modules that no released binary may contain.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 const (
@@ -98,7 +99,8 @@ func TestExportedNamesAreDocumented(t *testing.T) {
 
 // wellKnown are methods whose meaning an interface of the standard library
 // gives, or that every Specs table has.
-var wellKnown = map[string]bool{"Error": true, "Unwrap": true, "String": true, "Write": true, "Read": true, "Close": true, "Len": true, "Less": true, "Swap": true,
+var wellKnown = map[string]bool{"Error": true, "Unwrap": true, "String": true, "Write": true, "Read": true, "Close": true, "Len": true, "Less": true,
+	"Swap":  true,
 	"Specs": true, "Routes": true, "Sync": true, "Enabled": true, "Check": true, "With": true, "Describe": true, "Collect": true, "ReadBytes": true,
 	"SetLogin": true, "Unblock": true, "Is": true, "Publish": true, "Send": true, "Record": true, "Publications": true, "Streams": true}
 
@@ -223,6 +225,27 @@ func TestSizes(t *testing.T) {
 				if lines > hardFunc && !isTable(f) {
 					t.Errorf("%s: %s has %d lines; %d is the limit", s.at(f), f.Name.Name, lines, hardFunc)
 				}
+			}
+		}
+	}
+}
+
+// maxColumns is what fits two windows beside each other.
+const maxColumns = 160
+
+// A line is longer only where it is a text of the wire or a tag, between backquotes.
+func TestLinesFitTheScreen(t *testing.T) {
+	for _, s := range sources(t) {
+		raw := false // within a text of several lines
+		n := 0
+		for line := range strings.Lines(string(s.text)) {
+			n++
+			quotes := strings.Count(line, "`")
+			if !raw && quotes == 0 && utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > maxColumns {
+				t.Errorf("%s:%d: a line of more than %d columns", s.name, n, maxColumns)
+			}
+			if quotes%2 == 1 {
+				raw = !raw
 			}
 		}
 	}

@@ -86,7 +86,8 @@ func (c *Config) checkStorage(add adder) {
 			add("MONGO_URL", "it is no MongoDB connection string; write mongodb://host:27017/database, or leave it empty for the embedded store")
 		}
 		if c.EncryptionKey == "" {
-			add("ENCRYPTION_KEY", "it is missing, and with MONGO_URL there is no key of the data directory to fall back to; write 32 random bytes in base64 (openssl rand -base64 32), the same on every node, here or in the file of ENCRYPTION_KEY_FILE")
+			add("ENCRYPTION_KEY", "it is missing, and with MONGO_URL there is no key of the data directory to fall back to; write 32 random bytes in base64 "+
+				"(openssl rand -base64 32), the same on every node, here or in the file of ENCRYPTION_KEY_FILE")
 		}
 	}
 	if k := c.EncryptionKey.Reveal(); k != "" {

@@ -69,7 +69,8 @@ func (o *Outbox) room(c Class) int { return max(1, o.max*shares[c]/100) }
 // ErrQueueFull refuses a mail for whose class there is no room: the mail server
 // has been away for long, or somebody makes this one write mails.
 var ErrQueueFull = fault.New("error-mail-queue-full",
-	"The mail could not be accepted: too many mails are waiting for the mail server. Try again in a few minutes; if it stays like this, tell the administrator of this server.")
+	"The mail could not be accepted: too many mails are waiting for the mail server. Try again in a few minutes; if it stays like this, tell the "+
+		"administrator of this server.")
 
 // full makes the refusal of a mail, and tells the log about it once a minute.
 func (o *Outbox) full(c Class, cause error) error {

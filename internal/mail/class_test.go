@@ -40,7 +40,8 @@ func TestA20EveryClassHasItsOwnRoom(t *testing.T) {
 			full := 0
 			for i := range 100 {
 				err := w.sendAs(t, flooded, fmt.Sprintf("u%d@example.org", i))
-				if f, ok := fault.From(err); err != nil && (!ok || f.ID() != "error-mail-queue-full" || !errors.Is(err, dberr.Exhausted) || !strings.Contains(f.Reason, "Try again")) {
+				if f, ok := fault.From(err); err != nil && (!ok || f.ID() != "error-mail-queue-full" || !errors.Is(err, dberr.Exhausted) ||
+					!strings.Contains(f.Reason, "Try again")) {
 					t.Fatalf("refused with %v", err)
 				}
 				if err != nil {

@@ -98,7 +98,8 @@ func mustParse(t *testing.T, url string) *mail.Transport {
 
 func (w *world) sendCode(t *testing.T, to ...string) {
 	t.Helper()
-	err := w.Send(t.Context(), mail.Message{To: to, Template: mail.Code, Data: map[string]string{"code": "012345", "minutes": "10"}, Expire: w.now().Add(10 * time.Minute)})
+	err := w.Send(t.Context(), mail.Message{To: to, Template: mail.Code, Data: map[string]string{"code": "012345", "minutes": "10"},
+		Expire: w.now().Add(10 * time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +341,8 @@ func TestS099Addresses(t *testing.T) {
 func TestTemplatesEscapeData(t *testing.T) {
 	evil := "<script>alert(1)</script>\r\nBcc: eve@x.org {{.code}} __code__ [code]"
 	for _, name := range mail.Names() {
-		data := map[string]string{"code": "111222", "minutes": "10", "name": evil, "url": "https://x.example/#/verify-email/abc", "subject": evil, "text": evil, "when": "now", "agent": evil, "address": "192.0.2.1"}
+		data := map[string]string{"code": "111222", "minutes": "10", "name": evil, "url": "https://x.example/#/verify-email/abc", "subject": evil, "text": evil,
+			"when": "now", "agent": evil, "address": "192.0.2.1"}
 		subject, text, html, err := mail.Render(name, evil, true, data)
 		if err != nil {
 			t.Fatal(err)
@@ -359,7 +361,8 @@ func TestTemplatesEscapeData(t *testing.T) {
 
 func TestParseNamesTheMistakeWithoutThePassword(t *testing.T) {
 	for _, bad := range []string{"", "http://x", "smtp://", "smtp://u:topsecret@host:99999", "smtp://u:topsecret@host?starttls=maybe",
-		"smtp://u:topsecret@host?foo=1", "smtp://u:topsecret@mail.example.org?starttls=none", "smtp://u:topsecret@host?ca=/does/not/exist", "smtp://u:top%zzsecret@host"} {
+		"smtp://u:topsecret@host?foo=1", "smtp://u:topsecret@mail.example.org?starttls=none", "smtp://u:topsecret@host?ca=/does/not/exist",
+		"smtp://u:top%zzsecret@host"} {
 		_, err := mail.Parse(bad)
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %v", bad, err)

@@ -17,7 +17,8 @@ import (
 // to be put into one of the lists before a mail may show it.
 var keys = map[string]bool{
 	"name": true, "agent": true, // what people wrote
-	"site": false, "code": false, "minutes": false, "what": false, "url": false, "when": false, "address": false, "subject": false, "text": false, // the server's or the operator's
+	// the server's or the operator's
+	"site": false, "code": false, "minutes": false, "what": false, "url": false, "when": false, "address": false, "subject": false, "text": false,
 }
 
 // Every template with every key that holds what people wrote: an address that
@@ -49,7 +50,8 @@ func TestA21NoWordsOfStrangersForUnprovedAddresses(t *testing.T) {
 			if !personal {
 				continue
 			}
-			data := map[string]string{"code": "111222", "minutes": "10", "url": "https://x.example/", "subject": "s", "text": "t", "when": "now", "address": "192.0.2.1", "what": "to log in"}
+			data := map[string]string{"code": "111222", "minutes": "10", "url": "https://x.example/", "subject": "s", "text": "t", "when": "now",
+				"address": "192.0.2.1", "what": "to log in"}
 			data[key] = marker
 			for _, proved := range []bool{false, true} {
 				subject, text, html, err := mail.Render(name, "Site", proved, data)
@@ -70,7 +72,8 @@ func TestA21NoWordsOfStrangersForUnprovedAddresses(t *testing.T) {
 	// Who sends says nothing of the recipients: they are unproved.
 	dir := t.TempDir()
 	w := newWorld(t, mail.Files(dir), storetest.OpenSQLite(t))
-	if err := w.Send(t.Context(), mail.Message{To: []string{"ada@example.org"}, Template: mail.Notice, Data: map[string]string{"subject": "s", "text": "t", "name": marker, "agent": marker}}); err != nil {
+	if err := w.Send(t.Context(), mail.Message{To: []string{"ada@example.org"}, Template: mail.Notice,
+		Data: map[string]string{"subject": "s", "text": "t", "name": marker, "agent": marker}}); err != nil {
 		t.Fatal(err)
 	}
 	w.step(t)
@@ -117,9 +120,11 @@ func TestA21TheAgentIsCleaned(t *testing.T) {
 
 // A code's mail says what it is for, from where and with what it was asked (A21).
 func TestA21ACodesMailSaysWhatFor(t *testing.T) {
-	data := map[string]string{"code": "111222", "minutes": "10", "what": "to change the password", "when": "2026-01-02 03:04:05 UTC", "address": "192.0.2.1", "agent": "Probe/1.0"}
+	data := map[string]string{"code": "111222", "minutes": "10", "what": "to change the password", "when": "2026-01-02 03:04:05 UTC", "address": "192.0.2.1",
+		"agent": "Probe/1.0"}
 	for _, part := range parts(t, mail.Code, data) {
-		for _, want := range []string{"asked for to change the password, and good for that only", "2026-01-02 03:04:05 UTC", "192.0.2.1", "Probe/1.0", "111-222", "10 minutes"} {
+		for _, want := range []string{"asked for to change the password, and good for that only", "2026-01-02 03:04:05 UTC", "192.0.2.1", "Probe/1.0", "111-222",
+			"10 minutes"} {
 			if !strings.Contains(part, want) {
 				t.Errorf("%q is missing in\n%s", want, part)
 			}

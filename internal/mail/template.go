@@ -30,8 +30,10 @@ const (
 var files embed.FS
 
 var (
-	texts = texttemplate.Must(texttemplate.New("").Option("missingkey=zero").Funcs(texttemplate.FuncMap{"lines": lines, "spaced": spaced}).ParseFS(files, "templates/*.txt"))
-	htmls = htmltemplate.Must(htmltemplate.New("").Option("missingkey=zero").Funcs(htmltemplate.FuncMap{"lines": lines, "spaced": spaced}).ParseFS(files, "templates/*.html"))
+	texts = texttemplate.Must(texttemplate.New("").Option("missingkey=zero").Funcs(texttemplate.FuncMap{"lines": lines, "spaced": spaced}).ParseFS(files,
+		"templates/*.txt"))
+	htmls = htmltemplate.Must(htmltemplate.New("").Option("missingkey=zero").Funcs(htmltemplate.FuncMap{"lines": lines, "spaced": spaced}).ParseFS(files,
+		"templates/*.html"))
 )
 
 // subjects of the mails; %s is the site's name.

@@ -95,7 +95,8 @@ func spread(text string) string {
 				token, kind = "<any>", `"resume"`
 			}
 			return "S" + n + `: {"msg":"added","collection":"users","id":"` + user + `","fields":<any>}` + "\n" +
-				"S" + n + `: {"msg":"result","id":"` + id + `","result":{"id":"<17>","token":"` + token + `","tokenExpires":{"$date":<date>},"type":` + kind + `}}` + updated
+				"S" + n + `: {"msg":"result","id":"` + id + `","result":{"id":"<17>","token":"` + token + `","tokenExpires":{"$date":<date>},"type":` + kind + `}}` +
+				updated
 		}
 		return "S" + n + `: {"msg":"result","id":"` + id + `","error":{"isClientSafe":true,"error":` + code + `,"reason":"` + reason +
 			`","message":"` + reason + " [" + code + `]","errorType":"Meteor.Error"}}` + updated

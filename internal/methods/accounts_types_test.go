@@ -51,8 +51,9 @@ var misfits = map[string][]string{
 	"boolean": {`true`, `false`},
 	"number":  {`5`, `0`, `-1.5`},
 	"list":    {`[]`, `["x"]`},
-	"object":  {`{}`, `{"$ne":null}`, `{"$regex":"^a"}`, `{"$gt":""}`, `{"$in":["a"]}`, `{"$where":"sleep(1000)"}`, `{"$date":1}`, `{"$binary":"eA=="}`, `{"$InfNaN":1}`},
-	"null":    {`null`},
+	"object": {`{}`, `{"$ne":null}`, `{"$regex":"^a"}`, `{"$gt":""}`, `{"$in":["a"]}`, `{"$where":"sleep(1000)"}`, `{"$date":1}`, `{"$binary":"eA=="}`,
+		`{"$InfNaN":1}`},
+	"null": {`null`},
 }
 
 // variants are the parameter lists that have one value of a wrong kind.
@@ -143,7 +144,8 @@ func TestWrongTypesAreRefused(t *testing.T) { // S070, S071
 				w.user("root", "role=admin", "role=user")
 				c := w.as("root")
 				for _, params := range variants(t, shape) {
-					if strings.HasPrefix(method, "personalAccessTokens:") || method == "setUserActiveStatus" || method == "deleteUser" { // the factor comes before the parameters
+					// the factor comes before the parameters
+					if strings.HasPrefix(method, "personalAccessTokens:") || method == "setUserActiveStatus" || method == "deleteUser" {
 						params = strings.TrimSuffix(params, "]")
 						if params != "[" {
 							params += ","
@@ -151,7 +153,8 @@ func TestWrongTypesAreRefused(t *testing.T) { // S070, S071
 						params += fmt.Sprintf(`{"twoFactorCode":%q,"twoFactorMethod":"password"}]`, digestOf("root"))
 					}
 					result, fail := c.callRaw(method, params)
-					refused := fail != nil && fail.Error == float64(400) && (fail.Reason == "Match failed" || method == "login" && fail.Reason == "Unrecognized options for login request")
+					refused := fail != nil && fail.Error == float64(400) && (fail.Reason == "Match failed" || method == "login" &&
+						fail.Reason == "Unrecognized options for login request")
 					if !refused {
 						t.Errorf("%s(%s) = %s, %+v", method, params, result, fail)
 					}
@@ -168,7 +171,8 @@ func TestEveryAccountMethodHasAShape(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		for _, s := range w.router.Specs() {
 			if !strings.Contains("login logout getNewToken removeOtherTokens logoutOtherClients createUser registerUser forgotPassword resetPassword verifyEmail"+
-				" sendConfirmationEmail saveUserProfile changePassword setUsername setRealName getUsernameSuggestion deleteUserOwnAccount setUserActiveStatus deleteUser", s.Name) &&
+				" sendConfirmationEmail saveUserProfile changePassword setUsername setRealName getUsernameSuggestion "+
+				"deleteUserOwnAccount setUserActiveStatus deleteUser", s.Name) &&
 				!strings.HasPrefix(s.Name, "personalAccessTokens:") {
 				continue
 			}
@@ -183,7 +187,8 @@ func TestEveryAccountMethodHasAShape(t *testing.T) {
 // in, and nothing may be an internal error.
 func FuzzLogin(f *testing.F) {
 	for _, shape := range []string{
-		`{"user":{"username":"ada"},"password":"secret"}`, `{"user":{"email":"a@x.com"},"password":{"digest":"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b","algorithm":"sha-256"}}`,
+		`{"user":{"username":"ada"},"password":"secret"}`,
+		`{"user":{"email":"a@x.com"},"password":{"digest":"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b","algorithm":"sha-256"}}`,
 		`{"resume":"x"}`, `{"totp":{"login":{"user":{"id":"x"},"password":"y"},"code":"123456"}}`, `{"totp":{"login":{"totp":{}},"code":{}}}`,
 		`{"user":{"$ne":null},"password":{"$InfNaN":0}}`, `{"resume":{"$date":0}}`, `5`, `[]`, `{"password":"\u0000","user":{"username":"\ufeff"}}`,
 	} {

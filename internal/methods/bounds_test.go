@@ -45,7 +45,8 @@ func TestResultsAreBounded(t *testing.T) {
 		}
 		fill(t, w, "GENERAL", ada, 1200)
 		params := []string{
-			`[]`, `["GENERAL"]`, `["GENERAL",null,200]`, `["GENERAL",null,100000]`, `["GENERAL",{"$date":0}]`, `[{"$date":0}]`, `["GENERAL",true,{"limit":100000}]`, `["c","general"]`,
+			`[]`, `["GENERAL"]`, `["GENERAL",null,200]`, `["GENERAL",null,100000]`, `["GENERAL",{"$date":0}]`, `[{"$date":0}]`, `["GENERAL",true,{"limit":100000}]`,
+			`["c","general"]`,
 			`["GENERAL-00001"]`, `[{"_id":"GENERAL-00001","rid":"GENERAL","msg":"a","starred":true}]`,
 		}
 		long := 0

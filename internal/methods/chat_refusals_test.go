@@ -108,7 +108,8 @@ func TestMessageRefusals(t *testing.T) {
 		bob.refused("400", "setReaction", ":a:", map[string]any{"$ne": ""})
 
 		// History: absurd limits, bad dates, rooms one is not in.
-		for _, params := range [][]any{{general, nil, -1}, {general, "yesterday"}, {general, nil, "x"}, {general, nil, 1.5}, {map[string]any{"$ne": ""}}, {general, nil, 5, "no date"}, {}} {
+		for _, params := range [][]any{{general, nil, -1}, {general, "yesterday"}, {general, nil, "x"}, {general, nil, 1.5}, {map[string]any{"$ne": ""}},
+			{general, nil, 5, "no date"}, {}} {
 			bob.refused("400", "loadHistory", params...)
 		}
 		for _, room := range []string{secret, "none", ""} {
@@ -148,7 +149,8 @@ func TestMessageRights(t *testing.T) {
 		root.must("updateMessage", map[string]any{"_id": old.ID, "msg": "by root"}, answer(digestOf("root"), "password"))
 		bob.stream(rooms.RoomMessages, room)
 		note := wire(t, ann.must("pinMessage", map[string]any{"_id": old.ID, "rid": room, "msg": "by root"}))
-		if note.Type != "message_pinned" || len(note.Attachments) != 1 || note.Attachments[0]["text"] != "by root" || note.Attachments[0]["author_name"] != "bob" || note.Attachments[0]["author_icon"] != "/avatar/bob" {
+		if note.Type != "message_pinned" || len(note.Attachments) != 1 || note.Attachments[0]["text"] != "by root" ||
+			note.Attachments[0]["author_name"] != "bob" || note.Attachments[0]["author_icon"] != "/avatar/bob" {
 			t.Errorf("%+v", note)
 		}
 		if again := wire(t, root.must("pinMessage", map[string]any{"_id": old.ID})); again.ID != old.ID || !again.Pinned {
@@ -201,7 +203,8 @@ func TestMessageRights(t *testing.T) {
 		robot := w.talker("robot")
 		robot.refused("error-action-not-allowed", "sendMessage", map[string]any{"rid": general, "msg": "@all wake up"})
 		robot.refused("error-action-not-allowed", "sendMessage", map[string]any{"rid": general, "msg": "@here wake up"})
-		if m := wire(t, robot.must("sendMessage", map[string]any{"rid": general, "msg": "as another", "alias": "News", "avatar": "https://x.org/a.png"})); m.U.Username != "robot" {
+		if m := wire(t, robot.must("sendMessage", map[string]any{"rid": general, "msg": "as another", "alias": "News",
+			"avatar": "https://x.org/a.png"})); m.U.Username != "robot" {
 			t.Errorf("%+v", m)
 		}
 		w.set(settings.GroupMentionMax, 2)
@@ -229,7 +232,8 @@ func TestMessageMarks(t *testing.T) {
 		bob.events()
 
 		// A repeated call gives the message that is there; the text decides.
-		own := map[string]any{"_id": "298gMs93982Le9A7pZjo2D2iB", "rid": general, "msg": "chosen", "ts": time.Now().Add(3 * time.Second), "bot": map[string]any{"i": "x"}, "u": map[string]any{"_id": "root"}}
+		own := map[string]any{"_id": "298gMs93982Le9A7pZjo2D2iB", "rid": general, "msg": "chosen", "ts": time.Now().Add(3 * time.Second),
+			"bot": map[string]any{"i": "x"}, "u": map[string]any{"_id": "root"}}
 		first := wire(t, ann.must("sendMessage", own))
 		again := wire(t, ann.must("sendMessage", own))
 		if first.ID != "298gMs93982Le9A7pZjo2D2iB" || first.U.Username != "ann" || again.TS != first.TS || again.ID != first.ID {
@@ -298,7 +302,8 @@ func TestMessageMarks(t *testing.T) {
 			t.Error("stars in the history")
 		}
 		ann.must("updateMessage", map[string]any{"_id": m.ID, "msg": "edited"})
-		if a, b := wire(t, ann.events()[0].Args[0]), wire(t, bob.events()[0].Args[0]); len(a.Starred) != 1 || len(b.Starred) != 0 || a.Msg != "edited" || b.Msg != "edited" {
+		if a, b := wire(t, ann.events()[0].Args[0]), wire(t, bob.events()[0].Args[0]); len(a.Starred) != 1 || len(b.Starred) != 0 || a.Msg != "edited" ||
+			b.Msg != "edited" {
 			t.Errorf("%+v %+v", a, b)
 		}
 		ann.must("starMessage", map[string]any{"_id": m.ID, "rid": general, "starred": false})

@@ -203,7 +203,8 @@ func TestNothingLeaks(t *testing.T) {
 		subscribe := func(c *talker) {
 			room := ids[r.IntN(len(ids))]
 			id++
-			for _, s := range [][2]string{{rooms.RoomMessages, room}, {rooms.RoomMessages, rooms.MyMessages}, {rooms.NotifyRoom, room + "/typing"}, {rooms.NotifyUser, w.vars[users[r.IntN(4)]] + "/rooms-changed"}} {
+			for _, s := range [][2]string{{rooms.RoomMessages, room}, {rooms.RoomMessages, rooms.MyMessages}, {rooms.NotifyRoom, room + "/typing"},
+				{rooms.NotifyUser, w.vars[users[r.IntN(4)]] + "/rooms-changed"}} {
 				_ = c.sub(fmt.Sprint("s", id, s), s[0], s[1], false)
 			}
 		}
@@ -382,7 +383,8 @@ func TestAccountsInRooms(t *testing.T) {
 		if _, err := w.accounts.UpdateUser(t.Context(), &rpc.Peer{}, u, w.vars["ann"], accounts.UserChange{Roles: &[]string{"bot"}}); err != nil {
 			t.Fatal(err)
 		}
-		if change := unmarshal[map[string]any](t, only(t, bob.events(), "stream-notify-logged/roles-change").Args[0]); change["type"] != "changed" || change["_id"] != "bot" {
+		if change := unmarshal[map[string]any](t, only(t, bob.events(), "stream-notify-logged/roles-change").Args[0]); change["type"] != "changed" ||
+			change["_id"] != "bot" {
 			t.Errorf("%v", change)
 		}
 		if err := w.accounts.DeleteUser(t.Context(), &rpc.Peer{}, u, w.vars["ann"]); err != nil {

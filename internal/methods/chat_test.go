@@ -252,7 +252,8 @@ func TestRoomMethods(t *testing.T) {
 			bob.refused("error-duplicate-channel-name", "createChannel", name, []string{})
 		}
 		for _, name := range []string{"", "  ", "a b", "a/b", "<script>", strings.Repeat("x", 101), "naïve", "__proto__\x00"} {
-			if fail := bob.refused("error-invalid-room-name", "createChannel", name, []string{}); strings.ContainsAny(fail.Reason, "<>") || !strings.HasSuffix(fail.Reason, " is not a valid room name.") {
+			if fail := bob.refused("error-invalid-room-name", "createChannel", name, []string{}); strings.ContainsAny(fail.Reason, "<>") ||
+				!strings.HasSuffix(fail.Reason, " is not a valid room name.") {
 				t.Errorf("%q: %q", name, fail.Reason)
 			}
 		}
@@ -324,7 +325,8 @@ func TestRoomMethods(t *testing.T) {
 		ann.must("addRoomModerator", room, w.vars["bob"])
 		ann.refused("error-user-already-has-role", "addRoomModerator", room, w.vars["bob"])
 		got := bob.events()
-		if change := unmarshal[map[string]any](t, only(t, got, "stream-notify-logged/roles-change").Args[0]); change["type"] != "added" || change["_id"] != "moderator" || change["scope"] != room {
+		if change := unmarshal[map[string]any](t, only(t, got, "stream-notify-logged/roles-change").Args[0]); change["type"] != "added" ||
+			change["_id"] != "moderator" || change["scope"] != room {
 			t.Errorf("%v", change)
 		}
 		ann.refused("error-remove-last-owner", "removeRoomOwner", room, w.vars["ann"])

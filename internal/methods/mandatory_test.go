@@ -68,7 +68,8 @@ func TestA10MandatoryMatrix(t *testing.T) {
 		for n := range 8 {
 			on, app, mail := n&1 > 0, n&2 > 0, n&4 > 0
 			for _, rule := range []string{"", "user", "admin", "admin:totp", "bot, admin:totp, admin", "Admin"} {
-				w.storeSettings(map[string]any{settings.TwoFactorEnabled: on, settings.TwoFactorByTOTP: app, settings.TwoFactorByEmail: mail, settings.TwoFactorMandatoryRoles: rule})
+				w.storeSettings(map[string]any{settings.TwoFactorEnabled: on, settings.TwoFactorByTOTP: app, settings.TwoFactorByEmail: mail,
+					settings.TwoFactorMandatoryRoles: rule})
 				for a, c := range accounts {
 					cells++
 					var kept bool

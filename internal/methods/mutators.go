@@ -46,7 +46,8 @@ func (g *mutators) Specs() []Spec {
 var (
 	errDenied  = fault.Num(403, "Access denied")
 	errUpsert  = fault.Num(403, "Access denied. Upserts not allowed in a restricted collection.")
-	errReplace = fault.Num(403, "Access denied. In a restricted collection you can only update documents, not replace them. Use a Mongo update operator, such as '$set'.")
+	errReplace = fault.Num(403, "Access denied. In a restricted collection you can only update documents, not replace them. Use a Mongo update operator, "+
+		"such as '$set'.")
 	errService = fault.Num(403, "Service unknown")
 )
 

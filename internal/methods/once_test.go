@@ -21,7 +21,8 @@ func TestA7OneCallAsksOnce(t *testing.T) {
 			return fail
 		},
 		"the launcher, a listed action of its own": func(c *client, code string) *failure {
-			_, fail := c.call("callWithTwoFactorRequired", launch("saveUserProfile", code, "email", map[string]any{"realname": "Another", "username": "another"}, map[string]any{}))
+			_, fail := c.call("callWithTwoFactorRequired", launch("saveUserProfile", code, "email", map[string]any{"realname": "Another", "username": "another"},
+				map[string]any{}))
 			return fail
 		},
 		"a frame of its own": func(c *client, code string) *failure {
@@ -30,7 +31,8 @@ func TestA7OneCallAsksOnce(t *testing.T) {
 			return fail
 		},
 		"several actions in one": func(c *client, code string) *failure {
-			_, fail := c.call("saveUserProfile", map[string]any{"realname": "Another", "username": "another", "statusType": "busy"}, map[string]any{}, answer(code, "email"))
+			_, fail := c.call("saveUserProfile", map[string]any{"realname": "Another", "username": "another", "statusType": "busy"}, map[string]any{},
+				answer(code, "email"))
 			return fail
 		},
 		"the headers of the handshake": func(c *client, code string) *failure {

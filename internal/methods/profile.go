@@ -27,16 +27,19 @@ func (g *profiles) Specs() []Spec {
 	const rules = "error-not-allowed; username-invalid; error-blocked-username; error-field-unavailable; error-invalid-name"
 	return []Spec{
 		{
-			Name: "saveUserProfile", Carries: []string{"setUsername", "setRealName", "setUserStatus", "changePassword"}, Do: g.save, Effects: Profile | Accounts, Inside: twofactor.Fresh, Enrolment: true,
+			Name: "saveUserProfile", Carries: []string{"setUsername", "setRealName", "setUserStatus", "changePassword"}, Do: g.save, Effects: Profile | Accounts,
+			Inside: twofactor.Fresh, Enrolment: true,
 			Doc:    "Changes one's own account. A new e-mail address or password asks for a fresh second factor.",
 			Params: "{realname?, username?, email?, newPassword?, statusText?, statusType?, language?, …}, customFields?", Result: "true",
-			Errors: "400 Match failed; " + rules + "; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-password-same-as-current; error-invalid-status; error-invalid-params; totp-required; totp-invalid; totp-max-attempts",
+			Errors: "400 Match failed; " + rules + "; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; " +
+				"error-password-same-as-current; error-invalid-status; error-invalid-params; totp-required; totp-invalid; totp-max-attempts",
 		},
 		{
 			Name: "changePassword", Do: g.changePassword, Effects: Accounts, Inside: twofactor.Fresh, LoginError: accounts.ErrMustLogin,
 			Doc:    "Sets a new password. The old one is the proof; an account with a second factor is asked for that too.",
 			Params: "old, new", Result: "{passwordChanged: true}",
-			Errors: "400 Match failed; 401 Must be logged in; 403; error-password-policy-not-met; error-password-same-as-current; error-login-blocked-for-user; totp-required; totp-invalid; totp-max-attempts",
+			Errors: "400 Match failed; 401 Must be logged in; 403; error-password-policy-not-met; error-password-same-as-current; error-login-blocked-for-user; " +
+				"totp-required; totp-invalid; totp-max-attempts",
 		},
 		{
 			Name: "setUsername", Do: g.setUsername, Effects: Profile,
@@ -55,9 +58,11 @@ func (g *profiles) Specs() []Spec {
 		},
 		{
 			Name: "deleteUserOwnAccount", Do: g.deleteOwn, Effects: Accounts, Inside: twofactor.Fresh,
-			Doc:    "Deletes one's own account. The proof is the hex SHA-256 of the password, or of the user name where there is none. An account with a second factor, or without a password, is asked for a fresh one too.",
+			Doc: "Deletes one's own account. The proof is the hex SHA-256 of the password, or of the user name where there is none. An account with a second " +
+				"factor, or without a password, is asked for a fresh one too.",
 			Params: "proof, confirmRelinquish?", Result: "true",
-			Errors: "400 Match failed; error-not-allowed; error-invalid-password; error-invalid-username; error-action-not-allowed; error-login-blocked-for-user; totp-required; totp-invalid; totp-max-attempts",
+			Errors: "400 Match failed; error-not-allowed; error-invalid-password; error-invalid-username; error-action-not-allowed; error-login-blocked-for-user; " +
+				"totp-required; totp-invalid; totp-max-attempts",
 		},
 	}
 }

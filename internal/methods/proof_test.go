@@ -127,7 +127,8 @@ func TestParsePolicy(t *testing.T) {
 			t.Errorf("%q %q: %v", c.name, c.verb, got)
 		}
 	}
-	if !slices.Equal(p.mandatory([]string{"user", "bot"}), []twofactor.Strength{twofactor.ByEmail, twofactor.ByEmail}) || p.mandatory([]string{"user"}) != nil || p.mandatory(nil) != nil {
+	if !slices.Equal(p.mandatory([]string{"user", "bot"}), []twofactor.Strength{twofactor.ByEmail, twofactor.ByEmail}) ||
+		p.mandatory([]string{"user"}) != nil || p.mandatory(nil) != nil {
 		t.Error("mandatory roles")
 	}
 	empty, unknown := parsePolicy(" ,\n,", "", known)

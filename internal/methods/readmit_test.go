@@ -77,9 +77,10 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 		before map[string]any
 		change func(*testing.T, *world, *user.User)
 	}{
-		"the rule":        {[]string{"role=admin"}, nil, set(settings.TwoFactorMandatoryRoles, "admin")},
-		"a stronger rule": {[]string{"role=admin", "email2fa"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"}, set(settings.TwoFactorMandatoryRoles, "admin:totp")},
-		"a switch":        {[]string{"role=admin", "email2fa"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"}, set(settings.TwoFactorByEmail, false)},
+		"the rule": {[]string{"role=admin"}, nil, set(settings.TwoFactorMandatoryRoles, "admin")},
+		"a stronger rule": {[]string{"role=admin", "email2fa"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"},
+			set(settings.TwoFactorMandatoryRoles, "admin:totp")},
+		"a switch": {[]string{"role=admin", "email2fa"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"}, set(settings.TwoFactorByEmail, false)},
 		"the main switch": {[]string{"role=admin"}, map[string]any{settings.TwoFactorEnabled: false}, func(_ *testing.T, w *world, _ *user.User) {
 			w.set(settings.TwoFactorEnabled, true)
 			w.set(settings.TwoFactorMandatoryRoles, "admin")
@@ -89,8 +90,9 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		"the role, by other tools":   {nil, map[string]any{settings.TwoFactorMandatoryRoles: "admin"}, update(user.Change{Roles: &admin})},
-		"the factor, by other tools": {[]string{"email2fa", "role=admin"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"}, update(user.Change{Email2FA: &user.Email2FA{}})},
+		"the role, by other tools": {nil, map[string]any{settings.TwoFactorMandatoryRoles: "admin"}, update(user.Change{Roles: &admin})},
+		"the factor, by other tools": {[]string{"email2fa", "role=admin"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"},
+			update(user.Change{Email2FA: &user.Email2FA{}})},
 		"the address, by other tools": {[]string{"email2fa", "role=admin"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"},
 			update(user.Change{Emails: &[]user.Email{{Address: "ada@example.com"}}})},
 	} {

@@ -37,7 +37,8 @@ func TestOwnDocument(t *testing.T) {
 		u := w.user("ada", "email2fa")
 		c := w.as("ada")
 		f := c.event()
-		want := `{"msg":"added","collection":"users","id":"` + u.ID + `","fields":{"username":"ada","emails":[{"address":"ada@example.com","verified":true}],"name":"Ada","roles":["user"],"services":{"totp":{"enabled":false},"email2fa":{"enabled":true}}}}`
+		want := `{"msg":"added","collection":"users","id":"` + u.ID +
+			`","fields":{"username":"ada","emails":[{"address":"ada@example.com","verified":true}],"name":"Ada","roles":["user"],"services":{"totp":{"enabled":false},"email2fa":{"enabled":true}}}}`
 		got := strings.Replace(f.text, `"status":"offline",`, "", 1)
 		if got != want {
 			t.Errorf("got  %s\nwant %s", f.text, want)
@@ -152,7 +153,8 @@ func TestStreamForms(t *testing.T) {
 		c := w.as("ada")
 		c.other = nil
 		for i, event := range []string{"message", "otr", "webrtc", "notification", "rooms-changed", "subscriptions-changed", "uiInteraction"} {
-			if fail := c.sub(fmt.Sprint(i), "stream-notify-user", u.ID+"/"+event, map[string]any{"useCollection": false, "args": []any{map[string]any{"visitorToken": false}}}); fail != nil {
+			if fail := c.sub(fmt.Sprint(i), "stream-notify-user", u.ID+"/"+event, map[string]any{"useCollection": false,
+				"args": []any{map[string]any{"visitorToken": false}}}); fail != nil {
 				t.Errorf("%s: %s", event, fail.code())
 			}
 		}

@@ -27,16 +27,19 @@ const (
 func (g *registration) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "createUser", Action: "registerUser", Do: g.create, Effects: Accounts | Tokens, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
+			Name: "createUser", Action: "registerUser", Do: g.create, Effects: Accounts | Tokens, Instead: nobody, Anonymous: true, Enrolment: true,
+			Limit:  ratelimit.Account,
 			Doc:    "Makes an account and logs it in (Meteor).",
 			Params: "{username?, email?, password?, profile?, …}", Result: "{id, token, tokenExpires, type}",
-			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-user-is-not-activated; too-many-requests",
+			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; username-invalid; error-blocked-username; " +
+				"error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-user-is-not-activated; too-many-requests",
 		},
 		{
 			Name: "registerUser", Do: g.register, Effects: Accounts, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Makes an account and mails a verification link (Rocket.Chat). Logs nobody in.",
 			Params: "{email, pass, name?, username?, reason?, …}", Result: "the new id",
-			Errors: "400 Match failed; 403; error-user-registration-disabled; username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-invalid-name; error-password-policy-not-met; too-many-requests",
+			Errors: "400 Match failed; 403; error-user-registration-disabled; username-invalid; error-blocked-username; error-invalid-email; " +
+				"error-email-domain-not-accepted; error-invalid-name; error-password-policy-not-met; too-many-requests",
 		},
 		{
 			Name: "forgotPassword", Do: g.forgot, Effects: Tokens, Instead: mailed, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
@@ -51,13 +54,15 @@ func (g *registration) Specs() []Spec {
 		},
 		{
 			Name: "verifyEmail", Do: g.verify, Effects: Accounts | Tokens, Instead: link, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
-			Doc:    "Marks an address as verified with the token of a link, ends the sessions and tokens of before when it is the account's first proof, and logs in unless a second factor is switched on (also one that waits for the proof) or the address replaced a proved one.",
+			Doc: "Marks an address as verified with the token of a link, ends the sessions and tokens of before when it is the account's first proof, and logs " +
+				"in unless a second factor is switched on (also one that waits for the proof) or the address replaced a proved one.",
 			Params: "token", Result: "{id, token, tokenExpires, type}",
 			Errors: "400 Match failed; 403 Verify email link expired; 403 Verify email link is for unknown address; 2fa-enabled; error-login-required",
 		},
 		{
 			Name: "sendConfirmationEmail", Do: g.confirm, Effects: Tokens, Instead: mailed, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
-			Doc:    "Mails one more verification link; those of before stay good. The answer is the same for every address. A new address that waits beside a proved one gets its link only in the account's own session.",
+			Doc: "Mails one more verification link; those of before stay good. The answer is the same for every address. A new address that waits beside a " +
+				"proved one gets its link only in the account's own session.",
 			Params: "email", Result: "true", Errors: "400 Match failed; too-many-requests",
 		},
 	}

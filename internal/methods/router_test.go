@@ -46,8 +46,12 @@ func (g *probes) Specs() []methods.Spec {
 		{Name: "test:required", Do: all, Effects: methods.Accounts, Factor: twofactor.Fresh},
 		{Name: "test:admin", Do: all, Effects: methods.Others, Permission: permission.EditPrivilegedSetting, Factor: twofactor.Ordinary},
 		{Name: "test:meteor", Do: all, Effects: methods.Reads, LoginError: fault.Num(401, "Must be logged in")},
-		{Name: "test:boom", Effects: methods.Reads, Anonymous: true, Limit: ratelimit.Wide, Do: func(context.Context, *rpc.Call) (any, error) { panic("secret text of a panic") }},
-		{Name: "test:fail", Effects: methods.Reads, Anonymous: true, Do: func(context.Context, *rpc.Call) (any, error) { return nil, errors.New("secret text of an error") }},
+		{Name: "test:boom", Effects: methods.Reads, Anonymous: true, Limit: ratelimit.Wide,
+			Do: func(context.Context, *rpc.Call) (any, error) { panic("secret text of a panic") }},
+		{Name: "test:fail", Effects: methods.Reads, Anonymous: true, Do: func(context.Context, *rpc.Call) (any, error) {
+			return nil,
+				errors.New("secret text of an error")
+		}},
 		{Name: "test:late", Effects: methods.Reads, Factor: twofactor.Ordinary, Do: func(ctx context.Context, c *rpc.Call) (any, error) {
 			if err := g.router().Challenge(ctx, c, twofactor.Fresh); err != nil {
 				return nil, err

@@ -140,7 +140,8 @@ func TestSaveSettings(t *testing.T) {
 		if _, fail := ada.call("saveSetting", settings.AllowEmailChange, false); fail.code() != "totp-required" || !w.settings.Bool(settings.AllowEmailChange) {
 			t.Errorf("a guard, on trust: %s", fail.code())
 		}
-		if raw, fail := ada.call("saveSettings", guard, pass); fail != nil || string(raw) != "true" || w.settings.String(id) != "two" || w.settings.Int(settings.LoginExpiration) != 30 {
+		if raw, fail := ada.call("saveSettings", guard, pass); fail != nil || string(raw) != "true" || w.settings.String(id) != "two" ||
+			w.settings.Int(settings.LoginExpiration) != 30 {
 			t.Errorf("%s %s", raw, fail.code())
 		}
 		events := w.trail.of("setting_changed")

@@ -33,7 +33,8 @@ func (g *tokens) Specs() []Spec {
 	generate := spec("generateToken", g.generate)
 	generate.Doc = "Makes a personal access token, one for each name; it is shown only here."
 	generate.Params, generate.Result = "{tokenName, bypassTwoFactor?, expiresInDays?, allowedAddresses?}", "the token"
-	generate.Errors = "400 Match failed; not-authorized; error-token-already-exists; error-invalid-token-name; error-too-many-tokens; error-invalid-params; " + factor
+	generate.Errors = "400 Match failed; not-authorized; error-token-already-exists; error-invalid-token-name; error-too-many-tokens; error-invalid-params; " +
+		factor
 
 	regenerate := spec("regenerateToken", g.regenerate)
 	regenerate.Doc = "Replaces a personal access token by a new one of the same name; the old one dies at once."

@@ -369,7 +369,8 @@ func TestS029OneBudgetForAllSpellings(t *testing.T) {
 			t.Fatal(err)
 		}
 		selectors := []string{
-			`{"username":"alice"}`, `{"username":"ALICE"}`, `{"username":" alice"}`, `{"email":"alice@example.org"}`, `{"email":"Alice@Example.ORG"}`, `{"id":"` + w.vars["alice"] + `"}`,
+			`{"username":"alice"}`, `{"username":"ALICE"}`, `{"username":" alice"}`, `{"email":"alice@example.org"}`, `{"email":"Alice@Example.ORG"}`, `{"id":"` +
+				w.vars["alice"] + `"}`,
 		}
 		got := map[string]int{}
 		for i := range 24 {

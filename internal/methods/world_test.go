@@ -165,7 +165,8 @@ func (w *world) unlimited() {
 // name@example.com. Options: "verified", "email2fa", "role=R".
 func (w *world) user(name string, options ...string) *user.User {
 	w.t.Helper()
-	a := accounts.OperatorAccount{Username: name, Email: name + "@example.com", Name: strings.ToUpper(name[:1]) + name[1:], Password: secret.String(passwordOf(name))}
+	a := accounts.OperatorAccount{Username: name, Email: name + "@example.com", Name: strings.ToUpper(name[:1]) + name[1:],
+		Password: secret.String(passwordOf(name))}
 	for _, o := range options {
 		switch role, isRole := strings.CutPrefix(o, "role="); {
 		case isRole:

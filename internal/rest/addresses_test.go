@@ -67,7 +67,8 @@ func namings(w *world, room string) []naming {
 		if spec.Anonymous {
 			continue // login and the calls that mail, which have tests of their own
 		}
-		for _, shape := range []string{`[%[1]q]`, `[%[2]q,%[1]q]`, `[{"rid":%[2]q,"users":[%[1]q]}]`, `[{"rid":%[2]q,"username":%[1]q}]`, `[%[1]q,%[2]q]`, `["x",[%[1]q]]`} {
+		for _, shape := range []string{`[%[1]q]`, `[%[2]q,%[1]q]`, `[{"rid":%[2]q,"users":[%[1]q]}]`, `[{"rid":%[2]q,"username":%[1]q}]`, `[%[1]q,%[2]q]`,
+			`["x",[%[1]q]]`} {
 			out = append(out, naming{"method.call/" + spec.Name + shape, func(c *client, who string) answer {
 				frame, _ := json.Marshal(map[string]any{"msg": "method", "id": "1", "method": spec.Name, "params": json.RawMessage(fmt.Sprintf(shape, who, room))})
 				return c.do("POST", "method.call/"+url.PathEscape(spec.Name), map[string]any{"message": string(frame)})
@@ -83,7 +84,8 @@ var changing = regexp.MustCompile(`\{\\*"\$date\\*":\d+\}|"\d{4}-\d\d-\d\dT[^"]*
 // everywhere a name that nobody has.
 func TestA18AnAddressNamesNobody(t *testing.T) {
 	w := newWorld(t, map[string]string{
-		settings.LimitUserEnabled: "false", settings.LimitConnectionEnabled: "false", settings.LimitUserByMethodEnabled: "false", settings.LimitConnectionMethodEnabled: "false",
+		settings.LimitUserEnabled: "false", settings.LimitConnectionEnabled: "false", settings.LimitUserByMethodEnabled: "false",
+		settings.LimitConnectionMethodEnabled: "false",
 	})
 	w.account("root1", "admin")
 	w.account("victim")

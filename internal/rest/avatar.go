@@ -12,7 +12,8 @@ import (
 )
 
 // avatarColors are dark enough for a white letter.
-var avatarColors = [...]string{"#b71c1c", "#880e4f", "#4a148c", "#311b92", "#1a237e", "#0d47a1", "#01579b", "#006064", "#004d40", "#1b5e20", "#33691e", "#bf360c", "#3e2723", "#263238"}
+var avatarColors = [...]string{"#b71c1c", "#880e4f", "#4a148c", "#311b92", "#1a237e", "#0d47a1", "#01579b", "#006064", "#004d40", "#1b5e20", "#33691e",
+	"#bf360c", "#3e2723", "#263238"}
 
 // Avatar serves /avatar/<username> and /avatar/room/<id>: a picture made of the
 // name's first letter. It looks nobody up, so it tells nothing about who exists,

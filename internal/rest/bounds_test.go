@@ -30,7 +30,8 @@ func hostileRoom(t *testing.T, w *world, name, author string, n int) (room strin
 	first := time.Now().Add(-time.Hour).UTC().Truncate(time.Millisecond)
 	for i := range n {
 		at := first.Add(time.Duration(i) * time.Millisecond)
-		m := &rooms.Message{ID: fmt.Sprintf("m%05d", i), RoomID: r.ID, Text: strings.Repeat(hostileMarks[i%len(hostileMarks)], 5000)[:4990], TS: at, UpdatedAt: at, User: rooms.Ref{ID: by.ID, Username: by.Username}}
+		m := &rooms.Message{ID: fmt.Sprintf("m%05d", i), RoomID: r.ID, Text: strings.Repeat(hostileMarks[i%len(hostileMarks)], 5000)[:4990], TS: at, UpdatedAt: at,
+			User: rooms.Ref{ID: by.ID, Username: by.Username}}
 		if _, _, err := w.store.InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +59,8 @@ func TestAnswersAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := time.Now().UTC()
-		m := &rooms.Message{ID: fmt.Sprintf("l%d", i), RoomID: r.ID, Text: strings.Repeat("*a*", 1663), TS: at, UpdatedAt: at, User: rooms.Ref{ID: ada.ID, Username: "ada"}}
+		m := &rooms.Message{ID: fmt.Sprintf("l%d", i), RoomID: r.ID, Text: strings.Repeat("*a*", 1663), TS: at, UpdatedAt: at,
+			User: rooms.Ref{ID: ada.ID, Username: "ada"}}
 		if _, _, err := w.store.InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,8 @@ func TestWidget(t *testing.T) {
 	if a := ann.ok("GET", "channels.members?roomId=GENERAL", nil); a.column("members", "username") != "ann bob cid" {
 		t.Errorf("%s", a.raw)
 	}
-	m := ann.ok("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "GENERAL", "msg": "hi @bob :smile:", "_id": "abcdefgh12345"}}).doc("message")
+	m := ann.ok("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "GENERAL", "msg": "hi @bob :smile:",
+		"_id": "abcdefgh12345"}}).doc("message")
 	if m["_id"] != "abcdefgh12345" || m["md"] == nil || m["u"].(map[string]any)["username"] != "ann" {
 		t.Errorf("%v", m)
 	}
@@ -93,7 +94,8 @@ func TestWidget(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	ann.refused("error-message-not-found", "GET", "chat.getMessage?msgId=none", nil)
-	if m := ann.ok("POST", "chat.update", map[string]any{"roomId": "GENERAL", "msgId": "abcdefgh12345", "text": "edited"}).doc("message"); m["msg"] != "edited" || m["editedBy"] == nil {
+	if m := ann.ok("POST", "chat.update", map[string]any{"roomId": "GENERAL", "msgId": "abcdefgh12345",
+		"text": "edited"}).doc("message"); m["msg"] != "edited" || m["editedBy"] == nil {
 		t.Errorf("%v", m)
 	}
 	bob.refused("error-action-not-allowed", "POST", "chat.update", map[string]any{"roomId": "GENERAL", "msgId": "abcdefgh12345", "text": "x"})
@@ -127,8 +129,10 @@ func TestRoomRoutes(t *testing.T) {
 	}
 	// Strangers see channels and nothing of groups.
 	cid.ok("GET", "channels.info?roomName=team", nil)
-	for _, path := range []string{"groups.info?roomId=" + secret, "groups.info?roomName=secret", "channels.info?roomId=" + secret, "groups.messages?roomId=" + secret, "groups.members?roomName=secret",
-		"channels.messages?roomId=" + id, "channels.history?roomId=" + id, "chat.search?roomId=" + secret + "&searchText=x", "chat.syncMessages?roomId=" + secret + "&lastUpdate=2020-01-01T00:00:00Z",
+	for _, path := range []string{"groups.info?roomId=" + secret, "groups.info?roomName=secret", "channels.info?roomId=" + secret, "groups.messages?roomId=" +
+		secret, "groups.members?roomName=secret",
+		"channels.messages?roomId=" + id, "channels.history?roomId=" + id, "chat.search?roomId=" + secret + "&searchText=x", "chat.syncMessages?roomId=" + secret +
+			"&lastUpdate=2020-01-01T00:00:00Z",
 		"chat.getPinnedMessages?roomId=" + secret, "rooms.info?roomId=" + secret, "groups.roles?roomId=" + secret} {
 		cid.refused("error-room-not-found", "GET", path, nil)
 	}
@@ -222,7 +226,8 @@ func TestMessageRoutes(t *testing.T) {
 	before := time.Now().Add(-time.Second)
 	var ids []string
 	for i := range 12 {
-		a := ann.ok("POST", "chat.postMessage", map[string]any{"channel": "#general", "text": fmt.Sprintf("Message %d straße", i), "bot": map[string]any{"i": "tester", "x": 1}, "attachments": []any{map[string]any{"text": "card", "color": "#f00"}}})
+		a := ann.ok("POST", "chat.postMessage", map[string]any{"channel": "#general", "text": fmt.Sprintf("Message %d straße", i),
+			"bot": map[string]any{"i": "tester", "x": 1}, "attachments": []any{map[string]any{"text": "card", "color": "#f00"}}})
 		if a.body["channel"] != "#general" || a.doc("message")["groupable"] != false {
 			t.Errorf("%s", a.raw)
 		}
@@ -237,7 +242,8 @@ func TestMessageRoutes(t *testing.T) {
 	bob.refused("error-not-allowed", "POST", "chat.postMessage", map[string]any{"roomId": "GENERAL", "text": "x", "alias": "root"})
 	bob.refused("invalid-params", "POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": map[string]any{"$ne": ""}}})
 	bob.refused("invalid-params", "POST", "chat.postMessage", map[string]any{"roomId": map[string]any{"$ne": ""}})
-	if a := bob.ok("GET", "chat.search?roomId=GENERAL&searchText="+url.QueryEscape("MESSAGE 1")+"&count=2", nil); a.column("messages", "msg") != "Message 11 straße Message 10 straße" {
+	if a := bob.ok("GET", "chat.search?roomId=GENERAL&searchText="+url.QueryEscape("MESSAGE 1")+"&count=2", nil); a.column("messages",
+		"msg") != "Message 11 straße Message 10 straße" {
 		t.Errorf("%s", a.raw)
 	}
 	for _, pattern := range []string{".*", "(a+)+", "^Message", "$ne"} {
@@ -316,7 +322,8 @@ func TestPostingIsLimited(t *testing.T) {
 	_, ann, _, _ := chatWorld(t, nil)
 	limited := false
 	for i := range 30 {
-		a := ann.do("POST", []string{"chat.postMessage", "chat.sendMessage"}[i%2], map[string]any{"roomId": "GENERAL", "text": "x", "message": map[string]any{"rid": "GENERAL", "msg": "x"}})
+		a := ann.do("POST", []string{"chat.postMessage", "chat.sendMessage"}[i%2], map[string]any{"roomId": "GENERAL", "text": "x",
+			"message": map[string]any{"rid": "GENERAL", "msg": "x"}})
 		limited = limited || a.status == 429
 	}
 	if !limited {
@@ -349,7 +356,8 @@ func TestAvatar(t *testing.T) {
 	srv := httptest.NewServer(rest.Avatar())
 	defer srv.Close()
 	for path, want := range map[string]string{
-		"/avatar/ann": ">A<", "/avatar/nobody.at.all": ">N<", "/avatar/%3Cscript%3E": ">S<", "/avatar/room/GENERAL": ">G<", "/avatar/_": ">?<", "/avatar/%D1%91%D0%B6": ">Ё<",
+		"/avatar/ann": ">A<", "/avatar/nobody.at.all": ">N<", "/avatar/%3Cscript%3E": ">S<", "/avatar/room/GENERAL": ">G<", "/avatar/_": ">?<",
+		"/avatar/%D1%91%D0%B6": ">Ё<",
 	} {
 		resp, err := http.Get(srv.URL + path)
 		if err != nil {
@@ -357,7 +365,8 @@ func TestAvatar(t *testing.T) {
 		}
 		raw, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(string(raw), want) || strings.Contains(string(raw), "script") {
+		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(string(raw), want) ||
+			strings.Contains(string(raw), "script") {
 			t.Errorf("%s: %d %s", path, resp.StatusCode, raw)
 		}
 		req, _ := http.NewRequest(http.MethodGet, srv.URL+path, nil)

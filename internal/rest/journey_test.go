@@ -74,7 +74,8 @@ func TestJourneyOfAnApplication(t *testing.T) {
 	elsewhere := w.client()
 	elsewhere.id, elsewhere.token = app.id, a.text("token")
 	need(t, "narrow token from elsewhere", elsewhere.do("GET", "me", nil), 401, "")
-	if a := app.do("GET", "users.getPersonalAccessTokens", nil); !strings.Contains(a.raw, `"allowedAddresses":["198.51.100.0/24"]`) || !strings.Contains(a.raw, `"expiresAt":"`) {
+	if a := app.do("GET", "users.getPersonalAccessTokens", nil); !strings.Contains(a.raw, `"allowedAddresses":["198.51.100.0/24"]`) ||
+		!strings.Contains(a.raw, `"expiresAt":"`) {
 		t.Errorf("tokens: %s", a.raw)
 	}
 	for i, wrong := range []map[string]any{{"tokenName": "w", "expiresInDays": 0}, {"tokenName": "w", "allowedAddresses": []string{"everywhere"}}} {
@@ -120,7 +121,8 @@ func TestJourneyOfAnAdministrator(t *testing.T) {
 	if a := root.do("GET", "settings/Site_Name", nil); a.text("value") != "Lab 2" {
 		t.Errorf("setting: %s", a.raw)
 	}
-	need(t, "bulk asks every time", root.do("POST", "settings", map[string]any{"settings": []any{map[string]any{"_id": "Site_Name", "value": "Lab 3"}}}), 400, "totp-required")
+	need(t, "bulk asks every time", root.do("POST", "settings", map[string]any{"settings": []any{map[string]any{"_id": "Site_Name", "value": "Lab 3"}}}), 400,
+		"totp-required")
 	two := map[string]any{"settings": []any{map[string]any{"_id": "Site_Name", "value": "Lab 4"}, map[string]any{"_id": "No_Such_Setting", "value": 1}}}
 	if a := root.proven().do("POST", "settings", two); a.status != 400 {
 		t.Errorf("a batch with an unknown setting: %d %s", a.status, a.raw)
@@ -135,11 +137,13 @@ func TestJourneyOfAnAdministrator(t *testing.T) {
 		}
 	}
 
-	a := root.proven().do("POST", "users.create", map[string]any{"name": "Bob", "username": "bob", "email": "bob@example.org", "password": password, "verified": true})
+	a := root.proven().do("POST", "users.create", map[string]any{"name": "Bob", "username": "bob", "email": "bob@example.org", "password": password,
+		"verified": true})
 	need(t, "create", a, 200, "")
 	bob := a.body["user"].(map[string]any)["_id"].(string)
 	need(t, "rename", root.do("POST", "users.update", map[string]any{"userId": bob, "data": map[string]any{"name": "Robert"}}), 200, "")
-	need(t, "a new password asks afresh", root.do("POST", "users.update", map[string]any{"userId": bob, "data": map[string]any{"password": "another one"}}), 400, "totp-required")
+	need(t, "a new password asks afresh", root.do("POST", "users.update", map[string]any{"userId": bob, "data": map[string]any{"password": "another one"}}),
+		400, "totp-required")
 	need(t, "activation asks afresh", root.do("POST", "users.setActiveStatus", map[string]any{"userId": ada.id, "activeStatus": false}), 400, "totp-required")
 	need(t, "deactivate", root.proven().do("POST", "users.setActiveStatus", map[string]any{"userId": ada.id, "activeStatus": false}), 200, "")
 	need(t, "a deactivated session", ada.do("GET", "me", nil), 401, "")
@@ -148,7 +152,8 @@ func TestJourneyOfAnAdministrator(t *testing.T) {
 	need(t, "deletion asks afresh", root.do("POST", "users.delete", map[string]any{"userId": bob}), 400, "totp-required")
 	need(t, "delete", root.proven().do("POST", "users.delete", map[string]any{"userId": bob}), 200, "")
 	need(t, "gone", root.do("GET", "users.info?userId="+bob, nil), 400, "error-invalid-user")
-	if a := root.do("GET", "users.list?count=1&sort=%7B%22services.password%22%3A1%7D&query=%7B%22%24where%22%3A%221%22%7D", nil); a.status != 200 || a.body["total"] != 2.0 || a.body["count"] != 1.0 {
+	if a := root.do("GET", "users.list?count=1&sort=%7B%22services.password%22%3A1%7D&query=%7B%22%24where%22%3A%221%22%7D", nil); a.status != 200 ||
+		a.body["total"] != 2.0 || a.body["count"] != 1.0 {
 		t.Errorf("list: %d %s", a.status, a.raw)
 	}
 }

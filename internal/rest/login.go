@@ -25,7 +25,8 @@ func (g *login) Routes() []Route {
 		must("data", object(must("userId", text()), must("authToken", text()), must("me", meSchema))))
 	out := object(must("success", Schema{"const": true}), must("status", Schema{"const": "success"}), must("data", object(must("message", text()))))
 	return []Route{
-		{Verb: "POST", Path: "login", Tag: tag, Summary: "Log in with a password, a token, or either and a second factor", Twin: "login", Auth: NoLogin, LoginShape: true, Form: true,
+		{Verb: "POST", Path: "login", Tag: tag, Summary: "Log in with a password, a token, or either and a second factor", Twin: "login", Auth: NoLogin,
+			LoginShape: true, Form: true,
 			Body: object(may("user", anything()), may("username", anything()), may("email", anything()), may("password", password),
 				may("code", text()), may("resume", text()), may("totp", object(must("login", object()), may("code", text())))),
 			Result: done, Errors: []string{"Unauthorized", "totp-required", "totp-invalid", "totp-max-attempts"}, Do: g.login},

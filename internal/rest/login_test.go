@@ -97,7 +97,8 @@ func byMethod(c *client, path, name, code string) answer {
 func TestS041LoginMatrix(t *testing.T) {
 	for door, enter := range doors {
 		t.Run(door, func(t *testing.T) {
-			w := newWorld(t, map[string]string{settings.TwoFactorWrongPerHour: "100", settings.TwoFactorMailsPerHour: "100", "DDP_Rate_Limit_Connection_By_Method_Enabled": "false"})
+			w := newWorld(t, map[string]string{settings.TwoFactorWrongPerHour: "100", settings.TwoFactorMailsPerHour: "100",
+				"DDP_Rate_Limit_Connection_By_Method_Enabled": "false"})
 			for _, state := range []string{"none", "email", "totp", "both"} {
 				u := w.account("u" + state)
 				secret := ""
@@ -161,15 +162,18 @@ func TestS041NoOtherDoorHandsOutTokens(t *testing.T) {
 func TestS043NeverATokenForABadPassword(t *testing.T) {
 	w := newWorld(t, map[string]string{"Block_Multiple_Failed_Logins_Enabled": "false"})
 	w.account("ada")
-	for _, bad := range []string{`"wrong"`, `""`, `null`, `[]`, `["correct horse"]`, `12`, `{"$ne":null}`, `{"digest":"` + strings.ToUpper(proof()) + `","algorithm":"sha-256"}`,
-		`{"digest":"` + proof() + `","algorithm":"md5"}`, `{"digest":"` + proof()[1:] + `","algorithm":"sha-256"}`, `{"digest":"` + proof() + `0","algorithm":"sha-256"}`,
+	for _, bad := range []string{`"wrong"`, `""`, `null`, `[]`, `["correct horse"]`, `12`, `{"$ne":null}`, `{"digest":"` + strings.ToUpper(proof()) +
+		`","algorithm":"sha-256"}`,
+		`{"digest":"` + proof() + `","algorithm":"md5"}`, `{"digest":"` + proof()[1:] + `","algorithm":"sha-256"}`, `{"digest":"` + proof() +
+			`0","algorithm":"sha-256"}`,
 		`"` + proof() + `"`, `"` + strings.Repeat("x", 300) + `"`, `{"digest":{"$gt":""},"algorithm":"sha-256"}`} {
 		a := w.client().do("POST", "login", `{"user":"ada","password":`+bad+`}`)
 		if a.status != 401 && a.status != 400 || strings.Contains(a.raw, "authToken") {
 			t.Errorf("password %s: %d %s", bad, a.status, a.raw)
 		}
 	}
-	if a := w.client().do("POST", "login", map[string]any{"user": "ada", "password": "wrong"}); a.text("error") != "Unauthorized" || a.text("message") != "Unauthorized" {
+	if a := w.client().do("POST", "login", map[string]any{"user": "ada", "password": "wrong"}); a.text("error") != "Unauthorized" ||
+		a.text("message") != "Unauthorized" {
 		t.Errorf("a masked failure: %s", a.raw)
 	}
 }
@@ -195,7 +199,8 @@ func TestS060TokenVariants(t *testing.T) {
 	w.account("ada")
 	w.account("bob")
 	ada, bob := w.login("ada"), w.login("bob")
-	for _, token := range []string{ada.token[:42], ada.token + "A", strings.ToUpper(ada.token), " " + ada.token, ada.token + "=", bob.token, "", strings.Repeat("a", 10000)} {
+	for _, token := range []string{ada.token[:42], ada.token + "A", strings.ToUpper(ada.token), " " + ada.token, ada.token + "=", bob.token, "",
+		strings.Repeat("a", 10000)} {
 		c := &client{w: w, id: ada.id, token: token, header: map[string]string{}}
 		if a := c.do("GET", "me", nil); token != " "+ada.token && a.status != 401 { // HTTP trims blanks around a header
 			t.Errorf("token %.50q: %d", token, a.status)
@@ -254,12 +259,14 @@ func TestMethodCallShapes(t *testing.T) {
 	w.account("ada")
 	ada := w.login("ada")
 	call := func(c *client, method, params string) answer {
-		return c.do("POST", "method.call/"+strings.ReplaceAll(method, "/", ":"), map[string]any{"message": fmt.Sprintf(`{"msg":"method","id":"7","method":%q,"params":%s}`, method, params)})
+		return c.do("POST", "method.call/"+strings.ReplaceAll(method, "/", ":"),
+			map[string]any{"message": fmt.Sprintf(`{"msg":"method","id":"7","method":%q,"params":%s}`, method, params)})
 	}
 	if a := call(ada, "getServerTime", "[]"); a.status != 200 || !strings.HasPrefix(a.text("message"), `{"msg":"result","id":"7","result":{"$date":`) {
 		t.Errorf("getServerTime: %d %s", a.status, a.raw)
 	}
-	if a := call(ada, "nope", "[]"); a.status != 400 || a.body["success"] != false || !strings.Contains(a.text("message"), `"error":404`) || !strings.Contains(a.text("message"), `"errorType":"Meteor.Error"`) {
+	if a := call(ada, "nope", "[]"); a.status != 400 || a.body["success"] != false || !strings.Contains(a.text("message"), `"error":404`) ||
+		!strings.Contains(a.text("message"), `"errorType":"Meteor.Error"`) {
 		t.Errorf("unknown method: %d %s", a.status, a.raw)
 	}
 	disable := call(ada, "2fa:enable-email", "[]")
@@ -272,10 +279,12 @@ func TestMethodCallShapes(t *testing.T) {
 	if a := call(ada.with("x-2fa-code", code), "2fa:disable-email", "[]"); !strings.Contains(a.text("message"), "totp-required") {
 		t.Errorf("one header of two must be ignored here: %s", a.raw)
 	}
-	if a := call(ada, "2fa:disable-email", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`); a.status != 200 || !strings.Contains(a.text("message"), `"result":true`) {
+	if a := call(ada, "2fa:disable-email", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`); a.status != 200 ||
+		!strings.Contains(a.text("message"), `"result":true`) {
 		t.Errorf("disable with a trailing answer: %d %s", a.status, a.raw)
 	}
-	for _, bad := range []string{"", "x", "{}", `{"msg":"sub","id":"1","method":"x"}`, `{"msg":"method","id":1,"method":"x"}`, `{"msg":"method","id":"1","method":"x","params":{}}`, `{"msg":"method","id":"1","method":"x","params":[{"$type":"no","$value":1}]}`} {
+	for _, bad := range []string{"", "x", "{}", `{"msg":"sub","id":"1","method":"x"}`, `{"msg":"method","id":1,"method":"x"}`,
+		`{"msg":"method","id":"1","method":"x","params":{}}`, `{"msg":"method","id":"1","method":"x","params":[{"$type":"no","$value":1}]}`} {
 		if a := ada.do("POST", "method.call/x", map[string]any{"message": bad}); a.status != 400 || a.errorType() != "invalid-params" {
 			t.Errorf("message %q: %d %s", bad, a.status, a.raw)
 		}
@@ -308,7 +317,8 @@ func FuzzRequest(f *testing.F) {
 		if err != nil || strings.ContainsAny(verb, " \r\n\t\x00") || verb == "" || strings.Contains(path, "logout") {
 			return
 		}
-		req := &http.Request{Method: verb, URL: u, Header: http.Header{"X-User-Id": {root.id}, "X-Auth-Token": {root.token}, "X-2fa-Code": {code}}, Body: http.NoBody, Host: "localhost", RequestURI: u.RequestURI()}
+		req := &http.Request{Method: verb, URL: u, Header: http.Header{"X-User-Id": {root.id}, "X-Auth-Token": {root.token}, "X-2fa-Code": {code}},
+			Body: http.NoBody, Host: "localhost", RequestURI: u.RequestURI()}
 		if body != "" {
 			req.Body = readCloser(body)
 		}

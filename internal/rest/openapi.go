@@ -129,20 +129,23 @@ func parameters(r *Route) []any {
 
 func responses(r *Route) map[string]any {
 	ref := func(name, description string) map[string]any {
-		return map[string]any{"description": description, "content": map[string]any{"application/json": map[string]any{"schema": map[string]any{"$ref": "#/components/schemas/" + name}}}}
+		return map[string]any{"description": description,
+			"content": map[string]any{"application/json": map[string]any{"schema": map[string]any{"$ref": "#/components/schemas/" + name}}}}
 	}
 	result := r.Result
 	if result == nil {
 		result = success()
 	}
 	out := map[string]any{
-		strconv.Itoa(http.StatusOK):                  map[string]any{"description": "done", "content": map[string]any{"application/json": map[string]any{"schema": plain(result)}}},
+		strconv.Itoa(http.StatusOK): map[string]any{"description": "done",
+			"content": map[string]any{"application/json": map[string]any{"schema": plain(result)}}},
 		strconv.Itoa(http.StatusBadRequest):          ref("Error", "refused"),
 		strconv.Itoa(http.StatusTooManyRequests):     ref("Error", "too many requests"),
 		strconv.Itoa(http.StatusInternalServerError): ref("Error", "the server failed"),
 	}
 	if r.BadRequest != nil {
-		out[strconv.Itoa(http.StatusBadRequest)] = map[string]any{"description": "refused", "content": map[string]any{"application/json": map[string]any{"schema": plain(r.BadRequest)}}}
+		out[strconv.Itoa(http.StatusBadRequest)] = map[string]any{"description": "refused",
+			"content": map[string]any{"application/json": map[string]any{"schema": plain(r.BadRequest)}}}
 	}
 	switch {
 	case r.LoginShape:

@@ -19,12 +19,16 @@ type own struct{ s *Server }
 func (g *own) Routes() []Route {
 	const tag = "own account"
 	email := object(must("email", text()))
-	fields := object(may("name", text()), may("username", text()), may("email", text()), may("nickname", text()), may("statusText", text()), may("statusType", text()),
-		may("newPassword", text()), may("currentPassword", text().About("hex SHA-256 of the password; the proof of an account without another factor")), may("customFields", object()))
+	fields := object(may("name", text()), may("username", text()), may("email", text()), may("nickname", text()), may("statusText", text()),
+		may("statusType", text()),
+		may("newPassword", text()), may("currentPassword", text().About("hex SHA-256 of the password; the proof of an account without another factor")),
+		may("customFields", object()))
 	return []Route{
 		{Verb: "GET", Path: "me", Effects: methods.Reads, Tag: tag, Summary: "One's own account", Enrolment: true, Result: withSuccess(meSchema), Do: g.me},
-		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Twin: "registerUser", Auth: NoLogin, Limit: ratelimit.Rule{Count: 10, Window: time.Minute}, Form: true,
-			Body:   object(must("username", nonEmpty()), may("name", text()), must("email", text()), must("pass", text()), may("reason", text()), may("secretURL", text())),
+		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Twin: "registerUser", Auth: NoLogin,
+			Limit: ratelimit.Rule{Count: 10, Window: time.Minute}, Form: true,
+			Body: object(must("username", nonEmpty()), may("name", text()), must("email", text()), must("pass", text()), may("reason", text()),
+				may("secretURL", text())),
 			Result: success(must("user", userSchema)), Do: g.register,
 			Errors: []string{"error-user-registration-disabled", "error-field-unavailable", "username-invalid", "error-invalid-email", "error-password-policy-not-met"}},
 		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password", Twin: "saveUserProfile", Enrolment: true,
@@ -37,14 +41,17 @@ func (g *own) Routes() []Route {
 			Do: func(ctx context.Context, r *Request) (any, error) {
 				return nil, g.s.o.Accounts.ForgotPassword(ctx, r.Peer, r.Text("email"))
 			}},
-		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Twin: "sendConfirmationEmail", Auth: LoginOptional, Enrolment: true, Body: email,
+		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Twin: "sendConfirmationEmail", Auth: LoginOptional,
+			Enrolment: true, Body: email,
 			Do: func(ctx context.Context, r *Request) (any, error) {
 				return nil, g.s.o.Accounts.SendConfirmation(ctx, r.Peer, r.User, r.Text("email"))
 			}},
-		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Twin: "verifyEmail", Auth: LoginOptional, Enrolment: true, Body: object(must("token", text())),
+		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Twin: "verifyEmail", Auth: LoginOptional,
+			Enrolment: true, Body: object(must("token", text())),
 			Do: g.verify, Errors: []string{"403"}},
-		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Twin: "resetPassword", Auth: NoLogin, Body: object(must("token", text()), must("password", text())),
-			Do: g.reset, Errors: []string{"403", "error-password-policy-not-met"}},
+		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Twin: "resetPassword", Auth: NoLogin,
+			Body: object(must("token", text()), must("password", text())),
+			Do:   g.reset, Errors: []string{"403", "error-password-policy-not-met"}},
 		{Verb: "POST", Path: "users.deleteOwnAccount", Tag: tag, Summary: "Delete one's own account", Method: "deleteUserOwnAccount",
 			Body:   object(must("password", text().About("hex SHA-256 of the password")), may("confirmRelinquish", boolean())),
 			Params: func(r *Request) []any { return []any{r.Text("password")} },

@@ -12,7 +12,8 @@ import (
 // A route and the method that it stands for are one call to a mailed code, in both
 // directions and through method.call; a code is no good for another route (A21).
 func TestA21AMethodAndItsRouteShareACode(t *testing.T) {
-	w := newWorld(t, map[string]string{settings.TwoFactorRememberFor: "0", settings.TwoFactorMailsPerHour: "100", settings.TwoFactorProtectedCalls: "setUserStatus,pinMessage,saveUserProfile", "API_Enable_Rate_Limiter": "false"})
+	w := newWorld(t, map[string]string{settings.TwoFactorRememberFor: "0", settings.TwoFactorMailsPerHour: "100",
+		settings.TwoFactorProtectedCalls: "setUserStatus,pinMessage,saveUserProfile", "API_Enable_Rate_Limiter": "false"})
 	w.account("ann")
 	ann := w.login("ann")
 	need(t, "codes by mail", ann.proven().do("POST", "users.2fa.enableEmail", nil), 200, "")

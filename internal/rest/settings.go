@@ -29,16 +29,22 @@ func (g *setting) Routes() []Route {
 	// As in Rocket.Chat, saving several at once never honours remembered trust, and
 	// saving one that guards nothing does.
 	return []Route{
-		{Verb: "GET", Path: "settings.public", Tag: tag, Summary: "Settings that everybody may see", Twin: "public-settings/get", Auth: NoLogin, Query: paged(may("_id", text())), Result: success(page...), Do: g.public},
-		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings; secrets are masked", Twin: "private-settings/get", Query: paged(may("includeDefaults", boolean())), Result: success(page...), Do: g.private},
-		{Verb: "POST", Path: "settings", Tag: tag, Summary: "Save several settings, all or none", Twin: "saveSettings", Permission: edit.Permission, Factor: twofactor.Fresh,
-			Body: object(must("settings", list(object(must("_id", nonEmpty()), must("value", anything()))))), Do: g.saveAll,
+		{Verb: "GET", Path: "settings.public", Tag: tag, Summary: "Settings that everybody may see", Twin: "public-settings/get", Auth: NoLogin,
+			Query: paged(may("_id", text())), Result: success(page...), Do: g.public},
+		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings; secrets are masked", Twin: "private-settings/get",
+			Query: paged(may("includeDefaults", boolean())), Result: success(page...), Do: g.private},
+		{Verb: "POST", Path: "settings", Tag: tag, Summary: "Save several settings, all or none", Twin: "saveSettings", Permission: edit.Permission,
+			Factor: twofactor.Fresh,
+			Body:   object(must("settings", list(object(must("_id", nonEmpty()), must("value", anything()))))), Do: g.saveAll,
 			Errors: []string{"error-action-not-allowed", "error-invalid-setting", "error-invalid-setting-value"}},
-		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Effects: methods.Reads, Do: g.one, Result: success(must("_id", text()), must("value", anything()))},
+		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Effects: methods.Reads, Do: g.one,
+			Result: success(must("_id", text()), must("value", anything()))},
 		{Verb: "POST", Path: "settings/:_id", Tag: tag, Summary: "Save one setting", Twin: "saveSetting", Permission: edit.Permission, Raise: g.raise,
 			Body: object(must("value", anything())), Do: g.save, Errors: []string{"error-action-not-allowed", "error-invalid-setting", "error-invalid-setting-value"}},
-		{Verb: "GET", Path: "service.configurations", Tag: tag, Summary: "Foreign login services (none)", Auth: NoLogin, Effects: methods.Reads, Do: empty("configurations"), Result: success(must("configurations", list(anything())))},
-		{Verb: "GET", Path: "settings.oauth", Tag: tag, Summary: "OAuth services (none)", Auth: NoLogin, Effects: methods.Reads, Do: empty("services"), Result: success(must("services", list(anything())))},
+		{Verb: "GET", Path: "service.configurations", Tag: tag, Summary: "Foreign login services (none)", Auth: NoLogin, Effects: methods.Reads,
+			Do: empty("configurations"), Result: success(must("configurations", list(anything())))},
+		{Verb: "GET", Path: "settings.oauth", Tag: tag, Summary: "OAuth services (none)", Auth: NoLogin, Effects: methods.Reads, Do: empty("services"),
+			Result: success(must("services", list(anything())))},
 	}
 }
 

@@ -31,7 +31,8 @@ func essential(ops []string) (out []string) {
 	for i, op := range ops {
 		kind, members, _ := strings.Cut(op, " ")
 		switch {
-		case kind == "InsertMessage" && i > 0, kind == "AddMember" && slices.Contains(ops, "CreateUser"), kind == "RemoveMember" && slices.Contains(ops, "DeleteUser"):
+		case kind == "InsertMessage" && i > 0, kind == "AddMember" && slices.Contains(ops, "CreateUser"), kind == "RemoveMember" &&
+			slices.Contains(ops, "DeleteUser"):
 			continue
 		case kind != "UpdateUser":
 			out = append(out, op)
@@ -155,7 +156,8 @@ func TestA7OneRequestAsksOnce(t *testing.T) {
 			return c.do("POST", "method.call/getServerInfo", frame("getServerInfo", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`))
 		},
 		"method.call, the launcher": func(c *client, code string) answer {
-			return c.do("POST", "method.call/callWithTwoFactorRequired", frame("callWithTwoFactorRequired", `[{"code":"`+code+`","ddpMethod":"getServerInfo","method":"email","params":[]}]`))
+			return c.do("POST", "method.call/callWithTwoFactorRequired", frame("callWithTwoFactorRequired",
+				`[{"code":"`+code+`","ddpMethod":"getServerInfo","method":"email","params":[]}]`))
 		},
 		"method.call, a fresh call": func(c *client, code string) answer {
 			return c.do("POST", "method.call/2fa:disable-email", frame("2fa:disable-email", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`))

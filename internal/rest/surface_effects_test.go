@@ -42,7 +42,8 @@ func (w *walk) lines() []line {
 			}
 			return raw
 		}
-		l := line{name: spec.Name, effects: spec.Effects, actions: spec.Actions(), asks: spec.Factor != twofactor.None, instead: spec.Instead, public: spec.Anonymous, scenes: scenes,
+		l := line{name: spec.Name, effects: spec.Effects, actions: spec.Actions(), asks: spec.Factor != twofactor.None, instead: spec.Instead,
+			public: spec.Anonymous, scenes: scenes,
 			doors: map[string]func(s *stage, c scene) string{
 				"ddp":         func(s *stage, c scene) string { return refusal(s.ddp(spec.Name, params(s, c))) },
 				"method.call": func(s *stage, c scene) string { return s.envelope("method.call/", spec.Name, params(s, c)) },
@@ -58,7 +59,8 @@ func (w *walk) lines() []line {
 		if len(scenes) == 0 {
 			w.t.Errorf("%s has no scene: say in scenesOfRoutes how it is called", name)
 		}
-		out = append(out, line{name: name, effects: rt.Effects, actions: rt.Actions(), asks: rt.Factor != twofactor.None, instead: rt.Instead, public: rt.Auth != rest.LoginRequired, scenes: scenes,
+		out = append(out, line{name: name, effects: rt.Effects, actions: rt.Actions(), asks: rt.Factor != twofactor.None, instead: rt.Instead,
+			public: rt.Auth != rest.LoginRequired, scenes: scenes,
 			doors: map[string]func(s *stage, c scene) string{"rest": func(s *stage, c scene) string {
 				path, body := rt.Path, any(nil)
 				if c.path != nil {

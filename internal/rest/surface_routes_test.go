@@ -50,7 +50,8 @@ var scenesOfRoutes = map[string][]scene{
 	"POST users.forgotPassword":        {req(func(s *stage) any { return object{"email": s.other.Emails[0].Address} })},
 	"POST users.sendConfirmationEmail": {req(func(s *stage) any { return object{"email": s.other.Emails[0].Address} }).after(unproven)},
 	"POST users.verifyEmail":           {req(func(s *stage) any { return object{"token": s.token} }).after(mailed("verify", "users.sendConfirmationEmail"))},
-	"POST users.resetPassword":         {req(func(s *stage) any { return object{"token": s.token, "password": "another password"} }).after(mailed("reset", "users.forgotPassword"))},
+	"POST users.resetPassword": {req(func(s *stage) any { return object{"token": s.token, "password": "another password"} }).after(mailed("reset",
+		"users.forgotPassword"))},
 	"POST users.deleteOwnAccount": {req(func(s *stage) any {
 		if s.proven {
 			return object{"password": proof()}
@@ -117,8 +118,9 @@ var scenesOfRoutes = map[string][]scene{
 
 	"GET settings.public": {req(plain)},
 	"GET settings":        {req(plain)},
-	"POST settings":       {post(object{"settings": []any{object{"_id": settings.Language, "value": "fr"}, object{"_id": settings.FromEmail, "value": "x@example.org"}}})},
-	"GET settings/:_id":   {at("settings/Site_Name")},
+	"POST settings": {post(object{"settings": []any{object{"_id": settings.Language, "value": "fr"},
+		object{"_id": settings.FromEmail, "value": "x@example.org"}}})},
+	"GET settings/:_id": {at("settings/Site_Name")},
 	"POST settings/:_id": {
 		post(object{"value": "bot"}).to("settings/" + settings.DefaultRoles).named("guard"),
 		post(object{"value": "de"}).to("settings/" + settings.Language).named("harmless").free(),

@@ -99,7 +99,8 @@ var scenesOfMethods = map[string][]scene{
 	"/users/updateAsync":    {with(func(s *stage) []any { return []any{s.admin.ID, object{"$set": object{"profile.x": 1}}} })},
 	"configureLoginService": {list(object{"service": "x"}).hears("403")},
 
-	"login":             {with(func(s *stage) []any { return []any{object{"resume": s.caller.token}} }).named("resume"), list(object{"user": object{"username": "root1"}, "password": "wrong"}).named("wrong").hears("403")},
+	"login": {with(func(s *stage) []any { return []any{object{"resume": s.caller.token}} }).named("resume"),
+		list(object{"user": object{"username": "root1"}, "password": "wrong"}).named("wrong").hears("403")},
 	"logout":            {with(nothing)},
 	"getNewToken":       {with(nothing)},
 	"removeOtherTokens": {with(nothing)},
@@ -115,7 +116,8 @@ var scenesOfMethods = map[string][]scene{
 		with(func(s *stage) []any { return []any{s.token, "another password"} }).after(mailed("reset", "users.forgotPassword")).named("with the link"),
 		list("guessed", "another password").hears("403"),
 	},
-	"verifyEmail":           {with(func(s *stage) []any { return []any{s.token} }).after(mailed("verify", "users.sendConfirmationEmail")).named("with the link"), list("guessed").hears("403")},
+	"verifyEmail": {with(func(s *stage) []any { return []any{s.token} }).after(mailed("verify",
+		"users.sendConfirmationEmail")).named("with the link"), list("guessed").hears("403")},
 	"sendConfirmationEmail": {with(func(s *stage) []any { return []any{s.other.Emails[0].Address} }).after(unproven)},
 
 	"saveUserProfile": {

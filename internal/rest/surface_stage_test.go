@@ -37,8 +37,9 @@ type walk struct {
 func newWalk(t *testing.T, overrides map[string]string) *walk {
 	all := map[string]string{
 		settings.LimitIPEnabled: "false", settings.LimitUserEnabled: "false", settings.LimitConnectionEnabled: "false", settings.LimitUserByMethodEnabled: "false",
-		settings.LimitConnectionMethodEnabled: "false", settings.BlockLogins: "false", settings.TwoFactorMailsPerAddress: "10000", settings.AllowDeleteOwnAccount: "true",
-		settings.AmbiguousErrors: "false", // links are mailed before the answer
+		settings.LimitConnectionMethodEnabled: "false", settings.BlockLogins: "false", settings.TwoFactorMailsPerAddress: "10000",
+		settings.AllowDeleteOwnAccount: "true",
+		settings.AmbiguousErrors:       "false", // links are mailed before the answer
 	}
 	for k, v := range overrides {
 		all[k] = v
@@ -294,7 +295,8 @@ func (s *stage) ddp(method string, params []byte) error {
 // envelope calls a method with method.call; the code of its refusal is in the frame.
 func (s *stage) envelope(route, method string, params []byte) string {
 	s.t.Helper()
-	frame, err := ejson.Append(nil, ejson.Doc{{Key: "msg", Value: "method"}, {Key: "id", Value: "1"}, {Key: "method", Value: method}, {Key: "params", Value: ejson.Raw(params)}})
+	frame, err := ejson.Append(nil, ejson.Doc{{Key: "msg", Value: "method"}, {Key: "id", Value: "1"}, {Key: "method", Value: method},
+		{Key: "params", Value: ejson.Raw(params)}})
 	if err != nil {
 		s.t.Fatal(err)
 	}

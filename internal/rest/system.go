@@ -18,8 +18,10 @@ func (g *system) Routes() []Route {
 		{Verb: "GET", Path: "info", Tag: tag, Summary: "Version of the server", Twin: "getServerInfo", Auth: NoLogin, Unlimited: true, Do: g.info,
 			Result: success(must("info", object(must("version", text()))))},
 		{Verb: "GET", Path: "roles.list", Effects: methods.Reads, Tag: tag, Summary: "The roles there are", Do: g.roles,
-			Result: success(must("roles", list(object(must("_id", text()), must("name", text()), may("description", text()), may("scope", text()), may("protected", boolean()), may("mandatory2fa", boolean())))))},
-		{Verb: "GET", Path: "permissions.listAll", Tag: tag, Summary: "The permissions and the roles that have them", Twin: "permissions/get", Enrolment: true, Do: g.permissions,
+			Result: success(must("roles", list(object(must("_id", text()), must("name", text()), may("description", text()), may("scope", text()),
+				may("protected", boolean()), may("mandatory2fa", boolean())))))},
+		{Verb: "GET", Path: "permissions.listAll", Tag: tag, Summary: "The permissions and the roles that have them", Twin: "permissions/get", Enrolment: true,
+			Do:     g.permissions,
 			Query:  object(may("updatedSince", text())),
 			Result: success(must("update", list(object(must("_id", text()), must("roles", list(text()))))), must("remove", list(anything())))},
 	}

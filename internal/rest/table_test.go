@@ -150,7 +150,8 @@ func TestLimitIsTold(t *testing.T) {
 		}
 	}
 	a := ada.do("GET", "me", nil)
-	if a.status != 429 || a.header.Get("Retry-After") == "" || a.header.Get("X-RateLimit-Remaining") != "0" || !strings.Contains(a.text("error"), "[error-too-many-requests]") {
+	if a.status != 429 || a.header.Get("Retry-After") == "" || a.header.Get("X-RateLimit-Remaining") != "0" ||
+		!strings.Contains(a.text("error"), "[error-too-many-requests]") {
 		t.Errorf("eleventh request: %d %s %v", a.status, a.raw, a.header)
 	}
 	if a := ada.with("Test-Address", "127.0.0.2").do("GET", "me", nil); a.status != 200 {
@@ -183,7 +184,8 @@ func TestDocumentIsOpenAPI(t *testing.T) {
 
 func TestPageAndDocumentAreServed(t *testing.T) {
 	w := newWorld(t, nil)
-	for path, want := range map[string]string{"/api/docs": "<!doctype html>", "/api/docs/docs.js": "fetch('openapi.json')", "/api/docs/docs.css": "color-scheme", "/api/openapi.json": `"openapi":"3.1.0"`} {
+	for path, want := range map[string]string{"/api/docs": "<!doctype html>", "/api/docs/docs.js": "fetch('openapi.json')",
+		"/api/docs/docs.css": "color-scheme", "/api/openapi.json": `"openapi":"3.1.0"`} {
 		resp, err := http.Get(w.url + path)
 		if err != nil {
 			t.Fatal(err)

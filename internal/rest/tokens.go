@@ -19,7 +19,8 @@ func (g *tokens) Routes() []Route {
 	byName := func(r *Request) []any { return []any{ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}}} }
 	return []Route{
 		{Verb: "POST", Path: "users.generatePersonalAccessToken", Tag: tag, Summary: "Make a personal access token", Method: "personalAccessTokens:generateToken",
-			Body: object(name, may("bypassTwoFactor", boolean()), may("expiresInDays", integer()), may("allowedAddresses", list(text()))), Result: token, Shape: under("token"), Errors: []string{"error-token-already-exists", "error-invalid-token-name", "error-invalid-params"},
+			Body: object(name, may("bypassTwoFactor", boolean()), may("expiresInDays", integer()), may("allowedAddresses", list(text()))), Result: token,
+			Shape: under("token"), Errors: []string{"error-token-already-exists", "error-invalid-token-name", "error-invalid-params"},
 			Params: func(r *Request) []any {
 				o := ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}, {Key: "bypassTwoFactor", Value: r.Flag("bypassTwoFactor")}}
 				for _, name := range []string{"expiresInDays", "allowedAddresses"} {
@@ -29,12 +30,15 @@ func (g *tokens) Routes() []Route {
 				}
 				return []any{o}
 			}},
-		{Verb: "POST", Path: "users.regeneratePersonalAccessToken", Tag: tag, Summary: "Replace a personal access token", Method: "personalAccessTokens:regenerateToken",
-			Body: object(name), Params: byName, Result: token, Shape: under("token"), Errors: []string{"error-token-does-not-exists"}},
+		{Verb: "POST", Path: "users.regeneratePersonalAccessToken", Tag: tag, Summary: "Replace a personal access token",
+			Method: "personalAccessTokens:regenerateToken",
+			Body:   object(name), Params: byName, Result: token, Shape: under("token"), Errors: []string{"error-token-does-not-exists"}},
 		{Verb: "POST", Path: "users.removePersonalAccessToken", Tag: tag, Summary: "Remove a personal access token", Method: "personalAccessTokens:removeToken",
 			Body: object(name), Params: byName, Errors: []string{"error-token-does-not-exists"}},
-		{Verb: "GET", Path: "users.getPersonalAccessTokens", Effects: methods.Reads, Tag: tag, Summary: "List one's personal access tokens", Permission: permission.CreatePersonalAccessTokens,
-			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()), must("lastTokenPart", text().About("last six characters")), must("bypassTwoFactor", boolean()),
+		{Verb: "GET", Path: "users.getPersonalAccessTokens", Effects: methods.Reads, Tag: tag, Summary: "List one's personal access tokens",
+			Permission: permission.CreatePersonalAccessTokens,
+			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()),
+				must("lastTokenPart", text().About("last six characters")), must("bypassTwoFactor", boolean()),
 				may("lastUsedAt", dateTime()), may("expiresAt", dateTime()), may("allowedAddresses", list(text())))))),
 			Do: g.list},
 	}

@@ -29,26 +29,37 @@ var errUserNotFound = fault.New("error-invalid-user", "User not found.")
 func (g *users) Routes() []Route {
 	const tag = "users"
 	who := []property{may("userId", text()), may("username", text()), may("user", text())}
-	data := object(may("name", text()), may("username", text()), may("email", text()), may("password", text()), may("active", boolean()), may("verified", boolean()),
+	data := object(may("name", text()), may("username", text()), may("email", text()), may("password", text()), may("active", boolean()),
+		may("verified", boolean()),
 		may("roles", list(text())), may("statusText", text()), may("customFields", object()))
 	one := success(must("user", userSchema))
 	return []Route{
-		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: object(append(who, may("email", text()))...), Result: one, Effects: methods.Reads, Do: g.info, Errors: []string{"error-invalid-user"}},
-		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name; queries of clients are ignored", Query: paged(), Effects: methods.Reads, Do: g.list,
+		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: object(append(who, may("email", text()))...), Result: one,
+			Effects: methods.Reads, Do: g.info, Errors: []string{"error-invalid-user"}},
+		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name; queries of clients are ignored", Query: paged(), Effects: methods.Reads,
+			Do:     g.list,
 			Result: success(must("users", list(userSchema)), must("count", integer()), must("offset", integer()), must("total", integer()))},
-		{Verb: "POST", Path: "users.create", Tag: tag, Summary: "Make an account for somebody", Permission: permission.CreateUser, Factor: twofactor.Fresh, Effects: methods.Accounts | methods.Rights | methods.Others,
-			Body: object(must("name", text()), must("username", nonEmpty()), must("email", nonEmpty()), may("password", text()), may("active", boolean()), may("roles", list(text())),
-				may("verified", boolean()), may("joinDefaultChannels", boolean()), may("sendWelcomeEmail", boolean()), may("setRandomPassword", boolean()), may("customFields", object())),
+		{Verb: "POST", Path: "users.create", Tag: tag, Summary: "Make an account for somebody", Permission: permission.CreateUser, Factor: twofactor.Fresh,
+			Effects: methods.Accounts | methods.Rights | methods.Others,
+			Body: object(must("name", text()), must("username", nonEmpty()), must("email", nonEmpty()), may("password", text()), may("active", boolean()),
+				may("roles", list(text())),
+				may("verified", boolean()), may("joinDefaultChannels", boolean()), may("sendWelcomeEmail", boolean()), may("setRandomPassword", boolean()),
+				may("customFields", object())),
 			Result: one, Do: g.create, Errors: []string{"error-action-not-allowed", "403", "username-invalid", "error-invalid-email"}},
-		{Verb: "POST", Path: "users.update", Tag: tag, Summary: "Change somebody's account", Permission: permission.EditOtherUserInfo, Factor: twofactor.Ordinary, Raise: raiseUpdate, Inside: twofactor.Fresh, Effects: methods.Accounts | methods.Rights | methods.Others,
+		{Verb: "POST", Path: "users.update", Tag: tag, Summary: "Change somebody's account", Permission: permission.EditOtherUserInfo, Factor: twofactor.Ordinary,
+			Raise: raiseUpdate, Inside: twofactor.Fresh, Effects: methods.Accounts | methods.Rights | methods.Others,
 			Body: object(must("userId", nonEmpty()), must("data", data)), Result: one, Do: g.update, Errors: []string{"error-action-not-allowed", "error-invalid-user"}},
-		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Twin: "setUserActiveStatus", Permission: permission.EditOtherUserActiveStatus,
-			Body: object(must("userId", nonEmpty()), must("activeStatus", boolean()), may("confirmRelinquish", boolean())), Result: one, Do: g.setActive, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
+		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Twin: "setUserActiveStatus",
+			Permission: permission.EditOtherUserActiveStatus,
+			Body:       object(must("userId", nonEmpty()), must("activeStatus", boolean()), may("confirmRelinquish", boolean())), Result: one, Do: g.setActive,
+			Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
 		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Twin: "deleteUser", Permission: permission.DeleteUser,
 			Body: object(append(who, may("confirmRelinquish", boolean()))...), Do: g.delete, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
-		{Verb: "POST", Path: "users.logout", Action: "removeOtherTokens", Tag: tag, Summary: "End every session of an account, one's own or another's", Body: object(may("userId", text())), Raise: raiseLogout, Inside: twofactor.Ordinary, Effects: methods.Ends | methods.Others,
+		{Verb: "POST", Path: "users.logout", Action: "removeOtherTokens", Tag: tag, Summary: "End every session of an account, one's own or another's",
+			Body: object(may("userId", text())), Raise: raiseLogout, Inside: twofactor.Ordinary, Effects: methods.Ends | methods.Others,
 			Result: success(must("message", text())), Do: g.logout, Errors: []string{"error-not-allowed"}},
-		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: success(must("result", text())), Method: "getUsernameSuggestion", Shape: under("result")},
+		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: success(must("result", text())),
+			Method: "getUsernameSuggestion", Shape: under("result")},
 		{Verb: "GET", Path: "users.checkUsernameAvailability", Tag: tag, Summary: "Whether a user name is free", Query: object(must("username", nonEmpty())),
 			Result: success(must("result", boolean())), Effects: methods.Reads, Do: g.available},
 	}
@@ -194,7 +205,8 @@ func (g *users) update(ctx context.Context, r *Request) (any, error) {
 		}
 		return nil
 	}
-	c := accounts.UserChange{Name: text("name"), Username: text("username"), Email: text("email"), Verified: flag("verified"), Active: flag("active"), StatusText: text("statusText")}
+	c := accounts.UserChange{Name: text("name"), Username: text("username"), Email: text("email"), Verified: flag("verified"), Active: flag("active"),
+		StatusText: text("statusText")}
 	if list, ok := data["roles"]; ok {
 		roles := texts(list)
 		c.Roles = &roles

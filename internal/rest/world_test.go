@@ -119,7 +119,8 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(database) 
 	must(err)
 	passwords, err := accounts.NewPasswords(accounts.PasswordOptions{Store: w.store, BcryptCost: bcrypt.MinCost})
 	must(err)
-	factors, err := twofactor.New(twofactor.Options{Store: w.store, Settings: w.settings, Key: key, Mailer: w, Passwords: passwords, Sources: passwords, MailLimit: w.limiter, Feed: w, Audit: w})
+	factors, err := twofactor.New(twofactor.Options{Store: w.store, Settings: w.settings, Key: key, Mailer: w, Passwords: passwords, Sources: passwords,
+		MailLimit: w.limiter, Feed: w, Audit: w})
 	must(err)
 	t.Cleanup(factors.Close)
 	follower, err := w.openRooms()
@@ -130,7 +131,8 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(database) 
 	})
 	must(err)
 	slices, routes := w.roomCalls()
-	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Slices: slices, Settings: w.settings, Limiter: w.limiter, Audit: w, Routes: rest.Names(rest.Options{Factors: factors}, routes...)})
+	w.router = methods.New(methods.Deps{Accounts: w.accounts, TwoFactor: factors, Slices: slices, Settings: w.settings, Limiter: w.limiter, Audit: w,
+		Routes: rest.Names(rest.Options{Factors: factors}, routes...)})
 	w.rest, err = rest.New(rest.Options{
 		Router: w.router, Accounts: w.accounts, Factors: factors, Settings: w.settings, Audit: w, RootURL: "http://localhost:3000", Version: "test",
 		Peer: func(r *http.Request) *rpc.Peer {
@@ -138,7 +140,8 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(database) 
 			if addr == "" {
 				addr = "127.0.0.1"
 			}
-			return &rpc.Peer{Conn: "test", Door: rpc.REST, Address: addr, UserAgent: r.UserAgent(), AgentDigest: rpc.DigestAgent(r.Header["User-Agent"]), Proof: rpc.HeaderProof(r.Header)}
+			return &rpc.Peer{Conn: "test", Door: rpc.REST, Address: addr, UserAgent: r.UserAgent(), AgentDigest: rpc.DigestAgent(r.Header["User-Agent"]),
+				Proof: rpc.HeaderProof(r.Header)}
 		},
 		Origin: func(_ *http.Request, o string) bool { return o == "http://localhost:3000" },
 	}, routes...)
@@ -154,7 +157,8 @@ func newWorld(t testing.TB, overrides map[string]string, wrap ...func(database) 
 // account makes an account with a verified address and the password.
 func (w *world) account(name string, roles ...string) *user.User {
 	w.t.Helper()
-	u, err := w.accounts.CreateByOperator(w.t.Context(), accounts.OperatorAccount{Username: name, Email: name + "@example.org", Name: strings.ToUpper(name[:1]) + name[1:], Password: secret.String(password), Verified: true, Roles: append([]string{"user"}, roles...)})
+	u, err := w.accounts.CreateByOperator(w.t.Context(), accounts.OperatorAccount{Username: name, Email: name + "@example.org",
+		Name: strings.ToUpper(name[:1]) + name[1:], Password: secret.String(password), Verified: true, Roles: append([]string{"user"}, roles...)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

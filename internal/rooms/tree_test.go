@@ -20,7 +20,9 @@ func TestTreeIsBounded(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"*hi* :smile: see [this](https://x.org) @ada", strings.Repeat(":smile: ", 60), strings.Repeat("a *word* and then some more of `what` people write to @ada, ", 40), strings.Repeat("what people write to each other is *mostly* words, ", 90),
+		"*hi* :smile: see [this](https://x.org) @ada", strings.Repeat(":smile: ", 60),
+		strings.Repeat("a *word* and then some more of `what` people write to @ada, ", 40),
+		strings.Repeat("what people write to each other is *mostly* words, ", 90),
 	} {
 		if got := string((&Message{Text: text}).tree()); got != string(md.Parse(text).AppendJSON(nil)) {
 			t.Errorf("%.40q lost its marks", text)

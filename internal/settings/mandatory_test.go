@@ -21,7 +21,8 @@ func TestA10RolesThatDoNotExist(t *testing.T) {
 	for rule, want := range map[string]string{
 		"": "", " ,\n, ": "", "admin": "", "admin, user": "", "admin:totp\nuser": "", " bot : totp ": "",
 		"Admin": `there is no role "Admin"; the roles are admin, bot, user`, "admins": "no role", "admin,owner": "no role", "moderator": "no role",
-		"admin:": "does not exist", "admin:email": "does not exist", "admin:TOTP": "does not exist", "admin:totp:totp": "does not exist", ":totp": "no role", "user admin": "no role",
+		"admin:": "does not exist", "admin:email": "does not exist", "admin:TOTP": "does not exist", "admin:totp:totp": "does not exist", ":totp": "no role",
+		"user admin": "no role",
 	} {
 		_, saved := s.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorMandatoryRoles, Value: rule}})
 		_, forced := settings.CheckOverrides(map[string]string{settings.TwoFactorMandatoryRoles: rule})
@@ -74,7 +75,8 @@ func TestA10NobodyLocksTheRoleOut(t *testing.T) {
 		}
 	}
 	value := func(s state, id string) any {
-		return map[string]any{settings.TwoFactorEnabled: s.on, settings.TwoFactorByTOTP: s.app, settings.TwoFactorByEmail: s.mail, settings.TwoFactorMandatoryRoles: s.rule}[id]
+		return map[string]any{settings.TwoFactorEnabled: s.on, settings.TwoFactorByTOTP: s.app, settings.TwoFactorByEmail: s.mail,
+			settings.TwoFactorMandatoryRoles: s.rule}[id]
 	}
 	ids := []string{settings.TwoFactorEnabled, settings.TwoFactorByTOTP, settings.TwoFactorByEmail, settings.TwoFactorMandatoryRoles}
 	db := storetest.OpenSQLite(t)
@@ -119,11 +121,13 @@ func TestA10NobodyLocksTheRoleOut(t *testing.T) {
 // default would guard less, and told at the start and at every change; and once.
 func TestA10WarningsOfRulesInForce(t *testing.T) {
 	db := storetest.OpenSQLite(t)
-	if err := db.SaveSettings(t.Context(), []settings.Stored{{ID: settings.TwoFactorMandatoryRoles, Value: "Admin, user:totp", UpdatedAt: time.Now()}}); err != nil {
+	if err := db.SaveSettings(t.Context(), []settings.Stored{{ID: settings.TwoFactorMandatoryRoles, Value: "Admin, user:totp",
+		UpdatedAt: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
 	var told []string
-	s, err := settings.Open(t.Context(), settings.Options{Store: db, Overrides: map[string]string{settings.TwoFactorByTOTP: "false"}, Warn: func(text string, _ error) { told = append(told, text) }})
+	s, err := settings.Open(t.Context(), settings.Options{Store: db, Overrides: map[string]string{settings.TwoFactorByTOTP: "false"},
+		Warn: func(text string, _ error) { told = append(told, text) }})
 	if err != nil {
 		t.Fatal(err)
 	}

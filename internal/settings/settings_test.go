@@ -265,7 +265,8 @@ func TestCapped(t *testing.T) {
 	db := storetest.OpenSQLite(t)
 	var warned int
 	s := open(t, settings.Options{Store: db, Warn: func(string, error) { warned++ }})
-	if _, err := s.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorMaxDelta, Value: 50.0}, {ID: settings.TwoFactorEmailExpiration, Value: 3600.0}}); err != nil {
+	if _, err := s.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorMaxDelta, Value: 50.0},
+		{ID: settings.TwoFactorEmailExpiration, Value: 3600.0}}); err != nil {
 		t.Fatal(err)
 	}
 	if s.Int(settings.TwoFactorMaxDelta) != 2 || s.Int(settings.TwoFactorEmailExpiration) != 600 || warned != 2 {

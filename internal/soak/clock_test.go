@@ -94,7 +94,8 @@ func (j *jumper) fresh(name string, change func(*user.User)) {
 // ask makes one check and returns the code of its refusal.
 func (j *jumper) ask(method, c string) string {
 	j.t.Helper()
-	return refusalOf(j.nodes[0].Check(j.t.Context(), twofactor.Request{User: j.user(), Token: hashed(j.a.token), Peer: &rpc.Peer{Address: "192.0.2.7", AgentDigest: rpc.DigestAgent([]string{"test"})},
+	return refusalOf(j.nodes[0].Check(j.t.Context(), twofactor.Request{User: j.user(), Token: hashed(j.a.token),
+		Peer:   &rpc.Peer{Address: "192.0.2.7", AgentDigest: rpc.DigestAgent([]string{"test"})},
 		Policy: twofactor.Ordinary, Proof: proofOf(method, c)}))
 }
 

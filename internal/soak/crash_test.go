@@ -142,7 +142,8 @@ func crew(t *testing.T, dir string, box *mailtest.Server, cycle int, chance *ran
 	m := &mailer{who: who[0], box: box, on: false, changes: 0}
 	roll := func() *rand.Rand { return rand.New(rand.NewPCG(chance.Uint64(), chance.Uint64())) }
 	return []actor{
-		&tokens{who: who[1], chance: roll(), have: map[string]string{}}, m, &device{who: who[2], chance: roll()}, &writer{who: who[3], chance: roll(), text: map[string]string{}},
+		&tokens{who: who[1], chance: roll(), have: map[string]string{}}, m, &device{who: who[2], chance: roll()},
+		&writer{who: who[3], chance: roll(), text: map[string]string{}},
 		&settler{who: admin, chance: roll()}, guess,
 	}, append(gone, guess), append(mailed, m)
 }

@@ -125,7 +125,8 @@ func TestSoakDatabase(t *testing.T) {
 			if peak > before+float64(len(conns))*2+200 {
 				t.Errorf("%v goroutines before, %v during the outage", before, peak)
 			}
-			t.Logf("%s: %d refused calls: median %v, worst %v; recovery %v; goroutines %v before, %v during", tc.name, len(times), median(times), worst(times), took.Round(time.Millisecond), before, peak)
+			t.Logf("%s: %d refused calls: median %v, worst %v; recovery %v; goroutines %v before, %v during", tc.name, len(times), median(times), worst(times),
+				took.Round(time.Millisecond), before, peak)
 		})
 	}
 }
@@ -196,7 +197,8 @@ func TestSoakUnknownOutcome(t *testing.T) {
 	db := newShared(t)
 	// Seven commands are more than a check has.
 	const depth = 7
-	kinds := []mongotest.Fault{{DropBefore: true}, {DropAfter: true}, {WriteConcernCode: 64}, {Code: 91, Name: "ShutdownInProgress"}, {Code: 14031, Name: "OutOfDiskSpace"}}
+	kinds := []mongotest.Fault{{DropBefore: true}, {DropAfter: true}, {WriteConcernCode: 64}, {Code: 91, Name: "ShutdownInProgress"},
+		{Code: 14031, Name: "OutOfDiskSpace"}}
 	apps := db.seed("app", len(kinds)*depth*2, withTOTP)
 	s := launch(t, t.TempDir(), calmBut("MONGO_URL="+db.url))
 	passed, failed := 0, 0

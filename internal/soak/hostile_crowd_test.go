@@ -39,7 +39,8 @@ func TestSoakHostileCrowd(t *testing.T) {
 	}
 	alone, _ := beside(true)
 	took, got := beside(false)
-	t.Logf("%d hostile connections: %d MiB sent, %.1f s of CPU, %d MiB; the honest client's ping: %v (while they sent into a sink: %v)", crowded, got.sent>>20, got.cpu, got.peak>>20, took, alone)
+	t.Logf("%d hostile connections: %d MiB sent, %.1f s of CPU, %d MiB; the honest client's ping: %v (while they sent into a sink: %v)", crowded, got.sent>>20,
+		got.cpu, got.peak>>20, took, alone)
 	if got.peak > 512<<20 {
 		t.Errorf("%d MiB", got.peak>>20)
 	}

@@ -75,7 +75,8 @@ func (e *enemy) webSocket(path string, form func(string) string, connect bool) (
 	if e.c, err = e.dial(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", path, e.addr)
+	_, err = fmt.Fprintf(e.c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "+
+		"AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", path, e.addr)
 	if err != nil {
 		return err
 	}

@@ -223,7 +223,8 @@ func TestSoakHostileCells(t *testing.T) {
 	for _, state := range append(order, polls) { // which leaves something behind
 		for _, input := range slices.Sorted(maps.Keys(inputs)) {
 			got := attack(t, s, a, 8, span(250*time.Millisecond, 3*time.Second), state != polls, func(int) (string, string) { return state, input })
-			t.Logf("%-18s %-34s %8d KiB sent, %6.2f s, %5.2f µs a byte, %4d MiB", state, input, got.sent>>10, got.cpu, got.cpu/float64(max(got.sent, 1))*1e6, got.peak>>20)
+			t.Logf("%-18s %-34s %8d KiB sent, %6.2f s, %5.2f µs a byte, %4d MiB", state, input, got.sent>>10, got.cpu, got.cpu/float64(max(got.sent, 1))*1e6,
+				got.peak>>20)
 			if got.peak > mostMemory {
 				t.Errorf("%s, %s: %d MiB", state, input, got.peak>>20)
 			}

@@ -49,7 +49,8 @@ func TestSoakDescriptors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = c.Write([]byte("GET /websocket HTTP/1.1\r\nHost: " + s.addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"))
+		_, _ = c.Write([]byte("GET /websocket HTTP/1.1\r\nHost: " + s.addr +
+			"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"))
 		peers = append(peers, c)
 	}
 	lasting := span(time.Second, 20*time.Second)
@@ -73,7 +74,8 @@ func TestSoakDescriptors(t *testing.T) {
 	if used > 0.5 {
 		t.Errorf("the server used %.0f %% of a core at the limit", used*100)
 	}
-	t.Logf("400 peers, 256 descriptors: %.1f %% of a core (a guest calling 200 times a second included); the guest's calls: %v median, %v worst; a new session %v after the peers left", used*100, median(others), worst(others), took.Round(time.Millisecond))
+	t.Logf("400 peers, 256 descriptors: %.1f %% of a core (a guest calling 200 times a second included); the guest's calls: %v median, %v worst; a new "+
+		"session %v after the peers left", used*100, median(others), worst(others), took.Round(time.Millisecond))
 }
 
 // TestSoakDiskFull (docs/security-tests.md S113): no space for the audit stream, and none for the
@@ -179,7 +181,8 @@ func fullDatabase(t *testing.T) {
 		return err == nil && strings.Contains(string(text), `"audit_gap"`)
 	})
 	others := g.served()
-	t.Logf("full after %d more writes: second factor refused (%s), /readyz %d, %v audit events lost and a gap on record; writing again %v after there was space; the guest's calls: %v median, %v worst",
+	t.Logf("full after %d more writes: second factor refused (%s), /readyz %d, %v audit events lost and a gap on record; writing again %v after there was "+
+		"space; the guest's calls: %v median, %v worst",
 		refusedAt, first, ready, lost, took.Round(time.Millisecond), median(others), worst(others))
 	if exit := s.terminate(); exit != 0 {
 		t.Errorf("exit %d: %s", exit, s.log)

@@ -89,7 +89,8 @@ func newWorld(t *testing.T, stores ...fullStore) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for id, v := range map[string]any{settings.TwoFactorWrongPerHour: 100, settings.TwoFactorMailsPerHour: 100, settings.TwoFactorMailsPerAddress: 10000, settings.TwoFactorRememberFor: 0} {
+		for id, v := range map[string]any{settings.TwoFactorWrongPerHour: 100, settings.TwoFactorMailsPerHour: 100, settings.TwoFactorMailsPerAddress: 10000,
+			settings.TwoFactorRememberFor: 0} {
 			if _, err := config.Save(t.Context(), []settings.Change{{ID: id, Value: v}}); err != nil {
 				t.Fatal(err)
 			}
@@ -298,11 +299,12 @@ func TestModelRefuses(t *testing.T) {
 	send, jump := do{op: "send"}, do{op: "jump"}
 	right, wrong := do{op: "submit", code: "111111"}, do{op: "submit", code: "222222"}
 	for name, h := range map[string][]porcupine.Operation{
-		"good twice":          {at(0, send, "111111"), at(1, right, "ok"), at(2, right, "ok")},
-		"good after its end":  {at(0, send, "111111"), at(1, jump, ""), at(2, right, "ok")},
-		"another's success":   {at(0, send, "111111"), at(1, send, "222222"), at(2, wrong, "ok"), at(3, right, "ok")},
-		"never sent":          {at(0, send, "111111"), at(1, wrong, "ok")},
-		"after five mistakes": {at(0, send, "111111"), at(1, wrong, "refused"), at(2, wrong, "refused"), at(3, wrong, "refused"), at(4, wrong, "refused"), at(5, wrong, "refused"), at(6, right, "ok")},
+		"good twice":         {at(0, send, "111111"), at(1, right, "ok"), at(2, right, "ok")},
+		"good after its end": {at(0, send, "111111"), at(1, jump, ""), at(2, right, "ok")},
+		"another's success":  {at(0, send, "111111"), at(1, send, "222222"), at(2, wrong, "ok"), at(3, right, "ok")},
+		"never sent":         {at(0, send, "111111"), at(1, wrong, "ok")},
+		"after five mistakes": {at(0, send, "111111"), at(1, wrong, "refused"), at(2, wrong, "refused"), at(3, wrong, "refused"), at(4, wrong, "refused"),
+			at(5, wrong, "refused"), at(6, right, "ok")},
 	} {
 		if porcupine.CheckOperations(mailModel, h) {
 			t.Errorf("%s was accepted", name)

@@ -119,7 +119,8 @@ func TestSoakMailServer(t *testing.T) {
 		pause(down)
 		p.wire.join()
 		took := p.delivered()
-		t.Logf("%d challenges while down: %v median, %v worst; ping and call %v worst; delivered %v after the return", people, median(times), worst(times), live, took)
+		t.Logf("%d challenges while down: %v median, %v worst; ping and call %v worst; delivered %v after the return", people, median(times), worst(times), live,
+			took)
 	})
 	t.Run("silent", func(t *testing.T) {
 		t.Parallel()
@@ -134,7 +135,8 @@ func TestSoakMailServer(t *testing.T) {
 		}
 		p.wire.heal()
 		took := p.delivered()
-		t.Logf("%d challenges: %v worst; ping and call %v worst; goroutines %v before, %v during; delivered %v after the return", people, worst(times), live, before, during, took)
+		t.Logf("%d challenges: %v worst; ping and call %v worst; goroutines %v before, %v during; delivered %v after the return", people, worst(times), live,
+			before, during, took)
 	})
 	t.Run("hangs after the mail", func(t *testing.T) {
 		t.Parallel()
@@ -159,7 +161,8 @@ func TestSoakMailServer(t *testing.T) {
 		if most.Load() > 8 {
 			t.Errorf("%d deliveries at once", most.Load())
 		}
-		t.Logf("%d challenges: %v worst; ping and call %v worst; at most %d deliveries at once; the rest delivered in %v", people, worst(times), live, most.Load(), took)
+		t.Logf("%d challenges: %v worst; ping and call %v worst; at most %d deliveries at once; the rest delivered in %v", people, worst(times), live, most.Load(),
+			took)
 	})
 	t.Run("later and never", func(t *testing.T) {
 		t.Parallel()
@@ -234,5 +237,6 @@ func TestSoakMailPromised(t *testing.T) {
 			t.Errorf("%s: %v", a.name, err)
 		}
 	}
-	t.Logf("%d mails promised before two crashes: each delivered once, all %v after the last start; no code in clear in the data directory", n, took.Round(time.Millisecond))
+	t.Logf("%d mails promised before two crashes: each delivered once, all %v after the last start; no code in clear in the data directory", n,
+		took.Round(time.Millisecond))
 }

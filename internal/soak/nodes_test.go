@@ -214,7 +214,8 @@ func TestSoakNodesFollow(t *testing.T) {
 			t.Errorf("%s after %v", what, worst(times))
 		}
 	}
-	t.Logf("on the other node, median and worst: sessions closed %v %v; setting %v %v; new factor asked at the next call (%v)", median(closed), worst(closed), median(set), worst(set), worst(asked))
+	t.Logf("on the other node, median and worst: sessions closed %v %v; setting %v %v; new factor asked at the next call (%v)", median(closed), worst(closed),
+		median(set), worst(set), worst(asked))
 }
 
 // TestSoakNodesRolling (docs/security-tests.md S117 d): both nodes are restarted in turn under load;
@@ -299,5 +300,6 @@ func TestSoakNodesRolling(t *testing.T) {
 	pause(200 * time.Millisecond)
 	close(stop)
 	wg.Wait()
-	t.Logf("%d clients, %d calls, %d of them sent again after a close; none failed, lost or doubled; %d stops, %v median", len(people), calls, again, len(stops), median(stops))
+	t.Logf("%d clients, %d calls, %d of them sent again after a close; none failed, lost or doubled; %d stops, %v median", len(people), calls, again,
+		len(stops), median(stops))
 }

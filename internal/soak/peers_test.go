@@ -81,7 +81,8 @@ func raw(t testing.TB, addr string, rcvbuf int) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_, _ = io.WriteString(c, "GET /websocket HTTP/1.1\r\nHost: "+addr+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	_, _ = io.WriteString(c, "GET /websocket HTTP/1.1\r\nHost: "+addr+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "+
+		"13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
 	r := bufio.NewReader(c)
 	for {
 		line, err := r.ReadString('\n')
@@ -160,7 +161,8 @@ func slowReaders(t *testing.T) {
 		t.Errorf("%d MiB more while %d readers slept", peak>>10, n)
 	}
 	others := g.served()
-	t.Logf("%d readers that stopped: all closed as slow after %v; + %d MiB at most; the guest's %d calls: %v median, %v worst", n, took.Round(time.Millisecond), peak>>10, len(others), median(others), worst(others))
+	t.Logf("%d readers that stopped: all closed as slow after %v; + %d MiB at most; the guest's %d calls: %v median, %v worst", n, took.Round(time.Millisecond),
+		peak>>10, len(others), median(others), worst(others))
 }
 
 // between cuts a piece out of a text.
@@ -196,7 +198,8 @@ func silentPeers(t *testing.T) {
 		t.Errorf("closed for silence: %v, before a handshake: %v", silent("no_heartbeat"), silent("no_handshake"))
 	}
 	others := g.served()
-	t.Logf("%d half-open peers and %d that never spoke (intervals of 1 s): gone after %v; the guest's calls: %v median, %v worst", n, mute, took.Round(time.Millisecond), median(others), worst(others))
+	t.Logf("%d half-open peers and %d that never spoke (intervals of 1 s): gone after %v; the guest's calls: %v median, %v worst", n, mute,
+		took.Round(time.Millisecond), median(others), worst(others))
 }
 
 func slowloris(t *testing.T) {
@@ -248,7 +251,8 @@ func slowloris(t *testing.T) {
 		t.Errorf("%d of %d dripping requests were ended", ended.Load(), n)
 	}
 	others := g.served()
-	t.Logf("%d dripping headers and bodies (limits of 1 and 2 s): all ended after %v; the guest's calls: %v median, %v worst", n, took.Round(time.Millisecond), median(others), worst(others))
+	t.Logf("%d dripping headers and bodies (limits of 1 and 2 s): all ended after %v; the guest's calls: %v median, %v worst", n, took.Round(time.Millisecond),
+		median(others), worst(others))
 }
 
 func floods(t *testing.T) {
@@ -262,7 +266,8 @@ func floods(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range n {
 		k, r := raw(t, s.addr, 0)
-		frame := masked([]string{`{"msg":"method","id":"1","method":"nothing","params":[]}`, `{"msg":"sub","id":"1","name":"nothing","params":[]}`, `{"msg":"ping"}`, `garbage`}[i%4])
+		frame := masked([]string{`{"msg":"method","id":"1","method":"nothing","params":[]}`, `{"msg":"sub","id":"1","name":"nothing","params":[]}`,
+			`{"msg":"ping"}`, `garbage`}[i%4])
 		batch := append(masked(hello), []byte(strings.Repeat(string(frame), 200))...)
 		wg.Go(func() { _, _ = io.Copy(io.Discard, r) })
 		wg.Go(func() {
@@ -286,7 +291,8 @@ func floods(t *testing.T) {
 		t.Errorf("the log speaks of a panic: %s", s.log)
 	}
 	others := g.served()
-	t.Logf("%d floods of calls, subscriptions, pings and garbage: %v messages; + %d MiB; the guest's calls: %v median, %v worst", n, s.metric("ddpserver_messages_total"), grown>>10, median(others), worst(others))
+	t.Logf("%d floods of calls, subscriptions, pings and garbage: %v messages; + %d MiB; the guest's calls: %v median, %v worst", n,
+		s.metric("ddpserver_messages_total"), grown>>10, median(others), worst(others))
 }
 
 // pipeline sends ten thousand calls without waiting; the queue of the session

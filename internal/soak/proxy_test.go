@@ -38,7 +38,8 @@ func (w *wire) addr() string { return w.proxy.Listen }
 func (w *wire) poison(kind, stream, attributes string) {
 	w.t.Helper()
 	name := fmt.Sprint(kind, stream)
-	_, err := w.proxy.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(`{"name":%q,"type":%q,"stream":%q,"toxicity":1,"attributes":{%s}}`, name, kind, stream, attributes)))
+	_, err := w.proxy.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(`{"name":%q,"type":%q,"stream":%q,"toxicity":1,"attributes":{%s}}`, name, kind, stream,
+		attributes)))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -21,9 +21,13 @@ var hoards = map[string]struct {
 	first       string // written when the connection stands; what is behind | once an answer has come
 	body        int
 }{
-	"REST, logged in": {40, "POST /api/v1/method.call/x HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.5\r\n%sContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n", 1},
-	"DDP":             {600, "GET /websocket HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.5\r\n%.0sConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n|\x81\xff\x00\x00\x00\x00\x00\x00\xff\xf0\x00\x00\x00\x00", 60 << 10},
-	"SockJS polling":  {250, "POST /sockjs/0/nobody/xhr_send HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.5\r\n%.0sContent-Type: text/plain\r\nContent-Length: 190000\r\n\r\n", 150_000},
+	"REST, logged in": {40, "POST /api/v1/method.call/x HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.5\r\n%sContent-Type: " +
+		"application/json\r\nContent-Length: 1048576\r\n\r\n", 1},
+	"DDP": {600, "GET /websocket HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.5\r\n%.0sConnection: Upgrade\r\nUpgrade: " +
+		"websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n|\x81\xff\x00\x00\x00\x00\x00\x00\xff\xf0\x00\x00\x00\x00",
+		60 << 10},
+	"SockJS polling": {250, "POST /sockjs/0/nobody/xhr_send HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.5\r\n%.0sContent-Type: " +
+		"text/plain\r\nContent-Length: 190000\r\n\r\n", 150_000},
 }
 
 // TestSoakOneNetworkDoesNotTakeAll: one client who holds all it can of the bytes

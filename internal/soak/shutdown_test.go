@@ -76,5 +76,6 @@ func TestSoakShutdown(t *testing.T) {
 	if rest := took - answered.Sub(begin); long && rest > 20*time.Second {
 		t.Errorf("the stop took %v after the last call was answered", rest)
 	}
-	t.Logf("%d sessions, 50 calls under way: not ready after %v, every call answered, close codes %v, exit %d after %v", len(all), unready.Round(time.Millisecond), codes, exit, took.Round(time.Millisecond))
+	t.Logf("%d sessions, 50 calls under way: not ready after %v, every call answered, close codes %v, exit %d after %v", len(all),
+		unready.Round(time.Millisecond), codes, exit, took.Round(time.Millisecond))
 }

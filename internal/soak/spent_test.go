@@ -152,7 +152,8 @@ func TestSoakSpentStaysSpent(t *testing.T) {
 			t.Fatalf("the server ended with %d: %s", exit, s.log)
 		}
 	}
-	t.Logf("%d cycles; acknowledged uses, none good again: %v; of these killed within 1 ms: %v; start after a kill %v median", cycles, acked, within, median(starts))
+	t.Logf("%d cycles; acknowledged uses, none good again: %v; of these killed within 1 ms: %v; start after a kill %v median", cycles, acked, within,
+		median(starts))
 	for _, kind := range kinds {
 		if acked[kind] == 0 {
 			t.Errorf("no use of a %s code was acknowledged", kind)

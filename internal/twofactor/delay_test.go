@@ -194,7 +194,8 @@ func TestA4ResetStoppedByTheOwner(t *testing.T) {
 				if err := answer(w, a); err != nil {
 					t.Fatal(err)
 				}
-				if !a.user().TOTPResetDue().IsZero() || w.trail.count("factor_reset_stopped", "ok") != 1 || !slices.Contains(w.mails.changes(), twofactor.TOTPResetStopped) {
+				if !a.user().TOTPResetDue().IsZero() || w.trail.count("factor_reset_stopped", "ok") != 1 ||
+					!slices.Contains(w.mails.changes(), twofactor.TOTPResetStopped) {
 					t.Errorf("not stopped, or not told: %v", w.mails.changes())
 				}
 				if err := w.svc.CancelReset(ctx, a.ask()); err != nil || w.trail.count("factor_reset_stopped", "ok") != 1 {
@@ -269,7 +270,8 @@ func TestA4ResetFallsWithItsAdministrator(t *testing.T) {
 func TestA4ResetWithAFailingStore(t *testing.T) {
 	delayed(t, func(t *testing.T, w *world, admin, a *account) {
 		a.reset(t, admin)
-		if _, err := w.service(failing{w.store, "Succeeded"}).Verify(ctx, a.ask(code(a.now(0)))); err == nil || !a.user().TOTPResetDue().IsZero() || w.trail.count("factor_reset_stopped", "ok") != 1 {
+		if _, err := w.service(failing{w.store, "Succeeded"}).Verify(ctx, a.ask(code(a.now(0)))); err == nil || !a.user().TOTPResetDue().IsZero() ||
+			w.trail.count("factor_reset_stopped", "ok") != 1 {
 			t.Errorf("an answer whose booking failed: %v, told %d times", err, w.trail.count("factor_reset_stopped", "ok"))
 		}
 		due := a.reset(t, admin)

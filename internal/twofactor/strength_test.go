@@ -161,7 +161,8 @@ func (a *account) tryCell(name string, p twofactor.Policy, given string, proofs 
 	case proofs[0] != "password":
 		offered = `["` + proofs[0] + `"]`
 	}
-	if want := fmt.Sprintf(`{"method":%q,`, proofs[0]); !strings.HasPrefix(details(a.w.t, err), want) || !strings.Contains(details(a.w.t, err), `"availableMethods":`+offered) {
+	if want := fmt.Sprintf(`{"method":%q,`, proofs[0]); !strings.HasPrefix(details(a.w.t, err), want) ||
+		!strings.Contains(details(a.w.t, err), `"availableMethods":`+offered) {
 		a.w.t.Errorf("%s: %s", name, details(a.w.t, err))
 	}
 	if g, e := a.w.store.Guard(ctx, a.id); mailed != "" && (e != nil || len(g.Codes) == 0) {
@@ -296,7 +297,8 @@ func TestA4MailboxAfterAResetByMail(t *testing.T) {
 			t.Errorf("an account with nothing stronger, its code: %q", got)
 		}
 		time.Sleep(30 * 24 * time.Hour)
-		if err := w.svc.Check(ctx, both.ask(policy(twofactor.Login), method("email"))); id(err) != "totp-required" || details(t, err) != `{"method":"totp","codeGenerated":false,"availableMethods":["totp"]}` {
+		if err := w.svc.Check(ctx, both.ask(policy(twofactor.Login), method("email"))); id(err) != "totp-required" ||
+			details(t, err) != `{"method":"totp","codeGenerated":false,"availableMethods":["totp"]}` {
 			t.Errorf("a month later: %v", err)
 		}
 		if got := both.check(policy(twofactor.Login), code(both.backup[0])); got != "" {

@@ -136,7 +136,8 @@ func TestChangeCredentials(t *testing.T) {
 
 func TestZeroUserIsHarmless(t *testing.T) {
 	u := &User{}
-	if !u.IsActive() || u.HasRole("admin") || u.LoginToken("") != nil || u.LoginToken("x") != nil || u.TOTPEnabled() || u.Email2FAEnabled() || u.Bcrypt() != "" || u.VerifiedEmails() != nil {
+	if !u.IsActive() || u.HasRole("admin") || u.LoginToken("") != nil || u.LoginToken("x") != nil || u.TOTPEnabled() || u.Email2FAEnabled() ||
+		u.Bcrypt() != "" || u.VerifiedEmails() != nil {
 		t.Error("an empty document grants something")
 	}
 	c := Change{RemoveTokens: true, ClearTrust: true, ClearVerification: "x", At: at}

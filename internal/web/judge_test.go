@@ -77,7 +77,8 @@ func TestAddress(t *testing.T) {
 // S083: the header must cost linear time, however it looks.
 func TestAddressIsLinear(t *testing.T) {
 	p, _ := ParseProxies(32, []string{"0.0.0.0/0"})
-	for _, value := range []string{strings.Repeat(" ,", 7500), strings.Repeat(" ", 15000), strings.Repeat(",", 15000), strings.Repeat("1.1.1.1,", 1900), strings.Repeat("[", 15000)} {
+	for _, value := range []string{strings.Repeat(" ,", 7500), strings.Repeat(" ", 15000), strings.Repeat(",", 15000), strings.Repeat("1.1.1.1,", 1900),
+		strings.Repeat("[", 15000)} {
 		r := request("10.0.0.1:1", xff(value, value, value))
 		work := growthtest.Work(func() {
 			for range 100 {
@@ -239,7 +240,8 @@ func TestPeer(t *testing.T) {
 		"X-2fa-Code": {"123456"}, "X-2fa-Method": {"email"},
 	})
 	got := p.Peer(r)
-	if got.Address != "203.0.113.9" || got.Proof.Text() != "123456" || got.Proof.Factor != "email" || len(got.UserAgent) > maxAgent || !strings.HasPrefix(got.UserAgent, "üü") {
+	if got.Address != "203.0.113.9" || got.Proof.Text() != "123456" || got.Proof.Factor != "email" || len(got.UserAgent) > maxAgent ||
+		!strings.HasPrefix(got.UserAgent, "üü") {
 		t.Errorf("%s", fmt.Sprintf("%.200v", *got))
 	}
 }

@@ -146,7 +146,10 @@ func TestHealth(t *testing.T) {
 
 func TestPanicStaysInItsRequest(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
-	s := New(Options{Logger: zap.New(core), Mounts: []Mount{{Path: "/boom", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret detail") })}}})
+	s := New(Options{Logger: zap.New(core), Mounts: []Mount{{Path: "/boom", Handler: http.HandlerFunc(func(http.ResponseWriter,
+		*http.Request) {
+		panic("secret detail")
+	})}}})
 	r := get(s, "GET", "/boom")
 	if body := text(t, r); r.StatusCode != 500 || strings.Contains(body, "secret detail") {
 		t.Errorf("%d %q", r.StatusCode, body)
@@ -208,7 +211,8 @@ func patience() Options {
 
 // S090: a client that sends a byte now and then is closed in time.
 func TestSlowClientsAreClosed(t *testing.T) {
-	for _, first := range []string{"", "GET /a HTTP/1.1\r\nHost: x\r\nX: ", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", "POST /s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"} {
+	for _, first := range []string{"", "GET /a HTTP/1.1\r\nHost: x\r\nX: ", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
+		"POST /s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"} {
 		synctest.Test(t, func(t *testing.T) {
 			o := patience()
 			read := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.ReadAll(r.Body) })
@@ -365,19 +369,23 @@ func TestPrivateListener(t *testing.T) {
 		return &http.Response{StatusCode: own(verb, path, "localhost:9464")}
 	}
 	// A19: a page of a stranger whose name leads here reads nothing, on no route.
-	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/symbol", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=1"} {
-		for _, host := range []string{"evil.example", "evil.example:9464", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.7:9464", "", "metrics.internal.evil.example"} {
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/symbol", "/debug/pprof/heap",
+		"/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=1"} {
+		for _, host := range []string{"evil.example", "evil.example:9464", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.7:9464", "",
+			"metrics.internal.evil.example"} {
 			if code := own("GET", path, host); code != http.StatusMisdirectedRequest {
 				t.Errorf("%s for %q: %d", path, host, code)
 			}
 		}
 	}
-	for _, host := range []string{"localhost", "LOCALHOST:9464", "localhost.", "127.0.0.1:9464", "127.9.9.9", "[::1]:9464", "[::1]", "10.1.2.3:9464", "metrics.internal:9464", "Metrics.Internal"} {
+	for _, host := range []string{"localhost", "LOCALHOST:9464", "localhost.", "127.0.0.1:9464", "127.9.9.9", "[::1]:9464", "[::1]", "10.1.2.3:9464",
+		"metrics.internal:9464", "Metrics.Internal"} {
 		if code := own("GET", "/metrics", host); code != 200 {
 			t.Errorf("/metrics for %q: %d", host, code)
 		}
 	}
-	for path, want := range map[string]int{"/metrics": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/debug/pprof/cmdline": 200, "/debug": 404, "/": 404} {
+	for path, want := range map[string]int{"/metrics": 200, "/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/debug/pprof/cmdline": 200,
+		"/debug": 404, "/": 404} {
 		if r := get(s, "GET", path); r.StatusCode != want {
 			t.Errorf("%s: %d, want %d", path, r.StatusCode, want)
 		}

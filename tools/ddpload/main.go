@@ -96,7 +96,8 @@ func flags(name string, args []string) (r load.Run, asJSON bool, err error) {
 	fs.StringVar(&r.Sub, "sub", "meteor_autoupdate_clientVersions", "publication")
 	fs.StringVar(&r.SubParams, "sub-params", "[null]", "its parameters as a JSON array")
 	fs.StringVar(&r.Join, "join", "", "joinRoom parameters to call with after the login")
-	fs.Func("streams", "collection/event of a stream that each idle connection subscribes to, %d for its number; may be repeated; \"client\" for thirty of a Rocket.Chat client, \"shared\" for thirty that all listen to", func(s string) error {
+	fs.Func("streams", "collection/event of a stream that each idle connection subscribes to, %d for its number; may be repeated; \"client\" for thirty of a "+
+		"Rocket.Chat client, \"shared\" for thirty that all listen to", func(s string) error {
 		switch s {
 		case "client":
 			r.Streams = append(r.Streams, load.ClientStreams()...)

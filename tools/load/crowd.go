@@ -233,9 +233,11 @@ func (r Run) SlowReader(ctx context.Context) (Report, error) {
 // the peers were measured.
 func SharedStreams() []string {
 	return streams(map[string]string{
-		"stream-notify-all/": "public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom deleteEmojiCustom license",
+		"stream-notify-all/": "public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom " +
+			"deleteEmojiCustom license",
 		"stream-notify-logged/": "user-status Users:NameChanged Users:Deleted updateAvatar roles-change permissions-changed updateCustomSound deleteCustomSound " +
-			"updateEmojiCustom deleteEmojiCustom updateCustomUserStatus deleteCustomUserStatus banner-changed new-banner voip.statuschanged omnichannel.priority-changed license",
+			"updateEmojiCustom deleteEmojiCustom updateCustomUserStatus deleteCustomUserStatus banner-changed new-banner voip.statuschanged " +
+			"omnichannel.priority-changed license",
 		"stream-notify-user/user%d/": "userData message notification subscriptions-changed",
 	})
 }
@@ -244,8 +246,10 @@ func SharedStreams() []string {
 // the login, for accounts user0, user1, … in room GENERAL: half of them are its own.
 func ClientStreams() []string {
 	return streams(map[string]string{
-		"stream-notify-all/":          "public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom deleteEmojiCustom",
-		"stream-notify-logged/":       "user-status Users:NameChanged Users:Deleted updateAvatar roles-change permissions-changed updateEmojiCustom deleteEmojiCustom",
+		"stream-notify-all/": "public-settings-changed public-info roles-change updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom " +
+			"deleteEmojiCustom",
+		"stream-notify-logged/": "user-status Users:NameChanged Users:Deleted updateAvatar roles-change permissions-changed updateEmojiCustom " +
+			"deleteEmojiCustom",
 		"stream-notify-user/user%d/":  "userData message otr webrtc notification rooms-changed subscriptions-changed uiInteraction force_logout",
 		"stream-notify-room/GENERAL/": "typing user-activity deleteMessage deleteMessageBulk",
 		"stream-room-messages/":       "GENERAL",

@@ -170,7 +170,8 @@ func (c *floorConn) sub(f []byte, id string) {
 	} else {
 		for i := range floorDocuments {
 			n := strconv.Itoa(i)
-			c.write(`{"msg":"added","collection":"docs","id":"doc`, n, `","fields":{"n":`, n, `,"title":"document `, n, `","tags":["a","b"],"ts":{"$date":1700000000000}}}`)
+			c.write(`{"msg":"added","collection":"docs","id":"doc`, n, `","fields":{"n":`, n, `,"title":"document `, n,
+				`","tags":["a","b"],"ts":{"$date":1700000000000}}}`)
 		}
 	}
 	c.write(`{"msg":"ready","subs":["`, id, `"]}`)

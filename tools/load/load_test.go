@@ -40,7 +40,8 @@ func startFloor(t *testing.T) string {
 func TestScenariosOnTheFloor(t *testing.T) {
 	url := startFloor(t)
 	base := Run{URL: url, Server: proctest.Process{PID: os.Getpid()}, Conns: 5, InFlight: 2, For: 50 * time.Millisecond, Token: "token-%d",
-		Sub: "stream-notify-room", SubParams: `["GENERAL/user-activity",false]`, Publish: "stream-notify-room", PublishParams: `["GENERAL/user-activity","x"]`, Burst: 3, Streams: []string{"stream-notify-all/roles-change", "stream-notify-user/user%d/userData"}}
+		Sub: "stream-notify-room", SubParams: `["GENERAL/user-activity",false]`, Publish: "stream-notify-room", PublishParams: `["GENERAL/user-activity","x"]`,
+		Burst: 3, Streams: []string{"stream-notify-all/roles-change", "stream-notify-user/user%d/userData"}}
 	for name, do := range map[string]func(Run, context.Context) (Report, error){
 		"calls": Run.Calls, "connects": Run.Connects, "storm": Run.Storm, "subs": Run.SubUnsub, "fanout": Run.FanOut, "idle": Run.IdleConns,
 	} {

@@ -40,7 +40,8 @@ func (g *messages) Specs() []methods.Spec {
 			Name: "sendMessage", Do: g.send, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Posts a message. The client may choose its id; the same call again gives the same message.",
 			Params: "{rid, msg, _id?, ts?, groupable?, alias?, emoji?, avatar?, attachments?}, previewUrls?", Result: "the message",
-			Errors: "error-invalid-room, error-not-allowed, error-message-size-exceeded, error-message-ts-out-of-sync, error-invalid-message, error-action-not-allowed, too-many-requests",
+			Errors: "error-invalid-room, error-not-allowed, error-message-size-exceeded, error-message-ts-out-of-sync, error-invalid-message, " +
+				"error-action-not-allowed, too-many-requests",
 		},
 		{
 			Name: "updateMessage", Do: g.update, Effects: methods.Messages | methods.Others, Inside: twofactor.Ordinary, Limit: ratelimit.Wide,
@@ -75,7 +76,8 @@ func (g *messages) Specs() []methods.Spec {
 		{
 			Name: "loadHistory", Do: g.history, Effects: methods.Reads, Limit: ratelimit.Wide,
 			Doc:    "Reads messages of a room, newest first: at most 200, 20 when no number is given.",
-			Params: "rid, end?: Date, limit?, lastSeen?: Date, showThreadMessages?", Result: "{messages, firstUnread?, unreadNotLoaded}; false for a room the caller is not in",
+			Params: "rid, end?: Date, limit?, lastSeen?: Date, showThreadMessages?",
+			Result: "{messages, firstUnread?, unreadNotLoaded}; false for a room the caller is not in",
 			Errors: "400 Match failed",
 		},
 		{

@@ -22,14 +22,21 @@ func (g *presenceRoutes) Routes() []rest.Route {
 	const tag = "presence"
 	who := schema.Object(schema.May("userId", schema.Text()), schema.May("username", schema.Text()), schema.May("user", schema.Text()))
 	return []rest.Route{
-		{Verb: "GET", Path: "users.presence", Effects: methods.Reads, Tag: tag, Summary: "How these users are shown, or everybody who is not offline", Limit: chatLimit, Query: schema.Object(schema.May("ids", schema.Text()), schema.May("from", schema.Text())),
+		{Verb: "GET", Path: "users.presence", Effects: methods.Reads, Tag: tag, Summary: "How these users are shown, or everybody who is not offline",
+			Limit: chatLimit, Query: schema.Object(schema.May("ids", schema.Text()), schema.May("from", schema.Text())),
 			Result: schema.Success(schema.Must("users", schema.List(memberSchema)), schema.Must("full", schema.Boolean())), Do: g.statuses},
-		{Verb: "GET", Path: "users.getPresence", Effects: methods.Reads, Tag: tag, Summary: "How one user is shown", Limit: chatLimit, Query: who, Result: schema.Success(schema.Must("presence", schema.Text()), schema.May("connectionStatus", schema.Text())), Do: g.getPresence, Errors: []string{"error-invalid-user"}},
-		{Verb: "GET", Path: "users.getStatus", Effects: methods.Reads, Tag: tag, Summary: "How one user is shown, with the sentence beside it", Limit: chatLimit, Query: who,
-			Result: schema.Success(schema.Must("_id", schema.Text()), schema.Must("status", schema.Text()), schema.May("message", schema.Text()), schema.May("connectionStatus", schema.Text())), Do: g.getStatus, Errors: []string{"error-invalid-user"}},
-		{Verb: "POST", Path: "users.setStatus", Tag: tag, Summary: "Choose what the caller is shown as", Body: schema.Object(schema.May("status", schema.Text()), schema.May("message", schema.Text())), Twin: "setUserStatus", Do: g.setStatus,
+		{Verb: "GET", Path: "users.getPresence", Effects: methods.Reads, Tag: tag, Summary: "How one user is shown", Limit: chatLimit, Query: who,
+			Result: schema.Success(schema.Must("presence", schema.Text()), schema.May("connectionStatus", schema.Text())), Do: g.getPresence,
+			Errors: []string{"error-invalid-user"}},
+		{Verb: "GET", Path: "users.getStatus", Effects: methods.Reads, Tag: tag, Summary: "How one user is shown, with the sentence beside it", Limit: chatLimit,
+			Query: who,
+			Result: schema.Success(schema.Must("_id", schema.Text()), schema.Must("status", schema.Text()), schema.May("message", schema.Text()),
+				schema.May("connectionStatus", schema.Text())), Do: g.getStatus, Errors: []string{"error-invalid-user"}},
+		{Verb: "POST", Path: "users.setStatus", Tag: tag, Summary: "Choose what the caller is shown as",
+			Body: schema.Object(schema.May("status", schema.Text()), schema.May("message", schema.Text())), Twin: "setUserStatus", Do: g.setStatus,
 			Errors: []string{"error-invalid-status", "error-status-not-allowed", "error-not-allowed"}},
-		{Verb: "GET", Path: "commands.list", Effects: methods.Reads, Tag: "chat", Summary: "Slash commands (none)", Query: schema.Paged(), Result: listed("commands", schema.Anything()), Do: g.commands},
+		{Verb: "GET", Path: "commands.list", Effects: methods.Reads, Tag: "chat", Summary: "Slash commands (none)", Query: schema.Paged(),
+			Result: listed("commands", schema.Anything()), Do: g.commands},
 	}
 }
 

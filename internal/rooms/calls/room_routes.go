@@ -19,17 +19,31 @@ import (
 // lacks are those that say nothing.
 var (
 	userRefSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("username", schema.Text()), schema.May("name", schema.Text()))
-	messageSchema = schema.Object(schema.Must("_id", schema.Text()), schema.Must("rid", schema.Text()), schema.Must("msg", schema.Text()), schema.Must("ts", schema.DateTime()), schema.Must("u", userRefSchema), schema.May("t", schema.Text()),
-		schema.Must("_updatedAt", schema.DateTime()), schema.Must("urls", schema.List(schema.Object())), schema.Must("mentions", schema.List(userRefSchema)), schema.Must("channels", schema.List(schema.Object())), schema.May("md", schema.List(schema.Object())),
-		schema.May("attachments", schema.List(schema.Object())), schema.May("editedAt", schema.DateTime()), schema.May("editedBy", userRefSchema), schema.May("pinned", schema.Boolean()), schema.May("pinnedAt", schema.DateTime()), schema.May("pinnedBy", userRefSchema),
-		schema.May("starred", schema.List(userRefSchema)), schema.May("reactions", schema.Object()), schema.May("alias", schema.Text()), schema.May("emoji", schema.Text()), schema.May("avatar", schema.Text()), schema.May("groupable", schema.Boolean()), schema.May("bot", schema.Object()), schema.May("role", schema.Text()))
-	roomSchema = schema.Object(schema.Must("_id", schema.Text()), schema.Must("t", schema.OneOf(rooms.Channel, rooms.Group, rooms.Direct)), schema.May("name", schema.Text()), schema.May("fname", schema.Text()), schema.Must("msgs", schema.Integer()), schema.Must("usersCount", schema.Integer()),
-		schema.May("u", userRefSchema), schema.May("topic", schema.Text()), schema.May("description", schema.Text()), schema.May("announcement", schema.Text()), schema.Must("ts", schema.DateTime()), schema.Must("ro", schema.Boolean()), schema.May("sysMes", schema.Boolean()),
-		schema.May("default", schema.Boolean()), schema.May("archived", schema.Boolean()), schema.May("uids", schema.List(schema.Text())), schema.May("usernames", schema.List(schema.Text())), schema.May("lm", schema.DateTime()), schema.May("lastMessage", messageSchema), schema.Must("_updatedAt", schema.DateTime()))
-	subscriptionSchema = schema.Object(schema.Must("_id", schema.Text()), schema.Must("rid", schema.Text()), schema.Must("t", schema.Text()), schema.Must("name", schema.Text()), schema.May("fname", schema.Text()), schema.Must("u", userRefSchema), schema.Must("open", schema.Boolean()), schema.Must("alert", schema.Boolean()),
-		schema.Must("unread", schema.Integer()), schema.Must("userMentions", schema.Integer()), schema.Must("groupMentions", schema.Integer()), schema.Must("ts", schema.DateTime()), schema.May("f", schema.Boolean()), schema.May("roles", schema.List(schema.Text())), schema.May("ls", schema.DateTime()), schema.May("lr", schema.DateTime()), schema.Must("_updatedAt", schema.DateTime()))
-	memberSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("username", schema.Text()), schema.May("name", schema.Text()), schema.Must("status", schema.Text()), schema.May("statusText", schema.Text()))
-	goneSchema   = schema.Object(schema.Must("_id", schema.Text()), schema.May("rid", schema.Text()), schema.Must("_deletedAt", schema.DateTime()))
+	messageSchema = schema.Object(schema.Must("_id", schema.Text()), schema.Must("rid", schema.Text()), schema.Must("msg", schema.Text()),
+		schema.Must("ts", schema.DateTime()), schema.Must("u", userRefSchema), schema.May("t", schema.Text()),
+		schema.Must("_updatedAt", schema.DateTime()), schema.Must("urls", schema.List(schema.Object())), schema.Must("mentions", schema.List(userRefSchema)),
+		schema.Must("channels", schema.List(schema.Object())), schema.May("md", schema.List(schema.Object())),
+		schema.May("attachments", schema.List(schema.Object())), schema.May("editedAt", schema.DateTime()), schema.May("editedBy", userRefSchema),
+		schema.May("pinned", schema.Boolean()), schema.May("pinnedAt", schema.DateTime()), schema.May("pinnedBy", userRefSchema),
+		schema.May("starred", schema.List(userRefSchema)), schema.May("reactions", schema.Object()), schema.May("alias", schema.Text()),
+		schema.May("emoji", schema.Text()), schema.May("avatar", schema.Text()), schema.May("groupable", schema.Boolean()), schema.May("bot", schema.Object()),
+		schema.May("role", schema.Text()))
+	roomSchema = schema.Object(schema.Must("_id", schema.Text()), schema.Must("t", schema.OneOf(rooms.Channel, rooms.Group, rooms.Direct)),
+		schema.May("name", schema.Text()), schema.May("fname", schema.Text()), schema.Must("msgs", schema.Integer()), schema.Must("usersCount", schema.Integer()),
+		schema.May("u", userRefSchema), schema.May("topic", schema.Text()), schema.May("description", schema.Text()), schema.May("announcement", schema.Text()),
+		schema.Must("ts", schema.DateTime()), schema.Must("ro", schema.Boolean()), schema.May("sysMes", schema.Boolean()),
+		schema.May("default", schema.Boolean()), schema.May("archived", schema.Boolean()), schema.May("uids", schema.List(schema.Text())),
+		schema.May("usernames", schema.List(schema.Text())), schema.May("lm", schema.DateTime()), schema.May("lastMessage", messageSchema),
+		schema.Must("_updatedAt", schema.DateTime()))
+	subscriptionSchema = schema.Object(schema.Must("_id", schema.Text()), schema.Must("rid", schema.Text()), schema.Must("t", schema.Text()),
+		schema.Must("name", schema.Text()), schema.May("fname", schema.Text()), schema.Must("u", userRefSchema), schema.Must("open", schema.Boolean()),
+		schema.Must("alert", schema.Boolean()),
+		schema.Must("unread", schema.Integer()), schema.Must("userMentions", schema.Integer()), schema.Must("groupMentions", schema.Integer()),
+		schema.Must("ts", schema.DateTime()), schema.May("f", schema.Boolean()), schema.May("roles", schema.List(schema.Text())),
+		schema.May("ls", schema.DateTime()), schema.May("lr", schema.DateTime()), schema.Must("_updatedAt", schema.DateTime()))
+	memberSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("username", schema.Text()), schema.May("name", schema.Text()),
+		schema.Must("status", schema.Text()), schema.May("statusText", schema.Text()))
+	goneSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("rid", schema.Text()), schema.Must("_deletedAt", schema.DateTime()))
 )
 
 // chatLimit is the limit of routes that a client calls once for each room.
@@ -60,23 +74,31 @@ var (
 type roomRoutes struct{ *service }
 
 func listed(name string, item schema.Schema) schema.Schema {
-	return schema.Success(schema.Must(name, schema.List(item)), schema.Must("count", schema.Integer()), schema.Must("offset", schema.Integer()), schema.Must("total", schema.Integer()))
+	return schema.Success(schema.Must(name, schema.List(item)), schema.Must("count", schema.Integer()), schema.Must("offset", schema.Integer()),
+		schema.Must("total", schema.Integer()))
 }
 
 // Routes lists them.
 func (g *roomRoutes) Routes() []rest.Route {
 	const tag = "rooms"
 	routes := []rest.Route{
-		{Verb: "GET", Path: "rooms.info", Effects: methods.Reads, Tag: tag, Summary: "One room of the caller's, or a public channel", Query: roomQuery(), Result: schema.Success(schema.Must("room", roomSchema)), Limit: chatLimit, Do: g.info("room", ""),
+		{Verb: "GET", Path: "rooms.info", Effects: methods.Reads, Tag: tag, Summary: "One room of the caller's, or a public channel", Query: roomQuery(),
+			Result: schema.Success(schema.Must("room", roomSchema)), Limit: chatLimit, Do: g.info("room", ""),
 			Errors: []string{"error-room-not-found"}},
-		{Verb: "GET", Path: "rooms.get", Tag: tag, Summary: "The caller's rooms, all or those that changed", Query: schema.Object(schema.May("updatedSince", schema.Text())), Limit: chatLimit, Twin: "rooms/get",
+		{Verb: "GET", Path: "rooms.get", Tag: tag, Summary: "The caller's rooms, all or those that changed",
+			Query: schema.Object(schema.May("updatedSince", schema.Text())), Limit: chatLimit, Twin: "rooms/get",
 			Result: schema.Success(schema.Must("update", schema.List(roomSchema)), schema.Must("remove", schema.List(goneSchema))), Do: g.get},
-		{Verb: "POST", Path: "rooms.favorite", Tag: tag, Summary: "Mark a room in the caller's list", Body: schema.Object(schema.May("roomId", schema.Text()), schema.May("roomName", schema.Text()), schema.Must("favorite", schema.Boolean())), Twin: "toggleFavorite", Do: g.favorite},
-		{Verb: "GET", Path: "subscriptions.get", Tag: tag, Summary: "The caller's memberships, all or those that changed", Query: schema.Object(schema.May("updatedSince", schema.Text())), Limit: chatLimit, Twin: "subscriptions/get",
+		{Verb: "POST", Path: "rooms.favorite", Tag: tag, Summary: "Mark a room in the caller's list",
+			Body: schema.Object(schema.May("roomId", schema.Text()), schema.May("roomName", schema.Text()), schema.Must("favorite", schema.Boolean())),
+			Twin: "toggleFavorite", Do: g.favorite},
+		{Verb: "GET", Path: "subscriptions.get", Tag: tag, Summary: "The caller's memberships, all or those that changed",
+			Query: schema.Object(schema.May("updatedSince", schema.Text())), Limit: chatLimit, Twin: "subscriptions/get",
 			Result: schema.Success(schema.Must("update", schema.List(subscriptionSchema)), schema.Must("remove", schema.List(goneSchema))), Do: g.subscriptions},
-		{Verb: "GET", Path: "subscriptions.getOne", Effects: methods.Reads, Tag: tag, Summary: "The caller's membership of one room", Query: schema.Object(schema.Must("roomId", schema.NonEmpty())), Limit: chatLimit,
+		{Verb: "GET", Path: "subscriptions.getOne", Effects: methods.Reads, Tag: tag, Summary: "The caller's membership of one room",
+			Query: schema.Object(schema.Must("roomId", schema.NonEmpty())), Limit: chatLimit,
 			Result: schema.Success(schema.Must("subscription", schema.Either(subscriptionSchema, schema.Schema{"type": "null"}))), Do: g.subscription},
-		{Verb: "POST", Path: "subscriptions.read", Tag: tag, Summary: "Mark everything in a room as seen", Body: schema.Object(schema.May("rid", schema.Text()), schema.May("roomId", schema.Text())), Limit: chatLimit, Twin: "readMessages", Do: g.read},
+		{Verb: "POST", Path: "subscriptions.read", Tag: tag, Summary: "Mark everything in a room as seen",
+			Body: schema.Object(schema.May("rid", schema.Text()), schema.May("roomId", schema.Text())), Limit: chatLimit, Twin: "readMessages", Do: g.read},
 	}
 	for _, k := range kindsOfRooms {
 		routes = append(routes, g.ofKind(k)...)
@@ -104,20 +126,32 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 	tag, one := k.prefix, schema.Success(schema.Must(k.one, roomSchema))
 	who := []schema.Property{schema.May("userId", schema.Text()), schema.May("username", schema.Text()), schema.May("user", schema.Text())}
 	notFound := []string{"error-room-not-found", "error-roomid-param-not-provided"}
-	history := pagedRoom(schema.May("latest", schema.Text()), schema.May("oldest", schema.Text()), schema.May("inclusive", schema.Boolean()), schema.May("unreads", schema.Boolean()))
+	history := pagedRoom(schema.May("latest", schema.Text()), schema.May("oldest", schema.Text()), schema.May("inclusive", schema.Boolean()),
+		schema.May("unreads", schema.Boolean()))
 	routes := []rest.Route{
-		{Verb: "GET", Path: k.prefix + ".members", Tag: tag, Summary: "The members of a room of the caller's", Query: pagedRoom(schema.May("filter", schema.Text()), schema.May("status", schema.Text())), Result: listed("members", memberSchema), Limit: chatLimit, Twin: "getUsersOfRoom", Do: g.members(k.t), Errors: notFound},
-		{Verb: "GET", Path: k.prefix + ".messages", Effects: methods.Reads, Tag: tag, Summary: "Messages, newest first; queries of clients are ignored", Query: pagedRoom(), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.t), Errors: notFound},
-		{Verb: "GET", Path: k.prefix + ".history", Tag: tag, Summary: "Messages between two moments, newest first", Query: history, Result: schema.Success(schema.Must("messages", schema.List(messageSchema))), Limit: chatLimit, Twin: "loadHistory", Do: g.history(k.t), Errors: notFound},
-		{Verb: "GET", Path: k.prefix + ".counters", Effects: methods.Reads, Tag: tag, Summary: "How much there is to read", Query: roomQuery(), Result: schema.Success(schema.Must("joined", schema.Boolean()), schema.Must("members", schema.Integer()), schema.Must("unreads", schema.Integer()), schema.Must("msgs", schema.Integer()), schema.May("userMentions", schema.Integer())), Limit: chatLimit, Do: g.counters(k.t), Errors: notFound},
-		{Verb: "POST", Path: k.prefix + ".open", Tag: tag, Summary: "Show a room in the caller's list", Body: roomBody(), Twin: "openRoom", Do: g.open(k.t, true), Errors: notFound},
-		{Verb: "POST", Path: k.prefix + ".close", Tag: tag, Summary: "Hide a room from the caller's list", Body: roomBody(), Twin: "hideRoom", Do: g.open(k.t, false), Errors: notFound},
+		{Verb: "GET", Path: k.prefix + ".members", Tag: tag, Summary: "The members of a room of the caller's",
+			Query: pagedRoom(schema.May("filter", schema.Text()), schema.May("status", schema.Text())), Result: listed("members", memberSchema), Limit: chatLimit,
+			Twin: "getUsersOfRoom", Do: g.members(k.t), Errors: notFound},
+		{Verb: "GET", Path: k.prefix + ".messages", Effects: methods.Reads, Tag: tag, Summary: "Messages, newest first; queries of clients are ignored",
+			Query: pagedRoom(), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.t), Errors: notFound},
+		{Verb: "GET", Path: k.prefix + ".history", Tag: tag, Summary: "Messages between two moments, newest first", Query: history,
+			Result: schema.Success(schema.Must("messages", schema.List(messageSchema))), Limit: chatLimit, Twin: "loadHistory", Do: g.history(k.t), Errors: notFound},
+		{Verb: "GET", Path: k.prefix + ".counters", Effects: methods.Reads, Tag: tag, Summary: "How much there is to read", Query: roomQuery(),
+			Result: schema.Success(schema.Must("joined", schema.Boolean()), schema.Must("members", schema.Integer()), schema.Must("unreads", schema.Integer()),
+				schema.Must("msgs", schema.Integer()), schema.May("userMentions", schema.Integer())), Limit: chatLimit, Do: g.counters(k.t), Errors: notFound},
+		{Verb: "POST", Path: k.prefix + ".open", Tag: tag, Summary: "Show a room in the caller's list", Body: roomBody(), Twin: "openRoom", Do: g.open(k.t, true),
+			Errors: notFound},
+		{Verb: "POST", Path: k.prefix + ".close", Tag: tag, Summary: "Hide a room from the caller's list", Body: roomBody(), Twin: "hideRoom",
+			Do: g.open(k.t, false), Errors: notFound},
 	}
 	if k.t == rooms.Direct {
 		return append(routes,
-			rest.Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Open the direct room with somebody", Permission: permission.CreateDirect, Body: schema.Object(schema.May("username", schema.Text()), schema.May("usernames", schema.Text()), schema.May("excludeSelf", schema.Boolean())),
-				Result: schema.Success(schema.Must("room", schema.Object(append(must4(), schema.Must("rid", schema.Text()))...))), Twin: "createDirectMessage", Do: g.createDirect, Errors: []string{"error-invalid-user", "error-direct-message-max-user-exceeded"}},
-			rest.Route{Verb: "GET", Path: k.prefix + ".list", Effects: methods.Reads, Tag: tag, Summary: "The caller's direct rooms", Query: schema.Paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
+			rest.Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Open the direct room with somebody", Permission: permission.CreateDirect,
+				Body:   schema.Object(schema.May("username", schema.Text()), schema.May("usernames", schema.Text()), schema.May("excludeSelf", schema.Boolean())),
+				Result: schema.Success(schema.Must("room", schema.Object(append(must4(), schema.Must("rid", schema.Text()))...))), Twin: "createDirectMessage",
+				Do: g.createDirect, Errors: []string{"error-invalid-user", "error-direct-message-max-user-exceeded"}},
+			rest.Route{Verb: "GET", Path: k.prefix + ".list", Effects: methods.Reads, Tag: tag, Summary: "The caller's direct rooms", Query: schema.Paged(),
+				Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 	}
 	create, method := permission.CreateChannels, "createChannel"
 	if k.t == rooms.Group {
@@ -125,27 +159,39 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 	}
 	routes = append(routes,
 		rest.Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Make a room; the caller owns it", Permission: create,
-			Body: schema.Object(schema.Must("name", schema.NonEmpty()), schema.May("members", schema.List(schema.Text())), schema.May("readOnly", schema.Boolean()), schema.May("extraData", schema.Object()), schema.May("customFields", schema.Object())), Result: one, Twin: method, Do: g.create(k),
+			Body: schema.Object(schema.Must("name", schema.NonEmpty()), schema.May("members", schema.List(schema.Text())), schema.May("readOnly", schema.Boolean()),
+				schema.May("extraData", schema.Object()), schema.May("customFields", schema.Object())), Result: one, Twin: method, Do: g.create(k),
 			Errors: []string{"error-invalid-room-name", "error-duplicate-channel-name", "error-user-not-found"}},
-		rest.Route{Verb: "GET", Path: k.prefix + ".info", Effects: methods.Reads, Tag: tag, Summary: "One room", Query: roomQuery(), Result: one, Limit: chatLimit, Do: g.info(k.one, k.t), Errors: notFound},
+		rest.Route{Verb: "GET", Path: k.prefix + ".info", Effects: methods.Reads, Tag: tag, Summary: "One room", Query: roomQuery(), Result: one, Limit: chatLimit,
+			Do: g.info(k.one, k.t), Errors: notFound},
 		rest.Route{Verb: "GET", Path: k.prefix + ".roles", Tag: tag, Summary: "Who has a role in a room", Query: roomQuery(), Limit: chatLimit, Twin: "getRoomRoles",
-			Result: schema.Success(schema.Must("roles", schema.List(schema.Object(schema.Must("rid", schema.Text()), schema.Must("u", userRefSchema), schema.Must("roles", schema.List(schema.Text())))))), Do: g.roles(k.t), Errors: notFound},
-		rest.Route{Verb: "POST", Path: k.prefix + ".leave", Tag: tag, Summary: "End the caller's membership", Body: roomBody(), Result: one, Twin: "leaveRoom", Do: g.leave(k), Errors: append(notFound, "error-you-are-last-owner")},
-		rest.Route{Verb: "POST", Path: k.prefix + ".invite", Tag: tag, Summary: "Add users", Body: roomBody(append(who, schema.May("userIds", schema.List(schema.Text())), schema.May("usernames", schema.List(schema.Text())))...), Result: one, Twin: "addUsersToRoom", Do: g.invite(k), Errors: append(notFound, "error-not-allowed")},
-		rest.Route{Verb: "POST", Path: k.prefix + ".kick", Tag: tag, Summary: "End somebody's membership", Body: roomBody(who...), Result: one, Twin: "removeUserFromRoom", Do: g.kick(k), Errors: append(notFound, "error-not-allowed", "error-user-not-in-room")},
+			Result: schema.Success(schema.Must("roles", schema.List(schema.Object(schema.Must("rid", schema.Text()), schema.Must("u", userRefSchema),
+				schema.Must("roles", schema.List(schema.Text())))))), Do: g.roles(k.t), Errors: notFound},
+		rest.Route{Verb: "POST", Path: k.prefix + ".leave", Tag: tag, Summary: "End the caller's membership", Body: roomBody(), Result: one, Twin: "leaveRoom",
+			Do: g.leave(k), Errors: append(notFound, "error-you-are-last-owner")},
+		rest.Route{Verb: "POST", Path: k.prefix + ".invite", Tag: tag, Summary: "Add users",
+			Body: roomBody(append(who, schema.May("userIds", schema.List(schema.Text())), schema.May("usernames", schema.List(schema.Text())))...), Result: one,
+			Twin: "addUsersToRoom", Do: g.invite(k), Errors: append(notFound, "error-not-allowed")},
+		rest.Route{Verb: "POST", Path: k.prefix + ".kick", Tag: tag, Summary: "End somebody's membership", Body: roomBody(who...), Result: one,
+			Twin: "removeUserFromRoom", Do: g.kick(k), Errors: append(notFound, "error-not-allowed", "error-user-not-in-room")},
 	)
 	for _, r := range []struct{ name, method string }{
 		{"addOwner", "addRoomOwner"}, {"removeOwner", "removeRoomOwner"}, {"addModerator", "addRoomModerator"}, {"removeModerator", "removeRoomModerator"},
 	} {
-		routes = append(routes, rest.Route{Verb: "POST", Path: k.prefix + "." + r.name, Tag: tag, Summary: "Give a member a role in the room, or take it back", Body: roomBody(who...), Twin: r.method, Do: g.role(k.t, r.method), Errors: append(notFound, "error-not-allowed")})
+		routes = append(routes, rest.Route{Verb: "POST", Path: k.prefix + "." + r.name, Tag: tag, Summary: "Give a member a role in the room, or take it back",
+			Body: roomBody(who...), Twin: r.method, Do: g.role(k.t, r.method), Errors: append(notFound, "error-not-allowed")})
 	}
 	if k.t == rooms.Group {
-		return append(routes, rest.Route{Verb: "GET", Path: "groups.list", Effects: methods.Reads, Tag: tag, Summary: "The caller's groups", Query: schema.Paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
+		return append(routes, rest.Route{Verb: "GET", Path: "groups.list", Effects: methods.Reads, Tag: tag, Summary: "The caller's groups", Query: schema.Paged(),
+			Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 	}
 	return append(routes,
-		rest.Route{Verb: "POST", Path: "channels.join", Tag: tag, Summary: "Become a member", Body: roomBody(schema.May("joinCode", schema.Text())), Result: one, Twin: "joinRoom", Do: g.join, Errors: notFound},
-		rest.Route{Verb: "GET", Path: "channels.list", Effects: methods.Reads, Tag: tag, Summary: "All channels, by name", Query: schema.Paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.channels},
-		rest.Route{Verb: "GET", Path: "channels.list.joined", Effects: methods.Reads, Tag: tag, Summary: "The caller's channels", Query: schema.Paged(), Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
+		rest.Route{Verb: "POST", Path: "channels.join", Tag: tag, Summary: "Become a member", Body: roomBody(schema.May("joinCode", schema.Text())), Result: one,
+			Twin: "joinRoom", Do: g.join, Errors: notFound},
+		rest.Route{Verb: "GET", Path: "channels.list", Effects: methods.Reads, Tag: tag, Summary: "All channels, by name", Query: schema.Paged(),
+			Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.channels},
+		rest.Route{Verb: "GET", Path: "channels.list.joined", Effects: methods.Reads, Tag: tag, Summary: "The caller's channels", Query: schema.Paged(),
+			Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 }
 
 // must4 is what a direct room has at least.

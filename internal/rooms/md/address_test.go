@@ -21,11 +21,15 @@ func TestReadAddress(t *testing.T) {
 		}
 	}
 	for _, s := range []string{
-		"", "x", "//other.example", "///other.example", "/\\other.example", "\\\\other.example", "\\/other.example", "/\t/other.example", "/\n/other.example", "\t//other.example",
+		"", "x", "//other.example", "///other.example", "/\\other.example", "\\\\other.example", "\\/other.example", "/\t/other.example", "/\n/other.example",
+		"\t//other.example",
 		" //other.example", "/\u200b/x", "/\u202ex", "/\u00a0/x", "/\u0085x", "/\x00x", "/\xff",
-		"javascript:alert(1)", "JaVaScRiPt:alert(1)", "java\tscript:alert(1)", " javascript:alert(1)", "javascript://a.example/%0aalert(1)", "data:text/html,x", "vbscript:x",
-		"blob:https://a.example/x", "file:///etc/passwd", "filesystem:x", "view-source:https://a.example", "ws://a.example", "ftp://a.example", "intent://x", "ms-word:x",
-		"https:", "https:/a.example", "https:a.example", "https://", "https:///a.example", "https://?x", "https://#x", "https://:80", "https://u@", "https:\\\\a.example",
+		"javascript:alert(1)", "JaVaScRiPt:alert(1)", "java\tscript:alert(1)", " javascript:alert(1)", "javascript://a.example/%0aalert(1)", "data:text/html,x",
+		"vbscript:x",
+		"blob:https://a.example/x", "file:///etc/passwd", "filesystem:x", "view-source:https://a.example", "ws://a.example", "ftp://a.example", "intent://x",
+		"ms-word:x",
+		"https:", "https:/a.example", "https:a.example", "https://", "https:///a.example", "https://?x", "https://#x", "https://:80", "https://u@",
+		"https:\\\\a.example",
 		"https://a.example\\@b.example", "https://a example", "https://a%zz.example", "http://[::1", ":x", "://x", "1:x", "?x", "#x", "mailto:", "mailto:/", "tel:",
 		"/" + strings.Repeat("x", 2048),
 	} {
@@ -42,7 +46,8 @@ func leads(s string) (scheme, host string) {
 	s = strings.Trim(s, "\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f ")
 	s = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(s)
 	scheme = "https"
-	if name, rest, ok := strings.Cut(s, ":"); ok && name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == "" && (name[0]|0x20) >= 'a' && (name[0]|0x20) <= 'z' {
+	if name, rest, ok := strings.Cut(s, ":"); ok && name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == "" &&
+		(name[0]|0x20) >= 'a' && (name[0]|0x20) <= 'z' {
 		if scheme = strings.ToLower(name); scheme != "http" && scheme != "https" {
 			return scheme, ""
 		}

@@ -60,18 +60,24 @@ func TestAdoptedRooms(t *testing.T) {
 		_, err1 := db.Collection("rocketchat_room").InsertMany(ctx, []any{
 			bson.D{{Key: "_id", Value: "GENERAL"}, {Key: "t", Value: "c"}, {Key: "name", Value: "general"}, {Key: "usersCount", Value: 2.0}, {Key: "msgs", Value: 1.0},
 				{Key: "default", Value: true}, {Key: "ts", Value: now}, {Key: "_updatedAt", Value: now}, {Key: "customFields", Value: bson.D{{Key: "x", Value: 1}}}},
-			bson.D{{Key: "_id", Value: "r2"}, {Key: "t", Value: "c"}, {Key: "name", Value: "General"}, {Key: "usersCount", Value: 0}, {Key: "msgs", Value: 0}, {Key: "ts", Value: now}},
-			bson.D{{Key: "_id", Value: "annbob"}, {Key: "t", Value: "d"}, {Key: "uids", Value: bson.A{"bob", "ann"}}, {Key: "usernames", Value: bson.A{"bob", "ann"}}, {Key: "usersCount", Value: 2}, {Key: "msgs", Value: 0}},
+			bson.D{{Key: "_id", Value: "r2"}, {Key: "t", Value: "c"}, {Key: "name", Value: "General"}, {Key: "usersCount", Value: 0}, {Key: "msgs", Value: 0},
+				{Key: "ts", Value: now}},
+			bson.D{{Key: "_id", Value: "annbob"}, {Key: "t", Value: "d"}, {Key: "uids", Value: bson.A{"bob", "ann"}}, {Key: "usernames", Value: bson.A{"bob", "ann"}},
+				{Key: "usersCount", Value: 2}, {Key: "msgs", Value: 0}},
 		})
 		_, err2 := db.Collection("rocketchat_subscription").InsertMany(ctx, []any{
-			bson.D{{Key: "_id", Value: "s1"}, {Key: "rid", Value: "GENERAL"}, {Key: "t", Value: "c"}, {Key: "u", Value: user("ann")}, {Key: "roles", Value: bson.A{"owner"}}, {Key: "open", Value: true}},
+			bson.D{{Key: "_id", Value: "s1"}, {Key: "rid", Value: "GENERAL"}, {Key: "t", Value: "c"}, {Key: "u", Value: user("ann")},
+				{Key: "roles", Value: bson.A{"owner"}}, {Key: "open", Value: true}},
 			bson.D{{Key: "_id", Value: "s2"}, {Key: "rid", Value: "GENERAL"}, {Key: "t", Value: "c"}, {Key: "u", Value: user("Bob")}, {Key: "open", Value: true}},
 		})
 		_, err3 := db.Collection("rocketchat_message").InsertMany(ctx, []any{
-			bson.D{{Key: "_id", Value: "m1"}, {Key: "rid", Value: "GENERAL"}, {Key: "msg", Value: "old"}, {Key: "ts", Value: now}, {Key: "u", Value: user("ann")}, {Key: "_updatedAt", Value: now},
-				{Key: "md", Value: bson.A{bson.D{{Key: "type", Value: "PARAGRAPH"}}}}, {Key: "urls", Value: bson.A{bson.D{{Key: "url", Value: "https://x.org"}, {Key: "meta", Value: bson.D{}}}}},
+			bson.D{{Key: "_id", Value: "m1"}, {Key: "rid", Value: "GENERAL"}, {Key: "msg", Value: "old"}, {Key: "ts", Value: now}, {Key: "u", Value: user("ann")},
+				{Key: "_updatedAt", Value: now},
+				{Key: "md", Value: bson.A{bson.D{{Key: "type", Value: "PARAGRAPH"}}}}, {Key: "urls",
+					Value: bson.A{bson.D{{Key: "url", Value: "https://x.org"}, {Key: "meta", Value: bson.D{}}}}},
 				{Key: "attachments", Value: bson.A{bson.D{{Key: "text", Value: "card"}, {Key: "image_dimensions", Value: bson.D{{Key: "width", Value: 1}}}}}}},
-			bson.D{{Key: "_id", Value: "h1"}, {Key: "rid", Value: "GENERAL"}, {Key: "msg", Value: "older"}, {Key: "ts", Value: now}, {Key: "_hidden", Value: true}, {Key: "u", Value: user("ann")}},
+			bson.D{{Key: "_id", Value: "h1"}, {Key: "rid", Value: "GENERAL"}, {Key: "msg", Value: "older"}, {Key: "ts", Value: now}, {Key: "_hidden", Value: true},
+				{Key: "u", Value: user("ann")}},
 		})
 		return errors.Join(err1, err2, err3)
 	})

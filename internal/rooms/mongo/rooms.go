@@ -42,7 +42,8 @@ func one[T any](ctx context.Context, c mongo.Collection, filter bson.D, decode f
 	return decode(raw)
 }
 
-func many[T any](ctx context.Context, c mongo.Collection, filter bson.D, decode func(bson.Raw) (*T, error), opts ...options.Lister[options.FindOptions]) (out []*T, err error) {
+func many[T any](ctx context.Context, c mongo.Collection, filter bson.D, decode func(bson.Raw) (*T, error),
+	opts ...options.Lister[options.FindOptions]) (out []*T, err error) {
 	err = c.All(ctx, filter, func(raw bson.Raw) error {
 		v, err := decode(raw)
 		out = append(out, v)

@@ -85,7 +85,8 @@ func testRooms(t *testing.T, s Store) {
 	again.NameKey = "free"
 	fails(t, s.CreateRoom(ctx, again, nil), dberr.Duplicate)
 
-	direct := &rooms.Room{ID: "annbob", Type: rooms.Direct, DirectKey: "ann,bob", UserIDs: []string{"ann", "bob"}, Usernames: []string{"ann", "bob"}, TS: at(0), UpdatedAt: at(0)}
+	direct := &rooms.Room{ID: "annbob", Type: rooms.Direct, DirectKey: "ann,bob", UserIDs: []string{"ann", "bob"}, Usernames: []string{"ann", "bob"}, TS: at(0),
+		UpdatedAt: at(0)}
 	ok(t, s.CreateRoom(ctx, direct, []*rooms.Subscription{sub("annbob", "ann"), sub("annbob", "bob")}))
 	equal(t, must[*rooms.Room](t)(s.RoomByDirectKey(ctx, "ann,bob")), direct)
 	direct2 := *direct
@@ -309,7 +310,8 @@ func testPresence(t *testing.T, s Store) {
 		out := must[[]rooms.Presence](t)(s.SavePresence(ctx, node, states, at(now), at(now-100)))
 		return ids(out, func(p rooms.Presence) string { return p.UserID + ":" + p.Status })
 	}
-	if got := save("n1", 1000, rooms.Presence{UserID: "ann", Status: rooms.Away}, rooms.Presence{UserID: "bob", Status: rooms.Online}); got != "ann:away bob:online" {
+	if got := save("n1", 1000, rooms.Presence{UserID: "ann", Status: rooms.Away}, rooms.Presence{UserID: "bob",
+		Status: rooms.Online}); got != "ann:away bob:online" {
 		t.Error(got)
 	}
 	if got := save("n2", 1000, rooms.Presence{UserID: "ann", Status: rooms.Online}); got != "ann:online" {

@@ -15,10 +15,11 @@ func TestDiff(t *testing.T) {
 		old, new   bson.D
 		set, unset bson.D
 	}{
-		"nothing":                   {kv("a", 1, "b", kv("c", 2)), kv("b", kv("c", 2), "a", 1), kv(), kv()},
-		"a value":                   {kv("a", 1, "b", 2), kv("a", 3, "b", 2), kv("a", 3), kv()},
-		"a type":                    {kv("a", int32(1)), kv("a", int64(1)), kv("a", int64(1)), kv()},
-		"deep":                      {kv("a", kv("b", kv("c", 1, "d", 2), "e", 3)), kv("a", kv("b", kv("c", 1, "d", 5), "f", 4)), kv("a.b.d", 5, "a.f", 4), kv("a.e", true)},
+		"nothing": {kv("a", 1, "b", kv("c", 2)), kv("b", kv("c", 2), "a", 1), kv(), kv()},
+		"a value": {kv("a", 1, "b", 2), kv("a", 3, "b", 2), kv("a", 3), kv()},
+		"a type":  {kv("a", int32(1)), kv("a", int64(1)), kv("a", int64(1)), kv()},
+		"deep": {kv("a", kv("b", kv("c", 1, "d", 2), "e", 3)), kv("a", kv("b", kv("c", 1, "d", 5), "f", 4)), kv("a.b.d", 5, "a.f", 4),
+			kv("a.e", true)},
 		"a new document":            {kv(), kv("a", kv("b", 1)), kv("a", kv("b", 1)), kv()},
 		"a document goes":           {kv("a", kv("b", 1)), kv(), kv(), kv("a", true)},
 		"all members go":            {kv("a", kv("b", 1)), kv("a", kv()), kv(), kv("a.b", true)},

@@ -107,7 +107,8 @@ func TestMergeFollowsElements(t *testing.T) {
 	tok := func(hash, odd string) bson.D {
 		return kv("when", time.UnixMilli(9), "hashedToken", hash, "odd", odd)
 	}
-	raw := encode(t, kv("_id", "u", "createdAt", time.UnixMilli(1), "services", kv("resume", kv("loginTokens", bson.A{tok("a", "1"), tok("b", "2"), kv("when", time.UnixMilli(7), "token", "clear", "odd", "3")}))))
+	raw := encode(t, kv("_id", "u", "createdAt", time.UnixMilli(1), "services", kv("resume",
+		kv("loginTokens", bson.A{tok("a", "1"), tok("b", "2"), kv("when", time.UnixMilli(7), "token", "clear", "odd", "3")}))))
 	before, _ := document.DecodeUser(raw)
 	after, _ := document.DecodeUser(raw)
 	tokens := after.Services.Resume.LoginTokens
@@ -150,7 +151,8 @@ func TestMergeIsTheChange(t *testing.T) {
 		}), 0, 3).Draw(t, "emails")
 		u.Roles = rapid.SliceOfN(rapid.SampledFrom([]string{"x", "y"}), 0, 3).Draw(t, "roles")
 		if rapid.Bool().Draw(t, "totp") {
-			u.Services.TOTP = &user.TOTP{Enabled: rapid.Bool().Draw(t, "on"), HashedBackup: rapid.SliceOfN(rapid.SampledFrom([]string{"1", "2", "3"}), 0, 3).Draw(t, "codes")}
+			u.Services.TOTP = &user.TOTP{Enabled: rapid.Bool().Draw(t, "on"), HashedBackup: rapid.SliceOfN(rapid.SampledFrom([]string{"1", "2", "3"}), 0, 3).Draw(t,
+				"codes")}
 		}
 		if rapid.Bool().Draw(t, "profile") {
 			u.Profile = map[string]any{"k": rapid.SampledFrom([]any{"s", int64(1), map[string]any{"a": true}, []any{"x"}}).Draw(t, "value")}

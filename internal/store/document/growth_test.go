@@ -30,7 +30,8 @@ func decoders() []growthtest.Decoder {
 		for i := 0; i+64 <= len(text); i += 64 {
 			list = append(list, map[string]any{"hashedToken": text[i : i+64], "when": []any{}})
 		}
-		raw, err := document.Encode(map[string]any{"_id": "a", "services": map[string]any{"resume": map[string]any{"loginTokens": list}}, "mentions": list, "profile": list})
+		raw, err := document.Encode(map[string]any{"_id": "a", "services": map[string]any{"resume": map[string]any{"loginTokens": list}}, "mentions": list,
+			"profile": list})
 		if err != nil {
 			panic(err)
 		}

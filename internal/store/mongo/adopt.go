@@ -26,7 +26,8 @@ func (s *Store) adopt(ctx context.Context) error {
 		bson.D{there("username"), missing("ddpUsernameKey")},
 		bson.D{there("emails.0"), missing("ddpEmailKeys")},
 	}}}
-	fields := options.Find().SetProjection(bson.D{{Key: "username", Value: 1}, {Key: "emails", Value: 1}, {Key: "ddpUsernameKey", Value: 1}, {Key: "ddpEmailKeys", Value: 1}})
+	fields := options.Find().SetProjection(bson.D{{Key: "username", Value: 1}, {Key: "emails", Value: 1}, {Key: "ddpUsernameKey", Value: 1},
+		{Key: "ddpEmailKeys", Value: 1}})
 	return findAll(ctx, s.users, filter, func(raw bson.Raw) error {
 		u := plainKeys(raw)
 		id := raw.Lookup("_id")

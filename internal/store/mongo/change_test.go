@@ -30,7 +30,8 @@ func TestLostRounds(t *testing.T) {
 	d.driver(t, func(ctx context.Context, db *driver.Database) error {
 		rounds := 0
 		set := func(text string) error {
-			_, err := db.Collection("users").UpdateOne(ctx, bson.D{{Key: "_id", Value: "ann"}}, bson.D{{Key: "$set", Value: bson.D{{Key: "roles", Value: bson.A{text}}}}})
+			_, err := db.Collection("users").UpdateOne(ctx, bson.D{{Key: "_id", Value: "ann"}},
+				bson.D{{Key: "$set", Value: bson.D{{Key: "roles", Value: bson.A{text}}}}})
 			return err
 		}
 		_, err := s.ChangeUser(ctx, "ann", func(u *user.User) error {

@@ -85,7 +85,8 @@ func TestOneFault(t *testing.T) {
 				t.Fatal(err)
 			}
 			inject("update")
-			if u, err := s.UpdateUser(t.Context(), "ann", user.Change{AddToken: &user.LoginToken{HashedToken: "h2"}, At: time.Now()}); err != nil || len(u.Services.Resume.LoginTokens) != 2 {
+			if u, err := s.UpdateUser(t.Context(), "ann", user.Change{AddToken: &user.LoginToken{HashedToken: "h2"}, At: time.Now()}); err != nil ||
+				len(u.Services.Resume.LoginTokens) != 2 {
 				t.Errorf("%+v, %v", u, err)
 			}
 			if err := s.PutMail(t.Context(), mail.Item{ID: "m"}, 10); err != nil {
@@ -108,7 +109,8 @@ func TestUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]mongotest.Fault{
 		"dropped before": {DropBefore: true}, "dropped after": {DropAfter: true}, "not primary": mongotest.NotPrimary("", 1),
-		"no majority": {WriteConcernCode: 64}, "out of disk space": {Code: 14031, Name: "OutOfDiskSpace"}, "too slow": {Delay: 100 * time.Millisecond, DropBefore: true},
+		"no majority": {WriteConcernCode: 64}, "out of disk space": {Code: 14031, Name: "OutOfDiskSpace"},
+		"too slow": {Delay: 100 * time.Millisecond, DropBefore: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,7 +164,8 @@ func operations(s *mongo.Store) map[string]func(context.Context) error {
 		},
 		"ResetGuard": func(ctx context.Context) error { return s.ResetGuard(ctx, "ann") },
 		"AddMailCode": func(ctx context.Context) error {
-			_, err := s.AddMailCode(ctx, "ann", twofactor.MailCode{Digest: "d", Expire: now.Add(time.Hour)}, now, twofactor.MailRules{MaxAlive: 5, MaxMails: 50, Window: time.Hour})
+			_, err := s.AddMailCode(ctx, "ann", twofactor.MailCode{Digest: "d", Expire: now.Add(time.Hour)}, now,
+				twofactor.MailRules{MaxAlive: 5, MaxMails: 50, Window: time.Hour})
 			return err
 		},
 		"SaveSettings": func(ctx context.Context) error {
@@ -397,7 +400,8 @@ func TestIdleGuardsAreForgotten(t *testing.T) {
 		t.Error("an idle guard would be kept for ever")
 	}
 	d.driver(t, func(ctx context.Context, db *driver.Database) error {
-		_, err := db.Collection("ddpserver_guards").UpdateOne(ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "forgetAt", Value: time.Now().Add(-time.Hour)}}}})
+		_, err := db.Collection("ddpserver_guards").UpdateOne(ctx, bson.D{}, bson.D{{Key: "$set",
+			Value: bson.D{{Key: "forgetAt", Value: time.Now().Add(-time.Hour)}}}})
 		return err
 	})
 	testwait.Until(t, "the end of an idle guard", func() bool {
@@ -491,7 +495,8 @@ func TestAdopt(t *testing.T) {
 		if !errors.Is(err, dberr.DuplicateUsername) {
 			t.Errorf("an adopted name was given away: %v", err)
 		}
-		if _, err := s.UpdateUser(t.Context(), "2", user.Change{Emails: &[]user.Email{{Address: "second@example.org"}}, At: time.Now()}); !errors.Is(err, dberr.DuplicateEmail) {
+		if _, err := s.UpdateUser(t.Context(), "2", user.Change{Emails: &[]user.Email{{Address: "second@example.org"}}, At: time.Now()}); !errors.Is(err,
+			dberr.DuplicateEmail) {
 			t.Errorf("an adopted address was given away: %v", err)
 		}
 		if err := s.Close(); err != nil {

@@ -44,8 +44,9 @@ func (s *Store) indexes() map[*driver.Collection][]Index {
 		s.guards:  {{Keys: []string{"forgetAt"}, TTL: true, Ours: true}},
 		s.tries:   {{Keys: []string{"forgetAt"}, TTL: true, Ours: true}},
 		s.batches: {{Keys: []string{"seq"}, Ours: true}},
-		s.outbox:  {{Keys: []string{"rank", "createdAt", "_id"}, Ours: true}, {Keys: []string{"class"}, Sparse: true, Ours: true}, {Keys: []string{"notBefore"}, Ours: true}, {Keys: []string{"leaseUntil"}, Sparse: true, Ours: true}},
-		s.events:  {{Keys: []string{"ts", "_id"}, Ours: true}, {Keys: []string{"forgetAt"}, TTL: true, Ours: true}},
+		s.outbox: {{Keys: []string{"rank", "createdAt", "_id"}, Ours: true}, {Keys: []string{"class"}, Sparse: true, Ours: true},
+			{Keys: []string{"notBefore"}, Ours: true}, {Keys: []string{"leaseUntil"}, Sparse: true, Ours: true}},
+		s.events: {{Keys: []string{"ts", "_id"}, Ours: true}, {Keys: []string{"forgetAt"}, TTL: true, Ours: true}},
 	}
 }
 

@@ -19,7 +19,8 @@ func TestRoundTrips(t *testing.T) {
 	now := time.Now()
 	s, server, _ := start(t, mongo.Options{Now: func() time.Time { return now }})
 	createAnn(t, s)
-	budgets := []accounts.Budget{{Key: accounts.TriesKey("ann"), Most: 100, Window: time.Hour, InRow: 100}, {Key: "address/x", Most: 100, Window: time.Hour, Keep: time.Hour}}
+	budgets := []accounts.Budget{{Key: accounts.TriesKey("ann"), Most: 100, Window: time.Hour, InRow: 100},
+		{Key: "address/x", Most: 100, Window: time.Hour, Keep: time.Hour}}
 	token := func(ctx context.Context) error {
 		_, err := s.UpdateUser(ctx, "ann", user.Change{AddToken: &user.LoginToken{HashedToken: "h2", When: now}, At: now})
 		return err
@@ -38,7 +39,8 @@ func TestRoundTrips(t *testing.T) {
 	}
 	right := func(ctx context.Context) error { return s.Succeeded(ctx, "ann", "x") }
 	mail := func(ctx context.Context) error {
-		_, err := s.AddMailCode(ctx, "ann", twofactor.MailCode{Digest: "d", Expire: now.Add(time.Hour)}, now, twofactor.MailRules{MaxAlive: 5, MaxMails: 50, Window: time.Hour})
+		_, err := s.AddMailCode(ctx, "ann", twofactor.MailCode{Digest: "d", Expire: now.Add(time.Hour)}, now,
+			twofactor.MailRules{MaxAlive: 5, MaxMails: 50, Window: time.Hour})
 		return err
 	}
 	tries := func(ctx context.Context) error { return s.CountTries(ctx, "2", now, budgets) }

@@ -49,7 +49,8 @@ func (s *Store) UserByToken(ctx context.Context, hash, clear string) (*user.User
 // UserByResetToken implements accounts.Store.
 func (s *Store) UserByResetToken(ctx context.Context, hash, clear string) (*user.User, error) {
 	clear = notHash(clear)
-	return s.userByToken(ctx, [][2]string{{pathReset + ".token", hash}, {pathEarlier + ".token", hash}, {pathEnroll + ".token", hash}, {pathReset + ".token", clear}, {pathEnroll + ".token", clear}})
+	return s.userByToken(ctx, [][2]string{{pathReset + ".token", hash}, {pathEarlier + ".token", hash}, {pathEnroll + ".token", hash},
+		{pathReset + ".token", clear}, {pathEnroll + ".token", clear}})
 }
 
 // UserByVerificationToken implements accounts.Store.

@@ -181,7 +181,8 @@ func TestOperations(t *testing.T) {
 		}
 		Stamp bson.Timestamp
 	}
-	err = c.FindOneAndUpdate(ctx, kv("_id", "u1"), kv("$pull", kv("list", kv("key", kv("$ne", "b"), "$or", bson.A{kv("key", "a"), kv("key", "b")})), "$currentDate", kv("stamp", kv("$type", "timestamp"))),
+	err = c.FindOneAndUpdate(ctx, kv("_id", "u1"), kv("$pull", kv("list", kv("key", kv("$ne", "b"), "$or", bson.A{kv("key", "a"), kv("key", "b")})),
+		"$currentDate", kv("stamp", kv("$type", "timestamp"))),
 		options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&after)
 	if err != nil || len(after.List) != 1 || after.List[0].Key != "b" || !after.List[0].Hit || after.Stamp.IsZero() {
 		t.Errorf("%+v, %v", after, err)

@@ -37,7 +37,8 @@ func (c *call) duplicate(err error) error {
 	if !ok {
 		keys = bson.D{{Key: "_id", Value: int32(1)}}
 	}
-	return &failed{code: 11000, name: "DuplicateKey", keys: keys, msg: fmt.Sprintf("E11000 duplicate key error collection: %s index: %s dup key: { ... }", c.ns(), index)}
+	return &failed{code: 11000, name: "DuplicateKey", keys: keys, msg: fmt.Sprintf("E11000 duplicate key error collection: %s index: %s dup key: { ... }",
+		c.ns(), index)}
 }
 
 // each runs the statements of a bulk command in order and collects what fails.

@@ -22,7 +22,8 @@ func session(hash string) *user.LoginToken {
 func TestCacheIsNeverBehind(t *testing.T) {
 	s := openHere(t, Options{Server: true})
 	ctx, stop := context.WithCancel(t.Context())
-	if err := s.CreateUser(ctx, &user.User{ID: "u", CreatedAt: time.UnixMilli(1), Services: user.Services{Resume: &user.Resume{LoginTokens: []user.LoginToken{*session("h")}}}}); err != nil {
+	if err := s.CreateUser(ctx, &user.User{ID: "u", CreatedAt: time.UnixMilli(1),
+		Services: user.Services{Resume: &user.Resume{LoginTokens: []user.LoginToken{*session("h")}}}}); err != nil {
 		t.Fatal(err)
 	}
 	var done atomic.Int64 // the newest change somebody was told of

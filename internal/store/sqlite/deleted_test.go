@@ -24,7 +24,8 @@ func TestA19DeletedIsGoneFromTheFiles(t *testing.T) {
 	}{
 		"login token": {
 			func(t *testing.T, s *sqlite.Store, m string) error {
-				return s.CreateUser(t.Context(), &user.User{ID: "u", CreatedAt: at, Services: user.Services{Resume: &user.Resume{LoginTokens: []user.LoginToken{{HashedToken: m, When: at}}}}})
+				return s.CreateUser(t.Context(), &user.User{ID: "u", CreatedAt: at,
+					Services: user.Services{Resume: &user.Resume{LoginTokens: []user.LoginToken{{HashedToken: m, When: at}}}}})
 			},
 			func(t *testing.T, s *sqlite.Store, m string) error {
 				_, err := s.UpdateUser(t.Context(), "u", user.Change{RemoveToken: m, At: at})
@@ -47,7 +48,8 @@ func TestA19DeletedIsGoneFromTheFiles(t *testing.T) {
 		},
 		"backup code": {
 			func(t *testing.T, s *sqlite.Store, m string) error {
-				return s.CreateUser(t.Context(), &user.User{ID: "u", CreatedAt: at, Services: user.Services{TOTP: &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{m, "other"}}}})
+				return s.CreateUser(t.Context(), &user.User{ID: "u", CreatedAt: at, Services: user.Services{TOTP: &user.TOTP{Enabled: true, Secret: "s",
+					HashedBackup: []string{m, "other"}}}})
 			},
 			func(t *testing.T, s *sqlite.Store, m string) error { return s.UseBackupCode(t.Context(), "u", m) },
 		},
@@ -59,7 +61,8 @@ func TestA19DeletedIsGoneFromTheFiles(t *testing.T) {
 		},
 		"mailed code": {
 			func(t *testing.T, s *sqlite.Store, m string) error {
-				_, err := s.AddMailCode(t.Context(), "u", twofactor.MailCode{Digest: m, CreatedAt: at, Expire: at.Add(time.Hour)}, at, twofactor.MailRules{MaxAlive: 3, MaxMails: 5, Window: time.Hour})
+				_, err := s.AddMailCode(t.Context(), "u", twofactor.MailCode{Digest: m, CreatedAt: at, Expire: at.Add(time.Hour)}, at,
+					twofactor.MailRules{MaxAlive: 3, MaxMails: 5, Window: time.Hour})
 				return err
 			},
 			func(t *testing.T, s *sqlite.Store, _ string) error { return s.ResetGuard(t.Context(), "u") },

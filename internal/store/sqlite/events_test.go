@@ -37,7 +37,8 @@ func TestEventsOfOtherForms(t *testing.T) {
 		}
 	}()
 	for _, doc := range []bson.D{
-		{{Key: "_id", Value: "before versions"}, {Key: "node", Value: "n"}, {Key: "kind", Value: "stream"}, {Key: "key", Value: "k"}, {Key: "data", Value: bson.A{"[1]"}}},
+		{{Key: "_id", Value: "before versions"}, {Key: "node", Value: "n"}, {Key: "kind", Value: "stream"}, {Key: "key", Value: "k"},
+			{Key: "data", Value: bson.A{"[1]"}}},
 		{{Key: "_id", Value: "odd"}, {Key: "kind", Value: bson.A{1}}, {Key: "version", Value: "two"}},
 	} {
 		raw, err := document.Encode(doc)

@@ -261,7 +261,8 @@ func TestUnusableDirectory(t *testing.T) {
 		t.Fatal("opened below a file")
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, sqlite.FileName), []byte("this is not a database, but long enough to be looked at by SQLite as one: it has more than a hundred bytes"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, sqlite.FileName),
+		[]byte("this is not a database, but long enough to be looked at by SQLite as one: it has more than a hundred bytes"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := sqlite.Open(dir, sqlite.Options{Server: true}); err == nil {

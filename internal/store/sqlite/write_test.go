@@ -87,7 +87,8 @@ func TestBatchIsolation(t *testing.T) {
 		},
 		put("good2", fine),
 	)
-	if errs[0] != nil || errs[4] != nil || !errors.Is(errs[1], dberr.Conflict) || recovered != "mine" || !errors.Is(errs[3], context.Canceled) || !errors.Is(errs[3], dberr.Unavailable) {
+	if errs[0] != nil || errs[4] != nil || !errors.Is(errs[1], dberr.Conflict) || recovered != "mine" || !errors.Is(errs[3], context.Canceled) ||
+		!errors.Is(errs[3], dberr.Unavailable) {
 		t.Errorf("outcomes %v, recovered %v", errs, recovered)
 	}
 	_, total, err := s.ListUsers(t.Context(), 0, 0)

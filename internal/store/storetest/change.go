@@ -41,19 +41,26 @@ func testConditions(t *testing.T, db Database) {
 		cond user.Change
 		met  bool
 	}{
-		{"ann", user.Change{IfBcrypt: ptr("b")}, true}, {"ann", user.Change{IfBcrypt: ptr("")}, false}, {"bare", user.Change{IfBcrypt: ptr("")}, true}, {"bare", user.Change{IfBcrypt: ptr("b")}, false},
-		{"ann", user.Change{IfToken: "h1"}, true}, {"ann", user.Change{IfToken: "h2"}, true}, {"ann", user.Change{IfToken: "h3"}, false}, {"bare", user.Change{IfToken: "h1"}, false},
+		{"ann", user.Change{IfBcrypt: ptr("b")}, true}, {"ann", user.Change{IfBcrypt: ptr("")}, false}, {"bare", user.Change{IfBcrypt: ptr("")}, true},
+		{"bare", user.Change{IfBcrypt: ptr("b")}, false},
+		{"ann", user.Change{IfToken: "h1"}, true}, {"ann", user.Change{IfToken: "h2"}, true}, {"ann", user.Change{IfToken: "h3"}, false},
+		{"bare", user.Change{IfToken: "h1"}, false},
 		{"ann", user.Change{IfNoTokenName: "q"}, true}, {"ann", user.Change{IfNoTokenName: "p"}, false}, {"bare", user.Change{IfNoTokenName: "p"}, true},
 		{"ann", user.Change{IfUsername: ptr("ann")}, true}, {"ann", user.Change{IfUsername: ptr("Ann")}, false}, {"bare", user.Change{IfUsername: ptr("")}, true},
 		{"ann", user.Change{IfEmails: addr(true)}, true}, {"ann", user.Change{IfEmails: addr(false)}, false}, {"ann", user.Change{IfEmails: &[]user.Email{}}, false},
-		{"ann", user.Change{IfEmails: &[]user.Email{{Address: "ann@example.org", Verified: true}, {Address: "b"}}}, false}, {"bare", user.Change{IfEmails: &[]user.Email{}}, true}, {"bare", user.Change{IfEmails: addr(true)}, false},
+		{"ann", user.Change{IfEmails: &[]user.Email{{Address: "ann@example.org", Verified: true}, {Address: "b"}}}, false},
+		{"bare", user.Change{IfEmails: &[]user.Email{}}, true}, {"bare", user.Change{IfEmails: addr(true)}, false},
 		{"ann", user.Change{IfResetToken: "sha256:r"}, true}, {"ann", user.Change{IfResetToken: "r"}, false}, {"bare", user.Change{IfResetToken: "sha256:r"}, false},
 		{"ann", user.Change{IfVerification: "sha256:v"}, true}, {"ann", user.Change{IfVerification: "v"}, false}, {"bare", user.Change{IfVerification: "v"}, false},
-		{"ann", user.Change{IfResetToken: "sha256:e"}, true}, {"ann", user.Change{IfReset: ptr("sha256:r")}, true}, {"ann", user.Change{IfReset: ptr("sha256:e")}, false}, {"ann", user.Change{IfReset: ptr("")}, false}, {"bare", user.Change{IfReset: ptr("")}, true},
-		{"ann", user.Change{IfVerifications: &[]user.VerificationToken{{Token: "sha256:v"}}}, true}, {"ann", user.Change{IfVerifications: &[]user.VerificationToken{}}, false},
-		{"ann", user.Change{IfVerifications: &[]user.VerificationToken{{Token: "sha256:v"}, {Token: "sha256:w"}}}, false}, {"bare", user.Change{IfVerifications: &[]user.VerificationToken{}}, true},
+		{"ann", user.Change{IfResetToken: "sha256:e"}, true}, {"ann", user.Change{IfReset: ptr("sha256:r")}, true},
+		{"ann", user.Change{IfReset: ptr("sha256:e")}, false}, {"ann", user.Change{IfReset: ptr("")}, false}, {"bare", user.Change{IfReset: ptr("")}, true},
+		{"ann", user.Change{IfVerifications: &[]user.VerificationToken{{Token: "sha256:v"}}}, true},
+		{"ann", user.Change{IfVerifications: &[]user.VerificationToken{}}, false},
+		{"ann", user.Change{IfVerifications: &[]user.VerificationToken{{Token: "sha256:v"}, {Token: "sha256:w"}}}, false},
+		{"bare", user.Change{IfVerifications: &[]user.VerificationToken{}}, true},
 		{"ann", user.Change{IfFactors: ptr("true false ")}, true}, {"ann", user.Change{IfFactors: ptr("true true ")}, false},
-		{"ann", user.Change{IfFactors: ptr("false false ")}, false}, {"bare", user.Change{IfFactors: ptr("true false ")}, false}, {"bare", user.Change{IfFactors: ptr("false false ")}, true},
+		{"ann", user.Change{IfFactors: ptr("false false ")}, false}, {"bare", user.Change{IfFactors: ptr("true false ")}, false},
+		{"bare", user.Change{IfFactors: ptr("false false ")}, true},
 		{"ann", user.Change{IfActive: ptr(true)}, true}, {"ann", user.Change{IfActive: ptr(false)}, false},
 		{"ann", user.Change{IfToken: "h1", IfBcrypt: ptr("b"), IfActive: ptr(true), IfUsername: ptr("ann")}, true},
 		{"ann", user.Change{IfToken: "h1", IfBcrypt: ptr("b"), IfActive: ptr(true), IfUsername: ptr("bob")}, false},
@@ -181,7 +188,8 @@ func genEmails(id string) *rapid.Generator[[]user.Email] {
 
 func genVerification() *rapid.Generator[user.VerificationToken] {
 	return rapid.Custom(func(t *rapid.T) user.VerificationToken {
-		return user.VerificationToken{Token: rapid.SampledFrom([]string{"sha256:v1", "sha256:v2"}).Draw(t, "v"), Address: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "va"), When: epoch}
+		return user.VerificationToken{Token: rapid.SampledFrom([]string{"sha256:v1", "sha256:v2"}).Draw(t, "v"),
+			Address: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "va"), When: epoch}
 	})
 }
 
@@ -273,5 +281,6 @@ func genChange(id string) *rapid.Generator[user.Change] {
 }
 
 func genMap() *rapid.Generator[map[string]any] {
-	return rapid.MapOfN(rapid.SampledFrom([]string{"a", "b", "c"}), rapid.SampledFrom([]any{"s", int64(7), true, 1.5, map[string]any{"x": []any{int64(1), "y"}}, []any{}}), 0, 3)
+	return rapid.MapOfN(rapid.SampledFrom([]string{"a", "b", "c"}), rapid.SampledFrom([]any{"s", int64(7), true, 1.5, map[string]any{"x": []any{int64(1), "y"}},
+		[]any{}}), 0, 3)
 }

@@ -61,7 +61,8 @@ const writers = 4
 func crashWrite(s Core, w, i int, say func(string, ...any)) error {
 	ctx := context.Background()
 	id := fmt.Sprintf("c%d-%d-%d", os.Getpid(), w, i)
-	if err := s.CreateUser(ctx, &user.User{ID: id, Username: id, CreatedAt: epoch, Services: user.Services{TOTP: &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"b"}}}}); err != nil {
+	if err := s.CreateUser(ctx, &user.User{ID: id, Username: id, CreatedAt: epoch,
+		Services: user.Services{TOTP: &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"b"}}}}); err != nil {
 		return err
 	}
 	say("user %s", id)

@@ -82,13 +82,17 @@ func testPendingIsBound(t *testing.T, db Database) {
 		keep   string
 		voids  bool
 	}{
-		"nothing": {user.Change{}, "h2", false}, "a name": {user.Change{Name: ptr("x")}, "h2", false}, "another token made": {user.Change{AddToken: ptr(session("h9"))}, "h2", false},
+		"nothing": {user.Change{}, "h2", false}, "a name": {user.Change{Name: ptr("x")}, "h2", false},
+		"another token made":  {user.Change{AddToken: ptr(session("h9"))}, "h2", false},
 		"another token ended": {user.Change{RemoveToken: "h1"}, "h2", false}, "trust": {user.Change{ClearTrust: true}, "h2", false},
-		"another token finishes": {user.Change{}, "h1", true}, "no token finishes": {user.Change{}, "", true}, "an unknown token finishes": {user.Change{}, "h7", true},
-		"password": {user.Change{Bcrypt: ptr("new")}, "h2", true}, "no password": {user.Change{Bcrypt: ptr("")}, "h2", true},
-		"mail factor on": {user.Change{Email2FA: &user.Email2FA{Enabled: true, ChangedAt: epoch}}, "h2", true}, "mail factor off and on": {user.Change{Email2FA: &user.Email2FA{ChangedAt: epoch}}, "h2", true},
-		"address": {user.Change{Emails: email("new-NAME@example.org", true)}, "h2", true}, "address unproved": {user.Change{Emails: email("NAME@example.org", false)}, "h2", true},
-		"addresses gone": {user.Change{Emails: &[]user.Email{}}, "h2", true}, "its token ended": {user.Change{RemoveToken: "h2"}, "h2", true},
+		"another token finishes": {user.Change{}, "h1", true}, "no token finishes": {user.Change{}, "", true},
+		"an unknown token finishes": {user.Change{}, "h7", true},
+		"password":                  {user.Change{Bcrypt: ptr("new")}, "h2", true}, "no password": {user.Change{Bcrypt: ptr("")}, "h2", true},
+		"mail factor on":         {user.Change{Email2FA: &user.Email2FA{Enabled: true, ChangedAt: epoch}}, "h2", true},
+		"mail factor off and on": {user.Change{Email2FA: &user.Email2FA{ChangedAt: epoch}}, "h2", true},
+		"address":                {user.Change{Emails: email("new-NAME@example.org", true)}, "h2", true},
+		"address unproved":       {user.Change{Emails: email("NAME@example.org", false)}, "h2", true},
+		"addresses gone":         {user.Change{Emails: &[]user.Email{}}, "h2", true}, "its token ended": {user.Change{RemoveToken: "h2"}, "h2", true},
 		"all tokens ended": {user.Change{RemoveTokens: true}, "h2", true}, "authenticator reset": {user.Change{ClearTOTP: true}, "h2", true},
 	} {
 		id := strings.ReplaceAll(name, " ", "-")
@@ -295,7 +299,8 @@ func testTrust(t *testing.T, db Database) {
 	ok(t, s.SetTrust(ctx, "ann", "h2", "fp", epoch))
 	ok(t, s.SetTrust(ctx, "ann", "h3", "fp3", epoch.Add(time.Hour)))
 	u := get(t, s, "ann")
-	if fmt.Sprint(trust(u)) != "[h2 h3]" || u.LoginToken("h3").TrustHash != "fp3" || !u.LoginToken("h3").TrustUntil.Equal(epoch.Add(time.Hour).Truncate(time.Millisecond)) {
+	if fmt.Sprint(trust(u)) != "[h2 h3]" || u.LoginToken("h3").TrustHash != "fp3" ||
+		!u.LoginToken("h3").TrustUntil.Equal(epoch.Add(time.Hour).Truncate(time.Millisecond)) {
 		t.Errorf("trust is %+v", u.Services.Resume.LoginTokens)
 	}
 	ok(t, s.ClearTrust(ctx, "ann"))

@@ -110,16 +110,20 @@ var (
 func testForeignValues(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	odd := bson.D{
-		{Key: "z", Value: int32(1)}, {Key: "a", Value: int64(1)}, {Key: "f", Value: 1.0}, {Key: "nan", Value: bson.Decimal128{}}, {Key: "when", Value: bson.DateTime(1234567890123)},
+		{Key: "z", Value: int32(1)}, {Key: "a", Value: int64(1)}, {Key: "f", Value: 1.0}, {Key: "nan", Value: bson.Decimal128{}},
+		{Key: "when", Value: bson.DateTime(1234567890123)},
 		{Key: "id", Value: bson.ObjectID{1, 2, 3}}, {Key: "ts", Value: bson.Timestamp{T: 1, I: 2}}, {Key: "re", Value: bson.Regex{Pattern: "a.b", Options: "i"}},
 		{Key: "none", Value: nil}, {Key: "bin", Value: bson.Binary{Subtype: 4, Data: []byte{1, 2}}},
-		{Key: "a.b", Value: "dotted"}, {Key: "$set", Value: bson.D{{Key: "x", Value: 1}}}, {Key: "", Value: "empty"}, {Key: "list", Value: bson.A{int32(1), 1.5, bson.D{}, nil}},
+		{Key: "a.b", Value: "dotted"}, {Key: "$set", Value: bson.D{{Key: "x", Value: 1}}}, {Key: "", Value: "empty"},
+		{Key: "list", Value: bson.A{int32(1), 1.5, bson.D{}, nil}},
 	}
 	db.Plant(t, bson.D{
-		{Key: "odd", Value: odd}, {Key: "_id", Value: "odd"}, {Key: "createdAt", Value: time.UnixMilli(1)}, {Key: "active", Value: true}, {Key: "customFields", Value: odd},
+		{Key: "odd", Value: odd}, {Key: "_id", Value: "odd"}, {Key: "createdAt", Value: time.UnixMilli(1)}, {Key: "active", Value: true},
+		{Key: "customFields", Value: odd},
 		{Key: "services", Value: bson.D{{Key: "odd", Value: odd},
 			{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: bson.A{bson.D{{Key: "odd", Value: odd}, {Key: "hashedToken", Value: "h"}}}}}},
-			{Key: "totp", Value: bson.D{{Key: "odd", Value: odd}, {Key: "secret", Value: "s"}, {Key: "enabled", Value: true}, {Key: "lastStep", Value: int32(3)}, {Key: "hashedBackup", Value: bson.A{"c", "b", "a"}}}}}},
+			{Key: "totp", Value: bson.D{{Key: "odd", Value: odd}, {Key: "secret", Value: "s"}, {Key: "enabled", Value: true}, {Key: "lastStep", Value: int32(3)},
+				{Key: "hashedBackup", Value: bson.A{"c", "b", "a"}}}}}},
 	})
 	before := db.Raw(t, "odd")
 	for what, do := range map[string]func() error{

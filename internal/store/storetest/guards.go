@@ -28,7 +28,8 @@ func testAttempts(t *testing.T, db Database) {
 		t.Errorf("ids %q", ids)
 	}
 	before := guard(t, s, "ann")
-	if before.Received != 3 || before.InRow["totp"] != 3 || len(before.Recent) != 3 || before.Recent[2].ID != ids[2] || !before.Recent[0].At.Equal(epoch.Truncate(time.Millisecond)) {
+	if before.Received != 3 || before.InRow["totp"] != 3 || len(before.Recent) != 3 || before.Recent[2].ID != ids[2] ||
+		!before.Recent[0].At.Equal(epoch.Truncate(time.Millisecond)) {
 		t.Fatalf("guard is %+v", before)
 	}
 	_, err := s.CountAttempt(ctx, "ann", "email", epoch.Add(3*time.Minute), l)
@@ -69,7 +70,8 @@ func testAttempts(t *testing.T, db Database) {
 		_, err = s.CountAttempt(ctx, "cid", "totp", epoch, from)
 		fails(t, err, dberr.Exhausted)
 	}
-	if g := guard(t, s, "cid"); len(g.Recent) != 7 || g.InRow["totp"] != 2 || g.InRow["totp in sessions"] != 2 || g.InRow["totp from known addresses"] != 3 || g.Recent[2].Source != "session" {
+	if g := guard(t, s, "cid"); len(g.Recent) != 7 || g.InRow["totp"] != 2 || g.InRow["totp in sessions"] != 2 || g.InRow["totp from known addresses"] != 3 ||
+		g.Recent[2].Source != "session" {
 		t.Errorf("budgets of sources: %+v", g)
 	}
 	// A clock that jumps back forgets nothing.

@@ -28,7 +28,8 @@ func testHostile(t *testing.T, db Database) {
 		doc("w4", bson.E{Key: "services", Value: int32(5)}),
 		doc("w5", services(bson.E{Key: "resume", Value: "x"})),
 		doc("w6", services(bson.E{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: bson.A{"x", nil, bson.A{}}}}})),
-		doc("w7", services(bson.E{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: bson.A{bson.D{{Key: "hashedToken", Value: bson.D{}}, {Key: "when", Value: "yesterday"}}}}}})),
+		doc("w7", services(bson.E{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: bson.A{bson.D{{Key: "hashedToken", Value: bson.D{}},
+			{Key: "when", Value: "yesterday"}}}}}})),
 		doc("w8", services(bson.E{Key: "totp", Value: bson.A{1, 2}})),
 		doc("w9", services(bson.E{Key: "totp", Value: bson.D{{Key: "enabled", Value: true}, {Key: "secret", Value: 17}, {Key: "lastStep", Value: "x"}}})),
 		doc("w10", services(bson.E{Key: "password", Value: bson.D{{Key: "bcrypt", Value: bson.A{}}}})),
@@ -97,7 +98,8 @@ func everything(t *testing.T, s Core, id string) map[string]error {
 	_, out["UserByID"] = s.UserByID(ctx, id)
 	_, out["UpdateUser"] = s.UpdateUser(ctx, id, user.Change{
 		Name: ptr("n"), AddToken: ptr(session("t-" + id)), AddVerification: &user.VerificationToken{Token: "sha256:" + id, Address: "a"}, At: epoch})
-	_, out["UpdateUser, rewriting"] = s.UpdateUser(ctx, id, user.Change{ClearTrust: true, ClearVerification: "a", AddVerification: &user.VerificationToken{Token: "sha256:2" + id, Address: "a"}, At: epoch})
+	_, out["UpdateUser, rewriting"] = s.UpdateUser(ctx, id, user.Change{ClearTrust: true, ClearVerification: "a",
+		AddVerification: &user.VerificationToken{Token: "sha256:2" + id, Address: "a"}, At: epoch})
 	out["ClearTrust"] = s.ClearTrust(ctx, id)
 	out["SetTrust"] = s.SetTrust(ctx, id, "t-"+id, "fp", epoch)
 	out["UseTOTPStep"] = s.UseTOTPStep(ctx, id, "s", 1)

@@ -35,7 +35,8 @@ func sealedData(t testing.TB, s Core, key *secret.Key, kinds ...serverkey.Kind) 
 				u.Services.TOTP = &user.TOTP{TempSecret: key.Seal(secret.PurposeTOTP, "enrolling", "PENDING"), TempAt: epoch}
 			})
 		case serverkey.Mail:
-			ok(t, s.PutMail(ctx, mail.Item{ID: "mail", Sealed: key.Seal(secret.PurposeMail, "mail", "LETTER"), NotBefore: epoch, Expire: epoch.Add(time.Hour), CreatedAt: epoch}, 10))
+			ok(t, s.PutMail(ctx, mail.Item{ID: "mail", Sealed: key.Seal(secret.PurposeMail, "mail", "LETTER"), NotBefore: epoch, Expire: epoch.Add(time.Hour),
+				CreatedAt: epoch}, 10))
 		}
 	}
 	create(t, s, "plain", func(u *user.User) { u.Services.TOTP = &user.TOTP{Enabled: true, Secret: "JBSWY3DPEHPK3PXP"} })

@@ -66,7 +66,8 @@ func testRacesOnUsers(t *testing.T, db Database) {
 		return change("ann", user.Change{IfNoTokenName: "p", AddToken: ptr(pat("p", fmt.Sprint("p", i)))})
 	})
 	oneWinner(t, "addresses", func(i int) error {
-		return change("ann", user.Change{IfEmails: &[]user.Email{{Address: "ann@example.org", Verified: true}}, Emails: &[]user.Email{{Address: fmt.Sprint("ann", i, "@example.org")}}})
+		return change("ann", user.Change{IfEmails: &[]user.Email{{Address: "ann@example.org", Verified: true}},
+			Emails: &[]user.Email{{Address: fmt.Sprint("ann", i, "@example.org")}}})
 	})
 	oneWinner(t, "active", func(int) error { return change("ann", user.Change{IfActive: ptr(true), Active: ptr(false)}) })
 	state := get(t, s, "ann").FactorState()

@@ -49,14 +49,17 @@ var parts = []part{
 	{"Users", testUsers}, {"Duplicates", testDuplicates}, {"Lists", testLists}, {"Tokens", testTokens}, {"Sweep", testSweep},
 	{"UnknownFields", testUnknownFields}, {"Conditions", testConditions}, {"RandomChanges", testRandomChanges},
 	{"Interleavings", testInterleavings}, {"ForeignWriters", testForeignWriters}, {"ForeignValues", testForeignValues},
-	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Resets", testResets}, {"Email2FA", testEmail2FA}, {"Trust", testTrust},
-	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets}, {"Tries", testTries}, {"Sources", testSources},
+	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Resets", testResets}, {"Email2FA", testEmail2FA},
+	{"Trust", testTrust},
+	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets},
+	{"Tries", testTries}, {"Sources", testSources},
 	{"TokenUse", testTokenUse},
 	{"Settings", testSettings}, {"Outbox", testOutbox}, {"BrokenMail", testBrokenMail}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
 	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnResets", testRacesOnResets}, {"RacesOnGuards", testRacesOnGuards},
 	{"RacesOnTries", testRacesOnTries}, {"RacesOnRest", testRacesOnRest}, {"Hostile", testHostile},
 	{"ServerKey", testServerKey}, {"ServerKeyOfOldData", testServerKeyOfOldData}, {"ServerKeysOfOldSecrets", testServerKeysOfOldData(serverkey.TOTPSecret)},
-	{"ServerKeysOfOldEnrolments", testServerKeysOfOldData(serverkey.TOTPPending)}, {"ServerKeysOfOldMails", testServerKeysOfOldData(serverkey.Mail)}, {"Rotation", testRotation}, {"Life", testLife},
+	{"ServerKeysOfOldEnrolments", testServerKeysOfOldData(serverkey.TOTPPending)}, {"ServerKeysOfOldMails", testServerKeysOfOldData(serverkey.Mail)},
+	{"Rotation", testRotation}, {"Life", testLife},
 }
 
 // Run runs the suite. Every group gets a fresh, empty database.
@@ -115,7 +118,8 @@ func fails(t testing.TB, err, want error) {
 // create makes an account with name and address of that text.
 func create(t testing.TB, s Core, id string, change ...func(*user.User)) *user.User {
 	t.Helper()
-	u := &user.User{ID: id, CreatedAt: epoch, Username: id, Emails: []user.Email{{Address: id + "@example.org", Verified: true}}, Roles: []string{"user"}, Type: "user"}
+	u := &user.User{ID: id, CreatedAt: epoch, Username: id, Emails: []user.Email{{Address: id + "@example.org", Verified: true}}, Roles: []string{"user"},
+		Type: "user"}
 	for _, f := range change {
 		f(u)
 	}

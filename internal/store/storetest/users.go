@@ -147,7 +147,8 @@ func testDuplicates(t *testing.T, db Database) {
 	fails(t, err, dberr.NotFound)
 	// What is given up is free at once.
 	must[*user.User](t)(s.UpdateUser(ctx, "ann", user.Change{Username: ptr("anna"), Emails: &[]user.Email{}, RemoveTokens: true, At: epoch}))
-	must[*user.User](t)(s.UpdateUser(ctx, "bob", user.Change{Username: ptr("Ann"), Emails: &[]user.Email{{Address: "ANN@example.org"}}, AddToken: ptr(session("h1")), At: epoch}))
+	must[*user.User](t)(s.UpdateUser(ctx, "bob", user.Change{Username: ptr("Ann"), Emails: &[]user.Email{{Address: "ANN@example.org"}},
+		AddToken: ptr(session("h1")), At: epoch}))
 	if u := must[*user.User](t)(s.UserByToken(ctx, "h1", "")); u.ID != "bob" {
 		t.Error("token still belongs to", u.ID)
 	}
@@ -259,13 +260,15 @@ func testSweep(t *testing.T, db Database) {
 	create(t, s, "young", withTokens(tok("b1", 0)))
 	create(t, s, "reset", func(u *user.User) {
 		u.Services.Password = &user.Password{Bcrypt: "b", Reset: &user.ResetToken{Token: "sha256:1", When: at(-time.Hour)},
-			Earlier: []user.ResetToken{{Token: "sha256:0", When: at(-3 * time.Hour)}, {Token: "sha256:3", When: at(-time.Hour)}}, Enroll: &user.ResetToken{Token: "sha256:2", When: at(-time.Hour)}}
+			Earlier: []user.ResetToken{{Token: "sha256:0", When: at(-3 * time.Hour)}, {Token: "sha256:3", When: at(-time.Hour)}},
+			Enroll:  &user.ResetToken{Token: "sha256:2", When: at(-time.Hour)}}
 	})
 	create(t, s, "startless", withTokens(user.LoginToken{HashedToken: "c1"}))
-	db.Plant(t, bson.D{{Key: "_id", Value: "numbers"}, {Key: "createdAt", Value: epoch}, {Key: "services", Value: bson.D{{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: bson.A{
-		bson.D{{Key: "hashedToken", Value: "d1"}, {Key: "when", Value: float64(at(-time.Hour).UnixMilli())}, {Key: "note", Value: "odd"}},
-		bson.D{{Key: "hashedToken", Value: "d2"}, {Key: "when", Value: float64(at(time.Hour).UnixMilli())}, {Key: "note", Value: "odd"}},
-	}}}}}}})
+	db.Plant(t, bson.D{{Key: "_id", Value: "numbers"}, {Key: "createdAt", Value: epoch},
+		{Key: "services", Value: bson.D{{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: bson.A{
+			bson.D{{Key: "hashedToken", Value: "d1"}, {Key: "when", Value: float64(at(-time.Hour).UnixMilli())}, {Key: "note", Value: "odd"}},
+			bson.D{{Key: "hashedToken", Value: "d2"}, {Key: "when", Value: float64(at(time.Hour).UnixMilli())}, {Key: "note", Value: "odd"}},
+		}}}}}}})
 	owners := must[[]string](t)(s.SweepTokens(ctx, epoch, at(-2*time.Hour), epoch))
 	seen := make(map[string]bool)
 	for _, id := range owners {
@@ -309,7 +312,8 @@ func testUnknownFields(t *testing.T, db Database) {
 			{Key: "github", Value: bson.D{{Key: "id", Value: int32(9)}}},
 			{Key: "password", Value: bson.D{{Key: "bcrypt", Value: "old"}, {Key: "argon2", Value: "keep"}}},
 			{Key: "resume", Value: bson.D{{Key: "odd", Value: true}, {Key: "loginTokens", Value: bson.A{
-				bson.D{{Key: "when", Value: epoch}, {Key: "hashedToken", Value: "h1"}, {Key: "device", Value: "phone"}, {Key: "twoFactorAuthorizedHash", Value: "f"}, {Key: "twoFactorAuthorizedUntil", Value: epoch}},
+				bson.D{{Key: "when", Value: epoch}, {Key: "hashedToken", Value: "h1"}, {Key: "device", Value: "phone"}, {Key: "twoFactorAuthorizedHash", Value: "f"},
+					{Key: "twoFactorAuthorizedUntil", Value: epoch}},
 				bson.D{{Key: "when", Value: epoch}, {Key: "hashedToken", Value: "h2"}, {Key: "device", Value: "desk"}},
 			}}}},
 			{Key: "totp", Value: bson.D{{Key: "enabled", Value: true}, {Key: "secret", Value: "S"}, {Key: "extra", Value: "keep"}}},
