@@ -67,20 +67,34 @@ type handler struct {
 
 // bubble runs f in fake time with a world of its own. extra groups are served
 // beside those of the server.
-func bubble(t *testing.T, f func(t *testing.T, w *world), extra ...methods.Group) {
+func bubble(t *testing.T, f func(t *testing.T, w *world), extra ...any) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t, extra...)) })
 }
 
-func newWorld(t testing.TB, extra ...methods.Group) *world {
+// newWorld makes a server of its own. extra are groups of methods and factors that
+// are served beside those of the server.
+func newWorld(t testing.TB, extra ...any) *world {
 	t.Helper()
 	return newNode(t, "n1", openDatabase(t), secret.Generate(), nil, extra...)
 }
 
 // newNode makes one server of several on one database. Its nodes share the key,
 // and hear of each other through events, which is nil for a server on its own.
-func newNode(t testing.TB, node string, db database, rawKey []byte, events feed.Store, extra ...methods.Group) *world {
+func newNode(t testing.TB, node string, db database, rawKey []byte, events feed.Store, extra ...any) *world {
 	t.Helper()
+	var groups []methods.Group
+	var factors []twofactor.Factor
+	for _, e := range extra {
+		switch e := e.(type) {
+		case methods.Group:
+			groups = append(groups, e)
+		case twofactor.Factor:
+			factors = append(factors, e)
+		default:
+			t.Fatalf("nobody serves a %T", e)
+		}
+	}
 	w := &world{t: t, store: db, limiter: ratelimit.New(ratelimit.Options{}), vars: map[string]string{}}
 	core, logs := observer.New(zapcore.DebugLevel)
 	w.logs = logs
@@ -101,7 +115,7 @@ func newNode(t testing.TB, node string, db database, rawKey []byte, events feed.
 	check(err)
 	w.factors, err = twofactor.New(twofactor.Options{
 		Store: w.store, Settings: w.settings, Key: key, Mailer: &w.mails, Passwords: passwords, Sources: passwords, MailLimit: w.limiter,
-		Feed: w.hub, Audit: &w.trail, Issuer: "Test", Node: node,
+		Feed: w.hub, Audit: &w.trail, Issuer: "Test", Node: node, Factors: factors,
 	})
 	check(err)
 	follower, err := w.openRooms(node, events == nil, log)
@@ -117,7 +131,7 @@ func newNode(t testing.TB, node string, db database, rawKey []byte, events feed.
 			return []methods.RouteName{{Verb: "POST", Path: "test.route", Actions: []string{"test:echo"}}}
 		},
 		Logger: log, Metrics: &w.metrics, Info: methods.Info{Version: "1.0.0", RootURL: "http://localhost:3000"},
-	}, extra...)
+	}, groups...)
 	sessions := ddp.NewRegistry()
 	w.base = realtime.NewBase(w.hub, realtime.BaseOptions{
 		Users: w.accounts, Settings: w.settings, Version: "1.0.0", Gate: w.router, Sessions: sessions,
