@@ -357,11 +357,3 @@ func (o *own) changed(e feed.Event, news user.News) {
 		o.sessions.CloseTokens(e.Key, news.Ended.Has)
 	}
 }
-
-func set(list []string) map[string]struct{} {
-	m := make(map[string]struct{}, len(list))
-	for _, s := range list {
-		m[s] = struct{}{}
-	}
-	return m
-}

@@ -37,13 +37,6 @@ func Object(props ...Property) Schema {
 	return s
 }
 
-// Exact is an object without further properties.
-func Exact(props ...Property) Schema {
-	s := Object(props...)
-	s["additionalProperties"] = false
-	return s
-}
-
 // Success is an answer: these members beside "success": true.
 func Success(props ...Property) Schema {
 	return Object(append([]Property{Must("success", Schema{"const": true})}, props...)...)
