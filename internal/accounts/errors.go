@@ -38,6 +38,9 @@ var (
 	ErrUnverified = fault.New("error-invalid-email", "You need to verify your email address first")
 	// ErrSignupsForbidden answers createUser when registration is closed.
 	ErrSignupsForbidden = fault.Num(403, "Signups forbidden")
+	// ErrRegistrationSecret answers a registration without the secret address that
+	// the server asks for.
+	ErrRegistrationSecret = fault.New("error-user-registration-secret", "User registration is only allowed via Secret URL")
 	// ErrRegistrationDisabled answers registerUser when registration is closed.
 	ErrRegistrationDisabled = fault.New("error-user-registration-disabled", "User registration is disabled")
 	// ErrDomain answers an address of a domain that may not register.

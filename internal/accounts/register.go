@@ -2,6 +2,8 @@ package accounts
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -30,6 +32,8 @@ type Registration struct {
 	Profile map[string]any
 	// Reason is a sentence for the administrator who approves accounts.
 	Reason string
+	// Secret is the end of the secret address, where the server asks for one.
+	Secret string
 	// NeedUsername makes up a user name when none is given.
 	NeedUsername bool
 }
@@ -39,7 +43,7 @@ type Registration struct {
 // limited. It logs nobody in. Whether a name or an address is taken is not told while the
 // setting AmbiguousErrors is on.
 //
-// Errors: ErrSignupsForbidden, ErrNeedNameOrEmail, ErrUsername, ErrReserved,
+// Errors: ErrSignupsForbidden, ErrRegistrationSecret, ErrNeedNameOrEmail, ErrUsername, ErrReserved,
 // ErrEmail, ErrDomain, ErrName, ErrPolicy, ErrTooLong, ErrCredentials (taken) or
 // ErrUsernameExists and ErrEmailExists, ErrNeedEmail, too-many-requests.
 func (s *Service) Register(ctx context.Context, p *rpc.Peer, r Registration) (*user.User, error) {
@@ -59,8 +63,9 @@ func (s *Service) Register(ctx context.Context, p *rpc.Peer, r Registration) (*u
 }
 
 func (s *Service) register(ctx context.Context, p *rpc.Peer, r Registration) (*user.User, error) {
-	if s.set.String(settings.RegistrationForm) == "Disabled" {
-		return nil, ErrSignupsForbidden
+	counted, err := s.registrationOpen(p, r)
+	if err != nil {
+		return nil, err
 	}
 	u, err := s.draft(r)
 	if err != nil {
@@ -79,8 +84,10 @@ func (s *Service) register(ctx context.Context, p *rpc.Peer, r Registration) (*u
 			return nil, err
 		}
 	}
-	if err := s.registrationBudget(p); err != nil {
-		return nil, err
+	if !counted {
+		if err := s.registrationBudget(p); err != nil {
+			return nil, err
+		}
 	}
 	if !r.Password.IsZero() {
 		hash, err := s.passwords.hasher.hash(ctx, r.Password)
@@ -102,6 +109,30 @@ func (s *Service) register(ctx context.Context, p *rpc.Peer, r Registration) (*u
 		return nil, s.taken(err)
 	}
 	return u, nil
+}
+
+// registrationOpen refuses a registration that the settings do not let in. A secret
+// that is offered is counted as a registration before it is compared; counted says so.
+func (s *Service) registrationOpen(p *rpc.Peer, r Registration) (counted bool, err error) {
+	switch s.set.String(settings.RegistrationForm) {
+	case settings.RegistrationPublic:
+		return false, nil
+	case settings.RegistrationSecret:
+	default:
+		return false, ErrSignupsForbidden
+	}
+	want := s.set.String(settings.RegistrationSecretURL)
+	if r.Secret == "" || want == "" {
+		return false, ErrRegistrationSecret
+	}
+	if err := s.registrationBudget(p); err != nil {
+		return true, err
+	}
+	given, right := sha256.Sum256([]byte(r.Secret)), sha256.Sum256([]byte(want))
+	if subtle.ConstantTimeCompare(given[:], right[:]) != 1 {
+		return true, ErrRegistrationSecret
+	}
+	return true, nil
 }
 
 // Registrations are limited for a network as Rate_Limiter_Limit_RegisterUser a

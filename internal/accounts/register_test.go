@@ -108,6 +108,34 @@ func TestRegisterRefuses(t *testing.T) {
 	}
 }
 
+// Where a secret address is asked for, it opens the registration and nothing else
+// does; while there is none, the registration is closed. Wrong ones are counted as
+// registrations are.
+func TestRegistrationBySecretURL(t *testing.T) {
+	w := newWorld(t)
+	w.with(settings.RegistrationForm, settings.RegistrationSecret)
+	try := func(p *rpc.Peer, name, secret string, want error) {
+		t.Helper()
+		if _, err := w.Register(t.Context(), p, accounts.Registration{Username: name, Secret: secret}); !errors.Is(err, want) {
+			t.Errorf("%s with %q: %v, want %v", name, secret, err, want)
+		}
+	}
+	try(w.peer, "x1", "", accounts.ErrRegistrationSecret)
+	w.with(settings.RegistrationSecretURL, "correct-horse")
+	try(w.peer, "x1", "", accounts.ErrRegistrationSecret)
+	try(w.peer, "x1", "correct-Horse", accounts.ErrRegistrationSecret)
+	try(w.peer, "x1", "correct-horse", nil)
+	guesser := w.from("198.51.100.9")
+	for range 10 {
+		try(guesser, "x2", "a guess", accounts.ErrRegistrationSecret)
+	}
+	_, err := w.Register(t.Context(), guesser, accounts.Registration{Username: "x2", Secret: "correct-horse"})
+	if f, ok := fault.From(err); !ok || f.Code != "too-many-requests" {
+		t.Errorf("after ten guesses: %v", err)
+	}
+	try(w.from("203.0.113.4"), "x3", "correct-horse", nil)
+}
+
 // S035: whoever registers many accounts does not flood other people's mailboxes.
 func TestS035RegistrationsDoNotFloodMailboxes(t *testing.T) {
 	w := newWorld(t)

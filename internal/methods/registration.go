@@ -31,15 +31,16 @@ func (g *registration) Specs() []Spec {
 			Limit:  ratelimit.Account,
 			Doc:    "Makes an account and logs it in (Meteor).",
 			Params: "{username?, email?, password?, profile?, …}", Result: "{id, token, tokenExpires, type}",
-			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; username-invalid; error-blocked-username; " +
-				"error-invalid-email; error-email-domain-not-accepted; error-password-policy-not-met; error-user-is-not-activated; too-many-requests",
+			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; error-user-registration-secret; " +
+				"username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; " +
+				"error-password-policy-not-met; error-user-is-not-activated; too-many-requests",
 		},
 		{
 			Name: "registerUser", Do: g.register, Effects: Accounts, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
 			Doc:    "Makes an account and mails a verification link (Rocket.Chat). Logs nobody in.",
-			Params: "{email, pass, name?, username?, reason?, …}", Result: "the new id",
-			Errors: "400 Match failed; 403; error-user-registration-disabled; username-invalid; error-blocked-username; error-invalid-email; " +
-				"error-email-domain-not-accepted; error-invalid-name; error-password-policy-not-met; too-many-requests",
+			Params: "{email, pass, name?, username?, reason?, secretURL?, …}", Result: "the new id",
+			Errors: "400 Match failed; 403; error-user-registration-disabled; error-user-registration-secret; username-invalid; " +
+				"error-blocked-username; error-invalid-email; error-email-domain-not-accepted; error-invalid-name; error-password-policy-not-met; too-many-requests",
 		},
 		{
 			Name: "forgotPassword", Do: g.forgot, Effects: Tokens, Instead: mailed, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
@@ -106,6 +107,7 @@ func (g *registration) register(ctx context.Context, c *rpc.Call) (any, error) {
 		Name     *string   `ejson:"name"`
 		Username *string   `ejson:"username"`
 		Reason   *string   `ejson:"reason"`
+		Secret   *string   `ejson:"secretURL"`
 		_        struct{}  `ejson:",ignore"`
 	}
 	if err := c.Bind(&o); err != nil {
@@ -119,7 +121,8 @@ func (g *registration) register(ctx context.Context, c *rpc.Call) (any, error) {
 		return nil, accounts.ErrEmail
 	}
 	u, err := g.accounts.Register(ctx, c.Peer, accounts.Registration{
-		Username: value(o.Username), Email: o.Email, Name: value(o.Name), Password: pw, Reason: value(o.Reason), NeedUsername: true,
+		Username: value(o.Username), Email: o.Email, Name: value(o.Name), Password: pw, Reason: value(o.Reason), Secret: value(o.Secret),
+		NeedUsername: true,
 	})
 	switch {
 	case errors.Is(err, accounts.ErrSignupsForbidden):

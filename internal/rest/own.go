@@ -30,7 +30,8 @@ func (g *own) Routes() []Route {
 			Body: object(must("username", nonEmpty()), may("name", text()), must("email", text()), must("pass", text()), may("reason", text()),
 				may("secretURL", text())),
 			Result: success(must("user", userSchema)), Do: g.register,
-			Errors: []string{"error-user-registration-disabled", "error-field-unavailable", "username-invalid", "error-invalid-email", "error-password-policy-not-met"}},
+			Errors: []string{"error-user-registration-disabled", "error-user-registration-secret", "error-field-unavailable", "username-invalid",
+				"error-invalid-email", "error-password-policy-not-met"}},
 		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password", Twin: "saveUserProfile", Enrolment: true,
 			Body:   object(must("data", fields), may("customFields", object())),
 			Result: success(must("user", meSchema)), Do: g.update, Errors: []string{"error-not-allowed", "error-field-unavailable", "totp-required", "totp-invalid"}},
@@ -78,6 +79,7 @@ func (g *own) register(ctx context.Context, r *Request) (any, error) {
 	}
 	u, err := g.s.o.Accounts.Register(ctx, r.Peer, accounts.Registration{
 		Username: r.Text("username"), Email: r.Text("email"), Name: r.Text("name"), Reason: r.Text("reason"), Password: pw,
+		Secret: r.Text("secretURL"),
 	})
 	if err != nil {
 		return nil, err

@@ -137,6 +137,7 @@ func TestA14EveryRegistrationKeepsTheSettings(t *testing.T) {
 		made     bool
 	}{
 		"closed":             {map[string]string{settings.RegistrationForm: "Disabled"}, false},
+		"by a secret":        {map[string]string{settings.RegistrationForm: "Secret URL", settings.RegistrationSecretURL: "correct-horse"}, false},
 		"wait for approval":  {map[string]string{settings.ManuallyApproveUsers: "true"}, true},
 		"prove the address":  {map[string]string{settings.EmailVerification: "true"}, true},
 		"prove, without 2fa": {map[string]string{settings.EmailVerification: "true", settings.TwoFactorEmailOptIn: "false"}, true},

@@ -45,6 +45,9 @@ type Definition struct {
 	// CheckNew refuses a value that somebody saves or forces, and only warns of one
 	// that is stored already: its default would guard less.
 	CheckNew func(value any) error
+	// Misfit is the value in force when the stored one does not fit, where the default
+	// would let in whoever comes; nil is the default.
+	Misfit any
 	// Harmless says in a sentence why a change of the setting weakens no guard.
 	// Empty, the zero value, means that it guards: a new setting is taken for a
 	// guard until somebody wrote down why it is none.
@@ -139,9 +142,11 @@ func twoFactorSettings() []Definition {
 
 func accountSettings() []Definition {
 	t := section("Accounts", "Registration",
-		Definition{ID: RegistrationForm, Type: Select, Default: "Public", Values: []string{"Public", "Disabled"}, Public: true},
+		Definition{ID: RegistrationForm, Type: Select, Default: RegistrationPublic, Misfit: RegistrationDisabled,
+			Values: []string{RegistrationPublic, RegistrationDisabled, RegistrationSecret}, Public: true},
+		Definition{ID: RegistrationSecretURL, Type: Text, Default: "", Secret: true},
 		flag(EmailVerification, false, true),
-		flag(ManuallyApproveUsers, false, true),
+		Definition{ID: ManuallyApproveUsers, Type: Boolean, Default: false, Misfit: true, Public: true},
 		text(DefaultRoles, "user", false),
 		list(AllowedDomains),
 		list(BlockedUsernames),

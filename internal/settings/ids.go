@@ -47,8 +47,11 @@ const (
 
 // The ids of the account settings.
 const (
-	// RegistrationForm is "Public" or "Disabled".
+	// RegistrationForm says who may register, see RegistrationPublic and its siblings.
 	RegistrationForm = "Accounts_RegistrationForm"
+	// RegistrationSecretURL is the end of the address that people were given who may
+	// register where RegistrationForm is RegistrationSecret.
+	RegistrationSecretURL = "Accounts_RegistrationForm_SecretURL" // #nosec G101 -- the name of a setting
 	// EmailVerification gives no login to accounts without a verified address, by any door.
 	EmailVerification = "Accounts_EmailVerification"
 	// AllowProfileChange and its siblings say what users may change of their own profile.
@@ -157,6 +160,14 @@ const (
 	// PresenceSilent keeps changes of status from being told to everybody who is
 	// connected, for big servers.
 	PresenceSilent = "Presence_broadcast_disabled"
+)
+
+// What RegistrationForm can be: anybody may register, nobody, or those who know
+// RegistrationSecretURL; while that is empty, nobody.
+const (
+	RegistrationPublic   = "Public"
+	RegistrationDisabled = "Disabled"
+	RegistrationSecret   = "Secret URL"
 )
 
 // What UnreadCount and UnreadCountDM can be.

@@ -100,7 +100,7 @@ func (s *Service) accept(old *snapshot, changes []Change) (changed []*Setting, e
 		values[c.ID] = v
 		if was := old.byID[c.ID]; v != was.Value {
 			set := *was
-			set.Value, set.UpdatedAt, set.Stored = v, now, true
+			set.Value, set.UpdatedAt, set.Stored, set.misfit = v, now, true, ""
 			changed = append(changed, &set)
 		}
 	}

@@ -43,6 +43,8 @@ type Setting struct {
 	Forced bool
 	// Stored values were saved once, even if they equal the default.
 	Stored bool
+	// misfit says why the stored value is not in force as it is; "" when it is.
+	misfit string
 }
 
 // Shown is the value for people's eyes: secrets are masked.
@@ -160,17 +162,21 @@ func (s *Service) build(stored []Stored) *snapshot {
 		}
 		value, err := set.check(v.Value)
 		if err != nil {
-			s.opts.Warn("the stored value of setting "+v.ID+" does not fit, its default is used", err)
+			set.misfit = fmt.Sprintf("the stored value of setting %s does not fit, its default is used: %v", v.ID, err)
+			if set.Misfit != nil {
+				set.Value = set.Misfit
+				set.misfit = fmt.Sprintf("the stored value of setting %s does not fit, %v is used, which lets nobody in: %v", v.ID, set.Value, err)
+			}
 			continue
 		}
 		if set.lowered(v.Value, value) {
-			s.opts.Warn("the stored value of setting "+v.ID+" is over its maximum, which is used", nil)
+			set.misfit = "the stored value of setting " + v.ID + " is over its maximum, which is used"
 		}
 		set.Value, set.UpdatedAt, set.Stored = value, stamp(v.UpdatedAt), true
 	}
 	for id, v := range s.forced {
 		set := n.byID[id]
-		set.Value, set.UpdatedAt, set.Forced = v, s.start, true
+		set.Value, set.UpdatedAt, set.Forced, set.misfit = v, s.start, true, ""
 	}
 	return n
 }
@@ -298,12 +304,18 @@ func (s *Service) replace(version uint64, next *snapshot) bool {
 	return true
 }
 
-// warn tells an operator of values that cannot do what they say, once for each
-// state of them. The caller holds publish.
+// warn tells an operator of values that cannot do what they say, each once for as
+// long as it stays that way. The caller holds publish.
 func (s *Service) warn(n *snapshot) {
-	warnings := n.warnings()
-	if !slices.Equal(warnings, s.warned) {
-		for _, w := range warnings {
+	var warnings []string
+	for _, set := range n.list {
+		if set.misfit != "" {
+			warnings = append(warnings, set.misfit)
+		}
+	}
+	warnings = append(warnings, n.warnings()...)
+	for _, w := range warnings {
+		if !slices.Contains(s.warned, w) {
 			s.opts.Warn(w, nil)
 		}
 	}

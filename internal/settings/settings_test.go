@@ -3,6 +3,7 @@ package settings_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -304,6 +305,65 @@ func TestStoredValues(t *testing.T) {
 	set, _ := s.Get(settings.LoginExpiration)
 	if !set.UpdatedAt.Equal(at) {
 		t.Errorf("updated at %v", set.UpdatedAt)
+	}
+}
+
+// A stored value that does not fit is told once, and again when it became another
+// one, however often the store is read (a node on MongoDB reads it every five seconds).
+func TestMisfitsAreToldOnce(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	store := func(id string, value any) {
+		t.Helper()
+		if err := db.SaveSettings(t.Context(), []settings.Stored{{ID: id, Value: value}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told []string
+	warn := func(text string, err error) { told = append(told, fmt.Sprint(text, err)) }
+	store(settings.LoginExpiration, "ninety")
+	store(settings.TwoFactorEmailExpiration, int64(3600))
+	s := open(t, settings.Options{Store: db, Warn: warn})
+	refresh := func(want int, when string) {
+		t.Helper()
+		told = nil
+		for range 3 {
+			if err := s.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(told) != want {
+			t.Errorf("%s: told %q, want %d warnings", when, told, want)
+		}
+	}
+	if len(told) != 2 {
+		t.Errorf("at the start: told %q", told)
+	}
+	refresh(0, "nothing changed")
+	if _, err := s.Save(t.Context(), []settings.Change{{ID: settings.SiteName, Value: "x"}}); err != nil || len(told) != 0 {
+		t.Errorf("another setting was saved: %v, told %q", err, told)
+	}
+	store(settings.LoginExpiration, int64(-1))
+	refresh(1, "another wrong value")
+	store(settings.LoginExpiration, int64(7))
+	refresh(0, "a right value")
+	store(settings.LoginExpiration, "ninety")
+	refresh(1, "wrong again")
+}
+
+// Where the default would let in whoever comes, a value that does not fit closes.
+func TestMisfitsThatWouldOpen(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	for id, value := range map[string]any{settings.RegistrationForm: "Secret", settings.ManuallyApproveUsers: "yes"} {
+		if err := db.SaveSettings(t.Context(), []settings.Stored{{ID: id, Value: value}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := open(t, settings.Options{Store: db})
+	if form := s.String(settings.RegistrationForm); form != settings.RegistrationDisabled {
+		t.Errorf("registration is %q", form)
+	}
+	if !s.Bool(settings.ManuallyApproveUsers) {
+		t.Error("accounts that register need no approval")
 	}
 }
 
