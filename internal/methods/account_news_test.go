@@ -16,6 +16,7 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/secret"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
@@ -33,28 +34,28 @@ func TestNewsOfAnAccountComesBeforeTheAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
-				w.unlimited()
-				ada := w.user("ada", "verified")
-				actor := w.as("ada")
-				others := []*client{w.as("ada"), w.as("ada")}
-				seen := len(actor.other)
-				if _, fail := actor.call(c.call, c.params...); fail != nil {
-					t.Fatal(fail.code(), fail.Reason)
+				w.Unlimited()
+				ada := w.User("ada", "verified")
+				actor := w.As("ada")
+				others := []*client{w.As("ada"), w.As("ada")}
+				seen := len(actor.Other)
+				if _, fail := actor.Call(c.call, c.params...); fail != nil {
+					t.Fatal(fail.Code(), fail.Reason)
 				}
 				answered := time.Now()
-				u, err := w.store.UserByID(t.Context(), ada.ID)
+				u, err := w.Store.UserByID(t.Context(), ada.ID)
 				if err != nil {
 					t.Fatal(err)
 				}
 				for _, other := range others {
-					if u.LoginToken(accounts.HashToken(other.token)) == nil && (!other.closed(time.Second) || time.Now() != answered) {
+					if u.LoginToken(accounts.HashToken(other.Token)) == nil && (!other.Closed(time.Second) || time.Now() != answered) {
 						t.Error("a session with a dead token was open when the answer came")
 					}
 				}
 				told := ""
-				for _, f := range actor.other[seen:] {
-					if f.Msg == "changed" && strings.Contains(f.text, `"collection":"users"`) {
-						told += f.text
+				for _, f := range actor.Other[seen:] {
+					if f.Msg == "changed" && strings.Contains(f.Text, `"collection":"users"`) {
+						told += f.Text
 					}
 				}
 				if !strings.Contains(told, c.shows) {
@@ -69,19 +70,19 @@ func TestNewsOfAnAccountComesBeforeTheAnswer(t *testing.T) {
 // read. It reads the account instead, within two seconds.
 func TestTokensRevokedByAnOlderVersion(t *testing.T) {
 	pair(t, func(t *testing.T, n1, n2 *world, _ *cable) {
-		ada := n1.user("ada")
-		c := n2.as("ada")
+		ada := n1.User("ada")
+		c := n2.As("ada")
 		time.Sleep(2 * time.Second) // until the news of all this has been everywhere
-		if _, err := n1.store.UpdateUser(t.Context(), ada.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
+		if _, err := n1.Store.UpdateUser(t.Context(), ada.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if err := n1.store.AppendEvent(t.Context(), feed.Event{ID: "old", Node: "older", Kind: "tokens-revoked", Key: ada.ID, At: time.Now()}); err != nil {
+		if err := n1.Store.AppendEvent(t.Context(), feed.Event{ID: "old", Node: "older", Kind: "tokens-revoked", Key: ada.ID, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if !c.closed(2 * time.Second) {
+		if !c.Closed(2 * time.Second) {
 			t.Error("the connection is open")
 		}
-		if n := n2.logs.FilterMessage("event_not_readable").Len(); n != 1 {
+		if n := n2.Logs.FilterMessage("event_not_readable").Len(); n != 1 {
 			t.Errorf("%d lines in the log", n)
 		}
 	})
@@ -133,22 +134,22 @@ func (c *counted) UserByUsername(ctx context.Context, name string) (*user.User, 
 func TestLoginReadsTheAccountOnce(t *testing.T) {
 	db := &counted{Store: storetest.OpenSQLite(t), reads: map[string]int{}}
 	w := newNode(t, "n1", db, secret.Generate(), nil)
-	w.unlimited()
-	w.user("ada")
-	c := w.connect()
+	w.Unlimited()
+	w.User("ada")
+	c := w.Connect()
 	for _, name := range []string{"userData", "activeUsers", "roles"} {
-		if fail := c.sub(name, "stream-notify-all", "public-settings-changed", false); fail != nil {
-			t.Fatal(fail.code())
+		if fail := c.Sub(name, "stream-notify-all", "public-settings-changed", false); fail != nil {
+			t.Fatal(fail.Code())
 		}
 	}
 	db.take()
-	c.login("ada")
+	c.Login("ada")
 	if got := db.take(); got != "UserByID 1, UserByUsername 1" {
 		t.Errorf("with a password: %s", got)
 	}
-	again := w.connect()
+	again := w.Connect()
 	db.take()
-	again.resume(c)
+	again.Resume(c)
 	if got := db.take(); got != "UserByID 1, UserByToken 1" {
 		t.Errorf("with a token: %s", got)
 	}
@@ -175,17 +176,17 @@ func (r *revoking) UpdateUser(ctx context.Context, id string, c user.Change) (*u
 func TestTokenRevokedWhileLoggingIn(t *testing.T) {
 	db := &revoking{Store: storetest.OpenSQLite(t)}
 	w := newNode(t, "n1", db, secret.Generate(), nil)
-	w.user("ada")
-	c := w.connect()
+	w.User("ada")
+	c := w.Connect()
 	db.when = func(c user.Change) bool { return c.AddToken != nil }
-	_, fail := c.call("login", map[string]any{"user": map[string]any{"username": "ada"}, "password": passwordOf("ada")})
+	_, fail := c.Call("login", map[string]any{"user": map[string]any{"username": "ada"}, "password": testkit.PasswordOf("ada")})
 	if fail == nil {
 		t.Fatal("logged in with a dead token")
 	}
 	if db.when != nil {
 		t.Error("nothing was revoked")
 	}
-	w.server.Sessions(w.vars["ada"], func(*ddp.Session) bool {
+	w.Engine.Sessions(w.Vars["ada"], func(*ddp.Session) bool {
 		t.Error("a session is logged in")
 		return true
 	})
@@ -195,21 +196,21 @@ func TestTokenRevokedWhileLoggingIn(t *testing.T) {
 // with a new one: that connection stays.
 func TestLoginBeforeTheNewsOfEndedTokens(t *testing.T) {
 	pair(t, func(t *testing.T, n1, n2 *world, link *cable) {
-		n1.user("ada")
-		actor, other := n1.as("ada"), n2.as("ada")
+		n1.User("ada")
+		actor, other := n1.As("ada"), n2.As("ada")
 		time.Sleep(2 * time.Second) // until the news of all this has been everywhere
 		link.down.Store(true)
-		if _, fail := actor.call("removeOtherTokens"); fail != nil {
-			t.Fatal(fail.code())
+		if _, fail := actor.Call("removeOtherTokens"); fail != nil {
+			t.Fatal(fail.Code())
 		}
-		late := n2.as("ada")
+		late := n2.As("ada")
 		link.down.Store(false)
-		if !other.closed(10 * time.Second) {
+		if !other.Closed(10 * time.Second) {
 			t.Error("a connection with a dead token is open on the other node")
 		}
 		time.Sleep(10 * time.Second) // the news has come by now
-		if _, fail := late.call("getServerInfo"); fail != nil {
-			t.Errorf("the new connection: %s", fail.code())
+		if _, fail := late.Call("getServerInfo"); fail != nil {
+			t.Errorf("the new connection: %s", fail.Code())
 		}
 	})
 }

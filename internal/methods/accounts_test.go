@@ -16,6 +16,7 @@ import (
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
@@ -29,11 +30,11 @@ func TestAccountConversations(t *testing.T) {
 			t.Run(c.Name, func(t *testing.T) {
 				bubble(t, func(t *testing.T, w *world) {
 					c.Text = unfold(t, spread(c.Text))
-					acts := w.acts()
+					acts := w.Acts()
 					for name, f := range w.accountActs() {
 						acts[name] = f
 					}
-					p := &ddptest.Player{Server: w.server, Vars: w.vars, Do: acts}
+					p := &ddptest.Player{Server: w.Engine, Vars: w.Vars, Do: acts}
 					p.Play(t, c)
 					w.silent(t)
 				})
@@ -47,16 +48,14 @@ func TestAccountConversations(t *testing.T) {
 func (w *world) silent(t *testing.T) {
 	t.Helper()
 	var text strings.Builder
-	for _, e := range w.logs.All() {
+	for _, e := range w.Logs.All() {
 		fmt.Fprintln(&text, e.Message, e.ContextMap())
 	}
-	w.trail.mu.Lock()
-	defer w.trail.mu.Unlock()
-	for _, e := range w.trail.events {
+	for _, e := range w.Trail.All() {
 		fmt.Fprintf(&text, "%+v\n", e)
 	}
 	secrets := []string{"password of ", "another", "thirdone", "legacy-token", "enrol-token", "@example.com", "@x.com"}
-	for name, v := range w.vars {
+	for name, v := range w.Vars {
 		if len(v) > 20 || name == "code" {
 			secrets = append(secrets, v)
 		}
@@ -112,20 +111,20 @@ func (w *world) accountActs() map[string]func(string) error {
 	ctx := context.Background()
 	patch := func(name string, c user.Change) error {
 		c.At = time.Now()
-		_, err := w.store.UpdateUser(ctx, w.vars[name], c)
+		_, err := w.Store.UpdateUser(ctx, w.Vars[name], c)
 		return err
 	}
 	return map[string]func(string) error{
 		"mailed": w.takeMail,
 		"nomail": func(string) error {
 			synctest.Wait()
-			if list := w.mails.sent(); len(list) != 0 {
+			if list := w.Mails.Messages(); len(list) != 0 {
 				return fmt.Errorf("%d mails, the first is %q to %v", len(list), list[0].Template, list[0].To)
 			}
 			return nil
 		},
-		"digest": func(name string) error { w.vars["digest"] = digestOf(name); return nil },
-		"hash":   func(token string) error { w.vars["hash"] = accounts.HashToken(token); return nil },
+		"digest": func(name string) error { w.Vars["digest"] = testkit.DigestOf(name); return nil },
+		"hash":   func(token string) error { w.Vars["hash"] = accounts.HashToken(token); return nil },
 		"legacy": func(args string) error {
 			name, token, _ := strings.Cut(args, " ")
 			return patch(name, user.Change{AddToken: &user.LoginToken{Token: token, When: time.Now()}})
@@ -140,11 +139,11 @@ func (w *world) accountActs() map[string]func(string) error {
 		},
 		"nopassword": func(name string) error { none := ""; return patch(name, user.Change{Bcrypt: &none}) },
 		"end": func(name string) error {
-			u, err := w.accounts.User(ctx, w.vars[name])
+			u, err := w.Accounts.User(ctx, w.Vars[name])
 			if err != nil {
 				return err
 			}
-			return w.accounts.LogoutUser(ctx, nil, u, u.ID, "")
+			return w.Accounts.LogoutUser(ctx, nil, u, u.ID, "")
 		},
 	}
 }
@@ -153,29 +152,17 @@ func (w *world) accountActs() map[string]func(string) error {
 func (w *world) takeMail(args string) error {
 	synctest.Wait() // some mails are written in the background
 	template, address, _ := strings.Cut(args, " ")
-	for i, m := range slices.Backward(w.mails.sent()) {
+	for i, m := range slices.Backward(w.Mails.Messages()) {
 		if m.Template != template || !slices.Contains(m.To, address) {
 			continue
 		}
 		if url := m.Data["url"]; url != "" {
-			w.vars["link"] = url[strings.LastIndexByte(url, '/')+1:]
+			w.Vars["link"] = url[strings.LastIndexByte(url, '/')+1:]
 		}
-		w.mails.drop(i)
+		w.Mails.Drop(i)
 		return nil
 	}
 	return errors.New("no such mail")
-}
-
-func (m *mailbox) sent() []accounts.Message {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.Clone(m.mails)
-}
-
-func (m *mailbox) drop(i int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.mails = slices.Delete(m.mails, i, i+1)
 }
 
 // Nobody stays connected with a token that was ended while the connection logged
@@ -183,16 +170,16 @@ func (m *mailbox) drop(i int) {
 // found by it, nobody would close it (S061).
 func TestEndedTokensLeaveNoConnection(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		ada := w.user("ada")
+		w.Unlimited()
+		ada := w.User("ada")
 		for range 10 {
 			clients := make([]*client, 12)
 			for i := range clients {
-				clients[i] = w.connect()
-				clients[i].send(`{"msg":"method","id":"in","method":"login","params":[{"user":{"username":"ada"},"password":"password of ada"}]}`)
+				clients[i] = w.Connect()
+				clients[i].Send(`{"msg":"method","id":"in","method":"login","params":[{"user":{"username":"ada"},"password":"password of ada"}]}`)
 			}
 			for range 6 {
-				if err := w.accounts.LogoutUser(t.Context(), nil, ada, ada.ID, ""); err != nil {
+				if err := w.Accounts.LogoutUser(t.Context(), nil, ada, ada.ID, ""); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -201,24 +188,24 @@ func TestEndedTokensLeaveNoConnection(t *testing.T) {
 			for _, token := range w.reload(ada).Services.Resume.LoginTokens {
 				live[token.HashedToken] = true
 			}
-			w.server.Sessions(ada.ID, func(s *ddp.Session) bool {
+			w.Engine.Sessions(ada.ID, func(s *ddp.Session) bool {
 				if !live[s.Login().Token] {
 					t.Error("a connection is logged in with a dead token")
 				}
 				return true
 			})
 			for _, c := range clients {
-				c.close()
+				c.Close()
 			}
 		}
 	})
 }
 
 func (w *world) reload(u *user.User) *user.User {
-	w.t.Helper()
-	u, err := w.accounts.User(w.t.Context(), u.ID)
+	w.T.Helper()
+	u, err := w.Accounts.User(w.T.Context(), u.ID)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return u
 }
@@ -226,21 +213,21 @@ func (w *world) reload(u *user.User) *user.User {
 // A session that reaches its end is closed by the sweep, not only at its next call.
 func TestSweepClosesConnections(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.set(settings.LoginExpiration, 1)
-		w.user("ada")
-		c := w.as("ada")
+		w.Set(settings.LoginExpiration, 1)
+		w.User("ada")
+		c := w.As("ada")
 		begin := time.Now()
 		for {
-			f := c.readWithin(time.Minute) // answers pings
+			f := c.ReadWithin(time.Minute) // answers pings
 			if f.Msg == "" {
 				break
 			}
 		}
-		code, _ := c.conn.CloseReason()
+		code, _ := c.Conn.CloseReason()
 		if age := time.Since(begin); code != 1000 || age < 24*time.Hour || age > 24*time.Hour+accounts.SweepEvery {
 			t.Errorf("closed with %d after %v", code, age)
 		}
-		if n := len(w.reload(&user.User{ID: w.vars["ada"]}).Services.Resume.LoginTokens); n != 0 {
+		if n := len(w.reload(&user.User{ID: w.Vars["ada"]}).Services.Resume.LoginTokens); n != 0 {
 			t.Errorf("%d tokens are left", n)
 		}
 	})

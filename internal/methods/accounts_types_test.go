@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/testkit"
 )
 
 // shapes are right parameters of every method of accounts. A key that ends in
@@ -140,9 +141,9 @@ func TestWrongTypesAreRefused(t *testing.T) { // S070, S071
 		method := strings.TrimSpace(name)
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
-				w.unlimited()
-				w.user("root", "role=admin", "role=user")
-				c := w.as("root")
+				w.Unlimited()
+				w.User("root", "role=admin", "role=user")
+				c := w.As("root")
 				for _, params := range variants(t, shape) {
 					// the factor comes before the parameters
 					if strings.HasPrefix(method, "personalAccessTokens:") || method == "setUserActiveStatus" || method == "deleteUser" {
@@ -150,16 +151,16 @@ func TestWrongTypesAreRefused(t *testing.T) { // S070, S071
 						if params != "[" {
 							params += ","
 						}
-						params += fmt.Sprintf(`{"twoFactorCode":%q,"twoFactorMethod":"password"}]`, digestOf("root"))
+						params += fmt.Sprintf(`{"twoFactorCode":%q,"twoFactorMethod":"password"}]`, testkit.DigestOf("root"))
 					}
-					result, fail := c.callRaw(method, params)
+					result, fail := c.CallRaw(method, params)
 					refused := fail != nil && fail.Error == float64(400) && (fail.Reason == "Match failed" || method == "login" &&
 						fail.Reason == "Unrecognized options for login request")
 					if !refused {
 						t.Errorf("%s(%s) = %s, %+v", method, params, result, fail)
 					}
 				}
-				if n := len(w.logs.FilterMessage("call").FilterLevelExact(zapcore.ErrorLevel).All()); n != 0 {
+				if n := len(w.Logs.FilterMessage("call").FilterLevelExact(zapcore.ErrorLevel).All()); n != 0 {
 					t.Errorf("%d internal errors", n)
 				}
 			})
@@ -169,7 +170,7 @@ func TestWrongTypesAreRefused(t *testing.T) { // S070, S071
 
 func TestEveryAccountMethodHasAShape(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		for _, s := range w.router.Specs() {
+		for _, s := range w.Router.Specs() {
 			if !strings.Contains("login logout getNewToken removeOtherTokens logoutOtherClients createUser registerUser forgotPassword resetPassword verifyEmail"+
 				" sendConfirmationEmail saveUserProfile changePassword setUsername setRealName getUsernameSuggestion "+
 				"deleteUserOwnAccount setUserActiveStatus deleteUser", s.Name) &&
@@ -199,8 +200,8 @@ func FuzzLogin(f *testing.F) {
 			t.Skip()
 		}
 		bubble(t, func(t *testing.T, w *world) {
-			result, fail := w.connect().callRaw("login", "["+object+"]")
-			if fail == nil || fail.code() == "500" {
+			result, fail := w.Connect().CallRaw("login", "["+object+"]")
+			if fail == nil || fail.Code() == "500" {
 				t.Fatalf("%s = %s %+v", object, result, fail)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
@@ -64,47 +65,47 @@ var origins = map[string]struct {
 }
 
 func (w *world) madeWith(verified bool) {
-	w.t.Helper()
-	u, err := w.accounts.CreateByOperator(w.t.Context(), accounts.OperatorAccount{
+	w.T.Helper()
+	u, err := w.Accounts.CreateByOperator(w.T.Context(), accounts.OperatorAccount{
 		Username: "ada", Email: addressNow, Verified: verified, Password: "password of ada",
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
-	w.vars["ada"] = u.ID
-	w.withFactors(w.vars["factors"]) // a change of factors would drop an address that waits
+	w.Vars["ada"] = u.ID
+	w.withFactors(w.Vars["factors"]) // a change of factors would drop an address that waits
 }
 
 func (w *world) ada() *user.User {
-	w.t.Helper()
-	u, err := w.store.UserByID(w.t.Context(), w.vars["ada"])
+	w.T.Helper()
+	u, err := w.Store.UserByID(w.T.Context(), w.Vars["ada"])
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return u
 }
 
 func (w *world) patchAda(c user.Change) {
-	w.t.Helper()
+	w.T.Helper()
 	c.At = time.Now()
-	if _, err := w.store.UpdateUser(w.t.Context(), w.vars["ada"], c); err != nil {
-		w.t.Fatal(err)
+	if _, err := w.Store.UpdateUser(w.T.Context(), w.Vars["ada"], c); err != nil {
+		w.T.Fatal(err)
 	}
 }
 
 func (w *world) changeOwn(address string) {
-	w.t.Helper()
+	w.T.Helper()
 	u := w.ada()
-	if _, err := w.accounts.SaveProfile(w.t.Context(), &rpc.Peer{}, rpc.Login{UserID: u.ID}, u, accounts.Profile{Email: &address}); err != nil {
-		w.t.Fatal(err)
+	if _, err := w.Accounts.SaveProfile(w.T.Context(), &rpc.Peer{}, rpc.Login{UserID: u.ID}, u, accounts.Profile{Email: &address}); err != nil {
+		w.T.Fatal(err)
 	}
 }
 
 func (w *world) changeFor(address string, verified *bool) {
-	w.t.Helper()
+	w.T.Helper()
 	root := &user.User{ID: "root", Roles: []string{"admin"}}
-	if _, err := w.accounts.UpdateUser(w.t.Context(), &rpc.Peer{}, root, w.vars["ada"], accounts.UserChange{Email: &address, Verified: verified}); err != nil {
-		w.t.Fatal(err)
+	if _, err := w.Accounts.UpdateUser(w.T.Context(), &rpc.Peer{}, root, w.Vars["ada"], accounts.UserChange{Email: &address, Verified: verified}); err != nil {
+		w.T.Fatal(err)
 	}
 }
 
@@ -115,25 +116,23 @@ var factorStates = map[string]user.Change{
 }
 
 func (w *world) withFactors(state string) {
-	w.t.Helper()
+	w.T.Helper()
 	w.patchAda(factorStates[state])
 	if state == "app" || state == "both" {
-		storetest.GiveTOTP(w.t, w.store, w.vars["ada"], factorSecret, time.Now())
+		storetest.GiveTOTP(w.T, w.Store, w.Vars["ada"], factorSecret, time.Now())
 	}
 }
 
 // lines lists the mails of accounts and of codes, as "template to".
-func (m *mailbox) lines() []string {
+func lines(m *testkit.Mailbox) []string {
 	synctest.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	var out []string
-	for _, mail := range m.mails {
+	for _, mail := range m.Messages() {
 		for _, to := range mail.To {
 			out = append(out, mail.Template+" "+to)
 		}
 	}
-	for _, c := range m.codes {
+	for _, c := range m.Codes() {
 		for _, to := range c.To {
 			out = append(out, "code "+to)
 		}
@@ -142,11 +141,9 @@ func (m *mailbox) lines() []string {
 }
 
 // newest is the token of the newest link of that kind to that address, or "".
-func (m *mailbox) newest(template, to string) string {
+func newest(m *testkit.Mailbox, template, to string) string {
 	synctest.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, mail := range slices.Backward(m.mails) {
+	for _, mail := range slices.Backward(m.Messages()) {
 		if mail.Template == template && slices.Contains(mail.To, to) {
 			return mail.Data["url"][strings.LastIndexByte(mail.Data["url"], '/')+1:]
 		}
@@ -163,10 +160,10 @@ func TestA06AddressesWorkOnceProved(t *testing.T) {
 		for state := range factorStates {
 			t.Run(origin+"/"+state, func(t *testing.T) {
 				bubble(t, func(t *testing.T, w *world) {
-					w.unlimited()
-					w.vars["factors"] = state
+					w.Unlimited()
+					w.Vars["factors"] = state
 					o.make(w)
-					link := w.mails.newest(accounts.TemplateVerify, addressNew)
+					link := newest(&w.Mails, accounts.TemplateVerify, addressNew)
 					w.doorsOf(t, o.inForce)
 					if o.replaces {
 						w.proveNew(t, link, state)
@@ -180,34 +177,34 @@ func TestA06AddressesWorkOnceProved(t *testing.T) {
 // doorsOf tries every door with both addresses.
 func (w *world) doorsOf(t *testing.T, inForce []string) {
 	t.Helper()
-	seen := len(w.mails.lines())
+	seen := len(lines(&w.Mails))
 	shown := len(w.ada().ShownEmails())
 	for _, a := range []string{addressNow, addressNew} {
 		used := slices.Contains(inForce, a)
 		has := slices.ContainsFunc(w.ada().Emails, func(e user.Email) bool { return e.Address == a })
 		for _, spelling := range []string{a, strings.ToUpper(a), strings.Replace(a, "@", "＠", 1)} {
-			w.connect().call("forgotPassword", map[string]any{"email": spelling})
-			w.connect().call("sendEmailCode", spelling)
-			w.connect().call("sendConfirmationEmail", spelling)
-			_, fail := w.connect().call("login", map[string]any{"user": map[string]any{"email": spelling}, "password": "password of ada"})
-			if known := fail.code() != "403"; known != has {
-				t.Errorf("login by %s: %q", spelling, fail.code())
+			w.Connect().Call("forgotPassword", map[string]any{"email": spelling})
+			w.Connect().Call("sendEmailCode", spelling)
+			w.Connect().Call("sendConfirmationEmail", spelling)
+			_, fail := w.Connect().Call("login", map[string]any{"user": map[string]any{"email": spelling}, "password": "password of ada"})
+			if known := fail.Code() != "403"; known != has {
+				t.Errorf("login by %s: %q", spelling, fail.Code())
 			}
 		}
 		// A link that was made for the address while it was another's, or by hand.
 		w.patchAda(user.Change{Enroll: &user.ResetToken{Token: "planted", Email: a, When: time.Now(), Reason: "enroll"}})
 		if !used {
-			if _, err := w.accounts.ResetPassword(t.Context(), &rpc.Peer{}, "planted", mustPlain(t, "another")); err != accounts.ErrTokenAddress { // the very value
+			if _, err := w.Accounts.ResetPassword(t.Context(), &rpc.Peer{}, "planted", mustPlain(t, "another")); err != accounts.ErrTokenAddress { // the very value
 				t.Errorf("a reset link for %s: %v", a, err)
 			}
 		}
 	}
-	c := w.connect()
-	got, err := w.accounts.IssueToken(t.Context(), c.peer, w.ada(), "password")
+	c := w.Connect()
+	got, err := w.Accounts.IssueToken(t.Context(), c.Peer, w.ada(), "password")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.accounts.ChangePassword(t.Context(), c.peer, got.Login(), w.ada(), mustPlain(t, "password two")); err != nil {
+	if err := w.Accounts.ChangePassword(t.Context(), c.Peer, got.Login(), w.ada(), mustPlain(t, "password two")); err != nil {
 		t.Fatal(err)
 	}
 	// The change of password drops what waits; the rest of the test wants it back.
@@ -217,7 +214,7 @@ func (w *world) doorsOf(t *testing.T, inForce []string) {
 		}
 		w.changeOwn(addressNew)
 	}
-	for _, line := range w.mails.lines()[seen:] {
+	for _, line := range lines(&w.Mails)[seen:] {
 		template, to, _ := strings.Cut(line, " ")
 		if template != accounts.TemplateVerify && !slices.Contains(inForce, to) {
 			t.Errorf("%s was mailed to %s", template, to)
@@ -238,39 +235,39 @@ func mustPlain(t *testing.T, text string) accounts.Password {
 // other, which is told; nobody is logged in by it; links of before are dead.
 func (w *world) proveNew(t *testing.T, dead, state string) {
 	t.Helper()
-	reset := w.mails.newest(accounts.TemplateReset, addressNow)
-	link := w.mails.newest(accounts.TemplateVerify, addressNew)
+	reset := newest(&w.Mails, accounts.TemplateReset, addressNow)
+	link := newest(&w.Mails, accounts.TemplateVerify, addressNew)
 	if reset == "" || link == "" || link == dead {
 		t.Fatal("no links")
 	}
-	stranger := w.connect()
-	if _, fail := stranger.call("verifyEmail", dead); fail.code() != "403" {
-		t.Errorf("a link of before the last change: %q", fail.code())
+	stranger := w.Connect()
+	if _, fail := stranger.Call("verifyEmail", dead); fail.Code() != "403" {
+		t.Errorf("a link of before the last change: %q", fail.Code())
 	}
 	want := "2fa-enabled"
 	if state == "none" {
 		want = "error-login-required"
 	}
-	if _, fail := stranger.call("verifyEmail", link); fail.code() != want {
-		t.Errorf("the link answered %q, want %q", fail.code(), want)
+	if _, fail := stranger.Call("verifyEmail", link); fail.Code() != want {
+		t.Errorf("the link answered %q, want %q", fail.Code(), want)
 	}
-	if _, fail := stranger.call("getUsernameSuggestion"); fail.code() != "error-not-authorized" {
-		t.Errorf("the link logged in: %q", fail.code())
+	if _, fail := stranger.Call("getUsernameSuggestion"); fail.Code() != "error-not-authorized" {
+		t.Errorf("the link logged in: %q", fail.Code())
 	}
 	if u := w.ada(); fmt.Sprint(u.ShownEmails()) != "[{"+addressNew+" true}]" || len(u.EmailKeys) != 1 {
 		t.Errorf("%v", u.ShownEmails())
 	}
-	if !slices.Contains(w.mails.lines(), "notice "+addressNow) {
+	if !slices.Contains(lines(&w.Mails), "notice "+addressNow) {
 		t.Error("the old address was not told")
 	}
-	if _, fail := w.connect().call("resetPassword", reset, "another"); fail.code() != "403" {
-		t.Errorf("a reset link in the old mailbox: %q", fail.code())
+	if _, fail := w.Connect().Call("resetPassword", reset, "another"); fail.Code() != "403" {
+		t.Errorf("a reset link in the old mailbox: %q", fail.Code())
 	}
-	w.set(settings.PasswordReset, true)
-	if err := w.accounts.ForgotPassword(t.Context(), &rpc.Peer{}, addressNow); err != nil {
+	w.Set(settings.PasswordReset, true)
+	if err := w.Accounts.ForgotPassword(t.Context(), &rpc.Peer{}, addressNow); err != nil {
 		t.Error(err)
 	}
-	if later := w.mails.newest(accounts.TemplateReset, addressNow); later != reset {
+	if later := newest(&w.Mails, accounts.TemplateReset, addressNow); later != reset {
 		t.Error("a reset link to the address that was replaced")
 	}
 }

@@ -26,7 +26,7 @@ func TestA19EveryLinkOfAnAttachmentIsRead(t *testing.T) {
 		t.Fatalf("only %q found: is the rule of names still right?", links)
 	}
 	chatWorld(t, func(t *testing.T, w *world) {
-		w.user("robot", "verified", "role=bot", "role=user") // may write under another name
+		w.User("robot", "verified", "role=bot", "role=user") // may write under another name
 		ann, robot := w.talker("ann"), w.talker("robot")
 		for _, member := range append(slices.Clone(links), "avatar") {
 			message := func(link string) map[string]any {
@@ -42,11 +42,11 @@ func TestA19EveryLinkOfAnAttachmentIsRead(t *testing.T) {
 				if member == "avatar" {
 					who = robot
 				}
-				who.refused("error-invalid-message", "sendMessage", message(bad))
+				who.Refused("error-invalid-message", "sendMessage", message(bad))
 			}
 			if member != "avatar" {
-				ann.must("sendMessage", message("https://other.example/x"))
-				ann.must("sendMessage", message("/channel/general?msg=1"))
+				ann.Must("sendMessage", message("https://other.example/x"))
+				ann.Must("sendMessage", message("/channel/general?msg=1"))
 			}
 		}
 	}, "ann")

@@ -14,18 +14,16 @@ func BenchmarkInvoke(b *testing.B) {
 	w := newWorld(b)
 	for _, id := range []string{settings.LimitIPRequests, settings.LimitUserRequests, settings.LimitConnectionRequests,
 		settings.LimitUserByMethodRequests, settings.LimitConnectionMethodRequests} {
-		w.set(id, 100_000_000)
+		w.Set(id, 100_000_000)
 	}
-	u := w.user("ada")
+	u := w.User("ada")
 	peer := &rpc.Peer{Conn: "bench", Door: rpc.DDP, Address: "192.0.2.1"}
-	issued, err := w.accounts.IssueToken(b.Context(), peer, u, "password")
+	issued, err := w.Accounts.IssueToken(b.Context(), peer, u, "password")
 	if err != nil {
 		b.Fatal(err)
 	}
 	ctx := b.Context()
-	quiet := methods.New(methods.Deps{
-		Accounts: w.accounts, TwoFactor: w.factors, Settings: w.settings, Limiter: w.limiter, Audit: &w.trail,
-	})
+	quiet := w.NewRouter(func(d *methods.Deps) { d.Logger, d.Metrics = nil, nil })
 	for _, method := range []string{"getServerTime", "getServerInfo", "nope"} {
 		b.Run(method, func(b *testing.B) {
 			b.ReportAllocs()

@@ -24,7 +24,7 @@ func fill(t *testing.T, w *world, room string, by *user.User, n int) {
 	for i := range n {
 		at := first.Add(time.Duration(i-i/10%2) * time.Millisecond)
 		m := &rooms.Message{ID: fmt.Sprintf("%s-%05d", room, i), RoomID: room, Text: markup, TS: at, UpdatedAt: at, User: rooms.Ref{ID: by.ID, Username: by.Username}}
-		if _, _, err := w.store.InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
+		if _, _, err := w.RoomStore().InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -34,10 +34,10 @@ func fill(t *testing.T, w *world, room string, by *user.User, n int) {
 // to grow; no result is longer than a page and what stands around it (docs/security-tests.md A13).
 func TestResultsAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		ada := w.user("ada")
+		w.Unlimited()
+		ada := w.User("ada")
 		for i := range 60 {
-			r, err := w.chat.Create(t.Context(), ada, rooms.NewRoom{Type: rooms.Group, Name: fmt.Sprintf("room%d", i)})
+			r, err := w.Chat.Create(t.Context(), ada, rooms.NewRoom{Type: rooms.Group, Name: fmt.Sprintf("room%d", i)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,15 +50,15 @@ func TestResultsAreBounded(t *testing.T) {
 			`["GENERAL-00001"]`, `[{"_id":"GENERAL-00001","rid":"GENERAL","msg":"a","starred":true}]`,
 		}
 		long := 0
-		for i, s := range w.router.Specs() {
+		for i, s := range w.Router.Specs() {
 			who := "ada" // whose rooms there are; what a call does to an account is its own
 			if !strings.HasSuffix(s.Name, "/get") {
 				who = fmt.Sprintf("u%d", i)
-				w.user(who)
+				w.User(who)
 			}
-			c := w.as(who)
+			c := w.As(who)
 			for _, p := range params {
-				raw, _ := c.callRaw(s.Name, p)
+				raw, _ := c.CallRaw(s.Name, p)
 				if len(raw) > rooms.PageBytes+256<<10 {
 					t.Errorf("%s%s: %d bytes", s.Name, p, len(raw))
 				}
@@ -77,10 +77,10 @@ func TestResultsAreBounded(t *testing.T) {
 // last message, also where several have the same (docs/security-tests.md A13).
 func TestHistoryByBytesIsComplete(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		ada := w.user("ada")
+		w.Unlimited()
+		ada := w.User("ada")
 		fill(t, w, "GENERAL", ada, 300)
-		c := w.as("ada")
+		c := w.As("ada")
 		type message struct {
 			ID string `json:"_id"`
 			TS struct {
@@ -98,13 +98,13 @@ func TestHistoryByBytesIsComplete(t *testing.T) {
 			}
 			return end
 		}
-		raw, fail := c.callRaw("loadMissedMessages", `["GENERAL",{"$date":0}]`)
+		raw, fail := c.CallRaw("loadMissedMessages", `["GENERAL",{"$date":0}]`)
 		var list []message
 		if err := json.Unmarshal(raw, &list); fail != nil || err != nil || len(list) == 0 {
 			t.Fatalf("%v %v: %.200s", fail, err, raw)
 		}
 		for end := note(list); ; {
-			raw, fail := c.callRaw("loadHistory", fmt.Sprintf(`["GENERAL",{"$date":%d},200]`, end))
+			raw, fail := c.CallRaw("loadHistory", fmt.Sprintf(`["GENERAL",{"$date":%d},200]`, end))
 			var page struct{ Messages []message }
 			if err := json.Unmarshal(raw, &page); fail != nil || err != nil {
 				t.Fatalf("%v %v: %.200s", fail, err, raw)
@@ -126,12 +126,12 @@ func TestHistoryByBytesIsComplete(t *testing.T) {
 // would be a megabyte for every reader (docs/security-tests.md A13).
 func TestEmptyFieldsCount(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.user("ada")
-		c := w.as("ada")
+		w.User("ada")
+		c := w.As("ada")
 		field := `{"short":true,"title":"","value":""}`
 		send := func(fields int) string {
-			_, fail := c.callRaw("sendMessage", `[{"rid":"GENERAL","msg":"hello","attachments":[{"fields":[`+strings.Repeat(field+",", fields)+field+`]}]}]`)
-			return fail.code()
+			_, fail := c.CallRaw("sendMessage", `[{"rid":"GENERAL","msg":"hello","attachments":[{"fields":[`+strings.Repeat(field+",", fields)+field+`]}]}]`)
+			return fail.Code()
 		}
 		if code := send(20); code != "" {
 			t.Errorf("an ordinary attachment: %s", code)

@@ -13,6 +13,7 @@ import (
 
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 )
 
 // Everything a client can do wrong with a message has Rocket.Chat's name.
@@ -62,11 +63,11 @@ func TestMessageRefusals(t *testing.T) {
 			"huge card":             {"error-message-size-exceeded", send("attachments", []any{map[string]any{"text": strings.Repeat("x", 30_000)}})},
 			"a string":              {"400", "x"},
 		} {
-			if fail := bob.refused(c.code, "sendMessage", c.params); fail != nil && fail.Reason == "" {
+			if fail := bob.Refused(c.code, "sendMessage", c.params); fail != nil && fail.Reason == "" {
 				t.Errorf("%s: no reason", name)
 			}
 		}
-		bob.refused("400", "sendMessage")
+		bob.Refused("400", "sendMessage")
 
 		for name, c := range map[string]struct {
 			code   string
@@ -78,56 +79,56 @@ func TestMessageRefusals(t *testing.T) {
 			"no text":      {"400", map[string]any{"_id": m.ID}},
 			"operator":     {"400", map[string]any{"_id": map[string]any{"$ne": ""}, "msg": "x"}},
 		} {
-			if fail := bob.refused(c.code, "updateMessage", c.params); fail == nil {
+			if fail := bob.Refused(c.code, "updateMessage", c.params); fail == nil {
 				t.Error(name)
 			}
 		}
-		ann.refused("error-invalid-update-key", "updateMessage", map[string]any{"_id": m.ID, "rid": secret, "msg": "moved"})
-		ann.refused("error-message-size-exceeded", "updateMessage", map[string]any{"_id": m.ID, "msg": strings.Repeat("x", 5001)})
-		ann.refused("error-invalid-message", "updateMessage", map[string]any{"_id": m.ID, "msg": ""})
+		ann.Refused("error-invalid-update-key", "updateMessage", map[string]any{"_id": m.ID, "rid": secret, "msg": "moved"})
+		ann.Refused("error-message-size-exceeded", "updateMessage", map[string]any{"_id": m.ID, "msg": strings.Repeat("x", 5001)})
+		ann.Refused("error-invalid-message", "updateMessage", map[string]any{"_id": m.ID, "msg": ""})
 
-		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": m.ID})
-		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": hidden.ID})
-		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": "none"})
-		bob.refused("400", "deleteMessage", m.ID)
-		bob.refused("not-authorized", "pinMessage", map[string]any{"_id": m.ID})
-		bob.refused("error-invalid-message", "pinMessage", map[string]any{"_id": hidden.ID})
-		bob.refused("error-invalid-message", "pinMessage", map[string]any{"_id": "none", "rid": "64a1f373376181965ab77f54", "msg": "Whats 4*!"})
-		bob.refused("error-invalid-message", "unpinMessage", map[string]any{"_id": hidden.ID})
+		bob.Refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": m.ID})
+		bob.Refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": hidden.ID})
+		bob.Refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": "none"})
+		bob.Refused("400", "deleteMessage", m.ID)
+		bob.Refused("not-authorized", "pinMessage", map[string]any{"_id": m.ID})
+		bob.Refused("error-invalid-message", "pinMessage", map[string]any{"_id": hidden.ID})
+		bob.Refused("error-invalid-message", "pinMessage", map[string]any{"_id": "none", "rid": "64a1f373376181965ab77f54", "msg": "Whats 4*!"})
+		bob.Refused("error-invalid-message", "unpinMessage", map[string]any{"_id": hidden.ID})
 		for _, p := range []map[string]any{{"_id": hidden.ID, "starred": true}, {"_id": "none", "starred": true}, {"_id": m.ID, "rid": secret, "starred": true}} {
-			if raw := bob.must("starMessage", p); string(raw) != "false" {
+			if raw := bob.Must("starMessage", p); string(raw) != "false" {
 				t.Errorf("star %v: %s", p, raw)
 			}
 		}
-		bob.refused("400", "starMessage", map[string]any{"_id": m.ID})
+		bob.Refused("400", "starMessage", map[string]any{"_id": m.ID})
 		for _, emoji := range []string{"", "::", ":a b:", ":$where:", ":a.b:", ":<b>:", strings.Repeat("x", 65)} {
-			bob.refused("error-not-allowed", "setReaction", emoji, m.ID)
+			bob.Refused("error-not-allowed", "setReaction", emoji, m.ID)
 		}
-		bob.refused("error-not-allowed", "setReaction", ":a:", hidden.ID)
-		bob.refused("error-not-allowed", "setReaction", ":a:", "none")
-		bob.refused("400", "setReaction", ":a:", map[string]any{"$ne": ""})
+		bob.Refused("error-not-allowed", "setReaction", ":a:", hidden.ID)
+		bob.Refused("error-not-allowed", "setReaction", ":a:", "none")
+		bob.Refused("400", "setReaction", ":a:", map[string]any{"$ne": ""})
 
 		// History: absurd limits, bad dates, rooms one is not in.
 		for _, params := range [][]any{{general, nil, -1}, {general, "yesterday"}, {general, nil, "x"}, {general, nil, 1.5}, {map[string]any{"$ne": ""}},
 			{general, nil, 5, "no date"}, {}} {
-			bob.refused("400", "loadHistory", params...)
+			bob.Refused("400", "loadHistory", params...)
 		}
 		for _, room := range []string{secret, "none", ""} {
-			if raw := bob.must("loadHistory", room); string(raw) != "false" {
+			if raw := bob.Must("loadHistory", room); string(raw) != "false" {
 				t.Errorf("history of %q: %s", room, raw)
 			}
-			if raw := bob.must("loadMissedMessages", room, now); string(raw) != "false" {
+			if raw := bob.Must("loadMissedMessages", room, now); string(raw) != "false" {
 				t.Errorf("missed of %q: %s", room, raw)
 			}
 		}
-		bob.refused("400", "loadMissedMessages", general)
-		bob.refused("400", "loadMissedMessages", general, "now")
-		bob.refused("error-not-allowed", "getSingleMessage", hidden.ID)
+		bob.Refused("400", "loadMissedMessages", general)
+		bob.Refused("400", "loadMissedMessages", general, "now")
+		bob.Refused("error-not-allowed", "getSingleMessage", hidden.ID)
 
-		out := &talker{w.connect(), "nobody"}
-		for _, s := range w.router.Specs() {
+		out := &talker{w.Connect()}
+		for _, s := range w.Router.Specs() {
 			if !s.Anonymous {
-				if _, fail := out.call(s.Name); fail.code() == "" {
+				if _, fail := out.Call(s.Name); fail.Code() == "" {
 					t.Errorf("%s without a login", s.Name)
 				}
 			}
@@ -142,72 +143,72 @@ func TestMessageRights(t *testing.T) {
 		old := bob.say(room, "bob's")
 
 		// Owners and administrators edit, pin and delete what others wrote.
-		ann.must("updateMessage", map[string]any{"_id": old.ID, "msg": "by the owner"})
+		ann.Must("updateMessage", map[string]any{"_id": old.ID, "msg": "by the owner"})
 		// Who runs the room is asked nothing; who acts by a role of the server alone
 		// proves who he is.
-		root.refused("totp-required", "updateMessage", map[string]any{"_id": old.ID, "msg": "by root"})
-		root.must("updateMessage", map[string]any{"_id": old.ID, "msg": "by root"}, answer(digestOf("root"), "password"))
-		bob.stream(rooms.RoomMessages, room)
-		note := wire(t, ann.must("pinMessage", map[string]any{"_id": old.ID, "rid": room, "msg": "by root"}))
+		root.Refused("totp-required", "updateMessage", map[string]any{"_id": old.ID, "msg": "by root"})
+		root.Must("updateMessage", map[string]any{"_id": old.ID, "msg": "by root"}, answer(testkit.DigestOf("root"), "password"))
+		bob.Stream(rooms.RoomMessages, room)
+		note := wire(t, ann.Must("pinMessage", map[string]any{"_id": old.ID, "rid": room, "msg": "by root"}))
 		if note.Type != "message_pinned" || len(note.Attachments) != 1 || note.Attachments[0]["text"] != "by root" ||
 			note.Attachments[0]["author_name"] != "bob" || note.Attachments[0]["author_icon"] != "/avatar/bob" {
 			t.Errorf("%+v", note)
 		}
-		if again := wire(t, root.must("pinMessage", map[string]any{"_id": old.ID})); again.ID != old.ID || !again.Pinned {
+		if again := wire(t, root.Must("pinMessage", map[string]any{"_id": old.ID})); again.ID != old.ID || !again.Pinned {
 			t.Errorf("%+v", again)
 		}
-		got := bob.events()
+		got := bob.Events()
 		if names := roomMessages(t, got); !slices.Equal(names, []string{"by root by bob", "message_pinned  by ann"}) || !wire(t, got[0].Args[0]).Pinned {
 			t.Errorf("%q", names)
 		}
-		ann.must("unpinMessage", map[string]any{"_id": old.ID})
-		ann.must("unpinMessage", map[string]any{"_id": old.ID})
-		w.set(settings.MessageAllowPinning, false)
-		ann.refused("error-action-not-allowed", "pinMessage", map[string]any{"_id": old.ID})
-		ann.refused("error-action-not-allowed", "unpinMessage", map[string]any{"_id": old.ID})
-		w.set(settings.MessageAllowStarring, false)
-		ann.refused("error-action-not-allowed", "starMessage", map[string]any{"_id": old.ID, "starred": true})
+		ann.Must("unpinMessage", map[string]any{"_id": old.ID})
+		ann.Must("unpinMessage", map[string]any{"_id": old.ID})
+		w.Set(settings.MessageAllowPinning, false)
+		ann.Refused("error-action-not-allowed", "pinMessage", map[string]any{"_id": old.ID})
+		ann.Refused("error-action-not-allowed", "unpinMessage", map[string]any{"_id": old.ID})
+		w.Set(settings.MessageAllowStarring, false)
+		ann.Refused("error-action-not-allowed", "starMessage", map[string]any{"_id": old.ID, "starred": true})
 
 		// Limits on one's own.
-		w.set(settings.MessageEditMinutes, 1)
-		w.set(settings.MessageDeleteMinutes, 1)
+		w.Set(settings.MessageEditMinutes, 1)
+		w.Set(settings.MessageDeleteMinutes, 1)
 		time.Sleep(59 * time.Second)
 		bob, ann = w.talker("bob"), w.talker("ann") // the old ones answered no ping
-		bob.must("updateMessage", map[string]any{"_id": old.ID, "msg": "in time"})
+		bob.Must("updateMessage", map[string]any{"_id": old.ID, "msg": "in time"})
 		time.Sleep(2 * time.Second)
-		bob.refused("error-message-editing-blocked", "updateMessage", map[string]any{"_id": old.ID, "msg": "late"})
-		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": old.ID})
-		ann.must("deleteMessage", map[string]any{"_id": old.ID})
-		w.set(settings.MessageEditMinutes, 0)
-		w.set(settings.MessageAllowEditing, false)
-		w.set(settings.MessageAllowDeleting, false)
+		bob.Refused("error-message-editing-blocked", "updateMessage", map[string]any{"_id": old.ID, "msg": "late"})
+		bob.Refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": old.ID})
+		ann.Must("deleteMessage", map[string]any{"_id": old.ID})
+		w.Set(settings.MessageEditMinutes, 0)
+		w.Set(settings.MessageAllowEditing, false)
+		w.Set(settings.MessageAllowDeleting, false)
 		mine := bob.say(room, "mine")
-		bob.refused("error-action-not-allowed", "updateMessage", map[string]any{"_id": mine.ID, "msg": "x"})
-		bob.refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": mine.ID})
-		w.set(settings.MessageAllowDeleting, true)
-		w.set(settings.MessageAllowPinning, true)
-		bob.must("deleteMessage", map[string]any{"_id": mine.ID})
+		bob.Refused("error-action-not-allowed", "updateMessage", map[string]any{"_id": mine.ID, "msg": "x"})
+		bob.Refused("error-action-not-allowed", "deleteMessage", map[string]any{"_id": mine.ID})
+		w.Set(settings.MessageAllowDeleting, true)
+		w.Set(settings.MessageAllowPinning, true)
+		bob.Must("deleteMessage", map[string]any{"_id": mine.ID})
 		note = ann.say(room, "x")
-		ann.must("pinMessage", map[string]any{"_id": note.ID})
+		ann.Must("pinMessage", map[string]any{"_id": note.ID})
 
 		// Read-only rooms are written by owners and moderators.
 		quiet := ann.roomOf("createChannel", "quiet", []string{"bob"}, true)
 		word := ann.say(quiet, "hear, hear")
-		bob.refused("error-not-allowed", "sendMessage", map[string]any{"rid": quiet, "msg": "x"})
-		bob.refused("error-not-allowed", "setReaction", ":a:", word.ID)
-		ann.must("addRoomModerator", quiet, w.vars["bob"])
+		bob.Refused("error-not-allowed", "sendMessage", map[string]any{"rid": quiet, "msg": "x"})
+		bob.Refused("error-not-allowed", "setReaction", ":a:", word.ID)
+		ann.Must("addRoomModerator", quiet, w.Vars["bob"])
 		bob.say(quiet, "now I may")
 
 		// @all needs a right that bots do not have, and is off in big rooms.
-		w.user("robot", "verified", "role=bot")
+		w.User("robot", "verified", "role=bot")
 		robot := w.talker("robot")
-		robot.refused("error-action-not-allowed", "sendMessage", map[string]any{"rid": general, "msg": "@all wake up"})
-		robot.refused("error-action-not-allowed", "sendMessage", map[string]any{"rid": general, "msg": "@here wake up"})
-		if m := wire(t, robot.must("sendMessage", map[string]any{"rid": general, "msg": "as another", "alias": "News",
+		robot.Refused("error-action-not-allowed", "sendMessage", map[string]any{"rid": general, "msg": "@all wake up"})
+		robot.Refused("error-action-not-allowed", "sendMessage", map[string]any{"rid": general, "msg": "@here wake up"})
+		if m := wire(t, robot.Must("sendMessage", map[string]any{"rid": general, "msg": "as another", "alias": "News",
 			"avatar": "https://x.org/a.png"})); m.U.Username != "robot" {
 			t.Errorf("%+v", m)
 		}
-		w.set(settings.GroupMentionMax, 2)
+		w.Set(settings.GroupMentionMax, 2)
 		if m := ann.say(general, "@all @here"); len(m.Mentions) != 0 {
 			t.Errorf("%+v", m.Mentions)
 		}
@@ -216,43 +217,43 @@ func TestMessageRights(t *testing.T) {
 
 // roomOf makes a room with every parameter given.
 func (c *talker) roomOf(method string, params ...any) string {
-	c.w.t.Helper()
-	return unmarshal[struct {
+	c.World.T.Helper()
+	return testkit.Unmarshal[struct {
 		RID string `json:"rid"`
-	}](c.w.t, c.must(method, params...)).RID
+	}](c.World.T, c.Must(method, params...)).RID
 }
 
 func TestMessageMarks(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
-		ann.stream(rooms.RoomMessages, general)
-		bob.stream(rooms.RoomMessages, general)
+		ann.Stream(rooms.RoomMessages, general)
+		bob.Stream(rooms.RoomMessages, general)
 		m := ann.say(general, "first")
-		ann.events()
-		bob.events()
+		ann.Events()
+		bob.Events()
 
 		// A repeated call gives the message that is there; the text decides.
 		own := map[string]any{"_id": "298gMs93982Le9A7pZjo2D2iB", "rid": general, "msg": "chosen", "ts": time.Now().Add(3 * time.Second),
 			"bot": map[string]any{"i": "x"}, "u": map[string]any{"_id": "root"}}
-		first := wire(t, ann.must("sendMessage", own))
-		again := wire(t, ann.must("sendMessage", own))
+		first := wire(t, ann.Must("sendMessage", own))
+		again := wire(t, ann.Must("sendMessage", own))
 		if first.ID != "298gMs93982Le9A7pZjo2D2iB" || first.U.Username != "ann" || again.TS != first.TS || again.ID != first.ID {
 			t.Errorf("%+v %+v", first, again)
 		}
-		if got := roomMessages(t, bob.events()); len(got) != 1 {
+		if got := roomMessages(t, bob.Events()); len(got) != 1 {
 			t.Errorf("%v", got)
 		}
-		ann.events()
+		ann.Events()
 
 		// Dates as clients write them that post over REST too, and a mark that is none.
 		for _, ts := range []any{time.Now().Add(2 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z"), time.Now().Add(2 * time.Second).UnixMilli(), nil} {
-			sent := ann.must("sendMessage", map[string]any{"rid": general, "msg": "dated", "ts": ts, "bot": true})
+			sent := ann.Must("sendMessage", map[string]any{"rid": general, "msg": "dated", "ts": ts, "bot": true})
 			if d := wire(t, sent).TS.MS - time.Now().UnixMilli(); ts != nil && d != 2000 || ts == nil && d != 0 || strings.Contains(string(sent), "bot") {
 				t.Errorf("%v: %s", ts, sent)
 			}
 		}
-		ann.events()
-		bob.events()
+		ann.Events()
+		bob.Events()
 
 		// Reactions.
 		for _, c := range []struct {
@@ -266,8 +267,8 @@ func TestMessageMarks(t *testing.T) {
 			{bob, []any{":+1:", m.ID}, "ann"},
 			{bob, []any{":+1:", m.ID, false}, ""},
 		} {
-			c.by.must("setReaction", c.params...)
-			got := bob.events()
+			c.by.Must("setReaction", c.params...)
+			got := bob.Events()
 			if c.want == "" {
 				if len(got) > 0 {
 					t.Errorf("%v: %v", c.params, eventNames(got))
@@ -279,35 +280,35 @@ func TestMessageMarks(t *testing.T) {
 			}
 		}
 		for i := range 49 {
-			ann.must("setReaction", fmt.Sprint("e", i), m.ID)
+			ann.Must("setReaction", fmt.Sprint("e", i), m.ID)
 		}
-		ann.refused("error-not-allowed", "setReaction", "one-more", m.ID)
+		ann.Refused("error-not-allowed", "setReaction", "one-more", m.ID)
 
 		// A star is shown to the one who set it, to nobody else.
-		ann.events()
-		bob.events()
-		ann.must("starMessage", map[string]any{"_id": m.ID, "rid": general, "starred": true})
-		if e := wire(t, ann.events()[0].Args[0]); len(e.Starred) != 1 || e.Starred[0].ID != w.vars["ann"] {
+		ann.Events()
+		bob.Events()
+		ann.Must("starMessage", map[string]any{"_id": m.ID, "rid": general, "starred": true})
+		if e := wire(t, ann.Events()[0].Args[0]); len(e.Starred) != 1 || e.Starred[0].ID != w.Vars["ann"] {
 			t.Errorf("%+v", e)
 		}
-		if e := wire(t, bob.events()[0].Args[0]); len(e.Starred) != 0 {
+		if e := wire(t, bob.Events()[0].Args[0]); len(e.Starred) != 0 {
 			t.Errorf("%+v", e)
 		}
 		history := func(c *talker) wireMessage {
 			t.Helper()
-			h := unmarshal[struct{ Messages []wireMessage }](t, c.must("loadHistory", general, nil, 50, time.UnixMilli(0)))
+			h := testkit.Unmarshal[struct{ Messages []wireMessage }](t, c.Must("loadHistory", general, nil, 50, time.UnixMilli(0)))
 			return h.Messages[slices.IndexFunc(h.Messages, func(x wireMessage) bool { return x.ID == m.ID })]
 		}
 		if len(history(ann).Starred) != 1 || len(history(bob).Starred) != 0 {
 			t.Error("stars in the history")
 		}
-		ann.must("updateMessage", map[string]any{"_id": m.ID, "msg": "edited"})
-		if a, b := wire(t, ann.events()[0].Args[0]), wire(t, bob.events()[0].Args[0]); len(a.Starred) != 1 || len(b.Starred) != 0 || a.Msg != "edited" ||
+		ann.Must("updateMessage", map[string]any{"_id": m.ID, "msg": "edited"})
+		if a, b := wire(t, ann.Events()[0].Args[0]), wire(t, bob.Events()[0].Args[0]); len(a.Starred) != 1 || len(b.Starred) != 0 || a.Msg != "edited" ||
 			b.Msg != "edited" {
 			t.Errorf("%+v %+v", a, b)
 		}
-		ann.must("starMessage", map[string]any{"_id": m.ID, "rid": general, "starred": false})
-		if e := wire(t, ann.events()[0].Args[0]); len(e.Starred) != 0 {
+		ann.Must("starMessage", map[string]any{"_id": m.ID, "rid": general, "starred": false})
+		if e := wire(t, ann.Events()[0].Args[0]); len(e.Starred) != 0 {
 			t.Errorf("%+v", e)
 		}
 	}, "ann", "bob")
@@ -329,7 +330,7 @@ func TestHistoryMethods(t *testing.T) {
 		}
 		load := func(params ...any) page {
 			t.Helper()
-			return unmarshal[page](t, bob.must("loadHistory", params...))
+			return testkit.Unmarshal[page](t, bob.Must("loadHistory", params...))
 		}
 		if p := load(general); len(p.Messages) != 20 || p.Messages[0].Msg != "m29" || p.Messages[19].Msg != "m10" {
 			t.Errorf("%d messages, newest %s", len(p.Messages), p.Messages[0].Msg)
@@ -347,11 +348,11 @@ func TestHistoryMethods(t *testing.T) {
 		if p := load(general, nil, 10, dates[25].UTC().Format(time.RFC3339Nano)); p.UnreadNotLoaded != 0 || p.FirstUnread != nil {
 			t.Errorf("%+v", p)
 		}
-		missed := unmarshal[[]wireMessage](t, bob.must("loadMissedMessages", general, dates[26]))
+		missed := testkit.Unmarshal[[]wireMessage](t, bob.Must("loadMissedMessages", general, dates[26]))
 		if len(missed) != 3 || missed[0].Msg != "m29" {
 			t.Errorf("%+v", missed)
 		}
-		if missed := unmarshal[[]wireMessage](t, bob.must("loadMissedMessages", general, dates[29])); len(missed) != 0 {
+		if missed := testkit.Unmarshal[[]wireMessage](t, bob.Must("loadMissedMessages", general, dates[29])); len(missed) != 0 {
 			t.Errorf("%+v", missed)
 		}
 	}, "ann", "bob")
@@ -362,7 +363,7 @@ func TestHistoryMethods(t *testing.T) {
 func TestHostileMarkup(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
-		bob.stream(rooms.RoomMessages, general)
+		bob.Stream(rooms.RoomMessages, general)
 		var names []string
 		for i := range 1000 {
 			names = append(names, fmt.Sprint("@u", i))
@@ -379,7 +380,7 @@ func TestHostileMarkup(t *testing.T) {
 				t.Errorf("%.40q: %.200s", text, got.MD)
 			}
 		}
-		if got := bob.events(); len(got) != 10 {
+		if got := bob.Events(); len(got) != 10 {
 			t.Errorf("%d events", len(got))
 		}
 	}, "ann", "bob")
@@ -391,22 +392,22 @@ func TestEditsAtOnce(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann := w.talker("ann")
 		m := ann.say(general, "start")
-		ann.stream(rooms.RoomMessages, general)
-		u, err := w.store.UserByID(t.Context(), w.vars["ann"])
+		ann.Stream(rooms.RoomMessages, general)
+		u, err := w.Store.UserByID(t.Context(), w.Vars["ann"])
 		if err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
-				_, err := w.chat.Edit(t.Context(), u, rooms.EditRequest{ID: m.ID, Text: fmt.Sprintf("edit %d #general", i)})
+				_, err := w.Chat.Edit(t.Context(), u, rooms.EditRequest{ID: m.ID, Text: fmt.Sprintf("edit %d #general", i)})
 				if err != nil && !errors.Is(err, rooms.ErrEditedMeanTime) {
 					t.Error(err)
 				}
 			})
 		}
 		wg.Wait()
-		got := wire(t, ann.must("getSingleMessage", m.ID))
+		got := wire(t, ann.Must("getSingleMessage", m.ID))
 		if !strings.HasPrefix(got.Msg, "edit ") || len(got.Channels) != 1 {
 			t.Errorf("%+v", got)
 		}
@@ -416,13 +417,13 @@ func TestEditsAtOnce(t *testing.T) {
 // The author is slowed down to five messages a second; a bot is not.
 func TestSendLimit(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.user("ann")
-		w.user("robot", "role=bot")
+		w.User("ann")
+		w.User("robot", "role=bot")
 		ann, robot := w.talker("ann"), w.talker("robot")
 		for i := range 5 {
 			ann.say(general, fmt.Sprint(i))
 		}
-		if fail := ann.refused("too-many-requests", "sendMessage", map[string]any{"rid": general, "msg": "6"}); !strings.Contains(string(fail.Details), "timeToReset") {
+		if fail := ann.Refused("too-many-requests", "sendMessage", map[string]any{"rid": general, "msg": "6"}); !strings.Contains(string(fail.Details), "timeToReset") {
 			t.Errorf("%s", fail.Details)
 		}
 		time.Sleep(time.Second)

@@ -8,95 +8,24 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 )
 
 // talker is a connection with what the tests of rooms need beside calls.
-type talker struct {
-	*client
-	name string
-}
+type talker struct{ *client }
 
-// talker logs in a new connection of an account made by world.user.
+// talker logs in a new connection of an account made by World.User.
 func (w *world) talker(name string) *talker {
-	w.t.Helper()
-	return &talker{w.as(name), name}
-}
-
-// must calls and expects no refusal.
-func (c *talker) must(method string, params ...any) json.RawMessage {
-	c.w.t.Helper()
-	raw, fail := c.call(method, params...)
-	if fail != nil {
-		c.w.t.Fatalf("%s by %s: %s %s", method, c.name, fail.code(), fail.Reason)
-	}
-	return raw
-}
-
-// refused calls and expects a refusal of that code and, if given, reason.
-func (c *talker) refused(code, method string, params ...any) *failure {
-	c.w.t.Helper()
-	raw, fail := c.call(method, params...)
-	if fail.code() != code {
-		c.w.t.Errorf("%s by %s: got %s %v, want %s", method, c.name, raw, fail, code)
-	}
-	return fail
-}
-
-// subscribe subscribes to an event of a stream in the newer form.
-func (c *talker) subscribe(stream, event string) *failure {
-	c.w.t.Helper()
-	return c.sub(stream+" "+event, stream, event, map[string]any{"useCollection": false, "args": []any{}})
-}
-
-// stream expects the subscription to be ready.
-func (c *talker) stream(stream, event string) {
-	c.w.t.Helper()
-	if fail := c.subscribe(stream, event); fail != nil {
-		c.w.t.Fatalf("%s/%s for %s: %s", stream, event, c.name, fail.code())
-	}
-}
-
-// streamed is one event of a stream.
-type streamed struct {
-	Collection string
-	Event      string            `json:"eventName"`
-	Args       []json.RawMessage `json:"args"`
-}
-
-// events are the stream events that came so far.
-func (c *talker) events() []streamed {
-	c.w.t.Helper()
-	synctest.Wait()
-	var out []streamed
-	take := func(f frame) {
-		if f.Msg == "changed" && strings.HasPrefix(f.Collection, "stream-") {
-			e := streamed{Collection: f.Collection}
-			if err := json.Unmarshal(f.Fields, &e); err != nil {
-				c.w.t.Fatal(err)
-			}
-			out = append(out, e)
-		}
-	}
-	for _, f := range c.other {
-		take(f)
-	}
-	c.other = nil
-	for {
-		f := c.readWithin(time.Millisecond)
-		if f.Msg == "" {
-			return out
-		}
-		take(f)
-	}
+	w.T.Helper()
+	return &talker{w.As(name)}
 }
 
 // names lists events as "collection/event arg…", the arguments cut short.
-func eventNames(list []streamed) []string {
+func eventNames(list []testkit.Streamed) []string {
 	var out []string
 	for _, e := range list {
 		out = append(out, e.Collection+"/"+e.Event)
@@ -138,36 +67,36 @@ type wireDate struct {
 
 func wire(t testing.TB, raw json.RawMessage) wireMessage {
 	t.Helper()
-	return unmarshal[wireMessage](t, raw)
+	return testkit.Unmarshal[wireMessage](t, raw)
 }
 
 // say posts a message and returns it.
 func (c *talker) say(rid, text string) wireMessage {
-	c.w.t.Helper()
-	return wire(c.w.t, c.must("sendMessage", map[string]any{"rid": rid, "msg": text}))
+	c.World.T.Helper()
+	return wire(c.World.T, c.Must("sendMessage", map[string]any{"rid": rid, "msg": text}))
 }
 
 // room makes a channel and returns its id.
 func (c *talker) room(method, name string, members ...string) string {
-	c.w.t.Helper()
+	c.World.T.Helper()
 	if members == nil {
 		members = []string{}
 	}
-	return unmarshal[struct {
+	return testkit.Unmarshal[struct {
 		RID string `json:"rid"`
-	}](c.w.t, c.must(method, name, members)).RID
+	}](c.World.T, c.Must(method, name, members)).RID
 }
 
 // chatWorld is a world with these users, "root" an administrator, and no limits.
 func chatWorld(t *testing.T, f func(t *testing.T, w *world), users ...string) {
 	t.Helper()
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
+		w.Unlimited()
 		for _, u := range users {
 			if u == "root" {
-				w.user(u, "verified", "role=admin", "role=user")
+				w.User(u, "verified", "role=admin", "role=user")
 			} else {
-				w.user(u, "verified")
+				w.User(u, "verified")
 			}
 		}
 		f(t, w)
@@ -180,56 +109,56 @@ const general = rooms.GeneralID
 func TestChatTour(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
-		list := unmarshal[[]map[string]any](t, ann.must("rooms/get"))
+		list := testkit.Unmarshal[[]map[string]any](t, ann.Must("rooms/get"))
 		if len(list) != 1 || list[0]["_id"] != general || list[0]["name"] != "general" || list[0]["usersCount"] != 2.0 {
 			t.Fatalf("rooms %v", list)
 		}
-		bob.stream(rooms.RoomMessages, general)
-		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/notification")
+		bob.Stream(rooms.RoomMessages, general)
+		bob.Stream(rooms.NotifyUser, w.Vars["bob"]+"/notification")
 		m := ann.say(general, "hi @bob, *look*: #general https://x.org :smile:")
 		if m.U.Username != "ann" || m.U.Name != "Ann" || m.RoomID != general || m.TS.MS == 0 || len(m.ID) != 17 {
 			t.Errorf("%+v", m)
 		}
-		if len(m.Mentions) != 1 || m.Mentions[0].ID != w.vars["bob"] || len(m.Channels) != 1 || len(m.URLs) != 1 {
+		if len(m.Mentions) != 1 || m.Mentions[0].ID != w.Vars["bob"] || len(m.Channels) != 1 || len(m.URLs) != 1 {
 			t.Errorf("%+v", m)
 		}
 		if want := `[{"type":"PARAGRAPH","value":[{"type":"PLAIN_TEXT","value":"hi "},{"type":"MENTION_USER",`; !strings.HasPrefix(string(m.MD), want) {
 			t.Errorf("md %s", m.MD)
 		}
-		got := bob.events()
-		if names := eventNames(got); !slices.Equal(names, []string{"stream-room-messages/GENERAL", "stream-notify-user/" + w.vars["bob"] + "/notification"}) {
+		got := bob.Events()
+		if names := eventNames(got); !slices.Equal(names, []string{"stream-room-messages/GENERAL", "stream-notify-user/" + w.Vars["bob"] + "/notification"}) {
 			t.Fatalf("events %v", names)
 		}
 		if e := wire(t, got[0].Args[0]); e.ID != m.ID || e.Msg != m.Msg || string(e.MD) != string(m.MD) {
 			t.Errorf("%+v", e)
 		}
-		note := unmarshal[map[string]any](t, got[1].Args[0])
+		note := testkit.Unmarshal[map[string]any](t, got[1].Args[0])
 		if note["title"] != "#general" || note["payload"].(map[string]any)["_id"] != m.ID {
 			t.Errorf("%v", note)
 		}
 
 		// Editing shows who and when, and the text is parsed anew.
 		time.Sleep(time.Second)
-		ann.must("updateMessage", map[string]any{"_id": m.ID, "rid": general, "msg": "Whats 4*!"})
-		e := wire(t, bob.events()[0].Args[0])
+		ann.Must("updateMessage", map[string]any{"_id": m.ID, "rid": general, "msg": "Whats 4*!"})
+		e := wire(t, bob.Events()[0].Args[0])
 		if e.Msg != "Whats 4*!" || e.EditedBy == nil || e.EditedBy.Username != "ann" || e.EditedAt.MS < m.TS.MS+1000 || e.TS != m.TS || len(e.Mentions) != 0 {
 			t.Errorf("%+v", e)
 		}
 		// The same text again leaves no trace.
-		ann.must("updateMessage", map[string]any{"_id": m.ID, "rid": general, "msg": "Whats 4*!"})
-		if got := bob.events(); len(got) > 0 {
+		ann.Must("updateMessage", map[string]any{"_id": m.ID, "rid": general, "msg": "Whats 4*!"})
+		if got := bob.Events(); len(got) > 0 {
 			t.Errorf("events %v", eventNames(got))
 		}
-		single := wire(t, bob.must("getSingleMessage", m.ID))
+		single := wire(t, bob.Must("getSingleMessage", m.ID))
 		if single.Msg != "Whats 4*!" {
 			t.Errorf("%+v", single)
 		}
-		if raw := bob.must("getSingleMessage", "nothing"); string(raw) != "null" {
+		if raw := bob.Must("getSingleMessage", "nothing"); string(raw) != "null" {
 			t.Errorf("no message: %s", raw)
 		}
-		bob.stream(rooms.NotifyRoom, general+"/deleteMessage")
-		ann.must("deleteMessage", map[string]any{"_id": m.ID})
-		if got := bob.events(); len(got) != 1 || string(got[0].Args[0]) != fmt.Sprintf(`{"_id":%q}`, m.ID) {
+		bob.Stream(rooms.NotifyRoom, general+"/deleteMessage")
+		ann.Must("deleteMessage", map[string]any{"_id": m.ID})
+		if got := bob.Events(); len(got) != 1 || string(got[0].Args[0]) != fmt.Sprintf(`{"_id":%q}`, m.ID) {
 			t.Errorf("%v", got)
 		}
 	}, "ann", "bob")
@@ -238,116 +167,116 @@ func TestChatTour(t *testing.T) {
 func TestRoomMethods(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob, cid := w.talker("ann"), w.talker("bob"), w.talker("cid")
-		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/rooms-changed")
-		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/subscriptions-changed")
+		bob.Stream(rooms.NotifyUser, w.Vars["bob"]+"/rooms-changed")
+		bob.Stream(rooms.NotifyUser, w.Vars["bob"]+"/subscriptions-changed")
 		room := ann.room("createChannel", "team", "bob")
-		if names := eventNames(bob.events()); !slices.Equal(names, []string{
-			"stream-notify-user/" + w.vars["bob"] + "/subscriptions-changed", "stream-notify-user/" + w.vars["bob"] + "/rooms-changed",
+		if names := eventNames(bob.Events()); !slices.Equal(names, []string{
+			"stream-notify-user/" + w.Vars["bob"] + "/subscriptions-changed", "stream-notify-user/" + w.Vars["bob"] + "/rooms-changed",
 		}) {
 			t.Errorf("a new room: %v", names)
 		}
 		secret := ann.room("createPrivateGroup", "secret")
 
 		for _, name := range []string{"team", "TEAM"} {
-			bob.refused("error-duplicate-channel-name", "createChannel", name, []string{})
+			bob.Refused("error-duplicate-channel-name", "createChannel", name, []string{})
 		}
 		for _, name := range []string{"", "  ", "a b", "a/b", "<script>", strings.Repeat("x", 101), "naïve", "__proto__\x00"} {
-			if fail := bob.refused("error-invalid-room-name", "createChannel", name, []string{}); strings.ContainsAny(fail.Reason, "<>") ||
+			if fail := bob.Refused("error-invalid-room-name", "createChannel", name, []string{}); strings.ContainsAny(fail.Reason, "<>") ||
 				!strings.HasSuffix(fail.Reason, " is not a valid room name.") {
 				t.Errorf("%q: %q", name, fail.Reason)
 			}
 		}
-		bob.refused("error-user-not-found", "createChannel", "free", []string{"nobody"})
-		bob.refused("400", "createChannel", 7, []string{})
-		bob.refused("400", "createChannel", "free", "ann")
-		if rooms := unmarshal[[]map[string]any](t, cid.must("rooms/get")); len(rooms) != 1 {
+		bob.Refused("error-user-not-found", "createChannel", "free", []string{"nobody"})
+		bob.Refused("400", "createChannel", 7, []string{})
+		bob.Refused("400", "createChannel", "free", "ann")
+		if rooms := testkit.Unmarshal[[]map[string]any](t, cid.Must("rooms/get")); len(rooms) != 1 {
 			t.Errorf("cid's rooms %v", rooms)
 		}
 
 		// Finding rooms: channels by everybody, groups by members, no last message for strangers.
 		ann.say(room, "only for us")
-		r := unmarshal[map[string]any](t, cid.must("getRoomByTypeAndName", "c", "team"))
+		r := testkit.Unmarshal[map[string]any](t, cid.Must("getRoomByTypeAndName", "c", "team"))
 		if r["_id"] != room || r["lastMessage"] != nil || r["msgs"] != 1.0 {
 			t.Errorf("%v", r)
 		}
-		if r := unmarshal[map[string]any](t, bob.must("getRoomByTypeAndName", "c", room)); r["lastMessage"] == nil {
+		if r := testkit.Unmarshal[map[string]any](t, bob.Must("getRoomByTypeAndName", "c", room)); r["lastMessage"] == nil {
 			t.Errorf("%v", r)
 		}
-		cid.refused("error-invalid-room", "getRoomByTypeAndName", "p", "secret")
-		cid.refused("error-invalid-room", "getRoomByTypeAndName", "p", secret)
-		cid.refused("error-invalid-room", "getRoomByTypeAndName", "c", "secret")
-		cid.refused("error-invalid-room", "getRoomByTypeAndName", "x", "team")
-		if id := unmarshal[string](t, cid.must("getRoomIdByNameOrId", "team")); id != room {
+		cid.Refused("error-invalid-room", "getRoomByTypeAndName", "p", "secret")
+		cid.Refused("error-invalid-room", "getRoomByTypeAndName", "p", secret)
+		cid.Refused("error-invalid-room", "getRoomByTypeAndName", "c", "secret")
+		cid.Refused("error-invalid-room", "getRoomByTypeAndName", "x", "team")
+		if id := testkit.Unmarshal[string](t, cid.Must("getRoomIdByNameOrId", "team")); id != room {
 			t.Errorf("id %s", id)
 		}
-		if name := unmarshal[string](t, ann.must("getRoomNameById", secret)); name != "secret" {
+		if name := testkit.Unmarshal[string](t, ann.Must("getRoomNameById", secret)); name != "secret" {
 			t.Errorf("name %s", name)
 		}
-		cid.refused("error-not-allowed", "getRoomIdByNameOrId", "secret")
-		cid.refused("error-not-allowed", "getRoomNameById", secret)
+		cid.Refused("error-not-allowed", "getRoomIdByNameOrId", "secret")
+		cid.Refused("error-not-allowed", "getRoomNameById", secret)
 
 		// Joining, and what is told of it in the room.
-		bob.stream(rooms.RoomMessages, room)
-		cid.must("joinRoom", room)
-		cid.must("joinRoom", room)
-		cid.refused("error-not-allowed", "joinRoom", secret)
-		cid.refused("error-invalid-room", "joinRoom", "none")
-		if got := roomMessages(t, bob.events()); !slices.Equal(got, []string{"uj cid by cid"}) {
+		bob.Stream(rooms.RoomMessages, room)
+		cid.Must("joinRoom", room)
+		cid.Must("joinRoom", room)
+		cid.Refused("error-not-allowed", "joinRoom", secret)
+		cid.Refused("error-invalid-room", "joinRoom", "none")
+		if got := roomMessages(t, bob.Events()); !slices.Equal(got, []string{"uj cid by cid"}) {
 			t.Errorf("join: %v", got)
 		}
 		// Inviting and removing.
-		cid.refused("error-not-allowed", "addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan"}})
-		ann.refused("error-user-not-found", "addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan", "nobody"}})
-		ann.refused("error-invalid-room", "addUsersToRoom", map[string]any{"rid": "none", "users": []string{"dan"}})
-		ann.must("addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan", "bob"}})
-		ann.must("addUserToRoom", map[string]any{"rid": secret, "username": "@dan"})
-		if got := roomMessages(t, bob.events()); !slices.Equal(got, []string{"au dan by ann"}) {
+		cid.Refused("error-not-allowed", "addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan"}})
+		ann.Refused("error-user-not-found", "addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan", "nobody"}})
+		ann.Refused("error-invalid-room", "addUsersToRoom", map[string]any{"rid": "none", "users": []string{"dan"}})
+		ann.Must("addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan", "bob"}})
+		ann.Must("addUserToRoom", map[string]any{"rid": secret, "username": "@dan"})
+		if got := roomMessages(t, bob.Events()); !slices.Equal(got, []string{"au dan by ann"}) {
 			t.Errorf("invite: %v", got)
 		}
-		cid.refused("error-not-allowed", "removeUserFromRoom", map[string]any{"rid": room, "username": "dan"})
-		ann.refused("error-user-not-in-room", "removeUserFromRoom", map[string]any{"rid": secret, "username": "bob"})
-		ann.refused("error-invalid-user", "removeUserFromRoom", map[string]any{"rid": room, "username": "nobody"})
-		ann.must("removeUserFromRoom", map[string]any{"rid": room, "username": "dan"})
-		if got := roomMessages(t, bob.events()); !slices.Equal(got, []string{"ru dan by ann"}) {
+		cid.Refused("error-not-allowed", "removeUserFromRoom", map[string]any{"rid": room, "username": "dan"})
+		ann.Refused("error-user-not-in-room", "removeUserFromRoom", map[string]any{"rid": secret, "username": "bob"})
+		ann.Refused("error-invalid-user", "removeUserFromRoom", map[string]any{"rid": room, "username": "nobody"})
+		ann.Must("removeUserFromRoom", map[string]any{"rid": room, "username": "dan"})
+		if got := roomMessages(t, bob.Events()); !slices.Equal(got, []string{"ru dan by ann"}) {
 			t.Errorf("removal: %v", got)
 		}
-		cid.must("leaveRoom", room)
-		cid.refused("error-user-not-in-room", "leaveRoom", room)
-		cid.refused("error-invalid-room", "leaveRoom", "none")
-		if got := roomMessages(t, bob.events()); !slices.Equal(got, []string{"ul cid by cid"}) {
+		cid.Must("leaveRoom", room)
+		cid.Refused("error-user-not-in-room", "leaveRoom", room)
+		cid.Refused("error-invalid-room", "leaveRoom", "none")
+		if got := roomMessages(t, bob.Events()); !slices.Equal(got, []string{"ul cid by cid"}) {
 			t.Errorf("leave: %v", got)
 		}
 
 		// Roles: the last owner stays until there is another.
-		ann.refused("error-you-are-last-owner", "leaveRoom", room)
-		bob.refused("error-not-allowed", "addRoomOwner", room, w.vars["bob"])
-		bob.stream(rooms.NotifyLogged, "roles-change")
-		ann.must("addRoomModerator", room, w.vars["bob"])
-		ann.refused("error-user-already-has-role", "addRoomModerator", room, w.vars["bob"])
-		got := bob.events()
-		if change := unmarshal[map[string]any](t, only(t, got, "stream-notify-logged/roles-change").Args[0]); change["type"] != "added" ||
+		ann.Refused("error-you-are-last-owner", "leaveRoom", room)
+		bob.Refused("error-not-allowed", "addRoomOwner", room, w.Vars["bob"])
+		bob.Stream(rooms.NotifyLogged, "roles-change")
+		ann.Must("addRoomModerator", room, w.Vars["bob"])
+		ann.Refused("error-user-already-has-role", "addRoomModerator", room, w.Vars["bob"])
+		got := bob.Events()
+		if change := testkit.Unmarshal[map[string]any](t, only(t, got, "stream-notify-logged/roles-change").Args[0]); change["type"] != "added" ||
 			change["_id"] != "moderator" || change["scope"] != room {
 			t.Errorf("%v", change)
 		}
-		ann.refused("error-remove-last-owner", "removeRoomOwner", room, w.vars["ann"])
-		ann.refused("error-user-not-has-role", "removeRoomModerator", room, w.vars["ann"])
-		ann.must("addRoomOwner", room, w.vars["bob"])
-		roles := unmarshal[[]map[string]any](t, ann.must("getRoomRoles", room))
+		ann.Refused("error-remove-last-owner", "removeRoomOwner", room, w.Vars["ann"])
+		ann.Refused("error-user-not-has-role", "removeRoomModerator", room, w.Vars["ann"])
+		ann.Must("addRoomOwner", room, w.Vars["bob"])
+		roles := testkit.Unmarshal[[]map[string]any](t, ann.Must("getRoomRoles", room))
 		if len(roles) != 2 {
 			t.Errorf("roles %v", roles)
 		}
-		ann.must("leaveRoom", room)
-		bob.refused("error-you-are-last-owner", "leaveRoom", room)
+		ann.Must("leaveRoom", room)
+		bob.Refused("error-you-are-last-owner", "leaveRoom", room)
 
 		// What is gone stands in the answer to a Date.
 		time.Sleep(10 * time.Second)
 		since := time.Now().Add(-time.Hour)
 		for method, id := range map[string]string{"rooms/get": room, "subscriptions/get": ""} {
-			changed := unmarshal[struct{ Update, Remove []map[string]any }](t, ann.must(method, since))
+			changed := testkit.Unmarshal[struct{ Update, Remove []map[string]any }](t, ann.Must(method, since))
 			if len(changed.Update) == 0 || len(changed.Remove) != 1 || changed.Remove[0]["_deletedAt"] == nil || id != "" && changed.Remove[0]["_id"] != id {
 				t.Errorf("%s: %v", method, changed)
 			}
-			changed = unmarshal[struct{ Update, Remove []map[string]any }](t, ann.must(method, time.Now()))
+			changed = testkit.Unmarshal[struct{ Update, Remove []map[string]any }](t, ann.Must(method, time.Now()))
 			if len(changed.Update)+len(changed.Remove) > 0 {
 				t.Errorf("%s: %v", method, changed)
 			}
@@ -356,7 +285,7 @@ func TestRoomMethods(t *testing.T) {
 }
 
 // roomMessages lists the events of stream-room-messages as "type text by author".
-func roomMessages(t *testing.T, list []streamed) []string {
+func roomMessages(t *testing.T, list []testkit.Streamed) []string {
 	t.Helper()
 	var out []string
 	for _, e := range list {
@@ -369,9 +298,9 @@ func roomMessages(t *testing.T, list []streamed) []string {
 }
 
 // only is the only event of that name.
-func only(t *testing.T, list []streamed, name string) streamed {
+func only(t *testing.T, list []testkit.Streamed, name string) testkit.Streamed {
 	t.Helper()
-	var found []streamed
+	var found []testkit.Streamed
 	for _, e := range list {
 		if e.Collection+"/"+e.Event == name {
 			found = append(found, e)
@@ -386,17 +315,17 @@ func only(t *testing.T, list []streamed, name string) streamed {
 func TestDirectRooms(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob, cid := w.talker("ann"), w.talker("bob"), w.talker("cid")
-		bob.stream(rooms.RoomMessages, rooms.MyMessages)
-		bob.stream(rooms.NotifyUser, w.vars["bob"]+"/notification")
+		bob.Stream(rooms.RoomMessages, rooms.MyMessages)
+		bob.Stream(rooms.NotifyUser, w.Vars["bob"]+"/notification")
 		open := func(c *talker, names ...any) string {
 			t.Helper()
-			return unmarshal[struct {
+			return testkit.Unmarshal[struct {
 				RID string `json:"rid"`
 				T   string `json:"t"`
-			}](t, c.must("createDirectMessage", names...)).RID
+			}](t, c.Must("createDirectMessage", names...)).RID
 		}
 		id := open(ann, "bob")
-		want := []string{w.vars["ann"], w.vars["bob"]}
+		want := []string{w.Vars["ann"], w.Vars["bob"]}
 		slices.Sort(want)
 		if id != strings.Join(want, "") || open(bob, "ann") != id || open(ann, "@bob") != id {
 			t.Errorf("direct room %s", id)
@@ -408,22 +337,22 @@ func TestDirectRooms(t *testing.T) {
 		if open(cid, "ann", "bob") != three || open(cid, "bob", "ann", "cid") != three || three == id {
 			t.Error("a room of three")
 		}
-		ann.refused("error-invalid-user", "createDirectMessage", "nobody")
-		ann.refused("error-invalid-user", "createDirectMessage")
-		ann.refused("400", "createDirectMessage", 7)
-		ann.refused("error-direct-message-max-user-exceeded", "createDirectMessage", "a", "b", "c", "d", "e", "f", "g", "h", "i")
-		ann.refused("error-cant-invite-for-direct-room", "addUsersToRoom", map[string]any{"rid": id, "users": []string{"cid"}})
-		ann.refused("error-not-allowed", "leaveRoom", id)
-		ann.refused("error-not-allowed", "removeUserFromRoom", map[string]any{"rid": id, "username": "bob"})
-		cid.refused("error-not-allowed", "joinRoom", id)
-		cid.refused("error-not-allowed", "sendMessage", map[string]any{"rid": id, "msg": "x"})
-		if raw := cid.must("loadHistory", id); string(raw) != "false" {
+		ann.Refused("error-invalid-user", "createDirectMessage", "nobody")
+		ann.Refused("error-invalid-user", "createDirectMessage")
+		ann.Refused("400", "createDirectMessage", 7)
+		ann.Refused("error-direct-message-max-user-exceeded", "createDirectMessage", "a", "b", "c", "d", "e", "f", "g", "h", "i")
+		ann.Refused("error-cant-invite-for-direct-room", "addUsersToRoom", map[string]any{"rid": id, "users": []string{"cid"}})
+		ann.Refused("error-not-allowed", "leaveRoom", id)
+		ann.Refused("error-not-allowed", "removeUserFromRoom", map[string]any{"rid": id, "username": "bob"})
+		cid.Refused("error-not-allowed", "joinRoom", id)
+		cid.Refused("error-not-allowed", "sendMessage", map[string]any{"rid": id, "msg": "x"})
+		if raw := cid.Must("loadHistory", id); string(raw) != "false" {
 			t.Errorf("a stranger reads %s", raw)
 		}
 
 		sub := func(c *talker) map[string]any {
 			t.Helper()
-			for _, s := range unmarshal[[]map[string]any](t, c.must("subscriptions/get")) {
+			for _, s := range testkit.Unmarshal[[]map[string]any](t, c.Must("subscriptions/get")) {
 				if s["rid"] == id {
 					return s
 				}
@@ -436,24 +365,24 @@ func TestDirectRooms(t *testing.T) {
 		if s := sub(bob); s["name"] != "ann" || s["fname"] != "Ann" || s["unread"] != 2.0 || s["open"] != true || s["alert"] != true {
 			t.Errorf("%v", s)
 		}
-		got := bob.events()
+		got := bob.Events()
 		mine := only(t, got[:1], "stream-room-messages/__my_messages__")
-		if about := unmarshal[map[string]any](t, mine.Args[1]); about["roomParticipant"] != true || about["roomType"] != "d" {
+		if about := testkit.Unmarshal[map[string]any](t, mine.Args[1]); about["roomParticipant"] != true || about["roomType"] != "d" {
 			t.Errorf("%v", about)
 		}
 		if names := eventNames(got); len(names) != 4 {
 			t.Errorf("events %v", names)
 		}
-		bob.must("readMessages", id)
+		bob.Must("readMessages", id)
 		if s := sub(bob); s["unread"] != 0.0 || s["alert"] != false || s["ls"] == nil {
 			t.Errorf("%v", s)
 		}
-		if r := unmarshal[map[string]any](t, bob.must("getRoomByTypeAndName", "d", "ann")); r["_id"] != id || len(r["usernames"].([]any)) != 2 {
+		if r := testkit.Unmarshal[map[string]any](t, bob.Must("getRoomByTypeAndName", "d", "ann")); r["_id"] != id || len(r["usernames"].([]any)) != 2 {
 			t.Errorf("%v", r)
 		}
 		// Both sides may pin here.
 		m := bob.say(id, "mind this")
-		bob.must("pinMessage", map[string]any{"_id": m.ID})
+		bob.Must("pinMessage", map[string]any{"_id": m.ID})
 	}, "ann", "bob", "cid")
 }
 
@@ -463,17 +392,17 @@ func TestUnreadOfNewMembers(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob, cid, dan := w.talker("ann"), w.talker("bob"), w.talker("cid"), w.talker("dan")
 		room := ann.room("createChannel", "team", "bob")
-		ann.must("addUserToRoom", map[string]any{"rid": room, "username": "dan"})
-		cid.must("joinRoom", room)
+		ann.Must("addUserToRoom", map[string]any{"rid": room, "username": "dan"})
+		cid.Must("joinRoom", room)
 		for c, want := range map[*talker]string{ann: "false 0 0", bob: "false 0 0", cid: "false 0 0", dan: "true 1 1"} {
-			for _, s := range unmarshal[[]struct {
+			for _, s := range testkit.Unmarshal[[]struct {
 				RoomID   string `json:"rid"`
 				Alert    bool
 				Unread   int
 				Mentions int `json:"userMentions"`
-			}](t, c.must("subscriptions/get")) {
+			}](t, c.Must("subscriptions/get")) {
 				if got := fmt.Sprint(s.Alert, s.Unread, s.Mentions); s.RoomID == room && got != want {
-					t.Errorf("%s: alert, unread, mentions are %s, want %s", c.name, got, want)
+					t.Errorf("%s: alert, unread, mentions are %s, want %s", c.Name, got, want)
 				}
 			}
 		}
@@ -483,65 +412,65 @@ func TestUnreadOfNewMembers(t *testing.T) {
 func TestSubscriptionMethods(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		ann, bob := w.talker("ann"), w.talker("bob")
-		uid := w.vars["bob"]
-		bob.stream(rooms.NotifyUser, uid+"/subscriptions-changed")
-		num := func(raw json.RawMessage) float64 { return unmarshal[float64](t, raw) }
-		if n := num(bob.must("openRoom", general)); n != 0 {
+		uid := w.Vars["bob"]
+		bob.Stream(rooms.NotifyUser, uid+"/subscriptions-changed")
+		num := func(raw json.RawMessage) float64 { return testkit.Unmarshal[float64](t, raw) }
+		if n := num(bob.Must("openRoom", general)); n != 0 {
 			t.Errorf("open already: %v", n)
 		}
-		if n := num(bob.must("hideRoom", general)); n != 1 {
+		if n := num(bob.Must("hideRoom", general)); n != 1 {
 			t.Errorf("hide: %v", n)
 		}
-		if n := num(bob.must("hideRoom", "none")); n != 0 {
+		if n := num(bob.Must("hideRoom", "none")); n != 0 {
 			t.Errorf("hide none: %v", n)
 		}
-		if n := num(bob.must("toggleFavorite", general)); n != 1 {
+		if n := num(bob.Must("toggleFavorite", general)); n != 1 {
 			t.Errorf("favorite: %v", n)
 		}
-		if n := num(bob.must("toggleFavorite", general, true)); n != 0 {
+		if n := num(bob.Must("toggleFavorite", general, true)); n != 0 {
 			t.Errorf("favorite again: %v", n)
 		}
-		bob.refused("error-invalid-subscription", "toggleFavorite", "none", true)
-		bob.refused("error-room-does-not-exist", "readMessages", "none")
+		bob.Refused("error-invalid-subscription", "toggleFavorite", "none", true)
+		bob.Refused("error-room-does-not-exist", "readMessages", "none")
 		secret := ann.room("createPrivateGroup", "secret")
-		bob.refused("error-not-allowed", "readMessages", secret)
-		if got := eventNames(bob.events()); len(got) != 2 {
+		bob.Refused("error-not-allowed", "readMessages", secret)
+		if got := eventNames(bob.Events()); len(got) != 2 {
 			t.Errorf("events %v", got)
 		}
 		ann.say(general, "hello @all")
-		got := bob.events()
-		s := unmarshal[map[string]any](t, only(t, got, "stream-notify-user/"+uid+"/subscriptions-changed").Args[1])
+		got := bob.Events()
+		s := testkit.Unmarshal[map[string]any](t, only(t, got, "stream-notify-user/"+uid+"/subscriptions-changed").Args[1])
 		if s["unread"] != 1.0 || s["groupMentions"] != 1.0 || s["open"] != true || s["f"] != true || s["alert"] != true {
 			t.Errorf("%v", s)
 		}
 		ann.say(general, "plain")
-		if got := bob.events(); len(got) > 0 {
+		if got := bob.Events(); len(got) > 0 {
 			t.Errorf("a plain message to somebody alerted: %v", eventNames(got))
 		}
-		w.set(settings.UnreadCount, settings.CountAllMessages)
+		w.Set(settings.UnreadCount, settings.CountAllMessages)
 		ann.say(general, "counted")
-		s = unmarshal[map[string]any](t, only(t, bob.events(), "stream-notify-user/"+uid+"/subscriptions-changed").Args[1])
+		s = testkit.Unmarshal[map[string]any](t, only(t, bob.Events(), "stream-notify-user/"+uid+"/subscriptions-changed").Args[1])
 		if s["unread"] != 2.0 {
 			t.Errorf("%v", s)
 		}
-		page := unmarshal[struct {
+		page := testkit.Unmarshal[struct {
 			Total   int
 			Records []map[string]any
-		}](t, ann.must("getUsersOfRoom", general, true, map[string]any{"limit": 1, "skip": 1}))
+		}](t, ann.Must("getUsersOfRoom", general, true, map[string]any{"limit": 1, "skip": 1}))
 		if page.Total != 2 || len(page.Records) != 1 || page.Records[0]["username"] != "bob" {
 			t.Errorf("%+v", page)
 		}
 		page.Records = nil
-		page = unmarshal[struct {
+		page = testkit.Unmarshal[struct {
 			Total   int
 			Records []map[string]any
-		}](t, ann.must("getUsersOfRoom", general, true, nil, "AN"))
+		}](t, ann.Must("getUsersOfRoom", general, true, nil, "AN"))
 		if len(page.Records) != 1 || page.Records[0]["username"] != "ann" {
 			t.Errorf("%+v", page)
 		}
-		bob.refused("not-authorized", "getUsersOfRoom", secret, true)
-		bob.refused("error-room-not-found", "getUsersOfRoom", "none", true)
+		bob.Refused("not-authorized", "getUsersOfRoom", secret, true)
+		bob.Refused("error-room-not-found", "getUsersOfRoom", "none", true)
 	}, "ann", "bob")
 }
 
-func TestChatConversations(t *testing.T) { play(t, "chat.txtar", nil) }
+func TestChatConversations(t *testing.T) { play(t, "chat.txtar") }

@@ -22,14 +22,14 @@ func hostile(w *world) []string {
 		`null`, `true`, `false`, `0`, `-1`, `1.5`, `1e308`, `[]`, `[[]]`, `[null]`, `{}`,
 		`{"__proto__":{"admin":true}}`, `{"_id":{"$ne":1},"rid":{"$ne":1},"value":{"$ne":1}}`,
 		strings.Repeat(`[`, 60) + strings.Repeat(`]`, 60),
-		`"` + w.vars["ada"] + `"`, `"GENERAL"`, `"ada"`,
+		`"` + w.Vars["ada"] + `"`, `"GENERAL"`, `"ada"`,
 	}
 }
 
 // invoke calls a method as a door would, with a session that takes whatever a
 // handler does to it.
 func (w *world) invoke(t testing.TB, l rpc.Login, method, params string) error {
-	_, err := w.router.Method(t.Context(), &rpc.Call{
+	_, err := w.Router.Method(t.Context(), &rpc.Call{
 		Method: method, Params: []byte(params), Login: l, Session: nowhere{}, Peer: &rpc.Peer{Conn: "h", Door: rpc.DDP, Address: "203.0.113.5"},
 	})
 	return err
@@ -40,10 +40,10 @@ func (w *world) invoke(t testing.TB, l rpc.Login, method, params string) error {
 // it reaches the database.
 func TestHostileParameters(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		ada := w.user("ada", "role=admin", "role=user")
+		w.Unlimited()
+		ada := w.User("ada", "role=admin", "role=user")
 		values := hostile(w)
-		for _, spec := range w.router.Specs() {
+		for _, spec := range w.Router.Specs() {
 			// Each method gets a login of its own: some of them end it.
 			login := w.token(t, ada.ID)
 			for i, place := range []string{"[%s]", "[[%s]]", `["x",%s]`, "[%[1]s,%[1]s]", "[%[1]s,%[1]s,%[1]s,%[1]s]"} {
@@ -64,7 +64,7 @@ func TestHostileParameters(t *testing.T) {
 				}
 			}
 		}
-		if u, err := w.accounts.User(t.Context(), ada.ID); err == nil && (len(u.Roles) != 2 || u.Username == "") {
+		if u, err := w.Accounts.User(t.Context(), ada.ID); err == nil && (len(u.Roles) != 2 || u.Username == "") {
 			t.Errorf("the account was changed to %+v", u)
 		}
 	})
@@ -74,11 +74,11 @@ func TestHostileParameters(t *testing.T) {
 // account was deleted or switched off meanwhile.
 func (w *world) token(t testing.TB, id string) rpc.Login {
 	t.Helper()
-	u, err := w.accounts.User(t.Context(), id)
+	u, err := w.Accounts.User(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := w.accounts.IssueToken(t.Context(), &rpc.Peer{}, u, "password")
+	i, err := w.Accounts.IssueToken(t.Context(), &rpc.Peer{}, u, "password")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,20 +88,20 @@ func (w *world) token(t testing.TB, id string) rpc.Login {
 // S075: names of methods and publications are names and nothing else.
 func TestMagicNames(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.user("ada")
-		c := w.as("ada")
+		w.Unlimited()
+		w.User("ada")
+		c := w.As("ada")
 		long := strings.Repeat("m", 500_000)
 		for _, name := range []string{"__proto__", "constructor", "toString", "hasOwnProperty", "", "$where", "a.b", "login\u0000", "LOGIN", " login", long} {
-			if _, fail := c.call(name); fail.code() != "404" {
-				t.Errorf("method %.20q: %s", name, fail.code())
+			if _, fail := c.Call(name); fail.Code() != "404" {
+				t.Errorf("method %.20q: %s", name, fail.Code())
 			}
-			if fail := c.sub("s", name); fail.code() != "404" {
-				t.Errorf("subscription %.20q: %s", name, fail.code())
+			if fail := c.Sub("s", name); fail.Code() != "404" {
+				t.Errorf("subscription %.20q: %s", name, fail.Code())
 			}
 		}
-		if _, fail := c.call("getServerInfo"); fail != nil {
-			t.Errorf("the session is harmed: %s", fail.code())
+		if _, fail := c.Call("getServerInfo"); fail != nil {
+			t.Errorf("the session is harmed: %s", fail.Code())
 		}
 	})
 }
@@ -110,10 +110,10 @@ func TestMagicNames(t *testing.T) {
 // panics or fails inside.
 func FuzzParameters(f *testing.F) {
 	w := newWorld(f)
-	w.unlimited()
-	ada := w.user("ada", "role=admin")
+	w.Unlimited()
+	ada := w.User("ada", "role=admin")
 	names := []string{}
-	for _, s := range w.router.Specs() {
+	for _, s := range w.Router.Specs() {
 		names = append(names, s.Name)
 	}
 	for i := range names {
@@ -155,7 +155,7 @@ func TestLimitedCallsAreNotDecoded(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		peer := &rpc.Peer{Conn: "c", Door: rpc.DDP, Address: "192.0.2.1"}
 		limited := func(name string, params []byte) bool {
-			_, err := w.router.Method(t.Context(), &rpc.Call{Method: name, Params: params, Peer: peer})
+			_, err := w.Router.Method(t.Context(), &rpc.Call{Method: name, Params: params, Peer: peer})
 			f, _ := fault.From(err)
 			return err != nil && f.Code == "too-many-requests"
 		}
@@ -163,7 +163,7 @@ func TestLimitedCallsAreNotDecoded(t *testing.T) {
 			limited("getServerTime", nil)
 		}
 		big := []byte(`[{"twoFactorCode":"1","twoFactorMethod":"totp","x":[` + strings.Repeat(`{"a":[]},`, 10_000) + `0]}]`)
-		for _, s := range w.router.Specs() {
+		for _, s := range w.Router.Specs() {
 			if n := testing.AllocsPerRun(1, func() {
 				if !limited(s.Name, big) {
 					t.Errorf("%s is not limited", s.Name)

@@ -7,39 +7,40 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
 // store writes settings as other tools, other releases and older databases do:
 // without anybody checking them.
 func (w *world) storeSettings(values map[string]any) {
-	w.t.Helper()
+	w.T.Helper()
 	var batch []settings.Stored
 	for id, v := range values {
 		batch = append(batch, settings.Stored{ID: id, Value: v, UpdatedAt: time.Now()})
 	}
-	if err := w.store.SaveSettings(w.t.Context(), batch); err != nil {
-		w.t.Fatal(err)
+	if err := w.Store.SaveSettings(w.T.Context(), batch); err != nil {
+		w.T.Fatal(err)
 	}
-	if err := w.settings.Refresh(w.t.Context()); err != nil {
-		w.t.Fatal(err)
+	if err := w.Settings.Refresh(w.T.Context()); err != nil {
+		w.T.Fatal(err)
 	}
 }
 
 // enableApp gives an account an authenticator whose secret nobody knows, and
 // leaves its sessions.
 func (w *world) enableApp(id string) {
-	w.t.Helper()
-	u, err := w.store.UserByID(w.t.Context(), id)
+	w.T.Helper()
+	u, err := w.Store.UserByID(w.T.Context(), id)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	keep := u.Services.Resume.LoginTokens[0].HashedToken
-	if err := w.store.SetPendingTOTP(w.t.Context(), id, "sealed", keep, u.ProofState(keep), time.Now()); err != nil {
-		w.t.Fatal(err)
+	if err := w.Store.SetPendingTOTP(w.T.Context(), id, "sealed", keep, u.ProofState(keep), time.Now()); err != nil {
+		w.T.Fatal(err)
 	}
-	if _, err := w.store.EnableTOTP(w.t.Context(), id, "sealed", user.TOTP{Enabled: true, Secret: "sealed"}, keep, time.Now()); err != nil {
-		w.t.Fatal(err)
+	if _, err := w.Store.EnableTOTP(w.T.Context(), id, "sealed", user.TOTP{Enabled: true, Secret: "sealed"}, keep, time.Now()); err != nil {
+		w.T.Fatal(err)
 	}
 }
 
@@ -48,16 +49,16 @@ func (w *world) enableApp(id string) {
 // offers nothing that would do, the rule is not enforced: nobody could get out.
 func TestA10MandatoryMatrix(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.unlimited()
+		w.Unlimited()
 		type account struct{ app, mail bool }
 		accounts := map[account]*client{}
 		for n, a := range []account{{}, {app: true}, {mail: true}, {true, true}} {
 			name := fmt.Sprint("u", n)
-			u := w.user(name, "verified", "role=admin")
-			accounts[a] = w.as(name)
+			u := w.User(name, "verified", "role=admin")
+			accounts[a] = w.As(name)
 			if a.mail {
-				if _, fail := accounts[a].call("2fa:enable-email"); fail != nil {
-					t.Fatal(fail.code())
+				if _, fail := accounts[a].Call("2fa:enable-email"); fail != nil {
+					t.Fatal(fail.Code())
 				}
 			}
 			if a.app {
@@ -85,8 +86,8 @@ func TestA10MandatoryMatrix(t *testing.T) {
 					if kept {
 						want = "error-two-factor-setup-required"
 					}
-					if _, fail := c.call("test:echo"); fail.code() != want {
-						t.Errorf("on %v app %v mail %v, rule %q, %+v: %q, want %q", on, app, mail, rule, a, fail.code(), want)
+					if _, fail := c.Call("test:echo"); fail.Code() != want {
+						t.Errorf("on %v app %v mail %v, rule %q, %+v: %q, want %q", on, app, mail, rule, a, fail.Code(), want)
 					}
 				}
 			}
@@ -106,28 +107,28 @@ func TestA10NoAddressIsNoDeadEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			probed(t, func(t *testing.T, w *world) {
-				w.unlimited()
-				u := w.user("ada")
+				w.Unlimited()
+				u := w.User("ada")
 				change.At = time.Now()
-				if _, err := w.store.UpdateUser(t.Context(), u.ID, change); err != nil {
+				if _, err := w.Store.UpdateUser(t.Context(), u.ID, change); err != nil {
 					t.Fatal(err)
 				}
-				c := w.as("ada")
+				c := w.As("ada")
 				w.storeSettings(map[string]any{settings.TwoFactorByTOTP: false, settings.TwoFactorMandatoryRoles: "user"})
-				if _, fail := c.call("test:echo"); fail.code() != "error-two-factor-setup-required" {
-					t.Fatalf("without a factor: %q", fail.code())
+				if _, fail := c.Call("test:echo"); fail.Code() != "error-two-factor-setup-required" {
+					t.Fatalf("without a factor: %q", fail.Code())
 				}
-				if _, fail := c.call("saveUserProfile", map[string]any{"email": addressNew}, answer(digestOf("ada"), "password")); fail != nil {
-					t.Fatal(fail.code())
+				if _, fail := c.Call("saveUserProfile", map[string]any{"email": addressNew}, answer(testkit.DigestOf("ada"), "password")); fail != nil {
+					t.Fatal(fail.Code())
 				}
-				if _, fail := c.call("verifyEmail", w.mails.newest(accounts.TemplateVerify, addressNew)); fail != nil {
-					t.Fatal(fail.code())
+				if _, fail := c.Call("verifyEmail", newest(&w.Mails, accounts.TemplateVerify, addressNew)); fail != nil {
+					t.Fatal(fail.Code())
 				}
-				if _, fail := c.call("2fa:enable-email", answer(digestOf("ada"), "password")); fail != nil {
-					t.Fatal(fail.code())
+				if _, fail := c.Call("2fa:enable-email", answer(testkit.DigestOf("ada"), "password")); fail != nil {
+					t.Fatal(fail.Code())
 				}
-				if _, fail := c.call("test:echo"); fail != nil {
-					t.Errorf("with a factor: %q", fail.code())
+				if _, fail := c.Call("test:echo"); fail != nil {
+					t.Errorf("with a factor: %q", fail.Code())
 				}
 			})
 		})

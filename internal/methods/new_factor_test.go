@@ -12,6 +12,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -55,18 +56,18 @@ func (riddle) Calls() []twofactor.Call {
 // written anywhere.
 func TestNewFactor(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.set(settings.TwoFactorRememberFor, 0)
-		ann := w.user("ann", "verified")
+		w.Unlimited()
+		w.Set(settings.TwoFactorRememberFor, 0)
+		ann := w.User("ann", "verified")
 		fields := map[string]any{"riddle": "a man"}
-		if _, err := w.store.UpdateUser(t.Context(), ann.ID, user.Change{CustomFields: &fields, At: time.Now()}); err != nil {
+		if _, err := w.Store.UpdateUser(t.Context(), ann.ID, user.Change{CustomFields: &fields, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if spec, ok := w.router.Spec("2fa:riddle"); !ok || spec.Doc == "" {
+		if spec, ok := w.Router.Spec("2fa:riddle"); !ok || spec.Doc == "" {
 			t.Error("its call is not in the surface")
 		}
-		c := w.connect()
-		_, fail := c.call("login", map[string]any{"user": map[string]any{"username": "ann"}, "password": passwordOf("ann")})
+		c := w.Connect()
+		_, fail := c.Call("login", map[string]any{"user": map[string]any{"username": "ann"}, "password": testkit.PasswordOf("ann")})
 		challenged := func(fail *failure, code string) {
 			t.Helper()
 			var d struct {
@@ -74,7 +75,7 @@ func TestNewFactor(t *testing.T) {
 				AvailableMethods []string `json:"availableMethods"`
 				Question         string   `json:"question"`
 			}
-			if fail.code() != code || json.Unmarshal(fail.Details, &d) != nil {
+			if fail.Code() != code || json.Unmarshal(fail.Details, &d) != nil {
 				t.Fatalf("%+v, want %s", fail, code)
 			}
 			if d.Method != "riddle" || !slices.Contains(d.AvailableMethods, "riddle") || !strings.Contains(d.Question, "four legs") {
@@ -83,11 +84,11 @@ func TestNewFactor(t *testing.T) {
 		}
 		challenged(fail, "totp-required")
 
-		token, err := w.accounts.IssueToken(t.Context(), &rpc.Peer{}, ann, "password")
+		token, err := w.Accounts.IssueToken(t.Context(), &rpc.Peer{}, ann, "password")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, fail := c.call("login", map[string]any{"resume": token.Token}); fail != nil {
+		if _, fail := c.Call("login", map[string]any{"resume": token.Token}); fail != nil {
 			t.Fatal(fail)
 		}
 		made := 0
@@ -96,7 +97,7 @@ func TestNewFactor(t *testing.T) {
 			if proof != nil {
 				params = append(params, map[string]any{"twoFactorCode": proof, "twoFactorMethod": "riddle"})
 			}
-			_, fail := c.call("personalAccessTokens:generateToken", params...)
+			_, fail := c.Call("personalAccessTokens:generateToken", params...)
 			if fail == nil {
 				made++
 			}
@@ -109,22 +110,22 @@ func TestNewFactor(t *testing.T) {
 		if fail := makeToken(map[string]any{"answer": "a man"}); fail != nil {
 			t.Errorf("the right answer: %+v", fail)
 		}
-		if g, err := w.store.Guard(t.Context(), ann.ID); err != nil || g.Received != 6 || g.InRow["riddle"] != 0 {
+		if g, err := w.Store.Guard(t.Context(), ann.ID); err != nil || g.Received != 6 || g.InRow["riddle"] != 0 {
 			t.Errorf("%+v, %v: six answers came, and the right one ends the row", g, err)
 		}
-		if events := w.trail.of("factor_check"); len(events) == 0 || events[len(events)-1].Factor != "riddle" {
+		if events := w.Trail.Of("factor_check"); len(events) == 0 || events[len(events)-1].Factor != "riddle" {
 			t.Errorf("the audit stream has %+v", events)
 		}
 		last := ""
 		for range 30 {
-			if last = makeToken("guess").code(); last == "totp-max-attempts" {
+			if last = makeToken("guess").Code(); last == "totp-max-attempts" {
 				break
 			}
 		}
 		if last != "totp-max-attempts" {
 			t.Errorf("guessing ended with %s", last)
 		}
-		if fail := makeToken(map[string]any{"answer": "a man"}); fail.code() != "totp-max-attempts" {
+		if fail := makeToken(map[string]any{"answer": "a man"}); fail.Code() != "totp-max-attempts" {
 			t.Errorf("the right answer beyond the budget: %+v", fail)
 		}
 	}, riddle{})

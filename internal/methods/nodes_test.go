@@ -12,6 +12,7 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
@@ -39,11 +40,11 @@ func (c *cable) EventsSince(ctx context.Context, cursor string) ([]feed.Event, s
 func pair(t *testing.T, f func(t *testing.T, n1, n2 *world, link *cable)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		db, key := openDatabase(t), secret.Generate()
+		db, key := testkit.OpenStore(t), secret.Generate()
 		link := &cable{Store: db}
 		n1 := newNode(t, "n1", db, key, link)
 		n2 := newNode(t, "n2", db, key, link)
-		n1.unlimited()
+		n1.Unlimited()
 		time.Sleep(2 * time.Second)
 		f(t, n1, n2, link)
 	})
@@ -53,27 +54,27 @@ func pair(t *testing.T, f func(t *testing.T, n1, n2 *world, link *cable)) {
 // seconds, and are audited; S109: without the feed, within ten.
 func TestSettingsOnNodes(t *testing.T) {
 	pair(t, func(t *testing.T, n1, n2 *world, link *cable) {
-		n1.user("ada")
-		c := n2.as("ada")
-		if _, fail := c.call("saveSetting", "Site_Name", "x"); fail.code() != "totp-required" {
-			t.Fatalf("%s", fail.code())
+		n1.User("ada")
+		c := n2.As("ada")
+		if _, fail := c.Call("saveSetting", "Site_Name", "x"); fail.Code() != "totp-required" {
+			t.Fatalf("%s", fail.Code())
 		}
-		if fail := c.sub("s", "stream-notify-all", "public-settings-changed", false); fail != nil {
-			t.Fatal(fail.code())
+		if fail := c.Sub("s", "stream-notify-all", "public-settings-changed", false); fail != nil {
+			t.Fatal(fail.Code())
 		}
-		c.other = nil
-		n1.set(settings.TwoFactorEnabled, false)
+		c.Other = nil
+		n1.Set(settings.TwoFactorEnabled, false)
 		time.Sleep(2 * time.Second)
-		if _, fail := c.call("saveSetting", "Site_Name", "x"); fail.code() != "error-action-not-allowed" {
-			t.Errorf("the other node did not follow: %s", fail.code())
+		if _, fail := c.Call("saveSetting", "Site_Name", "x"); fail.Code() != "error-action-not-allowed" {
+			t.Errorf("the other node did not follow: %s", fail.Code())
 		}
-		if f := c.event(); !strings.Contains(f.text, `"_id":"Accounts_TwoFactorAuthentication_Enabled","value":false`) {
-			t.Errorf("not pushed: %s", f.text)
+		if f := c.Event(); !strings.Contains(f.Text, `"_id":"Accounts_TwoFactorAuthentication_Enabled","value":false`) {
+			t.Errorf("not pushed: %s", f.Text)
 		}
 		link.down.Store(true)
-		n1.set(settings.TwoFactorEnabled, true)
+		n1.Set(settings.TwoFactorEnabled, true)
 		time.Sleep(6 * time.Second)
-		if !n2.settings.Bool(settings.TwoFactorEnabled) {
+		if !n2.Settings.Bool(settings.TwoFactorEnabled) {
 			t.Error("without the feed the other node does not follow")
 		}
 	})
@@ -84,50 +85,50 @@ func TestSettingsOnNodes(t *testing.T) {
 // next call finds out by itself.
 func TestAccountsOnNodes(t *testing.T) {
 	pair(t, func(t *testing.T, n1, n2 *world, link *cable) {
-		ada := n1.user("ada")
-		n1.user("root", "role=admin")
-		c1, c2 := n1.as("ada"), n2.as("ada")
-		shared := n2.connect().resume(c1)
-		if _, fail := c1.call("logout"); fail != nil {
-			t.Fatal(fail.code())
+		ada := n1.User("ada")
+		n1.User("root", "role=admin")
+		c1, c2 := n1.As("ada"), n2.As("ada")
+		shared := n2.Connect().Resume(c1)
+		if _, fail := c1.Call("logout"); fail != nil {
+			t.Fatal(fail.Code())
 		}
-		if !shared.closed(2 * time.Second) {
+		if !shared.Closed(2 * time.Second) {
 			t.Error("a connection with the dead token is open on the other node")
 		}
-		if _, fail := c2.call("getServerInfo"); fail != nil {
-			t.Errorf("another token of the account: %s", fail.code())
+		if _, fail := c2.Call("getServerInfo"); fail != nil {
+			t.Errorf("another token of the account: %s", fail.Code())
 		}
-		if _, fail := n1.as("root").call("setUserActiveStatus", ada.ID, false); fail.code() == "totp-required" {
-			_, fail = n1.as("root").call("setUserActiveStatus", ada.ID, false, answer(digestOf("root"), "password"))
+		if _, fail := n1.As("root").Call("setUserActiveStatus", ada.ID, false); fail.Code() == "totp-required" {
+			_, fail = n1.As("root").Call("setUserActiveStatus", ada.ID, false, answer(testkit.DigestOf("root"), "password"))
 			if fail != nil {
-				t.Fatal(fail.code())
+				t.Fatal(fail.Code())
 			}
 		} else if fail != nil {
-			t.Fatal(fail.code())
+			t.Fatal(fail.Code())
 		}
-		if !c2.closed(2 * time.Second) {
+		if !c2.Closed(2 * time.Second) {
 			t.Error("a connection of a deactivated account is open on the other node")
 		}
 
 		// The cable is cut: what is written counts for the next call.
-		bob := n1.user("bob", "role=admin")
-		c3 := n2.as("bob")
+		bob := n1.User("bob", "role=admin")
+		c3 := n2.As("bob")
 		link.down.Store(true)
-		if _, fail := c3.call("private-settings/get"); fail != nil {
-			t.Fatal(fail.code())
+		if _, fail := c3.Call("private-settings/get"); fail != nil {
+			t.Fatal(fail.Code())
 		}
 		roles := []string{"user"}
-		if _, err := n1.store.UpdateUser(t.Context(), bob.ID, user.Change{Roles: &roles, At: time.Now()}); err != nil {
+		if _, err := n1.Store.UpdateUser(t.Context(), bob.ID, user.Change{Roles: &roles, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if raw, fail := c3.call("private-settings/get"); fail != nil || string(raw) != "[]" {
-			t.Errorf("a role that was taken away: %.40s %s", raw, fail.code())
+		if raw, fail := c3.Call("private-settings/get"); fail != nil || string(raw) != "[]" {
+			t.Errorf("a role that was taken away: %.40s %s", raw, fail.Code())
 		}
-		if _, err := n1.store.UpdateUser(t.Context(), bob.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
+		if _, err := n1.Store.UpdateUser(t.Context(), bob.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if _, fail := c3.call("getServerInfo"); fail.code() != "error-not-authorized" {
-			t.Errorf("a dead token: %s", fail.code())
+		if _, fail := c3.Call("getServerInfo"); fail.Code() != "error-not-authorized" {
+			t.Errorf("a dead token: %s", fail.Code())
 		}
 	})
 }
@@ -135,23 +136,23 @@ func TestAccountsOnNodes(t *testing.T) {
 // After a cut long enough to lose events, everything that is shown is read anew.
 func TestAccountsAfterCut(t *testing.T) {
 	pair(t, func(t *testing.T, n1, n2 *world, link *cable) {
-		ada, bob := n1.user("ada"), n1.user("bob")
+		ada, bob := n1.User("ada"), n1.User("bob")
 		link.down.Store(true)
 		time.Sleep(3 * time.Minute)
-		c, d := n2.as("ada"), n2.as("bob")
-		c.other = nil
+		c, d := n2.As("ada"), n2.As("bob")
+		c.Other = nil
 		name := "New name"
-		if _, err := n1.store.UpdateUser(t.Context(), ada.ID, user.Change{Name: &name, At: time.Now()}); err != nil {
+		if _, err := n1.Store.UpdateUser(t.Context(), ada.ID, user.Change{Name: &name, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := n1.store.UpdateUser(t.Context(), bob.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
+		if _, err := n1.Store.UpdateUser(t.Context(), bob.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		link.down.Store(false)
-		if f := c.event(); f.Msg != "changed" || string(f.Fields) != `{"name":"New name"}` {
-			t.Errorf("got %s", f.text)
+		if f := c.Event(); f.Msg != "changed" || string(f.Fields) != `{"name":"New name"}` {
+			t.Errorf("got %s", f.Text)
 		}
-		if !d.closed(2 * time.Second) {
+		if !d.Closed(2 * time.Second) {
 			t.Error("a connection with a dead token is open")
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 )
 
 // Every call that can be put under a second factor, with a code that was mailed for
@@ -13,45 +14,45 @@ import (
 // surface refuses the same code and mails one of its own (A21).
 func TestA21EveryCallHasItsOwnCode(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.set(settings.TwoFactorProtectedCalls, "*")
-		w.set(settings.TwoFactorRememberFor, 0)
-		w.set(settings.TwoFactorMailsPerAddress, 10_000)
-		w.user("alice", "email2fa")
-		c := w.as("alice")
+		w.Unlimited()
+		w.Set(settings.TwoFactorProtectedCalls, "*")
+		w.Set(settings.TwoFactorRememberFor, 0)
+		w.Set(settings.TwoFactorMailsPerAddress, 10_000)
+		w.User("alice", "email2fa")
+		c := w.As("alice")
 		// later is a new hour, for the budgets, and so a new connection.
 		later := func() {
-			token := c.token
-			c.close()
+			token := c.Token
+			c.Close()
 			time.Sleep(2 * time.Hour)
-			c = w.connect()
-			if _, fail := c.call("login", map[string]any{"resume": token}); fail != nil {
+			c = w.Connect()
+			if _, fail := c.Call("login", map[string]any{"resume": token}); fail != nil {
 				t.Fatal(fail)
 			}
-			c.token = token
+			c.Token = token
 		}
 		var asked []string
-		for _, s := range w.router.Specs() {
+		for _, s := range w.Router.Specs() {
 			if s.Anonymous || s.Permission != "" || s.Name == "callWithTwoFactorRequired" {
 				continue
 			}
-			if _, fail := c.call(s.Name); fail.code() == "totp-required" {
+			if _, fail := c.Call(s.Name); fail.Code() == "totp-required" {
 				asked = append(asked, s.Name)
 			}
 			later()
 		}
-		if least := map[bool]int{true: 30, false: 15}[withRooms]; len(asked) < least {
+		if least := map[bool]int{true: 30, false: 15}[testkit.WithRooms]; len(asked) < least {
 			t.Fatalf("only %d calls ask: %q", len(asked), asked)
 		}
 		launch := func(name, code string) string {
-			_, fail := c.call("callWithTwoFactorRequired", map[string]any{"code": code, "ddpMethod": name, "params": []any{nil, nil, "x", "y", 5, 6}})
-			return fail.code()
+			_, fail := c.Call("callWithTwoFactorRequired", map[string]any{"code": code, "ddpMethod": name, "params": []any{nil, nil, "x", "y", 5, 6}})
+			return fail.Code()
 		}
 		trailing := func(name, code string) string {
-			_, fail := c.call(name, nil, nil, "x", "y", 5, 6, map[string]any{"twoFactorCode": code, "twoFactorMethod": "email"})
-			return fail.code()
+			_, fail := c.Call(name, nil, nil, "x", "y", 5, 6, map[string]any{"twoFactorCode": code, "twoFactorMethod": "email"})
+			return fail.Code()
 		}
-		action := func(name string) string { s, _ := w.router.Spec(name); return s.Action }
+		action := func(name string) string { s, _ := w.Router.Spec(name); return s.Action }
 		for i, name := range asked {
 			give := []func(string, string) string{launch, trailing}[i%2]
 			next := i + 1
@@ -59,13 +60,13 @@ func TestA21EveryCallHasItsOwnCode(t *testing.T) {
 				next++
 			}
 			other := asked[next%len(asked)]
-			if _, fail := c.call(name); fail.code() != "totp-required" {
-				t.Errorf("%s: %s", name, fail.code())
+			if _, fail := c.Call(name); fail.Code() != "totp-required" {
+				t.Errorf("%s: %s", name, fail.Code())
 				continue
 			}
-			code, n := w.mails.last(), w.mails.count()
-			if got := give(other, code); got != "totp-invalid" || w.mails.count() != n+1 {
-				t.Errorf("the code of %s for %s: %q, %d mails", name, other, got, w.mails.count()-n)
+			code, n := w.Mails.Last(), w.Mails.Count()
+			if got := give(other, code); got != "totp-invalid" || w.Mails.Count() != n+1 {
+				t.Errorf("the code of %s for %s: %q, %d mails", name, other, got, w.Mails.Count()-n)
 			}
 			// The parameters are nonsense: whatever the handler says, the factor passed.
 			if got := give(name, code); slices.Contains([]string{"totp-required", "totp-invalid", "totp-max-attempts", "too-many-requests"}, got) {

@@ -23,12 +23,11 @@ var openToAll = []string{"meteor.loginServiceConfiguration", "meteor_autoupdate_
 // everything subscribes to every publication, and to every event of every
 // stream, of the tables, and lists the subscriptions by id. What the account may
 // not have is left out.
-func (c *client) everything(table *realtime.Publications, uid, room string) map[string]string {
+func everything(c *client, table *realtime.Publications, uid, room string) map[string]string {
 	subs := map[string]string{}
 	try := func(what, name string, params ...any) {
-		c.next++ // an id in use is not answered
-		id := fmt.Sprint("s", c.next)
-		if fail := c.sub(id, name, params...); fail == nil {
+		id := c.NextID() // one in use is not answered
+		if fail := c.Sub(id, name, params...); fail == nil {
 			subs[id] = what
 		}
 	}
@@ -61,12 +60,12 @@ func (c *client) everything(table *realtime.Publications, uid, room string) map[
 // the node finds out by itself.
 func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 	set := func(id string, v any) func(*testing.T, *world, *user.User) {
-		return func(_ *testing.T, w *world, _ *user.User) { w.set(id, v) }
+		return func(_ *testing.T, w *world, _ *user.User) { w.Set(id, v) }
 	}
 	update := func(change user.Change) func(*testing.T, *world, *user.User) {
 		return func(t *testing.T, w *world, u *user.User) {
 			change.At = time.Now()
-			if _, err := w.store.UpdateUser(t.Context(), u.ID, change); err != nil {
+			if _, err := w.Store.UpdateUser(t.Context(), u.ID, change); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -82,11 +81,11 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 			set(settings.TwoFactorMandatoryRoles, "admin:totp")},
 		"a switch": {[]string{"role=admin", "email2fa"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"}, set(settings.TwoFactorByEmail, false)},
 		"the main switch": {[]string{"role=admin"}, map[string]any{settings.TwoFactorEnabled: false}, func(_ *testing.T, w *world, _ *user.User) {
-			w.set(settings.TwoFactorEnabled, true)
-			w.set(settings.TwoFactorMandatoryRoles, "admin")
+			w.Set(settings.TwoFactorEnabled, true)
+			w.Set(settings.TwoFactorMandatoryRoles, "admin")
 		}},
 		"the role": {nil, map[string]any{settings.TwoFactorMandatoryRoles: "admin"}, func(t *testing.T, w *world, u *user.User) {
-			if _, err := w.accounts.UpdateUser(t.Context(), &rpc.Peer{}, &user.User{ID: "root", Roles: admin}, u.ID, accounts.UserChange{Roles: &admin}); err != nil {
+			if _, err := w.Accounts.UpdateUser(t.Context(), &rpc.Peer{}, &user.User{ID: "root", Roles: admin}, u.ID, accounts.UserChange{Roles: &admin}); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -103,17 +102,20 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 					var running sync.WaitGroup
 					defer running.Wait()
 					defer stop()
-					running.Go(func() { _ = n2.base.Run(ctx) })
+					running.Go(func() { _ = n2.Base.Run(ctx) })
 					for id, v := range c.before {
-						n1.set(id, v)
+						n1.Set(id, v)
 					}
 					time.Sleep(10 * time.Second)
-					ada := n1.user("ada", c.traits...)
-					n1.user("bob")
-					n2.vars, n2.mails.codes = n1.vars, n1.mails.codes
-					listener, other := n2.as("ada"), n2.as("bob")
+					ada := n1.User("ada", c.traits...)
+					n1.User("bob")
+					n2.Vars = n1.Vars
+					for _, m := range n1.Mails.Codes() {
+						_ = n2.Mails.SendCode(ctx, m)
+					}
+					listener, other := n2.As("ada"), n2.As("bob")
 					room := "GENERAL"
-					subs, others := listener.everything(n2.publications, ada.ID, room), other.everything(n2.publications, n1.vars["bob"], room)
+					subs, others := everything(listener, n2.Publications, ada.ID, room), everything(other, n2.Publications, n1.Vars["bob"], room)
 					if len(subs) < 40 {
 						t.Fatalf("only %d subscriptions", len(subs))
 					}
@@ -121,11 +123,11 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 					c.change(t, n1, ada)
 					var quiet sync.WaitGroup
 					quiet.Go(func() {
-						if ended := other.ended(t, 70*time.Second); len(ended) > 0 {
+						if ended := ended(t, other, 70*time.Second); len(ended) > 0 {
 							t.Errorf("%d of %d subscriptions of somebody else ended", len(ended), len(others))
 						}
 					})
-					ended := listener.ended(t, 70*time.Second)
+					ended := ended(t, listener, 70*time.Second)
 					quiet.Wait()
 					for id, what := range subs {
 						keeps := slices.Contains(openToAll, what) || slices.Contains(openToAll, strings.Fields(what)[0])
@@ -137,7 +139,7 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 							t.Errorf("%s: ended with %q, want %q", what, ended[id], want)
 						}
 					}
-					again := listener.everything(n2.publications, ada.ID, room)
+					again := everything(listener, n2.Publications, ada.ID, room)
 					for _, what := range again {
 						if !slices.Contains(openToAll, what) && !slices.Contains(openToAll, strings.Fields(what)[0]) {
 							t.Errorf("%s began again", what)
@@ -150,21 +152,21 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 }
 
 // ended collects the subscriptions that end within a while, with their errors.
-func (c *client) ended(t *testing.T, within time.Duration) map[string]string {
+func ended(t *testing.T, c *client, within time.Duration) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	end := time.Now().Add(within)
-	for _, f := range c.other {
+	for _, f := range c.Other {
 		if f.Msg == "nosub" {
-			out[f.ID] = f.Error.code()
+			out[f.ID] = f.Error.Code()
 		}
 	}
-	c.other = nil
+	c.Other = nil
 	for left := within; left > 0; left = time.Until(end) {
 		began := time.Now()
-		switch f := c.readWithin(min(left, 5*time.Second)); { // a ping begins the span anew
+		switch f := c.ReadWithin(min(left, 5*time.Second)); { // a ping begins the span anew
 		case f.Msg == "nosub":
-			out[f.ID] = f.Error.code()
+			out[f.ID] = f.Error.Code()
 		case f.Msg == "" && time.Since(began) == 0:
 			t.Error("the connection ended")
 			return out

@@ -2,7 +2,6 @@ package methods_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/twofactor"
 )
 
@@ -66,46 +66,46 @@ func probed(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	g := &probes{}
 	bubble(t, func(t *testing.T, w *world) {
-		g.router = func() *methods.Router { return w.router }
+		g.router = func() *methods.Router { return w.Router }
 		f(t, w)
 	}, g)
 }
 
 func TestUnknownMethod(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		c := w.connect()
+		c := w.Connect()
 		for range 8 { // all names are limited as one, four times as widely as a method
 			for _, name := range []string{"nope", "__proto__", "constructor", "toString", "hasOwnProperty"} {
-				_, fail := c.call(name)
-				if fail.code() != "404" || fail.Message != "Method '"+name+"' not found [404]" {
+				_, fail := c.Call(name)
+				if fail.Code() != "404" || fail.Message != "Method '"+name+"' not found [404]" {
 					t.Fatalf("%q: %+v", name, fail)
 				}
 			}
 		}
 		for range 110 {
-			if _, fail := c.call("nope"); fail.code() != "too-many-requests" {
+			if _, fail := c.Call("nope"); fail.Code() != "too-many-requests" {
 				t.Fatalf("%+v", fail)
 			}
 		}
-		if n, limited := w.metrics.of("unknown refused"), w.metrics.of("unknown limited"); n != 40 || limited != 110 {
+		if n, limited := w.Metrics.Of("unknown", "refused"), w.Metrics.Of("unknown", "limited"); n != 40 || limited != 110 {
 			t.Errorf("%d and %d calls counted as unknown, want 40 and 110", n, limited)
 		}
-		if n := w.logs.FilterMessage("call").Len(); n != 10 {
+		if n := w.Logs.FilterMessage("call").Len(); n != 10 {
 			t.Errorf("%d records, want the first five of each outcome", n)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		told := 0
-		for _, e := range w.logs.FilterMessage("calls_repeated").All() {
+		for _, e := range w.Logs.FilterMessage("calls_repeated").All() {
 			told += int(e.ContextMap()["count"].(int64))
 		}
 		if told != 140 {
 			t.Errorf("the summary tells of %d calls, want 140", told)
 		}
-		if _, fail := w.connect().call(strings.Repeat("x", 10_000)); fail.code() != "404" {
+		if _, fail := w.Connect().Call(strings.Repeat("x", 10_000)); fail.Code() != "404" {
 			t.Errorf("%+v", fail)
 		}
-		for _, e := range w.logs.FilterMessage("call").All() {
+		for _, e := range w.Logs.FilterMessage("call").All() {
 			if m := e.ContextMap()["method"].(string); len(m) > 70 {
 				t.Errorf("a stranger wrote %d bytes into the log", len(m))
 			}
@@ -115,15 +115,15 @@ func TestUnknownMethod(t *testing.T) {
 
 func TestLoginNeeded(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		c := w.connect()
-		_, fail := c.call("test:echo")
-		if fail.code() != "error-not-authorized" || fail.Message != "Not authorized [error-not-authorized]" || !fail.Safe || fail.ErrorType != "Meteor.Error" {
+		c := w.Connect()
+		_, fail := c.Call("test:echo")
+		if fail.Code() != "error-not-authorized" || fail.Message != "Not authorized [error-not-authorized]" || !fail.Safe || fail.ErrorType != "Meteor.Error" {
 			t.Errorf("%+v", fail)
 		}
-		if _, fail = c.call("test:meteor"); fail.code() != "401" {
+		if _, fail = c.Call("test:meteor"); fail.Code() != "401" {
 			t.Errorf("%+v", fail)
 		}
-		if res, fail := c.call("test:open", 1); fail != nil || string(res) != "[1]" {
+		if res, fail := c.Call("test:open", 1); fail != nil || string(res) != "[1]" {
 			t.Errorf("%s, %+v", res, fail)
 		}
 	})
@@ -133,21 +133,21 @@ func TestLoginNeeded(t *testing.T) {
 // nobody anything else; text and stack stand in the log only.
 func TestPanic(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		c := w.connect()
+		w.Unlimited()
+		c := w.Connect()
 		for range 1000 {
-			_, fail := c.call("test:boom")
-			if fail.code() != "500" || fail.Reason != "Internal server error" || len(fail.Details) > 0 {
+			_, fail := c.Call("test:boom")
+			if fail.Code() != "500" || fail.Reason != "Internal server error" || len(fail.Details) > 0 {
 				t.Fatalf("%+v", fail)
 			}
 		}
-		if _, fail := c.call("test:open"); fail != nil {
+		if _, fail := c.Call("test:open"); fail != nil {
 			t.Errorf("the session is dead: %+v", fail)
 		}
-		if w.metrics.panics != 1000 || w.metrics.of("test:boom error") != 1000 {
-			t.Errorf("%d panics counted", w.metrics.panics)
+		if w.Metrics.Panics() != 1000 || w.Metrics.Of("test:boom", "error") != 1000 {
+			t.Errorf("%d panics counted", w.Metrics.Panics())
 		}
-		logged := w.logs.FilterMessage("call").FilterField(zap.String("method", "test:boom")).All()
+		logged := w.Logs.FilterMessage("call").FilterField(zap.String("method", "test:boom")).All()
 		if len(logged) != 5 { // the others are counted, and told as a number
 			t.Fatalf("%d records for 1000 calls", len(logged))
 		}
@@ -162,14 +162,14 @@ func TestPanic(t *testing.T) {
 // what was said.
 func TestOneRecord(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		u := w.user("ada", "role=user", "role=admin")
-		c := w.as("ada")
-		for _, e := range w.logs.FilterMessage("call").All() {
+		u := w.User("ada", "role=user", "role=admin")
+		c := w.As("ada")
+		for _, e := range w.Logs.FilterMessage("call").All() {
 			if m := e.ContextMap(); m["method"] != "login" || m["user_id"] != u.ID {
 				t.Errorf("the record of the login: %v", m)
 			}
 		}
-		w.logs.TakeAll()
+		w.Logs.TakeAll()
 		for _, want := range []struct {
 			method, result, fault string
 			params                []any
@@ -179,9 +179,9 @@ func TestOneRecord(t *testing.T) {
 			{"nope", "refused", "404", nil},
 			{"test:fresh", "refused", "totp-required", nil},
 		} {
-			_, _ = c.call(want.method, want.params...)
-			entries := w.logs.FilterMessage("call").All()
-			w.logs.TakeAll()
+			_, _ = c.Call(want.method, want.params...)
+			entries := w.Logs.FilterMessage("call").All()
+			w.Logs.TakeAll()
 			if len(entries) != 1 {
 				t.Fatalf("%s: %d records", want.method, len(entries))
 			}
@@ -202,9 +202,9 @@ func TestOneRecord(t *testing.T) {
 // S049: what the router takes for an answer, and what stays a parameter.
 func TestTrailingParameter(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.user("ada")
-		c := w.as("ada")
+		w.Unlimited()
+		w.User("ada")
+		c := w.As("ada")
 		for params, want := range map[string]string{
 			`[]`:                `[]`,
 			`[null]`:            `[null]`,
@@ -228,9 +228,9 @@ func TestTrailingParameter(t *testing.T) {
 			`[1,{"twoFactorCode":5,"twoFactorMethod":"email"}]`:                                         `[1]`,
 			`[1,{"twoFactorCode":null,"twoFactorMethod":null}]`:                                         `[1]`,
 		} {
-			got, fail := c.callRaw("test:echo", params)
+			got, fail := c.CallRaw("test:echo", params)
 			if fail != nil || string(got) != want {
-				t.Errorf("%s arrives as %s (%s), want %s", params, got, fail.code(), want)
+				t.Errorf("%s arrives as %s (%s), want %s", params, got, fail.Code(), want)
 			}
 		}
 	})
@@ -239,26 +239,26 @@ func TestTrailingParameter(t *testing.T) {
 // A code that is no text counts as a wrong answer, and never as anything else.
 func TestCodesOfOtherTypes(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.set(settings.TwoFactorWrongPerHour, 100)
-		w.set(settings.TwoFactorEmailAttempts, 10)
-		w.user("ada", "email2fa")
-		c := w.as("ada")
-		if _, fail := c.call("test:fresh"); fail.code() != "totp-required" {
+		w.Unlimited()
+		w.Set(settings.TwoFactorWrongPerHour, 100)
+		w.Set(settings.TwoFactorEmailAttempts, 10)
+		w.User("ada", "email2fa")
+		c := w.As("ada")
+		if _, fail := c.Call("test:fresh"); fail.Code() != "totp-required" {
 			t.Fatalf("%+v", fail)
 		}
-		code := w.mails.last()
+		code := w.Mails.Last()
 		for _, bad := range []string{code, `null`, `true`, `{}`, `[]`, `["` + code + `"]`, `{"$date":5}`, `{"$ne":null}`} {
 			if strings.HasPrefix(bad, "0") {
 				continue // a number with a leading zero is no JSON
 			}
-			_, fail := c.callRaw("test:fresh", `[{"twoFactorCode":`+bad+`,"twoFactorMethod":"email"}]`)
-			if fail.code() != "totp-invalid" {
-				t.Errorf("code %s: %s", bad, fail.code())
+			_, fail := c.CallRaw("test:fresh", `[{"twoFactorCode":`+bad+`,"twoFactorMethod":"email"}]`)
+			if fail.Code() != "totp-invalid" {
+				t.Errorf("code %s: %s", bad, fail.Code())
 			}
 		}
-		if _, fail := c.callRaw("test:fresh", `[{"twoFactorCode":"`+code+`","twoFactorMethod":["email"]}]`); fail.code() != "totp-invalid" {
-			t.Errorf("method as a list: %s", fail.code())
+		if _, fail := c.CallRaw("test:fresh", `[{"twoFactorCode":"`+code+`","twoFactorMethod":["email"]}]`); fail.Code() != "totp-invalid" {
+			t.Errorf("method as a list: %s", fail.Code())
 		}
 	})
 }
@@ -267,28 +267,28 @@ func TestCodesOfOtherTypes(t *testing.T) {
 // count only together.
 func TestHandshakeHeaders(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.user("ada")
-		digest := digestOf("ada")
+		w.Unlimited()
+		w.User("ada")
+		digest := testkit.DigestOf("ada")
 		with := func(code, method string) *client {
-			return w.connect(func(p *rpc.Peer) {
+			return w.Connect(func(p *rpc.Peer) {
 				p.Proof = rpc.HeaderProof(http.Header{"X-2fa-Code": {code}, "X-2fa-Method": {method}})
-			}).login("ada")
+			}).Login("ada")
 		}
-		if _, fail := with(digest, "password").call("test:fresh"); fail != nil {
-			t.Errorf("both headers: %s", fail.code())
+		if _, fail := with(digest, "password").Call("test:fresh"); fail != nil {
+			t.Errorf("both headers: %s", fail.Code())
 		}
-		if _, fail := with(digest, "").call("test:fresh"); fail.code() != "totp-required" {
-			t.Errorf("code alone: %s", fail.code())
+		if _, fail := with(digest, "").Call("test:fresh"); fail.Code() != "totp-required" {
+			t.Errorf("code alone: %s", fail.Code())
 		}
-		if _, fail := with("wrong", "password").call("test:fresh", answer(digest, "password")); fail != nil {
-			t.Errorf("explicit beats header: %s", fail.code())
+		if _, fail := with("wrong", "password").Call("test:fresh", answer(digest, "password")); fail != nil {
+			t.Errorf("explicit beats header: %s", fail.Code())
 		}
-		if _, fail := with(digest, "password").call("test:fresh", answer("wrong", "password")); fail.code() != "totp-invalid" {
-			t.Errorf("a wrong answer is not rescued by the headers: %s", fail.code())
+		if _, fail := with(digest, "password").Call("test:fresh", answer("wrong", "password")); fail.Code() != "totp-invalid" {
+			t.Errorf("a wrong answer is not rescued by the headers: %s", fail.Code())
 		}
-		if _, fail := with("stale", "email").call("test:echo"); fail != nil {
-			t.Errorf("a stale header on a call that needs no code: %s", fail.code())
+		if _, fail := with("stale", "email").Call("test:echo"); fail != nil {
+			t.Errorf("a stale header on a call that needs no code: %s", fail.Code())
 		}
 	})
 }
@@ -297,24 +297,24 @@ func TestHandshakeHeaders(t *testing.T) {
 // is not asked of those who are logged out.
 func TestOrder(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.user("ada")
-		c := w.as("ada")
-		if _, fail := c.call("test:admin"); fail.code() != "totp-required" {
-			t.Errorf("%s", fail.code())
+		w.Unlimited()
+		w.User("ada")
+		c := w.As("ada")
+		if _, fail := c.Call("test:admin"); fail.Code() != "totp-required" {
+			t.Errorf("%s", fail.Code())
 		}
-		if _, fail := c.call("test:admin", answer(digestOf("ada"), "password")); fail.code() != "error-not-allowed" {
-			t.Errorf("%s", fail.code())
+		if _, fail := c.Call("test:admin", answer(testkit.DigestOf("ada"), "password")); fail.Code() != "error-not-allowed" {
+			t.Errorf("%s", fail.Code())
 		}
-		if _, fail := w.connect().call("test:admin"); fail.code() != "error-not-authorized" {
-			t.Errorf("%s", fail.code())
+		if _, fail := w.Connect().Call("test:admin"); fail.Code() != "error-not-authorized" {
+			t.Errorf("%s", fail.Code())
 		}
-		w.set(settings.LimitConnectionMethodEnabled, true)
+		w.Set(settings.LimitConnectionMethodEnabled, true)
 		for range 10 {
-			_, _ = c.call("test:required")
+			_, _ = c.Call("test:required")
 		}
-		if _, fail := c.call("test:required"); fail.code() != "too-many-requests" {
-			t.Errorf("the limit comes first: %s", fail.code())
+		if _, fail := c.Call("test:required"); fail.Code() != "too-many-requests" {
+			t.Errorf("the limit comes first: %s", fail.Code())
 		}
 	})
 }
@@ -323,60 +323,60 @@ func TestOrder(t *testing.T) {
 // fresh factor that the call asks for later; one right code serves both.
 func TestInheritedApproval(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.user("ada", "email2fa")
-		c := w.as("ada")
-		_, _ = c.call("test:ordinary")
-		if _, fail := c.call("test:ordinary", answer(w.mails.last(), "email")); fail != nil {
-			t.Fatalf("%s", fail.code())
+		w.Unlimited()
+		w.User("ada", "email2fa")
+		c := w.As("ada")
+		_, _ = c.Call("test:ordinary")
+		if _, fail := c.Call("test:ordinary", answer(w.Mails.Last(), "email")); fail != nil {
+			t.Fatalf("%s", fail.Code())
 		}
-		if _, fail := c.call("test:ordinary"); fail != nil {
-			t.Fatalf("not remembered: %s", fail.code())
+		if _, fail := c.Call("test:ordinary"); fail != nil {
+			t.Fatalf("not remembered: %s", fail.Code())
 		}
-		if _, fail := c.call("test:late"); fail.code() != "totp-required" {
-			t.Errorf("remembered trust passed a required factor: %s", fail.code())
+		if _, fail := c.Call("test:late"); fail.Code() != "totp-required" {
+			t.Errorf("remembered trust passed a required factor: %s", fail.Code())
 		}
-		if res, fail := c.call("test:late", answer(w.mails.last(), "email")); fail != nil || string(res) != `"in"` {
-			t.Errorf("one code for two checks: %s", fail.code())
+		if res, fail := c.Call("test:late", answer(w.Mails.Last(), "email")); fail != nil || string(res) != `"in"` {
+			t.Errorf("one code for two checks: %s", fail.Code())
 		}
 	})
 }
 
 func TestProtectedCalls(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.user("ada")
-		c, stranger := w.as("ada"), w.connect()
-		w.set(settings.TwoFactorProtectedCalls, "test:ec*,\n permissions/get , no:such")
+		w.Unlimited()
+		w.User("ada")
+		c, stranger := w.As("ada"), w.Connect()
+		w.Set(settings.TwoFactorProtectedCalls, "test:ec*,\n permissions/get , no:such")
 		for _, method := range []string{"test:echo", "permissions/get"} {
-			if _, fail := c.call(method); fail.code() != "totp-required" {
-				t.Errorf("%s: %s", method, fail.code())
+			if _, fail := c.Call(method); fail.Code() != "totp-required" {
+				t.Errorf("%s: %s", method, fail.Code())
 			}
 		}
-		if w.logs.FilterMessage("protected_calls_without_method").FilterField(zap.String("names", "no:such")).Len() != 1 {
+		if w.Logs.FilterMessage("protected_calls_without_method").FilterField(zap.String("names", "no:such")).Len() != 1 {
 			t.Error("an unknown name is not logged")
 		}
-		if _, fail := c.call("test:echo", answer(digestOf("ada"), "password")); fail != nil {
-			t.Errorf("%s", fail.code())
+		if _, fail := c.Call("test:echo", answer(testkit.DigestOf("ada"), "password")); fail != nil {
+			t.Errorf("%s", fail.Code())
 		}
-		if _, fail := c.call("permissions/get"); fail != nil {
-			t.Errorf("ordinary checks are remembered: %s", fail.code())
+		if _, fail := c.Call("permissions/get"); fail != nil {
+			t.Errorf("ordinary checks are remembered: %s", fail.Code())
 		}
 		// Everything protected: the ways in and out stay open.
-		w.set(settings.TwoFactorProtectedCalls, "*")
-		d := w.as("ada")
-		if _, fail := d.call("test:open"); fail.code() != "totp-required" {
-			t.Errorf("%s", fail.code())
+		w.Set(settings.TwoFactorProtectedCalls, "*")
+		d := w.As("ada")
+		if _, fail := d.Call("test:open"); fail.Code() != "totp-required" {
+			t.Errorf("%s", fail.Code())
 		}
-		if _, fail := stranger.call("test:open"); fail != nil {
-			t.Errorf("a stranger has no factor: %s", fail.code())
+		if _, fail := stranger.Call("test:open"); fail != nil {
+			t.Errorf("a stranger has no factor: %s", fail.Code())
 		}
-		if _, fail := d.call("logout"); fail != nil {
-			t.Errorf("logout: %s", fail.code())
+		if _, fail := d.Call("logout"); fail != nil {
+			t.Errorf("logout: %s", fail.Code())
 		}
-		w.set(settings.TwoFactorProtectedCalls, "")
-		if _, fail := w.as("ada").call("test:open"); fail != nil {
-			t.Errorf("a change of the list takes effect at once: %s", fail.code())
+		w.Set(settings.TwoFactorProtectedCalls, "")
+		if _, fail := w.As("ada").Call("test:open"); fail != nil {
+			t.Errorf("a change of the list takes effect at once: %s", fail.Code())
 		}
 	})
 }
@@ -385,59 +385,60 @@ func TestProtectedCalls(t *testing.T) {
 // leave, and nothing else, over calls and subscriptions alike.
 func TestMandatoryRoles(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		ada := w.user("ada", "verified", "role=user", "role=admin")
-		w.user("bob")
-		w.set(settings.TwoFactorMandatoryRoles, "admin")
-		c := w.as("ada")
-		if f := c.event(); f.Collection != "users" || f.ID != ada.ID {
-			t.Errorf("the own account is not published: %s", f.text)
+		w.Unlimited()
+		ada := w.User("ada", "verified", "role=user", "role=admin")
+		w.User("bob")
+		w.Set(settings.TwoFactorMandatoryRoles, "admin")
+		c := w.As("ada")
+		if f := c.Event(); f.Collection != "users" || f.ID != ada.ID {
+			t.Errorf("the own account is not published: %s", f.Text)
 		}
 		for _, method := range []string{"test:echo", "test:open", "saveSettings", "getServerInfo", "private-settings/get"} {
-			if _, fail := c.call(method); fail.code() != "error-two-factor-setup-required" {
-				t.Errorf("%s: %s", method, fail.code())
+			if _, fail := c.Call(method); fail.Code() != "error-two-factor-setup-required" {
+				t.Errorf("%s: %s", method, fail.Code())
 			}
 		}
-		if _, fail := c.call("callWithTwoFactorRequired", launch("test:echo", digestOf("ada"), "password")); fail.code() != "error-two-factor-setup-required" {
-			t.Errorf("launcher: %s", fail.code())
+		again := launch("test:echo", testkit.DigestOf("ada"), "password")
+		if _, fail := c.Call("callWithTwoFactorRequired", again); fail.Code() != "error-two-factor-setup-required" {
+			t.Errorf("launcher: %s", fail.Code())
 		}
-		if fail := c.sub("1", "stream-notify-logged", "user-status", false); fail.code() != "error-two-factor-setup-required" {
-			t.Errorf("stream: %s", fail.code())
+		if fail := c.Sub("1", "stream-notify-logged", "user-status", false); fail.Code() != "error-two-factor-setup-required" {
+			t.Errorf("stream: %s", fail.Code())
 		}
-		if fail := c.sub("2", "stream-notify-user", ada.ID+"/userData", false); fail != nil {
-			t.Errorf("own state: %s", fail.code())
+		if fail := c.Sub("2", "stream-notify-user", ada.ID+"/userData", false); fail != nil {
+			t.Errorf("own state: %s", fail.Code())
 		}
-		if _, fail := c.call("getServerTime"); fail != nil {
-			t.Errorf("%s", fail.code())
+		if _, fail := c.Call("getServerTime"); fail != nil {
+			t.Errorf("%s", fail.Code())
 		}
-		if _, fail := w.as("bob").call("test:echo"); fail != nil {
-			t.Errorf("another role: %s", fail.code())
+		if _, fail := w.As("bob").Call("test:echo"); fail != nil {
+			t.Errorf("another role: %s", fail.Code())
 		}
-		if _, fail := c.call("2fa:enable-email"); fail.code() == "totp-required" {
-			_, fail = c.call("2fa:enable-email", answer(digestOf("ada"), "password"))
+		if _, fail := c.Call("2fa:enable-email"); fail.Code() == "totp-required" {
+			_, fail = c.Call("2fa:enable-email", answer(testkit.DigestOf("ada"), "password"))
 			if fail != nil {
-				t.Fatalf("enrolment: %s", fail.code())
+				t.Fatalf("enrolment: %s", fail.Code())
 			}
 		} else if fail != nil {
-			t.Fatalf("enrolment: %s", fail.code())
+			t.Fatalf("enrolment: %s", fail.Code())
 		}
-		if _, fail := c.call("test:echo"); fail != nil {
-			t.Errorf("enrolled: %s", fail.code())
+		if _, fail := c.Call("test:echo"); fail != nil {
+			t.Errorf("enrolled: %s", fail.Code())
 		}
-		w.set(settings.TwoFactorMandatoryRoles, "admin:totp, user")
-		if _, fail := c.call("test:echo"); fail.code() != "error-two-factor-setup-required" {
-			t.Errorf("the role demands an app: %s", fail.code())
+		w.Set(settings.TwoFactorMandatoryRoles, "admin:totp, user")
+		if _, fail := c.Call("test:echo"); fail.Code() != "error-two-factor-setup-required" {
+			t.Errorf("the role demands an app: %s", fail.Code())
 		}
-		w.set(settings.TwoFactorMandatoryRoles, "admin")
-		w.set(settings.TwoFactorByEmail, false)
-		if _, fail := c.call("test:echo"); fail.code() != "error-two-factor-setup-required" {
-			t.Errorf("the factor was switched off: %s", fail.code())
+		w.Set(settings.TwoFactorMandatoryRoles, "admin")
+		w.Set(settings.TwoFactorByEmail, false)
+		if _, fail := c.Call("test:echo"); fail.Code() != "error-two-factor-setup-required" {
+			t.Errorf("the factor was switched off: %s", fail.Code())
 		}
-		if _, err := w.settings.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorEnabled, Value: false}}); !errors.Is(err, settings.ErrValue) {
+		if _, err := w.Settings.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorEnabled, Value: false}}); !errors.Is(err, settings.ErrValue) {
 			t.Errorf("switching everything off under a rule that needs it: %v", err)
 		}
-		if _, fail := c.call("logout"); fail != nil {
-			t.Errorf("%s", fail.code())
+		if _, fail := c.Call("logout"); fail != nil {
+			t.Errorf("%s", fail.Code())
 		}
 	})
 }
@@ -446,17 +447,17 @@ func TestMandatoryRoles(t *testing.T) {
 // the connection is still open.
 func TestDeadToken(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.user("ada")
-		u, err := w.accounts.Find(t.Context(), "ada")
+		w.User("ada")
+		u, err := w.Accounts.Find(t.Context(), "ada")
 		if err != nil {
 			t.Fatal(err)
 		}
 		peer := &rpc.Peer{Conn: "c", Door: rpc.DDP}
 		call := func(l rpc.Login, method string) error {
-			_, err := w.router.Method(t.Context(), &rpc.Call{Method: method, Peer: peer, Login: l})
+			_, err := w.Router.Method(t.Context(), &rpc.Call{Method: method, Peer: peer, Login: l})
 			return err
 		}
-		issued, err := w.accounts.IssueToken(t.Context(), peer, u, "password")
+		issued, err := w.Accounts.IssueToken(t.Context(), peer, u, "password")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -484,18 +485,18 @@ func TestDeadToken(t *testing.T) {
 // A store that does not answer refuses; it never lets pass.
 func TestStoreDown(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.user("ada")
-		c := w.as("ada")
-		if err := w.store.Close(); err != nil {
+		w.User("ada")
+		c := w.As("ada")
+		if err := w.Store.Close(); err != nil {
 			t.Fatal(err)
 		}
 		for _, method := range []string{"test:echo", "test:ordinary", "test:admin"} {
-			if _, fail := c.call(method); fail.code() != "500" {
-				t.Errorf("%s: %s", method, fail.code())
+			if _, fail := c.Call(method); fail.Code() != "500" {
+				t.Errorf("%s: %s", method, fail.Code())
 			}
 		}
-		if res, fail := c.call("getServerTime"); fail != nil || !strings.HasPrefix(string(res), `{"$date":`) {
-			t.Errorf("the cheapest call needs no store: %s %s", res, fail.code())
+		if res, fail := c.Call("getServerTime"); fail != nil || !strings.HasPrefix(string(res), `{"$date":`) {
+			t.Errorf("the cheapest call needs no store: %s %s", res, fail.Code())
 		}
 	})
 }
@@ -520,9 +521,7 @@ func TestSpecsThatContradictThemselves(t *testing.T) {
 						t.Errorf("%s: accepted", name)
 					}
 				}()
-				methods.New(methods.Deps{
-					Accounts: w.accounts, TwoFactor: w.factors, Settings: w.settings, Limiter: w.limiter, Audit: &w.trail,
-				}, group{s})
+				w.NewRouter(nil, group{s})
 			}()
 		}
 	})
@@ -535,15 +534,15 @@ func (g group) Specs() []methods.Spec { return g }
 // Route is the order of REST: login, permission, limit, parameters, factor.
 func TestRoute(t *testing.T) {
 	probed(t, func(t *testing.T, w *world) {
-		w.user("ada")
-		w.user("root", "role=admin")
+		w.User("ada")
+		w.User("root", "role=admin")
 		peer := func() *rpc.Peer { return &rpc.Peer{Conn: "r", Door: rpc.REST, Address: "198.51.100.9"} }
 		issue := func(name string) rpc.Login {
-			u, err := w.accounts.Find(t.Context(), name)
+			u, err := w.Accounts.Find(t.Context(), name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			i, err := w.accounts.IssueToken(t.Context(), peer(), u, "password")
+			i, err := w.Accounts.IssueToken(t.Context(), peer(), u, "password")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -556,7 +555,7 @@ func TestRoute(t *testing.T) {
 			Do:   func(context.Context, *rpc.Call) (any, error) { return "done", nil },
 		}
 		run := func(l rpc.Login, p *rpc.Peer, bad bool) (ratelimit.Verdict, error) {
-			_, v, err := w.router.Route(t.Context(), &rpc.Call{Method: "test.route", Peer: p, Login: l}, &spec, nil, func(*rpc.Call) error {
+			_, v, err := w.Router.Route(t.Context(), &rpc.Call{Method: "test.route", Peer: p, Login: l}, &spec, nil, func(*rpc.Call) error {
 				if bad {
 					return fault.New("invalid-params", "bad")
 				}
@@ -584,7 +583,7 @@ func TestRoute(t *testing.T) {
 			t.Errorf("factor: %v", err)
 		}
 		alone := peer()
-		alone.Proof = rpc.TextProof("", digestOf("root"))
+		alone.Proof = rpc.TextProof("", testkit.DigestOf("root"))
 		if v, err := run(root, alone, false); err != nil || v.Limited {
 			t.Errorf("the code header alone is enough, and administrators are not limited: %v %+v", err, v)
 		}
@@ -602,12 +601,12 @@ func TestRoute(t *testing.T) {
 			"test.route": "totp-required", "POST test.route": "totp-required", "post /api/v1/test.*": "totp-required",
 			"GET test.route": "", "test": "", "test:echo": "totp-required", "test:ordinary": "",
 		} {
-			w.set(settings.TwoFactorProtectedCalls, list)
+			w.Set(settings.TwoFactorProtectedCalls, list)
 			spec.Rest.Count = -1
 			if _, err := run(ada, peer(), false); code(err) != want {
 				t.Errorf("list %q: %v", list, err)
 			}
-			if _, err := w.router.Method(t.Context(), &rpc.Call{Method: "test:echo", Peer: peer(), Login: ada}); code(err) != want {
+			if _, err := w.Router.Method(t.Context(), &rpc.Call{Method: "test:echo", Peer: peer(), Login: ada}); code(err) != want {
 				t.Errorf("list %q, the method: %v", list, err)
 			}
 		}
@@ -620,13 +619,4 @@ func answer(code, method string) map[string]any {
 
 func launch(method, code, factor string, params ...any) map[string]any {
 	return map[string]any{"code": code, "ddpMethod": method, "method": factor, "params": append([]any{}, params...)}
-}
-
-func unmarshal[T any](t testing.TB, raw json.RawMessage) T {
-	t.Helper()
-	var v T
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Fatalf("%s: %v", raw, err)
-	}
-	return v
 }

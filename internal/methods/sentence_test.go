@@ -11,34 +11,34 @@ import (
 func TestA21EveryCallThatAsksHasASentence(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		asking := 0
-		for _, s := range w.router.Specs() {
+		for _, s := range w.Router.Specs() {
 			if max(s.Factor, s.Inside) == twofactor.None {
 				continue
 			}
 			asking++
-			if text, known := w.factors.Sentence(s.Name); !known {
+			if text, known := w.Factors.Sentence(s.Name); !known {
 				t.Errorf("%s asks for a factor; its mail would say only %q", s.Name, text)
 			}
 		}
 		if asking < 15 {
 			t.Errorf("only %d calls ask", asking)
 		}
-		if text, known := w.factors.Sentence("made/up"); known || text != "to carry out the call “made/up”" {
+		if text, known := w.Factors.Sentence("made/up"); known || text != "to carry out the call “made/up”" {
 			t.Errorf("%q", text)
 		}
-		if text, known := w.factors.Sentence(""); known || text != "" {
+		if text, known := w.Factors.Sentence(""); known || text != "" {
 			t.Errorf("%q", text)
 		}
-		w.user("alice", "email2fa")
-		w.as("alice")
-		m := w.mails.codes[0]
+		w.User("alice", "email2fa")
+		w.As("alice")
+		m := w.Mails.Codes()[0]
 		if m.What != "to log in" || m.Address == "" || m.At.IsZero() || m.Stranger {
 			t.Errorf("the mail of a login: %+v", m)
 		}
-		if _, fail := w.connect().call("sendEmailCode", "alice"); fail != nil {
+		if _, fail := w.Connect().Call("sendEmailCode", "alice"); fail != nil {
 			t.Fatal(fail)
 		}
-		if m = w.mails.codes[len(w.mails.codes)-1]; m.What != "" || !m.Stranger {
+		if m = w.Mails.Codes()[w.Mails.Count()-1]; m.What != "" || !m.Stranger {
 			t.Errorf("the mail of a request: %+v", m)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 )
 
 type record struct {
@@ -29,35 +30,35 @@ func find(list []record, id string) *record {
 	return nil
 }
 
-func TestSettingsConversations(t *testing.T) { play(t, "settings.txtar", nil) }
+func TestSettingsConversations(t *testing.T) { play(t, "settings.txtar") }
 
 func TestPublicSettings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		c := w.connect()
-		raw, fail := c.call("public-settings/get")
+		c := w.Connect()
+		raw, fail := c.Call("public-settings/get")
 		if fail != nil {
-			t.Fatal(fail.code())
+			t.Fatal(fail.Code())
 		}
-		list := unmarshal[[]record](t, raw)
+		list := testkit.Unmarshal[[]record](t, raw)
 		if r := find(list, settings.TwoFactorEnabled); r == nil || r.Value != true {
 			t.Errorf("%+v", r)
 		}
 		for _, r := range list {
-			if set, ok := w.settings.Get(r.ID); !ok || !set.Public {
+			if set, ok := w.Settings.Get(r.ID); !ok || !set.Public {
 				t.Errorf("%s is shown to strangers", r.ID)
 			}
 		}
 		time.Sleep(time.Minute) // bubble time
 		since := time.Now()
 		time.Sleep(time.Minute)
-		w.set(settings.SiteName, "New name")
-		w.set(settings.TwoFactorMaxDelta, 2) // not public
-		c = w.connect()                      // the first one answered no ping
-		raw, fail = c.call("public-settings/get", since)
+		w.Set(settings.SiteName, "New name")
+		w.Set(settings.TwoFactorMaxDelta, 2) // not public
+		c = w.Connect()                      // the first one answered no ping
+		raw, fail = c.Call("public-settings/get", since)
 		if fail != nil {
-			t.Fatal(fail.code())
+			t.Fatal(fail.Code())
 		}
-		diff := unmarshal[struct {
+		diff := testkit.Unmarshal[struct {
 			Update []record `json:"update"`
 			Remove []any    `json:"remove"`
 		}](t, raw)
@@ -65,8 +66,8 @@ func TestPublicSettings(t *testing.T) {
 			t.Errorf("%s", raw)
 		}
 		for _, bad := range []string{`["2020"]`, `[5]`, `[{"$ne":1}]`, `[{"$date":"x"}]`} {
-			if _, fail := c.callRaw("public-settings/get", bad); fail.code() != "400" {
-				t.Errorf("%s: %s", bad, fail.code())
+			if _, fail := c.CallRaw("public-settings/get", bad); fail.Code() != "400" {
+				t.Errorf("%s: %s", bad, fail.Code())
 			}
 		}
 	})
@@ -74,22 +75,22 @@ func TestPublicSettings(t *testing.T) {
 
 func TestPrivateSettings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.user("ada", "role=admin")
-		w.user("bob")
-		for name, c := range map[string]*client{"stranger": w.connect(), "user": w.as("bob")} {
-			if raw, fail := c.call("private-settings/get"); fail != nil || string(raw) != "[]" {
-				t.Errorf("%s: %s %s", name, raw, fail.code())
+		w.User("ada", "role=admin")
+		w.User("bob")
+		for name, c := range map[string]*client{"stranger": w.Connect(), "user": w.As("bob")} {
+			if raw, fail := c.Call("private-settings/get"); fail != nil || string(raw) != "[]" {
+				t.Errorf("%s: %s %s", name, raw, fail.Code())
 			}
 		}
-		c := w.as("ada")
-		w.set(settings.TwoFactorMaxDelta, 2)
-		raw, fail := c.call("private-settings/get")
+		c := w.As("ada")
+		w.Set(settings.TwoFactorMaxDelta, 2)
+		raw, fail := c.Call("private-settings/get")
 		if fail != nil {
-			t.Fatal(fail.code())
+			t.Fatal(fail.Code())
 		}
-		list := unmarshal[[]record](t, raw)
-		if len(list) != len(w.settings.All()) {
-			t.Errorf("%d of %d settings", len(list), len(w.settings.All()))
+		list := testkit.Unmarshal[[]record](t, raw)
+		if len(list) != len(w.Settings.All()) {
+			t.Errorf("%d of %d settings", len(list), len(w.Settings.All()))
 		}
 		r := find(list, settings.TwoFactorMaxDelta)
 		if r == nil || r.Value != 2.0 || r.PackageValue != 1.0 || r.Type != "int" || r.ValueSource != "customValue" {
@@ -102,50 +103,50 @@ func TestPrivateSettings(t *testing.T) {
 // look at what is to be saved; a change is audited without its value.
 func TestSaveSettings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.user("ada", "role=admin")
-		w.user("bob")
+		w.Unlimited()
+		w.User("ada", "role=admin")
+		w.User("bob")
 		const id = settings.SiteName
-		pass := answer(digestOf("ada"), "password")
-		if _, fail := w.connect().call("saveSetting", id, "x"); fail.code() != "error-not-authorized" {
-			t.Errorf("%s", fail.code())
+		pass := answer(testkit.DigestOf("ada"), "password")
+		if _, fail := w.Connect().Call("saveSetting", id, "x"); fail.Code() != "error-not-authorized" {
+			t.Errorf("%s", fail.Code())
 		}
-		bob := w.as("bob")
-		if _, fail := bob.call("saveSetting", id, "x"); fail.code() != "totp-required" {
-			t.Errorf("%s", fail.code())
+		bob := w.As("bob")
+		if _, fail := bob.Call("saveSetting", id, "x"); fail.Code() != "totp-required" {
+			t.Errorf("%s", fail.Code())
 		}
-		_, fail := bob.call("saveSettings", []any{}, answer(digestOf("bob"), "password"))
-		if fail.code() != "error-action-not-allowed" || fail.Reason != "Editing settings is not allowed" || string(fail.Details) != `{"method":"saveSettings"}` {
+		_, fail := bob.Call("saveSettings", []any{}, answer(testkit.DigestOf("bob"), "password"))
+		if fail.Code() != "error-action-not-allowed" || fail.Reason != "Editing settings is not allowed" || string(fail.Details) != `{"method":"saveSettings"}` {
 			t.Errorf("%+v", fail)
 		}
-		ada := w.as("ada")
-		if _, fail := ada.call("saveSetting", id, "stolen"); fail.code() != "totp-required" {
-			t.Fatalf("%s", fail.code())
+		ada := w.As("ada")
+		if _, fail := ada.Call("saveSetting", id, "stolen"); fail.Code() != "totp-required" {
+			t.Fatalf("%s", fail.Code())
 		}
-		if raw, fail := ada.call("saveSetting", id, "one", nil, pass); fail != nil || string(raw) != "true" {
-			t.Fatalf("%s %s", raw, fail.code())
+		if raw, fail := ada.Call("saveSetting", id, "one", nil, pass); fail != nil || string(raw) != "true" {
+			t.Fatalf("%s %s", raw, fail.Code())
 		}
-		if w.settings.String(id) != "one" {
+		if w.Settings.String(id) != "one" {
 			t.Error("not saved")
 		}
 		// A genuine false in the last place arrives (docs/security-tests.md S049); trust is remembered now.
-		if raw, fail := ada.call("saveSetting", settings.FavoriteRooms, false); fail != nil || string(raw) != "true" || w.settings.Bool(settings.FavoriteRooms) {
-			t.Errorf("%s %s", raw, fail.code())
+		if raw, fail := ada.Call("saveSetting", settings.FavoriteRooms, false); fail != nil || string(raw) != "true" || w.Settings.Bool(settings.FavoriteRooms) {
+			t.Errorf("%s %s", raw, fail.Code())
 		}
 		// Trust is not enough for one that guards, nor for a batch with one in it.
 		guard := []any{map[string]any{"_id": id, "value": "two", "editor": "x"}, map[string]any{"_id": settings.LoginExpiration, "value": 30}}
-		if _, fail := ada.call("saveSettings", guard); fail.code() != "totp-required" || w.settings.String(id) != "one" {
-			t.Errorf("a batch with a guard, on trust: %s", fail.code())
+		if _, fail := ada.Call("saveSettings", guard); fail.Code() != "totp-required" || w.Settings.String(id) != "one" {
+			t.Errorf("a batch with a guard, on trust: %s", fail.Code())
 		}
-		if _, fail := ada.call("saveSetting", settings.AllowEmailChange, false); fail.code() != "totp-required" || !w.settings.Bool(settings.AllowEmailChange) {
-			t.Errorf("a guard, on trust: %s", fail.code())
+		if _, fail := ada.Call("saveSetting", settings.AllowEmailChange, false); fail.Code() != "totp-required" || !w.Settings.Bool(settings.AllowEmailChange) {
+			t.Errorf("a guard, on trust: %s", fail.Code())
 		}
-		if raw, fail := ada.call("saveSettings", guard, pass); fail != nil || string(raw) != "true" || w.settings.String(id) != "two" ||
-			w.settings.Int(settings.LoginExpiration) != 30 {
-			t.Errorf("%s %s", raw, fail.code())
+		if raw, fail := ada.Call("saveSettings", guard, pass); fail != nil || string(raw) != "true" || w.Settings.String(id) != "two" ||
+			w.Settings.Int(settings.LoginExpiration) != 30 {
+			t.Errorf("%s %s", raw, fail.Code())
 		}
-		events := w.trail.of("setting_changed")
-		if len(events) != 4 || events[0].Target != id || events[0].User != w.vars["ada"] || events[0].Method != "saveSetting" {
+		events := w.Trail.Of("setting_changed")
+		if len(events) != 4 || events[0].Target != id || events[0].User != w.Vars["ada"] || events[0].Method != "saveSetting" {
 			t.Errorf("%+v", events)
 		}
 		if strings.Contains(fmt.Sprintf("%+v", events), "two") {
@@ -158,11 +159,11 @@ func TestSaveSettings(t *testing.T) {
 // of a batch.
 func TestSettingWriteAbuse(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		w.user("ada", "role=admin")
-		c := w.as("ada")
-		if _, fail := c.call("saveSettings", []any{}, answer(digestOf("ada"), "password")); fail != nil {
-			t.Fatal(fail.code())
+		w.Unlimited()
+		w.User("ada", "role=admin")
+		c := w.As("ada")
+		if _, fail := c.Call("saveSettings", []any{}, answer(testkit.DigestOf("ada"), "password")); fail != nil {
+			t.Fatal(fail.Code())
 		}
 		good := map[string]any{"_id": settings.SiteName, "value": "half a batch"}
 		many := make([]any, 10_000)
@@ -191,11 +192,11 @@ func TestSettingWriteAbuse(t *testing.T) {
 			"no list":       {"saveSettings", []any{good}, "400"},
 			"no id":         {"saveSettings", []any{[]any{map[string]any{"value": 1}}}, "400"},
 		} {
-			if _, fail := c.call(try.method, append(try.params, answer(digestOf("ada"), "password"))...); fail.code() != try.want {
-				t.Errorf("%s: %s, want %s", name, fail.code(), try.want)
+			if _, fail := c.Call(try.method, append(try.params, answer(testkit.DigestOf("ada"), "password"))...); fail.Code() != try.want {
+				t.Errorf("%s: %s, want %s", name, fail.Code(), try.want)
 			}
 		}
-		stored, err := w.store.Settings(t.Context())
+		stored, err := w.Store.Settings(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +204,7 @@ func TestSettingWriteAbuse(t *testing.T) {
 			if s.ID == settings.SiteName {
 				t.Errorf("half a batch was stored: %v", s)
 			}
-			if _, known := w.settings.Get(s.ID); !known {
+			if _, known := w.Settings.Get(s.ID); !known {
 				t.Errorf("setting %q was made", s.ID)
 			}
 		}
@@ -213,36 +214,36 @@ func TestSettingWriteAbuse(t *testing.T) {
 // A change of a limit takes effect at once on connections that are open.
 func TestLimitsFollowSettings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		c := w.connect()
+		c := w.Connect()
 		for i := range 10 {
-			if _, fail := c.call("getServerTime"); fail != nil {
-				t.Fatalf("call %d: %s", i+1, fail.code())
+			if _, fail := c.Call("getServerTime"); fail != nil {
+				t.Fatalf("call %d: %s", i+1, fail.Code())
 			}
 		}
-		_, fail := c.call("getServerTime")
+		_, fail := c.Call("getServerTime")
 		var details struct {
 			TimeToReset int64 `json:"timeToReset"`
 		}
-		if fail.code() != "too-many-requests" {
-			t.Fatalf("%s", fail.code())
+		if fail.Code() != "too-many-requests" {
+			t.Fatalf("%s", fail.Code())
 		}
 		if err := json.Unmarshal(fail.Details, &details); err != nil || details.TimeToReset <= 0 || details.TimeToReset > 10_000 {
 			t.Errorf("%s", fail.Details)
 		}
-		w.set(settings.LimitConnectionMethodEnabled, false)
-		if _, fail := c.call("getServerTime"); fail != nil {
-			t.Errorf("%s", fail.code())
+		w.Set(settings.LimitConnectionMethodEnabled, false)
+		if _, fail := c.Call("getServerTime"); fail != nil {
+			t.Errorf("%s", fail.Code())
 		}
 		for range 20 { // the login rule is lifted too (docs/decisions.md 6.2)
-			if _, fail := c.call("login", map[string]any{}); fail.code() != "400" {
-				t.Fatalf("%s", fail.code())
+			if _, fail := c.Call("login", map[string]any{}); fail.Code() != "400" {
+				t.Fatalf("%s", fail.Code())
 			}
 		}
-		w.set(settings.LimitConnectionMethodEnabled, true)
-		w.set(settings.LimitConnectionMethodRequests, 1)
-		_, _ = c.call("permissions/get")
-		if _, fail := c.call("permissions/get"); fail.code() != "too-many-requests" {
-			t.Errorf("%s", fail.code())
+		w.Set(settings.LimitConnectionMethodEnabled, true)
+		w.Set(settings.LimitConnectionMethodRequests, 1)
+		_, _ = c.Call("permissions/get")
+		if _, fail := c.Call("permissions/get"); fail.Code() != "too-many-requests" {
+			t.Errorf("%s", fail.Code())
 		}
 	})
 }
@@ -250,50 +251,50 @@ func TestLimitsFollowSettings(t *testing.T) {
 // docs/wire/ddp.md F2 A10: the sixth login within ten seconds.
 func TestSixthLogin(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		c := w.connect()
+		c := w.Connect()
 		for range 5 {
-			if _, fail := c.call("login", map[string]any{}); fail.code() != "400" {
-				t.Fatalf("%s", fail.code())
+			if _, fail := c.Call("login", map[string]any{}); fail.Code() != "400" {
+				t.Fatalf("%s", fail.Code())
 			}
 		}
-		if _, fail := c.call("login", map[string]any{}); fail.code() != "too-many-requests" {
-			t.Errorf("%s", fail.code())
+		if _, fail := c.Call("login", map[string]any{}); fail.Code() != "too-many-requests" {
+			t.Errorf("%s", fail.Code())
 		}
-		if _, fail := c.call("createUser", map[string]any{}); fail.code() == "too-many-requests" {
+		if _, fail := c.Call("createUser", map[string]any{}); fail.Code() == "too-many-requests" {
 			t.Error("each method has a budget of its own")
 		}
 		time.Sleep(11 * time.Second)
-		if _, fail := c.call("login", map[string]any{}); fail.code() != "400" {
-			t.Errorf("%s", fail.code())
+		if _, fail := c.Call("login", map[string]any{}); fail.Code() != "400" {
+			t.Errorf("%s", fail.Code())
 		}
 	})
 }
 
 func TestSystemMethods(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.user("ada")
-		c := w.connect()
-		raw, fail := c.call("getServerTime", "whatever")
+		w.User("ada")
+		c := w.Connect()
+		raw, fail := c.Call("getServerTime", "whatever")
 		if fail != nil {
-			t.Fatal(fail.code())
+			t.Fatal(fail.Code())
 		}
 		if v, err := ejson.Decode(raw); err != nil || !v.(time.Time).Equal(time.Now().UTC().Truncate(time.Millisecond)) {
 			t.Errorf("%s, %v", raw, err)
 		}
-		if _, fail := c.call("getServerInfo"); fail.code() != "error-not-authorized" {
-			t.Errorf("%s", fail.code())
+		if _, fail := c.Call("getServerInfo"); fail.Code() != "error-not-authorized" {
+			t.Errorf("%s", fail.Code())
 		}
-		a := w.as("ada")
-		if raw, fail := a.call("getServerInfo"); fail != nil || string(raw) != `{"name":"ddpserver","version":"1.0.0"}` {
-			t.Errorf("%s %s", raw, fail.code())
+		a := w.As("ada")
+		if raw, fail := a.Call("getServerInfo"); fail != nil || string(raw) != `{"name":"ddpserver","version":"1.0.0"}` {
+			t.Errorf("%s %s", raw, fail.Code())
 		}
-		raw, fail = a.call("permissions/get")
+		raw, fail = a.Call("permissions/get")
 		if fail != nil || !strings.Contains(string(raw), `"_id":"create-personal-access-tokens","roles":["admin","user"]`) {
-			t.Errorf("%.200s %s", raw, fail.code())
+			t.Errorf("%.200s %s", raw, fail.Code())
 		}
-		raw, fail = a.call("permissions/get", time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+		raw, fail = a.Call("permissions/get", time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
 		if fail != nil || string(raw) != `{"update":[],"remove":[]}` {
-			t.Errorf("%s %s", raw, fail.code())
+			t.Errorf("%s %s", raw, fail.Code())
 		}
 	})
 }
@@ -301,9 +302,9 @@ func TestSystemMethods(t *testing.T) {
 // docs/wire/ddp.md F2 A17, A19: the methods of Meteor's users collection.
 func TestMutators(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		ada, bob := w.user("ada"), w.user("bob")
-		c := w.as("ada")
+		w.Unlimited()
+		ada, bob := w.User("ada"), w.User("bob")
+		c := w.As("ada")
 		const restricted = "Access denied. In a restricted collection you can only update documents, not replace them. Use a Mongo update operator, such as '$set'."
 		for _, try := range []struct{ method, params, want string }{
 			{"configureLoginService", `[{"service":"x"}]`, "Service unknown [403]"},
@@ -327,11 +328,11 @@ func TestMutators(t *testing.T) {
 			{"/users/update", `["` + ada.ID + `",{"$set":{"profile":5}}]`, "Match failed [400]"},
 			{"/users/update", `["` + ada.ID + `",{"$set":5}]`, "Match failed [400]"},
 		} {
-			if raw, fail := c.callRaw(try.method, try.params); fail == nil || fail.Message != try.want {
+			if raw, fail := c.CallRaw(try.method, try.params); fail == nil || fail.Message != try.want {
 				t.Errorf("%s %s: %s %+v", try.method, try.params, raw, fail)
 			}
 		}
-		if _, fail := w.connect().callRaw("/users/update", `["`+ada.ID+`",{"$set":{"profile":{}}}]`); fail == nil || fail.Message != "Access denied [403]" {
+		if _, fail := w.Connect().CallRaw("/users/update", `["`+ada.ID+`",{"$set":{"profile":{}}}]`); fail == nil || fail.Message != "Access denied [403]" {
 			t.Errorf("logged out: %+v", fail)
 		}
 		for _, step := range []struct{ params, want string }{
@@ -339,23 +340,23 @@ func TestMutators(t *testing.T) {
 			{`[{"_id":"` + ada.ID + `"},{"$set":{"profile.deep.y":true},"$unset":{"profile.name":1}},{}]`, `{"deep":{"x":1,"y":true}}`},
 			{`["` + ada.ID + `",{"$unset":{"profile":1}}]`, `null`},
 		} {
-			raw, fail := c.callRaw("/users/updateAsync", step.params)
+			raw, fail := c.CallRaw("/users/updateAsync", step.params)
 			if fail != nil || string(raw) != "1" {
 				t.Fatalf("%s: %s %+v", step.params, raw, fail)
 			}
-			u, err := w.accounts.User(t.Context(), ada.ID)
+			u, err := w.Accounts.User(t.Context(), ada.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got, err := ejson.Append(nil, u.Profile); err != nil || string(got) != step.want {
 				t.Errorf("%s leaves %s, %v", step.params, got, err)
 			}
-			f := c.event()
+			f := c.Event()
 			for f.Msg == "added" {
-				f = c.event()
+				f = c.Event()
 			}
-			if f.Collection != "users" || f.Msg != "changed" || !strings.Contains(f.text, "profile") {
-				t.Errorf("the change is not pushed: %s", f.text)
+			if f.Collection != "users" || f.Msg != "changed" || !strings.Contains(f.Text, "profile") {
+				t.Errorf("the change is not pushed: %s", f.Text)
 			}
 		}
 	})

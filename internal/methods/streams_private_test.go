@@ -14,10 +14,10 @@ import (
 // listenToAll subscribes to every event that every stream has, as far as it is
 // let: in the name of its own account and in that of the room.
 func (c *talker) listenToAll(uid, room string) (refused int) {
-	for _, p := range c.w.publications.List() {
-		for _, e := range append(c.w.publications.Events(p.Name), room) {
+	for _, p := range c.World.Publications.List() {
+		for _, e := range append(c.World.Publications.Events(p.Name), room) {
 			for _, event := range []string{e, uid + "/" + e, room + "/" + e} {
-				if c.subscribe(p.Name, event) != nil {
+				if c.Subscribe(p.Name, event) != nil {
 					refused++
 				}
 			}
@@ -34,56 +34,56 @@ func TestA19NobodyOutsideHearsOfAPrivateRoom(t *testing.T) {
 	chatWorld(t, func(t *testing.T, w *world) {
 		owner, bob := w.talker("ann"), w.talker("bob")
 		eve, root := w.talker("eve"), w.talker("root")
-		nobody := &talker{w.connect(func(p *rpc.Peer) { p.Address = "192.0.2.99" }), "nobody"}
+		nobody := &talker{w.Connect(func(p *rpc.Peer) { p.Address = "192.0.2.99" })}
 		room := owner.room("createPrivateGroup", "hidden-name", "bob", "cid")
 		outside := []*talker{eve, root, nobody}
 		for _, c := range append(outside, bob) {
-			if refused := c.listenToAll(w.vars[c.name], room); refused == 0 {
-				t.Errorf("%s was refused nothing", c.name)
+			if refused := c.listenToAll(w.Vars[c.Name], room); refused == 0 {
+				t.Errorf("%s was refused nothing", c.Name)
 			}
-			c.events()
+			c.Events()
 		}
 		m := owner.say(room, "hidden-text of @bob")
-		owner.must("updateMessage", map[string]any{"_id": m.ID, "rid": room, "msg": "hidden-text again"})
-		owner.must("setReaction", ":+1:", m.ID, true)
-		owner.must("starMessage", map[string]any{"_id": m.ID, "rid": room, "starred": true})
-		owner.must("pinMessage", map[string]any{"_id": m.ID, "rid": room})
-		owner.must("unpinMessage", map[string]any{"_id": m.ID, "rid": room})
-		owner.must("stream-notify-room", room+"/typing", "ann", true)
-		owner.must("stream-notify-room", room+"/user-activity", "ann", []string{"user-typing"}, map[string]any{})
-		owner.must("deleteMessage", map[string]any{"_id": m.ID})
+		owner.Must("updateMessage", map[string]any{"_id": m.ID, "rid": room, "msg": "hidden-text again"})
+		owner.Must("setReaction", ":+1:", m.ID, true)
+		owner.Must("starMessage", map[string]any{"_id": m.ID, "rid": room, "starred": true})
+		owner.Must("pinMessage", map[string]any{"_id": m.ID, "rid": room})
+		owner.Must("unpinMessage", map[string]any{"_id": m.ID, "rid": room})
+		owner.Must("stream-notify-room", room+"/typing", "ann", true)
+		owner.Must("stream-notify-room", room+"/user-activity", "ann", []string{"user-typing"}, map[string]any{})
+		owner.Must("deleteMessage", map[string]any{"_id": m.ID})
 		for _, role := range []string{"Moderator", "Owner"} {
-			owner.must("addRoom"+role, room, w.vars["bob"])
-			owner.must("removeRoom"+role, room, w.vars["bob"])
+			owner.Must("addRoom"+role, room, w.Vars["bob"])
+			owner.Must("removeRoom"+role, room, w.Vars["bob"])
 		}
-		owner.must("addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan"}})
-		owner.must("removeUserFromRoom", map[string]any{"rid": room, "username": "dan"})
+		owner.Must("addUsersToRoom", map[string]any{"rid": room, "users": []string{"dan"}})
+		owner.Must("removeUserFromRoom", map[string]any{"rid": room, "username": "dan"})
 		for _, call := range []string{"readMessages", "hideRoom", "openRoom"} {
-			bob.must(call, room)
+			bob.Must(call, room)
 		}
-		bob.must("toggleFavorite", room, true)
-		bob.must("saveUserProfile", map[string]any{"realname": "Bob B."}, map[string]any{})
-		heard := eventNames(bob.events())
+		bob.Must("toggleFavorite", room, true)
+		bob.Must("saveUserProfile", map[string]any{"realname": "Bob B."}, map[string]any{})
+		heard := eventNames(bob.Events())
 		for _, want := range []string{"stream-notify-logged/roles-change", rooms.RoomMessages + "/" + room, rooms.RoomMessages + "/" + rooms.MyMessages,
 			rooms.NotifyRoom + "/" + room + "/typing", rooms.NotifyRoom + "/" + room + "/user-activity", rooms.NotifyRoom + "/" + room + "/deleteMessage",
-			rooms.NotifyUser + "/" + w.vars["bob"] + "/rooms-changed", rooms.NotifyUser + "/" + w.vars["bob"] + "/subscriptions-changed"} {
+			rooms.NotifyUser + "/" + w.Vars["bob"] + "/rooms-changed", rooms.NotifyUser + "/" + w.Vars["bob"] + "/subscriptions-changed"} {
 			if !slices.Contains(heard, want) {
 				t.Errorf("a member did not hear %s, only %q", want, slices.Compact(heard))
 			}
 		}
 		for _, c := range outside {
-			for _, e := range c.events() {
+			for _, e := range c.Events() {
 				text := e.Collection + "/" + e.Event + string(slices.Concat(rawOf(e)...))
 				if strings.Contains(text, room) || strings.Contains(text, "hidden-") {
-					t.Errorf("%s heard %s", c.name, text)
+					t.Errorf("%s heard %s", c.Name, text)
 				}
 			}
 		}
 		// Who was a member is one no more.
-		owner.must("removeUserFromRoom", map[string]any{"rid": room, "username": "bob"})
-		bob.events()
-		owner.must("addRoomModerator", room, w.vars["cid"])
-		for _, e := range bob.events() {
+		owner.Must("removeUserFromRoom", map[string]any{"rid": room, "username": "bob"})
+		bob.Events()
+		owner.Must("addRoomModerator", room, w.Vars["cid"])
+		for _, e := range bob.Events() {
 			if e.Event == "roles-change" && strings.Contains(string(slices.Concat(rawOf(e)...)), room) {
 				t.Errorf("a former member heard %s", e.Args)
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ddpserver/internal/methods"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/twofactor"
 )
 
@@ -18,7 +19,7 @@ var update = flag.Bool("update", false, "write testdata/surface.golden anew")
 // which factor, and what it changes. A change of a method's security is a line in the review.
 func TestSurface(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		got := surface(w.router.Specs())
+		got := surface(w.Router.Specs())
 		file := filepath.Join("testdata", "surface.golden")
 		if *update {
 			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -29,7 +30,7 @@ func TestSurface(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !withRooms { // the file lists the whole server; what is built must be in it as it stands there
+		if !testkit.WithRooms { // the file lists the whole server; what is built must be in it as it stands there
 			for line := range strings.Lines(got) {
 				if !strings.Contains(string(want), line) {
 					t.Errorf("not in %s: %s", file, line)
@@ -96,7 +97,7 @@ func lineDiff(want, got string) string {
 // Every line of the surface is described for docs/protocol.md.
 func TestSurfaceIsDescribed(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		for _, s := range w.router.Specs() {
+		for _, s := range w.Router.Specs() {
 			if s.Doc == "" || s.Params == "" || s.Result == "" || s.Errors == "" {
 				t.Errorf("%s: Doc, Params, Result and Errors are needed", s.Name)
 			}

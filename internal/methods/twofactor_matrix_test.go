@@ -99,7 +99,7 @@ func TestS041LoginMatrix(t *testing.T) {
 		for _, d := range doors {
 			used[d.method] = true
 		}
-		for _, spec := range w.router.Specs() {
+		for _, spec := range w.Router.Specs() {
 			_, known := notDoors[spec.Name]
 			if spec.Factor == twofactor.Login && !used[spec.Name] {
 				t.Errorf("%s hands out tokens and is not in the matrix", spec.Name)
@@ -108,7 +108,7 @@ func TestS041LoginMatrix(t *testing.T) {
 				t.Errorf("%s is open to everybody: is it a way in?", spec.Name)
 			}
 		}
-		w.unlimited()
+		w.Unlimited()
 		states := map[string][]string{"none": nil, "totp": {"totp"}, "email": {"email"}, "both": {"totp", "email"}}
 		n := 0
 		for name, d := range doors {
@@ -132,27 +132,27 @@ func TestS041LoginMatrix(t *testing.T) {
 func (w *world) cell(t *testing.T, name, cell string, d door, traits []string, answer string) {
 	t.Helper()
 	play := factorPlay{w}
-	if err := play.account(w.vars, name, traits...); err != nil {
+	if err := play.account(w.Vars, name, traits...); err != nil {
 		t.Fatal(err)
 	}
-	c := w.connect()
-	defer c.close()
+	c := w.Connect()
+	defer c.Close()
 	code := ""
 	switch {
 	case answer == "wrong":
 		code = play.wrong(factorSecret)
 	case answer == "right" && len(traits) == 1 && traits[0] == "email":
-		if _, fail := c.call("sendEmailCode", name); fail != nil {
-			t.Fatalf("%s: %s", cell, fail.code())
+		if _, fail := c.Call("sendEmailCode", name); fail != nil {
+			t.Fatalf("%s: %s", cell, fail.Code())
 		}
-		code = w.mails.last()
+		code = w.Mails.Last()
 	case answer == "right":
 		var err error
 		if code, err = totp.GenerateCode(factorSecret, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	result, fail := c.callRaw(d.method, d.params(name, w.vars[name], code))
+	result, fail := c.CallRaw(d.method, d.params(name, w.Vars[name], code))
 	want := "token"
 	switch {
 	case d.closed:
@@ -164,12 +164,12 @@ func (w *world) cell(t *testing.T, name, cell string, d door, traits []string, a
 		want = "totp-invalid"
 	}
 	token := strings.Contains(string(result), `"token"`)
-	if token != (want == "token") || want != "token" && want != "any refusal" && fail.code() != want {
-		t.Errorf("%s: token %v, refusal %q; want %s", cell, token, fail.code(), want)
+	if token != (want == "token") || want != "token" && want != "any refusal" && fail.Code() != want {
+		t.Errorf("%s: token %v, refusal %q; want %s", cell, token, fail.Code(), want)
 	}
 	if !token { // and the connection is nobody's
-		if _, fail := c.call("2fa:checkCodesRemaining"); fail.code() != "error-not-authorized" {
-			t.Errorf("%s: the connection is logged in: %q", cell, fail.code())
+		if _, fail := c.Call("2fa:checkCodesRemaining"); fail.Code() != "error-not-authorized" {
+			t.Errorf("%s: the connection is logged in: %q", cell, fail.Code())
 		}
 	}
 }
@@ -179,14 +179,14 @@ func (w *world) cell(t *testing.T, name, cell string, d door, traits []string, a
 // bypass pass, the others nobody.
 func TestS056ProtectedMatrix(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		if err := (factorPlay{w}).account(w.vars, "root", "totp", "admin"); err != nil {
+		w.Unlimited()
+		if err := (factorPlay{w}).account(w.Vars, "root", "totp", "admin"); err != nil {
 			t.Fatal(err)
 		}
 		in := func(kind string) *client {
-			c := w.connect(func(p *rpc.Peer) { p.Address = "192.0.2.200" })
-			if _, fail := c.call("login", map[string]any{"resume": w.vars["root"+kind]}); fail != nil {
-				t.Fatal(fail.code())
+			c := w.Connect(func(p *rpc.Peer) { p.Address = "192.0.2.200" })
+			if _, fail := c.Call("login", map[string]any{"resume": w.Vars["root"+kind]}); fail != nil {
+				t.Fatal(fail.Code())
 			}
 			return c
 		}
@@ -195,12 +195,12 @@ func TestS056ProtectedMatrix(t *testing.T) {
 			t.Fatal(err)
 		}
 		remembered := in("1")
-		if _, fail := remembered.call("saveSetting", "Site_Name", "x", map[string]any{"twoFactorCode": code, "twoFactorMethod": "totp"}); fail != nil {
-			t.Fatal(fail.code())
+		if _, fail := remembered.Call("saveSetting", "Site_Name", "x", map[string]any{"twoFactorCode": code, "twoFactorMethod": "totp"}); fail != nil {
+			t.Fatal(fail.Code())
 		}
 		callers := map[string]*client{"session": in("2"), "remembered": remembered, "token": in("pat"), "bypass token": in("bypass")}
 		protected := 0
-		for _, spec := range w.router.Specs() {
+		for _, spec := range w.Router.Specs() {
 			if spec.Factor == twofactor.None || spec.Factor == twofactor.Login {
 				continue
 			}
@@ -211,9 +211,9 @@ func TestS056ProtectedMatrix(t *testing.T) {
 				if params == "" {
 					params = `[]`
 				}
-				_, fail := c.callRaw(spec.Name, params)
-				if asked := fail.code() == "totp-required"; asked == free {
-					t.Errorf("%s (%v) by a %s: %q", spec.Name, spec.Factor, name, fail.code())
+				_, fail := c.CallRaw(spec.Name, params)
+				if asked := fail.Code() == "totp-required"; asked == free {
+					t.Errorf("%s (%v) by a %s: %q", spec.Name, spec.Factor, name, fail.Code())
 				}
 			}
 		}
@@ -231,30 +231,30 @@ var harmlessParams = map[string]string{"saveSetting": `["Site_Name","x"]`, "save
 // who they are; with a code it may.
 func TestS057BypassDoesNotSwitchChecksOff(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
-		if err := (factorPlay{w}).account(w.vars, "root", "totp", "admin"); err != nil {
+		w.Unlimited()
+		if err := (factorPlay{w}).account(w.Vars, "root", "totp", "admin"); err != nil {
 			t.Fatal(err)
 		}
-		c := w.connect()
-		if _, fail := c.call("login", map[string]any{"resume": w.vars["rootbypass"]}); fail != nil {
-			t.Fatal(fail.code())
+		c := w.Connect()
+		if _, fail := c.Call("login", map[string]any{"resume": w.Vars["rootbypass"]}); fail != nil {
+			t.Fatal(fail.Code())
 		}
-		if _, fail := c.call("saveSetting", "Site_Name", "by a bot"); fail != nil {
-			t.Errorf("an ordinary setting: %q", fail.code())
+		if _, fail := c.Call("saveSetting", "Site_Name", "by a bot"); fail != nil {
+			t.Errorf("an ordinary setting: %q", fail.Code())
 		}
 		for id, value := range map[string]any{
 			settings.TwoFactorEnabled: false, settings.TwoFactorByTOTP: false, settings.TwoFactorEmailOAuth: true,
 			settings.TwoFactorProtectedCalls: "", settings.BlockLogins: false, settings.PersonalAccessTokens: true,
 		} {
-			if _, fail := c.call("saveSetting", id, value); fail.code() != "totp-required" {
-				t.Errorf("%s: %q", id, fail.code())
+			if _, fail := c.Call("saveSetting", id, value); fail.Code() != "totp-required" {
+				t.Errorf("%s: %q", id, fail.Code())
 			}
 			list := []any{map[string]any{"_id": "Site_Name", "value": "x"}, map[string]any{"_id": id, "value": value}}
-			if _, fail := c.call("saveSettings", list); fail.code() != "totp-required" {
-				t.Errorf("%s among others: %q", id, fail.code())
+			if _, fail := c.Call("saveSettings", list); fail.Code() != "totp-required" {
+				t.Errorf("%s among others: %q", id, fail.Code())
 			}
 		}
-		if !w.settings.Bool(settings.TwoFactorEnabled) || w.settings.String(settings.SiteName) != "by a bot" {
+		if !w.Settings.Bool(settings.TwoFactorEnabled) || w.Settings.String(settings.SiteName) != "by a bot" {
 			t.Error("something was saved")
 		}
 		code, err := totp.GenerateCode(factorSecret, time.Now())
@@ -262,8 +262,8 @@ func TestS057BypassDoesNotSwitchChecksOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer := map[string]any{"twoFactorCode": code, "twoFactorMethod": "totp"}
-		if _, fail := c.call("saveSetting", settings.TwoFactorByEmail, false, answer); fail != nil {
-			t.Errorf("with a code: %q", fail.code())
+		if _, fail := c.Call("saveSetting", settings.TwoFactorByEmail, false, answer); fail != nil {
+			t.Errorf("with a code: %q", fail.Code())
 		}
 	})
 }
@@ -271,25 +271,25 @@ func TestS057BypassDoesNotSwitchChecksOff(t *testing.T) {
 // S055: a change of address ends the codes that wait in the old mailbox.
 func TestS055AddressChangeEndsCodes(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.user("ada", "email2fa")
-		c := w.connect().login("ada")
-		other := w.connect()
-		if _, fail := other.call("sendEmailCode", "ada"); fail != nil {
-			t.Fatal(fail.code())
+		w.User("ada", "email2fa")
+		c := w.Connect().Login("ada")
+		other := w.Connect()
+		if _, fail := other.Call("sendEmailCode", "ada"); fail != nil {
+			t.Fatal(fail.Code())
 		}
-		id := w.vars["ada"]
-		if g, err := w.store.Guard(t.Context(), id); err != nil || len(g.Codes) == 0 {
+		id := w.Vars["ada"]
+		if g, err := w.Store.Guard(t.Context(), id); err != nil || len(g.Codes) == 0 {
 			t.Fatalf("%d codes, %v", len(g.Codes), err)
 		}
-		u, err := w.accounts.User(t.Context(), id)
+		u, err := w.Accounts.User(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
 		}
 		address := "new@example.org"
-		if _, err := w.accounts.SaveProfile(t.Context(), c.peer, rpc.Login{UserID: id}, u, accounts.Profile{Email: &address}); err != nil {
+		if _, err := w.Accounts.SaveProfile(t.Context(), c.Peer, rpc.Login{UserID: id}, u, accounts.Profile{Email: &address}); err != nil {
 			t.Fatal(err)
 		}
-		if g, err := w.store.Guard(t.Context(), id); err != nil || len(g.Codes) != 0 {
+		if g, err := w.Store.Guard(t.Context(), id); err != nil || len(g.Codes) != 0 {
 			t.Errorf("%d codes live on, %v", len(g.Codes), err)
 		}
 	})
@@ -299,34 +299,34 @@ func TestS055AddressChangeEndsCodes(t *testing.T) {
 // neither directly nor through the launcher.
 func TestS048InheritedApproval(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
+		w.Unlimited()
 		play := factorPlay{w}
-		if err := play.account(w.vars, "root", "totp", "admin"); err != nil {
+		if err := play.account(w.Vars, "root", "totp", "admin"); err != nil {
 			t.Fatal(err)
 		}
-		c := w.connect()
-		if _, fail := c.call("login", map[string]any{"resume": w.vars["root1"]}); fail != nil {
-			t.Fatal(fail.code())
+		c := w.Connect()
+		if _, fail := c.Call("login", map[string]any{"resume": w.Vars["root1"]}); fail != nil {
+			t.Fatal(fail.Code())
 		}
 		code, err := totp.GenerateCode(factorSecret, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, fail := c.call("saveSetting", "Site_Name", "x", map[string]any{"twoFactorCode": code, "twoFactorMethod": "totp"}); fail != nil {
-			t.Fatal(fail.code())
+		if _, fail := c.Call("saveSetting", "Site_Name", "x", map[string]any{"twoFactorCode": code, "twoFactorMethod": "totp"}); fail != nil {
+			t.Fatal(fail.Code())
 		}
-		if _, fail := c.call("saveSetting", "Site_Name", "y"); fail != nil {
-			t.Fatalf("not remembered: %s", fail.code())
+		if _, fail := c.Call("saveSetting", "Site_Name", "y"); fail != nil {
+			t.Fatalf("not remembered: %s", fail.Code())
 		}
 		for _, change := range []map[string]any{{"email": "other@example.org"}, {"newPassword": "quite another password"}} {
-			if _, fail := c.call("saveUserProfile", change, map[string]any{}); fail.code() != "totp-required" {
-				t.Errorf("%v: %q", change, fail.code())
+			if _, fail := c.Call("saveUserProfile", change, map[string]any{}); fail.Code() != "totp-required" {
+				t.Errorf("%v: %q", change, fail.Code())
 			}
-			_, fail := c.call("callWithTwoFactorRequired", map[string]any{
+			_, fail := c.Call("callWithTwoFactorRequired", map[string]any{
 				"code": code, "ddpMethod": "saveUserProfile", "method": "totp", "params": []any{change, map[string]any{}},
 			})
-			if fail.code() != "totp-invalid" {
-				t.Errorf("%v with the spent code: %q", change, fail.code())
+			if fail.Code() != "totp-invalid" {
+				t.Errorf("%v with the spent code: %q", change, fail.Code())
 			}
 		}
 	})
@@ -335,21 +335,21 @@ func TestS048InheritedApproval(t *testing.T) {
 // Own state pushed: what a change of factors shows on stream-notify-user.
 func TestFactorChangesArePushed(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		if err := (factorPlay{w}).account(w.vars, "alice"); err != nil {
+		if err := (factorPlay{w}).account(w.Vars, "alice"); err != nil {
 			t.Fatal(err)
 		}
-		c := w.connect()
-		if _, fail := c.call("login", map[string]any{"resume": w.vars["alice1"]}); fail != nil {
-			t.Fatal(fail.code())
+		c := w.Connect()
+		if _, fail := c.Call("login", map[string]any{"resume": w.Vars["alice1"]}); fail != nil {
+			t.Fatal(fail.Code())
 		}
-		if fail := c.sub("s", "stream-notify-user", w.vars["alice"]+"/userData", false); fail != nil {
-			t.Fatal(fail.code())
+		if fail := c.Sub("s", "stream-notify-user", w.Vars["alice"]+"/userData", false); fail != nil {
+			t.Fatal(fail.Code())
 		}
-		if _, fail := c.call("2fa:enable-email"); fail != nil {
-			t.Fatal(fail.code())
+		if _, fail := c.Call("2fa:enable-email"); fail != nil {
+			t.Fatal(fail.Code())
 		}
 		document, stream := false, false
-		for f := c.event(); f.Msg != ""; f = c.event() {
+		for f := c.Event(); f.Msg != ""; f = c.Event() {
 			document = document || f.Collection == "users" && strings.Contains(string(f.Fields), `"email2fa":{"enabled":true}`)
 			stream = stream || f.Collection == "stream-notify-user" && strings.Contains(string(f.Fields), "email2fa")
 		}
@@ -363,22 +363,22 @@ func TestFactorChangesArePushed(t *testing.T) {
 // door is used.
 func TestS029OneBudgetForAllSpellings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.unlimited()
+		w.Unlimited()
 		play := factorPlay{w}
-		if err := play.account(w.vars, "alice", "totp"); err != nil {
+		if err := play.account(w.Vars, "alice", "totp"); err != nil {
 			t.Fatal(err)
 		}
 		selectors := []string{
 			`{"username":"alice"}`, `{"username":"ALICE"}`, `{"username":" alice"}`, `{"email":"alice@example.org"}`, `{"email":"Alice@Example.ORG"}`, `{"id":"` +
-				w.vars["alice"] + `"}`,
+				w.Vars["alice"] + `"}`,
 		}
 		got := map[string]int{}
 		for i := range 24 {
 			login := `{"user":` + selectors[i%len(selectors)] + `,"password":"password"}`
-			c := w.connect()
-			_, fail := c.callRaw("login", wrapped(login, play.wrong(factorSecret)))
-			got[fail.code()]++
-			c.close()
+			c := w.Connect()
+			_, fail := c.CallRaw("login", wrapped(login, play.wrong(factorSecret)))
+			got[fail.Code()]++
+			c.Close()
 		}
 		if got["totp-invalid"] != 10 {
 			t.Errorf("outcomes %v, want 10 compared", got)

@@ -38,7 +38,7 @@ type factorPlay struct{ *world }
 //	do audit ACT OUTCOME N    expects so many events
 //	do set ID VALUE           changes a setting
 func (s factorPlay) player() *ddptest.Player {
-	p := &ddptest.Player{Server: s.server, Vars: map[string]string{"digest": factorDigest}, Peer: func(n int) *rpc.Peer {
+	p := &ddptest.Player{Server: s.Engine, Vars: map[string]string{"digest": factorDigest}, Peer: func(n int) *rpc.Peer {
 		return &rpc.Peer{Address: fmt.Sprintf("127.0.0.%d", n), UserAgent: "player", AgentDigest: rpc.DigestAgent([]string{"player"})}
 	}}
 	secrets := map[string]string{}
@@ -62,22 +62,20 @@ func (s factorPlay) player() *ddptest.Player {
 		}),
 		"wrong": words(func(w []string) error { p.Vars["wrong"] = s.wrong(secrets[w[0]]); return nil }),
 		"mailed": words(func(w []string) error {
-			s.mails.mu.Lock()
-			defer s.mails.mu.Unlock()
-			n := len(s.mails.codes)
+			n := s.Mails.Count()
 			if len(w) > 0 {
 				n, _ = strconv.Atoi(w[0])
 			}
-			if n < 1 || n > len(s.mails.codes) {
-				return fmt.Errorf("%d codes were mailed", len(s.mails.codes))
+			if n < 1 || n > s.Mails.Count() {
+				return fmt.Errorf("%d codes were mailed", s.Mails.Count())
 			}
-			p.Vars["mailed"] = s.mails.codes[n-1].Code.Reveal()
+			p.Vars["mailed"] = s.Mails.Code(n - 1)
 			return nil
 		}),
 		"mails":   words(func(w []string) error { return s.expectMails(w[0]) }),
 		"notices": words(func(w []string) error { return s.expectNotices(w) }),
 		"audit":   words(func(w []string) error { return s.expectAudit(w) }),
-		"set":     words(func(w []string) error { s.set(w[0], setting(strings.Join(w[1:], " "))); return nil }),
+		"set":     words(func(w []string) error { s.Set(w[0], setting(strings.Join(w[1:], " "))); return nil }),
 	}
 	return p
 }
@@ -133,20 +131,18 @@ func (s factorPlay) account(vars map[string]string, name string, traits ...strin
 		u.Services.Resume.LoginTokens = append(u.Services.Resume.LoginTokens, t)
 	}
 	u.FillKeys()
-	return s.store.CreateUser(context.Background(), u)
+	return s.Store.CreateUser(context.Background(), u)
 }
 
 // wrong is six digits that are no code of that secret near now, and were not mailed.
 func (s factorPlay) wrong(secret string) string {
-	s.mails.mu.Lock()
-	defer s.mails.mu.Unlock()
 	for n := 0; ; n++ {
 		c, right := fmt.Sprintf("%06d", n), false
 		for shift := -3; shift <= 3; shift++ {
 			code, err := totp.GenerateCode(secret, time.Now().Add(time.Duration(shift)*30*time.Second))
 			right = right || err == nil && code == c
 		}
-		for _, m := range s.mails.codes {
+		for _, m := range s.Mails.Codes() {
 			right = right || m.Code.Reveal() == c
 		}
 		if !right {
@@ -156,20 +152,17 @@ func (s factorPlay) wrong(secret string) string {
 }
 
 func (s factorPlay) expectMails(n string) error {
-	if got := s.mails.count(); n != strconv.Itoa(got) {
+	if got := s.Mails.Count(); n != strconv.Itoa(got) {
 		return fmt.Errorf("%d codes were mailed", got)
 	}
 	return nil
 }
 
 func (s factorPlay) expectNotices(want []string) error {
-	s.mails.mu.Lock()
-	defer s.mails.mu.Unlock()
 	var got []string
-	for _, n := range s.mails.notices {
+	for _, n := range s.Mails.TakeNotices() {
 		got = append(got, n.Change.Name)
 	}
-	s.mails.notices = nil
 	if strings.Join(got, " ") != strings.Join(want, " ") {
 		return fmt.Errorf("notices %v", got)
 	}
@@ -178,7 +171,7 @@ func (s factorPlay) expectNotices(want []string) error {
 
 func (s factorPlay) expectAudit(w []string) error {
 	n := 0
-	for _, e := range s.trail.of(w[0]) {
+	for _, e := range s.Trail.Of(w[0]) {
 		if e.Outcome == w[1] {
 			n++
 		}

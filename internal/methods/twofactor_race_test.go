@@ -80,14 +80,14 @@ func (s *socket) call(id, method, params string) frame {
 func TestS005RacesOverSockets(t *testing.T) {
 	const connections = 32
 	w := newWorld(t)
-	w.unlimited()
-	w.set(settings.TwoFactorRememberFor, 0)
-	w.set(settings.TwoFactorWrongPerHour, 100)
-	server := httptest.NewServer(ws.New(ws.Options{Engine: w.server}))
+	w.Unlimited()
+	w.Set(settings.TwoFactorRememberFor, 0)
+	w.Set(settings.TwoFactorWrongPerHour, 100)
+	server := httptest.NewServer(ws.New(ws.Options{Engine: w.Engine}))
 	defer server.Close()
 	play := factorPlay{w}
 	for name, traits := range map[string][]string{"app": {"totp", "admin"}, "mail": {"email", "admin"}} {
-		if err := play.account(w.vars, name, traits...); err != nil {
+		if err := play.account(w.Vars, name, traits...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -100,18 +100,18 @@ func TestS005RacesOverSockets(t *testing.T) {
 			return code
 		},
 		"mail": func() string {
-			if _, err := w.factors.SendCode(t.Context(), loggedOut, "mail"); err != nil {
+			if _, err := w.Factors.SendCode(t.Context(), loggedOut, "mail"); err != nil {
 				t.Fatal(err)
 			}
-			return w.mails.last()
+			return w.Mails.Last()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := make([]*socket, connections)
 			for i := range all {
 				all[i] = dial(t, server.URL)
-				if f := all[i].call("in", "login", `[{"resume":"`+w.vars[name+"1"]+`"}]`); f.Error != nil {
-					t.Fatal(f.text, f.Error.code())
+				if f := all[i].call("in", "login", `[{"resume":"`+w.Vars[name+"1"]+`"}]`); f.Error != nil {
+					t.Fatal(f.Text, f.Error.Code())
 				}
 			}
 			answer := fmt.Sprintf(`["Site_Name",%q,{"twoFactorCode":%q,"twoFactorMethod":""}]`, name, code())
@@ -125,7 +125,7 @@ func TestS005RacesOverSockets(t *testing.T) {
 					f := s.call("x", "saveSetting", answer)
 					mu.Lock()
 					defer mu.Unlock()
-					got[f.Error.code()]++
+					got[f.Error.Code()]++
 				})
 			}
 			close(start)

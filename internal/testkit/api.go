@@ -1,0 +1,345 @@
+package testkit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/pquerna/otp/totp"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/rest"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
+)
+
+// Password is that of the accounts that API.Account makes.
+const Password = "correct horse"
+
+// API is the REST door of a world, over HTTP on connections in memory. Every
+// answer is checked against the published document.
+type API struct {
+	*World
+	// REST is the door.
+	REST *rest.Server
+	// HTTP reaches it at any address.
+	HTTP *http.Client
+	// Doc is the published document.
+	Doc *openapi3.T
+
+	mu    sync.Mutex
+	steps map[string]int // codes made of each authenticator secret
+}
+
+// NewAPI makes a world and its REST door. REST is not limited, and two steps of an
+// authenticator before and after the present one are taken, unless the options
+// override it.
+func NewAPI(t testing.TB, o Options) *API {
+	t.Helper()
+	forced := map[string]string{settings.LimitRESTEnabled: "false", settings.TwoFactorMaxDelta: "2"}
+	maps.Copy(forced, o.Overrides)
+	o.Overrides = forced
+	a := &API{World: NewWorld(t, o), steps: map[string]int{}}
+	var err error
+	a.REST, err = a.NewREST(nil)
+	a.ok(err)
+	a.Doc, err = openapi3.NewLoader().LoadFromData(a.REST.Document())
+	a.ok(err)
+	a.HTTP = serve(t, a.REST)
+	return a
+}
+
+// NewREST makes a REST door of the world's services; change may alter its options.
+func (w *World) NewREST(change func(*rest.Options)) (*rest.Server, error) {
+	o := rest.Options{
+		Router: w.Router, Accounts: w.Accounts, Factors: w.Factors, Settings: w.Settings, Audit: &w.Trail, RootURL: RootURL, Version: Version, Logger: w.log,
+		Peer: func(r *http.Request) *rpc.Peer {
+			addr := r.Header.Get("Test-Address")
+			if addr == "" {
+				addr = "127.0.0.1"
+			}
+			return &rpc.Peer{Conn: "test", Door: rpc.REST, Address: addr, UserAgent: r.UserAgent(), AgentDigest: rpc.DigestAgent(r.Header["User-Agent"]),
+				Proof: rpc.HeaderProof(r.Header)}
+		},
+		Origin: func(_ *http.Request, o string) bool { return o == RootURL },
+	}
+	if change != nil {
+		change(&o)
+	}
+	return rest.New(o, w.routes...)
+}
+
+// serve serves a handler on connections in memory, which work in fake time, until
+// the test ends.
+func serve(t testing.TB, h http.Handler) *http.Client {
+	l := &listener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	srv := &http.Server{Handler: h}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = srv.Serve(l) })
+	transport := &http.Transport{DialContext: l.dial}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = srv.Close()
+		serving.Wait()
+	})
+	return &http.Client{Transport: transport}
+}
+
+// listener accepts the connections that dial makes.
+type listener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *listener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- server:
+		return client, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Accept waits for a connection.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
+func (l *listener) Addr() net.Addr { return &net.UnixAddr{Name: "memory"} }
+
+// Account makes an account with a verified address and the password.
+func (a *API) Account(name string, roles ...string) *user.User {
+	a.T.Helper()
+	u, err := a.Accounts.CreateByOperator(a.T.Context(), accounts.OperatorAccount{Username: name, Email: name + "@example.org",
+		Name: strings.ToUpper(name[:1]) + name[1:], Password: secret.String(Password), Verified: true, Roles: append([]string{"user"}, roles...)})
+	a.ok(err)
+	return u
+}
+
+// Caller is one application: who it is logged in as, and the headers it sends.
+type Caller struct {
+	// API is the server.
+	API *API
+	// ID and Token are those of the login.
+	ID, Token string
+
+	header map[string]string
+}
+
+// Caller is an application that is not logged in.
+func (a *API) Caller() *Caller { return &Caller{API: a} }
+
+// Login logs an account without a second factor in.
+func (a *API) Login(name string) *Caller {
+	a.T.Helper()
+	c := a.Caller()
+	answer := c.Do("POST", "login", map[string]any{"user": name, "password": Password})
+	if answer.Status != 200 {
+		a.T.Fatalf("login of %s: %d %s", name, answer.Status, answer.Raw)
+	}
+	c.Take(answer)
+	return c
+}
+
+// Take takes the token of a login's answer.
+func (c *Caller) Take(a Answer) {
+	data := a.Body["data"].(map[string]any)
+	c.ID, c.Token = data["userId"].(string), data["authToken"].(string)
+}
+
+// With is a copy that sends one more header.
+func (c *Caller) With(k, v string) *Caller {
+	n := &Caller{API: c.API, ID: c.ID, Token: c.Token, header: map[string]string{}}
+	maps.Copy(n.header, c.header)
+	n.header[k] = v
+	return n
+}
+
+// Proof is the answer to a password challenge.
+func Proof() string { return digest(Password) }
+
+// Proven sends the password as the second factor.
+func (c *Caller) Proven() *Caller {
+	return c.With("x-2fa-method", "password").With("x-2fa-code", Proof())
+}
+
+// Answer is what came back of a request.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   map[string]any
+	// Raw is the body as it came.
+	Raw string
+}
+
+// ErrorType is the code of a refusal.
+func (a Answer) ErrorType() string { return a.Text("errorType") }
+
+// Text is a text of the body, "" when there is none.
+func (a Answer) Text(key string) string { s, _ := a.Body[key].(string); return s }
+
+// Doc is an object of the body, nil when there is none.
+func (a Answer) Doc(key string) map[string]any { d, _ := a.Body[key].(map[string]any); return d }
+
+// Details are those of a refusal.
+func (a Answer) Details() map[string]any { return a.Doc("details") }
+
+// Column is one field of every element of a list of the body, joined by blanks.
+func (a Answer) Column(list, key string) string {
+	var out []string
+	all, _ := a.Body[list].([]any)
+	for _, e := range all {
+		out = append(out, fmt.Sprint(e.(map[string]any)[key]))
+	}
+	return strings.Join(out, " ")
+}
+
+// OK makes a request that must succeed.
+func (c *Caller) OK(verb, path string, body any) Answer {
+	c.API.T.Helper()
+	a := c.Do(verb, path, body)
+	if a.Status != 200 || a.Body["success"] != true {
+		c.API.T.Fatalf("%s %s: %d %s", verb, path, a.Status, a.Raw)
+	}
+	return a
+}
+
+// Refused makes a request that must be refused with that code.
+func (c *Caller) Refused(errorType, verb, path string, body any) {
+	c.API.T.Helper()
+	if a := c.Do(verb, path, body); a.Status == 200 || a.ErrorType() != errorType {
+		c.API.T.Errorf("%s %s: %d %s, want %s", verb, path, a.Status, a.Raw, errorType)
+	}
+}
+
+// Do makes one request; body may be nil, a string (sent as it is) or a value.
+func (c *Caller) Do(verb, path string, body any) Answer {
+	t := c.API.T
+	t.Helper()
+	var r io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		r = strings.NewReader(b)
+	default:
+		j, err := json.Marshal(b)
+		c.API.ok(err)
+		r = bytes.NewReader(j)
+	}
+	req, err := http.NewRequest(verb, RootURL+"/api/v1/"+path, r)
+	c.API.ok(err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "rest-test")
+	if c.Token != "" {
+		req.Header.Set("X-User-Id", c.ID)
+		req.Header.Set("X-Auth-Token", c.Token)
+	}
+	for k, v := range c.header {
+		req.Header.Set(k, v)
+	}
+	resp, err := c.API.HTTP.Do(req)
+	c.API.ok(err)
+	defer func() { _ = resp.Body.Close() }()
+	raw, err := io.ReadAll(resp.Body)
+	c.API.ok(err)
+	a := Answer{Status: resp.StatusCode, Header: resp.Header, Raw: string(raw)}
+	if err := json.Unmarshal(raw, &a.Body); err != nil && verb != "HEAD" {
+		t.Errorf("%s %s: the answer is not JSON: %q", verb, path, raw)
+	}
+	c.API.conforms(verb, strings.SplitN(path, "?", 2)[0], a)
+	return a
+}
+
+// conforms checks an answer against the published document.
+func (a *API) conforms(verb, path string, got Answer) {
+	a.T.Helper()
+	if got.Status == 404 || got.Status == 405 || verb == "HEAD" || verb == "OPTIONS" {
+		return
+	}
+	item := a.Doc.Paths.Find("/" + path)
+	if item == nil {
+		for p, candidate := range a.Doc.Paths.Map() {
+			if i := strings.Index(p, "{"); i > 0 && strings.HasPrefix("/"+path, p[:i]) && candidate.GetOperation(verb) != nil {
+				item = candidate
+			}
+		}
+	}
+	if item == nil || item.GetOperation(verb) == nil {
+		a.T.Errorf("%s %s answers %d but is not published", verb, path, got.Status)
+		return
+	}
+	resp := item.GetOperation(verb).Responses.Status(got.Status)
+	if resp == nil {
+		a.T.Errorf("%s %s: status %d is not published: %s", verb, path, got.Status, got.Raw)
+		return
+	}
+	schema := resp.Value.Content.Get("application/json").Schema
+	var v any
+	_ = json.Unmarshal([]byte(got.Raw), &v)
+	if err := schema.Value.VisitJSON(v, openapi3.EnableJSONSchema2020()); err != nil {
+		a.T.Errorf("%s %s: answer %d breaks the published schema: %v\n%s", verb, path, got.Status, err, got.Raw)
+	}
+}
+
+// TOTPCode is a code of the secret that no earlier call returned: the server
+// takes no step twice. The first is one step old and the third one ahead, so that
+// a step that begins meanwhile leaves each in the window of two.
+func (a *API) TOTPCode(secretText string) string {
+	a.T.Helper()
+	a.mu.Lock()
+	a.steps[secretText]++
+	step := a.steps[secretText] - 2
+	a.mu.Unlock()
+	c, err := totp.GenerateCode(secretText, time.Now().Add(time.Duration(step)*30*time.Second))
+	a.ok(err)
+	return c
+}
+
+// WrongCode is a code that is right for no step near the present one, and was not mailed.
+func (a *API) WrongCode(secretText string) string {
+	for n := 0; ; n++ {
+		c, right := fmt.Sprintf("%06d", n), false
+		for shift := -5; shift <= 5; shift++ {
+			got, _ := totp.GenerateCode(secretText, time.Now().Add(time.Duration(shift)*30*time.Second))
+			right = right || got == c
+		}
+		for _, m := range a.Mails.Codes() {
+			right = right || m.Code.Reveal() == c
+		}
+		if !right {
+			return c
+		}
+	}
+}
+
+// LastCode is the code that was mailed last.
+func (a *API) LastCode() string {
+	a.T.Helper()
+	c := a.Mails.Last()
+	if c == "" {
+		a.T.Fatal("no code was mailed")
+	}
+	return c
+}

@@ -1,0 +1,156 @@
+package testkit
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/methods"
+	"ddpserver/internal/realtime"
+	"ddpserver/internal/rest"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
+)
+
+// World is a whole server without sockets and mail: real services over the real
+// embedded store.
+type World struct {
+	*Ground
+	// Passwords hashes, and knows where accounts were used.
+	Passwords *accounts.Passwords
+	// Factors are second factors.
+	Factors *twofactor.Service
+	// Accounts is who people are.
+	Accounts *accounts.Service
+	// Hub carries news, within the node and to others.
+	Hub *realtime.Hub
+	// Base is the publications of the core; it is idle until a test runs it.
+	Base *realtime.Base
+	// Publications is what clients may subscribe to.
+	Publications *realtime.Publications
+	// Router is the methods.
+	Router *methods.Router
+	// Engine serves the sessions.
+	Engine *ddp.Server
+	// Metrics is what the router counted.
+	Metrics Counts
+	// Vars are the values of placeholders in conversations: the ids of accounts by
+	// their names, and what "do" lines set.
+	Vars map[string]string
+	Slice
+
+	routes []rest.Group // of slices
+	conns  int
+}
+
+// handler joins methods and publications, as package app does.
+type handler struct {
+	*methods.Router
+	*realtime.Publications
+}
+
+// Bubble runs f in fake time with a world of its own.
+func Bubble(t *testing.T, o Options, f func(t *testing.T, w *World)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, NewWorld(t, o)) })
+}
+
+// NewWorld makes a server. It runs until the end of the test, and one that shares
+// its store follows the others.
+func NewWorld(t testing.TB, o Options) *World {
+	t.Helper()
+	w := &World{Ground: bare(t, o), Vars: map[string]string{}}
+	w.Hub = realtime.New(realtime.Options{Node: w.opts.Node, Store: o.Events, Logger: w.log})
+	w.Feed = w.Hub
+	w.openSettings(w.Hub)
+	w.Passwords = w.NewPasswords()
+	w.Factors = w.NewFactors(func(o *twofactor.Options) { o.Passwords, o.Sources = w.Passwords, w.Passwords })
+	follower := w.furnish()
+	w.Accounts = w.NewAccounts(w.Passwords, func(o *accounts.Options) { o.Factors, o.Follower = w.Factors, follower })
+	var slices []methods.Slice
+	slices, w.routes = w.calls()
+	w.Router = w.NewRouter(func(d *methods.Deps) { d.Slices = slices })
+	sessions := ddp.NewRegistry()
+	w.Base = realtime.NewBase(w.Hub, realtime.BaseOptions{
+		Users: w.Accounts, Settings: w.Settings, Version: Version, Gate: w.Router, Sessions: sessions,
+	})
+	w.Publications = realtime.NewPublications(w.Hub, w.Router, w.Limiter, append([]realtime.Group{w.Base}, w.streams()...)...)
+	w.Engine = ddp.New(ddp.Options{Handler: handler{w.Router, w.Publications}, Registry: sessions, Limits: o.Limits, Logger: w.log})
+	w.run()
+	return w
+}
+
+// Version is what a server under test says of itself.
+const Version = "1.0.0"
+
+// NewRouter makes a router of the world's services, without slices unless change
+// adds them. groups are served beside those of the server and of the options.
+func (w *World) NewRouter(change func(*methods.Deps), groups ...methods.Group) *methods.Router {
+	w.T.Helper()
+	d := methods.Deps{
+		Accounts: w.Accounts, TwoFactor: w.Factors, Settings: w.Settings, Limiter: w.Limiter, Audit: &w.Trail,
+		Logger: w.log, Metrics: &w.Metrics, Info: methods.Info{Version: Version, RootURL: RootURL},
+		Routes: func(lookup methods.Lookup) []methods.RouteName {
+			return append(rest.Names(rest.Options{Factors: w.Factors}, w.routes...)(lookup), w.opts.Routes...)
+		},
+	}
+	if change != nil {
+		change(&d)
+	}
+	return methods.New(d, append(w.opts.Groups, groups...)...)
+}
+
+// run runs what follows others, until the test ends.
+func (w *World) run() {
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = w.Accounts.Run(ctx) })
+	if w.opts.Events != nil {
+		running.Go(func() { _ = w.Hub.Run(ctx) })
+		running.Go(func() { _ = w.Settings.Run(ctx) })
+	}
+	w.T.Cleanup(func() {
+		stop()
+		end, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = w.Engine.Shutdown(end)
+		running.Wait()
+		w.Factors.Close()
+	})
+}
+
+// User makes an account; its password is PasswordOf its name and its address
+// name@example.com. Options: "verified", "email2fa", "role=R".
+func (w *World) User(name string, options ...string) *user.User {
+	w.T.Helper()
+	a := accounts.OperatorAccount{Username: name, Email: name + "@example.com", Name: strings.ToUpper(name[:1]) + name[1:],
+		Password: secret.String(PasswordOf(name))}
+	for _, o := range options {
+		switch role, isRole := strings.CutPrefix(o, "role="); {
+		case isRole:
+			a.Roles = append(a.Roles, role)
+		case o == "verified":
+			a.Verified = true
+		case o == "email2fa":
+			a.Verified, a.Email2FA = true, true
+		default:
+			w.T.Fatalf("no option %s", o)
+		}
+	}
+	u, err := w.Accounts.CreateByOperator(context.Background(), a)
+	w.ok(err)
+	w.Vars[name] = u.ID
+	return u
+}
+
+// PasswordOf is the password of an account that World.User made.
+func PasswordOf(name string) string { return "password of " + name }
+
+// DigestOf is the same as clients send it.
+func DigestOf(name string) string { return digest(PasswordOf(name)) }
