@@ -31,10 +31,10 @@ type naming struct {
 // namings are all routes with a member that names somebody, and every method with
 // the usual shapes of such parameters.
 func namings(w *world, room string) []naming {
-	w.t.Helper()
+	w.T.Helper()
 	var out []naming
 	properties := func(s rest.Schema) map[string]any { p, _ := s["properties"].(map[string]any); return p }
-	for _, rt := range w.rest.Routes() {
+	for _, rt := range w.REST.Routes() {
 		if rt.Auth != rest.LoginRequired || strings.Contains(rt.Path, ":") {
 			continue
 		}
@@ -46,7 +46,7 @@ func namings(w *world, room string) []naming {
 					if _, ok := query["roomId"]; ok && member != "username" {
 						q.Set("roomId", room)
 					}
-					return c.do(rt.Verb, rt.Path+"?"+q.Encode(), nil)
+					return c.Do(rt.Verb, rt.Path+"?"+q.Encode(), nil)
 				}})
 			}
 			if _, ok := body[member]; ok {
@@ -58,12 +58,12 @@ func namings(w *world, room string) []naming {
 					if _, ok := body["roomId"]; ok {
 						b["roomId"] = room
 					}
-					return c.do(rt.Verb, rt.Path, b)
+					return c.Do(rt.Verb, rt.Path, b)
 				}})
 			}
 		}
 	}
-	for _, spec := range w.router.Specs() {
+	for _, spec := range w.Router.Specs() {
 		if spec.Anonymous {
 			continue // login and the calls that mail, which have tests of their own
 		}
@@ -71,7 +71,7 @@ func namings(w *world, room string) []naming {
 			`["x",[%[1]q]]`} {
 			out = append(out, naming{"method.call/" + spec.Name + shape, func(c *client, who string) answer {
 				frame, _ := json.Marshal(map[string]any{"msg": "method", "id": "1", "method": spec.Name, "params": json.RawMessage(fmt.Sprintf(shape, who, room))})
-				return c.do("POST", "method.call/"+url.PathEscape(spec.Name), map[string]any{"message": string(frame)})
+				return c.Do("POST", "method.call/"+url.PathEscape(spec.Name), map[string]any{"message": string(frame)})
 			}})
 		}
 	}
@@ -87,38 +87,38 @@ func TestA18AnAddressNamesNobody(t *testing.T) {
 		settings.LimitUserEnabled: "false", settings.LimitConnectionEnabled: "false", settings.LimitUserByMethodEnabled: "false",
 		settings.LimitConnectionMethodEnabled: "false",
 	})
-	w.account("root1", "admin")
-	w.account("victim")
-	w.account("eve")
-	room := w.login("eve").lobby()
+	w.Account("root1", "admin")
+	w.Account("victim")
+	w.Account("eve")
+	room := lobby(w.Login("eve"))
 	calls := namings(w, room)
 	if len(calls) < atLeast(200, 100) {
 		t.Fatalf("only %d calls name somebody", len(calls))
 	}
-	eve, err := w.store.UserByUsername(t.Context(), "eve")
+	eve, err := w.Store.UserByUsername(t.Context(), "eve")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := w.client()
-	c.id = eve.ID
+	c := w.Caller()
+	c.ID = eve.ID
 	fresh := func() { // some calls end the session
-		got, err := w.accounts.IssueToken(t.Context(), &rpc.Peer{}, eve, "password")
+		got, err := w.Accounts.IssueToken(t.Context(), &rpc.Peer{}, eve, "password")
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.token = got.Token
+		c.Token = got.Token
 	}
 	fresh()
 	seen := func(n naming, who string) string {
 		a := n.call(c, who)
-		if a.status == 401 || strings.Contains(n.name, "log") || strings.Contains(n.name, "oken") {
+		if a.Status == 401 || strings.Contains(n.name, "log") || strings.Contains(n.name, "oken") {
 			fresh()
 		}
-		text := a.raw
+		text := a.Raw
 		for _, form := range []string{who, strings.TrimPrefix(who, "@"), strings.TrimSpace(who)} {
 			text = strings.ReplaceAll(text, form, "<who>")
 		}
-		return fmt.Sprint(a.status, " ", changing.ReplaceAllString(text, "<v>"))
+		return fmt.Sprint(a.Status, " ", changing.ReplaceAllString(text, "<v>"))
 	}
 	known, unknown := spellings("victim@example.org"), spellings("nobody@example.org")
 	for _, n := range calls {
@@ -136,8 +136,8 @@ func TestA18AnAddressNamesNobody(t *testing.T) {
 		}
 	}
 	// Whoever may see addresses still finds accounts by them.
-	if a := w.login("root1").do("GET", "users.info?email=victim@example.org", nil); a.status != 200 {
-		t.Errorf("an administrator: %d %s", a.status, a.raw)
+	if a := w.Login("root1").Do("GET", "users.info?email=victim@example.org", nil); a.Status != 200 {
+		t.Errorf("an administrator: %d %s", a.Status, a.Raw)
 	}
 }
 
@@ -147,15 +147,15 @@ func TestA18CodesForStrangersTellNothing(t *testing.T) {
 	var answers [2][]string
 	for i, name := range []string{"victim", "nobody"} {
 		w := newWorld(t, nil)
-		w.account("root1", "admin")
-		w.account("victim")
+		w.Account("root1", "admin")
+		w.Account("victim")
 		for n := range 60 {
-			c := w.client().with("Test-Address", "198.51.100.7")
+			c := w.Caller().With("Test-Address", "198.51.100.7")
 			if n%2 == 1 {
-				c = w.client().with("Test-Address", fmt.Sprintf("198.51.100.%d", n+8)) // the account's budget, not the asker's
+				c = w.Caller().With("Test-Address", fmt.Sprintf("198.51.100.%d", n+8)) // the account's budget, not the asker's
 			}
-			a := c.do("POST", "users.2fa.sendEmailCode", map[string]any{"emailOrUsername": name})
-			answers[i] = append(answers[i], fmt.Sprint(a.status, " ", a.errorType()))
+			a := c.Do("POST", "users.2fa.sendEmailCode", map[string]any{"emailOrUsername": name})
+			answers[i] = append(answers[i], fmt.Sprint(a.Status, " ", a.ErrorType()))
 		}
 	}
 	if fmt.Sprint(answers[0]) != fmt.Sprint(answers[1]) {

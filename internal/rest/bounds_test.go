@@ -21,8 +21,8 @@ var hostileMarks = []string{"*a*", "`a`", " :a:", "@a ", "[a](b.c)", "www.a ", "
 // gives the room and their ids.
 func hostileRoom(t *testing.T, w *world, name, author string, n int) (room string, ids map[string]bool) {
 	t.Helper()
-	by := w.account(author)
-	r, err := w.chat.Create(t.Context(), by, rooms.NewRoom{Type: rooms.Channel, Name: name})
+	by := w.Account(author)
+	r, err := w.Chat.Create(t.Context(), by, rooms.NewRoom{Type: rooms.Channel, Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func hostileRoom(t *testing.T, w *world, name, author string, n int) (room strin
 		at := first.Add(time.Duration(i) * time.Millisecond)
 		m := &rooms.Message{ID: fmt.Sprintf("m%05d", i), RoomID: r.ID, Text: strings.Repeat(hostileMarks[i%len(hostileMarks)], 5000)[:4990], TS: at, UpdatedAt: at,
 			User: rooms.Ref{ID: by.ID, Username: by.Username}}
-		if _, _, err := w.store.InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
+		if _, _, err := w.RoomStore().InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
 			t.Fatal(err)
 		}
 		ids[m.ID] = true
@@ -49,29 +49,29 @@ const answerBytes = rooms.PageBytes + 256<<10
 func TestAnswersAreBounded(t *testing.T) {
 	w := newWorld(t, nil)
 	room, _ := hostileRoom(t, w, "hostile", "ada", 1200)
-	ada, err := w.store.UserByUsername(t.Context(), "ada")
+	ada, err := w.Store.UserByUsername(t.Context(), "ada")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 60 { // rooms with a long last message each
-		r, err := w.chat.Create(t.Context(), ada, rooms.NewRoom{Type: rooms.Group, Name: fmt.Sprintf("room%d", i)})
+		r, err := w.Chat.Create(t.Context(), ada, rooms.NewRoom{Type: rooms.Group, Name: fmt.Sprintf("room%d", i)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		at := time.Now().UTC()
 		m := &rooms.Message{ID: fmt.Sprintf("l%d", i), RoomID: r.ID, Text: strings.Repeat("*a*", 1663), TS: at, UpdatedAt: at,
 			User: rooms.Ref{ID: ada.ID, Username: "ada"}}
-		if _, _, err := w.store.InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
+		if _, _, err := w.RoomStore().InsertMessage(t.Context(), m, rooms.Unread{None: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c := w.login("ada")
+	c := w.Login("ada")
 	known := map[string]string{
 		"roomId": room, "lastUpdate": "2000-01-01T00:00:00Z", "searchText": "a", "msgId": "m00001", "count": "1000", "oldest": "2000-01-01T00:00:00Z",
 		"latest": "2100-01-01T00:00:00Z", "inclusive": "true",
 	}
 	asked := 0
-	for _, rt := range w.rest.Routes() {
+	for _, rt := range w.REST.Routes() {
 		if rt.Verb != "GET" || strings.Contains(rt.Path, "logout") {
 			continue
 		}
@@ -82,15 +82,15 @@ func TestAnswersAreBounded(t *testing.T) {
 				q.Set(name, v)
 			}
 		}
-		a := c.do("GET", rt.Path+"?"+q.Encode(), nil)
-		if a.status == 200 {
+		a := c.Do("GET", rt.Path+"?"+q.Encode(), nil)
+		if a.Status == 200 {
 			asked++
 		}
-		if len(a.raw) > answerBytes {
-			t.Errorf("%s: %d bytes", rt.Path, len(a.raw))
+		if len(a.Raw) > answerBytes {
+			t.Errorf("%s: %d bytes", rt.Path, len(a.Raw))
 		}
-		if a.status != 200 && (strings.Contains(rt.Path, "hist") || strings.Contains(rt.Path, "essages")) && strings.HasPrefix(rt.Path, "chan") {
-			t.Errorf("%s: %d %s", rt.Path, a.status, a.raw)
+		if a.Status != 200 && (strings.Contains(rt.Path, "hist") || strings.Contains(rt.Path, "essages")) && strings.HasPrefix(rt.Path, "chan") {
+			t.Errorf("%s: %d %s", rt.Path, a.Status, a.Raw)
 		}
 	}
 	if asked < 30 {
@@ -103,19 +103,19 @@ func TestAnswersAreBounded(t *testing.T) {
 func TestPagesByBytesAreComplete(t *testing.T) {
 	w := newWorld(t, nil)
 	room, ids := hostileRoom(t, w, "hostile", "ada", 400)
-	c := w.login("ada")
+	c := w.Login("ada")
 	list := func(a answer, in string) []any {
 		t.Helper()
-		at := a.body
+		at := a.Body
 		if in != "" {
-			at, _ = a.body["result"].(map[string]any)
+			at, _ = a.Body["result"].(map[string]any)
 		}
 		for _, key := range []string{"messages", "updated"} {
 			if l, ok := at[key].([]any); ok {
 				return l
 			}
 		}
-		t.Fatalf("%d %.200s", a.status, a.raw)
+		t.Fatalf("%d %.200s", a.Status, a.Raw)
 		return nil
 	}
 	ways := map[string]func(page []any, got int, last answer) string{}
@@ -134,8 +134,8 @@ func TestPagesByBytesAreComplete(t *testing.T) {
 	}
 	ways["sync"] = func(page []any, _ int, last answer) string {
 		since := "2000-01-01T00:00:00.000Z"
-		if last.body != nil {
-			cursor, _ := last.body["result"].(map[string]any)["cursor"].(map[string]any)
+		if last.Body != nil {
+			cursor, _ := last.Body["result"].(map[string]any)["cursor"].(map[string]any)
 			if cursor == nil {
 				return ""
 			}
@@ -153,7 +153,7 @@ func TestPagesByBytesAreComplete(t *testing.T) {
 				if path == "" {
 					break
 				}
-				last = c.do("GET", path, nil)
+				last = c.Do("GET", path, nil)
 				in := ""
 				if name == "sync" {
 					in = "result"
@@ -161,8 +161,8 @@ func TestPagesByBytesAreComplete(t *testing.T) {
 				if page = list(last, in); len(page) == 0 {
 					break
 				}
-				if len(last.raw) > answerBytes {
-					t.Errorf("a page of %d bytes", len(last.raw))
+				if len(last.Raw) > answerBytes {
+					t.Errorf("a page of %d bytes", len(last.Raw))
 				}
 				for _, m := range page {
 					id := m.(map[string]any)["_id"].(string)

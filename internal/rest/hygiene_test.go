@@ -15,10 +15,10 @@ import (
 // schema declares a list.
 func TestA19RepeatedParametersAreRefused(t *testing.T) {
 	w := newWorld(t, nil)
-	w.account("root", "admin")
-	c := w.login("root")
+	w.Account("root", "admin")
+	c := w.Login("root")
 	tried := 0
-	for _, rt := range w.rest.Routes() {
+	for _, rt := range w.REST.Routes() {
 		properties, _ := rt.Query["properties"].(map[string]any)
 		for name, p := range properties {
 			if schema, _ := p.(map[string]any); schema["type"] == "array" {
@@ -26,9 +26,9 @@ func TestA19RepeatedParametersAreRefused(t *testing.T) {
 			}
 			for _, values := range [][2]string{{"abc", "1"}, {"1", "abc"}, {"1", "1"}, {"", ""}} {
 				key := url.QueryEscape(name)
-				a := c.do(rt.Verb, strings.ReplaceAll(rt.Path, ":", "")+"?"+key+"="+values[0]+"&"+key+"="+values[1], nil)
-				if a.status != 400 || a.errorType() != "error-invalid-params" || !strings.Contains(a.raw, "'"+name+"' must be given once") {
-					t.Errorf("%s %s, %s twice: %d %s", rt.Verb, rt.Path, name, a.status, a.raw)
+				a := c.Do(rt.Verb, strings.ReplaceAll(rt.Path, ":", "")+"?"+key+"="+values[0]+"&"+key+"="+values[1], nil)
+				if a.Status != 400 || a.ErrorType() != "error-invalid-params" || !strings.Contains(a.Raw, "'"+name+"' must be given once") {
+					t.Errorf("%s %s, %s twice: %d %s", rt.Verb, rt.Path, name, a.Status, a.Raw)
 				}
 				tried++
 			}
@@ -37,8 +37,8 @@ func TestA19RepeatedParametersAreRefused(t *testing.T) {
 	if tried < atLeast(100, 80) {
 		t.Errorf("only %d requests: the surface was not walked", tried)
 	}
-	if a := c.do("GET", "users.list?count=1", nil); a.status != 200 {
-		t.Errorf("once: %d %s", a.status, a.raw)
+	if a := c.Do("GET", "users.list?count=1", nil); a.Status != 200 {
+		t.Errorf("once: %d %s", a.Status, a.Raw)
 	}
 }
 
@@ -46,10 +46,10 @@ func TestA19RepeatedParametersAreRefused(t *testing.T) {
 // every route that takes a body; and a field of a form is read once or not at all.
 func TestA19BodiesOfOtherTypesAreRefused(t *testing.T) {
 	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "false"})
-	w.account("root", "admin")
-	c := w.login("root")
+	w.Account("root", "admin")
+	c := w.Login("root")
 	forms := 0
-	for _, rt := range w.rest.Routes() {
+	for _, rt := range w.REST.Routes() {
 		if rt.Verb != "POST" && rt.Verb != "PUT" && rt.Verb != "DELETE" {
 			continue
 		}
@@ -57,20 +57,20 @@ func TestA19BodiesOfOtherTypesAreRefused(t *testing.T) {
 		types := []string{"text/plain", "multipart/form-data; boundary=x", "application/xml", "nonsense"}
 		if rt.Form {
 			forms++
-			if a := c.with("Content-Type", "application/x-www-form-urlencoded").do(rt.Verb, path, "user=a&user=b"); a.status < 400 || !strings.Contains(a.raw, "twice") {
-				t.Errorf("%s %s, a repeated field: %d %s", rt.Verb, path, a.status, a.raw)
+			if a := c.With("Content-Type", "application/x-www-form-urlencoded").Do(rt.Verb, path, "user=a&user=b"); a.Status < 400 || !strings.Contains(a.Raw, "twice") {
+				t.Errorf("%s %s, a repeated field: %d %s", rt.Verb, path, a.Status, a.Raw)
 			}
 		} else {
 			types = append(types, "application/x-www-form-urlencoded")
 		}
 		for _, media := range types {
-			a := c.with("Content-Type", media).do(rt.Verb, path, "a=1")
-			if a.status != 415 || !strings.Contains(a.raw, "This endpoint takes application/json") {
-				t.Errorf("%s %s, %s: %d %s", rt.Verb, path, media, a.status, a.raw)
+			a := c.With("Content-Type", media).Do(rt.Verb, path, "a=1")
+			if a.Status != 415 || !strings.Contains(a.Raw, "This endpoint takes application/json") {
+				t.Errorf("%s %s, %s: %d %s", rt.Verb, path, media, a.Status, a.Raw)
 			}
 		}
 	}
-	if !slices.ContainsFunc(w.rest.Routes(), func(r rest.Route) bool { return r.Form }) || forms == 0 {
+	if !slices.ContainsFunc(w.REST.Routes(), func(r rest.Route) bool { return r.Form }) || forms == 0 {
 		t.Error("no route takes forms: the test shows less than it says")
 	}
 }

@@ -21,10 +21,10 @@ func (b *countingBody) Close() error             { return nil }
 // The body of a request that a limit refuses is not read (docs/security-tests.md A11).
 func TestLimitedRequestsAreNotRead(t *testing.T) {
 	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "true", settings.LimitRESTRequests: "1"})
-	w.account("ada")
-	c := w.login("ada")
+	w.Account("ada")
+	c := w.Login("ada")
 	asked := 0
-	for _, rt := range w.rest.Routes() {
+	for _, rt := range w.REST.Routes() {
 		if rt.Verb == http.MethodGet || rt.Limit.Count != 0 || rt.Auth != rest.LoginRequired || rt.Permission != "" || strings.Contains(rt.Path, "logout") {
 			continue
 		}
@@ -33,11 +33,11 @@ func TestLimitedRequestsAreNotRead(t *testing.T) {
 		for range 2 {
 			body.reads = 0
 			r := httptest.NewRequest(rt.Verb, "/api/v1/"+strings.ReplaceAll(rt.Path, ":", "x"), body)
-			r.Header.Set("X-User-Id", c.id)
-			r.Header.Set("X-Auth-Token", c.token)
+			r.Header.Set("X-User-Id", c.ID)
+			r.Header.Set("X-Auth-Token", c.Token)
 			r.Header.Set("Test-Address", "192.0.2.9")
 			out := httptest.NewRecorder()
-			w.rest.ServeHTTP(out, r)
+			w.REST.ServeHTTP(out, r)
 			status = out.Code
 		}
 		if status != http.StatusTooManyRequests {
@@ -57,18 +57,18 @@ func TestLimitedRequestsAreNotRead(t *testing.T) {
 // token worked there before, and who comes with a new one waits (docs/security-tests.md A16).
 func TestA16GuessesLockOutNobodyKnown(t *testing.T) {
 	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "false"})
-	w.account("ada")
-	ada, late := w.login("ada"), w.login("ada")
+	w.Account("ada")
+	ada, late := w.Login("ada"), w.Login("ada")
 	ask := func(c *client, address string) int {
-		return c.with("Test-Address", address).do("GET", "me", nil).status
+		return c.With("Test-Address", address).Do("GET", "me", nil).Status
 	}
 	if got := ask(ada, "2001:db8::1"); got != http.StatusOK {
 		t.Fatal(got)
 	}
 	limited := false
 	for i := range 100 {
-		guess := w.client()
-		guess.header["X-User-Id"], guess.header["X-Auth-Token"] = ada.id, strconv.Itoa(i)
+		guess := w.Caller()
+		guess.Header["X-User-Id"], guess.Header["X-Auth-Token"] = ada.ID, strconv.Itoa(i)
 		limited = limited || ask(guess, "2001:db8::bad") == http.StatusTooManyRequests
 	}
 	if !limited {
@@ -83,7 +83,7 @@ func TestA16GuessesLockOutNobodyKnown(t *testing.T) {
 	if got := ask(late, "2001:db8:1::3"); got != http.StatusOK {
 		t.Errorf("another network: %d", got)
 	}
-	ada.with("Test-Address", "2001:db8::2").do("POST", "logout", nil)
+	ada.With("Test-Address", "2001:db8::2").Do("POST", "logout", nil)
 	if got := ask(ada, "2001:db8::2"); got != http.StatusTooManyRequests {
 		t.Errorf("a token that works no more: %d", got)
 	}

@@ -24,9 +24,9 @@ type door struct {
 // to strangers, through method.callAnon and through method.call, in several
 // shapes of parameters, and every route without a login.
 func openDoors(w *world) []door {
-	w.t.Helper()
+	w.T.Helper()
 	var out []door
-	for _, spec := range w.router.Specs() {
+	for _, spec := range w.Router.Specs() {
 		if !spec.Anonymous {
 			continue
 		}
@@ -41,17 +41,17 @@ func openDoors(w *world) []door {
 			for _, path := range []string{"method.callAnon/", "method.call/"} {
 				out = append(out, door{spec.Name + " " + path + shape, func(w *world, name, address, agent string) answer {
 					frame, _ := json.Marshal(map[string]any{"msg": "method", "id": "1", "method": spec.Name, "params": json.RawMessage(fmt.Sprintf(shape, name))})
-					return from(w, address, agent).do("POST", path+strings.ReplaceAll(spec.Name, "/", "%2F"), map[string]any{"message": string(frame)})
+					return from(w, address, agent).Do("POST", path+strings.ReplaceAll(spec.Name, "/", "%2F"), map[string]any{"message": string(frame)})
 				}})
 			}
 		}
 	}
-	for _, rt := range w.rest.Routes() {
+	for _, rt := range w.REST.Routes() {
 		if rt.Auth == rest.LoginRequired || rt.Verb != http.MethodPost || strings.Contains(rt.Path, ":") {
 			continue
 		}
 		out = append(out, door{rt.Path, func(w *world, name, address, agent string) answer {
-			return from(w, address, agent).do("POST", rt.Path, map[string]any{
+			return from(w, address, agent).Do("POST", rt.Path, map[string]any{
 				"username": name, "email": name + "@example.org", "pass": "correct horse", "name": "N",
 			})
 		}})
@@ -60,14 +60,14 @@ func openDoors(w *world) []door {
 }
 
 func from(w *world, address, agent string) *client {
-	return w.client().with("Test-Address", address).with("User-Agent", agent)
+	return w.Caller().With("Test-Address", address).With("User-Agent", agent)
 }
 
-func (w *world) total() int {
-	w.t.Helper()
-	_, n, err := w.store.ListUsers(w.t.Context(), 0, 1)
+func total(w *world) int {
+	w.T.Helper()
+	_, n, err := w.Store.ListUsers(w.T.Context(), 0, 1)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return n
 }
@@ -76,12 +76,12 @@ func (w *world) total() int {
 func registering(t *testing.T) []door {
 	t.Helper()
 	w := newWorld(t, nil) // limits are lifted here
-	w.account("root1", "admin")
+	w.Account("root1", "admin")
 	var out []door
 	for i, d := range openDoors(w) {
-		before := w.total()
+		before := total(w)
 		d.call(w, fmt.Sprint("someone", i), "192.0.2.1", "a")
-		if w.total() > before {
+		if total(w) > before {
 			out = append(out, d)
 		}
 	}
@@ -102,15 +102,15 @@ func TestA14OneLimitForEveryRegistration(t *testing.T) {
 		func(int) string { return "127.0.0.1" },
 	} {
 		w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "true"})
-		w.account("root1", "admin")
+		w.Account("root1", "admin")
 		refused := ""
 		for i := range 60 {
 			a := doors[i%len(doors)].call(w, fmt.Sprint("someone", i), network(i), fmt.Sprint("agent", i))
-			if strings.Contains(a.raw, "too-many-requests") {
-				refused = a.raw
+			if strings.Contains(a.Raw, "too-many-requests") {
+				refused = a.Raw
 			}
 		}
-		if n := w.total() - 1; n != 10 {
+		if n := total(w) - 1; n != 10 {
 			t.Errorf("%s…: %d accounts in one burst, want 10", network(0), n)
 		}
 		if !strings.Contains(refused, "timeToReset") {
@@ -118,11 +118,11 @@ func TestA14OneLimitForEveryRegistration(t *testing.T) {
 		}
 	}
 	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "true"})
-	w.account("root1", "admin")
+	w.Account("root1", "admin")
 	for i := range 660 {
 		doors[0].call(w, fmt.Sprint("someone", i), fmt.Sprintf("2001:db8:%x::1", i), "a")
 	}
-	if n := w.total() - 1; n != 600 {
+	if n := total(w) - 1; n != 600 {
 		t.Errorf("%d accounts from everywhere, want 600", n)
 	}
 }
@@ -143,18 +143,18 @@ func TestA14EveryRegistrationKeepsTheSettings(t *testing.T) {
 		"prove, without 2fa": {map[string]string{settings.EmailVerification: "true", settings.TwoFactorEmailOptIn: "false"}, true},
 	} {
 		w := newWorld(t, c.override)
-		w.account("root1", "admin")
+		w.Account("root1", "admin")
 		for i, d := range doors {
-			before := w.total()
+			before := total(w)
 			account := fmt.Sprint("someone", i)
 			a := d.call(w, account, fmt.Sprintf("198.51.100.%d", i), "a")
-			if made := w.total() > before; made && !c.made {
+			if made := total(w) > before; made && !c.made {
 				t.Errorf("%s: %s made an account", name, d.name)
 			}
-			if strings.Contains(a.raw, `token`) {
-				t.Errorf("%s: %s gave a token: %s", name, d.name, a.raw)
+			if strings.Contains(a.Raw, `token`) {
+				t.Errorf("%s: %s gave a token: %s", name, d.name, a.Raw)
 			}
-			u, err := w.store.UserByUsername(t.Context(), account)
+			u, err := w.Store.UserByUsername(t.Context(), account)
 			if err == nil && u.Services.Resume != nil && len(u.Services.Resume.LoginTokens) > 0 {
 				t.Errorf("%s: %s began a session", name, d.name)
 			}

@@ -92,7 +92,7 @@ func TestA7SiblingsShareAnAction(t *testing.T) {
 			if verb, path, ok := strings.Cut(a.name, " "); ok {
 				entry = verb + " " + path
 			}
-			if _, err := w.settings.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorProtectedCalls, Value: entry}}); err != nil {
+			if _, err := w.Settings.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorProtectedCalls, Value: entry}}); err != nil {
 				t.Fatal(err)
 			}
 			asked := map[string]bool{}
@@ -147,54 +147,47 @@ func TestA7OneRequestAsksOnce(t *testing.T) {
 	}
 	for name, send := range map[string]func(c *client, code string) answer{
 		"a route": func(c *client, code string) answer {
-			return c.with("x-2fa-method", "email").with("x-2fa-code", code).do("GET", "users.getUsernameSuggestion", nil)
+			return c.With("x-2fa-method", "email").With("x-2fa-code", code).Do("GET", "users.getUsernameSuggestion", nil)
 		},
 		"method.call, headers": func(c *client, code string) answer {
-			return c.with("x-2fa-method", "email").with("x-2fa-code", code).do("POST", "method.call/getServerInfo", frame("getServerInfo", "[]"))
+			return c.With("x-2fa-method", "email").With("x-2fa-code", code).Do("POST", "method.call/getServerInfo", frame("getServerInfo", "[]"))
 		},
 		"method.call, a last parameter": func(c *client, code string) answer {
-			return c.do("POST", "method.call/getServerInfo", frame("getServerInfo", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`))
+			return c.Do("POST", "method.call/getServerInfo", frame("getServerInfo", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`))
 		},
 		"method.call, the launcher": func(c *client, code string) answer {
-			return c.do("POST", "method.call/callWithTwoFactorRequired", frame("callWithTwoFactorRequired",
+			return c.Do("POST", "method.call/callWithTwoFactorRequired", frame("callWithTwoFactorRequired",
 				`[{"code":"`+code+`","ddpMethod":"getServerInfo","method":"email","params":[]}]`))
 		},
 		"method.call, a fresh call": func(c *client, code string) answer {
-			return c.do("POST", "method.call/2fa:disable-email", frame("2fa:disable-email", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`))
+			return c.Do("POST", "method.call/2fa:disable-email", frame("2fa:disable-email", `[{"twoFactorCode":"`+code+`","twoFactorMethod":"email"}]`))
 		},
 	} {
 		s := w.stage(false, false)
 		code, _ := s.code()
 		before := s.passed()
-		if a := send(&s.session, code); a.status != 200 || strings.Contains(a.raw, "totp-") {
-			t.Errorf("%s: %d %s", name, a.status, a.raw)
+		if a := send(&s.session, code); a.Status != 200 || strings.Contains(a.Raw, "totp-") {
+			t.Errorf("%s: %d %s", name, a.Status, a.Raw)
 		}
 		if n := s.passed() - before; n != 1 {
 			t.Errorf("%s: %d codes were taken", name, n)
 		}
-		if a := send(&s.session, code); !strings.Contains(a.raw, "totp-") && name != "method.call, a fresh call" {
-			t.Errorf("%s: the code is good twice: %s", name, a.raw)
+		if a := send(&s.session, code); !strings.Contains(a.Raw, "totp-") && name != "method.call, a fresh call" {
+			t.Errorf("%s: the code is good twice: %s", name, a.Raw)
 		}
 	}
 	s := w.stage(false, false)
-	if a := s.session.do("POST", "method.call/getServerInfo", frame("getServerInfo", "[]")); !strings.Contains(a.raw, "totp-required") {
-		t.Errorf("without a code: %s", a.raw)
+	if a := s.session.Do("POST", "method.call/getServerInfo", frame("getServerInfo", "[]")); !strings.Contains(a.Raw, "totp-required") {
+		t.Errorf("without a code: %s", a.Raw)
 	}
-	if a := s.client().do("POST", "method.callAnon/getServerTime", frame("getServerTime", "[]")); a.status != 200 || strings.Contains(a.raw, "totp-") {
-		t.Errorf("nobody is asked: %d %s", a.status, a.raw)
+	if a := s.Caller().Do("POST", "method.callAnon/getServerTime", frame("getServerTime", "[]")); a.Status != 200 || strings.Contains(a.Raw, "totp-") {
+		t.Errorf("nobody is asked: %d %s", a.Status, a.Raw)
 	}
 }
 
 // passed counts the codes that were taken so far.
-func (w *walk) passed() (n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range w.events {
-		if e.Act == "factor_check" && e.Outcome == "ok" {
-			n++
-		}
-	}
-	return n
+func (w *walk) passed() int {
+	return w.Trail.Count("factor_check", "ok")
 }
 
 // A7: whoever lists the envelope alone means what it carries.

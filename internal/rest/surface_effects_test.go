@@ -30,15 +30,15 @@ type line struct {
 // method or a route says how it is called.
 func (w *walk) lines() []line {
 	var out []line
-	for _, spec := range w.router.Specs() {
+	for _, spec := range w.Router.Specs() {
 		scenes := scenesOfMethods[spec.Name]
 		if len(scenes) == 0 {
-			w.t.Errorf("%s has no scene: say in scenesOfMethods how it is called", spec.Name)
+			w.T.Errorf("%s has no scene: say in scenesOfMethods how it is called", spec.Name)
 		}
 		params := func(s *stage, c scene) []byte {
 			raw, err := ejson.Append(nil, append([]any{}, c.params(s)...))
 			if err != nil {
-				w.t.Fatal(spec.Name, err)
+				w.T.Fatal(spec.Name, err)
 			}
 			return raw
 		}
@@ -50,14 +50,14 @@ func (w *walk) lines() []line {
 			}}
 		out = append(out, l)
 	}
-	for _, rt := range w.rest.Routes() {
+	for _, rt := range w.REST.Routes() {
 		name := rt.Verb + " " + rt.Path
 		scenes := scenesOfRoutes[name]
 		if kind, rest, ok := strings.Cut(rt.Path, "."); len(scenes) == 0 && ok && slices.Contains([]string{"channels", "groups", "im", "dm"}, kind) {
 			scenes = scenesOfRooms(kind, rt.Verb, rest)
 		}
 		if len(scenes) == 0 {
-			w.t.Errorf("%s has no scene: say in scenesOfRoutes how it is called", name)
+			w.T.Errorf("%s has no scene: say in scenesOfRoutes how it is called", name)
 		}
 		out = append(out, line{name: name, effects: rt.Effects, actions: rt.Actions(), asks: rt.Factor != twofactor.None, instead: rt.Instead,
 			public: rt.Auth != rest.LoginRequired, scenes: scenes,
@@ -69,11 +69,11 @@ func (w *walk) lines() []line {
 				if c.body != nil {
 					body = c.body(s)
 				}
-				a := s.caller.do(rt.Verb, path, body)
-				if a.status == 200 {
+				a := s.caller.Do(rt.Verb, path, body)
+				if a.Status == 200 {
 					return ""
 				}
-				return cmp.Or(a.errorType(), a.text("error"), a.raw)
+				return cmp.Or(a.ErrorType(), a.Text("error"), a.Raw)
 			}}})
 	}
 	return out
@@ -136,7 +136,7 @@ func TestA1NobodyWithoutProofReachesAGuard(t *testing.T) {
 			w.mail = a.mail
 			w.each(false, a.enter, func(s *stage, l line, c scene, what, refusal string, before, after state) {
 				const guarded = methods.Accounts | methods.Rights | methods.Factors | methods.Tokens | methods.Guards
-				session := s.caller.token == s.session.token
+				session := s.caller.Token == s.session.Token
 				if c.first && session && !s.mail {
 					return
 				}
@@ -217,10 +217,10 @@ func effectOf(op string) methods.Effects {
 func TestA3EndingSessionsAsks(t *testing.T) {
 	w := newWalk(t, nil)
 	s := w.stage(false, false)
-	if a := s.session.do("POST", "users.logout", object{"userId": s.other.ID}); a.errorType() != "totp-required" {
-		t.Errorf("somebody else is logged out: %d %s", a.status, a.raw)
+	if a := s.session.Do("POST", "users.logout", object{"userId": s.other.ID}); a.ErrorType() != "totp-required" {
+		t.Errorf("somebody else is logged out: %d %s", a.Status, a.Raw)
 	}
-	if a := s.session.do("POST", "users.logout", object{}); a.status != 200 {
-		t.Errorf("one's own sessions: %d %s", a.status, a.raw)
+	if a := s.session.Do("POST", "users.logout", object{}); a.Status != 200 {
+		t.Errorf("one's own sessions: %d %s", a.Status, a.Raw)
 	}
 }

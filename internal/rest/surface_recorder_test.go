@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
 
 // recorder is the real store, and notes which writes were asked of it.
 type recorder struct {
-	database
+	testkit.Store
 	mu  sync.Mutex
 	ops []string
 }
@@ -51,12 +52,12 @@ var reads = strings.Fields(`
 
 func (r *recorder) CreateUser(ctx context.Context, u *user.User) error {
 	r.note("CreateUser")
-	return r.database.CreateUser(ctx, u)
+	return r.Store.CreateUser(ctx, u)
 }
 
 func (r *recorder) DeleteUser(ctx context.Context, id string) error {
 	r.note("DeleteUser")
-	return r.database.DeleteUser(ctx, id)
+	return r.Store.DeleteUser(ctx, id)
 }
 
 // UpdateUser is told apart by what the change touches.
@@ -70,42 +71,42 @@ func (r *recorder) UpdateUser(ctx context.Context, id string, c user.Change) (*u
 		}
 	}
 	r.note("UpdateUser " + strings.Join(members, " "))
-	return r.database.UpdateUser(ctx, id, c)
+	return r.Store.UpdateUser(ctx, id, c)
 }
 
 func (r *recorder) SetPendingTOTP(ctx context.Context, id, sealed, token, state string, at time.Time) error {
 	r.note("SetPendingTOTP")
-	return r.database.SetPendingTOTP(ctx, id, sealed, token, state, at)
+	return r.Store.SetPendingTOTP(ctx, id, sealed, token, state, at)
 }
 
 func (r *recorder) EnableTOTP(ctx context.Context, id, pending string, t user.TOTP, keep string, at time.Time) (*user.User, error) {
 	r.note("EnableTOTP")
-	return r.database.EnableTOTP(ctx, id, pending, t, keep, at)
+	return r.Store.EnableTOTP(ctx, id, pending, t, keep, at)
 }
 
 func (r *recorder) DisableTOTP(ctx context.Context, id, secret, keep string, at time.Time) (*user.User, error) {
 	r.note("DisableTOTP")
-	return r.database.DisableTOTP(ctx, id, secret, keep, at)
+	return r.Store.DisableTOTP(ctx, id, secret, keep, at)
 }
 
 func (r *recorder) ScheduleTOTPReset(ctx context.Context, id, secret, by string, due time.Time) error {
 	r.note("ScheduleTOTPReset")
-	return r.database.ScheduleTOTPReset(ctx, id, secret, by, due)
+	return r.Store.ScheduleTOTPReset(ctx, id, secret, by, due)
 }
 
 func (r *recorder) CancelTOTPReset(ctx context.Context, id string, now time.Time) error {
 	r.note("CancelTOTPReset")
-	return r.database.CancelTOTPReset(ctx, id, now)
+	return r.Store.CancelTOTPReset(ctx, id, now)
 }
 
 func (r *recorder) ReplaceBackupCodes(ctx context.Context, id, secret, salt string, stored []string) error {
 	r.note("ReplaceBackupCodes")
-	return r.database.ReplaceBackupCodes(ctx, id, secret, salt, stored)
+	return r.Store.ReplaceBackupCodes(ctx, id, secret, salt, stored)
 }
 
 func (r *recorder) SaveSettings(ctx context.Context, v []settings.Stored) error {
 	r.note("SaveSettings")
-	return r.database.SaveSettings(ctx, v)
+	return r.Store.SaveSettings(ctx, v)
 }
 
 var _ twofactor.Store = (*recorder)(nil)
@@ -114,7 +115,7 @@ var _ twofactor.Store = (*recorder)(nil)
 // or noted above. What the recorder does not override is generated code.
 func TestRecorderKnowsEveryOperation(t *testing.T) {
 	own := reflect.TypeFor[*recorder]()
-	ops := reflect.TypeFor[database]()
+	ops := reflect.TypeFor[testkit.Store]()
 	for i := range ops.NumMethod() {
 		name := ops.Method(i).Name
 		m, ok := own.MethodByName(name)

@@ -14,6 +14,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/secret"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
@@ -27,22 +28,22 @@ func init() {
 
 func (r *recorder) CreateRoom(ctx context.Context, room *rooms.Room, m []*rooms.Subscription) error {
 	r.note("CreateRoom " + room.Type)
-	return r.database.CreateRoom(ctx, room, m)
+	return r.Store.CreateRoom(ctx, room, m)
 }
 
 func (r *recorder) AddMember(ctx context.Context, s *rooms.Subscription) (*rooms.Room, error) {
 	r.note("AddMember")
-	return r.database.AddMember(ctx, s)
+	return r.Store.AddMember(ctx, s)
 }
 
 func (r *recorder) RemoveMember(ctx context.Context, room, id string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
 	r.note("RemoveMember")
-	return r.database.RemoveMember(ctx, room, id, force, at)
+	return r.Store.RemoveMember(ctx, room, id, force, at)
 }
 
 func (r *recorder) SetMemberRole(ctx context.Context, room, id, role string, on bool, at time.Time) (*rooms.Subscription, error) {
 	r.note("SetMemberRole " + role + map[bool]string{true: " on", false: " off"}[on])
-	return r.database.SetMemberRole(ctx, room, id, role, on, at)
+	return r.Store.SetMemberRole(ctx, room, id, role, on, at)
 }
 
 func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c rooms.SubscriptionChange) (*rooms.Subscription, bool, error) {
@@ -58,61 +59,61 @@ func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c ro
 		}
 	}
 	r.note("ChangeSubscription " + strings.Join(members, " "))
-	return r.database.ChangeSubscription(ctx, room, id, c)
+	return r.Store.ChangeSubscription(ctx, room, id, c)
 }
 
 func (r *recorder) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
 	r.note("InsertMessage")
-	return r.database.InsertMessage(ctx, m, e)
+	return r.Store.InsertMessage(ctx, m, e)
 }
 
 func (r *recorder) EditMessage(ctx context.Context, id string, e rooms.Edit) (*rooms.Message, error) {
 	r.note("EditMessage")
-	return r.database.EditMessage(ctx, id, e)
+	return r.Store.EditMessage(ctx, id, e)
 }
 
 func (r *recorder) SetPinned(ctx context.Context, id string, on bool, by rooms.Ref, at time.Time) (*rooms.Message, error) {
 	r.note("SetPinned" + map[bool]string{true: " on", false: " off"}[on])
-	return r.database.SetPinned(ctx, id, on, by, at)
+	return r.Store.SetPinned(ctx, id, on, by, at)
 }
 
 func (r *recorder) SetStar(ctx context.Context, id, userID string, on bool, at time.Time) (*rooms.Message, bool, error) {
 	r.note("SetStar")
-	return r.database.SetStar(ctx, id, userID, on, at)
+	return r.Store.SetStar(ctx, id, userID, on, at)
 }
 
 func (r *recorder) SetReaction(ctx context.Context, id, emoji, name string, on *bool, max int, at time.Time) (*rooms.Message, bool, bool, error) {
 	r.note("SetReaction")
-	return r.database.SetReaction(ctx, id, emoji, name, on, max, at)
+	return r.Store.SetReaction(ctx, id, emoji, name, on, max, at)
 }
 
 func (r *recorder) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
 	r.note("DeleteMessage")
-	return r.database.DeleteMessage(ctx, id, at)
+	return r.Store.DeleteMessage(ctx, id, at)
 }
 
 // furnish makes the rooms and what is said in them.
 func (s *stage) furnish() {
-	ctx, w := s.t.Context(), s.walk
+	ctx, w := s.T.Context(), s.walk
 	must := func(err error) {
-		s.t.Helper()
+		s.T.Helper()
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 	}
 	room := func(by *user.User, t, name string, with ...string) string {
-		r, err := w.chat.Create(ctx, by, rooms.NewRoom{Type: t, Name: fmt.Sprintf("%s%d", name, s.n), Usernames: with})
+		r, err := w.Chat.Create(ctx, by, rooms.NewRoom{Type: t, Name: fmt.Sprintf("%s%d", name, s.n), Usernames: with})
 		must(err)
 		return r.ID
 	}
 	s.own = room(s.admin, rooms.Channel, "own", s.other.Username)
 	s.private = room(s.admin, rooms.Group, "private", s.other.Username)
 	s.theirs = room(s.other, rooms.Channel, "theirs", s.admin.Username)
-	d, err := w.chat.CreateDirect(ctx, s.admin, []string{s.other.Username})
+	d, err := w.Chat.CreateDirect(ctx, s.admin, []string{s.other.Username})
 	must(err)
 	s.direct = d.ID
 	say := func(by *user.User, text string) string {
-		m, err := w.chat.Send(ctx, by, rooms.Draft{RoomID: s.own, Text: text})
+		m, err := w.Chat.Send(ctx, by, rooms.Draft{RoomID: s.own, Text: text})
 		must(err)
 		return m.ID
 	}
@@ -120,21 +121,21 @@ func (s *stage) furnish() {
 }
 
 func gone(s *stage) {
-	if err := s.chat.Leave(s.t.Context(), s.admin, s.theirs); err != nil {
-		s.t.Fatal(err)
+	if err := s.Chat.Leave(s.T.Context(), s.admin, s.theirs); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
 func pinned(s *stage) {
-	if _, err := s.chat.Pin(s.t.Context(), s.admin, s.mine); err != nil {
-		s.t.Fatal(err)
+	if _, err := s.Chat.Pin(s.T.Context(), s.admin, s.mine); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
 func hidden(s *stage) {
 	for _, room := range []string{s.own, s.private, s.direct} {
-		if _, err := s.chat.Open(s.t.Context(), s.admin, room, false); err != nil {
-			s.t.Fatal(err)
+		if _, err := s.Chat.Open(s.T.Context(), s.admin, room, false); err != nil {
+			s.T.Fatal(err)
 		}
 	}
 }
@@ -142,15 +143,16 @@ func hidden(s *stage) {
 // theirRole prepares a role of somebody in a room where the caller has none.
 func theirRole(role string) func(s *stage) {
 	return func(s *stage) {
-		third, err := s.accounts.CreateByOperator(s.t.Context(), accounts.OperatorAccount{Username: fmt.Sprint("eve", s.n), Password: secret.String(password)})
+		third, err := s.Accounts.CreateByOperator(s.T.Context(), accounts.OperatorAccount{Username: fmt.Sprint("eve", s.n),
+			Password: secret.String(testkit.Password)})
 		if err == nil {
-			err = s.chat.Invite(s.t.Context(), s.other, s.theirs, []string{third.Username})
+			err = s.Chat.Invite(s.T.Context(), s.other, s.theirs, []string{third.Username})
 		}
 		if err == nil && role != "" {
-			err = s.chat.SetRole(s.t.Context(), s.other, s.theirs, third.ID, role, true)
+			err = s.Chat.SetRole(s.T.Context(), s.other, s.theirs, third.ID, role, true)
 		}
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 		s.third = third
 	}
@@ -261,8 +263,8 @@ func scenesOfRooms(kind, verb, name string) []scene {
 	annie := func(s *stage) object { return object{"userId": s.other.ID} }
 	role := func(role string) func(s *stage) {
 		return func(s *stage) {
-			if err := s.chat.SetRole(s.t.Context(), s.admin, room(s), s.other.ID, role, true); err != nil {
-				s.t.Fatal(err)
+			if err := s.Chat.SetRole(s.T.Context(), s.admin, room(s), s.other.ID, role, true); err != nil {
+				s.T.Fatal(err)
 			}
 		}
 	}
@@ -328,25 +330,25 @@ func TestA3ActsOfOfficeAsk(t *testing.T) {
 			room := s.theirs
 			if !office {
 				room = s.own
-				if err := s.chat.Invite(t.Context(), s.admin, s.own, []string{s.third.Username}); err != nil {
+				if err := s.Chat.Invite(t.Context(), s.admin, s.own, []string{s.third.Username}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			m, err := s.chat.Send(t.Context(), s.third, rooms.Draft{RoomID: room, Text: "a third's"})
+			m, err := s.Chat.Send(t.Context(), s.third, rooms.Draft{RoomID: room, Text: "a third's"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.hers = m.ID
 			verb, path, body := act(s, room)
-			a := s.session.do(verb, path, body)
-			if asked := a.errorType() == "totp-required"; asked != office {
-				t.Errorf("%s in a room of somebody else (%v): %d %s", name, office, a.status, a.raw)
+			a := s.session.Do(verb, path, body)
+			if asked := a.ErrorType() == "totp-required"; asked != office {
+				t.Errorf("%s in a room of somebody else (%v): %d %s", name, office, a.Status, a.Raw)
 			}
 			if !office {
 				continue
 			}
-			if a := s.bypass.do(verb, path, body); a.errorType() == "totp-required" {
-				t.Errorf("%s by a bypass token: %s", name, a.raw)
+			if a := s.bypass.Do(verb, path, body); a.ErrorType() == "totp-required" {
+				t.Errorf("%s by a bypass token: %s", name, a.Raw)
 			}
 		}
 	}

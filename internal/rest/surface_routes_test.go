@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 )
 
 func req(body func(s *stage) any) scene { return scene{body: body} }
@@ -36,7 +37,7 @@ var scenesOfRoutes = map[string][]scene{
 	"GET me":      {req(plain)},
 	"POST users.register": {req(func(s *stage) any {
 		n := fmt.Sprint("new", s.n)
-		return object{"username": n, "email": n + "@example.org", "pass": password, "name": "New"}
+		return object{"username": n, "email": n + "@example.org", "pass": testkit.Password, "name": "New"}
 	})},
 	"POST users.updateOwnBasicInfo": {
 		req(func(s *stage) any { return object{"data": object{"email": fmt.Sprintf("moved%d@example.org", s.n)}} }).named("email"),
@@ -54,7 +55,7 @@ var scenesOfRoutes = map[string][]scene{
 		"users.forgotPassword"))},
 	"POST users.deleteOwnAccount": {req(func(s *stage) any {
 		if s.proven {
-			return object{"password": proof()}
+			return object{"password": testkit.Proof()}
 		}
 		return object{"password": strings.Repeat("0", 64)}
 	}).refuses("error-invalid-password")},
@@ -66,11 +67,11 @@ var scenesOfRoutes = map[string][]scene{
 	"POST users.create": {
 		req(func(s *stage) any {
 			n := fmt.Sprint("made", s.n)
-			return object{"name": "Made", "username": n, "email": n + "@example.org", "password": password}
+			return object{"name": "Made", "username": n, "email": n + "@example.org", "password": testkit.Password}
 		}),
 		req(func(s *stage) any {
 			n := fmt.Sprint("made", s.n)
-			return object{"name": "Made", "username": n, "email": n + "@example.org", "password": password, "verified": true, "roles": []string{"admin"}}
+			return object{"name": "Made", "username": n, "email": n + "@example.org", "password": testkit.Password, "verified": true, "roles": []string{"admin"}}
 		}).named("administrator"),
 	},
 	"POST users.update": {

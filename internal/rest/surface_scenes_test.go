@@ -7,6 +7,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 )
 
 type object = map[string]any
@@ -71,8 +72,8 @@ func mailed(template, path string) func(s *stage) {
 		if template == "verify" {
 			unproven(s)
 		}
-		if a := s.client().do("POST", path, object{"email": u.Emails[0].Address}); a.status != 200 {
-			s.t.Fatal(a.raw)
+		if a := s.Caller().Do("POST", path, object{"email": u.Emails[0].Address}); a.Status != 200 {
+			s.T.Fatal(a.Raw)
 		}
 		s.token = s.link(template)
 	}
@@ -81,8 +82,8 @@ func mailed(template, path string) func(s *stage) {
 // unproven takes the proof of the other's address away.
 func unproven(s *stage) {
 	no := false
-	if _, err := s.accounts.UpdateUser(s.t.Context(), &rpc.Peer{}, s.admin, s.other.ID, accounts.UserChange{Verified: &no}); err != nil {
-		s.t.Fatal(err)
+	if _, err := s.Accounts.UpdateUser(s.T.Context(), &rpc.Peer{}, s.admin, s.other.ID, accounts.UserChange{Verified: &no}); err != nil {
+		s.T.Fatal(err)
 	}
 }
 
@@ -99,7 +100,7 @@ var scenesOfMethods = map[string][]scene{
 	"/users/updateAsync":    {with(func(s *stage) []any { return []any{s.admin.ID, object{"$set": object{"profile.x": 1}}} })},
 	"configureLoginService": {list(object{"service": "x"}).hears("403")},
 
-	"login": {with(func(s *stage) []any { return []any{object{"resume": s.caller.token}} }).named("resume"),
+	"login": {with(func(s *stage) []any { return []any{object{"resume": s.caller.Token}} }).named("resume"),
 		list(object{"user": object{"username": "root1"}, "password": "wrong"}).named("wrong").hears("403")},
 	"logout":            {with(nothing)},
 	"getNewToken":       {with(nothing)},
@@ -107,9 +108,11 @@ var scenesOfMethods = map[string][]scene{
 	"logoutOtherClients": {
 		with(nothing),
 	},
-	"createUser": {with(func(s *stage) []any { return []any{object{"username": fmt.Sprint("new", s.n), "password": password}} })},
+	"createUser": {with(func(s *stage) []any {
+		return []any{object{"username": fmt.Sprint("new", s.n), "password": testkit.Password}}
+	})},
 	"registerUser": {with(func(s *stage) []any {
-		return []any{object{"email": fmt.Sprintf("new%d@example.org", s.n), "pass": password, "name": "New"}}
+		return []any{object{"email": fmt.Sprintf("new%d@example.org", s.n), "pass": testkit.Password, "name": "New"}}
 	})},
 	"forgotPassword": {with(func(s *stage) []any { return []any{object{"email": s.other.Emails[0].Address}} })},
 	"resetPassword": {
@@ -129,7 +132,7 @@ var scenesOfMethods = map[string][]scene{
 	},
 	"changePassword": {with(func(s *stage) []any {
 		if s.proven {
-			return []any{password, "another password"}
+			return []any{testkit.Password, "another password"}
 		}
 		return []any{"guessed", "another password"}
 	}).refuses("403")},
@@ -138,7 +141,7 @@ var scenesOfMethods = map[string][]scene{
 	"getUsernameSuggestion": {with(nothing)},
 	"deleteUserOwnAccount": {with(func(s *stage) []any {
 		if s.proven {
-			return []any{proof()}
+			return []any{testkit.Proof()}
 		}
 		return []any{strings.Repeat("0", 64)}
 	}).refuses("error-invalid-password")},
@@ -163,7 +166,7 @@ var scenesOfMethods = map[string][]scene{
 	"callWithTwoFactorRequired": {with(func(s *stage) []any {
 		code := strings.Repeat("0", 64)
 		if s.proven {
-			code = proof()
+			code = testkit.Proof()
 		}
 		return []any{object{"code": code, "ddpMethod": "getServerInfo", "params": []any{}}}
 	})},

@@ -20,6 +20,7 @@ import (
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
@@ -46,7 +47,8 @@ func newWalk(t *testing.T, overrides map[string]string) *walk {
 	}
 	rec := &recorder{}
 	w := &walk{rec: rec}
-	w.world = newWorld(t, all, func(s database) database { rec.database = s; return rec })
+	rec.Store = testkit.OpenStore(t)
+	w.world = testkit.NewAPI(t, testkit.Options{Store: rec, Overrides: all})
 	return w
 }
 
@@ -72,7 +74,7 @@ type stage struct {
 }
 
 func (w *walk) stage(proven, rooms bool) *stage {
-	t := w.t
+	t := w.T
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -84,25 +86,25 @@ func (w *walk) stage(proven, rooms bool) *stage {
 	ctx := t.Context()
 	account := func(name string, mail bool, roles ...string) *user.User {
 		name = fmt.Sprintf("%s%d", name, w.n)
-		u, err := w.accounts.CreateByOperator(ctx, accounts.OperatorAccount{Username: name, Email: name + "@example.org",
-			Name: strings.ToUpper(name[:1]) + name[1:], Password: secret.String(password), Verified: true, Email2FA: mail, Roles: []string{"user"}})
+		u, err := w.Accounts.CreateByOperator(ctx, accounts.OperatorAccount{Username: name, Email: name + "@example.org",
+			Name: strings.ToUpper(name[:1]) + name[1:], Password: secret.String(testkit.Password), Verified: true, Email2FA: mail, Roles: []string{"user"}})
 		must(err)
 		if len(roles) > 0 { // behind the service, which would tell every administrator of every stage
 			roles = append(roles, u.Roles...)
-			u, err = w.store.UpdateUser(ctx, u.ID, user.Change{Roles: &roles, At: time.Now()})
+			u, err = w.Store.UpdateUser(ctx, u.ID, user.Change{Roles: &roles, At: time.Now()})
 			must(err)
 		}
 		return u
 	}
 	s := &stage{walk: w, n: w.n, admin: account("root", w.mail, "admin"), other: account("ann", false), proven: proven}
 	peer := &rpc.Peer{Conn: "test", Door: rpc.REST, Address: "127.0.0.1", UserAgent: "rest-test"}
-	issued, err := w.accounts.IssueToken(ctx, peer, s.admin, "password")
+	issued, err := w.Accounts.IssueToken(ctx, peer, s.admin, "password")
 	must(err)
 	s.hash = issued.Hash
-	s.session = client{w: w.world, id: s.admin.ID, token: issued.Token}
-	pat, err := w.accounts.GenerateToken(ctx, peer, s.admin, "bot", true)
+	s.session = client{API: w.world, ID: s.admin.ID, Token: issued.Token}
+	pat, err := w.Accounts.GenerateToken(ctx, peer, s.admin, "bot", true)
 	must(err)
-	s.bypass = client{w: w.world, id: s.admin.ID, token: pat}
+	s.bypass = client{API: w.world, ID: s.admin.ID, Token: pat}
 	s.caller = s.session
 	if rooms {
 		s.furnish()
@@ -113,60 +115,58 @@ func (w *walk) stage(proven, rooms bool) *stage {
 // code is what proves the administrator: a mailed code, or the password.
 func (s *stage) code() (code, factor string) {
 	if !s.mail {
-		return proof(), "password"
+		return testkit.Proof(), "password"
 	}
-	s.t.Helper()
-	if a := s.session.do("POST", "users.2fa.sendEmailCode", map[string]any{"emailOrUsername": "x"}); a.status != 200 {
-		s.t.Fatalf("no code: %s", a.raw)
+	s.T.Helper()
+	if a := s.session.Do("POST", "users.2fa.sendEmailCode", map[string]any{"emailOrUsername": "x"}); a.Status != 200 {
+		s.T.Fatalf("no code: %s", a.Raw)
 	}
-	return s.lastCode(), "email"
+	return s.LastCode(), "email"
 }
 
 // proof is the session with the proof in its headers.
 func (s *stage) proof() *client {
 	code, factor := s.code()
-	return s.session.with("x-2fa-method", factor).with("x-2fa-code", code)
+	return s.session.With("x-2fa-method", factor).With("x-2fa-code", code)
 }
 
 // trust makes the session remembered: it passes one ordinary check.
 func (s *stage) trust() {
-	s.t.Helper()
-	if a := s.proof().do("POST", "settings/Site_Name", map[string]any{"value": fmt.Sprint("site ", s.n)}); a.status != 200 {
-		s.t.Fatalf("no trust: %s", a.raw)
+	s.T.Helper()
+	if a := s.proof().Do("POST", "settings/Site_Name", map[string]any{"value": fmt.Sprint("site ", s.n)}); a.Status != 200 {
+		s.T.Fatalf("no trust: %s", a.Raw)
 	}
-	if a := s.session.do("POST", "settings/Site_Name", map[string]any{"value": fmt.Sprint("trusted ", s.n)}); a.status != 200 {
-		s.t.Fatalf("trust is not remembered: %s", a.raw)
+	if a := s.session.Do("POST", "settings/Site_Name", map[string]any{"value": fmt.Sprint("trusted ", s.n)}); a.Status != 200 {
+		s.T.Fatalf("trust is not remembered: %s", a.Raw)
 	}
 }
 
 // app begins to enrol an authenticator app, and finishes unless half.
 func (s *stage) app(half bool) {
-	s.t.Helper()
-	a := s.proof().do("POST", "users.enableTotp", nil)
-	if s.secret = a.text("secret"); a.status != 200 {
-		s.t.Fatalf("enrolment: %s", a.raw)
+	s.T.Helper()
+	a := s.proof().Do("POST", "users.enableTotp", nil)
+	if s.secret = a.Text("secret"); a.Status != 200 {
+		s.T.Fatalf("enrolment: %s", a.Raw)
 	}
 	if half {
 		return
 	}
-	if a := s.session.do("POST", "users.validateTotp", map[string]any{"code": s.totpCode(s.secret)}); a.status != 200 {
-		s.t.Fatalf("enrolment: %s", a.raw)
+	if a := s.session.Do("POST", "users.validateTotp", map[string]any{"code": s.TOTPCode(s.secret)}); a.Status != 200 {
+		s.T.Fatalf("enrolment: %s", a.Raw)
 	}
 }
 
 // appCode is a right code for whoever may have it, and a wrong one for the rest.
 func (s *stage) appCode() string {
 	if s.proven {
-		return s.totpCode(s.secret)
+		return s.TOTPCode(s.secret)
 	}
-	return s.wrongCode(s.secret)
+	return s.WrongCode(s.secret)
 }
 
 // link is the token of the last mail with that template.
 func (w *walk) link(template string) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	url := w.links[template]
+	url := w.Mails.Link(template)
 	return url[strings.LastIndex(url, "/")+1:]
 }
 
@@ -179,24 +179,24 @@ type state struct {
 }
 
 func (s *stage) state() state {
-	s.t.Helper()
+	s.T.Helper()
 	ctx := context.Background()
 	out := state{parts: map[methods.Effects]string{}}
 	put := func(e methods.Effects, v any) {
 		b, err := json.Marshal(v)
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 		out.parts[e] += string(b) + "\n"
 	}
 	for _, id := range []string{s.admin.ID, s.other.ID} {
-		u, err := s.store.UserByID(ctx, id)
+		u, err := s.Store.UserByID(ctx, id)
 		if errors.Is(err, dberr.NotFound) {
 			put(methods.Accounts, "gone")
 			continue
 		}
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 		name := u.Username
 		if id == s.admin.ID {
@@ -223,14 +223,14 @@ func (s *stage) state() state {
 			}
 		}
 	}
-	for _, set := range s.settings.All() {
+	for _, set := range s.Settings.All() {
 		if set.Guards() {
 			put(methods.Guards, []any{set.ID, set.Value})
 		}
 	}
-	_, total, err := s.store.ListUsers(ctx, 0, 1)
+	_, total, err := s.Store.ListUsers(ctx, 0, 1)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	out.total = total
 	return out
@@ -279,35 +279,35 @@ func (mute) Unblock()                                  {}
 // ddp calls a method as a frame of a socket would.
 func (s *stage) ddp(method string, params []byte) error {
 	headers := http.Header{}
-	for name, value := range s.caller.header {
+	for name, value := range s.caller.Header {
 		headers.Set(name, value)
 	}
 	peer := &rpc.Peer{Conn: "socket", Door: rpc.DDP, Address: "127.0.0.1", UserAgent: "rest-test",
 		Proof: rpc.HeaderProof(headers)}
 	login := rpc.Login{}
-	if s.caller.token != "" {
-		login = rpc.Login{UserID: s.caller.id, Token: accounts.HashToken(s.caller.token)}
+	if s.caller.Token != "" {
+		login = rpc.Login{UserID: s.caller.ID, Token: accounts.HashToken(s.caller.Token)}
 	}
-	_, err := s.router.Method(context.Background(), &rpc.Call{Method: method, Params: params, Peer: peer, Login: login, Session: mute{}})
+	_, err := s.Router.Method(context.Background(), &rpc.Call{Method: method, Params: params, Peer: peer, Login: login, Session: mute{}})
 	return err
 }
 
 // envelope calls a method with method.call; the code of its refusal is in the frame.
 func (s *stage) envelope(route, method string, params []byte) string {
-	s.t.Helper()
+	s.T.Helper()
 	frame, err := ejson.Append(nil, ejson.Doc{{Key: "msg", Value: "method"}, {Key: "id", Value: "1"}, {Key: "method", Value: method},
 		{Key: "params", Value: ejson.Raw(params)}})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	a := s.caller.do("POST", route+strings.ReplaceAll(method, "/", ":"), map[string]any{"message": string(frame)})
+	a := s.caller.Do("POST", route+strings.ReplaceAll(method, "/", ":"), map[string]any{"message": string(frame)})
 	var out struct {
 		Error *struct {
 			Error any `json:"error"`
 		} `json:"error"`
 	}
-	if text := a.text("message"); text == "" || json.Unmarshal([]byte(text), &out) != nil {
-		return cmp.Or(a.errorType(), a.text("error"), a.raw)
+	if text := a.Text("message"); text == "" || json.Unmarshal([]byte(text), &out) != nil {
+		return cmp.Or(a.ErrorType(), a.Text("error"), a.Raw)
 	}
 	if out.Error == nil {
 		return ""

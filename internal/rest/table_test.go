@@ -10,6 +10,7 @@ import (
 	"ddpserver/internal/permission"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/twofactor"
 )
 
@@ -69,52 +70,52 @@ func path(rt rest.Route) string {
 // challenge. The answers' shapes are checked by the world.
 func TestEveryRoute(t *testing.T) {
 	w := newWorld(t, nil)
-	w.account("root1", "admin")
-	w.account("ada")
-	root, ada := w.login("root1"), w.login("ada")
-	for _, rt := range w.rest.Routes() {
+	w.Account("root1", "admin")
+	w.Account("ada")
+	root, ada := w.Login("root1"), w.Login("ada")
+	for _, rt := range w.REST.Routes() {
 		name := rt.Verb + " " + rt.Path
 		if rt.Auth == rest.LoginRequired {
-			if a := w.client().do(rt.Verb, path(rt), body(rt)); a.status != 401 || a.text("error") != "You must be logged in to do this." {
-				t.Errorf("%s logged out: %d %s", name, a.status, a.raw)
+			if a := w.Caller().Do(rt.Verb, path(rt), body(rt)); a.Status != 401 || a.Text("error") != "You must be logged in to do this." {
+				t.Errorf("%s logged out: %d %s", name, a.Status, a.Raw)
 			}
-			forged := &client{w: w, id: root.id, token: ada.token}
-			if a := forged.do(rt.Verb, path(rt), body(rt)); a.status != 401 {
-				t.Errorf("%s with another user's token: %d %s", name, a.status, a.raw)
+			forged := &client{API: w, ID: root.ID, Token: ada.Token}
+			if a := forged.Do(rt.Verb, path(rt), body(rt)); a.Status != 401 {
+				t.Errorf("%s with another user's token: %d %s", name, a.Status, a.Raw)
 			}
 		}
 		if rt.Permission != "" && !permission.Granted([]string{"user"}, rt.Permission) {
-			if a := ada.do(rt.Verb, path(rt), body(rt)); a.status != 403 || a.errorType() != "error-unauthorized" {
-				t.Errorf("%s without %s: %d %s", name, rt.Permission, a.status, a.raw)
+			if a := ada.Do(rt.Verb, path(rt), body(rt)); a.Status != 403 || a.ErrorType() != "error-unauthorized" {
+				t.Errorf("%s without %s: %d %s", name, rt.Permission, a.Status, a.Raw)
 			}
 		}
 		if rt.Body != nil {
 			for _, bad := range []string{`[]`, `"x"`, `{"a":`, `{"a":1,"a":2}`, "{\"a\":\"\xff\"}", strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)} {
-				if a := root.do(rt.Verb, path(rt), bad); a.status != 400 && a.status != 401 {
-					t.Errorf("%s with body %.20q: %d %s", name, bad, a.status, a.raw)
+				if a := root.Do(rt.Verb, path(rt), bad); a.Status != 400 && a.Status != 401 {
+					t.Errorf("%s with body %.20q: %d %s", name, bad, a.Status, a.Raw)
 				}
 			}
 			wrongTypes(t, root, rt)
 		}
 		if rt.Factor == twofactor.Fresh {
-			if a := root.do(rt.Verb, path(rt), body(rt)); a.status != 400 || a.errorType() != "totp-required" || a.details()["method"] != "password" {
-				t.Errorf("%s is %v and does not challenge: %d %s", name, rt.Factor, a.status, a.raw)
+			if a := root.Do(rt.Verb, path(rt), body(rt)); a.Status != 400 || a.ErrorType() != "totp-required" || a.Details()["method"] != "password" {
+				t.Errorf("%s is %v and does not challenge: %d %s", name, rt.Factor, a.Status, a.Raw)
 			}
-			if a := root.with("x-2fa-code", "000000").do(rt.Verb, path(rt), body(rt)); a.errorType() != "totp-invalid" && a.errorType() != "totp-max-attempts" {
-				t.Errorf("%s takes a wrong answer: %d %s", name, a.status, a.raw)
+			if a := root.With("x-2fa-code", "000000").Do(rt.Verb, path(rt), body(rt)); a.ErrorType() != "totp-invalid" && a.ErrorType() != "totp-max-attempts" {
+				t.Errorf("%s takes a wrong answer: %d %s", name, a.Status, a.Raw)
 			}
-			if err := w.store.ResetGuard(t.Context(), root.id); err != nil {
+			if err := w.Store.ResetGuard(t.Context(), root.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if rt.Verb == http.MethodPost {
-			if a := root.do(http.MethodDelete, rt.Path, nil); a.status != 405 || a.header.Get("Allow") == "" {
-				t.Errorf("DELETE %s: %d %s", rt.Path, a.status, a.raw)
+			if a := root.Do(http.MethodDelete, rt.Path, nil); a.Status != 405 || a.Header.Get("Allow") == "" {
+				t.Errorf("DELETE %s: %d %s", rt.Path, a.Status, a.Raw)
 			}
 		}
 	}
-	if a := root.do("GET", "no.such.route", nil); a.status != 404 || a.errorType() != "error-not-found" {
-		t.Errorf("unknown route: %d %s", a.status, a.raw)
+	if a := root.Do("GET", "no.such.route", nil); a.Status != 404 || a.ErrorType() != "error-not-found" {
+		t.Errorf("unknown route: %d %s", a.Status, a.Raw)
 	}
 }
 
@@ -131,9 +132,9 @@ func wrongTypes(t *testing.T, c *client, rt rest.Route) {
 			}
 			full, _ := example(rt.Body).(map[string]any)
 			full[name.(string)] = json.RawMessage(bad)
-			a := c.do(rt.Verb, path(rt), full)
-			if a.status != 400 || !strings.Contains(a.raw, name.(string)) {
-				t.Errorf("%s %s with %s = %s: %d %s", rt.Verb, rt.Path, name, bad, a.status, a.raw)
+			a := c.Do(rt.Verb, path(rt), full)
+			if a.Status != 400 || !strings.Contains(a.Raw, name.(string)) {
+				t.Errorf("%s %s with %s = %s: %d %s", rt.Verb, rt.Path, name, bad, a.Status, a.Raw)
 			}
 		}
 	}
@@ -141,35 +142,35 @@ func wrongTypes(t *testing.T, c *client, rt rest.Route) {
 
 func TestLimitIsTold(t *testing.T) {
 	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "true"})
-	w.account("ada")
-	ada := w.login("ada")
+	w.Account("ada")
+	ada := w.Login("ada")
 	for i := range 10 {
-		a := ada.do("GET", "me", nil)
-		if a.status != 200 || a.header.Get("X-RateLimit-Limit") != "10" || a.header.Get("X-RateLimit-Reset") == "" {
-			t.Fatalf("request %d: %d %v", i, a.status, a.header)
+		a := ada.Do("GET", "me", nil)
+		if a.Status != 200 || a.Header.Get("X-RateLimit-Limit") != "10" || a.Header.Get("X-RateLimit-Reset") == "" {
+			t.Fatalf("request %d: %d %v", i, a.Status, a.Header)
 		}
 	}
-	a := ada.do("GET", "me", nil)
-	if a.status != 429 || a.header.Get("Retry-After") == "" || a.header.Get("X-RateLimit-Remaining") != "0" ||
-		!strings.Contains(a.text("error"), "[error-too-many-requests]") {
-		t.Errorf("eleventh request: %d %s %v", a.status, a.raw, a.header)
+	a := ada.Do("GET", "me", nil)
+	if a.Status != 429 || a.Header.Get("Retry-After") == "" || a.Header.Get("X-RateLimit-Remaining") != "0" ||
+		!strings.Contains(a.Text("error"), "[error-too-many-requests]") {
+		t.Errorf("eleventh request: %d %s %v", a.Status, a.Raw, a.Header)
 	}
-	if a := ada.with("Test-Address", "127.0.0.2").do("GET", "me", nil); a.status != 200 {
-		t.Errorf("another address pays for it: %d", a.status)
+	if a := ada.With("Test-Address", "127.0.0.2").Do("GET", "me", nil); a.Status != 200 {
+		t.Errorf("another address pays for it: %d", a.Status)
 	}
 }
 
 func TestDocumentIsOpenAPI(t *testing.T) {
 	w := newWorld(t, nil)
-	if w.doc.OpenAPI != "3.1.0" {
-		t.Error(w.doc.OpenAPI)
+	if w.Doc.OpenAPI != "3.1.0" {
+		t.Error(w.Doc.OpenAPI)
 	}
-	if err := w.doc.Validate(t.Context()); err != nil {
+	if err := w.Doc.Validate(t.Context()); err != nil {
 		t.Error(err)
 	}
 	ids := map[string]bool{}
-	for _, rt := range w.rest.Routes() {
-		item := w.doc.Paths.Find("/" + strings.ReplaceAll(strings.ReplaceAll(rt.Path, ":method", "{method}"), ":_id", "{_id}"))
+	for _, rt := range w.REST.Routes() {
+		item := w.Doc.Paths.Find("/" + strings.ReplaceAll(strings.ReplaceAll(rt.Path, ":method", "{method}"), ":_id", "{_id}"))
 		if item == nil || item.GetOperation(rt.Verb) == nil {
 			t.Errorf("%s %s is not published", rt.Verb, rt.Path)
 			continue
@@ -186,7 +187,7 @@ func TestPageAndDocumentAreServed(t *testing.T) {
 	w := newWorld(t, nil)
 	for path, want := range map[string]string{"/api/docs": "<!doctype html>", "/api/docs/docs.js": "fetch('openapi.json')",
 		"/api/docs/docs.css": "color-scheme", "/api/openapi.json": `"openapi":"3.1.0"`} {
-		resp, err := http.Get(w.url + path)
+		resp, err := w.HTTP.Get(testkit.RootURL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +200,7 @@ func TestPageAndDocumentAreServed(t *testing.T) {
 			t.Errorf("%s has no content security policy", path)
 		}
 	}
-	resp, err := http.Get(w.url + "/api/docs/%2e%2e/world_test.go")
+	resp, err := w.HTTP.Get(testkit.RootURL + "/api/docs/%2e%2e/world_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,10 +213,10 @@ func TestPageAndDocumentAreServed(t *testing.T) {
 func TestBrowsersOfAllowedOriginsMayRead(t *testing.T) {
 	w := newWorld(t, nil)
 	for origin, allowed := range map[string]bool{"http://localhost:3000": true, "https://evil.example": false} {
-		req, _ := http.NewRequest(http.MethodOptions, w.url+"/api/v1/login", nil)
+		req, _ := http.NewRequest(http.MethodOptions, testkit.RootURL+"/api/v1/login", nil)
 		req.Header.Set("Origin", origin)
 		req.Header.Set("Access-Control-Request-Headers", "x-2fa-code")
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := w.HTTP.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"ddpserver/internal/rest"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 )
 
 // alone are the routes that no method does under another name.
@@ -27,10 +28,10 @@ var alone = []string{
 // the same.
 func TestEveryRouteNamesItsTwin(t *testing.T) {
 	w := newWorld(t, nil)
-	for _, rt := range w.rest.Routes() {
+	for _, rt := range w.REST.Routes() {
 		name := rt.Verb + " " + rt.Path
 		twin := rt.Method + rt.Twin
-		if _, known := w.router.Spec(twin); twin != "" && !known {
+		if _, known := w.Router.Spec(twin); twin != "" && !known {
 			t.Errorf("%s stands for %q, which is no method", name, twin)
 		}
 		if (twin == "") != slices.Contains(alone, name) {
@@ -43,8 +44,8 @@ func TestEveryRouteNamesItsTwin(t *testing.T) {
 // as well: an application built on REST alone has no other way out.
 func TestA10RoutesAreAsOpenAsTheirMethods(t *testing.T) {
 	w := newWorld(t, nil)
-	for _, rt := range w.rest.Routes() {
-		m, ok := w.router.Spec(rt.Method + rt.Twin)
+	for _, rt := range w.REST.Routes() {
+		m, ok := w.Router.Spec(rt.Method + rt.Twin)
 		if ok && m.Enrolment != rt.Enrolment && rt.Auth != rest.NoLogin {
 			t.Errorf("%s %s is open to whoever must set up a factor: %v, its method %v", rt.Verb, rt.Path, rt.Enrolment, m.Enrolment)
 		}
@@ -59,7 +60,7 @@ func TestProtectedAccounts(t *testing.T) {
 	}{
 		{"saveUserProfile", "POST", "users.updateOwnBasicInfo", map[string]any{"data": map[string]any{"name": "Somebody"}}},
 		{"removeOtherTokens", "POST", "users.removeOtherTokens", nil},
-		{"deleteUserOwnAccount", "POST", "users.deleteOwnAccount", map[string]any{"password": proof()}},
+		{"deleteUserOwnAccount", "POST", "users.deleteOwnAccount", map[string]any{"password": testkit.Proof()}},
 		{"deleteUser", "POST", "users.delete", map[string]any{"username": "bob"}},
 		{"setUserActiveStatus", "POST", "users.setActiveStatus", map[string]any{"userId": "x", "activeStatus": false}},
 		{"getUsernameSuggestion", "GET", "users.getUsernameSuggestion", nil},
@@ -68,18 +69,18 @@ func TestProtectedAccounts(t *testing.T) {
 	} {
 		for _, list := range []string{c.method, c.path} {
 			w := newWorld(t, map[string]string{settings.TwoFactorProtectedCalls: list})
-			w.account("root1", "admin")
-			w.account("bob")
+			w.Account("root1", "admin")
+			w.Account("bob")
 			var body any
 			if c.body != nil {
 				body = c.body
 			}
-			root := w.login("root1")
-			if a := root.do(c.verb, c.path, body); a.status != 400 || a.errorType() != "totp-required" || a.details()["method"] != "password" {
-				t.Errorf("%s with %q protected: %d %s", c.path, list, a.status, a.raw)
+			root := w.Login("root1")
+			if a := root.Do(c.verb, c.path, body); a.Status != 400 || a.ErrorType() != "totp-required" || a.Details()["method"] != "password" {
+				t.Errorf("%s with %q protected: %d %s", c.path, list, a.Status, a.Raw)
 			}
-			if a := root.proven().do(c.verb, c.path, body); a.errorType() == "totp-required" || a.errorType() == "totp-invalid" {
-				t.Errorf("%s with %q protected and the proof: %d %s", c.path, list, a.status, a.raw)
+			if a := root.Proven().Do(c.verb, c.path, body); a.ErrorType() == "totp-required" || a.ErrorType() == "totp-invalid" {
+				t.Errorf("%s with %q protected and the proof: %d %s", c.path, list, a.Status, a.Raw)
 			}
 		}
 	}

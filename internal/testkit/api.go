@@ -144,12 +144,12 @@ type Caller struct {
 	API *API
 	// ID and Token are those of the login.
 	ID, Token string
-
-	header map[string]string
+	// Header is sent with every request, beside what Do adds.
+	Header map[string]string
 }
 
 // Caller is an application that is not logged in.
-func (a *API) Caller() *Caller { return &Caller{API: a} }
+func (a *API) Caller() *Caller { return &Caller{API: a, Header: map[string]string{}} }
 
 // Login logs an account without a second factor in.
 func (a *API) Login(name string) *Caller {
@@ -171,9 +171,9 @@ func (c *Caller) Take(a Answer) {
 
 // With is a copy that sends one more header.
 func (c *Caller) With(k, v string) *Caller {
-	n := &Caller{API: c.API, ID: c.ID, Token: c.Token, header: map[string]string{}}
-	maps.Copy(n.header, c.header)
-	n.header[k] = v
+	n := &Caller{API: c.API, ID: c.ID, Token: c.Token, Header: map[string]string{}}
+	maps.Copy(n.Header, c.Header)
+	n.Header[k] = v
 	return n
 }
 
@@ -256,7 +256,7 @@ func (c *Caller) Do(verb, path string, body any) Answer {
 		req.Header.Set("X-User-Id", c.ID)
 		req.Header.Set("X-Auth-Token", c.Token)
 	}
-	for k, v := range c.header {
+	for k, v := range c.Header {
 		req.Header.Set(k, v)
 	}
 	resp, err := c.API.HTTP.Do(req)
