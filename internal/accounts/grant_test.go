@@ -96,10 +96,8 @@ func (w *world) operated(t *testing.T, name string) *user.User {
 
 // grants counts the records of grants.
 func (w *world) grants() (n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range w.audits {
-		if e.Act == "admin_granted" && e.Target != "" {
+	for _, e := range w.ground.Trail.Of("admin_granted") {
+		if e.Target != "" {
 			n++
 		}
 	}

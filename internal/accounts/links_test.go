@@ -236,15 +236,12 @@ func TestEveryChangeIsPublishedOnce(t *testing.T) {
 			return err
 		},
 	} {
-		w.mu.Lock()
-		w.events = nil
-		w.mu.Unlock()
+		w.ground.News.Take()
 		if err := act(); err != nil {
 			t.Fatal(name, err)
 		}
-		w.mu.Lock()
-		seen := 0
-		for _, e := range w.events {
+		seen, events := 0, w.ground.News.Take()
+		for _, e := range events {
 			if _, err := user.Changed.Payload(e); err == nil && e.Key == ada.ID {
 				seen++
 			}
@@ -253,10 +250,9 @@ func TestEveryChangeIsPublishedOnce(t *testing.T) {
 		if name == "name" {
 			want = 2 // it logs in first
 		}
-		if seen != want || len(w.events) != want {
-			t.Errorf("%s: %+v", name, w.events)
+		if seen != want || len(events) != want {
+			t.Errorf("%s: %+v", name, events)
 		}
-		w.mu.Unlock()
 	}
 }
 

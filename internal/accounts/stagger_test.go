@@ -31,13 +31,7 @@ func TestA18WorkBeginsAfterTheAnswer(t *testing.T) {
 		w.add("ada", "ada@x.com")
 		w.mailed()
 		looks := &looking{Store: w.store}
-		svc, err := accounts.New(accounts.Options{
-			Store: looks, Settings: w.set, Mailer: w, Feed: w, Audit: w, Passwords: w.passwords(looks), RootURL: "http://localhost:3000",
-			Stagger: 100 * time.Millisecond,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		svc := w.node(looks, func(o *accounts.Options) { o.Stagger = 100 * time.Millisecond })
 		for _, address := range []string{"ada@x.com", "nobody@x.com"} {
 			for _, ask := range []func() error{
 				func() error { return svc.ForgotPassword(t.Context(), w.peer, address) },

@@ -305,7 +305,7 @@ func TestNoStoredTokenIsClear(t *testing.T) { // S085
 	}
 	got := w.login(ada)
 	dump := fmt.Sprintf("%+v %+v %+v %+v %+v", *w.user(ada.ID), w.user(ada.ID).Services.Resume, w.user(ada.ID).Services.Password.Reset,
-		w.user(ada.ID).Services.Email, w.events)
+		w.user(ada.ID).Services.Email, w.ground.News.All())
 	for _, secret := range []string{verify, reset, pat, got.Token, "secret"} {
 		if strings.Contains(strings.ReplaceAll(dump, "secret:", ""), secret) {
 			t.Errorf("%q lies in the database or in the news", secret)

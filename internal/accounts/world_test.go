@@ -15,12 +15,11 @@ import (
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
-	"ddpserver/internal/feed"
 	"ddpserver/internal/rpc"
-	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
@@ -29,23 +28,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // world is a Service over a real embedded store, with everything that leaves it recorded.
 type world struct {
 	*accounts.Service
-	t     testing.TB
-	store store.Store
-	set   *settings.Service
-	peer  *rpc.Peer
-	key   *secret.Key
-	cost  int
-	pw    *accounts.Passwords
+	ground *testkit.Ground
+	t      testing.TB
+	store  store.Store
+	set    *settings.Service
+	peer   *rpc.Peer
+	pw     *accounts.Passwords
 	// factors hears of changed passwords and addresses.
 	factors forgetful
 	// follower is that of Services made from here on; nil is none.
 	follower accounts.Follower
 
-	mu     sync.Mutex
-	mails  []accounts.Message
-	events []feed.Event
-	audits []audit.Event
-	clock  time.Time
+	mu    sync.Mutex
+	clock time.Time
 }
 
 func newWorld(t testing.TB) *world {
@@ -61,48 +56,35 @@ func newWorldWithCost(t testing.TB, cost int) *world {
 func newWorldOn(t testing.TB, cost int, st store.Store) *world {
 	t.Helper()
 	w := &world{
-		t: t, store: st, cost: cost, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		t: t, store: st, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		peer: &rpc.Peer{Conn: "c1", Door: rpc.DDP, Address: "192.0.2.1", UserAgent: "test"},
 	}
-	var err error
-	if w.set, err = settings.Open(t.Context(), settings.Options{Store: w.store, Now: w.now}); err != nil {
-		t.Fatal(err)
-	}
-	if w.key, err = secret.NewKey(secret.Generate()); err != nil {
-		t.Fatal(err)
-	}
+	w.ground = testkit.NewGround(t, testkit.Options{Store: st, Now: w.now, Cost: cost})
+	w.set = w.ground.Settings
 	w.Service, w.pw = w.nodeAndPasswords(w.store)
 	return w
 }
 
 // node makes another Service on the same database, as a restart or another node does.
-func (w *world) node(st accounts.Store) *accounts.Service {
+func (w *world) node(st accounts.Store, change ...func(*accounts.Options)) *accounts.Service {
 	w.t.Helper()
-	s, _ := w.nodeAndPasswords(st)
+	s, _ := w.nodeAndPasswords(st, change...)
 	return s
 }
 
-func (w *world) nodeAndPasswords(st accounts.Store) (*accounts.Service, *accounts.Passwords) {
+func (w *world) nodeAndPasswords(st accounts.Store, change ...func(*accounts.Options)) (*accounts.Service, *accounts.Passwords) {
 	w.t.Helper()
 	pw := w.passwords(st)
-	s, err := accounts.New(accounts.Options{
-		Store: st, Settings: w.set, Mailer: w, Feed: w, Audit: w, Passwords: pw, Factors: &w.factors,
-		Follower: w.follower, RootURL: "http://localhost:3000/", Now: w.now,
-	})
-	if err != nil {
-		w.t.Fatal(err)
+	own := func(o *accounts.Options) {
+		o.Store, o.Factors, o.Follower, o.RootURL = st, &w.factors, w.follower, testkit.RootURL+"/"
 	}
-	return s, pw
+	return w.ground.NewAccounts(pw, append([]func(*accounts.Options){own}, change...)...), pw
 }
 
 // passwords makes what hashes and knows sources, for another Service.
 func (w *world) passwords(st accounts.PasswordStore) *accounts.Passwords {
 	w.t.Helper()
-	p, err := accounts.NewPasswords(accounts.PasswordOptions{Store: st, Key: w.key, Now: w.now, BcryptCost: w.cost})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return p
+	return w.ground.NewPasswords(func(o *accounts.PasswordOptions) { o.Store = st })
 }
 
 // enrol switches the account's authenticator app on.
@@ -121,26 +103,6 @@ func (w *world) wait(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.clock = w.clock.Add(d)
-}
-
-// Send, Publish and Record take what leaves the Service.
-func (w *world) Send(_ context.Context, m accounts.Message) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.mails = append(w.mails, m)
-	return nil
-}
-
-func (w *world) Publish(e feed.Event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.events = append(w.events, e)
-}
-
-func (w *world) Record(e audit.Event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.audits = append(w.audits, e)
 }
 
 // set changes settings.
@@ -167,11 +129,7 @@ func (w *world) settle() {
 // mailed takes the mails sent since the last call.
 func (w *world) mailed() []accounts.Message {
 	w.settle()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	got := w.mails
-	w.mails = nil
-	return got
+	return w.ground.Mails.Take()
 }
 
 // linkToken takes the token out of the newest mail with that template.
@@ -189,9 +147,7 @@ func (w *world) linkToken(template string) string {
 
 // alive tells whether the newest news about an account's tokens still names this one.
 func (w *world) alive(userID, hash string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range slices.Backward(w.events) {
+	for _, e := range slices.Backward(w.ground.News.All()) {
 		if news, err := user.Changed.Payload(e); err == nil && e.Key == userID && news.Ended != nil {
 			return news.Ended.Kept && !news.Ended.Has(hash)
 		}
@@ -199,16 +155,7 @@ func (w *world) alive(userID, hash string) bool {
 	return true
 }
 
-func (w *world) lastAudit(act string) audit.Event {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range slices.Backward(w.audits) {
-		if e.Act == act {
-			return e
-		}
-	}
-	return audit.Event{}
-}
+func (w *world) lastAudit(act string) audit.Event { return w.ground.Trail.Last(act) }
 
 func (w *world) user(id string) *user.User {
 	w.t.Helper()

@@ -26,17 +26,17 @@ func TestA21AnOvertakenEnrolmentMailsACodeOfItsOwn(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
 		a := w.account("alice")
-		svc := w.service(overtaken{w.store, func() {
+		svc := w.service(overtaken{w.Store, func() {
 			if err := w.setEmail(ctx, a.ask(), true); err != nil {
 				t.Fatal(err)
 			}
 		}})
 		t.Cleanup(svc.Close)
 		_, err := svc.Enrol(ctx, a.ask(purpose("2fa:enable"), code(digest)))
-		if id(err) != "totp-required" || w.mails.sent() != 1 {
-			t.Fatalf("%v, %d mails", err, w.mails.sent())
+		if id(err) != "totp-required" || w.Mails.Count() != 1 {
+			t.Fatalf("%v, %d mails", err, w.Mails.Count())
 		}
-		if got := a.check(policy(twofactor.Fresh), purpose("saveUserProfile"), code(w.mails.code(-1))); got != "totp-invalid" {
+		if got := a.check(policy(twofactor.Fresh), purpose("saveUserProfile"), code(w.Mails.Code(-1))); got != "totp-invalid" {
 			t.Errorf("the code did something else: %q", got)
 		}
 	})

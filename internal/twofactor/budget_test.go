@@ -60,7 +60,7 @@ func TestS027Property(t *testing.T) {
 
 // guessing plays the moves and says what went wrong.
 func (w *world) guessing(kind string, moves []string) string {
-	w.set(settings.TwoFactorRememberFor, 0)
+	w.Set(settings.TwoFactorRememberFor, 0)
 	a := w.account("alice")
 	if kind != "app" {
 		if err := w.setEmail(ctx, a.ask(), true); err != nil {
@@ -70,7 +70,7 @@ func (w *world) guessing(kind string, moves []string) string {
 	if kind != "mail" {
 		a.enrol()
 	}
-	l := &ledger{Store: w.store}
+	l := &ledger{Store: w.Store}
 	can := guesses(w.service(l), a)
 	for _, name := range moves {
 		can[name]()

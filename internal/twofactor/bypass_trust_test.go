@@ -33,7 +33,7 @@ func TestS045WeakerFactor(t *testing.T) {
 				t.Errorf("%.12q…: %q, want %q", c, got, want)
 			}
 		}
-		if g, _ := w.store.Guard(ctx, plain.id); len(g.Recent) != 6 {
+		if g, _ := w.Store.Guard(ctx, plain.id); len(g.Recent) != 6 {
 			t.Errorf("%d wrong answers counted, want 6", len(g.Recent))
 		}
 	})
@@ -45,7 +45,7 @@ func TestS046NamedFactorOff(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
 		a := w.account("alice").enrol()
-		before, _ := w.store.Guard(ctx, a.id)
+		before, _ := w.Store.Guard(ctx, a.id)
 		want := `{"method":"totp","codeGenerated":false,"availableMethods":["totp"]}`
 		err := w.svc.Check(ctx, a.ask(code("000000"), method("email")))
 		if id(err) != "totp-required" || details(t, err) != want {
@@ -57,8 +57,8 @@ func TestS046NamedFactorOff(t *testing.T) {
 		if got := a.check(method("email")); got != "totp-required" {
 			t.Errorf("naming it without a code: %q", got)
 		}
-		if g, _ := w.store.Guard(ctx, a.id); g.Received != before.Received || w.mails.sent() != 0 {
-			t.Errorf("%d counted, %d mails; want neither", g.Received-before.Received, w.mails.sent())
+		if g, _ := w.Store.Guard(ctx, a.id); g.Received != before.Received || w.Mails.Count() != 0 {
+			t.Errorf("%d counted, %d mails; want neither", g.Received-before.Received, w.Mails.Count())
 		}
 		if got := a.check(code(a.now(0))); got != "" {
 			t.Errorf("the code was spent by a refusal: %q", got)
@@ -118,7 +118,7 @@ func TestTrustSetting(t *testing.T) {
 		if got := a.check(code(a.now(0))); got != "" {
 			t.Fatal(got)
 		}
-		w.set(settings.TwoFactorRememberFor, 60)
+		w.Set(settings.TwoFactorRememberFor, 60)
 		if got := a.check(); got != "totp-required" {
 			t.Errorf("trust for 300 s with the setting at 60: %q", got)
 		}
@@ -126,14 +126,14 @@ func TestTrustSetting(t *testing.T) {
 		if got := a.check(); got != "" {
 			t.Errorf("its last minute: %q", got)
 		}
-		w.set(settings.TwoFactorRememberFor, 0)
+		w.Set(settings.TwoFactorRememberFor, 0)
 		if got := a.check(); got != "totp-required" {
 			t.Errorf("with the setting at 0: %q", got)
 		}
 		if got := a.check(code(a.now(0))); got != "" {
 			t.Fatal(got)
 		}
-		w.set(settings.TwoFactorRememberFor, 300)
+		w.Set(settings.TwoFactorRememberFor, 300)
 		if got := a.check(); got != "" && got != "totp-required" {
 			t.Errorf("stored while off: %q", got)
 		}
@@ -183,7 +183,7 @@ func TestS055PendingCodesVoid(t *testing.T) {
 		if err := w.svc.Forget(ctx, a.id); err != nil {
 			t.Fatal(err)
 		}
-		if got := a.check(code(w.mails.code(0))); got != "totp-invalid" {
+		if got := a.check(code(w.Mails.Code(0))); got != "totp-invalid" {
 			t.Errorf("a pending code after a change of password: %q", got)
 		}
 		if err := w.svc.Forget(ctx, w.account("bob").id); err != nil {
@@ -260,14 +260,14 @@ func TestS068Reset(t *testing.T) {
 		for range 10 {
 			a.check(code(a.wrong()))
 		}
-		w.mails.fail = errors.New("outbox full")
+		w.Mails.Fail(errors.New("outbox full"))
 		if _, err := w.svc.Reset(ctx, admin.ask(), a.id); id(err) != "error-email-send-failed" {
 			t.Errorf("without mail: %v", err)
 		}
 		if !a.user().TOTPEnabled() || len(a.user().Services.Resume.LoginTokens) == 0 {
 			t.Fatal("a reset without mail changed something")
 		}
-		w.mails.fail = nil
+		w.Mails.Fail(nil)
 		if _, err := w.svc.Reset(ctx, admin.ask(), a.id); err != nil {
 			t.Fatal(err)
 		}
@@ -275,24 +275,25 @@ func TestS068Reset(t *testing.T) {
 		if u.Services.TOTP != nil || len(u.Services.Resume.LoginTokens) != 0 {
 			t.Errorf("left behind: %+v", u.Services)
 		}
-		if g, _ := w.store.Guard(ctx, a.id); len(g.Recent) != 0 || len(g.InRow) != 0 {
+		if g, _ := w.Store.Guard(ctx, a.id); len(g.Recent) != 0 || len(g.InRow) != 0 {
 			t.Errorf("counters: %+v", g)
 		}
-		if dead := len(w.news.dead()); dead < 4 {
+		if dead := len(dead(w)); dead < 4 {
 			t.Errorf("%d tokens told dead", dead)
 		}
-		last := w.mails.notices[len(w.mails.notices)-1]
+		last := lastNotice(w)
 		if last.Change != twofactor.TOTPReset || last.To[0] != "alice@example.org" || len(last.Tokens) != 0 {
 			t.Errorf("notice %+v", last)
 		}
-		event := w.trail.events[len(w.trail.events)-1]
+		trail := w.Trail.All()
+		event := trail[len(trail)-1]
 		if event.Act != "factor_reset" || event.User != admin.id || event.Target != a.id {
 			t.Errorf("audit %+v", event)
 		}
 		if _, err := w.svc.Reset(ctx, admin.ask(), "nobody"); id(err) != "error-invalid-user" {
 			t.Errorf("unknown account: %v", err)
 		}
-		w.set(settings.TwoFactorByTOTP, false)
+		w.Set(settings.TwoFactorByTOTP, false)
 		if _, err := w.svc.Reset(ctx, admin.ask(), a.id); id(err) != "error-two-factor-not-enabled" {
 			t.Errorf("with the factor off: %v", err)
 		}
@@ -310,21 +311,21 @@ func TestS069Switches(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
 		both := w.account("both", withEmail).enrol()
-		w.set(settings.TwoFactorByTOTP, false)
+		w.Set(settings.TwoFactorByTOTP, false)
 		err := w.svc.Check(ctx, both.ask())
 		if !strings.Contains(details(t, err), `"method":"email"`) || !strings.Contains(details(t, err), `"availableMethods":["email"]`) {
 			t.Errorf("without authenticators: %s", details(t, err))
 		}
-		w.set(settings.TwoFactorByEmail, false)
+		w.Set(settings.TwoFactorByEmail, false)
 		if err := w.svc.Check(ctx, both.ask()); !strings.Contains(details(t, err), `"method":"password"`) {
 			t.Errorf("without mail: %s", details(t, err))
 		}
 		if got := both.check(policy(twofactor.Login)); got != "" {
 			t.Errorf("login without factors: %q", got)
 		}
-		w.set(settings.TwoFactorPasswordFallback, false)
+		w.Set(settings.TwoFactorPasswordFallback, false)
 		for _, off := range []string{settings.TwoFactorPasswordFallback, settings.TwoFactorEnabled} {
-			w.set(off, false)
+			w.Set(off, false)
 			if got := both.check(); got != "" {
 				t.Errorf("ordinary with %s off: %q", off, got)
 			}
@@ -347,7 +348,7 @@ func TestOAuthAccounts(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		github, custom, own := w.account("gh", withEmail, with("github")), w.account("cu", withEmail, with("acme")), w.account("own", withEmail, with("cloud"))
 		for _, allowed := range []bool{true, false} {
-			w.set(settings.TwoFactorEmailOAuth, allowed)
+			w.Set(settings.TwoFactorEmailOAuth, allowed)
 			for _, a := range []*account{github, custom, own} {
 				want := "totp-required"
 				if !allowed && a != own {
@@ -366,15 +367,15 @@ func TestS084AuditHoldsNoSecrets(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a := w.account("alice", withEmail)
 		a.check()
-		secrets := []string{w.mails.code(0), a.id + "!", digest, "alice@example.org"}
-		a.check(code(w.mails.code(0)), method("email"))
+		secrets := []string{w.Mails.Code(0), a.id + "!", digest, "alice@example.org"}
+		a.check(code(w.Mails.Code(0)), method("email"))
 		a.enrol()
 		secrets = append(secrets, a.secret, a.now(0))
 		secrets = append(secrets, a.backup...)
 		a.check(code(a.now(0)), policy(twofactor.Fresh))
 		a.check(code(a.backup[0]), policy(twofactor.Fresh))
 		a.check(code(digest), policy(twofactor.Fresh))
-		for _, e := range w.trail.events {
+		for _, e := range w.Trail.All() {
 			for _, s := range secrets {
 				for _, field := range []string{e.Act, e.Reason, e.Target, e.Factor, e.Method, e.Agent, e.Address, e.User} {
 					if strings.Contains(field, s) {
@@ -391,7 +392,7 @@ func TestS084AuditHoldsNoSecrets(t *testing.T) {
 			"factor_pending": {"ok"}, "backup_code_used": {"ok"},
 		} {
 			for _, o := range outcomes {
-				if w.trail.count(act, o) == 0 {
+				if w.Trail.Count(act, o) == 0 {
 					t.Errorf("no event %s %s", act, o)
 				}
 			}
@@ -411,10 +412,10 @@ func TestS085BoundToOwner(t *testing.T) {
 				t.Errorf("alice's stored factor works for bob: %q", got)
 			}
 		}
-		if w.trail.count("secret_unreadable", "error") == 0 {
+		if w.Trail.Count("secret_unreadable", "error") == 0 {
 			t.Error("no event for the secret that could not be opened")
 		}
-		for _, e := range w.trail.events {
+		for _, e := range w.Trail.All() {
 			if e.Act == "secret_unreadable" && (e.User != b.id || e.Door != "ddp" || e.Address != home.Address || e.Method != "probe") {
 				t.Errorf("event %+v", e)
 			}

@@ -61,7 +61,7 @@ func TestPrecedence(t *testing.T) {
 	}
 	bubble(t, func(t *testing.T, w *world) {
 		for i, r := range rows {
-			w.set(settings.TwoFactorPasswordFallback, r.fallback)
+			w.Set(settings.TwoFactorPasswordFallback, r.fallback)
 			a := w.account("user"+string(rune('a'+i)), r.account...)
 			err := w.svc.Check(ctx, a.ask(method(r.named), policy(r.policy)))
 			if r.want == "pass" {
@@ -115,7 +115,7 @@ func TestNothingToProveWith(t *testing.T) {
 		if _, err := w.svc.Enrol(ctx, a.ask()); id(err) != "error-no-password-or-factor" {
 			t.Errorf("enrolling: %v", err)
 		}
-		if g, _ := w.store.Guard(ctx, a.id); g.Received != 0 {
+		if g, _ := w.Store.Guard(ctx, a.id); g.Received != 0 {
 			t.Errorf("%d counted", g.Received)
 		}
 	})
@@ -172,7 +172,7 @@ func TestOutcomes(t *testing.T) {
 		if got, err := w.svc.Verify(ctx, a.ask(code("000000"))); err != nil || got.Reason != "trust" {
 			t.Errorf("trusted: %+v %v", got, err)
 		}
-		w.set(settings.TwoFactorEnabled, false)
+		w.Set(settings.TwoFactorEnabled, false)
 		if got, err := w.svc.Verify(ctx, a.ask()); err != nil || got.Reason != "off" {
 			t.Errorf("switched off: %+v %v", got, err)
 		}
@@ -195,7 +195,7 @@ func TestAdoptedDatabase(t *testing.T) {
 			t.Fatalf("the first code: %s", got)
 		}
 		stored := a.user().Services.TOTP
-		if plain, err := w.key.Open("totp secret", a.id, stored.Secret); err != nil || plain != sealedAs || stored.LastStep == 0 {
+		if plain, err := w.Key.Open("totp secret", a.id, stored.Secret); err != nil || plain != sealedAs || stored.LastStep == 0 {
 			t.Errorf("not sealed: %v %v", plain, err)
 		}
 		if got := a.check(code(a.now(0))); got != "totp-invalid" {
@@ -252,13 +252,13 @@ func TestSetEmail(t *testing.T) {
 				t.Errorf("switching on, time %d: %v", i+1, err)
 			}
 		}
-		if n := len(w.mails.changes()); n != 1 || !a.user().Email2FAEnabled() || a.user().Services.Email2FA.ChangedAt.IsZero() {
+		if n := len(changes(w)); n != 1 || !a.user().Email2FAEnabled() || a.user().Services.Email2FA.ChangedAt.IsZero() {
 			t.Errorf("%d notices, %+v", n, a.user().Services.Email2FA)
 		}
 		if err := w.setEmail(ctx, a.ask(), false); id(err) != "totp-required" {
 			t.Fatalf("switching off: %v", err)
 		}
-		if err := w.setEmail(ctx, a.ask(code(w.mails.code(-1))), false); err != nil || a.user().Email2FAEnabled() {
+		if err := w.setEmail(ctx, a.ask(code(w.Mails.Code(-1))), false); err != nil || a.user().Email2FAEnabled() {
 			t.Errorf("with the code: %v", err)
 		}
 	})

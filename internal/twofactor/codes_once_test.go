@@ -14,7 +14,7 @@ import (
 
 // The rows of docs/security-tests.md S001 to S015: one-time codes.
 
-func never(t *testing.T, w *world) { w.set(settings.TwoFactorRememberFor, 0) }
+func never(t *testing.T, w *world) { w.Set(settings.TwoFactorRememberFor, 0) }
 
 // S001: a code counts once, on the same connection and on others.
 func TestS001TOTPReplay(t *testing.T) {
@@ -42,7 +42,7 @@ func TestS001ReplayOnAnotherNode(t *testing.T) {
 		if got := a.check(code(c)); got != "" {
 			t.Fatalf("first use: %s", got)
 		}
-		other := w.service(w.store)
+		other := w.service(w.Store)
 		if got := id(other.Check(ctx, a.ask(code(c)))); got != "totp-invalid" {
 			t.Errorf("replay on the other node: %q", got)
 		}
@@ -69,7 +69,7 @@ func TestS002NoGoingBack(t *testing.T) {
 func TestS003OtherSpellings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
-		w.set(settings.TwoFactorWrongPerHour, 100)
+		w.Set(settings.TwoFactorWrongPerHour, 100)
 		a := w.account("alice").enrol()
 		c := a.now(0)
 		for _, s := range []string{
@@ -100,14 +100,14 @@ func TestS003MailedSpellings(t *testing.T) {
 			if got := a.check(); got != "totp-required" {
 				t.Fatalf("challenge: %q", got)
 			}
-			c := w.mails.code(-1)
+			c := w.Mails.Code(-1)
 			if got := a.check(code(fmt.Sprintf(form, c[:3], c[3:]))); got != "" {
 				t.Errorf("form %q: %s", form, got)
 			}
 			time.Sleep(time.Hour)
 		}
 		a.check()
-		c := w.mails.code(-1)
+		c := w.Mails.Code(-1)
 		for _, s := range []string{wide(c), c[:2] + "-" + c[2:4] + "-" + c[4:], c + "\n", c + "0"} {
 			if got := a.check(code(s)); got != "totp-invalid" {
 				t.Errorf("%q: %q", s, got)
@@ -141,7 +141,7 @@ func TestS004ReplayAcrossDoors(t *testing.T) {
 		t.Run(first, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				never(t, w)
-				w.set(settings.TwoFactorWrongPerHour, 100)
+				w.Set(settings.TwoFactorWrongPerHour, 100)
 				a := w.account("alice").enrol()
 				for _, next := range []func() string{func() string { return a.now(0) }, func() string { return a.backup[0] }} {
 					c := next()
@@ -168,7 +168,7 @@ func TestS008CodesOfAnotherAccount(t *testing.T) {
 		never(t, w)
 		a, b := w.account("alice", withEmail), w.account("bob", withEmail)
 		a.check()
-		mailed := w.mails.code(-1)
+		mailed := w.Mails.Code(-1)
 		b.check()
 		if got := b.check(code(mailed)); got != "totp-invalid" {
 			t.Errorf("alice's mailed code for bob: %q", got)
@@ -184,7 +184,7 @@ func TestS008CodesOfAnotherAccount(t *testing.T) {
 				t.Errorf("alice's code for bob: %q", got)
 			}
 		}
-		if g, _ := w.store.Guard(ctx, b.id); len(g.Recent) != 2 {
+		if g, _ := w.Store.Guard(ctx, b.id); len(g.Recent) != 2 {
 			t.Errorf("bob's failures: %+v", g.Recent)
 		}
 		for _, c := range []string{a.now(0), a.backup[0]} {
@@ -202,21 +202,21 @@ func TestS011MailedCodeEnds(t *testing.T) {
 		a := w.account("alice", withEmail)
 		a.check()
 		time.Sleep(599 * time.Second)
-		if got := a.check(code(w.mails.code(-1))); got != "" {
+		if got := a.check(code(w.Mails.Code(-1))); got != "" {
 			t.Errorf("at 599 s: %s", got)
 		}
 		a.check()
 		time.Sleep(601 * time.Second)
-		if got := a.check(code(w.mails.code(-1))); got != "totp-invalid" {
+		if got := a.check(code(w.Mails.Code(-1))); got != "totp-invalid" {
 			t.Errorf("at 601 s: %q", got)
 		}
-		w.set(settings.TwoFactorEmailExpiration, 60)
+		w.Set(settings.TwoFactorEmailExpiration, 60)
 		time.Sleep(time.Hour)
-		if a.check(); w.mails.sent() != 4 {
-			t.Fatalf("%d mails", w.mails.sent())
+		if a.check(); w.Mails.Count() != 4 {
+			t.Fatalf("%d mails", w.Mails.Count())
 		}
 		time.Sleep(60 * time.Second)
-		if got := a.check(code(w.mails.code(-1))); got != "totp-invalid" {
+		if got := a.check(code(w.Mails.Code(-1))); got != "totp-invalid" {
 			t.Errorf("with the setting at 60, after 60 s: %q", got)
 		}
 	})
@@ -234,19 +234,19 @@ func TestS012FiveAlive(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if w.mails.sent() != 5 {
-			t.Fatalf("%d mails, want 5", w.mails.sent())
+		if w.Mails.Count() != 5 {
+			t.Fatalf("%d mails, want 5", w.Mails.Count())
 		}
 		err := w.svc.Check(ctx, a.ask())
 		want := `{"method":"email","codeGenerated":false,"codeCount":5,"codeExpires":[DATE,DATE,DATE,DATE,DATE],"availableMethods":["email"],"emailOrUsername":"alice"}`
 		if got := shape(details(t, err)); got != want {
 			t.Errorf("details\n got %s\nwant %s", got, want)
 		}
-		if got := a.check(code(w.mails.code(2))); got != "" {
+		if got := a.check(code(w.Mails.Code(2))); got != "" {
 			t.Fatalf("the third of five: %s", got)
 		}
 		for i := range 4 {
-			if got := a.check(code(w.mails.code(i))); got != "totp-invalid" {
+			if got := a.check(code(w.Mails.Code(i))); got != "totp-invalid" {
 				t.Errorf("code %d after a success: %q", i, got)
 			}
 		}
@@ -259,8 +259,8 @@ func TestS014Window(t *testing.T) {
 		t.Run(fmt.Sprint(delta), func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				never(t, w)
-				w.set(settings.TwoFactorMaxDelta, delta)
-				w.set(settings.TwoFactorWrongPerHour, 100)
+				w.Set(settings.TwoFactorMaxDelta, delta)
+				w.Set(settings.TwoFactorWrongPerHour, 100)
 				for shift := -3; shift <= 3; shift++ {
 					a := w.account(fmt.Sprintf("u%d", shift+3)).enrol()
 					time.Sleep(5 * time.Minute) // no step of the window was spent
@@ -287,7 +287,7 @@ func TestS015WrongTypes(t *testing.T) {
 			if got := a.check(code(strings.Repeat("1", 1<<20))); got != "totp-invalid" {
 				t.Errorf("%s, a megabyte: %q", a.name(), got)
 			}
-			if g, _ := w.store.Guard(ctx, a.id); len(g.Recent) != 2 {
+			if g, _ := w.Store.Guard(ctx, a.id); len(g.Recent) != 2 {
 				t.Errorf("%s: %d answers counted, want 2", a.name(), len(g.Recent))
 			}
 		}

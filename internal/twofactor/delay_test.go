@@ -19,7 +19,7 @@ func delayed(t *testing.T, f func(t *testing.T, w *world, admin, a *account)) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
 		admin, a := w.account("root", withRole("admin")), w.account("alice").enrol()
-		w.set(settings.TwoFactorResetDelay, 24.0)
+		w.Set(settings.TwoFactorResetDelay, 24.0)
 		f(t, w, admin, a)
 	})
 }
@@ -34,10 +34,9 @@ func (a *account) reset(t *testing.T, admin *account) time.Time {
 	return due
 }
 
-func (m *mailbox) last() twofactor.Notice {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.notices[len(m.notices)-1]
+func lastNotice(w *world) twofactor.Notice {
+	all := w.Mails.Notices()
+	return all[len(all)-1]
 }
 
 // A4: an administrator's reset of somebody's app is told at once and takes effect
@@ -45,37 +44,37 @@ func (m *mailbox) last() twofactor.Notice {
 // until then the app counts as on. One's own is done at once.
 func TestA4ResetWaits(t *testing.T) {
 	delayed(t, func(t *testing.T, w *world, admin, a *account) {
-		w.mails.fail = errors.New("outbox full")
+		w.Mails.Fail(errors.New("outbox full"))
 		if _, err := w.svc.Reset(ctx, admin.ask(), a.id); id(err) != "error-email-send-failed" || !a.user().TOTPResetDue().IsZero() {
 			t.Errorf("without a mail: %v", err)
 		}
-		w.mails.fail = nil
-		w.set(settings.TwoFactorResetDelay, 168.0)
+		w.Mails.Fail(nil)
+		w.Set(settings.TwoFactorResetDelay, 168.0)
 		w.account("bob").enrol().reset(t, admin)
-		if n := w.mails.last(); n.Expire.Before(n.Due) {
+		if n := lastNotice(w); n.Expire.Before(n.Due) {
 			t.Errorf("the notice is given up at %v, before the reset at %v", n.Expire, n.Due)
 		}
-		w.set(settings.TwoFactorResetDelay, 24.0)
+		w.Set(settings.TwoFactorResetDelay, 24.0)
 		due := a.reset(t, admin)
 		if want := time.Now().Add(24 * time.Hour); !due.Equal(want.Truncate(time.Millisecond)) {
 			t.Errorf("due at %v, want %v", due, want)
 		}
-		if n := w.mails.last(); n.Change != twofactor.TOTPResetPending || !slices.Equal(n.To, []string{"alice@example.org"}) ||
+		if n := lastNotice(w); n.Change != twofactor.TOTPResetPending || !slices.Equal(n.To, []string{"alice@example.org"}) ||
 			!strings.Contains(n.Text(), "root") || !strings.Contains(n.Text(), due.Format("2006-01-02 15:04 UTC")) || n.Subject() == "" {
 			t.Errorf("the notice: %+v %s", n, n.Text())
 		}
-		if w.trail.count("factor_reset_pending", "ok") != 2 || w.trail.count("factor_reset", "ok") != 0 {
+		if w.Trail.Count("factor_reset_pending", "ok") != 2 || w.Trail.Count("factor_reset", "ok") != 0 {
 			t.Error("the audit stream does not tell a pending reset")
 		}
 		time.Sleep(time.Hour)
-		mails := len(w.mails.changes())
+		mails := len(changes(w))
 		for _, delay := range []float64{24, 1, 0} {
-			w.set(settings.TwoFactorResetDelay, delay)
+			w.Set(settings.TwoFactorResetDelay, delay)
 			if again := a.reset(t, admin); !again.Equal(due) || !a.user().TOTPEnabled() {
 				t.Errorf("asked again with %v hours: due at %v", delay, again)
 			}
 		}
-		if got := len(w.mails.changes()); got != mails {
+		if got := len(changes(w)); got != mails {
 			t.Errorf("%d more notices for asking again", got-mails)
 		}
 		time.Sleep(23*time.Hour - time.Millisecond)
@@ -115,7 +114,7 @@ func TestA4ResetWhenDue(t *testing.T) {
 		},
 		"the sweep of an account that is deactivated": func(w *world, a *account) error {
 			no := false
-			_, err := w.store.UpdateUser(ctx, a.id, user.Change{Active: &no})
+			_, err := w.Store.UpdateUser(ctx, a.id, user.Change{Active: &no})
 			return errors.Join(err, w.svc.Sweep(ctx))
 		},
 		"Present": func(w *world, a *account) error {
@@ -140,16 +139,16 @@ func TestA4ResetWhenDue(t *testing.T) {
 					t.Fatal(err)
 				}
 				u := a.user()
-				if u.Services.TOTP != nil || len(u.Services.Resume.LoginTokens) != 0 || len(w.news.dead()) < 4 {
+				if u.Services.TOTP != nil || len(u.Services.Resume.LoginTokens) != 0 || len(dead(w)) < 4 {
 					t.Errorf("left behind: %+v", u.Services)
 				}
-				if g, _ := w.store.Guard(ctx, a.id); len(g.Recent) != 0 || len(g.InRow) != 0 {
+				if g, _ := w.Store.Guard(ctx, a.id); len(g.Recent) != 0 || len(g.InRow) != 0 {
 					t.Errorf("counters: %+v", g)
 				}
-				if n := w.mails.last(); n.Change != twofactor.TOTPReset || w.trail.count("factor_reset", "ok") != 1 {
-					t.Errorf("told as %v, %d times in the audit stream", n.Change, w.trail.count("factor_reset", "ok"))
+				if n := lastNotice(w); n.Change != twofactor.TOTPReset || w.Trail.Count("factor_reset", "ok") != 1 {
+					t.Errorf("told as %v, %d times in the audit stream", n.Change, w.Trail.Count("factor_reset", "ok"))
 				}
-				for _, e := range w.trail.events {
+				for _, e := range w.Trail.All() {
 					if e.Act == "factor_reset" && (e.User != admin.id || e.Target != a.id) {
 						t.Errorf("audit %+v", e)
 					}
@@ -194,11 +193,11 @@ func TestA4ResetStoppedByTheOwner(t *testing.T) {
 				if err := answer(w, a); err != nil {
 					t.Fatal(err)
 				}
-				if !a.user().TOTPResetDue().IsZero() || w.trail.count("factor_reset_stopped", "ok") != 1 ||
-					!slices.Contains(w.mails.changes(), twofactor.TOTPResetStopped) {
-					t.Errorf("not stopped, or not told: %v", w.mails.changes())
+				if !a.user().TOTPResetDue().IsZero() || w.Trail.Count("factor_reset_stopped", "ok") != 1 ||
+					!slices.Contains(changes(w), twofactor.TOTPResetStopped) {
+					t.Errorf("not stopped, or not told: %v", changes(w))
 				}
-				if err := w.svc.CancelReset(ctx, a.ask()); err != nil || w.trail.count("factor_reset_stopped", "ok") != 1 {
+				if err := w.svc.CancelReset(ctx, a.ask()); err != nil || w.Trail.Count("factor_reset_stopped", "ok") != 1 {
 					t.Errorf("stopping nothing: %v", err)
 				}
 				time.Sleep(time.Until(due) + time.Hour)
@@ -224,14 +223,14 @@ func TestA4ResetFallsWithItsAdministrator(t *testing.T) {
 	no := false
 	for what, fall := range map[string]func(w *world, admin *account) error{
 		"demoted": func(w *world, admin *account) error {
-			_, err := w.store.UpdateUser(ctx, admin.id, user.Change{Roles: &[]string{"user"}})
+			_, err := w.Store.UpdateUser(ctx, admin.id, user.Change{Roles: &[]string{"user"}})
 			return err
 		},
 		"deactivated": func(w *world, admin *account) error {
-			_, err := w.store.UpdateUser(ctx, admin.id, user.Change{Active: &no})
+			_, err := w.Store.UpdateUser(ctx, admin.id, user.Change{Active: &no})
 			return err
 		},
-		"deleted": func(w *world, admin *account) error { return w.store.DeleteUser(ctx, admin.id) },
+		"deleted": func(w *world, admin *account) error { return w.Store.DeleteUser(ctx, admin.id) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			delayed(t, func(t *testing.T, w *world, admin, a *account) {
@@ -252,8 +251,8 @@ func TestA4ResetFallsWithItsAdministrator(t *testing.T) {
 				if u := a.user(); !u.TOTPEnabled() || !u.TOTPResetDue().IsZero() || len(u.Services.Resume.LoginTokens) == 0 {
 					t.Errorf("took effect: %+v", u.Services.TOTP)
 				}
-				if n := w.mails.last(); n.Change != twofactor.TOTPResetVoid || n.Subject() == "" || w.trail.count("factor_reset_void", "ok") != 2 {
-					t.Errorf("told as %v, %d times in the audit stream", n.Change, w.trail.count("factor_reset_void", "ok"))
+				if n := lastNotice(w); n.Change != twofactor.TOTPResetVoid || n.Subject() == "" || w.Trail.Count("factor_reset_void", "ok") != 2 {
+					t.Errorf("told as %v, %d times in the audit stream", n.Change, w.Trail.Count("factor_reset_void", "ok"))
 				}
 				time.Sleep(time.Hour)
 				if err := w.svc.Sweep(ctx); err != nil || b.user().TOTPEnabled() {
@@ -270,15 +269,15 @@ func TestA4ResetFallsWithItsAdministrator(t *testing.T) {
 func TestA4ResetWithAFailingStore(t *testing.T) {
 	delayed(t, func(t *testing.T, w *world, admin, a *account) {
 		a.reset(t, admin)
-		if _, err := w.service(failing{w.store, "Succeeded"}).Verify(ctx, a.ask(code(a.now(0)))); err == nil || !a.user().TOTPResetDue().IsZero() ||
-			w.trail.count("factor_reset_stopped", "ok") != 1 {
-			t.Errorf("an answer whose booking failed: %v, told %d times", err, w.trail.count("factor_reset_stopped", "ok"))
+		if _, err := w.service(failing{w.Store, "Succeeded"}).Verify(ctx, a.ask(code(a.now(0)))); err == nil || !a.user().TOTPResetDue().IsZero() ||
+			w.Trail.Count("factor_reset_stopped", "ok") != 1 {
+			t.Errorf("an answer whose booking failed: %v, told %d times", err, w.Trail.Count("factor_reset_stopped", "ok"))
 		}
 		due := a.reset(t, admin)
 		time.Sleep(time.Until(due))
 		refuses := func(op string) {
 			t.Helper()
-			broken := w.service(failing{w.store, op})
+			broken := w.service(failing{w.Store, op})
 			for _, p := range []twofactor.Policy{twofactor.Login, twofactor.None, twofactor.Fresh} {
 				if out, err := broken.Verify(ctx, a.ask(policy(p))); err == nil {
 					t.Errorf("%s lost, %v: let in with %+v", op, p, out)
@@ -290,7 +289,7 @@ func TestA4ResetWithAFailingStore(t *testing.T) {
 		}
 		refuses("ApplyTOTPReset")
 		refuses("UserByID")
-		if err := w.store.DeleteUser(ctx, admin.id); err != nil {
+		if err := w.Store.DeleteUser(ctx, admin.id); err != nil {
 			t.Fatal(err)
 		}
 		refuses("CancelTOTPReset")

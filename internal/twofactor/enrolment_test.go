@@ -64,7 +64,7 @@ func TestS017PendingExpires(t *testing.T) {
 // hourly budget is larger.
 func TestS017PendingTries(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorWrongPerHour, 100)
+		w.Set(settings.TwoFactorWrongPerHour, 100)
 		a := w.account("alice")
 		e, err := w.svc.Enrol(ctx, a.ask(code(digest)))
 		if err != nil {
@@ -118,7 +118,7 @@ func TestS019EnrollingNeedsProof(t *testing.T) {
 			// Remembered trust is no proof.
 			proof := digest
 			if c.want == "email" {
-				proof = w.mails.code(-1)
+				proof = w.Mails.Code(-1)
 			}
 			if got := c.a.check(code(proof)); got != "" {
 				t.Fatalf("%s: %s", c.a.name(), got)
@@ -167,10 +167,10 @@ func TestS020S021Changes(t *testing.T) {
 			t.Fatalf("disable: %v %v", ok, err)
 		}
 		want := []twofactor.Change{twofactor.TOTPEnabled, twofactor.CodesReplaced, twofactor.EmailEnabled, twofactor.EmailDisabled, twofactor.TOTPDisabled}
-		if got := w.mails.changes(); fmt.Sprint(got) != fmt.Sprint(want) {
+		if got := changes(w); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("notices %v, want %v", got, want)
 		}
-		for _, n := range w.mails.notices {
+		for _, n := range w.Mails.Notices() {
 			text := n.Subject() + n.Text()
 			if n.Subject() == "" || strings.Contains(text, a.secret) || strings.Contains(text, a.backup[0]) {
 				t.Errorf("notice %+v", n)
@@ -214,7 +214,7 @@ func TestS021OtherSessionsClosed(t *testing.T) {
 					t.Fatal(err)
 				}
 				expectSessions(t, w, a, "alice-1")
-				if dead := w.news.dead(); fmt.Sprint(dead) != "[alice-2]" {
+				if dead := dead(w); fmt.Sprint(dead) != "[alice-2]" {
 					t.Errorf("told dead: %v", dead)
 				}
 			})
@@ -239,7 +239,7 @@ func TestS022DisablingNeedsProof(t *testing.T) {
 		}
 		b := w.account("bob", withEmail)
 		b.check()
-		if got := b.check(code(w.mails.code(-1))); got != "" {
+		if got := b.check(code(w.Mails.Code(-1))); got != "" {
 			t.Fatal(got)
 		}
 		if err := w.setEmail(ctx, b.ask(), false); id(err) != "totp-required" {
@@ -267,7 +267,7 @@ func TestS024GuessingOnManagement(t *testing.T) {
 				t.Fatalf("2fa:regenerateCodes %d: %v %v", i, codes, err)
 			}
 		}
-		if g, _ := w.store.Guard(ctx, a.id); len(g.Recent) != 10 {
+		if g, _ := w.Store.Guard(ctx, a.id); len(g.Recent) != 10 {
 			t.Errorf("%d answers compared, want 10", len(g.Recent))
 		}
 		if ok, _ := w.svc.Disable(ctx, a.ask(code(a.now(0)))); ok {
@@ -285,7 +285,7 @@ func TestS024GuessingOnManagement(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if g, _ := w.store.Guard(ctx, b.id); len(g.Recent) != 10 {
+		if g, _ := w.Store.Guard(ctx, b.id); len(g.Recent) != 10 {
 			t.Errorf("2fa:validateTempToken: %d answers compared, want 10", len(g.Recent))
 		}
 	})

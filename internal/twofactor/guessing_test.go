@@ -23,7 +23,7 @@ func TestS025FiveWrongAnswers(t *testing.T) {
 		never(t, w)
 		a := w.account("alice", withEmail)
 		a.check()
-		right, wrong := w.mails.code(0), a.wrong()
+		right, wrong := w.Mails.Code(0), a.wrong()
 		for i := range 4 {
 			err := w.svc.Check(ctx, a.ask(code(wrong)))
 			want := `{"method":"email","codeGenerated":false,"codeCount":1,"codeExpires":[DATE],"availableMethods":["email"],"emailOrUsername":"alice"}`
@@ -42,10 +42,10 @@ func TestS025FiveWrongAnswers(t *testing.T) {
 		if got := a.check(code(right)); got != "totp-invalid" {
 			t.Errorf("the dead code: %q", got)
 		}
-		if n := w.mails.sent(); n != 2 {
+		if n := w.Mails.Count(); n != 2 {
 			t.Errorf("%d mails, want a second one", n)
 		}
-		if got := a.check(code(w.mails.code(-1))); got != "" {
+		if got := a.check(code(w.Mails.Code(-1))); got != "" {
 			t.Errorf("the new code: %s", got)
 		}
 	})
@@ -56,8 +56,8 @@ func TestS025FiveWrongAnswers(t *testing.T) {
 func TestS026ParallelGuesses(t *testing.T) { onBoth(t, parallelGuesses) }
 
 func parallelGuesses(t *testing.T, w *world) {
-	w.set(settings.TwoFactorRememberFor, 0)
-	nodes := []*twofactor.Service{w.svc, w.service(w.store)}
+	w.Set(settings.TwoFactorRememberFor, 0)
+	nodes := []*twofactor.Service{w.svc, w.service(w.Store)}
 	a := w.account("alice", func(u *user.User) {
 		u.Services.TOTP = &user.TOTP{Enabled: true, Secret: strings.Repeat("A", 32)}
 	})
@@ -67,7 +67,7 @@ func parallelGuesses(t *testing.T, w *world) {
 	if got["totp-invalid"] != 10 || got["totp-max-attempts"] != 30 {
 		t.Errorf("outcomes %v, want 10 compared and 30 refused", got)
 	}
-	g, err := w.store.Guard(ctx, a.id)
+	g, err := w.Store.Guard(ctx, a.id)
 	if err != nil || len(g.Recent) != 10 || g.InRow[twofactor.Row("totp", "session")] != 10 || g.Received != 40 {
 		t.Errorf("guard %+v %v", g, err)
 	}
@@ -88,27 +88,27 @@ func TestS027NothingRefills(t *testing.T) {
 				compared++
 			}
 		}
-		if g, _ := w.store.Guard(ctx, a.id); len(g.Recent) != 10 {
+		if g, _ := w.Store.Guard(ctx, a.id); len(g.Recent) != 10 {
 			t.Errorf("%d answers counted, want 10", len(g.Recent))
 		}
 		if compared > 10 {
 			t.Errorf("%d answers compared", compared)
 		}
-		mails := w.mails.sent()
+		mails := w.Mails.Count()
 		if got := a.check(); got != "totp-max-attempts" {
 			t.Errorf("a prompt over the budget: %q", got)
 		}
 		if _, err := w.svc.SendCode(ctx, a.ask(), "alice"); id(err) != "totp-max-attempts" {
 			t.Errorf("a code request over the budget: %v", err)
 		}
-		if w.mails.sent() != mails {
+		if w.Mails.Count() != mails {
 			t.Error("something was mailed over the budget")
 		}
 		time.Sleep(time.Hour)
 		if got := a.check(); got != "totp-required" {
 			t.Errorf("an hour later: %q", got)
 		}
-		if got := a.check(code(w.mails.code(-1))); got != "" {
+		if got := a.check(code(w.Mails.Code(-1))); got != "" {
 			t.Errorf("an hour later with the right code: %q", got)
 		}
 	})
@@ -138,7 +138,7 @@ func TestS028OneBudget(t *testing.T) {
 		if ok, _ := w.svc.Disable(ctx, a.ask(code(a.backup[0]))); ok {
 			t.Error("the budget did not hold on 2fa:disable")
 		}
-		if g, _ := w.store.Guard(ctx, a.id); len(g.Recent) != 10 {
+		if g, _ := w.Store.Guard(ctx, a.id); len(g.Recent) != 10 {
 			t.Errorf("%d answers counted", len(g.Recent))
 		}
 	})
@@ -169,11 +169,11 @@ func TestS031CountedFirst(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
 		a := w.account("alice").enrol()
-		broken := w.service(failing{w.store, "UseTOTPStep"})
+		broken := w.service(failing{w.Store, "UseTOTPStep"})
 		if err := broken.Check(ctx, a.ask(code(a.now(0)))); err == nil {
 			t.Error("a store that does not answer let a call pass")
 		}
-		if g, _ := w.store.Guard(ctx, a.id); len(g.Recent) != 1 {
+		if g, _ := w.Store.Guard(ctx, a.id); len(g.Recent) != 1 {
 			t.Errorf("%d answers counted, want 1", len(g.Recent))
 		}
 	})
@@ -187,10 +187,10 @@ func TestNeverFailsOpen(t *testing.T) {
 				never(t, w)
 				app, mail := w.account("app").enrol(), w.account("mail", withEmail)
 				mail.check()
-				broken := w.service(failing{w.store, op})
+				broken := w.service(failing{w.Store, op})
 				for name, r := range map[string]twofactor.Request{
 					"step": app.ask(code(app.now(0))), "backup": app.ask(code(app.backup[0])),
-					"mail": mail.ask(code(w.mails.code(-1))), "prompt": mail.ask(),
+					"mail": mail.ask(code(w.Mails.Code(-1))), "prompt": mail.ask(),
 				} {
 					err := broken.Check(ctx, r)
 					touched := map[string]string{"UseTOTPStep": "step", "UseBackupCode": "backup", "UseMailCode": "mail"}[op]
@@ -261,7 +261,7 @@ func TestS034PromptsDoNotReset(t *testing.T) {
 func TestStopInARow(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
-		w.set(settings.TwoFactorWrongInRow, 20)
+		w.Set(settings.TwoFactorWrongInRow, 20)
 		a := w.account("alice", withEmail).enrol()
 		for range 2 {
 			for range 10 {
@@ -277,7 +277,7 @@ func TestStopInARow(t *testing.T) {
 		if got := a.check(method("email")); got != "totp-required" {
 			t.Fatalf("the other factor: %q", got)
 		}
-		if got := a.check(method("email"), code(w.mails.code(-1))); got != "" {
+		if got := a.check(method("email"), code(w.Mails.Code(-1))); got != "" {
 			t.Fatalf("the other factor: %q", got)
 		}
 		if got := a.check(code(a.now(0))); got != "" {
@@ -298,15 +298,15 @@ func TestS035MailBudgets(t *testing.T) {
 			_, last = w.svc.SendCode(ctx, twofactor.Request{Peer: p}, []string{"alice", " ALICE ", "Alice@Example.org"}[i%3])
 			time.Sleep(20 * time.Second)
 		}
-		if n := w.mails.sent(); n != 5 {
+		if n := w.Mails.Count(); n != 5 {
 			t.Errorf("%d mails in %v, want 5", n, time.Since(start))
 		}
 		if id(last) != "too-many-requests" || !strings.Contains(details(t, last), "timeToReset") {
 			t.Errorf("over the account's budget: %v", last)
 		}
 		// The owner's own budget is untouched.
-		if got := a.check(); got != "totp-required" || w.mails.sent() != 6 {
-			t.Errorf("a challenge of the owner: %q, %d mails", got, w.mails.sent())
+		if got := a.check(); got != "totp-required" || w.Mails.Count() != 6 {
+			t.Errorf("a challenge of the owner: %q, %d mails", got, w.Mails.Count())
 		}
 	})
 	bubble(t, func(t *testing.T, w *world) {
@@ -328,14 +328,14 @@ func TestS036StrangerVoidsNothing(t *testing.T) {
 		never(t, w)
 		a := w.account("alice", withEmail)
 		a.check()
-		mine := w.mails.code(0)
+		mine := w.Mails.Code(0)
 		for range 3 {
 			a.check(code(a.wrong()))
 		}
 		for range 10 {
 			_, _ = w.svc.SendCode(ctx, twofactor.Request{Peer: &rpc.Peer{Address: "203.0.113.9"}}, "alice")
 		}
-		if g, _ := w.store.Guard(ctx, a.id); g.CodeTries != 3 || len(g.Codes) != 5 {
+		if g, _ := w.Store.Guard(ctx, a.id); g.CodeTries != 3 || len(g.Codes) != 5 {
 			t.Errorf("tries %d, codes %d", g.CodeTries, len(g.Codes))
 		}
 		if got := a.check(code(mine)); got != "" {
@@ -347,7 +347,7 @@ func TestS036StrangerVoidsNothing(t *testing.T) {
 // S059, S080: with private answers everybody but the owner gets one answer.
 func TestS059PrivateAnswers(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorPrivateAnswers, true)
+		w.Set(settings.TwoFactorPrivateAnswers, true)
 		a, b := w.account("alice", withEmail), w.account("bob", withEmail)
 		for _, who := range []string{"alice", "alice@example.org", "nobody", "no@example.org", strings.Repeat("x", 100_000), "a\x00b"} {
 			for _, r := range []twofactor.Request{{Peer: home}, b.ask()} {
@@ -358,7 +358,7 @@ func TestS059PrivateAnswers(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if n := w.mails.sent(); n != 4 {
+		if n := w.Mails.Count(); n != 4 {
 			t.Errorf("%d mails, want one for each request that named alice", n)
 		}
 		got, err := w.svc.SendCode(ctx, a.ask(), "ALICE")
@@ -376,13 +376,13 @@ func (panicking) UserByUsername(context.Context, string) (*user.User, error) { p
 // What happens behind the asker's back cannot bring the server down.
 func TestPrivateAnswersContainPanics(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorPrivateAnswers, true)
-		svc := w.service(panicking{w.store})
+		w.Set(settings.TwoFactorPrivateAnswers, true)
+		svc := w.service(panicking{w.Store})
 		if got, err := svc.SendCode(ctx, twofactor.Request{Peer: home}, "alice"); err != nil || len(got) != 0 {
 			t.Errorf("%v %v", got, err)
 		}
 		svc.Close()
-		if w.trail.count("code_sent", "error") != 1 {
+		if w.Trail.Count("code_sent", "error") != 1 {
 			t.Error("the panic is not in the audit stream")
 		}
 	})
@@ -391,7 +391,7 @@ func TestPrivateAnswersContainPanics(t *testing.T) {
 // With private answers a network address pays for every request.
 func TestPrivateAnswersAreLimited(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorPrivateAnswers, true)
+		w.Set(settings.TwoFactorPrivateAnswers, true)
 		for i := range 25 {
 			_, err := w.svc.SendCode(ctx, twofactor.Request{Peer: home}, "nobody")
 			if want := map[bool]string{true: "", false: "too-many-requests"}[i < 20]; id(err) != want {
@@ -399,7 +399,7 @@ func TestPrivateAnswersAreLimited(t *testing.T) {
 			}
 			w.svc.Close()
 		}
-		if n := w.trail.count("code_sent", "limited"); n != 5 {
+		if n := w.Trail.Count("code_sent", "limited"); n != 5 {
 			t.Errorf("%d events of the limit", n)
 		}
 	})
@@ -428,11 +428,11 @@ func TestSendEmailCode(t *testing.T) {
 				t.Errorf("%.20q: %v %v", c.who, got, err)
 			}
 		}
-		if n := w.mails.sent(); n != 2 {
+		if n := w.Mails.Count(); n != 2 {
 			t.Errorf("%d mails, want 2", n)
 		}
-		w.set(settings.TwoFactorByEmail, false)
-		if got, err := w.svc.SendCode(ctx, twofactor.Request{}, "alice"); err != nil || len(got) != 0 || w.mails.sent() != 2 {
+		w.Set(settings.TwoFactorByEmail, false)
+		if got, err := w.svc.SendCode(ctx, twofactor.Request{}, "alice"); err != nil || len(got) != 0 || w.Mails.Count() != 2 {
 			t.Errorf("with the factor off: %v %v", got, err)
 		}
 	})
@@ -442,11 +442,11 @@ func TestSendEmailCode(t *testing.T) {
 func TestMailRefused(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a := w.account("alice", withEmail)
-		w.mails.fail = errors.New("outbox full")
+		w.Mails.Fail(errors.New("outbox full"))
 		if got := a.check(); !strings.HasPrefix(got, "internal") {
 			t.Errorf("the challenge: %q", got)
 		}
-		w.mails.fail = nil
+		w.Mails.Fail(nil)
 		err := w.svc.Check(ctx, a.ask())
 		if id(err) != "totp-required" || !strings.Contains(details(t, err), `"codeGenerated":true,"codeCount":1`) {
 			t.Errorf("the next challenge: %v", err)

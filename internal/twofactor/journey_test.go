@@ -53,9 +53,9 @@ func journey(t *testing.T, w *world) {
 	refused("asking by mail", "totp-required", w.svc.Check(ctx, a.ask(method("email"))))
 	_, err = w.svc.SendCode(ctx, a.ask(), "ALICE@example.org")
 	step("another mail", err)
-	refused("a mailed code for a fresh check", "totp-required", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(0)), policy(twofactor.Fresh))))
-	step("a mailed code", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(0)), policy(twofactor.Login))))
-	refused("the other mailed code", "totp-invalid", w.svc.Check(ctx, a.ask(method("email"), code(w.mails.code(1)), policy(twofactor.Login))))
+	refused("a mailed code for a fresh check", "totp-required", w.svc.Check(ctx, a.ask(method("email"), code(w.Mails.Code(0)), policy(twofactor.Fresh))))
+	step("a mailed code", w.svc.Check(ctx, a.ask(method("email"), code(w.Mails.Code(0)), policy(twofactor.Login))))
+	refused("the other mailed code", "totp-invalid", w.svc.Check(ctx, a.ask(method("email"), code(w.Mails.Code(1)), policy(twofactor.Login))))
 	step("mail off", w.setEmail(ctx, a.ask(code(a.backup[1])), false))
 	if a.user().Email2FAEnabled() {
 		t.Fatal("the mail factor is still on")
@@ -67,10 +67,10 @@ func journey(t *testing.T, w *world) {
 	if u.Services.TOTP != nil || u.Services.Resume != nil && len(u.Services.Resume.LoginTokens) != 0 {
 		t.Fatalf("after the reset: %+v", u.Services)
 	}
-	if g, err := w.store.Guard(ctx, a.id); err != nil || len(g.Recent)+len(g.InRow)+len(g.Codes) != 0 {
+	if g, err := w.Store.Guard(ctx, a.id); err != nil || len(g.Recent)+len(g.InRow)+len(g.Codes) != 0 {
 		t.Fatalf("after the reset: %+v %v", g, err)
 	}
-	_, err = w.store.UpdateUser(ctx, a.id, user.Change{AddToken: &user.LoginToken{HashedToken: "alice-1", When: time.Now()}, At: time.Now()})
+	_, err = w.Store.UpdateUser(ctx, a.id, user.Change{AddToken: &user.LoginToken{HashedToken: "alice-1", When: time.Now()}, At: time.Now()})
 	step("log in again", err)
 	_, err = w.svc.Enrol(ctx, a.ask(code(digest)))
 	step("enrol again", err)

@@ -26,7 +26,7 @@ func TestS032StrangersDoNotUseUpTheOwnersMails(t *testing.T) {
 		never(t, w)
 		a, b := w.account("alice", withEmail), w.account("bob", withEmail)
 		for hour := range 3 {
-			before := w.mails.sent()
+			before := w.Mails.Count()
 			for i := range 30 {
 				// Logged out, and inside the session of another account.
 				r := twofactor.Request{Peer: &rpc.Peer{Conn: "x", Door: rpc.DDP, Address: fmt.Sprintf("203.0.113.%d", i)}}
@@ -35,7 +35,7 @@ func TestS032StrangersDoNotUseUpTheOwnersMails(t *testing.T) {
 				}
 				_, _ = w.svc.SendCode(ctx, r, "alice") // silence once five are alive
 			}
-			if n := w.mails.sent() - before; n != 5 {
+			if n := w.Mails.Count() - before; n != 5 {
 				t.Errorf("hour %d: strangers caused %d mails, want 5", hour, n)
 			}
 			time.Sleep(11 * time.Minute) // their codes are dead
@@ -46,11 +46,11 @@ func TestS032StrangersDoNotUseUpTheOwnersMails(t *testing.T) {
 				if got := a.check(purpose(fmt.Sprint("call", i))); got != "totp-required" {
 					t.Errorf("hour %d, challenge %d: %q", hour, i, got)
 				}
-				if got := a.check(purpose(fmt.Sprint("call", i)), code(w.mails.code(-1))); got != "" {
+				if got := a.check(purpose(fmt.Sprint("call", i)), code(w.Mails.Code(-1))); got != "" {
 					t.Errorf("hour %d, answer %d: %q", hour, i, got)
 				}
 			}
-			if n := w.mails.sent() - before; n != 15 {
+			if n := w.Mails.Count() - before; n != 15 {
 				t.Errorf("hour %d: %d mails in all", hour, n)
 			}
 			if got := a.check(purpose("eleventh")); got != "too-many-requests" {
@@ -82,7 +82,7 @@ func TestTheFirstHourFitsTheDefaults(t *testing.T) {
 			if got := a.check(r...); got != "totp-required" {
 				t.Fatalf("%d %s: %q", i, what, got)
 			}
-			if got := a.check(append(r, code(w.mails.code(-1)))...); got != "" {
+			if got := a.check(append(r, code(w.Mails.Code(-1)))...); got != "" {
 				t.Fatalf("%d %s, answered: %q", i, what, got)
 			}
 		}
@@ -93,9 +93,9 @@ func TestTheFirstHourFitsTheDefaults(t *testing.T) {
 func TestTheRefusalSaysWhen(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
-		w.set(settings.TwoFactorMailsPerHour, 1)
-		w.set(settings.TwoFactorMailsAsked, 1)
-		w.set(settings.TwoFactorMailsPerAddress, 3)
+		w.Set(settings.TwoFactorMailsPerHour, 1)
+		w.Set(settings.TwoFactorMailsAsked, 1)
+		w.Set(settings.TwoFactorMailsPerAddress, 3)
 		a := w.account("alice", withEmail)
 		a.check(purpose("x"))
 		time.Sleep(17*time.Minute + time.Second)
@@ -127,7 +127,7 @@ func TestAFullOutboxCostsNothing(t *testing.T) {
 		never(t, w)
 		a := w.account("alice", withEmail)
 		a.check(purpose("before")) // another code is alive, good for something else
-		w.mails.fail = fault.New("error-mail-queue-full", "Too many mails are waiting.")
+		w.Mails.Fail(fault.New("error-mail-queue-full", "Too many mails are waiting."))
 		for range 15 {
 			if got := a.check(purpose("x")); got != "error-mail-queue-full" {
 				t.Fatalf("a challenge: %q", got)
@@ -136,14 +136,14 @@ func TestAFullOutboxCostsNothing(t *testing.T) {
 		if got := a.check(purpose("x"), code("000000")); got != "totp-invalid" {
 			t.Errorf("a wrong answer: %q", got)
 		}
-		w.mails.fail = nil
+		w.Mails.Fail(nil)
 		if got := a.check(purpose("x")); got != "totp-required" {
 			t.Fatalf("once there is room: %q", got)
 		}
-		if g, err := w.store.Guard(ctx, a.id); err != nil || len(g.Codes) != 2 || len(g.Mails) != 2 {
+		if g, err := w.Store.Guard(ctx, a.id); err != nil || len(g.Codes) != 2 || len(g.Mails) != 2 {
 			t.Errorf("%+v, %v", g, err)
 		}
-		if got := a.check(purpose("x"), code(w.mails.code(-1))); got != "" {
+		if got := a.check(purpose("x"), code(w.Mails.Code(-1))); got != "" {
 			t.Errorf("its code: %q", got)
 		}
 	})
@@ -157,19 +157,19 @@ func TestA21ACodeIsGoodForItsCall(t *testing.T) {
 		never(t, w)
 		a := w.account("alice", withEmail)
 		a.check(purpose("pin"))
-		pin := w.mails.code(-1)
+		pin := w.Mails.Code(-1)
 		err := w.svc.Check(ctx, a.ask(purpose("save"), code(pin)))
 		want := `{"method":"email","codeGenerated":true,"codeCount":1,"codeExpires":[DATE],"availableMethods":["email"],"emailOrUsername":"alice"}`
-		if id(err) != "totp-invalid" || shape(details(t, err)) != want || w.mails.sent() != 2 {
-			t.Fatalf("another call's code: %v %s, %d mails", err, details(t, err), w.mails.sent())
+		if id(err) != "totp-invalid" || shape(details(t, err)) != want || w.Mails.Count() != 2 {
+			t.Fatalf("another call's code: %v %s, %d mails", err, details(t, err), w.Mails.Count())
 		}
-		if g, err := w.store.Guard(ctx, a.id); err != nil || len(g.Recent) != 1 || g.CodeTries != 1 {
+		if g, err := w.Store.Guard(ctx, a.id); err != nil || len(g.Recent) != 1 || g.CodeTries != 1 {
 			t.Errorf("not counted: %+v, %v", g, err)
 		}
-		save := w.mails.code(-1)
+		save := w.Mails.Code(-1)
 		err = w.svc.Check(ctx, a.ask(purpose("save")))
-		if want = strings.Replace(want, "true", "false", 1); id(err) != "totp-required" || shape(details(t, err)) != want || w.mails.sent() != 2 {
-			t.Errorf("asked again: %v %s, %d mails", err, details(t, err), w.mails.sent())
+		if want = strings.Replace(want, "true", "false", 1); id(err) != "totp-required" || shape(details(t, err)) != want || w.Mails.Count() != 2 {
+			t.Errorf("asked again: %v %s, %d mails", err, details(t, err), w.Mails.Count())
 		}
 		if got := a.check(purpose("pin"), code(save)); got != "totp-invalid" {
 			t.Errorf("the other way round: %q", got)
@@ -184,7 +184,7 @@ func TestA21ACodeIsGoodForItsCall(t *testing.T) {
 			if _, err := w.svc.SendCode(ctx, twofactor.Request{Peer: home}, "alice"); err != nil {
 				t.Fatal(err)
 			}
-			if got := a.check(purpose(name), code(w.mails.code(-1))); got != "" {
+			if got := a.check(purpose(name), code(w.Mails.Code(-1))); got != "" {
 				t.Errorf("a code asked for by name, %d for %q: %q", i, name, got)
 			}
 		}

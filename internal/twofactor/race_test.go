@@ -92,9 +92,9 @@ func rounds() int {
 // S005: one code of an authenticator, 32 calls on two nodes at once, one winner.
 func TestS005TOTPRace(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorRememberFor, 0)
-		w.set(settings.TwoFactorWrongPerHour, 100)
-		nodes := []*twofactor.Service{w.svc, w.service(w.store)}
+		w.Set(settings.TwoFactorRememberFor, 0)
+		w.Set(settings.TwoFactorWrongPerHour, 100)
+		nodes := []*twofactor.Service{w.svc, w.service(w.Store)}
 		for round := range rounds() {
 			a := w.account(fmt.Sprint("u", round), func(u *user.User) {
 				u.Services.TOTP = &user.TOTP{Enabled: true, Secret: strings.Repeat("A", 32)}
@@ -115,24 +115,24 @@ func TestS005TOTPRace(t *testing.T) {
 // S006: the same with a mailed code; nothing is left of the set.
 func TestS006MailCodeRace(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorRememberFor, 0)
-		w.set(settings.TwoFactorWrongPerHour, 100)
-		w.set(settings.TwoFactorMailsPerAddress, 10_000)
-		nodes := []*twofactor.Service{w.svc, w.service(w.store)}
+		w.Set(settings.TwoFactorRememberFor, 0)
+		w.Set(settings.TwoFactorWrongPerHour, 100)
+		w.Set(settings.TwoFactorMailsPerAddress, 10_000)
+		nodes := []*twofactor.Service{w.svc, w.service(w.Store)}
 		for round := range rounds() {
 			a := w.account(fmt.Sprint("u", round), withEmail)
 			a.check()
-			r := a.ask(code(w.mails.code(-1)))
+			r := a.ask(code(w.Mails.Code(-1)))
 			got := parallel(32, func(i int) string { return id(nodes[i%2].Check(ctx, r)) })
 			if got[""] != 1 {
 				t.Fatalf("round %d: %v", round, got)
 			}
-			g, err := w.store.Guard(ctx, a.id)
+			g, err := w.Store.Guard(ctx, a.id)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, c := range g.Codes { // losers may have caused the next mail, never kept the old code
-				if c.Digest == w.key.Digest("twofactor mail code", a.id, r.Proof.Text()) {
+				if c.Digest == w.Key.Digest("twofactor mail code", a.id, r.Proof.Text()) {
 					t.Fatalf("round %d: the spent code is still there", round)
 				}
 			}
@@ -144,8 +144,8 @@ func TestS006MailCodeRace(t *testing.T) {
 // none comes back.
 func TestS007BackupRace(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorRememberFor, 0)
-		w.set(settings.TwoFactorWrongPerHour, 100)
+		w.Set(settings.TwoFactorRememberFor, 0)
+		w.Set(settings.TwoFactorWrongPerHour, 100)
 		for round := range rounds() {
 			a := w.account(fmt.Sprint("u", round))
 			a.enrolNow()
@@ -171,14 +171,14 @@ func TestS007BackupRace(t *testing.T) {
 
 // enrolNow is enrol in real time: the first step is spent and not waited for.
 func (a *account) enrolNow() {
-	a.w.t.Helper()
+	a.w.T.Helper()
 	e, err := a.w.svc.Enrol(ctx, a.ask(code(digest)))
 	if err != nil {
-		a.w.t.Fatal(err)
+		a.w.T.Fatal(err)
 	}
 	a.secret = e.Secret
 	if a.backup, err = a.w.svc.Confirm(ctx, a.ask(code(a.now(0)))); err != nil {
-		a.w.t.Fatal(err)
+		a.w.T.Fatal(err)
 	}
 }
 
@@ -186,8 +186,8 @@ func (a *account) enrolNow() {
 // behind is one set of twelve, and the codes of that one answer are all good.
 func TestS023RegenerateRace(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorRememberFor, 0)
-		w.set(settings.TwoFactorWrongPerHour, 100)
+		w.Set(settings.TwoFactorRememberFor, 0)
+		w.Set(settings.TwoFactorWrongPerHour, 100)
 		a := w.account("alice")
 		a.enrolNow()
 		var mu sync.Mutex
@@ -222,7 +222,7 @@ func TestS023RegenerateRace(t *testing.T) {
 // One pending secret, 16 first codes at once: one set of backup codes is shown.
 func TestConfirmRace(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorWrongPerHour, 100)
+		w.Set(settings.TwoFactorWrongPerHour, 100)
 		a := w.account("alice")
 		e, err := w.svc.Enrol(ctx, a.ask(code(digest)))
 		if err != nil {
@@ -237,7 +237,7 @@ func TestConfirmRace(t *testing.T) {
 		if got[""] != 1 || got["invalid-totp"] != 9 {
 			t.Errorf("outcomes %v", got)
 		}
-		if n := len(w.mails.changes()); n != 1 {
+		if n := len(changes(w)); n != 1 {
 			t.Errorf("%d notices", n)
 		}
 	})
@@ -249,8 +249,8 @@ func TestChallengeRace(t *testing.T) {
 		a := w.account("alice", withEmail)
 		r := a.ask()
 		got := parallel(16, func(int) string { return id(w.svc.Check(ctx, r)) })
-		if got["totp-required"] != 16 || w.mails.sent() != 1 {
-			t.Errorf("outcomes %v, %d mails", got, w.mails.sent())
+		if got["totp-required"] != 16 || w.Mails.Count() != 1 {
+			t.Errorf("outcomes %v, %d mails", got, w.Mails.Count())
 		}
 	})
 }

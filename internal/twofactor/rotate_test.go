@@ -13,19 +13,19 @@ import (
 // under way. The old key itself is gone then.
 func TestA20CodesOutliveTheServerKey(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		st := w.store
+		st := w.Store
 		app, mailed, enrolling := w.account("app").enrol(), w.account("mailed", withEmail), w.account("enrolling")
 		if got := mailed.check(); got != "totp-required" {
 			t.Fatalf("%q", got)
 		}
-		sent := w.mails.code(-1)
+		sent := w.Mails.Code(-1)
 		e, err := w.svc.Enrol(ctx, enrolling.ask(policy(twofactor.Fresh), code(digest)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		enrolling.secret = e.Secret
 
-		if _, err := serverkey.Check(ctx, st, w.key); err != nil {
+		if _, err := serverkey.Check(ctx, st, w.Key); err != nil {
 			t.Fatal(err)
 		}
 		raw := secret.Generate()
@@ -33,16 +33,16 @@ func TestA20CodesOutliveTheServerKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := serverkey.Rotate(ctx, st, next.WithOld(w.key)); err != nil {
+		if _, err := serverkey.Rotate(ctx, st, next.WithOld(w.Key)); err != nil {
 			t.Fatal(err)
 		}
-		if w.key, err = secret.NewKey(raw); err != nil {
+		if w.Key, err = secret.NewKey(raw); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := serverkey.Check(ctx, st, w.key); err != nil {
+		if _, err := serverkey.Check(ctx, st, w.Key); err != nil {
 			t.Fatal(err)
 		}
-		w.svc = w.service(w.store)
+		w.svc = w.service(w.Store)
 		t.Cleanup(w.svc.Close)
 
 		if got := app.check(code(app.now(0))); got != "" {

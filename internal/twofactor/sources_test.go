@@ -6,36 +6,23 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/bcrypt"
-
-	"ddpserver/internal/accounts"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
 
-type noMails struct{}
-
-func (noMails) Send(context.Context, accounts.Message) error { return nil }
-
 // visit logs the account in from an address, with everything that was asked, and
 // makes the service ask the real accounts where accounts were used.
 func (w *world) visit(a *account, p *rpc.Peer) {
-	w.t.Helper()
-	passwords, err := accounts.NewPasswords(accounts.PasswordOptions{Store: w.store, Key: w.key, BcryptCost: bcrypt.MinCost})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	svc, err := accounts.New(accounts.Options{Store: w.store, Settings: w.settings, Mailer: noMails{}, Feed: &w.news, Audit: &w.trail, Passwords: passwords})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	w.T.Helper()
+	passwords := w.NewPasswords()
+	svc := w.NewAccounts(passwords)
 	w.sources = passwords
-	w.svc = w.service(w.store)
-	w.t.Cleanup(w.svc.Close)
+	w.svc = w.service(w.Store)
+	w.T.Cleanup(w.svc.Close)
 	if _, err := svc.IssueToken(ctx, p, a.user(), "password"); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 }
 
@@ -58,17 +45,17 @@ func TestA21StrangersHoldStrangersOnly(t *testing.T) {
 		for _, budget := range []string{settings.TwoFactorWrongPerHour, settings.TwoFactorWrongInRow} {
 			t.Run(name+"/"+budget, func(t *testing.T) {
 				bubble(t, func(t *testing.T, w *world) {
-					w.set(settings.TwoFactorRememberFor, 0)
+					w.Set(settings.TwoFactorRememberFor, 0)
 					a := w.account("alice", k.change...)
 					if k.app {
 						a.enrol()
 					}
 					w.visit(a, home)
 					time.Sleep(2 * time.Hour)
-					w.set(budget, 4)
+					w.Set(budget, 4)
 					right := func() string {
 						if k.method == twofactor.Email {
-							return w.mails.code(-1)
+							return w.Mails.Code(-1)
 						}
 						time.Sleep(time.Minute)
 						return a.now(0)
@@ -126,7 +113,7 @@ func TestA21SourcesNeverFailOpen(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a := w.account("alice").enrol()
 		w.sources = unknown{}
-		svc := w.service(w.store)
+		svc := w.service(w.Store)
 		if got := id(svc.Check(ctx, a.ask(code(a.now(0))))); got == "" {
 			t.Error("passed")
 		}

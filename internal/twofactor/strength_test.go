@@ -79,15 +79,15 @@ func (s state) accepts(set map[string]bool, p twofactor.Policy) (proofs []string
 // weaker answer is neither taken nor spent, and nobody gets through with none.
 func TestA2FreshMatrix(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.set(settings.TwoFactorRememberFor, 0)
-		w.set(settings.TwoFactorMailsPerHour, 100)
-		w.set(settings.TwoFactorMailsPerAddress, 10_000)
+		w.Set(settings.TwoFactorRememberFor, 0)
+		w.Set(settings.TwoFactorMailsPerHour, 100)
+		w.Set(settings.TwoFactorMailsPerAddress, 10_000)
 		cells := 0
 		for n := range 1 << len(switches) {
 			set := map[string]bool{}
 			for i, id := range switches {
 				set[id] = n>>i&1 == 0
-				w.set(id, set[id])
+				w.Set(id, set[id])
 			}
 			for i, s := range states() {
 				for _, p := range []twofactor.Policy{twofactor.None, twofactor.Ordinary, twofactor.Fresh, twofactor.Login} {
@@ -112,7 +112,7 @@ func TestA2FreshMatrix(t *testing.T) {
 
 // tryCell gives one answer and compares the outcome with what the rules accept.
 func (a *account) tryCell(name string, p twofactor.Policy, given string, proofs []string, asked bool) {
-	a.w.t.Helper()
+	a.w.T.Helper()
 	answer := []func(*twofactor.Request){policy(p)}
 	mailed := ""
 	switch given {
@@ -125,34 +125,34 @@ func (a *account) tryCell(name string, p twofactor.Policy, given string, proofs 
 	case "password":
 		answer = append(answer, code(digest), method("password"))
 	case "email":
-		before := a.w.mails.sent()
+		before := a.w.Mails.Count()
 		if _, err := a.w.svc.SendCode(ctx, a.ask(), a.name()); err != nil {
-			a.w.t.Fatal(name, err)
+			a.w.T.Fatal(name, err)
 		}
-		if a.w.mails.sent() == before {
+		if a.w.Mails.Count() == before {
 			return // there is no code to give
 		}
-		mailed = a.w.mails.code(-1)
+		mailed = a.w.Mails.Code(-1)
 		answer = append(answer, code(mailed), method("email"))
 	}
 	err := a.w.svc.Check(ctx, a.ask(answer...))
 	switch {
 	case !asked || slices.Contains(proofs, given):
 		if err != nil {
-			a.w.t.Errorf("%s: %v", name, err)
+			a.w.T.Errorf("%s: %v", name, err)
 		}
 		return
 	case err == nil:
-		a.w.t.Errorf("%s: passed", name)
+		a.w.T.Errorf("%s: passed", name)
 		return
 	case len(proofs) == 0:
 		if id(err) != "error-no-password-or-factor" {
-			a.w.t.Errorf("%s: %v", name, err)
+			a.w.T.Errorf("%s: %v", name, err)
 		}
 		return
 	}
 	if got := id(err); got != "totp-required" && got != "totp-invalid" {
-		a.w.t.Errorf("%s: %s", name, got)
+		a.w.T.Errorf("%s: %s", name, got)
 	}
 	offered := "[]"
 	switch {
@@ -161,12 +161,12 @@ func (a *account) tryCell(name string, p twofactor.Policy, given string, proofs 
 	case proofs[0] != "password":
 		offered = `["` + proofs[0] + `"]`
 	}
-	if want := fmt.Sprintf(`{"method":%q,`, proofs[0]); !strings.HasPrefix(details(a.w.t, err), want) ||
-		!strings.Contains(details(a.w.t, err), `"availableMethods":`+offered) {
-		a.w.t.Errorf("%s: %s", name, details(a.w.t, err))
+	if want := fmt.Sprintf(`{"method":%q,`, proofs[0]); !strings.HasPrefix(details(a.w.T, err), want) ||
+		!strings.Contains(details(a.w.T, err), `"availableMethods":`+offered) {
+		a.w.T.Errorf("%s: %s", name, details(a.w.T, err))
 	}
-	if g, e := a.w.store.Guard(ctx, a.id); mailed != "" && (e != nil || len(g.Codes) == 0) {
-		a.w.t.Errorf("%s: the weaker code was spent: %+v %v", name, g, e)
+	if g, e := a.w.Store.Guard(ctx, a.id); mailed != "" && (e != nil || len(g.Codes) == 0) {
+		a.w.T.Errorf("%s: the weaker code was spent: %+v %v", name, g, e)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestA4SwitchedOffFactorIsNotRemovedByThePassword(t *testing.T) {
 			never(t, w)
 			a, b := w.account("alice").enrol(), w.account("bob", withEmail)
 			for _, s := range off {
-				w.set(s, false)
+				w.Set(s, false)
 			}
 			if _, err := w.svc.Reset(ctx, a.ask(), a.id); id(err) != "error-two-factor-not-enabled" || !a.user().TOTPEnabled() {
 				t.Errorf("%v: the authenticator: %v", off, err)
@@ -246,7 +246,7 @@ func TestA5PendingEnrolmentDiesWithItsProof(t *testing.T) {
 			}
 			a.secret = e.Secret
 			c.change.At = time.Now()
-			if _, err := w.store.UpdateUser(ctx, a.id, c.change); err != nil {
+			if _, err := w.Store.UpdateUser(ctx, a.id, c.change); err != nil {
 				t.Fatal(err)
 			}
 			_, err = w.svc.Confirm(ctx, a.ask(token(c.token), code(a.now(0))))
@@ -265,35 +265,35 @@ func TestA5PendingEnrolmentDiesWithItsProof(t *testing.T) {
 func TestA4MailboxAfterAResetByMail(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
-		w.set(settings.TwoFactorMailsPerHour, 100)
-		w.set(settings.TwoFactorWrongPerHour, 100)
+		w.Set(settings.TwoFactorMailsPerHour, 100)
+		w.Set(settings.TwoFactorWrongPerHour, 100)
 		both, mail := w.account("both", withEmail).enrol(), w.account("mail", withEmail)
 		time.Sleep(time.Hour)
 		if _, err := w.svc.SendCode(ctx, both.ask(), "both"); err != nil {
 			t.Fatal(err)
 		}
-		before := w.mails.code(-1) // mailed before the reset, and alive
+		before := w.Mails.Code(-1) // mailed before the reset, and alive
 		at := time.Now().UTC().Truncate(time.Millisecond)
 		for _, a := range []*account{both, mail} {
 			bcrypt := a.user().Bcrypt()
-			if _, err := w.store.UpdateUser(ctx, a.id, user.Change{Bcrypt: &bcrypt, ResetAt: &at, At: at}); err != nil {
+			if _, err := w.Store.UpdateUser(ctx, a.id, user.Change{Bcrypt: &bcrypt, ResetAt: &at, At: at}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		mailed := w.mails.sent()
+		mailed := w.Mails.Count()
 		for _, p := range []twofactor.Policy{twofactor.Login, twofactor.Ordinary, twofactor.Fresh} {
 			err := w.svc.Check(ctx, both.ask(policy(p), method("email"), code(before)))
 			if id(err) != "totp-required" || details(t, err) != `{"method":"totp","codeGenerated":false,"availableMethods":["totp"]}` {
 				t.Errorf("%v: %v", p, err)
 			}
 		}
-		if got, err := w.svc.SendCode(ctx, both.ask(), "both"); err != nil || len(got) != 0 || w.mails.sent() != mailed {
+		if got, err := w.svc.SendCode(ctx, both.ask(), "both"); err != nil || len(got) != 0 || w.Mails.Count() != mailed {
 			t.Errorf("a code on demand: %v %v", got, err)
 		}
-		if got := mail.check(policy(twofactor.Login)); got != "totp-required" || w.mails.sent() != mailed+1 {
+		if got := mail.check(policy(twofactor.Login)); got != "totp-required" || w.Mails.Count() != mailed+1 {
 			t.Errorf("an account with nothing stronger: %q", got)
 		}
-		if got := mail.check(policy(twofactor.Login), code(w.mails.code(-1))); got != "" {
+		if got := mail.check(policy(twofactor.Login), code(w.Mails.Code(-1))); got != "" {
 			t.Errorf("an account with nothing stronger, its code: %q", got)
 		}
 		time.Sleep(30 * 24 * time.Hour)
@@ -307,7 +307,7 @@ func TestA4MailboxAfterAResetByMail(t *testing.T) {
 		if _, err := w.svc.SendCode(ctx, both.ask(), "both"); err != nil {
 			t.Fatal(err)
 		}
-		if got := both.check(policy(twofactor.Login), method("email"), code(w.mails.code(-1))); got != "" {
+		if got := both.check(policy(twofactor.Login), method("email"), code(w.Mails.Code(-1))); got != "" {
 			t.Errorf("after an answer of the app: %q", got)
 		}
 		// Who had no app at the reset and enrols one later proved it by that.

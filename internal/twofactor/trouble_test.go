@@ -20,17 +20,17 @@ func TestCommittedChangeStands(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.secret = e.Secret
-		w.mails.fail = errors.New("outbox full")
-		broken := w.service(failing{w.store, "UpdateUser"})
+		w.Mails.Fail(errors.New("outbox full"))
+		broken := w.service(failing{w.Store, "UpdateUser"})
 		codes, err := broken.Confirm(ctx, a.ask(code(a.now(0))))
 		if err != nil || len(codes) != 12 || !a.user().TOTPEnabled() {
 			t.Fatalf("%d codes, %v", len(codes), err)
 		}
 		expectSessions(t, w, a, "alice-1") // in the same write as the factor
-		if w.trail.count("notice_sent", "error") != 1 {
+		if w.Trail.Count("notice_sent", "error") != 1 {
 			t.Error("no event notice_sent")
 		}
-		if w.trail.count("factor_enabled", "ok") != 1 {
+		if w.Trail.Count("factor_enabled", "ok") != 1 {
 			t.Error("no event for the change itself")
 		}
 	})
@@ -40,7 +40,7 @@ func TestCommittedChangeStands(t *testing.T) {
 func TestUncommittedChangeLeavesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a := w.account("alice")
-		broken := w.service(failing{w.store, "UpdateUser"})
+		broken := w.service(failing{w.Store, "UpdateUser"})
 		if err := setEmail(ctx, broken, a.ask(), true); err == nil || a.user().Email2FAEnabled() {
 			t.Errorf("switching mail on: %v", err)
 		}
@@ -48,7 +48,7 @@ func TestUncommittedChangeLeavesNothing(t *testing.T) {
 			t.Errorf("resetting: %v", err)
 		}
 		expectSessions(t, w, a, "alice-1")
-		if dead := w.news.dead(); len(dead) != 1 { // by the enrolment itself
+		if dead := dead(w); len(dead) != 1 { // by the enrolment itself
 			t.Errorf("told dead: %v", dead)
 		}
 	})
@@ -65,15 +65,15 @@ func TestUsedUpSetIsReplaced(t *testing.T) {
 		for range 3 {
 			a.check(code(a.wrong()))
 		}
-		w.set(settings.TwoFactorEmailAttempts, 3)
-		if got := a.check(code(w.mails.code(0))); got != "totp-max-attempts" {
+		w.Set(settings.TwoFactorEmailAttempts, 3)
+		if got := a.check(code(w.Mails.Code(0))); got != "totp-max-attempts" {
 			t.Errorf("the right code after three wrong ones: %q", got)
 		}
 		err := w.svc.Check(ctx, a.ask())
 		if id(err) != "totp-required" || !strings.Contains(details(t, err), `"codeGenerated":true,"codeCount":1`) {
 			t.Errorf("the next challenge: %v", err)
 		}
-		if got := a.check(code(w.mails.code(-1))); got != "" {
+		if got := a.check(code(w.Mails.Code(-1))); got != "" {
 			t.Errorf("the new code: %q", got)
 		}
 	})
@@ -83,13 +83,13 @@ func TestUsedUpSetIsReplaced(t *testing.T) {
 func TestWrongAnswerOverMailBudget(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
-		w.set(settings.TwoFactorMailsPerHour, 1)
+		w.Set(settings.TwoFactorMailsPerHour, 1)
 		a := w.account("alice", withEmail)
 		a.check()
-		if got := a.check(code(w.mails.code(0))); got != "" {
+		if got := a.check(code(w.Mails.Code(0))); got != "" {
 			t.Fatal(got)
 		}
-		err := w.svc.Check(ctx, a.ask(code(w.mails.code(0))))
+		err := w.svc.Check(ctx, a.ask(code(w.Mails.Code(0))))
 		want := `{"method":"email","codeGenerated":false,"codeCount":0,"codeExpires":[],"availableMethods":["email"],"emailOrUsername":"alice"}`
 		if id(err) != "totp-invalid" || details(t, err) != want {
 			t.Errorf("%v %s", err, details(t, err))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,17 +13,14 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
-	"ddpserver/internal/audit"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
-	"ddpserver/internal/feed"
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
-	"ddpserver/internal/secret"
-	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -36,15 +32,9 @@ var ctx = context.Background()
 // world is a service over a real store, with everything it writes to kept for
 // inspection.
 type world struct {
-	t        testing.TB
-	svc      *twofactor.Service
-	store    store.Store
-	settings *settings.Service
-	key      *secret.Key
-	sources  twofactor.Sources
-	mails    mailbox
-	trail    trail
-	news     news
+	*testkit.Ground
+	svc     *twofactor.Service
+	sources twofactor.Sources
 }
 
 // bubble runs f in fake time with a world of its own.
@@ -57,37 +47,19 @@ func newWorld(t testing.TB) *world { return newWorldOn(t, storetest.OpenSQLite(t
 
 func newWorldOn(t testing.TB, s store.Store) *world {
 	t.Helper()
-	w := &world{t: t, store: s}
-	var err error
-	if w.key, err = secret.NewKey(secret.Generate()); err != nil {
-		t.Fatal(err)
-	}
-	if w.settings, err = settings.Open(ctx, settings.Options{Store: s}); err != nil {
-		t.Fatal(err)
-	}
+	w := &world{Ground: testkit.NewGround(t, testkit.Options{Store: s})}
 	w.svc = w.service(s)
 	t.Cleanup(w.svc.Close)
 	return w
 }
 
-// service makes another service on the same store, as another node would have.
+// service makes another service on the same store, as another node would have,
+// with limits of its own.
 func (w *world) service(s twofactor.Store) *twofactor.Service {
-	w.t.Helper()
-	svc, err := twofactor.New(twofactor.Options{
-		Store: s, Settings: w.settings, Key: w.key, Mailer: &w.mails, Passwords: verifier{}, Sources: w.sources,
-		MailLimit: ratelimit.New(ratelimit.Options{}), Feed: &w.news, Audit: &w.trail, Issuer: "Test",
+	w.T.Helper()
+	return w.NewFactors(func(o *twofactor.Options) {
+		o.Store, o.Passwords, o.Sources, o.MailLimit = s, verifier{}, w.sources, ratelimit.New(ratelimit.Options{})
 	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return svc
-}
-
-func (w *world) set(id string, v any) {
-	w.t.Helper()
-	if _, err := w.settings.Save(ctx, []settings.Change{{ID: id, Value: v}}); err != nil {
-		w.t.Fatalf("saving %s: %v", id, err)
-	}
 }
 
 // verifier compares with bcrypt, without the server's gate.
@@ -101,99 +73,17 @@ func (verifier) VerifyPassword(_ context.Context, u *user.User, digest string) (
 	return err == nil, err
 }
 
-// mailbox is where mails arrive.
-type mailbox struct {
-	mu      sync.Mutex
-	codes   []twofactor.CodeMail
-	notices []twofactor.Notice
-	fail    error
-}
-
-func (m *mailbox) SendCode(_ context.Context, c twofactor.CodeMail) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fail == nil {
-		m.codes = append(m.codes, c)
-	}
-	return m.fail
-}
-
-func (m *mailbox) SendNotice(_ context.Context, n twofactor.Notice) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.fail == nil {
-		m.notices = append(m.notices, n)
-	}
-	return m.fail
-}
-
-func (m *mailbox) sent() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.codes)
-}
-
-// code is the n-th mailed code, counted from the end with negative numbers.
-func (m *mailbox) code(n int) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n < 0 {
-		n += len(m.codes)
-	}
-	return m.codes[n].Code.Reveal()
-}
-
-func (m *mailbox) changes() []twofactor.Change {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var out []twofactor.Change
-	for _, n := range m.notices {
+// changes are those that owners were told of.
+func changes(w *world) (out []twofactor.Change) {
+	for _, n := range w.Mails.Notices() {
 		out = append(out, n.Change)
 	}
 	return out
 }
 
-// trail keeps audit events.
-type trail struct {
-	mu     sync.Mutex
-	events []audit.Event
-}
-
-func (a *trail) Record(e audit.Event) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.events = append(a.events, e)
-}
-
-func (a *trail) count(act, outcome string) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n := 0
-	for _, e := range a.events {
-		if e.Act == act && e.Outcome == outcome {
-			n++
-		}
-	}
-	return n
-}
-
-// news keeps events of the feed.
-type news struct {
-	mu     sync.Mutex
-	events []feed.Event
-}
-
-func (n *news) Publish(e feed.Event) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.events = append(n.events, e)
-}
-
-func (n *news) dead() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var out []string
-	for _, e := range n.events {
+// dead are the hashes of the tokens that were told to be ended.
+func dead(w *world) (out []string) {
+	for _, e := range w.News.All() {
 		if news, err := user.Changed.Payload(e); err == nil && news.Ended != nil && !news.Ended.Kept {
 			out = append(out, news.Ended.Hashes...)
 		}
@@ -220,10 +110,10 @@ const digest = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8
 // account makes a user with a password, a verified address and the sessions
 // "<name>-1", "<name>-2" and the personal access token "<name>-pat".
 func (w *world) account(name string, change ...func(*user.User)) *account {
-	w.t.Helper()
+	w.T.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(digest), bcrypt.MinCost)
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	u := &user.User{
@@ -241,8 +131,8 @@ func (w *world) account(name string, change ...func(*user.User)) *account {
 		c(u)
 	}
 	u.FillKeys()
-	if err := w.store.CreateUser(ctx, u); err != nil {
-		w.t.Fatal(err)
+	if err := w.Store.CreateUser(ctx, u); err != nil {
+		w.T.Fatal(err)
 	}
 	return &account{w: w, id: u.ID, password: digest}
 }
@@ -253,10 +143,10 @@ func unverified(u *user.User)      { u.Emails[0].Verified = false }
 
 // user reads the account as the router would for a new call.
 func (a *account) user() *user.User {
-	a.w.t.Helper()
-	u, err := a.w.store.UserByID(ctx, a.id)
+	a.w.T.Helper()
+	u, err := a.w.Store.UserByID(ctx, a.id)
 	if err != nil {
-		a.w.t.Fatal(err)
+		a.w.T.Fatal(err)
 	}
 	return u
 }
@@ -295,7 +185,7 @@ func from(p *rpc.Peer) func(*twofactor.Request) {
 
 // check runs one check and returns the code of the refusal, or "".
 func (a *account) check(change ...func(*twofactor.Request)) string {
-	a.w.t.Helper()
+	a.w.T.Helper()
 	return id(a.w.svc.Check(ctx, a.ask(change...)))
 }
 
@@ -326,10 +216,10 @@ func details(t testing.TB, err error) string {
 
 // now is the authenticator's code, shifted by so many steps.
 func (a *account) now(shift int) string {
-	a.w.t.Helper()
+	a.w.T.Helper()
 	c, err := totp.GenerateCode(a.secret, time.Now().Add(time.Duration(shift)*30*time.Second))
 	if err != nil {
-		a.w.t.Fatal(err)
+		a.w.T.Fatal(err)
 	}
 	return c
 }
@@ -341,8 +231,8 @@ func (a *account) wrong() string {
 		for shift := -3; shift <= 3 && a.secret != ""; shift++ {
 			right = right || a.now(shift) == c
 		}
-		for i := range a.w.mails.sent() {
-			right = right || a.w.mails.code(i) == c
+		for i := range a.w.Mails.Count() {
+			right = right || a.w.Mails.Code(i) == c
 		}
 		if !right {
 			return c
@@ -352,24 +242,24 @@ func (a *account) wrong() string {
 
 // enrol switches the authenticator on and lets its first step pass.
 func (a *account) enrol() *account {
-	a.w.t.Helper()
+	a.w.T.Helper()
 	r := a.ask(policy(twofactor.Fresh))
 	switch {
 	case a.user().Email2FAEnabled():
 		if got := id(a.w.svc.Check(ctx, r)); got != "totp-required" {
-			a.w.t.Fatalf("the mail factor answered %q", got)
+			a.w.T.Fatalf("the mail factor answered %q", got)
 		}
-		r.Proof = rpc.TextProof(r.Proof.Factor, a.w.mails.code(-1))
+		r.Proof = rpc.TextProof(r.Proof.Factor, a.w.Mails.Code(-1))
 	case a.user().Bcrypt() != "":
 		r.Proof = rpc.TextProof(r.Proof.Factor, a.password)
 	}
 	e, err := a.w.svc.Enrol(ctx, r)
 	if err != nil {
-		a.w.t.Fatal(err)
+		a.w.T.Fatal(err)
 	}
 	a.secret = e.Secret
 	if a.backup, err = a.w.svc.Confirm(ctx, a.ask(code(a.now(0)))); err != nil {
-		a.w.t.Fatal(err)
+		a.w.T.Fatal(err)
 	}
 	time.Sleep(time.Minute)
 	return a
