@@ -59,7 +59,7 @@ func (s *Session) accept(m *message, k kind) {
 		s.most = len(s.subs) + 1
 		s.quiet = true // clients subscribe to all they want, and listen
 	}
-	if s.working || !light {
+	if s.working || s.leaving || !light {
 		s.mu.Unlock()
 		s.enqueue(&item{s: s, kind: k, text: m.text, env: m.env})
 		return
@@ -70,10 +70,10 @@ func (s *Session) accept(m *message, k kind) {
 	*it = item{}
 	s.mu.Lock()
 	s.working = false
-	last := s.draining
+	reason, over := s.over()
 	s.mu.Unlock()
-	if last {
-		s.end(ServerShutdown)
+	if over {
+		s.end(reason)
 	}
 }
 
@@ -90,8 +90,8 @@ func (s *Session) enqueue(it *item) {
 		return
 	}
 	s.queue = append(s.queue, it)
-	start := !s.working
-	s.working = true
+	start := !s.working && !s.leaving
+	s.working = s.working || start
 	s.mu.Unlock()
 	if start {
 		s.srv.employ(job{s: s})
@@ -120,8 +120,11 @@ func (s *Session) work() {
 	defer func() { done() }()
 	for {
 		s.mu.Lock()
-		if len(s.queue) == 0 || s.ended {
-			s.queue, s.working = nil, false
+		if len(s.queue) == 0 || s.ended || s.leaving {
+			s.working = false
+			if len(s.queue) == 0 {
+				s.queue = nil // its memory
+			}
 			s.mu.Unlock()
 			break
 		}
@@ -156,15 +159,12 @@ func (s *Session) work() {
 	// The answer of a call that let others start does not wait for what they gather.
 	s.out.flush(released)
 	s.mu.Lock()
-	last := s.draining && s.idle()
+	reason, over := s.over()
 	s.mu.Unlock()
-	if last {
-		s.end(ServerShutdown)
+	if over {
+		s.end(reason)
 	}
 }
-
-// idle tells whether nothing runs or waits to run. The caller holds the lock.
-func (s *Session) idle() bool { return !s.working && s.unblocked == 0 && len(s.queue) == 0 }
 
 // unblock lets the next message start while it runs on, unless too many do so
 // already: then the queue waits for this one after all.
@@ -179,7 +179,7 @@ func (s *Session) unblock(it *item) {
 	}
 	it.released = true
 	s.unblocked++
-	start := len(s.queue) > 0
+	start := len(s.queue) > 0 && !s.leaving
 	s.working = start
 	s.mu.Unlock()
 	it.unhold()

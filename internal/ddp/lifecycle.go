@@ -108,6 +108,56 @@ func (s *Session) end(reason DisconnectReason) {
 	s.out.end(reason)
 }
 
+// answersWithin is how long calls of a session whose login token is dead may still
+// run for their answers.
+const answersWithin = 30 * time.Second
+
+// leaveLogin ends the session because the token behind its login is dead, once the
+// calls that run are answered. Their client would otherwise believe that they failed,
+// and send them again. Nothing else is sent, and the messages that wait do not begin.
+// The session stays when one of those calls logs it in with another token, as a reset
+// of the password does.
+func (s *Session) leaveLogin(dead *rpc.Login) {
+	s.mu.Lock()
+	if s.ended || s.leaving || s.login != dead {
+		s.mu.Unlock()
+		return
+	}
+	s.leaving = true
+	for _, list := range [][]*Subscription{s.subs, s.universal} {
+		for _, p := range list {
+			p.stopped = true // its OnStop functions run when the session leaves or logs in
+		}
+	}
+	reason, over := s.over()
+	s.mu.Unlock()
+	if over {
+		s.end(reason)
+		return
+	}
+	time.AfterFunc(answersWithin, func() {
+		s.mu.Lock()
+		late := s.leaving && s.login == dead
+		s.mu.Unlock()
+		if late {
+			s.end(ServerClosed)
+		}
+	})
+}
+
+// over tells whether the session has to end now, and why: it was told to when
+// nothing runs any more. The caller holds the lock.
+func (s *Session) over() (DisconnectReason, bool) {
+	switch {
+	case s.working || s.unblocked > 0:
+	case s.leaving:
+		return ServerClosed, true
+	case s.draining && len(s.queue) == 0:
+		return ServerShutdown, true
+	}
+	return 0, false
+}
+
 // leave runs what others want to be told (docs/wire/ddp.md A16): subscriptions
 // stop, then the session's own functions, then the handler.
 func (s *Session) leave() {
@@ -205,9 +255,9 @@ func (s *Session) drain() {
 	s.mu.Lock()
 	s.draining = true
 	s.makeRoom()
-	idle := s.idle()
+	reason, over := s.over()
 	s.mu.Unlock()
-	if idle {
-		s.end(ServerShutdown)
+	if over {
+		s.end(reason)
 	}
 }

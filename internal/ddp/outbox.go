@@ -129,26 +129,21 @@ func (o *outbox) release() {
 	o.mu.Unlock()
 }
 
-// send queues one shared frame and writes it, with everything held.
-func (o *outbox) send(framed []byte) (DisconnectReason, bool) {
+// begin gives one shared frame its place. When nothing waits before it, first says
+// that the caller writes it, with pump; otherwise it is queued, and the caller flushes.
+func (o *outbox) begin(framed []byte) (first bool, reason DisconnectReason, ok bool) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.ended || o.goodbye {
-		o.mu.Unlock()
-		return PeerLeft, true
+		return false, PeerLeft, true
 	}
 	if o.buf == nil && !o.busy {
 		o.busy = true
-		o.mu.Unlock()
-		o.pump(framed, nil)
-		return PeerLeft, true
+		return true, PeerLeft, true
 	}
-	reason, ok := o.fits(len(framed))
+	reason, ok = o.fits(len(framed))
 	o.append(framed)
-	o.mu.Unlock()
-	if ok {
-		o.flush(true)
-	}
-	return reason, ok
+	return false, reason, ok
 }
 
 // post queues one shared frame. later tells that somebody has to flush.

@@ -304,17 +304,25 @@ func (p *Subscription) OnStop(f func()) {
 }
 
 // Send sends a frame that many sessions share. It bypasses the merge box, never
-// waits, and is not sent once the subscription has stopped.
+// waits, and is not sent once the subscription has stopped: it gets its place among
+// the messages under the session's lock, as the nosub does.
 func (p *Subscription) Send(f *Frame) {
 	s := p.s
+	framed := f.framed(s.out.compressAbove)
 	s.mu.Lock()
-	stopped := p.stopped || s.ended
-	s.mu.Unlock()
-	if stopped {
+	if p.stopped || s.ended {
+		s.mu.Unlock()
 		return
 	}
-	if reason, ok := s.out.send(f.framed(s.out.compressAbove)); !ok {
+	first, reason, ok := s.out.begin(framed)
+	s.mu.Unlock()
+	switch {
+	case !ok:
 		s.end(reason)
+	case first:
+		s.out.pump(framed, nil)
+	default:
+		s.out.flush(true)
 	}
 }
 
@@ -323,13 +331,14 @@ func (p *Subscription) Send(f *Frame) {
 // share a write, and who publishes does not pay for the sockets of all.
 func (p *Subscription) Post(f *Frame) {
 	s := p.s
+	framed := f.framed(s.out.compressAbove)
 	s.mu.Lock()
-	stopped := p.stopped || s.ended
-	s.mu.Unlock()
-	if stopped {
+	if p.stopped || s.ended {
+		s.mu.Unlock()
 		return
 	}
-	reason, ok, later := s.out.post(f.framed(s.out.compressAbove))
+	reason, ok, later := s.out.post(framed)
+	s.mu.Unlock()
 	if !ok {
 		s.end(reason)
 	} else if later {

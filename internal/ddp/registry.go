@@ -80,6 +80,9 @@ func (s *Server) relogin(se *Session, l rpc.Login) {
 	s.mu.Lock()
 	se.mu.Lock()
 	old := se.login.UserID
+	if l.Token != se.login.Token {
+		se.leaving = false
+	}
 	se.login = &l
 	se.mu.Unlock()
 	if _, there := s.sessions[se]; there && old != l.UserID {

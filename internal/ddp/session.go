@@ -51,7 +51,8 @@ type Session struct {
 	greeting  greeted
 	live      bool // connect was accepted
 	ended     bool
-	draining  bool // ends when nothing runs any more
+	draining  bool // ends when nothing runs or waits any more
+	leaving   bool // ends when nothing runs any more, unless it is logged in anew
 	errors    quota
 	subs      []*Subscription
 	universal []*Subscription
@@ -82,6 +83,13 @@ func (s *Session) Login() rpc.Login {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return *s.login
+}
+
+// current is the login itself. It is never changed in place.
+func (s *Session) current() *rpc.Login {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.login
 }
 
 // Subscriptions are the client's, in the order in which they were made; they may

@@ -25,12 +25,15 @@ func (r *Registry) Sessions(userID string, visit func(*Session) bool) {
 	}
 }
 
-// CloseTokens closes the sessions of a user whose login token is dead: plain
-// close 1000, no frame. The function gets the stored hash of the token.
+// CloseTokens closes the sessions of a user whose login token is dead: close 1000.
+// Calls that run there are answered first, for one of them may have ended the
+// token, and its client would send it again if it had no result. Nothing else is
+// sent to such a session, and nothing new begins in it. The function gets the
+// stored hash of the token.
 func (r *Registry) CloseTokens(userID string, dead func(tokenHash string) bool) {
 	for _, se := range r.of(userID) {
-		if l := se.Login(); l.UserID == userID && dead(l.Token) {
-			se.Close(ServerClosed)
+		if l := se.current(); l.UserID == userID && dead(l.Token) {
+			se.leaveLogin(l)
 		}
 	}
 }

@@ -56,9 +56,6 @@ func (c *Conn) short() ([]byte, error) {
 	c.from += len(text)
 	c.unmask(text)
 	c.rest = 0
-	if int64(len(text)) > c.limit.Load() {
-		return nil, ddp.ErrTooLong
-	}
 	if c.kind == wire.Text && !utf8.Valid(text) {
 		return nil, ddp.ErrNotUTF8
 	}
@@ -69,7 +66,7 @@ func (c *Conn) short() ([]byte, error) {
 // long gathers the message piece by piece and fails as early as one of them
 // allows.
 func (c *Conn) long() ([]byte, error) {
-	c.message, c.length, c.failure = getMessage(ddp.FreeBuffer), 0, nil
+	c.message, c.failure = getMessage(ddp.FreeBuffer), nil
 	var source io.Reader = (*payload)(c)
 	if c.packed {
 		i := inflaters.Get().(*inflater)
@@ -237,7 +234,10 @@ func (c *Conn) nextFrame() error {
 		case opcode != 0 && c.open:
 			return c.protest("message within a message")
 		case opcode != 0:
-			c.open, c.kind, c.packed = true, 0x80|opcode, first&wire.Compressed != 0
+			c.open, c.kind, c.packed, c.length = true, 0x80|opcode, first&wire.Compressed != 0, 0
+		}
+		if limit := c.limit.Load(); !c.packed && c.rest > uint64(limit-c.length) {
+			return ddp.ErrTooLong // what it announces needs not come first
 		}
 		return nil
 	}

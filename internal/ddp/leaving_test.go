@@ -1,0 +1,255 @@
+package ddp_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/ddp"
+	"ddpserver/internal/ddp/ddptest"
+	"ddpserver/internal/ejson"
+	"ddpserver/internal/rpc"
+)
+
+// mortal is a Fixture with calls that end the token of their own session.
+type mortal struct {
+	*ddptest.Fixture
+	registry *ddp.Registry
+}
+
+func (h *mortal) Quick(method string) bool { return method == "dieQuick" || h.Fixture.Quick(method) }
+
+func (h *mortal) Method(ctx context.Context, c *rpc.Call) (any, error) {
+	die := func() {
+		h.registry.CloseTokens(c.Login.UserID, func(hash string) bool { return hash == c.Login.Token })
+	}
+	switch c.Method {
+	case "dieQuick":
+		die()
+		return "dead", nil
+	case "die", "dieUnblocked":
+		if c.Method == "dieUnblocked" {
+			c.Session.Unblock()
+		}
+		die()
+		time.Sleep(time.Second)
+		h.Publish([]byte(`["late"]`), false)
+		h.Publish([]byte(`["late"]`), true)
+		return "dead", nil
+	case "dieFailing":
+		die()
+		return h.Fixture.Method(ctx, &rpc.Call{Method: "merr"})
+	case "dieForever":
+		die()
+		<-ctx.Done()
+		return nil, nil
+	case "reset": // ends the token, and logs in with another
+		die()
+		time.Sleep(time.Second)
+		return "new", c.Session.SetLogin(ctx, rpc.Login{UserID: c.Login.UserID, Token: "new"})
+	case "resetSame": // no other token: it stays dead
+		die()
+		return "old", c.Session.SetLogin(ctx, rpc.Login{UserID: c.Login.UserID, Token: c.Login.Token})
+	}
+	return h.Fixture.Method(ctx, c)
+}
+
+func inMortalBubble(t *testing.T, test func(r *rig)) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, f: &ddptest.Fixture{}}
+		registry := ddp.NewRegistry()
+		r.srv = ddp.New(ddp.Options{Handler: &mortal{r.f, registry}, Registry: registry, Limits: ddp.Limits{HeartbeatInterval: -1}})
+		t.Cleanup(func() {
+			if err := r.srv.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			r.wg.Wait()
+		})
+		test(r)
+	})
+}
+
+// login logs the client in as ada, subscribed to the stream.
+func (r *rig) login(c *ddptest.Client) {
+	r.t.Helper()
+	r.method(c, "in", "setU", `["ada"]`)
+	r.want(c, `{"msg":"result","id":"in"}`, `{"msg":"updated","methods":["in"]}`)
+	c.Send(`{"msg":"sub","id":"s","name":"stream","params":[]}`)
+	r.want(c, `{"msg":"ready","subs":["s"]}`)
+}
+
+// Whatever way a call runs in, it has its one result before the session ends, and
+// what waits behind it does not begin (docs/wire/ddp.md A16).
+func TestCallThatEndsItsOwnTokenIsAnswered(t *testing.T) {
+	result := func(id, result string) []string {
+		return []string{fmt.Sprintf(`{"msg":"result","id":"%s","result":"%s"}`, id, result), fmt.Sprintf(`{"msg":"updated","methods":["%s"]}`, id)}
+	}
+	for _, name := range []string{"die", "dieQuick", "dieUnblocked"} {
+		t.Run(name, func(t *testing.T) {
+			inMortalBubble(t, func(r *rig) {
+				c, other := r.dial(true), r.dial(true)
+				r.login(c)
+				r.login(other)
+				r.method(c, "1", name, "[]")
+				r.method(c, "2", "push", `["never"]`)
+				r.method(c, "3", "whoami", "[]")
+				r.want(c, append(result("1", "dead"), "close 1000")...)
+				r.want(other, "close 1000") // the same token, and nothing runs
+				r.ends(ddp.ServerClosed, 2)
+			})
+		})
+	}
+	t.Run("refused", func(t *testing.T) {
+		inMortalBubble(t, func(r *rig) {
+			c := r.dial(true)
+			r.login(c)
+			r.method(c, "1", "dieFailing", "[]")
+			r.want(c, `{"msg":"result","id":"1","error":{"isClientSafe":true,"error":999,"reason":"vis","message":"vis [999]","errorType":"Meteor.Error"}}`,
+				`{"msg":"updated","methods":["1"]}`, "close 1000")
+		})
+	})
+	t.Run("others run beside it", func(t *testing.T) {
+		inMortalBubble(t, func(r *rig) {
+			c := r.dial(true)
+			r.login(c)
+			r.method(c, "slow", "slowU", "[5000]")
+			synctest.Wait()
+			r.method(c, "1", "dieQuick", "[]")
+			r.want(c, result("1", "dead")...)
+			r.method(c, "2", "whoami", "[]")
+			r.want(c, `{"msg":"result","id":"slow"}`, `{"msg":"updated","methods":["slow"]}`, "close 1000")
+		})
+	})
+	t.Run("it never ends", func(t *testing.T) {
+		inMortalBubble(t, func(r *rig) {
+			c := r.dial(true)
+			r.login(c)
+			before := time.Now()
+			r.method(c, "1", "dieForever", "[]")
+			r.want(c, "close 1000")
+			if d := time.Since(before); d != 30*time.Second {
+				t.Errorf("closed after %v", d)
+			}
+		})
+	})
+}
+
+// A call that ends its token and logs in with another one keeps the session: what
+// was sent meanwhile is done as the new login, and the subscriptions go on.
+func TestResetKeepsItsSession(t *testing.T) {
+	inMortalBubble(t, func(r *rig) {
+		c := r.dial(true)
+		r.login(c)
+		r.method(c, "1", "reset", "[]")
+		synctest.Wait()
+		r.f.Publish([]byte(`["unseen"]`), false)
+		r.method(c, "2", "whoami", "[]")
+		c.Send(`{"msg":"sub","id":"s2","name":"stream","params":[]}`)
+		r.want(c, `{"msg":"ready","subs":["s"]}`, `{"msg":"result","id":"1","result":"new"}`, `{"msg":"updated","methods":["1"]}`,
+			`{"msg":"result","id":"2","result":"ada"}`, `{"msg":"updated","methods":["2"]}`, `{"msg":"ready","subs":["s2"]}`)
+		time.Sleep(time.Minute) // nothing of the old token's end comes later
+		if n := r.f.Streams(); n != 2 {
+			t.Errorf("%d subscriptions", n)
+		}
+		r.method(c, "3", "echo", "[]")
+		r.want(c, `{"msg":"result","id":"3","result":[]}`, `{"msg":"updated","methods":["3"]}`)
+		r.method(c, "4", "resetSame", "[]")
+		r.want(c, `{"msg":"ready","subs":["s","s2"]}`, `{"msg":"result","id":"4","result":"old"}`, `{"msg":"updated","methods":["4"]}`, "close 1000")
+	})
+}
+
+// A quick call on the reader does not end a session of a server that stops while
+// a call that let it start still runs.
+func TestShutdownWaitsForUnblockedCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, finish := make(chan struct{}), make(chan struct{})
+		h := &gated{Fixture: &ddptest.Fixture{}, begun: begun, finish: finish}
+		r := &rig{t: t, f: h.Fixture}
+		r.srv = ddp.New(ddp.Options{Handler: h})
+		c := r.dial(true)
+		r.method(c, "1", "slowU", "[5000]")
+		synctest.Wait()
+		r.method(c, "2", "gate", "[]")
+		<-begun // on the reader
+		done := make(chan error, 1)
+		go func() { done <- r.srv.Shutdown(context.Background()) }()
+		synctest.Wait()
+		close(finish)
+		r.want(c, `{"msg":"result","id":"2"}`, `{"msg":"updated","methods":["2"]}`,
+			`{"msg":"result","id":"1"}`, `{"msg":"updated","methods":["1"]}`, "close 1001")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		r.wg.Wait()
+	})
+}
+
+// gated has a quick call that waits for the test.
+type gated struct {
+	*ddptest.Fixture
+	begun, finish chan struct{}
+}
+
+func (h *gated) Quick(method string) bool { return method == "gate" || h.Fixture.Quick(method) }
+
+func (h *gated) Method(ctx context.Context, c *rpc.Call) (any, error) {
+	if c.Method != "gate" {
+		return h.Fixture.Method(ctx, c)
+	}
+	close(h.begun)
+	<-h.finish
+	return nil, nil
+}
+
+// Nothing of a subscription follows its nosub, whoever sends meanwhile.
+func TestNothingFollowsNosub(t *testing.T) {
+	inBubble(t, ddp.Options{}, func(r *rig) {
+		c := r.dial(true)
+		for i := range 3000 {
+			id := fmt.Sprint("s", i)
+			c.Send(`{"msg":"sub","id":"` + id + `","name":"stream","params":[]}`)
+			r.want(c, `{"msg":"ready","subs":["`+id+`"]}`)
+			sent := make(chan struct{})
+			for _, post := range []bool{false, true} {
+				go func() {
+					defer func() { sent <- struct{}{} }()
+					for range 5 {
+						r.f.Publish([]byte(`[1]`), post)
+					}
+				}()
+			}
+			c.Send(`{"msg":"unsub","id":"` + id + `"}`)
+			for r.frame(c) != `{"msg":"nosub","id":"`+id+`"}` {
+			}
+			<-sent
+			<-sent
+			r.method(c, "1", "echo", "[]")
+			r.want(c, `{"msg":"result","id":"1","result":[]}`, `{"msg":"updated","methods":["1"]}`)
+		}
+	})
+}
+
+// An id may hold half a pair of surrogates: JSON allows to write it, UTF-8 does not.
+func TestLoneSurrogatesComeBackAsText(t *testing.T) {
+	inBubble(t, ddp.Options{}, func(r *rig) {
+		c := r.dial(true)
+		r.method(c, `\ud800`, "echo", `["\udfff"]`)
+		r.want(c, `{"msg":"result","id":"\ud800","result":["\udfff"]}`, `{"msg":"updated","methods":["\ud800"]}`)
+		for _, sub := range []string{"rdy", "none-such"} {
+			c.Send(`{"msg":"sub","id":"a\ud800b","name":"` + sub + `","params":[]}`)
+			c.Send(`{"msg":"unsub","id":"a\ud800b"}`)
+			c.Send(`{"msg":"ping","id":"end"}`)
+			for {
+				f := r.frame(c)
+				if f == `{"msg":"pong","id":"end"}` {
+					break
+				}
+				if _, err := ejson.Decode([]byte(f)); err != nil {
+					t.Errorf("%q: %v", f, err)
+				}
+			}
+		}
+	})
+}
