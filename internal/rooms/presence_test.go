@@ -14,7 +14,7 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/rooms/storetest"
-	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
@@ -84,19 +84,12 @@ func tracked(t *testing.T, f func(t *testing.T, s *shaky, track *rooms.Tracker, 
 	synctest.Test(t, func(t *testing.T) {
 		real := storetest.OpenSQLite(t)
 		s, told := &shaky{Store: real}, &news{}
-		set, err := settings.Open(t.Context(), settings.Options{Store: real})
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, id := range []string{"ann", "bob"} {
 			if err := real.CreateUser(t.Context(), &user.User{ID: id, Username: id, CreatedAt: time.Now(), Status: rooms.Offline}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		track, err := rooms.NewTracker(rooms.PresenceOptions{Store: s, Settings: set, Feed: told, Node: "n", Alone: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		track := testkit.NewGround(t, testkit.Options{Store: real, Feed: told}).NewTracker(func(o *rooms.PresenceOptions) { o.Store = s })
 		ctx, stop := context.WithCancel(context.Background())
 		var running sync.WaitGroup
 		running.Go(func() {

@@ -13,6 +13,7 @@ import (
 	"ddpserver/internal/random"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/store/sqlite"
@@ -24,8 +25,8 @@ import (
 // server, on real services and stores. What was dead once stays dead, a spent code
 // stays spent, and no jump gives guesses or mails for nothing.
 func TestSoakClock(t *testing.T) {
-	stores := map[string]func(*testing.T) fullStore{
-		"sqlite": func(t *testing.T) fullStore {
+	stores := map[string]func(*testing.T) store.Store{
+		"sqlite": func(t *testing.T) store.Store {
 			st, err := sqlite.Open(t.TempDir(), sqlite.Options{Server: true})
 			if err != nil {
 				t.Fatal(err)
@@ -33,7 +34,7 @@ func TestSoakClock(t *testing.T) {
 			t.Cleanup(func() { _ = st.Close() })
 			return st
 		},
-		"mongo": func(t *testing.T) fullStore {
+		"mongo": func(t *testing.T) store.Store {
 			st, err := mongo.Open(t.Context(), mongotest.Start(t), mongo.Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -61,7 +62,7 @@ type jumper struct {
 	a *account
 }
 
-func newJumper(t *testing.T, st fullStore) *jumper {
+func newJumper(t *testing.T, st store.Store) *jumper {
 	t.Helper()
 	a, err := addUser(t.Context(), st, "ada", nil)
 	if err != nil {
@@ -222,17 +223,8 @@ func mailsStayCounted(t *testing.T, j *jumper) {
 // accounts makes the service of accounts in the same world.
 func (j *jumper) accounts() *accounts.Service {
 	j.t.Helper()
-	passwords, err := accounts.NewPasswords(accounts.PasswordOptions{Store: j.store, Now: j.now, BcryptCost: 4})
-	if err != nil {
-		j.t.Fatal(err)
-	}
-	svc, err := accounts.New(accounts.Options{
-		Store: j.store, Settings: j.conf[0], Mailer: deps{}, Feed: deps{}, Audit: deps{}, Passwords: passwords, RootURL: "http://localhost", Now: j.now,
-	})
-	if err != nil {
-		j.t.Fatal(err)
-	}
-	return svc
+	g := j.grounds[0]
+	return g.NewAccounts(g.NewPasswords(func(o *accounts.PasswordOptions) { o.Now = j.now }), func(o *accounts.Options) { o.Now = j.now })
 }
 
 func sessionEnds(t *testing.T, j *jumper) {

@@ -14,18 +14,18 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"ddpserver/internal/accounts"
 	"ddpserver/internal/audit"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/random"
-	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/store/sqlite"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -34,24 +34,23 @@ import (
 // jumps when the test says so. Nothing of it is a stand-in for what is tested:
 // stores, services and settings are the real ones.
 type world struct {
-	nodes [2]*twofactor.Service
-	conf  [2]*settings.Service
-	store accounts.Store
-	ahead atomic.Int64 // of the real clock, nanoseconds
+	grounds [2]*testkit.Ground
+	nodes   [2]*twofactor.Service
+	store   store.Store
+	ahead   atomic.Int64 // of the real clock, nanoseconds
 }
 
 // set changes a setting on both nodes.
 func (w *world) set(id string, v any) {
-	for _, c := range w.conf {
-		if _, err := c.Save(context.Background(), []settings.Change{{ID: id, Value: v}}); err != nil {
-			panic(err)
-		}
+	for _, g := range w.grounds {
+		g.Set(id, v)
 	}
 }
 
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
-// deps is what a service needs besides its store: it notes codes for whoever asked.
+// deps is what is outside the service: it notes codes for whoever asked, and keeps
+// nothing of millions of calls.
 type deps struct{}
 
 type codeKey struct{}
@@ -62,7 +61,6 @@ func (deps) SendCode(ctx context.Context, m twofactor.CodeMail) error {
 	}
 	return nil
 }
-func (deps) Send(context.Context, accounts.Message) error       { return nil }
 func (deps) SendNotice(context.Context, twofactor.Notice) error { return nil }
 func (deps) VerifyPassword(context.Context, *user.User, string) (bool, error) {
 	return false, errors.New("no passwords here")
@@ -70,38 +68,21 @@ func (deps) VerifyPassword(context.Context, *user.User, string) (bool, error) {
 func (deps) Publish(feed.Event) {}
 func (deps) Record(audit.Event) {}
 
-type fullStore interface {
-	accounts.Store
-	twofactor.Store
-	settings.Store
-}
-
-func newWorld(t *testing.T, stores ...fullStore) *world {
+func newWorld(t *testing.T, stores ...store.Store) *world {
 	t.Helper()
-	key, err := secret.NewKey(secret.Generate())
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &world{store: stores[0]}
+	key := secret.Generate()
 	for i := range w.nodes {
-		st := stores[i%len(stores)]
-		config, err := settings.Open(t.Context(), settings.Options{Store: st})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for id, v := range map[string]any{settings.TwoFactorWrongPerHour: 100, settings.TwoFactorMailsPerHour: 100, settings.TwoFactorMailsPerAddress: 10000,
-			settings.TwoFactorRememberFor: 0} {
-			if _, err := config.Save(t.Context(), []settings.Change{{ID: id, Value: v}}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		svc, err := twofactor.New(twofactor.Options{Store: st, Settings: config, Key: key, Mailer: deps{}, Passwords: deps{},
-			MailLimit: ratelimit.New(ratelimit.Options{}), Feed: deps{}, Audit: deps{}, Issuer: "Soak", Now: w.now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(svc.Close)
-		w.nodes[i], w.conf[i] = svc, config
+		// Settings keep real time.
+		w.grounds[i] = testkit.NewGround(t, testkit.Options{Store: stores[i%len(stores)], RawKey: key})
+		w.nodes[i] = w.grounds[i].NewFactors(func(o *twofactor.Options) {
+			o.Mailer, o.Passwords, o.Feed, o.Audit, o.Now = deps{}, deps{}, deps{}, deps{}, w.now
+		})
+		t.Cleanup(w.nodes[i].Close)
+	}
+	for id, v := range map[string]any{settings.TwoFactorWrongPerHour: 100, settings.TwoFactorMailsPerHour: 100, settings.TwoFactorMailsPerAddress: 10000,
+		settings.TwoFactorRememberFor: 0} {
+		w.set(id, v)
 	}
 	return w
 }
@@ -170,7 +151,7 @@ func TestSoakLinearizable(t *testing.T) {
 	})
 	t.Run("mongo", func(t *testing.T) {
 		uri := mongotest.Start(t)
-		var both []fullStore
+		var both []store.Store
 		for range 2 {
 			st, err := mongo.Open(t.Context(), uri, mongo.Options{})
 			if err != nil {

@@ -35,6 +35,9 @@ type Options struct {
 	Node string
 	// Events carries news between nodes; nil for a server on its own.
 	Events feed.Store
+	// Feed is where the services of a Ground publish; nil keeps it in News. A World
+	// has a hub.
+	Feed feed.Publisher
 	// Overrides are forced values of settings.
 	Overrides map[string]string
 	// Now is the clock of those who want to turn it back; nil means time.Now, and
@@ -83,7 +86,9 @@ type Ground struct {
 func NewGround(t testing.TB, o Options) *Ground {
 	t.Helper()
 	g := bare(t, o)
-	g.Feed = &g.News
+	if g.Feed = o.Feed; g.Feed == nil {
+		g.Feed = &g.News
+	}
 	g.openSettings(nil)
 	return g
 }

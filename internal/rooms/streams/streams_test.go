@@ -18,9 +18,9 @@ import (
 	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rooms/streams"
 	"ddpserver/internal/rpc"
-	"ddpserver/internal/settings"
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
 
@@ -59,21 +59,9 @@ type chatNode struct {
 func newChatNode(t testing.TB, name string, s storetest.Store, shared feed.Store) *chatNode {
 	t.Helper()
 	n := &chatNode{t: t, store: s, hub: realtime.New(realtime.Options{Node: name, Store: shared})}
-	set, err := settings.Open(t.Context(), settings.Options{Store: s})
-	if err == nil {
-		n.chat, err = rooms.New(rooms.Options{Store: s, Settings: set, Feed: n.hub})
-	}
-	if err == nil {
-		err = n.chat.Start(context.Background())
-	}
-	var presence *rooms.Tracker
-	if err == nil {
-		presence, err = rooms.NewTracker(rooms.PresenceOptions{Store: s, Settings: set, Feed: n.hub, Node: name})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	table := realtime.NewPublications(n.hub, be{}, nil, streams.New(streams.Options{Hub: n.hub, Rooms: n.chat, Presence: presence}))
+	g := testkit.NewGround(t, testkit.Options{Store: s, Node: name, Events: shared, Feed: n.hub})
+	n.chat = g.NewRooms()
+	table := realtime.NewPublications(n.hub, be{}, nil, streams.New(streams.Options{Hub: n.hub, Rooms: n.chat, Presence: g.NewTracker()}))
 	n.server = ddp.New(ddp.Options{Handler: beHandler{Publications: table}, Limits: ddp.Limits{HeartbeatInterval: -1}})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
