@@ -15,7 +15,7 @@ import (
 
 // calls serves method.call: any DDP method by HTTP. The call passes the router
 // as a DDP frame would; this file only unwraps and wraps the frame.
-type calls struct{ s *Server }
+type calls struct{ *Server }
 
 // Routes lists them.
 func (g *calls) Routes() []Route {
@@ -44,7 +44,7 @@ type methodFrame struct {
 // frameOf takes the frame of a request apart.
 func (g *calls) frameOf(r *Request, f *methodFrame) error {
 	text := []byte(r.Text("message"))
-	defer g.s.o.Budget.Work(len(text))()
+	defer g.budget.Work(len(text))()
 	if ejson.Scan(text, depthLoggedIn) != nil || ejson.Unmarshal(text, f) != nil || f.Msg != "method" || f.Method == "" {
 		return fault.New("invalid-params", "message must be the EJSON text of a method frame with msg, id, method and params")
 	}
@@ -64,7 +64,7 @@ func (g *calls) call(ctx context.Context, r *Request) (any, error) {
 	}
 	peer := *r.Peer
 	peer.Conn = virtualConn(r)
-	result, err := g.s.o.Router.Method(ctx, &rpc.Call{Method: f.Method, Via: r.Method, Params: f.Params, Peer: &peer, Login: r.Login, Session: r.Session})
+	result, err := g.router.Method(ctx, &rpc.Call{Method: f.Method, Via: r.Method, Params: f.Params, Peer: &peer, Login: r.Login, Session: r.Session})
 	r.Told = true
 	out, renderErr := resultFrame(f.ID, result, err)
 	if renderErr != nil {

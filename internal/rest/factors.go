@@ -12,12 +12,12 @@ import (
 )
 
 // factors serves the routes that the second factors bring along.
-type factors struct{ s *Server }
+type factors struct{ *Server }
 
 // Routes lists them.
 func (g *factors) Routes() []Route {
 	var list []Route
-	for _, c := range g.s.o.Factors.FactorCalls() {
+	for _, c := range g.factors.FactorCalls() {
 		if c.Route != "" {
 			list = append(list, g.route(c))
 		}
@@ -52,7 +52,7 @@ func (g *factors) route(c twofactor.Call) Route {
 	rt.Do = func(ctx context.Context, r *Request) (any, error) {
 		list := params(r)
 		if c.Account {
-			id, err := g.s.target(ctx, r)
+			id, err := g.target(ctx, r)
 			if err != nil {
 				return nil, err
 			}

@@ -15,7 +15,7 @@ import (
 
 // login serves the way in and out. The login itself is the method of that name:
 // this file only writes its parameter the way REST clients expect.
-type login struct{ s *Server }
+type login struct{ *Server }
 
 // Routes lists them.
 func (g *login) Routes() []Route {
@@ -39,7 +39,7 @@ func (g *login) Routes() []Route {
 var plainMembers = []string{"user", "username", "email", "password", "code"}
 
 func (g *login) login(ctx context.Context, r *Request) (any, error) {
-	result, err := g.s.via(ctx, r, "login", loginObject(r))
+	result, err := g.via(ctx, r, "login", loginObject(r))
 	if err != nil {
 		return nil, err
 	}
@@ -51,13 +51,13 @@ func (g *login) login(ctx context.Context, r *Request) (any, error) {
 	if id == "" || token == "" {
 		return nil, fault.Internal
 	}
-	u, err := g.s.o.Accounts.User(ctx, id)
+	u, err := g.accounts.User(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	return ejson.Doc{
 		{Key: "status", Value: "success"},
-		{Key: "data", Value: ejson.Doc{{Key: "userId", Value: id}, {Key: "authToken", Value: token}, {Key: "me", Value: g.s.me(u)}}},
+		{Key: "data", Value: ejson.Doc{{Key: "userId", Value: id}, {Key: "authToken", Value: token}, {Key: "me", Value: g.ownAccount(u)}}},
 	}, nil
 }
 
@@ -118,7 +118,7 @@ func passwordOf(r *Request) any {
 }
 
 func (g *login) logout(ctx context.Context, r *Request) (any, error) {
-	if err := g.s.o.Accounts.Logout(ctx, r.Peer, r.Login); err != nil {
+	if err := g.accounts.Logout(ctx, r.Peer, r.Login); err != nil {
 		return nil, err
 	}
 	r.Login = rpc.Login{}
@@ -142,10 +142,10 @@ var meSchema = object(must("_id", text()), may("username", text()), may("name", 
 
 var emailSchema = object(must("address", text()), must("verified", boolean()))
 
-// me is one's own account as clients expect it.
-func (s *Server) me(u *user.User) ejson.Doc {
+// ownAccount is one's own account as clients expect it.
+func (s *Server) ownAccount(u *user.User) ejson.Doc {
 	return append(accounts.Own(u),
-		ejson.Field{Key: "avatarUrl", Value: s.o.RootURL + "/avatar/" + url.PathEscape(u.Username)},
+		ejson.Field{Key: "avatarUrl", Value: s.rootURL + "/avatar/" + url.PathEscape(u.Username)},
 		ejson.Field{Key: "isOAuthUser", Value: len(u.Services.Other) > 0},
 		ejson.Field{Key: "requirePasswordChange", Value: false})
 }

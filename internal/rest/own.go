@@ -13,7 +13,7 @@ import (
 )
 
 // own serves what people do with their own account.
-type own struct{ s *Server }
+type own struct{ *Server }
 
 // Routes lists them.
 func (g *own) Routes() []Route {
@@ -40,12 +40,12 @@ func (g *own) Routes() []Route {
 		{Verb: "POST", Path: "users.removeOtherTokens", Tag: tag, Summary: "End every other session", Method: "removeOtherTokens"},
 		{Verb: "POST", Path: "users.forgotPassword", Tag: tag, Summary: "Mail a link that sets a new password", Twin: "forgotPassword", Auth: NoLogin, Body: email,
 			Do: func(ctx context.Context, r *Request) (any, error) {
-				return nil, g.s.o.Accounts.ForgotPassword(ctx, r.Peer, r.Text("email"))
+				return nil, g.accounts.ForgotPassword(ctx, r.Peer, r.Text("email"))
 			}},
 		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Twin: "sendConfirmationEmail", Auth: LoginOptional,
 			Enrolment: true, Body: email,
 			Do: func(ctx context.Context, r *Request) (any, error) {
-				return nil, g.s.o.Accounts.SendConfirmation(ctx, r.Peer, r.User, r.Text("email"))
+				return nil, g.accounts.SendConfirmation(ctx, r.Peer, r.User, r.Text("email"))
 			}},
 		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Twin: "verifyEmail", Auth: LoginOptional,
 			Enrolment: true, Body: object(must("token", text())),
@@ -70,14 +70,14 @@ func withSuccess(s Schema) Schema {
 	return Schema{"type": "object", "properties": properties, "required": append([]any{"success"}, required...)}
 }
 
-func (g *own) me(_ context.Context, r *Request) (any, error) { return g.s.me(r.User), nil }
+func (g *own) me(_ context.Context, r *Request) (any, error) { return g.ownAccount(r.User), nil }
 
 func (g *own) register(ctx context.Context, r *Request) (any, error) {
 	pw, err := accounts.Plain(r.Text("pass"))
 	if err != nil {
 		return nil, accounts.ErrPolicy.Because(err)
 	}
-	u, err := g.s.o.Accounts.Register(ctx, r.Peer, accounts.Registration{
+	u, err := g.accounts.Register(ctx, r.Peer, accounts.Registration{
 		Username: r.Text("username"), Email: r.Text("email"), Name: r.Text("name"), Reason: r.Text("reason"), Password: pw,
 		Secret: r.Text("secretURL"),
 	})
@@ -111,20 +111,20 @@ func (g *own) update(ctx context.Context, r *Request) (any, error) {
 	if custom != nil {
 		params = append(params, custom)
 	}
-	if _, err := g.s.via(ctx, r, "saveUserProfile", params...); err != nil {
+	if _, err := g.via(ctx, r, "saveUserProfile", params...); err != nil {
 		return nil, err
 	}
-	u, err := g.s.o.Accounts.User(ctx, r.User.ID)
+	u, err := g.accounts.User(ctx, r.User.ID)
 	if err != nil {
 		return nil, err
 	}
-	return ejson.Doc{{Key: "user", Value: g.s.me(u)}}, nil
+	return ejson.Doc{{Key: "user", Value: g.ownAccount(u)}}, nil
 }
 
 // verify and reset prove an address or set a password; over REST neither logs
 // anybody in, so an account with a second factor needs no exception.
 func (g *own) verify(ctx context.Context, r *Request) (any, error) {
-	_, err := g.s.o.Accounts.VerifyEmail(ctx, r.Peer, r.Login, r.Text("token"))
+	_, err := g.accounts.VerifyEmail(ctx, r.Peer, r.Login, r.Text("token"))
 	return nil, err
 }
 
@@ -133,6 +133,6 @@ func (g *own) reset(ctx context.Context, r *Request) (any, error) {
 	if err != nil {
 		return nil, accounts.ErrPolicy.Because(err)
 	}
-	_, err = g.s.o.Accounts.ResetPassword(ctx, r.Peer, r.Text("token"), pw)
+	_, err = g.accounts.ResetPassword(ctx, r.Peer, r.Text("token"), pw)
 	return nil, err
 }

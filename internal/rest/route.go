@@ -148,7 +148,7 @@ func (r *Request) Via(ctx context.Context, method string, params ...any) (any, e
 // Challenge asks for a second factor where one of the actions, which the route
 // carries out besides its own, is on the administrator's list of protected calls.
 func (r *Request) Challenge(ctx context.Context, actions ...string) error {
-	return r.server.o.Router.ChallengeActions(ctx, r.Call, actions...)
+	return r.server.router.ChallengeActions(ctx, r.Call, actions...)
 }
 
 // Account is the account that the request names by userId, username or user; the
@@ -161,7 +161,7 @@ func (r *Request) Account(ctx context.Context) (*user.User, error) {
 	if id == "" {
 		return r.User, nil
 	}
-	u, err := r.server.o.Accounts.User(ctx, id)
+	u, err := r.server.accounts.User(ctx, id)
 	if errors.Is(err, dberr.NotFound) {
 		err = errUserNotFound
 	}

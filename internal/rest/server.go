@@ -51,7 +51,18 @@ type Group interface{ Routes() []Route }
 // Server serves /api/v1, /api/openapi.json and /api/docs. It expects paths from
 // which the root prefix has been taken off.
 type Server struct {
-	o        Options
+	router   *methods.Router
+	accounts *accounts.Service
+	factors  *twofactor.Service
+	settings *settings.Service
+	audit    audit.Recorder
+	peer     func(*http.Request) *rpc.Peer
+	origin   func(r *http.Request, origin string) bool
+	budget   *budget.Account
+	logger   *zap.Logger
+	rootURL  string
+	version  string
+	// method finds the line of a method.
 	method   methods.Lookup
 	routes   []Route
 	fixed    map[string]map[string]*Route // path → verb → route, for paths without names
@@ -69,10 +80,13 @@ const prefix = "/api/v1/"
 // New makes the door, with the groups of slices beside those of the core. Two routes with one verb and path, or a schema that is
 // none, are programming errors and come back as an error.
 func New(o Options, groups ...Group) (*Server, error) {
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
+	s := &Server{
+		router: o.Router, accounts: o.Accounts, factors: o.Factors, settings: o.Settings, audit: o.Audit, peer: o.Peer, origin: o.Origin, budget: o.Budget,
+		logger: o.Logger, rootURL: o.RootURL, version: o.Version, method: o.Router.Spec, fixed: map[string]map[string]*Route{},
 	}
-	s := &Server{o: o, method: o.Router.Spec, fixed: map[string]map[string]*Route{}}
+	if s.logger == nil {
+		s.logger = zap.NewNop()
+	}
 	for _, g := range append(all(s), groups...) {
 		s.routes = append(s.routes, g.Routes()...)
 	}
@@ -94,7 +108,7 @@ func New(o Options, groups ...Group) (*Server, error) {
 		s.fixed[rt.Path][rt.Verb] = rt
 	}
 	var err error
-	if s.document, err = document(s.routes, o.RootURL, o.Version); err != nil {
+	if s.document, err = document(s.routes, s.rootURL, s.version); err != nil {
 		return nil, err
 	}
 	s.assets, err = fs.Sub(embedded, "assets")
@@ -106,7 +120,7 @@ func New(o Options, groups ...Group) (*Server, error) {
 // listed without its actions.
 func Names(o Options, groups ...Group) func(methods.Lookup) []methods.RouteName {
 	return func(method methods.Lookup) (names []methods.RouteName) {
-		for _, g := range append(all(&Server{o: o, method: method}), groups...) {
+		for _, g := range append(all(&Server{factors: o.Factors, method: method}), groups...) {
 			for _, rt := range g.Routes() {
 				_ = rt.takeEffects(method)
 				names = append(names, methods.RouteName{Verb: rt.Verb, Path: rt.Path, Actions: rt.Actions()})
@@ -146,8 +160,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // stray refuses a request that no route takes; it is counted, limited and
 // recorded like any other call.
 func (s *Server) stray(w http.ResponseWriter, r *http.Request, err error) {
-	call := &rpc.Call{Method: r.Method + " " + r.URL.Path, Peer: s.o.Peer(r)}
-	s.refuse(w, s.o.Router.Stray(r.Context(), call, "unknown", err))
+	call := &rpc.Call{Method: r.Method + " " + r.URL.Path, Peer: s.peer(r)}
+	s.refuse(w, s.router.Stray(r.Context(), call, "unknown", err))
 }
 
 // docs serves the page that draws the document, from files in the binary.
@@ -170,7 +184,7 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
-	allowed := origin != "" && s.o.Origin(r, origin)
+	allowed := origin != "" && s.origin(r, origin)
 	if allowed {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Allow-Credentials", "true")
@@ -241,7 +255,7 @@ func (s *Server) verbs(path string) []string {
 // serve runs one request: everything that can be refused runs inside the router,
 // which makes the one record and count of the call.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named map[string]string) {
-	call := &rpc.Call{Method: rt.Path, Peer: s.o.Peer(r), Session: &session{}}
+	call := &rpc.Call{Method: rt.Path, Peer: s.peer(r), Session: &session{}}
 	req := &Request{Call: call, HTTP: r, Path: named, server: s}
 	enter := func(c *rpc.Call) (err error) {
 		if req.Query, err = readQuery(r.URL.RawQuery, rt.Query); err != nil {
@@ -258,11 +272,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 	params := func(c *rpc.Call) (err error) {
 		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
 			var ok bool
-			if release, ok = s.o.Budget.Take(netkey.Of(c.Peer.Address), bodyBytes(r, c.Login.UserID != "")); !ok {
+			if release, ok = s.budget.Take(netkey.Of(c.Peer.Address), bodyBytes(r, c.Login.UserID != "")); !ok {
 				release = func() {}
 				return ddp.ErrBusy
 			}
-			if req.body, err = readBody(r, s.o.Budget, c.Login.UserID != "", rt.Form); err != nil {
+			if req.body, err = readBody(r, s.budget, c.Login.UserID != "", rt.Form); err != nil {
 				return err
 			}
 		}
@@ -273,7 +287,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named 
 	if rt.Raise != nil {
 		spec.Raise = func(*rpc.Call) twofactor.Policy { return rt.Raise(req) }
 	}
-	result, verdict, err := s.o.Router.Route(r.Context(), call, &spec, enter, params)
+	result, verdict, err := s.router.Route(r.Context(), call, &spec, enter, params)
 	s.finish(w, rt, req, verdict, result, err)
 }
 
@@ -286,12 +300,12 @@ func (s *Server) authenticate(p *rpc.Peer, r *http.Request) (login rpc.Login, er
 	if id == "" && token == "" {
 		return rpc.Login{}, nil
 	}
-	err = s.o.Router.Guess(p, id+"/"+token, func() error {
+	err = s.router.Guess(p, id+"/"+token, func() error {
 		if id == "" || token == "" || len(id) > 256 || len(token) > 256 ||
 			len(r.Header.Values("X-User-Id")) > 1 || len(r.Header.Values("X-Auth-Token")) > 1 {
 			return fault.NotAuthorized
 		}
-		if _, login, err = s.o.Accounts.Header(r.Context(), p, id, token); errors.Is(err, dberr.NotFound) {
+		if _, login, err = s.accounts.Header(r.Context(), p, id, token); errors.Is(err, dberr.NotFound) {
 			return fault.NotAuthorized
 		}
 		return err
@@ -343,7 +357,7 @@ func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
 	}
 	doc, ok := result.(ejson.Doc)
 	if result != nil && !ok {
-		s.o.Logger.Error("rest_result_is_no_document", zap.String("route", req.Method))
+		s.logger.Error("rest_result_is_no_document", zap.String("route", req.Method))
 		s.refuse(w, fault.Internal)
 		return
 	}
@@ -352,7 +366,7 @@ func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
 	}
 	out, err := ejson.AppendJSON(nil, doc)
 	if err != nil {
-		s.o.Logger.Error("rest_result_cannot_be_encoded", zap.String("route", req.Method), zap.Error(err))
+		s.logger.Error("rest_result_cannot_be_encoded", zap.String("route", req.Method), zap.Error(err))
 		s.refuse(w, fault.Internal)
 		return
 	}
@@ -361,7 +375,7 @@ func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
 		return
 	}
 	// Counted until the connection has taken it: who does not read holds it.
-	release, ok := s.o.Budget.Take(netkey.Of(req.Peer.Address), len(out))
+	release, ok := s.budget.Take(netkey.Of(req.Peer.Address), len(out))
 	if !ok {
 		s.refuse(w, ddp.ErrBusy)
 		return

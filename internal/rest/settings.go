@@ -15,14 +15,14 @@ import (
 
 // setting serves the settings (docs/wire/rocketchat.md 4.1). Saving goes through
 // the same function as the methods saveSetting and saveSettings.
-type setting struct{ s *Server }
+type setting struct{ *Server }
 
 // Routes lists them.
 func (g *setting) Routes() []Route {
 	const tag = "settings"
 	one := object(must("_id", text()), may("value", anything()), may("type", text()), may("public", boolean()), may("enterprise", boolean()))
 	page := []property{must("settings", list(one)), must("count", integer()), must("offset", integer()), must("total", integer())}
-	edit, ok := g.s.method("saveSetting")
+	edit, ok := g.method("saveSetting")
 	if !ok {
 		panic("rest: there is no method saveSetting to take the policy from")
 	}
@@ -73,7 +73,7 @@ func (g *setting) page(r *Request, show func(*settings.Setting) (any, bool)) (an
 		count = 1 << 20 // the table is small; a client that names no count wants all of it
 	}
 	out, total := []any{}, 0
-	for _, s := range g.s.o.Settings.All() {
+	for _, s := range g.settings.All() {
 		rec, ok := show(s)
 		if !ok {
 			continue
@@ -91,7 +91,7 @@ func (g *setting) page(r *Request, show func(*settings.Setting) (any, bool)) (an
 var settingID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
 
 func (g *setting) one(_ context.Context, r *Request) (any, error) {
-	s, ok := g.s.o.Settings.Get(r.Path["_id"])
+	s, ok := g.settings.Get(r.Path["_id"])
 	if !ok || !settingID.MatchString(r.Path["_id"]) {
 		return nil, settings.ErrUnknown
 	}
@@ -103,7 +103,7 @@ func (g *setting) one(_ context.Context, r *Request) (any, error) {
 
 // raise asks for a fresh factor for a setting that guards.
 func (g *setting) raise(r *Request) twofactor.Policy {
-	return methods.RaiseSettings(g.s.o.Settings, r.Path["_id"])
+	return methods.RaiseSettings(g.settings, r.Path["_id"])
 }
 
 func (g *setting) save(ctx context.Context, r *Request) (any, error) {
@@ -130,6 +130,6 @@ func (g *setting) saveAll(ctx context.Context, r *Request) (any, error) {
 }
 
 func (g *setting) write(ctx context.Context, r *Request, changes []settings.Change) (any, error) {
-	_, err := methods.SaveSettings(ctx, g.s.o.Settings, g.s.o.Audit, time.Now(), r.Call, changes)
+	_, err := methods.SaveSettings(ctx, g.settings, g.audit, time.Now(), r.Call, changes)
 	return nil, err
 }

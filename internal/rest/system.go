@@ -9,7 +9,7 @@ import (
 )
 
 // system serves what describes the server and its roles.
-type system struct{ s *Server }
+type system struct{ *Server }
 
 // Routes lists them.
 func (g *system) Routes() []Route {
@@ -28,7 +28,7 @@ func (g *system) Routes() []Route {
 }
 
 func (g *system) info(context.Context, *Request) (any, error) {
-	return ejson.Doc{{Key: "info", Value: ejson.Doc{{Key: "version", Value: g.s.o.Version}}}}, nil
+	return ejson.Doc{{Key: "info", Value: ejson.Doc{{Key: "version", Value: g.version}}}}, nil
 }
 
 func (g *system) roles(context.Context, *Request) (any, error) {

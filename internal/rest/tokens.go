@@ -9,7 +9,7 @@ import (
 )
 
 // tokens serves personal access tokens (docs/wire/rocketchat.md 2.4 and 5.8).
-type tokens struct{ s *Server }
+type tokens struct{ *Server }
 
 // Routes lists them.
 func (g *tokens) Routes() []Route {
@@ -46,7 +46,7 @@ func (g *tokens) Routes() []Route {
 
 func (g *tokens) list(_ context.Context, r *Request) (any, error) {
 	out := []any{}
-	for _, t := range g.s.o.Accounts.Tokens(r.User) {
+	for _, t := range g.accounts.Tokens(r.User) {
 		d := ejson.Doc{
 			{Key: "name", Value: t.Name}, {Key: "createdAt", Value: t.CreatedAt},
 			{Key: "lastTokenPart", Value: t.LastTokenPart}, {Key: "bypassTwoFactor", Value: t.BypassTwoFactor},

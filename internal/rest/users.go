@@ -15,7 +15,7 @@ import (
 )
 
 // users serves other people's accounts, for those who may see or manage them.
-type users struct{ s *Server }
+type users struct{ *Server }
 
 // userSchema describes an account to others; which members are there depends on
 // who asks. Nothing of the credentials ever is.
@@ -69,9 +69,9 @@ func (g *users) Routes() []Route {
 // who may see addresses. To others an address is a name that nobody has.
 func (s *Server) called(ctx context.Context, r *Request, name string) (*user.User, error) {
 	if permission.Has(r.User, permission.ViewFullOtherUserInfo) {
-		return s.o.Accounts.Find(ctx, name)
+		return s.accounts.Find(ctx, name)
 	}
-	return s.o.Accounts.Named(ctx, name)
+	return s.accounts.Named(ctx, name)
 }
 
 // target is the id of the account a request names, or "" when it names none.
@@ -111,7 +111,7 @@ func view(r *Request, u *user.User) ejson.Doc {
 }
 
 func (g *users) info(ctx context.Context, r *Request) (any, error) {
-	id, err := g.s.target(ctx, r)
+	id, err := g.target(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (g *users) info(ctx context.Context, r *Request) (any, error) {
 }
 
 func (g *users) one(ctx context.Context, r *Request, id string) (any, error) {
-	u, err := g.s.o.Accounts.User(ctx, id)
+	u, err := g.accounts.User(ctx, id)
 	switch {
 	case errors.Is(err, dberr.NotFound):
 		return nil, errUserNotFound
@@ -136,7 +136,7 @@ func (g *users) one(ctx context.Context, r *Request, id string) (any, error) {
 
 func (g *users) list(ctx context.Context, r *Request) (any, error) {
 	offset, count := r.Page()
-	page, total, err := g.s.o.Accounts.List(ctx, offset, count)
+	page, total, err := g.accounts.List(ctx, offset, count)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (g *users) create(ctx context.Context, r *Request) (any, error) {
 			return nil, accounts.ErrPolicy.Because(err)
 		}
 	}
-	u, err := g.s.o.Accounts.CreateUser(ctx, r.Peer, r.User, n)
+	u, err := g.accounts.CreateUser(ctx, r.Peer, r.User, n)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (g *users) update(ctx context.Context, r *Request) (any, error) {
 			return nil, accounts.ErrPolicy.Because(err)
 		}
 	}
-	u, err := g.s.o.Accounts.UpdateUser(ctx, r.Peer, r.User, r.Text("userId"), c)
+	u, err := g.accounts.UpdateUser(ctx, r.Peer, r.User, r.Text("userId"), c)
 	if err != nil {
 		return nil, err
 	}
@@ -240,18 +240,18 @@ func texts(v any) []string {
 
 func (g *users) setActive(ctx context.Context, r *Request) (any, error) {
 	id := r.Text("userId")
-	if err := g.s.o.Accounts.SetActive(ctx, r.Peer, r.User, id, r.Flag("activeStatus")); err != nil {
+	if err := g.accounts.SetActive(ctx, r.Peer, r.User, id, r.Flag("activeStatus")); err != nil {
 		return nil, err
 	}
 	return g.one(ctx, r, id)
 }
 
 func (g *users) delete(ctx context.Context, r *Request) (any, error) {
-	id, err := g.s.target(ctx, r)
+	id, err := g.target(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return nil, g.s.o.Accounts.DeleteUser(ctx, r.Peer, r.User, id)
+	return nil, g.accounts.DeleteUser(ctx, r.Peer, r.User, id)
 }
 
 func (g *users) logout(ctx context.Context, r *Request) (any, error) {
@@ -262,14 +262,14 @@ func (g *users) logout(ctx context.Context, r *Request) (any, error) {
 	if id != r.User.ID && !permission.Has(r.User, permission.LogoutOtherUser) {
 		return nil, fault.NotAllowed
 	}
-	if err := g.s.o.Accounts.LogoutUser(ctx, r.Peer, r.User, id, ""); err != nil {
+	if err := g.accounts.LogoutUser(ctx, r.Peer, r.User, id, ""); err != nil {
 		return nil, err
 	}
 	return ejson.Doc{{Key: "message", Value: "User " + id + " has been logged out!"}}, nil
 }
 
 func (g *users) available(ctx context.Context, r *Request) (any, error) {
-	free, err := g.s.o.Accounts.UsernameFree(ctx, r.User, r.Query.Get("username"))
+	free, err := g.accounts.UsernameFree(ctx, r.User, r.Query.Get("username"))
 	if err != nil {
 		return nil, err
 	}

@@ -165,7 +165,7 @@ func (g *roomRoutes) own(k kindOfRoom) func(context.Context, *rest.Request) (any
 		if err != nil {
 			return nil, err
 		}
-		list = slices.DeleteFunc(list, func(x *rooms.Room) bool { return x.Type != k.t })
+		list = slices.DeleteFunc(list, func(x *rooms.Room) bool { return x.Type != k.roomType })
 		slices.SortFunc(list, func(a, b *rooms.Room) int {
 			return strings.Compare(a.NameKey+"\x00"+a.ID, b.NameKey+"\x00"+b.ID)
 		})

@@ -51,7 +51,7 @@ var chatLimit = ratelimit.Rule{Count: 120, Window: time.Minute}
 
 // kindOfRoom is what differs between channels, groups and direct rooms.
 type kindOfRoom struct {
-	prefix, t string
+	prefix, roomType string
 	// one and many name the members of answers.
 	one, many string
 }
@@ -131,20 +131,20 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 	routes := []rest.Route{
 		{Verb: "GET", Path: k.prefix + ".members", Tag: tag, Summary: "The members of a room of the caller's",
 			Query: pagedRoom(schema.May("filter", schema.Text()), schema.May("status", schema.Text())), Result: listed("members", memberSchema), Limit: chatLimit,
-			Twin: "getUsersOfRoom", Do: g.members(k.t), Errors: notFound},
+			Twin: "getUsersOfRoom", Do: g.members(k.roomType), Errors: notFound},
 		{Verb: "GET", Path: k.prefix + ".messages", Effects: methods.Reads, Tag: tag, Summary: "Messages, newest first; queries of clients are ignored",
-			Query: pagedRoom(), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.t), Errors: notFound},
+			Query: pagedRoom(), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.roomType), Errors: notFound},
 		{Verb: "GET", Path: k.prefix + ".history", Tag: tag, Summary: "Messages between two moments, newest first", Query: history,
-			Result: schema.Success(schema.Must("messages", schema.List(messageSchema))), Limit: chatLimit, Twin: "loadHistory", Do: g.history(k.t), Errors: notFound},
+			Result: schema.Success(schema.Must("messages", schema.List(messageSchema))), Limit: chatLimit, Twin: "loadHistory", Do: g.history(k.roomType), Errors: notFound},
 		{Verb: "GET", Path: k.prefix + ".counters", Effects: methods.Reads, Tag: tag, Summary: "How much there is to read", Query: roomQuery(),
 			Result: schema.Success(schema.Must("joined", schema.Boolean()), schema.Must("members", schema.Integer()), schema.Must("unreads", schema.Integer()),
-				schema.Must("msgs", schema.Integer()), schema.May("userMentions", schema.Integer())), Limit: chatLimit, Do: g.counters(k.t), Errors: notFound},
-		{Verb: "POST", Path: k.prefix + ".open", Tag: tag, Summary: "Show a room in the caller's list", Body: roomBody(), Twin: "openRoom", Do: g.open(k.t, true),
+				schema.Must("msgs", schema.Integer()), schema.May("userMentions", schema.Integer())), Limit: chatLimit, Do: g.counters(k.roomType), Errors: notFound},
+		{Verb: "POST", Path: k.prefix + ".open", Tag: tag, Summary: "Show a room in the caller's list", Body: roomBody(), Twin: "openRoom", Do: g.open(k.roomType, true),
 			Errors: notFound},
 		{Verb: "POST", Path: k.prefix + ".close", Tag: tag, Summary: "Hide a room from the caller's list", Body: roomBody(), Twin: "hideRoom",
-			Do: g.open(k.t, false), Errors: notFound},
+			Do: g.open(k.roomType, false), Errors: notFound},
 	}
-	if k.t == rooms.Direct {
+	if k.roomType == rooms.Direct {
 		return append(routes,
 			rest.Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Open the direct room with somebody", Permission: permission.CreateDirect,
 				Body:   schema.Object(schema.May("username", schema.Text()), schema.May("usernames", schema.Text()), schema.May("excludeSelf", schema.Boolean())),
@@ -154,7 +154,7 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 				Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 	}
 	create, method := permission.CreateChannels, "createChannel"
-	if k.t == rooms.Group {
+	if k.roomType == rooms.Group {
 		create, method = permission.CreateGroups, "createPrivateGroup"
 	}
 	routes = append(routes,
@@ -163,10 +163,10 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 				schema.May("extraData", schema.Object()), schema.May("customFields", schema.Object())), Result: one, Twin: method, Do: g.create(k),
 			Errors: []string{"error-invalid-room-name", "error-duplicate-channel-name", "error-user-not-found"}},
 		rest.Route{Verb: "GET", Path: k.prefix + ".info", Effects: methods.Reads, Tag: tag, Summary: "One room", Query: roomQuery(), Result: one, Limit: chatLimit,
-			Do: g.info(k.one, k.t), Errors: notFound},
+			Do: g.info(k.one, k.roomType), Errors: notFound},
 		rest.Route{Verb: "GET", Path: k.prefix + ".roles", Tag: tag, Summary: "Who has a role in a room", Query: roomQuery(), Limit: chatLimit, Twin: "getRoomRoles",
 			Result: schema.Success(schema.Must("roles", schema.List(schema.Object(schema.Must("rid", schema.Text()), schema.Must("u", userRefSchema),
-				schema.Must("roles", schema.List(schema.Text())))))), Do: g.roles(k.t), Errors: notFound},
+				schema.Must("roles", schema.List(schema.Text())))))), Do: g.roles(k.roomType), Errors: notFound},
 		rest.Route{Verb: "POST", Path: k.prefix + ".leave", Tag: tag, Summary: "End the caller's membership", Body: roomBody(), Result: one, Twin: "leaveRoom",
 			Do: g.leave(k), Errors: append(notFound, "error-you-are-last-owner")},
 		rest.Route{Verb: "POST", Path: k.prefix + ".invite", Tag: tag, Summary: "Add users",
@@ -179,9 +179,9 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 		{"addOwner", "addRoomOwner"}, {"removeOwner", "removeRoomOwner"}, {"addModerator", "addRoomModerator"}, {"removeModerator", "removeRoomModerator"},
 	} {
 		routes = append(routes, rest.Route{Verb: "POST", Path: k.prefix + "." + r.name, Tag: tag, Summary: "Give a member a role in the room, or take it back",
-			Body: roomBody(who...), Twin: r.method, Do: g.role(k.t, r.method), Errors: append(notFound, "error-not-allowed")})
+			Body: roomBody(who...), Twin: r.method, Do: g.role(k.roomType, r.method), Errors: append(notFound, "error-not-allowed")})
 	}
-	if k.t == rooms.Group {
+	if k.roomType == rooms.Group {
 		return append(routes, rest.Route{Verb: "GET", Path: "groups.list", Effects: methods.Reads, Tag: tag, Summary: "The caller's groups", Query: schema.Paged(),
 			Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 	}

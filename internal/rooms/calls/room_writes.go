@@ -14,7 +14,7 @@ import (
 
 func (g *roomRoutes) create(k kindOfRoom) func(context.Context, *rest.Request) (any, error) {
 	return func(ctx context.Context, r *rest.Request) (any, error) {
-		n := rooms.NewRoom{Type: k.t, Name: r.Text("name"), Usernames: r.Texts("members"), ReadOnly: r.Flag("readOnly")}
+		n := rooms.NewRoom{Type: k.roomType, Name: r.Text("name"), Usernames: r.Texts("members"), ReadOnly: r.Flag("readOnly")}
 		if extra, ok := r.Value("extraData").(map[string]any); ok {
 			n.Topic, _ = extra["topic"].(string)
 		}
@@ -66,7 +66,7 @@ func (g *roomRoutes) join(ctx context.Context, r *rest.Request) (any, error) {
 
 func (g *roomRoutes) leave(k kindOfRoom) func(context.Context, *rest.Request) (any, error) {
 	return func(ctx context.Context, r *rest.Request) (any, error) {
-		room, _, err := g.room(ctx, r, k.t)
+		room, _, err := g.room(ctx, r, k.roomType)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +99,7 @@ func (g *service) addressee(ctx context.Context, r *rest.Request) (*user.User, e
 
 func (g *roomRoutes) invite(k kindOfRoom) func(context.Context, *rest.Request) (any, error) {
 	return func(ctx context.Context, r *rest.Request) (any, error) {
-		room, _, err := g.room(ctx, r, k.t)
+		room, _, err := g.room(ctx, r, k.roomType)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +128,7 @@ func (g *roomRoutes) invite(k kindOfRoom) func(context.Context, *rest.Request) (
 
 func (g *roomRoutes) kick(k kindOfRoom) func(context.Context, *rest.Request) (any, error) {
 	return func(ctx context.Context, r *rest.Request) (any, error) {
-		room, _, err := g.room(ctx, r, k.t)
+		room, _, err := g.room(ctx, r, k.roomType)
 		if err != nil {
 			return nil, err
 		}
