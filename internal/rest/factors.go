@@ -7,7 +7,6 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
-	"ddpserver/internal/methods"
 	"ddpserver/internal/twofactor"
 )
 
@@ -40,26 +39,22 @@ func (g *factors) route(c twofactor.Call) Route {
 		rt.Result = withSuccess(structSchema(c.Answer))
 	}
 	rt.Shape = func(result any) (ejson.Doc, error) { return answerOf(c, result) }
-	params := func(r *Request) []any { return paramsOf(c, r) }
+	rt.Method, rt.Params = c.Method, func(ctx context.Context, r *Request) ([]any, error) { return g.params(ctx, c, r) }
 	if c.DoRoute == nil {
-		rt.Method, rt.Params = c.Method, params
 		return rt
 	}
-	rt.Twin, rt.Effects, rt.Instead, rt.Factor, rt.Inside = c.Method, c.Effects, c.Instead, c.Asks, c.Inside
-	if c.Anonymous {
-		rt.Auth = LoginOptional
+	if c.Method == "" {
+		rt.Effects, rt.Instead, rt.Factor, rt.Inside = c.Effects, c.Instead, c.Asks, c.Inside
+		if c.Anonymous {
+			rt.Auth = LoginOptional
+		}
 	}
 	rt.Do = func(ctx context.Context, r *Request) (any, error) {
-		list := params(r)
-		if c.Account {
-			id, err := g.target(ctx, r)
-			if err != nil {
-				return nil, err
-			}
-			list = []any{cmp.Or(id, r.User.ID)}
+		params, err := g.params(ctx, c, r)
+		if err != nil {
+			return nil, err
 		}
-		var err error
-		if r.Params, err = ejson.Append(nil, list); err != nil {
+		if r.Call.Params, err = ejson.Append(nil, params); err != nil {
 			return nil, err
 		}
 		result, err := c.DoRoute(ctx, r.Call)
@@ -69,6 +64,19 @@ func (g *factors) route(c twofactor.Call) Route {
 		return answerOf(c, result)
 	}
 	return rt
+}
+
+// params makes the parameters of a call: the account that the request names, or the
+// members of its body.
+func (g *factors) params(ctx context.Context, c twofactor.Call, r *Request) ([]any, error) {
+	if !c.Account {
+		return paramsOf(c, r), nil
+	}
+	id, err := g.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return []any{cmp.Or(id, r.User.ID)}, nil
 }
 
 // paramsOf makes the parameters of a call of the body's members that it names.
@@ -108,20 +116,6 @@ func answerOf(c twofactor.Call, result any) (ejson.Doc, error) {
 	return asDoc(result)
 }
 
-// via runs a method's handler with parameters, for routes that add something of
-// their own. The route's checks have been passed.
-func (s *Server) via(ctx context.Context, r *Request, name string, params ...any) (any, error) {
-	spec, ok := s.method(name)
-	if !ok {
-		return nil, methods.NotFound(name)
-	}
-	var err error
-	if r.Params, err = ejson.Append(nil, params); err != nil {
-		return nil, err
-	}
-	return spec.Do(ctx, r.Call)
-}
-
 // asDoc turns any result that is an object into an answer.
 func asDoc(result any) (ejson.Doc, error) {
 	if d, ok := result.(ejson.Doc); ok {
@@ -140,6 +134,17 @@ func asDoc(result any) (ejson.Doc, error) {
 		return nil, fault.Internal
 	}
 	return d, nil
+}
+
+// members are parameters that every request has: those of its body, in this order.
+func members(names ...string) func(context.Context, *Request) ([]any, error) {
+	return func(_ context.Context, r *Request) ([]any, error) {
+		params := make([]any, len(names))
+		for i, name := range names {
+			params[i] = r.Value(name)
+		}
+		return params, nil
+	}
 }
 
 // under puts a result under one name.

@@ -25,13 +25,13 @@ func (g *login) Routes() []Route {
 		must("data", object(must("userId", text()), must("authToken", text()), must("me", meSchema))))
 	out := object(must("success", Schema{"const": true}), must("status", Schema{"const": "success"}), must("data", object(must("message", text()))))
 	return []Route{
-		{Verb: "POST", Path: "login", Tag: tag, Summary: "Log in with a password, a token, or either and a second factor", Twin: "login", Auth: NoLogin,
+		{Verb: "POST", Path: "login", Tag: tag, Summary: "Log in with a password, a token, or either and a second factor", Method: "login", Auth: NoLogin,
 			LoginShape: true, Form: true,
 			Body: object(may("user", anything()), may("username", anything()), may("email", anything()), may("password", password),
 				may("code", text()), may("resume", text()), may("totp", object(must("login", object()), may("code", text())))),
-			Result: done, Errors: []string{"Unauthorized", "totp-required", "totp-invalid", "totp-max-attempts"}, Do: g.login},
-		{Verb: "POST", Path: "logout", Tag: tag, Summary: "End the login token in use", Twin: "logout", Result: out, Enrolment: true, Do: g.logout},
-		{Verb: "GET", Path: "logout", Tag: tag, Summary: "End the login token in use", Twin: "logout", Result: out, Enrolment: true, Do: g.logout},
+			Result: done, Errors: []string{"Unauthorized"}, Never: []string{"403"}, Do: g.login},
+		{Verb: "POST", Path: "logout", Tag: tag, Summary: "End the login token in use", Method: "logout", Auth: LoginRequired, Result: out, Do: g.logout},
+		{Verb: "GET", Path: "logout", Tag: tag, Summary: "End the login token in use", Method: "logout", Auth: LoginRequired, Result: out, Do: g.logout},
 	}
 }
 
@@ -39,7 +39,7 @@ func (g *login) Routes() []Route {
 var plainMembers = []string{"user", "username", "email", "password", "code"}
 
 func (g *login) login(ctx context.Context, r *Request) (any, error) {
-	result, err := g.via(ctx, r, "login", loginObject(r))
+	result, err := r.Run(ctx, loginObject(r))
 	if err != nil {
 		return nil, err
 	}

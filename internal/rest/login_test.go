@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"ddpserver/internal/rest"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/testkit"
 )
@@ -154,7 +155,7 @@ func TestS041NoOtherDoorHandsOutTokens(t *testing.T) {
 	known := map[string]bool{"login": true, "method.callAnon/:method": true}
 	for _, rt := range w.REST.Routes() {
 		published, _ := json.Marshal(rt.Result)
-		if strings.Contains(strings.ToLower(string(published)), "token\"") && rt.Auth != 0 && !known[rt.Path] {
+		if strings.Contains(strings.ToLower(string(published)), "token\"") && rt.Auth != rest.LoginRequired && !known[rt.Path] {
 			t.Errorf("%s %s may hand out a token without a login and is no door of the matrix", rt.Verb, rt.Path)
 		}
 	}

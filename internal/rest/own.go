@@ -25,38 +25,32 @@ func (g *own) Routes() []Route {
 		may("customFields", object()))
 	return []Route{
 		{Verb: "GET", Path: "me", Effects: methods.Reads, Tag: tag, Summary: "One's own account", Enrolment: true, Result: withSuccess(meSchema), Do: g.me},
-		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Twin: "registerUser", Auth: NoLogin,
+		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Method: "registerUser", Auth: NoLogin,
 			Limit: ratelimit.Rule{Count: 10, Window: time.Minute}, Form: true,
 			Body: object(must("username", nonEmpty()), may("name", text()), must("email", text()), must("pass", text()), may("reason", text()),
 				may("secretURL", text())),
-			Result: success(must("user", userSchema)), Do: g.register,
-			Errors: []string{"error-user-registration-disabled", "error-user-registration-secret", "error-field-unavailable", "username-invalid",
-				"error-invalid-email", "error-password-policy-not-met"}},
-		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password", Twin: "saveUserProfile", Enrolment: true,
+			Result: success(must("user", userSchema)), Do: g.register},
+		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password", Method: "saveUserProfile",
 			Body:   object(must("data", fields), may("customFields", object())),
-			Result: success(must("user", meSchema)), Do: g.update, Errors: []string{"error-not-allowed", "error-field-unavailable", "totp-required", "totp-invalid"}},
+			Result: success(must("user", meSchema)), Do: g.update},
 		{Verb: "POST", Path: "users.logoutOtherClients", Tag: tag, Summary: "End every other session", Method: "logoutOtherClients",
 			Result: success(must("token", text()), must("tokenExpires", dateTime())), Shape: asDoc},
 		{Verb: "POST", Path: "users.removeOtherTokens", Tag: tag, Summary: "End every other session", Method: "removeOtherTokens"},
-		{Verb: "POST", Path: "users.forgotPassword", Tag: tag, Summary: "Mail a link that sets a new password", Twin: "forgotPassword", Auth: NoLogin, Body: email,
-			Do: func(ctx context.Context, r *Request) (any, error) {
-				return nil, g.accounts.ForgotPassword(ctx, r.Peer, r.Text("email"))
+		{Verb: "POST", Path: "users.forgotPassword", Tag: tag, Summary: "Mail a link that sets a new password", Method: "forgotPassword", Auth: NoLogin, Body: email,
+			Params: func(_ context.Context, r *Request) ([]any, error) {
+				return []any{ejson.Doc{{Key: "email", Value: r.Text("email")}}}, nil
 			}},
-		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Twin: "sendConfirmationEmail", Auth: LoginOptional,
-			Enrolment: true, Body: email,
-			Do: func(ctx context.Context, r *Request) (any, error) {
-				return nil, g.accounts.SendConfirmation(ctx, r.Peer, r.User, r.Text("email"))
-			}},
-		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Twin: "verifyEmail", Auth: LoginOptional,
-			Enrolment: true, Body: object(must("token", text())),
-			Do: g.verify, Errors: []string{"403"}},
-		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Twin: "resetPassword", Auth: NoLogin,
+		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Method: "sendConfirmationEmail", Body: email,
+			Params: members("email")},
+		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Method: "verifyEmail",
+			Body: object(must("token", text())),
+			Do:   g.verify, Never: []string{"2fa-enabled"}},
+		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Method: "resetPassword", Auth: NoLogin,
 			Body: object(must("token", text()), must("password", text())),
-			Do:   g.reset, Errors: []string{"403", "error-password-policy-not-met"}},
+			Do:   g.reset, Never: []string{"2fa-enabled"}},
 		{Verb: "POST", Path: "users.deleteOwnAccount", Tag: tag, Summary: "Delete one's own account", Method: "deleteUserOwnAccount",
 			Body:   object(must("password", text().About("hex SHA-256 of the password")), may("confirmRelinquish", boolean())),
-			Params: func(r *Request) []any { return []any{r.Text("password")} },
-			Errors: []string{"error-invalid-password", "error-invalid-username", "error-not-allowed"}},
+			Params: members("password")},
 	}
 }
 
@@ -73,14 +67,20 @@ func withSuccess(s Schema) Schema {
 func (g *own) me(_ context.Context, r *Request) (any, error) { return g.ownAccount(r.User), nil }
 
 func (g *own) register(ctx context.Context, r *Request) (any, error) {
-	pw, err := accounts.Plain(r.Text("pass"))
-	if err != nil {
+	if _, err := accounts.Plain(r.Text("pass")); err != nil {
 		return nil, accounts.ErrPolicy.Because(err)
 	}
-	u, err := g.accounts.Register(ctx, r.Peer, accounts.Registration{
-		Username: r.Text("username"), Email: r.Text("email"), Name: r.Text("name"), Reason: r.Text("reason"), Password: pw,
-		Secret: r.Text("secretURL"),
-	})
+	var given ejson.Doc
+	for _, name := range []string{"username", "email", "name", "reason", "pass", "secretURL"} {
+		if r.Has(name) {
+			given = append(given, ejson.Field{Key: name, Value: r.Text(name)})
+		}
+	}
+	id, err := r.Run(ctx, given)
+	if err != nil {
+		return nil, err
+	}
+	u, err := g.accounts.User(ctx, id.(string))
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (g *own) update(ctx context.Context, r *Request) (any, error) {
 	if custom != nil {
 		params = append(params, custom)
 	}
-	if _, err := g.via(ctx, r, "saveUserProfile", params...); err != nil {
+	if _, err := r.Run(ctx, params...); err != nil {
 		return nil, err
 	}
 	u, err := g.accounts.User(ctx, r.User.ID)

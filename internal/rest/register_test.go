@@ -161,3 +161,12 @@ func TestA14EveryRegistrationKeepsTheSettings(t *testing.T) {
 		}
 	}
 }
+
+// Who may not register hears the code that the published errors name.
+func TestClosedRegistrationIsNamed(t *testing.T) {
+	w := newWorld(t, map[string]string{settings.RegistrationForm: "Disabled"})
+	a := w.Caller().Do("POST", "users.register", map[string]any{"username": "ada", "email": "ada@example.org", "pass": "correct horse"})
+	if a.Status != 400 || a.ErrorType() != "error-user-registration-disabled" {
+		t.Errorf("%d %s", a.Status, a.Raw)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,9 +23,11 @@ import (
 // Auth says whether a route needs a login. The zero value does.
 type Auth uint8
 
-// The kinds of routes.
+// The kinds of routes. The zero value is what the route's method asks for, and
+// LoginRequired where there is none.
 const (
-	LoginRequired Auth = iota
+	authOfMethod Auth = iota
+	LoginRequired
 	// LoginOptional takes a login if there is a valid one.
 	LoginOptional
 	// NoLogin does not look at the authentication headers.
@@ -32,7 +35,8 @@ const (
 )
 
 // Route is one line of the REST surface. The zero value of every policy is the
-// safe one: login required, default limit, no result but success.
+// safe one: login required, default limit, no result but success. A route that
+// stands for a method names it, and says beside that only what is different.
 type Route struct {
 	// Verb is the HTTP method; Path is relative to /api/v1/ and may have ":name" segments.
 	Verb, Path string
@@ -47,8 +51,7 @@ type Route struct {
 	// Inside is the most that Raise or the handler asks for.
 	Inside twofactor.Policy
 	// Effects say what the route changes, Instead what proves the caller where a
-	// factor is not asked for (methods.Spec). A route that stands for a method
-	// takes them from it, unless written here.
+	// factor is not asked for (methods.Spec).
 	Effects methods.Effects
 	Instead string
 	// Action names what a route does that stands for no method (methods.Spec).
@@ -69,23 +72,24 @@ type Route struct {
 	Query, Body Schema
 	// Result describes the answer; BadRequest that of 400 when it is not the general one.
 	Result, BadRequest Schema
-	// Errors lists the codes of the route's own refusals.
-	Errors []string
-	// Method names the DDP method that does the work: the route then takes its
-	// handler and, unless written here, its factor, permission and enrolment
-	// policy from it, so that no rule stands twice. Params makes the method's
-	// parameters; nil sends none. Shape makes the answer out of the method's
-	// result; nil answers success alone.
+	// Errors lists the codes of the route's own refusals, Never those of its method
+	// that the route does not answer.
+	Errors, Never []string
+	// Method names the DDP method that the route stands for: who puts one of the two
+	// under a second factor means both. What the line does not say otherwise is the
+	// method's: login, permission, factor, effects, actions, errors, who may call it
+	// before setting up a factor, and the handler. A factor is never weaker here.
 	Method string
-	Params func(r *Request) []any
+	// Params makes the method's parameters; nil sends none. Shape makes the answer out
+	// of the method's result; nil answers success alone.
+	Params func(ctx context.Context, r *Request) ([]any, error)
 	Shape  func(result any) (ejson.Doc, error)
-	// Do handles routes that are no method.
+	// Do handles routes that are no method, and those that do something beside their
+	// method: Request.Run runs that.
 	Do func(ctx context.Context, r *Request) (any, error)
-	// Twin names the DDP method that does the same as Do: who puts one of the
-	// two under a second factor means both.
-	Twin string
 
 	spec        methods.Spec
+	run         methods.Handler // the method's
 	body, query *checker
 }
 
@@ -101,6 +105,7 @@ type Request struct {
 	// status overrides 200 for answers made by the handler itself.
 	status int
 	server *Server
+	route  *Route
 }
 
 // Raw is an answer that is rendered by the handler itself.
@@ -139,10 +144,17 @@ func (r *Request) Value(name string) any { return r.body.value[name] }
 // Param is a text member of the body, or else of the query.
 func (r *Request) Param(name string) string { return cmp.Or(r.Text(name), r.Query.Get(name)) }
 
-// Via runs the handler of a DDP method with these parameters, as the caller of the
-// route, whose line names the method. Its policies are not asked again.
-func (r *Request) Via(ctx context.Context, method string, params ...any) (any, error) {
-	return r.server.via(ctx, r, method, params...)
+// Run runs the method that the route stands for, with these parameters, as the
+// caller of the route. Its policies are the route's and not asked again.
+func (r *Request) Run(ctx context.Context, params ...any) (any, error) {
+	r.Call.Params = nil
+	if len(params) > 0 {
+		var err error
+		if r.Call.Params, err = ejson.Append(nil, params); err != nil {
+			return nil, err
+		}
+	}
+	return r.route.run(ctx, r.Call)
 }
 
 // Challenge asks for a second factor where one of the actions, which the route
@@ -187,16 +199,11 @@ func (r *Request) Page() (offset, count int) {
 
 // compile prepares the schemas and the policy line for the router.
 func (rt *Route) compile(method methods.Lookup) error {
-	if rt.Method != "" {
-		if err := rt.borrow(method); err != nil {
-			return err
-		}
+	if err := rt.borrow(method); err != nil {
+		return err
 	}
 	if rt.Unlimited {
 		rt.Limit = ratelimit.Rule{Count: -1}
-	}
-	if err := rt.takeEffects(method); err != nil {
-		return err
 	}
 	rt.spec = methods.Spec{
 		Action: rt.spec.Action, Also: rt.spec.Also, Carries: rt.spec.Carries,
@@ -211,27 +218,33 @@ func (rt *Route) compile(method methods.Lookup) error {
 	return err
 }
 
-// takeEffects takes the effects of the method that the route stands for, with the
-// factor that the method's line asks for, and refuses a line that asks for less
-// than its effects need.
-func (rt *Route) takeEffects(method methods.Lookup) error {
-	if twin := rt.twin(); twin != "" {
-		m, ok := method(twin)
-		if !ok {
-			return fmt.Errorf("rest: %s %s: no method %q", rt.Verb, rt.Path, twin)
+// borrow takes from the line of the route's method what the route does not say
+// itself, and refuses a line that asks for less than its effects need.
+func (rt *Route) borrow(method methods.Lookup) error {
+	m := methods.Spec{}
+	if rt.Method != "" {
+		var ok bool
+		if m, ok = method(rt.Method); !ok {
+			return fmt.Errorf("rest: %s %s: no method %q", rt.Verb, rt.Path, rt.Method)
 		}
-		rt.Passage = rt.Passage || m.Passage
-		rt.Factor, rt.Inside = max(rt.Factor, m.Factor), max(rt.Inside, m.Inside)
-		if rt.Effects == 0 {
-			rt.Effects, rt.Instead = m.Effects, m.Instead
-		}
-		rt.spec.Action, rt.spec.Also, rt.spec.Carries = m.Action, m.Also, m.Carries
 	}
-	if rt.Action != "" {
-		rt.spec.Action = rt.Action
+	switch {
+	case rt.Auth == authOfMethod && m.Anonymous:
+		rt.Auth = LoginOptional
+	case rt.Auth == authOfMethod:
+		rt.Auth = LoginRequired
 	}
-	if rt.spec.Action == "" {
-		rt.spec.Action = rt.Path
+	rt.Permission = cmp.Or(rt.Permission, m.Permission)
+	rt.Enrolment, rt.Passage = rt.Enrolment || m.Enrolment, rt.Passage || m.Passage
+	rt.Factor, rt.Inside = max(rt.Factor, m.Factor), max(rt.Inside, m.Inside)
+	if rt.Effects == 0 {
+		rt.Effects, rt.Instead = m.Effects, m.Instead
+	}
+	rt.spec.Action, rt.spec.Also, rt.spec.Carries = cmp.Or(rt.Action, m.Action, rt.Path), m.Also, m.Carries
+	rt.Errors = append(rt.inherited(m), rt.Errors...)
+	rt.run = m.Do
+	if rt.Do == nil {
+		rt.Do = rt.runMethod
 	}
 	if err := twofactor.CheckEffects(rt.Effects, max(rt.Factor, rt.Inside), rt.Instead); err != nil {
 		return fmt.Errorf("rest: %s %s %w", rt.Verb, rt.Path, err)
@@ -239,47 +252,46 @@ func (rt *Route) takeEffects(method methods.Lookup) error {
 	return nil
 }
 
-// Actions are all that the route may do (methods.Spec).
-func (rt *Route) Actions() []string { return rt.spec.Actions() }
-
-// twin is the method that the route stands for, or "".
-func (rt *Route) twin() string {
-	if rt.Method != "" {
-		return rt.Method
+// inherited are the errors of the method that the route answers too. Parameters of
+// wrong types are no error of their own: the schema finds them.
+func (rt *Route) inherited(m methods.Spec) []string {
+	codes := slices.DeleteFunc(ErrorsOf(m), func(code string) bool { return slices.Contains(rt.Never, code) })
+	if i := slices.Index(codes, "too-many-requests"); i >= 0 {
+		codes[i] = "error-too-many-requests" // as REST spells it
 	}
-	return rt.Twin
+	return codes
 }
 
-// borrow takes handler and policies from the route's method.
-func (rt *Route) borrow(method methods.Lookup) error {
-	m, ok := method(rt.Method)
-	if !ok || rt.Do != nil {
-		return fmt.Errorf("rest: %s %s: no method %q, or a handler of its own beside it", rt.Verb, rt.Path, rt.Method)
-	}
-	if m.Anonymous && rt.Auth == LoginRequired {
-		rt.Auth = LoginOptional
-	}
-	if rt.Permission == "" {
-		rt.Permission = m.Permission
-	}
-	rt.Enrolment = rt.Enrolment || m.Enrolment
-	rt.Do = func(ctx context.Context, r *Request) (any, error) {
-		r.Call.Params = nil
-		if rt.Params != nil {
-			params, err := ejson.Append(nil, rt.Params(r))
-			if err != nil {
-				return nil, err
-			}
-			r.Call.Params = params
+// ErrorsOf lists the errors that a method's line names, without that of parameters
+// of wrong types.
+func ErrorsOf(m methods.Spec) []string {
+	var codes []string
+	for _, code := range strings.FieldsFunc(m.Errors, func(c rune) bool { return c == ';' || c == ',' }) {
+		if code = strings.TrimSpace(code); code != "-" && code != fault.MatchFailed.ID()+" "+fault.MatchFailed.Reason {
+			codes = append(codes, code)
 		}
-		result, err := m.Do(ctx, r.Call)
-		if err != nil || rt.Shape == nil {
+	}
+	return codes
+}
+
+// runMethod is the handler of a route that is its method under another name.
+func (rt *Route) runMethod(ctx context.Context, r *Request) (any, error) {
+	var params []any
+	if rt.Params != nil {
+		var err error
+		if params, err = rt.Params(ctx, r); err != nil {
 			return nil, err
 		}
-		return rt.Shape(result)
 	}
-	return nil
+	result, err := r.Run(ctx, params...)
+	if err != nil || rt.Shape == nil {
+		return nil, err
+	}
+	return rt.Shape(result)
 }
+
+// Actions are all that the route may do (methods.Spec).
+func (rt *Route) Actions() []string { return rt.spec.Actions() }
 
 // check validates query and body (docs/wire/rocketchat.md 5.2, steps 4 and 6).
 func (rt *Route) check(r *Request) error {

@@ -122,7 +122,7 @@ func Names(o Options, groups ...Group) func(methods.Lookup) []methods.RouteName 
 	return func(method methods.Lookup) (names []methods.RouteName) {
 		for _, g := range append(all(&Server{factors: o.Factors, method: method}), groups...) {
 			for _, rt := range g.Routes() {
-				_ = rt.takeEffects(method)
+				_ = rt.borrow(method)
 				names = append(names, methods.RouteName{Verb: rt.Verb, Path: rt.Path, Actions: rt.Actions()})
 			}
 		}
@@ -256,7 +256,7 @@ func (s *Server) verbs(path string) []string {
 // which makes the one record and count of the call.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named map[string]string) {
 	call := &rpc.Call{Method: rt.Path, Peer: s.peer(r), Session: &session{}}
-	req := &Request{Call: call, HTTP: r, Path: named, server: s}
+	req := &Request{Call: call, HTTP: r, Path: named, server: s, route: rt}
 	enter := func(c *rpc.Call) (err error) {
 		if req.Query, err = readQuery(r.URL.RawQuery, rt.Query); err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"regexp"
 	"strings"
-	"time"
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/methods"
@@ -17,30 +16,29 @@ import (
 // the same function as the methods saveSetting and saveSettings.
 type setting struct{ *Server }
 
+// wrongValue is how a value of a type that a setting does not have is refused; the
+// schema of a body cannot know.
+const wrongValue = "400 Match failed"
+
 // Routes lists them.
 func (g *setting) Routes() []Route {
 	const tag = "settings"
 	one := object(must("_id", text()), may("value", anything()), may("type", text()), may("public", boolean()), may("enterprise", boolean()))
 	page := []property{must("settings", list(one)), must("count", integer()), must("offset", integer()), must("total", integer())}
-	edit, ok := g.method("saveSetting")
-	if !ok {
-		panic("rest: there is no method saveSetting to take the policy from")
-	}
 	// As in Rocket.Chat, saving several at once never honours remembered trust, and
 	// saving one that guards nothing does.
 	return []Route{
-		{Verb: "GET", Path: "settings.public", Tag: tag, Summary: "Settings that everybody may see", Twin: "public-settings/get", Auth: NoLogin,
+		{Verb: "GET", Path: "settings.public", Tag: tag, Summary: "Settings that everybody may see", Method: "public-settings/get", Auth: NoLogin,
 			Query: paged(may("_id", text())), Result: success(page...), Do: g.public},
-		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings; secrets are masked", Twin: "private-settings/get",
+		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings; secrets are masked", Method: "private-settings/get", Auth: LoginRequired,
 			Query: paged(may("includeDefaults", boolean())), Result: success(page...), Do: g.private},
-		{Verb: "POST", Path: "settings", Tag: tag, Summary: "Save several settings, all or none", Twin: "saveSettings", Permission: edit.Permission,
-			Factor: twofactor.Fresh,
-			Body:   object(must("settings", list(object(must("_id", nonEmpty()), must("value", anything()))))), Do: g.saveAll,
-			Errors: []string{"error-action-not-allowed", "error-invalid-setting", "error-invalid-setting-value"}},
-		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Effects: methods.Reads, Do: g.one,
+		{Verb: "POST", Path: "settings", Tag: tag, Summary: "Save several settings, all or none", Method: "saveSettings", Factor: twofactor.Fresh,
+			Body: object(must("settings", list(object(must("_id", nonEmpty()), must("value", anything()))))), Params: members("settings"), Errors: []string{wrongValue}},
+		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Effects: methods.Reads, Do: g.one, Errors: []string{"error-invalid-setting"},
 			Result: success(must("_id", text()), must("value", anything()))},
-		{Verb: "POST", Path: "settings/:_id", Tag: tag, Summary: "Save one setting", Twin: "saveSetting", Permission: edit.Permission, Raise: g.raise,
-			Body: object(must("value", anything())), Do: g.save, Errors: []string{"error-action-not-allowed", "error-invalid-setting", "error-invalid-setting-value"}},
+		{Verb: "POST", Path: "settings/:_id", Tag: tag, Summary: "Save one setting", Method: "saveSetting", Raise: g.raise, Body: object(must("value", anything())),
+			Params: func(_ context.Context, r *Request) ([]any, error) { return []any{r.Path["_id"], r.Value("value")}, nil },
+			Errors: []string{wrongValue}},
 		{Verb: "GET", Path: "service.configurations", Tag: tag, Summary: "Foreign login services (none)", Auth: NoLogin, Effects: methods.Reads,
 			Do: empty("configurations"), Result: success(must("configurations", list(anything())))},
 		{Verb: "GET", Path: "settings.oauth", Tag: tag, Summary: "OAuth services (none)", Auth: NoLogin, Effects: methods.Reads, Do: empty("services"),
@@ -104,32 +102,4 @@ func (g *setting) one(_ context.Context, r *Request) (any, error) {
 // raise asks for a fresh factor for a setting that guards.
 func (g *setting) raise(r *Request) twofactor.Policy {
 	return methods.RaiseSettings(g.settings, r.Path["_id"])
-}
-
-func (g *setting) save(ctx context.Context, r *Request) (any, error) {
-	return g.write(ctx, r, []settings.Change{{ID: r.Path["_id"], Value: r.body.value["value"]}})
-}
-
-func (g *setting) saveAll(ctx context.Context, r *Request) (any, error) {
-	var in struct {
-		Settings []struct {
-			ID    string   `ejson:"_id"`
-			Value any      `ejson:"value"`
-			_     struct{} `ejson:",ignore"`
-		} `ejson:"settings"`
-		_ struct{} `ejson:",ignore"`
-	}
-	if err := r.Bind(&in); err != nil {
-		return nil, err
-	}
-	changes := make([]settings.Change, len(in.Settings))
-	for i, c := range in.Settings {
-		changes[i] = settings.Change{ID: c.ID, Value: c.Value}
-	}
-	return g.write(ctx, r, changes)
-}
-
-func (g *setting) write(ctx context.Context, r *Request, changes []settings.Change) (any, error) {
-	_, err := methods.SaveSettings(ctx, g.settings, g.audit, time.Now(), r.Call, changes)
-	return nil, err
 }

@@ -16,25 +16,27 @@ func (g *tokens) Routes() []Route {
 	const tag = "tokens"
 	name := must("tokenName", text())
 	token := success(must("token", text().About("shown once")))
-	byName := func(r *Request) []any { return []any{ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}}} }
+	byName := func(_ context.Context, r *Request) ([]any, error) {
+		return []any{ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}}}, nil
+	}
 	return []Route{
 		{Verb: "POST", Path: "users.generatePersonalAccessToken", Tag: tag, Summary: "Make a personal access token", Method: "personalAccessTokens:generateToken",
 			Body: object(name, may("bypassTwoFactor", boolean()), may("expiresInDays", integer()), may("allowedAddresses", list(text()))), Result: token,
-			Shape: under("token"), Errors: []string{"error-token-already-exists", "error-invalid-token-name", "error-invalid-params"},
-			Params: func(r *Request) []any {
+			Shape: under("token"),
+			Params: func(_ context.Context, r *Request) ([]any, error) {
 				o := ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}, {Key: "bypassTwoFactor", Value: r.Flag("bypassTwoFactor")}}
 				for _, name := range []string{"expiresInDays", "allowedAddresses"} {
 					if r.Has(name) {
 						o = append(o, ejson.Field{Key: name, Value: r.body.value[name]})
 					}
 				}
-				return []any{o}
+				return []any{o}, nil
 			}},
 		{Verb: "POST", Path: "users.regeneratePersonalAccessToken", Tag: tag, Summary: "Replace a personal access token",
 			Method: "personalAccessTokens:regenerateToken",
-			Body:   object(name), Params: byName, Result: token, Shape: under("token"), Errors: []string{"error-token-does-not-exists"}},
+			Body:   object(name), Params: byName, Result: token, Shape: under("token")},
 		{Verb: "POST", Path: "users.removePersonalAccessToken", Tag: tag, Summary: "Remove a personal access token", Method: "personalAccessTokens:removeToken",
-			Body: object(name), Params: byName, Errors: []string{"error-token-does-not-exists"}},
+			Body: object(name), Params: byName},
 		{Verb: "GET", Path: "users.getPersonalAccessTokens", Effects: methods.Reads, Tag: tag, Summary: "List one's personal access tokens",
 			Permission: permission.CreatePersonalAccessTokens,
 			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()),

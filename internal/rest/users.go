@@ -35,7 +35,7 @@ func (g *users) Routes() []Route {
 	one := success(must("user", userSchema))
 	return []Route{
 		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: object(append(who, may("email", text()))...), Result: one,
-			Effects: methods.Reads, Do: g.info, Errors: []string{"error-invalid-user"}},
+			Effects: methods.Reads, Do: g.info, Errors: []string{"error-invalid-user", "error-user-param-not-provided"}},
 		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name; queries of clients are ignored", Query: paged(), Effects: methods.Reads,
 			Do:     g.list,
 			Result: success(must("users", list(userSchema)), must("count", integer()), must("offset", integer()), must("total", integer()))},
@@ -49,19 +49,18 @@ func (g *users) Routes() []Route {
 		{Verb: "POST", Path: "users.update", Tag: tag, Summary: "Change somebody's account", Permission: permission.EditOtherUserInfo, Factor: twofactor.Ordinary,
 			Raise: raiseUpdate, Inside: twofactor.Fresh, Effects: methods.Accounts | methods.Rights | methods.Others,
 			Body: object(must("userId", nonEmpty()), must("data", data)), Result: one, Do: g.update, Errors: []string{"error-action-not-allowed", "error-invalid-user"}},
-		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Twin: "setUserActiveStatus",
-			Permission: permission.EditOtherUserActiveStatus,
-			Body:       object(must("userId", nonEmpty()), must("activeStatus", boolean()), may("confirmRelinquish", boolean())), Result: one, Do: g.setActive,
-			Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
-		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Twin: "deleteUser", Permission: permission.DeleteUser,
-			Body: object(append(who, may("confirmRelinquish", boolean()))...), Do: g.delete, Errors: []string{"error-invalid-user", "error-action-not-allowed"}},
+		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Method: "setUserActiveStatus",
+			Body: object(must("userId", nonEmpty()), must("activeStatus", boolean()), may("confirmRelinquish", boolean())), Result: one, Do: g.setActive},
+		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Method: "deleteUser",
+			Body: object(append(who, may("confirmRelinquish", boolean()))...), Params: g.named},
 		{Verb: "POST", Path: "users.logout", Action: "removeOtherTokens", Tag: tag, Summary: "End every session of an account, one's own or another's",
 			Body: object(may("userId", text())), Raise: raiseLogout, Inside: twofactor.Ordinary, Effects: methods.Ends | methods.Others,
 			Result: success(must("message", text())), Do: g.logout, Errors: []string{"error-not-allowed"}},
 		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: success(must("result", text())),
 			Method: "getUsernameSuggestion", Shape: under("result")},
 		{Verb: "GET", Path: "users.checkUsernameAvailability", Tag: tag, Summary: "Whether a user name is free", Query: object(must("username", nonEmpty())),
-			Result: success(must("result", boolean())), Effects: methods.Reads, Do: g.available},
+			Result: success(must("result", boolean())), Effects: methods.Reads, Do: g.available,
+			Errors: []string{"username-invalid"}},
 	}
 }
 
@@ -239,19 +238,16 @@ func texts(v any) []string {
 }
 
 func (g *users) setActive(ctx context.Context, r *Request) (any, error) {
-	id := r.Text("userId")
-	if err := g.accounts.SetActive(ctx, r.Peer, r.User, id, r.Flag("activeStatus")); err != nil {
+	if _, err := r.Run(ctx, r.Text("userId"), r.Flag("activeStatus")); err != nil {
 		return nil, err
 	}
-	return g.one(ctx, r, id)
+	return g.one(ctx, r, r.Text("userId"))
 }
 
-func (g *users) delete(ctx context.Context, r *Request) (any, error) {
+// named are the parameters of a call about the account that the request names.
+func (g *users) named(ctx context.Context, r *Request) ([]any, error) {
 	id, err := g.target(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return nil, g.accounts.DeleteUser(ctx, r.Peer, r.User, id)
+	return []any{id}, err
 }
 
 func (g *users) logout(ctx context.Context, r *Request) (any, error) {

@@ -2,7 +2,7 @@
 // Rocket.Chat's shapes: who may read, write, edit, delete, pin and react, what
 // is counted, and which news goes out (docs/wire/clients.md 4 and 5).
 //
-// Every rule is here once; the DDP methods and the REST twins only translate.
+// Every rule is here once; the DDP methods and the REST routes only translate.
 // A room is read and written by its members alone; a public channel may be
 // found, described and joined by everybody who is logged in.
 //

@@ -13,11 +13,11 @@ func (b backupCodes) Calls() []Call {
 		{Method: "2fa:regenerateCodes", Do: b.regenerate, Effects: Factors, Instead: codeInstead,
 			Doc:    "Replaces the backup codes, with a code of the app or a backup code; no result for a wrong one.",
 			Params: "code", Result: "{codes} | none", Errors: "invalid-totp; error-invalid-user",
-			Route: "POST users.regenerateTotpCodes", Summary: "Replace the backup codes", RouteErrors: []string{"invalid-totp"},
+			Route: "POST users.regenerateTotpCodes", Summary: "Replace the backup codes",
 			Body: codeBody{}, Spread: true, Answer: shownCodes{}, Shape: orInvalid},
 		{Method: "2fa:checkCodesRemaining", Do: b.remaining, Effects: Reads,
 			Doc: "Counts the backup codes that are left.", Result: "{remaining}", Errors: "invalid-totp; error-invalid-user",
-			Route: "GET users.totpCodesRemaining", Summary: "How many backup codes are left", RouteErrors: []string{"invalid-totp"}, Answer: remaining{}},
+			Route: "GET users.totpCodesRemaining", Summary: "How many backup codes are left", Answer: remaining{}},
 	}
 }
 

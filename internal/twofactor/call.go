@@ -36,7 +36,8 @@ type Call struct {
 
 	// Route is the REST route, its HTTP method and path: "POST users.enableTotp".
 	Route string
-	// Summary describes the route, RouteErrors are the codes of its own refusals.
+	// Summary describes the route, RouteErrors are the codes that it answers beside
+	// those of the method.
 	Summary     string
 	RouteErrors []string
 	// Body is a value of the struct that the body fills, nil for none. Its tags say

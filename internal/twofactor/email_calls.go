@@ -13,7 +13,7 @@ func (f emailFactor) Calls() []Call {
 		{Method: "2fa:enable-email", Do: f.switchOn, Effects: Factors, Inside: Fresh, Sentence: "to switch codes by e-mail on",
 			Doc:    "Switches codes by mail on. Asks for the authenticator app if that is on.",
 			Result: "true", Errors: "error-invalid-user; " + refused,
-			Route: "POST users.2fa.enableEmail", Summary: "Switch codes by e-mail on", RouteErrors: []string{"error-invalid-user"}},
+			Route: "POST users.2fa.enableEmail", Summary: "Switch codes by e-mail on"},
 		{Method: "2fa:disable-email", Do: f.switchOff, Effects: Factors, Asks: Fresh, Sentence: "to switch codes by e-mail off",
 			Doc: "Switches codes by mail off.", Result: "true", Errors: refused,
 			Route: "POST users.2fa.disableEmail", Summary: "Switch codes by e-mail off"},
@@ -22,7 +22,7 @@ func (f emailFactor) Calls() []Call {
 			Doc:     "Mails one more code to an account that has the factor.",
 			Params:  "emailOrUsername", Result: "[address]",
 			Errors: "error-parameter-required; error-invalid-user; totp-max-attempts; too-many-requests",
-			Route:  "POST users.2fa.sendEmailCode", Summary: "Mail a new code", RouteErrors: []string{"too-many-requests"},
+			Route:  "POST users.2fa.sendEmailCode", Summary: "Mail a new code",
 			Body: whom{}, Exact: true, Spread: true, DoRoute: f.sendUnseenTo},
 	}
 }

@@ -27,45 +27,42 @@ func (g *messageRoutes) Routes() []rest.Route {
 	attachments := schema.May("attachments", schema.List(schema.Object()))
 	sent := schema.Object(schema.Must("rid", schema.NonEmpty()), schema.May("_id", schema.Text()), schema.May("msg", schema.Text()),
 		schema.May("alias", schema.Text()), schema.May("emoji", schema.Text()), schema.May("avatar", schema.Text()), attachments, schema.May("tmid", schema.Text()))
-	refusals := []string{"error-invalid-room", "error-not-allowed", "error-message-size-exceeded", "error-invalid-message", "error-action-not-allowed",
-		"error-too-many-requests"}
+	posting := []string{"error-roomid-param-not-provided", "error-invalid-user", "error-direct-message-max-user-exceeded"}
 	found := schema.Success(schema.Must("messages", schema.List(messageSchema)))
 	return []rest.Route{
 		{Verb: "POST", Path: "chat.sendMessage", Tag: tag, Summary: "Post a message", Limit: chatLimit, Method: "sendMessage",
-			Params: func(r *rest.Request) []any { return []any{r.Value("message")} }, Shape: messageShape,
-			Body: schema.Object(schema.Must("message", sent), schema.May("previewUrls", schema.List(schema.Text()))), Result: one, Errors: refusals},
-		{Verb: "POST", Path: "chat.postMessage", Tag: tag, Summary: "Post a message to a room named by id, #name or @user", Limit: chatLimit, Twin: "sendMessage",
+			Params: func(_ context.Context, r *rest.Request) ([]any, error) { return []any{r.Value("message")}, nil }, Shape: messageShape,
+			Body: schema.Object(schema.Must("message", sent), schema.May("previewUrls", schema.List(schema.Text()))), Result: one},
+		{Verb: "POST", Path: "chat.postMessage", Tag: tag, Summary: "Post a message to a room named by id, #name or @user", Limit: chatLimit, Method: "sendMessage",
 			Effects: methods.Messages | methods.Rooms, Do: g.post,
 			Body: schema.Object(schema.May("roomId", schema.Either(schema.Text(), schema.List(schema.Text()))),
 				schema.May("channel", schema.Either(schema.Text(), schema.List(schema.Text()))), schema.May("text", schema.Text()), schema.May("msg", schema.Text()),
 				schema.May("alias", schema.Text()), schema.May("emoji", schema.Text()), schema.May("avatar", schema.Text()), schema.May("groupable", schema.Boolean()),
 				schema.May("bot", schema.Anything()), attachments),
-			Result: schema.Success(schema.Must("ts", schema.Integer()), schema.Must("channel", schema.Text()), schema.Must("message", messageSchema)), Errors: refusals},
-		{Verb: "POST", Path: "chat.update", Tag: tag, Summary: "Replace the text of a message", Limit: chatLimit, Twin: "updateMessage", Do: g.update,
+			Result: schema.Success(schema.Must("ts", schema.Integer()), schema.Must("channel", schema.Text()), schema.Must("message", messageSchema)), Errors: posting},
+		{Verb: "POST", Path: "chat.update", Tag: tag, Summary: "Replace the text of a message", Limit: chatLimit, Method: "updateMessage", Do: g.update,
 			Body: schema.Object(schema.Must("roomId", schema.NonEmpty()), schema.Must("msgId", schema.NonEmpty()), schema.Must("text", schema.Text()),
-				schema.May("previewUrls", schema.List(schema.Text()))), Result: one, Errors: []string{"error-action-not-allowed", "error-message-editing-blocked",
-				"error-message-size-exceeded"}},
-		{Verb: "POST", Path: "chat.delete", Tag: tag, Summary: "Delete a message for good", Limit: chatLimit, Twin: "deleteMessage", Do: g.delete,
+				schema.May("previewUrls", schema.List(schema.Text()))), Result: one,
+			Errors: []string{"error-message-not-found"}},
+		{Verb: "POST", Path: "chat.delete", Tag: tag, Summary: "Delete a message for good", Limit: chatLimit, Method: "deleteMessage", Do: g.delete,
 			Body:   schema.Object(schema.Must("msgId", schema.NonEmpty()), schema.Must("roomId", schema.NonEmpty()), schema.May("asUser", schema.Boolean())),
-			Result: schema.Success(schema.Must("_id", schema.Text()), schema.Must("ts", schema.Text()), schema.Must("message", messageSchema)),
-			Errors: []string{"error-action-not-allowed"}},
-		{Verb: "GET", Path: "chat.getMessage", Tag: tag, Summary: "One message", Limit: chatLimit, Twin: "getSingleMessage", Do: g.get,
-			Query: schema.Object(schema.Must("msgId", schema.NonEmpty())), Result: one, Errors: []string{"error-message-not-found", "error-not-allowed"}},
+			Result: schema.Success(schema.Must("_id", schema.Text()), schema.Must("ts", schema.Text()), schema.Must("message", messageSchema))},
+		{Verb: "GET", Path: "chat.getMessage", Tag: tag, Summary: "One message", Limit: chatLimit, Method: "getSingleMessage", Do: g.get,
+			Query: schema.Object(schema.Must("msgId", schema.NonEmpty())), Result: one, Errors: []string{"error-message-not-found"}},
 		{Verb: "POST", Path: "chat.pinMessage", Tag: tag, Summary: "Pin a message", Limit: chatLimit, Method: "pinMessage", Params: messageParam,
-			Shape: messageShape, Body: byID, Result: one, Errors: []string{"error-invalid-message", "not-authorized", "error-action-not-allowed"}},
-		{Verb: "POST", Path: "chat.unPinMessage", Tag: tag, Summary: "Take a pin back", Limit: chatLimit, Method: "unpinMessage", Params: messageParam, Body: byID,
-			Errors: []string{"error-invalid-message", "not-authorized", "error-action-not-allowed"}},
-		{Verb: "POST", Path: "chat.starMessage", Tag: tag, Summary: "Mark a message for oneself", Limit: chatLimit, Twin: "starMessage", Do: g.star(true),
+			Shape: messageShape, Body: byID, Result: one},
+		{Verb: "POST", Path: "chat.unPinMessage", Tag: tag, Summary: "Take a pin back", Limit: chatLimit, Method: "unpinMessage", Params: messageParam, Body: byID},
+		{Verb: "POST", Path: "chat.starMessage", Tag: tag, Summary: "Mark a message for oneself", Limit: chatLimit, Method: "starMessage", Do: g.star(true),
 			Body: byID, Errors: []string{"error-message-not-found"}},
-		{Verb: "POST", Path: "chat.unStarMessage", Tag: tag, Summary: "Take that back", Limit: chatLimit, Twin: "starMessage", Do: g.star(false), Body: byID,
+		{Verb: "POST", Path: "chat.unStarMessage", Tag: tag, Summary: "Take that back", Limit: chatLimit, Method: "starMessage", Do: g.star(false), Body: byID,
 			Errors: []string{"error-message-not-found"}},
 		{Verb: "POST", Path: "chat.react", Tag: tag, Summary: "Answer a message with an emoji, take that back, or toggle it", Limit: chatLimit,
-			Twin: "setReaction", Do: g.react,
+			Method: "setReaction", Params: reaction,
 			Body: schema.Object(schema.Must("messageId", schema.NonEmpty()), schema.May("emoji", schema.Text()), schema.May("reaction", schema.Text()),
-				schema.May("shouldReact", schema.Boolean())), Errors: []string{"error-not-allowed", "error-emoji-param-not-provided"}},
+				schema.May("shouldReact", schema.Boolean())), Errors: []string{"error-emoji-param-not-provided"}},
 		{Verb: "GET", Path: "chat.search", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that contain a text as it is written", Limit: chatLimit,
 			Do: g.search, Query: schema.Paged(schema.Must("roomId", schema.NonEmpty()), schema.May("searchText", schema.Text())), Result: found,
-			Errors: []string{"error-room-not-found"}},
+			Errors: []string{"error-room-not-found", "error-searchText-param-not-provided"}},
 		{Verb: "GET", Path: "chat.syncMessages", Effects: methods.Reads, Tag: tag, Summary: "What was written, changed and deleted since a moment",
 			Limit: chatLimit, Do: g.sync, Query: schema.Object(schema.Must("roomId", schema.NonEmpty()), schema.Must("lastUpdate", schema.NonEmpty())),
 			Result: schema.Success(schema.Must("result", schema.Object(schema.Must("updated", schema.List(messageSchema)),
@@ -79,7 +76,9 @@ func (g *messageRoutes) Routes() []rest.Route {
 	}
 }
 
-func messageParam(r *rest.Request) []any { return []any{field("_id", r.Text("messageId"))} }
+func messageParam(_ context.Context, r *rest.Request) ([]any, error) {
+	return []any{field("_id", r.Text("messageId"))}, nil
+}
 
 func messageShape(result any) (ejson.Doc, error) { return field("message", result), nil }
 
@@ -160,7 +159,7 @@ func (g *messageRoutes) post(ctx context.Context, r *rest.Request) (any, error) 
 			m = append(m, ejson.Field{Key: "attachments", Value: r.Value("attachments")})
 		}
 		// Through the method, so that its limit on posting counts here too.
-		if last, err = r.Via(ctx, "sendMessage", m); err != nil {
+		if last, err = r.Run(ctx, m); err != nil {
 			return nil, err
 		}
 	}
@@ -169,7 +168,7 @@ func (g *messageRoutes) post(ctx context.Context, r *rest.Request) (any, error) 
 
 func (g *messageRoutes) update(ctx context.Context, r *rest.Request) (any, error) {
 	edit := ejson.Doc{{Key: "_id", Value: r.Text("msgId")}, {Key: "rid", Value: r.Text("roomId")}, {Key: "msg", Value: r.Text("text")}}
-	if _, err := r.Via(ctx, "updateMessage", edit); err != nil {
+	if _, err := r.Run(ctx, edit); err != nil {
 		return nil, err
 	}
 	return g.message(ctx, r, r.Text("msgId"))
@@ -183,7 +182,7 @@ func (g *messageRoutes) delete(ctx context.Context, r *rest.Request) (any, error
 	if m == nil || m.RoomID != r.Text("roomId") {
 		return nil, rooms.ErrDeleting
 	}
-	if _, err := r.Via(ctx, "deleteMessage", field("_id", m.ID)); err != nil {
+	if _, err := r.Run(ctx, field("_id", m.ID)); err != nil {
 		return nil, err
 	}
 	return ejson.Doc{{Key: "_id", Value: m.ID}, {Key: "ts", Value: strconv.FormatInt(time.Now().UnixMilli(), 10)}, {Key: "message", Value: m.Doc(r.User.ID)}}, nil
@@ -217,7 +216,8 @@ func (g *messageRoutes) star(on bool) func(context.Context, *rest.Request) (any,
 
 var errEmojiParam = fault.New("error-emoji-param-not-provided", `The required "emoji" param is missing`)
 
-func (g *messageRoutes) react(ctx context.Context, r *rest.Request) (any, error) {
+// reaction are the parameters of setReaction.
+func reaction(_ context.Context, r *rest.Request) ([]any, error) {
 	emoji := r.Text("emoji")
 	if emoji == "" {
 		emoji = r.Text("reaction")
@@ -225,12 +225,11 @@ func (g *messageRoutes) react(ctx context.Context, r *rest.Request) (any, error)
 	if emoji == "" {
 		return nil, errEmojiParam
 	}
-	var on *bool
+	params := []any{emoji, r.Text("messageId")}
 	if r.Has("shouldReact") {
-		v := r.Flag("shouldReact")
-		on = &v
+		params = append(params, r.Flag("shouldReact"))
 	}
-	return nil, g.rooms.React(ctx, r.User, r.Text("messageId"), emoji, on)
+	return params, nil
 }
 
 func (g *messageRoutes) search(ctx context.Context, r *rest.Request) (any, error) {

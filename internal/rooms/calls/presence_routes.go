@@ -33,8 +33,7 @@ func (g *presenceRoutes) Routes() []rest.Route {
 			Result: schema.Success(schema.Must("_id", schema.Text()), schema.Must("status", schema.Text()), schema.May("message", schema.Text()),
 				schema.May("connectionStatus", schema.Text())), Do: g.getStatus, Errors: []string{"error-invalid-user"}},
 		{Verb: "POST", Path: "users.setStatus", Tag: tag, Summary: "Choose what the caller is shown as",
-			Body: schema.Object(schema.May("status", schema.Text()), schema.May("message", schema.Text())), Twin: "setUserStatus", Do: g.setStatus,
-			Errors: []string{"error-invalid-status", "error-status-not-allowed", "error-not-allowed"}},
+			Body: schema.Object(schema.May("status", schema.Text()), schema.May("message", schema.Text())), Method: "setUserStatus", Params: statusParams},
 		{Verb: "GET", Path: "commands.list", Effects: methods.Reads, Tag: "chat", Summary: "Slash commands (none)", Query: schema.Paged(),
 			Result: listed("commands", schema.Anything()), Do: g.commands},
 	}
@@ -64,13 +63,9 @@ func (g *presenceRoutes) getStatus(ctx context.Context, r *rest.Request) (any, e
 	return ejson.Doc{{Key: "_id", Value: u.ID}, {Key: "status", Value: p.Status}, {Key: "message", Value: p.Text}, {Key: "connectionStatus", Value: p.Status}}, nil
 }
 
-func (g *presenceRoutes) setStatus(ctx context.Context, r *rest.Request) (any, error) {
-	var sentence *string
-	if r.Has("message") {
-		line := r.Text("message")
-		sentence = &line
-	}
-	return nil, g.presence.SetStatus(ctx, r.User, r.Text("status"), sentence)
+// statusParams are those of setUserStatus: what is not there changes nothing.
+func statusParams(_ context.Context, r *rest.Request) ([]any, error) {
+	return []any{r.Value("status"), r.Value("message")}, nil
 }
 
 func (g *presenceRoutes) commands(_ context.Context, r *rest.Request) (any, error) {

@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -57,29 +58,25 @@ func (g *roomRoutes) subscription(ctx context.Context, r *rest.Request) (any, er
 	return field("subscription", sub.Doc()), nil
 }
 
-func (g *roomRoutes) read(ctx context.Context, r *rest.Request) (any, error) {
-	id := r.Text("rid")
-	if id == "" {
-		id = r.Text("roomId")
-	}
-	return nil, g.rooms.Read(ctx, r.User, id)
+// readParams are those of readMessages, which knows the room by either name.
+func readParams(_ context.Context, r *rest.Request) ([]any, error) {
+	return []any{cmp.Or(r.Text("rid"), r.Text("roomId"))}, nil
 }
 
-func (g *roomRoutes) favorite(ctx context.Context, r *rest.Request) (any, error) {
-	room, _, err := g.room(ctx, r, "")
-	if err == nil {
-		_, err = g.rooms.Favorite(ctx, r.User, room.ID, r.Flag("favorite"))
-	}
-	return nil, err
+// favorite are the parameters of toggleFavorite.
+func (g *roomRoutes) favorite(ctx context.Context, r *rest.Request) ([]any, error) {
+	params, err := g.roomID("")(ctx, r)
+	return append(params, r.Flag("favorite")), err
 }
 
-func (g *roomRoutes) open(t string, on bool) func(context.Context, *rest.Request) (any, error) {
-	return func(ctx context.Context, r *rest.Request) (any, error) {
-		room, _, err := g.room(ctx, r, t)
-		if err == nil {
-			_, err = g.rooms.Open(ctx, r.User, room.ID, on)
+// roomID are the parameters of a method about the room that a request names.
+func (g *roomRoutes) roomID(roomType string) func(context.Context, *rest.Request) ([]any, error) {
+	return func(ctx context.Context, r *rest.Request) ([]any, error) {
+		room, _, err := g.room(ctx, r, roomType)
+		if err != nil {
+			return nil, err
 		}
-		return nil, err
+		return []any{room.ID}, nil
 	}
 }
 
@@ -184,15 +181,4 @@ func (g *roomRoutes) channels(ctx context.Context, r *rest.Request) (any, error)
 	return pageOf("channels", anyDocs(list, func(x *rooms.Room) ejson.Doc { return x.Doc(false) }), offset, total), err
 }
 
-func (g *roomRoutes) roles(t string) func(context.Context, *rest.Request) (any, error) {
-	return func(ctx context.Context, r *rest.Request) (any, error) {
-		room, _, err := g.room(ctx, r, t)
-		if err != nil {
-			return nil, err
-		}
-		roles, err := g.rooms.Roles(ctx, r.User, room.ID)
-		return field("roles", anyDocs(roles, func(m rooms.RoleMember) ejson.Doc {
-			return ejson.Doc{{Key: "rid", Value: m.RoomID}, {Key: "u", Value: m.User.Doc()}, {Key: "roles", Value: m.Roles}}
-		})), err
-	}
-}
+func rolesShape(list any) (ejson.Doc, error) { return field("roles", list), nil }

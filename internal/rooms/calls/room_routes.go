@@ -8,7 +8,6 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
-	"ddpserver/internal/permission"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/rest/schema"
@@ -70,7 +69,10 @@ var (
 	errSearchParam = fault.New("error-searchText-param-not-provided", `The required "searchText" param is missing`)
 )
 
-// roomRoutes serves rooms: the twins of the methods on rooms, and lists.
+// notFound are the refusals of a route that looks for the room which a request names.
+var notFound = []string{"error-room-not-found", "error-roomid-param-not-provided"}
+
+// roomRoutes serves rooms: the methods on rooms by other names, and lists.
 type roomRoutes struct{ *service }
 
 func listed(name string, item schema.Schema) schema.Schema {
@@ -84,21 +86,21 @@ func (g *roomRoutes) Routes() []rest.Route {
 	routes := []rest.Route{
 		{Verb: "GET", Path: "rooms.info", Effects: methods.Reads, Tag: tag, Summary: "One room of the caller's, or a public channel", Query: roomQuery(),
 			Result: schema.Success(schema.Must("room", roomSchema)), Limit: chatLimit, Do: g.info("room", ""),
-			Errors: []string{"error-room-not-found"}},
+			Errors: notFound},
 		{Verb: "GET", Path: "rooms.get", Tag: tag, Summary: "The caller's rooms, all or those that changed",
-			Query: schema.Object(schema.May("updatedSince", schema.Text())), Limit: chatLimit, Twin: "rooms/get",
+			Query: schema.Object(schema.May("updatedSince", schema.Text())), Limit: chatLimit, Method: "rooms/get",
 			Result: schema.Success(schema.Must("update", schema.List(roomSchema)), schema.Must("remove", schema.List(goneSchema))), Do: g.get},
 		{Verb: "POST", Path: "rooms.favorite", Tag: tag, Summary: "Mark a room in the caller's list",
-			Body: schema.Object(schema.May("roomId", schema.Text()), schema.May("roomName", schema.Text()), schema.Must("favorite", schema.Boolean())),
-			Twin: "toggleFavorite", Do: g.favorite},
+			Body:   schema.Object(schema.May("roomId", schema.Text()), schema.May("roomName", schema.Text()), schema.Must("favorite", schema.Boolean())),
+			Method: "toggleFavorite", Params: g.favorite, Errors: notFound},
 		{Verb: "GET", Path: "subscriptions.get", Tag: tag, Summary: "The caller's memberships, all or those that changed",
-			Query: schema.Object(schema.May("updatedSince", schema.Text())), Limit: chatLimit, Twin: "subscriptions/get",
+			Query: schema.Object(schema.May("updatedSince", schema.Text())), Limit: chatLimit, Method: "subscriptions/get",
 			Result: schema.Success(schema.Must("update", schema.List(subscriptionSchema)), schema.Must("remove", schema.List(goneSchema))), Do: g.subscriptions},
 		{Verb: "GET", Path: "subscriptions.getOne", Effects: methods.Reads, Tag: tag, Summary: "The caller's membership of one room",
 			Query: schema.Object(schema.Must("roomId", schema.NonEmpty())), Limit: chatLimit,
 			Result: schema.Success(schema.Must("subscription", schema.Either(subscriptionSchema, schema.Schema{"type": "null"}))), Do: g.subscription},
 		{Verb: "POST", Path: "subscriptions.read", Tag: tag, Summary: "Mark everything in a room as seen",
-			Body: schema.Object(schema.May("rid", schema.Text()), schema.May("roomId", schema.Text())), Limit: chatLimit, Twin: "readMessages", Do: g.read},
+			Body: schema.Object(schema.May("rid", schema.Text()), schema.May("roomId", schema.Text())), Limit: chatLimit, Method: "readMessages", Params: readParams},
 	}
 	for _, k := range kindsOfRooms {
 		routes = append(routes, g.ofKind(k)...)
@@ -125,61 +127,64 @@ func roomBody(more ...schema.Property) schema.Schema {
 func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 	tag, one := k.prefix, schema.Success(schema.Must(k.one, roomSchema))
 	who := []schema.Property{schema.May("userId", schema.Text()), schema.May("username", schema.Text()), schema.May("user", schema.Text())}
-	notFound := []string{"error-room-not-found", "error-roomid-param-not-provided"}
+	missing := []string{"error-roomid-param-not-provided"}
 	history := pagedRoom(schema.May("latest", schema.Text()), schema.May("oldest", schema.Text()), schema.May("inclusive", schema.Boolean()),
 		schema.May("unreads", schema.Boolean()))
 	routes := []rest.Route{
 		{Verb: "GET", Path: k.prefix + ".members", Tag: tag, Summary: "The members of a room of the caller's",
 			Query: pagedRoom(schema.May("filter", schema.Text()), schema.May("status", schema.Text())), Result: listed("members", memberSchema), Limit: chatLimit,
-			Twin: "getUsersOfRoom", Do: g.members(k.roomType), Errors: notFound},
+			Method: "getUsersOfRoom", Do: g.members(k.roomType), Errors: missing},
 		{Verb: "GET", Path: k.prefix + ".messages", Effects: methods.Reads, Tag: tag, Summary: "Messages, newest first; queries of clients are ignored",
-			Query: pagedRoom(), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.roomType), Errors: notFound},
+			Query: pagedRoom(), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.roomType),
+			Errors: notFound},
 		{Verb: "GET", Path: k.prefix + ".history", Tag: tag, Summary: "Messages between two moments, newest first", Query: history,
-			Result: schema.Success(schema.Must("messages", schema.List(messageSchema))), Limit: chatLimit, Twin: "loadHistory", Do: g.history(k.roomType), Errors: notFound},
+			Result: schema.Success(schema.Must("messages", schema.List(messageSchema))), Limit: chatLimit, Method: "loadHistory",
+			Do: g.history(k.roomType), Errors: notFound},
 		{Verb: "GET", Path: k.prefix + ".counters", Effects: methods.Reads, Tag: tag, Summary: "How much there is to read", Query: roomQuery(),
 			Result: schema.Success(schema.Must("joined", schema.Boolean()), schema.Must("members", schema.Integer()), schema.Must("unreads", schema.Integer()),
 				schema.Must("msgs", schema.Integer()), schema.May("userMentions", schema.Integer())), Limit: chatLimit, Do: g.counters(k.roomType), Errors: notFound},
-		{Verb: "POST", Path: k.prefix + ".open", Tag: tag, Summary: "Show a room in the caller's list", Body: roomBody(), Twin: "openRoom", Do: g.open(k.roomType, true),
-			Errors: notFound},
-		{Verb: "POST", Path: k.prefix + ".close", Tag: tag, Summary: "Hide a room from the caller's list", Body: roomBody(), Twin: "hideRoom",
-			Do: g.open(k.roomType, false), Errors: notFound},
+		{Verb: "POST", Path: k.prefix + ".open", Tag: tag, Summary: "Show a room in the caller's list", Body: roomBody(), Method: "openRoom",
+			Params: g.roomID(k.roomType), Errors: notFound},
+		{Verb: "POST", Path: k.prefix + ".close", Tag: tag, Summary: "Hide a room from the caller's list", Body: roomBody(), Method: "hideRoom",
+			Params: g.roomID(k.roomType), Errors: notFound},
 	}
 	if k.roomType == rooms.Direct {
 		return append(routes,
-			rest.Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Open the direct room with somebody", Permission: permission.CreateDirect,
+			rest.Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Open the direct room with somebody",
 				Body:   schema.Object(schema.May("username", schema.Text()), schema.May("usernames", schema.Text()), schema.May("excludeSelf", schema.Boolean())),
-				Result: schema.Success(schema.Must("room", schema.Object(append(must4(), schema.Must("rid", schema.Text()))...))), Twin: "createDirectMessage",
-				Do: g.createDirect, Errors: []string{"error-invalid-user", "error-direct-message-max-user-exceeded"}},
+				Result: schema.Success(schema.Must("room", schema.Object(append(must4(), schema.Must("rid", schema.Text()))...))), Method: "createDirectMessage",
+				Params: createDirectParams, Shape: roomShape, Errors: []string{"error-user-param-not-provided"}},
 			rest.Route{Verb: "GET", Path: k.prefix + ".list", Effects: methods.Reads, Tag: tag, Summary: "The caller's direct rooms", Query: schema.Paged(),
 				Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.own(k)})
 	}
-	create, method := permission.CreateChannels, "createChannel"
+	create := "createChannel"
 	if k.roomType == rooms.Group {
-		create, method = permission.CreateGroups, "createPrivateGroup"
+		create = "createPrivateGroup"
 	}
 	routes = append(routes,
-		rest.Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Make a room; the caller owns it", Permission: create,
+		rest.Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Make a room; the caller owns it",
 			Body: schema.Object(schema.Must("name", schema.NonEmpty()), schema.May("members", schema.List(schema.Text())), schema.May("readOnly", schema.Boolean()),
-				schema.May("extraData", schema.Object()), schema.May("customFields", schema.Object())), Result: one, Twin: method, Do: g.create(k),
-			Errors: []string{"error-invalid-room-name", "error-duplicate-channel-name", "error-user-not-found"}},
+				schema.May("extraData", schema.Object()), schema.May("customFields", schema.Object())), Result: one, Method: create, Do: g.create(k)},
 		rest.Route{Verb: "GET", Path: k.prefix + ".info", Effects: methods.Reads, Tag: tag, Summary: "One room", Query: roomQuery(), Result: one, Limit: chatLimit,
 			Do: g.info(k.one, k.roomType), Errors: notFound},
-		rest.Route{Verb: "GET", Path: k.prefix + ".roles", Tag: tag, Summary: "Who has a role in a room", Query: roomQuery(), Limit: chatLimit, Twin: "getRoomRoles",
+		rest.Route{Verb: "GET", Path: k.prefix + ".roles", Tag: tag, Summary: "Who has a role in a room", Query: roomQuery(), Limit: chatLimit,
 			Result: schema.Success(schema.Must("roles", schema.List(schema.Object(schema.Must("rid", schema.Text()), schema.Must("u", userRefSchema),
-				schema.Must("roles", schema.List(schema.Text())))))), Do: g.roles(k.roomType), Errors: notFound},
-		rest.Route{Verb: "POST", Path: k.prefix + ".leave", Tag: tag, Summary: "End the caller's membership", Body: roomBody(), Result: one, Twin: "leaveRoom",
-			Do: g.leave(k), Errors: append(notFound, "error-you-are-last-owner")},
+				schema.Must("roles", schema.List(schema.Text())))))),
+			Method: "getRoomRoles", Params: g.roomID(k.roomType), Shape: rolesShape, Errors: missing},
+		rest.Route{Verb: "POST", Path: k.prefix + ".leave", Tag: tag, Summary: "End the caller's membership", Body: roomBody(), Result: one, Method: "leaveRoom",
+			Do: g.leave(k), Errors: notFound},
 		rest.Route{Verb: "POST", Path: k.prefix + ".invite", Tag: tag, Summary: "Add users",
 			Body: roomBody(append(who, schema.May("userIds", schema.List(schema.Text())), schema.May("usernames", schema.List(schema.Text())))...), Result: one,
-			Twin: "addUsersToRoom", Do: g.invite(k), Errors: append(notFound, "error-not-allowed")},
+			Method: "addUsersToRoom", Do: g.invite(k), Errors: append(notFound, "error-user-param-not-provided", "error-invalid-user")},
 		rest.Route{Verb: "POST", Path: k.prefix + ".kick", Tag: tag, Summary: "End somebody's membership", Body: roomBody(who...), Result: one,
-			Twin: "removeUserFromRoom", Do: g.kick(k), Errors: append(notFound, "error-not-allowed", "error-user-not-in-room")},
+			Method: "removeUserFromRoom", Do: g.kick(k), Errors: append(notFound, "error-user-param-not-provided")},
 	)
 	for _, r := range []struct{ name, method string }{
 		{"addOwner", "addRoomOwner"}, {"removeOwner", "removeRoomOwner"}, {"addModerator", "addRoomModerator"}, {"removeModerator", "removeRoomModerator"},
 	} {
 		routes = append(routes, rest.Route{Verb: "POST", Path: k.prefix + "." + r.name, Tag: tag, Summary: "Give a member a role in the room, or take it back",
-			Body: roomBody(who...), Twin: r.method, Do: g.role(k.roomType, r.method), Errors: append(notFound, "error-not-allowed")})
+			Body: roomBody(who...), Method: r.method, Params: g.memberParams(k.roomType),
+			Errors: append(notFound, "error-user-param-not-provided", "error-invalid-user")})
 	}
 	if k.roomType == rooms.Group {
 		return append(routes, rest.Route{Verb: "GET", Path: "groups.list", Effects: methods.Reads, Tag: tag, Summary: "The caller's groups", Query: schema.Paged(),
@@ -187,7 +192,7 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 	}
 	return append(routes,
 		rest.Route{Verb: "POST", Path: "channels.join", Tag: tag, Summary: "Become a member", Body: roomBody(schema.May("joinCode", schema.Text())), Result: one,
-			Twin: "joinRoom", Do: g.join, Errors: notFound},
+			Method: "joinRoom", Do: g.join, Errors: notFound},
 		rest.Route{Verb: "GET", Path: "channels.list", Effects: methods.Reads, Tag: tag, Summary: "All channels, by name", Query: schema.Paged(),
 			Result: listed(k.many, roomSchema), Limit: chatLimit, Do: g.channels},
 		rest.Route{Verb: "GET", Path: "channels.list.joined", Effects: methods.Reads, Tag: tag, Summary: "The caller's channels", Query: schema.Paged(),

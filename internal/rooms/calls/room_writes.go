@@ -26,20 +26,22 @@ func (g *roomRoutes) create(k kindOfRoom) func(context.Context, *rest.Request) (
 	}
 }
 
-func (g *roomRoutes) createDirect(ctx context.Context, r *rest.Request) (any, error) {
-	names := strings.FieldsFunc(r.Text("usernames"), func(c rune) bool { return c == ',' || c == ' ' })
+// createDirectParams are the user names that createDirectMessage takes.
+func createDirectParams(_ context.Context, r *rest.Request) ([]any, error) {
+	var names []any
+	for _, name := range strings.FieldsFunc(r.Text("usernames"), func(c rune) bool { return c == ',' || c == ' ' }) {
+		names = append(names, name)
+	}
 	if one := r.Text("username"); one != "" {
 		names = append(names, one)
 	}
 	if len(names) == 0 {
 		return nil, errUserParam
 	}
-	room, err := g.rooms.CreateDirect(ctx, r.User, names)
-	if err != nil {
-		return nil, err
-	}
-	return field("room", append(room.Doc(true), ejson.Field{Key: "rid", Value: room.ID})), nil
+	return names, nil
 }
+
+func roomShape(room any) (ejson.Doc, error) { return field("room", room), nil }
 
 // again answers a room as it is after a change.
 func (g *roomRoutes) again(ctx context.Context, r *rest.Request, k kindOfRoom, room *rooms.Room, err error) (any, error) {
@@ -60,7 +62,7 @@ func (g *roomRoutes) join(ctx context.Context, r *rest.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = g.rooms.Join(ctx, r.User, room.ID)
+	_, err = r.Run(ctx, room.ID)
 	return g.again(ctx, r, kindsOfRooms[0], room, err)
 }
 
@@ -70,7 +72,8 @@ func (g *roomRoutes) leave(k kindOfRoom) func(context.Context, *rest.Request) (a
 		if err != nil {
 			return nil, err
 		}
-		return g.again(ctx, r, k, room, g.rooms.Leave(ctx, r.User, room.ID))
+		_, err = r.Run(ctx, room.ID)
+		return g.again(ctx, r, k, room, err)
 	}
 }
 
@@ -121,7 +124,7 @@ func (g *roomRoutes) invite(k kindOfRoom) func(context.Context, *rest.Request) (
 			}
 			names = []string{u.Username}
 		}
-		_, err = r.Via(ctx, "addUsersToRoom", ejson.Doc{{Key: "rid", Value: room.ID}, {Key: "users", Value: names}})
+		_, err = r.Run(ctx, ejson.Doc{{Key: "rid", Value: room.ID}, {Key: "users", Value: names}})
 		return g.again(ctx, r, k, room, err)
 	}
 }
@@ -136,14 +139,15 @@ func (g *roomRoutes) kick(k kindOfRoom) func(context.Context, *rest.Request) (an
 		if err != nil {
 			return nil, err
 		}
-		_, err = r.Via(ctx, "removeUserFromRoom", ejson.Doc{{Key: "rid", Value: room.ID}, {Key: "username", Value: u.Username}})
+		_, err = r.Run(ctx, ejson.Doc{{Key: "rid", Value: room.ID}, {Key: "username", Value: u.Username}})
 		return g.again(ctx, r, k, room, err)
 	}
 }
 
-func (g *roomRoutes) role(t, method string) func(context.Context, *rest.Request) (any, error) {
-	return func(ctx context.Context, r *rest.Request) (any, error) {
-		room, _, err := g.room(ctx, r, t)
+// memberParams are those of a method about a room and somebody in it.
+func (g *roomRoutes) memberParams(roomType string) func(context.Context, *rest.Request) ([]any, error) {
+	return func(ctx context.Context, r *rest.Request) ([]any, error) {
+		room, _, err := g.room(ctx, r, roomType)
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +155,6 @@ func (g *roomRoutes) role(t, method string) func(context.Context, *rest.Request)
 		if err != nil {
 			return nil, err
 		}
-		_, err = r.Via(ctx, method, room.ID, u.ID)
-		return nil, err
+		return []any{room.ID, u.ID}, nil
 	}
 }

@@ -26,16 +26,46 @@ var alone = []string{
 // Whoever puts a method under a second factor means its route as well, so every
 // route says which method it stands for, or is listed here because none does
 // the same.
-func TestEveryRouteNamesItsTwin(t *testing.T) {
+func TestEveryRouteNamesItsMethod(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, rt := range w.REST.Routes() {
 		name := rt.Verb + " " + rt.Path
-		twin := rt.Method + rt.Twin
-		if _, known := w.Router.Spec(twin); twin != "" && !known {
-			t.Errorf("%s stands for %q, which is no method", name, twin)
+		method := rt.Method
+		if _, known := w.Router.Spec(method); method != "" && !known {
+			t.Errorf("%s stands for %q, which is no method", name, method)
 		}
-		if (twin == "") != slices.Contains(alone, name) {
-			t.Errorf("%s stands for method %q; listed as standing alone: %v", name, twin, slices.Contains(alone, name))
+		if (method == "") != slices.Contains(alone, name) {
+			t.Errorf("%s stands for method %q; listed as standing alone: %v", name, method, slices.Contains(alone, name))
+		}
+	}
+}
+
+// The errors of a route are those of its method and its own, each said once; what the
+// route leaves out is one that the method has.
+func TestErrorsOfRoutesAgreeWithTheirMethods(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, rt := range w.REST.Routes() {
+		name := rt.Verb + " " + rt.Path
+		said := map[string]bool{}
+		for _, code := range rt.Errors {
+			if said[code] {
+				t.Errorf("%s says %s twice: its method %s has it", name, code, rt.Method)
+			}
+			said[code] = true
+		}
+		m, _ := w.Router.Spec(rt.Method)
+		for _, code := range rest.ErrorsOf(m) {
+			if code == "too-many-requests" {
+				code = "error-too-many-requests"
+			}
+			if never := slices.Contains(rt.Never, code); said[code] == never {
+				t.Errorf("%s: %s of method %s is published: %v; it is said never to be answered: %v", name, code, rt.Method, said[code], never)
+			}
+		}
+		for _, code := range rt.Never {
+			if !slices.Contains(rest.ErrorsOf(m), code) {
+				t.Errorf("%s never answers %s, which its method %s does not answer either", name, code, rt.Method)
+			}
 		}
 	}
 }
@@ -45,7 +75,7 @@ func TestEveryRouteNamesItsTwin(t *testing.T) {
 func TestA10RoutesAreAsOpenAsTheirMethods(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, rt := range w.REST.Routes() {
-		m, ok := w.Router.Spec(rt.Method + rt.Twin)
+		m, ok := w.Router.Spec(rt.Method)
 		if ok && m.Enrolment != rt.Enrolment && rt.Auth != rest.NoLogin {
 			t.Errorf("%s %s is open to whoever must set up a factor: %v, its method %v", rt.Verb, rt.Path, rt.Enrolment, m.Enrolment)
 		}
