@@ -72,9 +72,6 @@ type Service struct {
 	// mails counts what may be mailed to whom in an hour.
 	mails *ratelimit.Limiter
 
-	// removing holds one token: whoever has it may take an administrator away.
-	removing chan struct{}
-
 	// jobs bounds and counts the mails written in the background.
 	jobs    chan struct{}
 	running sync.WaitGroup
@@ -98,7 +95,7 @@ func New(o Options) (*Service, error) {
 	return &Service{
 		stagger: o.Stagger, store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
 		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
-		passwords: o.Passwords, factors: o.Factors, follower: o.Follower, open: open{ids: make(map[string]bool)}, noted: newNotes(), removing: make(chan struct{}, 1),
+		passwords: o.Passwords, factors: o.Factors, follower: o.Follower, open: open{ids: make(map[string]bool)}, noted: newNotes(),
 		mails: ratelimit.New(ratelimit.Options{Now: o.Now}), jobs: make(chan struct{}, backgroundJobs),
 	}, nil
 }

@@ -97,7 +97,7 @@ func (s *Service) createUser(ctx context.Context, by *user.User, n NewUser) (*us
 	return u, nil
 }
 
-// named403 names what is taken, to those who may know.
+// named403 names what is taken, or why not, to those who may know.
 func named403(err error) error {
 	switch {
 	case errors.Is(err, dberr.DuplicateUsername):
@@ -106,6 +106,8 @@ func named403(err error) error {
 		return ErrEmailExists.Because(err)
 	case errors.Is(err, dberr.NotFound):
 		return ErrInvalidUser.Because(err)
+	case errors.Is(err, dberr.LastAdmin):
+		return ErrLastAdmin.Because(err)
 	}
 	return err
 }
@@ -147,7 +149,12 @@ type UserChange struct {
 //
 // Errors: ErrInvalidUser, ErrAdminOnly, ErrLastAdmin, ErrRole, and those of SaveProfile.
 func (s *Service) UpdateUser(ctx context.Context, p *rpc.Peer, by *user.User, id string, c UserChange) (*user.User, error) {
-	before, after, change, err := s.updateUser(ctx, by, id, c)
+	var before, after *user.User
+	var change user.Change
+	err := retry(func() (err error) {
+		before, after, change, err = s.updateUser(ctx, by, id, c)
+		return err
+	})
 	s.record(p, "account_changed", by.ID, err, target(id))
 	if err != nil {
 		return nil, err
@@ -173,16 +180,10 @@ func (s *Service) updateUser(ctx context.Context, by *user.User, id string, c Us
 	if change, err = s.userChange(ctx, by, before, c); err != nil {
 		return nil, nil, change, err
 	}
-	apply := func() error {
-		after, err = s.apply(ctx, id, &change)
-		return err
+	if !by.HasRole("admin") { // nor if it becomes one meanwhile
+		change.IfRoles = &before.Roles
 	}
-	if c.Active != nil && !*c.Active || change.Roles != nil && !slices.Contains(*change.Roles, "admin") {
-		err = s.unlessLastAdmin(ctx, by, id, apply)
-	} else {
-		err = apply()
-	}
-	if err != nil {
+	if after, err = s.apply(ctx, id, &change); err != nil {
 		return nil, nil, change, named403(err)
 	}
 	s.tell(ctx, after, &change)
@@ -253,35 +254,6 @@ func (s *Service) emailsChange(u *user.User, c UserChange, change *user.Change) 
 	return nil
 }
 
-// unlessLastAdmin runs act, one operation of the store that may take an administrator
-// away, unless by may not act on administrators (ErrAdminOnly) or the account is the
-// only active one (ErrLastAdmin). On this node such acts take turns, so that two
-// administrators cannot remove each other; nothing but the store is waited for meanwhile.
-func (s *Service) unlessLastAdmin(ctx context.Context, by *user.User, id string, act func() error) error {
-	select {
-	case s.removing <- struct{}{}:
-		defer func() { <-s.removing }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	u, err := s.store.UserByID(ctx, id)
-	if err != nil {
-		return err
-	}
-	if u.HasRole("admin") && !by.HasRole("admin") {
-		return ErrAdminOnly
-	}
-	if u.HasRole("admin") && u.IsActive() {
-		switch n, err := s.store.CountAdmins(ctx); {
-		case err != nil:
-			return err
-		case n <= 1:
-			return ErrLastAdmin
-		}
-	}
-	return act()
-}
-
 // SetActive activates or deactivates an account. Deactivation ends every token,
 // closes every connection and refuses every further use.
 func (s *Service) SetActive(ctx context.Context, p *rpc.Peer, by *user.User, id string, active bool) error {
@@ -298,7 +270,10 @@ func (s *Service) DeleteUser(ctx context.Context, p *rpc.Peer, by *user.User, id
 }
 
 func (s *Service) deleteUser(ctx context.Context, by *user.User, id string) error {
-	if err := s.unlessLastAdmin(ctx, by, id, func() error { return s.store.DeleteUser(ctx, id) }); err != nil {
+	switch err := s.store.DeleteUser(ctx, id, by.HasRole("admin")); {
+	case errors.Is(err, dberr.Conflict):
+		return ErrAdminOnly.Because(err)
+	case err != nil:
 		return named403(err)
 	}
 	s.changed(id, user.News{Ended: &user.EndedTokens{Kept: true}})

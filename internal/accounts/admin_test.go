@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"testing"
 
 	"ddpserver/internal/accounts"
@@ -129,35 +128,6 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	}
 	if err := w.DeleteUser(t.Context(), w.peer, one, two.ID); err != nil {
 		t.Error("a deactivated administrator may go:", err)
-	}
-}
-
-// Two administrators who remove each other at the same moment: one stays.
-func TestAdministratorsCannotRemoveEachOther(t *testing.T) {
-	w := newWorld(t)
-	for name, remove := range map[string]func(by *user.User, id string) error{
-		"deactivate": func(by *user.User, id string) error { return w.SetActive(t.Context(), w.peer, by, id, false) },
-		"delete":     func(by *user.User, id string) error { return w.DeleteUser(t.Context(), w.peer, by, id) },
-		"role": func(by *user.User, id string) error {
-			_, err := w.UpdateUser(t.Context(), w.peer, by, id, accounts.UserChange{Roles: &[]string{"user"}})
-			return err
-		},
-	} {
-		pair := []*user.User{w.admin(name + "1"), w.admin(name + "2")}
-		var turn atomic.Int32
-		errs := together(2, func() error {
-			i := turn.Add(1) % 2
-			return remove(pair[i], pair[1-i].ID)
-		})
-		if count(errs, nil) != 1 || count(errs, accounts.ErrLastAdmin) != 1 {
-			t.Errorf("%s: %v", name, errs)
-		}
-		// Whoever stayed leaves as the next pair comes.
-		for _, u := range pair {
-			if _, err := w.store.UserByID(t.Context(), u.ID); err == nil {
-				w.patch(u.ID, user.Change{Roles: &[]string{"user"}})
-			}
-		}
 	}
 }
 

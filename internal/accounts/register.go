@@ -412,8 +412,8 @@ type FirstAdmin struct {
 // user name or address belongs to somebody. password is the one that was made
 // up, to be shown once; empty when one was given.
 func (s *Service) EnsureAdmin(ctx context.Context, a FirstAdmin) (created bool, password secret.String, err error) {
-	n, err := s.store.CountAdmins(ctx)
-	if err != nil || n > 0 {
+	admins, err := s.store.Administrators(ctx)
+	if err != nil || len(admins) > 0 {
 		return false, "", err
 	}
 	if a.Password == "" {

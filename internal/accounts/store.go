@@ -24,17 +24,21 @@ type Store interface {
 	UserByVerificationToken(ctx context.Context, hash, clear string) (*user.User, error)
 	// ListUsers pages through accounts ordered by user name key, then id.
 	ListUsers(ctx context.Context, offset, count int) (page []*user.User, total int, err error)
-	// CountAdmins counts active accounts with role "admin".
-	CountAdmins(ctx context.Context) (int, error)
+	// Administrators lists the active accounts with role "admin", found by an index and
+	// ordered by id. One that cannot be read is none: nobody can be logged in as it.
+	Administrators(ctx context.Context) ([]*user.User, error)
 
 	// CreateUser inserts u with UsernameKey and EmailKeys filled in. It refuses
 	// with DuplicateUsername, DuplicateEmail or Duplicate (id) and then leaves nothing.
 	CreateUser(ctx context.Context, u *user.User) error
 	// DeleteUser removes the account, its guard (attempts and codes) and what is
-	// remembered of its passwords (TriesKey).
-	DeleteUser(ctx context.Context, id string) error
+	// remembered of its passwords (TriesKey). Conflict for one with role "admin",
+	// unless admins says that it may be one; LastAdmin as UpdateUser.
+	DeleteUser(ctx context.Context, id string, admins bool) error
 	// UpdateUser applies c if all its conditions hold and returns the new
 	// document; otherwise Conflict (or NotFound, or a duplicate) and no change.
+	// LastAdmin when the change would leave the server without an active
+	// administrator; no operation on accounts does, on however many nodes they meet.
 	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
 	// UseToken notes that a login token was used; Conflict when there is none.
 	UseToken(ctx context.Context, userID, token string, at time.Time) error

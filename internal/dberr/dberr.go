@@ -19,6 +19,8 @@ var (
 	Duplicate = errors.New("already exists")
 	// Exhausted: a counted budget is used up; nothing was counted or compared.
 	Exhausted = errors.New("budget exhausted")
+	// LastAdmin: the account is the only active administrator there is; nothing was changed.
+	LastAdmin = errors.New("the last active administrator")
 	// Unavailable: the outcome is unknown or the store cannot be reached. Treat
 	// it as a refusal; whatever was to be counted may have been.
 	Unavailable = errors.New("store unavailable")

@@ -223,6 +223,9 @@ func TestSettingsStreams(t *testing.T) {
 			}
 		}
 		// Who loses the right loses the subscription (docs/security-tests.md S109).
+		if err := w.Store.CreateUser(t.Context(), &user.User{ID: "second", CreatedAt: time.Now(), Roles: []string{"admin"}}); err != nil {
+			t.Fatal(err) // the last administrator would stay one
+		}
 		roles := []string{"user"}
 		if _, err := w.Store.UpdateUser(t.Context(), w.Vars["root"], user.Change{Roles: &roles, At: time.Now()}); err != nil {
 			t.Fatal(err)
@@ -460,7 +463,7 @@ func TestRechecks(t *testing.T) {
 				_, err := w.Store.UpdateUser(ctx, id, user.Change{Active: &off, At: time.Now()})
 				return err
 			},
-			"deleted": func(id string) error { return w.Store.DeleteUser(ctx, id) },
+			"deleted": func(id string) error { return w.Store.DeleteUser(ctx, id, true) },
 		} {
 			name = strings.ReplaceAll(name, " ", "-")
 			u := w.User(name)

@@ -42,7 +42,7 @@ func (r *recorder) take() []string {
 // the server's own books: attempts, codes, trust, mails, events, presence, its key. No
 // call is told from another by them.
 var reads = strings.Fields(`
-	UserByID UserByUsername UserByEmail UserByToken UserByResetToken UserByVerificationToken ListUsers CountAdmins Guard Settings
+	UserByID UserByUsername UserByEmail UserByToken UserByResetToken UserByVerificationToken ListUsers Administrators Guard Settings
 	NextMail EventsSince UsersByIDs UsersByUsernames RoomByID RoomByName RoomByDirectKey RoomsByIDs ListRooms DefaultRooms Subscription SubscriptionsOf
 	SubscriptionsIn RoomIDsOf Members ListMembers MembersWithRole GoneSubscriptions MessageByID History CountHistory ChangedMessages GoneMessages
 	UsersNotOffline Ping Close
@@ -55,9 +55,9 @@ func (r *recorder) CreateUser(ctx context.Context, u *user.User) error {
 	return r.Store.CreateUser(ctx, u)
 }
 
-func (r *recorder) DeleteUser(ctx context.Context, id string) error {
+func (r *recorder) DeleteUser(ctx context.Context, id string, admins bool) error {
 	r.note("DeleteUser")
-	return r.Store.DeleteUser(ctx, id)
+	return r.Store.DeleteUser(ctx, id, admins)
 }
 
 // UpdateUser is told apart by what the change touches.

@@ -230,7 +230,7 @@ func TestA4ResetFallsWithItsAdministrator(t *testing.T) {
 			_, err := w.Store.UpdateUser(ctx, admin.id, user.Change{Active: &no})
 			return err
 		},
-		"deleted": func(w *world, admin *account) error { return w.Store.DeleteUser(ctx, admin.id) },
+		"deleted": func(w *world, admin *account) error { return w.Store.DeleteUser(ctx, admin.id, true) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			delayed(t, func(t *testing.T, w *world, admin, a *account) {
@@ -289,7 +289,8 @@ func TestA4ResetWithAFailingStore(t *testing.T) {
 		}
 		refuses("ApplyTOTPReset")
 		refuses("UserByID")
-		if err := w.Store.DeleteUser(ctx, admin.id); err != nil {
+		w.account("second", func(u *user.User) { u.Roles = []string{"admin"} }) // the last administrator would stay
+		if err := w.Store.DeleteUser(ctx, admin.id, true); err != nil {
 			t.Fatal(err)
 		}
 		refuses("CancelTOTPReset")

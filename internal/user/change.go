@@ -28,6 +28,7 @@ type Change struct {
 	// IfFactors: the factors are switched on and off as this FactorState says.
 	IfFactors *string
 	IfActive  *bool
+	IfRoles   *[]string // the roles are still these
 
 	// Plain fields.
 	Username, Name, Status, StatusDefault, StatusText, Language, Type *string
@@ -79,6 +80,7 @@ func (c *Change) Holds(u *User) bool {
 		c.IfEmails != nil && !slices.Equal(*c.IfEmails, u.Emails),
 		c.IfFactors != nil && *c.IfFactors != u.FactorState(),
 		c.IfActive != nil && *c.IfActive != u.IsActive(),
+		c.IfRoles != nil && !slices.Equal(*c.IfRoles, u.Roles),
 		c.IfResetToken != "" && !u.hasResetToken(c.IfResetToken),
 		c.IfReset != nil && *c.IfReset != u.newestReset(),
 		c.IfVerifications != nil && !u.hasVerifications(*c.IfVerifications),

@@ -201,6 +201,10 @@ type VerificationToken struct {
 // IsActive tells whether the account may be used.
 func (u *User) IsActive() bool { return u.Active == nil || *u.Active }
 
+// Administers tells whether the account has an administrator's rights now; a nil one,
+// of an account that is not there, has not.
+func (u *User) Administers() bool { return u != nil && u.IsActive() && u.HasRole("admin") }
+
 // HasRole tells whether the account has that role.
 func (u *User) HasRole(role string) bool {
 	for _, r := range u.Roles {

@@ -112,6 +112,39 @@ func (d *Documents[T]) round(ctx context.Context, slot *slot, id string, do func
 	return d.write(ctx, slot, p)
 }
 
+// remove runs do on the document with that id and removes it, on condition that it is
+// still what was read, as Change writes. An error of do ends it.
+func (d *Documents[T]) remove(ctx context.Context, id string, do func(*T) error) error {
+	ctx, cancel := d.op(ctx)
+	defer cancel()
+	slot, err := d.changes.lock(ctx, d.collection.Name()+"/"+id)
+	if err != nil {
+		return err
+	}
+	defer slot.unlock()
+	for round := range maxRounds {
+		if err := pause(ctx, round); err != nil {
+			return err
+		}
+		raw, err := findRaw(ctx, d.newest, bson.D{{Key: "_id", Value: id}})
+		if err != nil {
+			return err
+		}
+		v, err := d.decode(raw)
+		if err == nil {
+			err = do(v)
+		}
+		if err != nil {
+			return err
+		}
+		res, err := d.collection.DeleteOne(ctx, d.unchanged(raw))
+		if err != nil || res.DeletedCount > 0 {
+			return failure(err)
+		}
+	}
+	return fmt.Errorf("MongoDB: %w: a removal from %s lost %d times against other writers of the document", dberr.Unavailable, d.collection.Name(), maxRounds)
+}
+
 // proposal is a change that is decided and not yet made.
 type proposal struct {
 	raw, next bson.Raw

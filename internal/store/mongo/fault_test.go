@@ -53,6 +53,9 @@ func createAnn(t *testing.T, s *mongo.Store) {
 	if err := s.CreateUser(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.CreateUser(t.Context(), &user.User{ID: "gone", CreatedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestOneFault: the driver repeats a command once; its effect is there once.
@@ -145,12 +148,12 @@ func untilHitTwice(t *testing.T, f *mongotest.Fault) context.Context {
 	return ctx
 }
 
-// operations is every operation that writes. Each would succeed on a sound server.
+// operations is every operation that writes. The first time, each would succeed on a sound server.
 func operations(s *mongo.Store) map[string]func(context.Context) error {
 	now := time.Now()
 	return map[string]func(context.Context) error{
 		"CreateUser": func(ctx context.Context) error { return s.CreateUser(ctx, &user.User{ID: "x", CreatedAt: now}) },
-		"DeleteUser": func(ctx context.Context) error { return s.DeleteUser(ctx, "x") },
+		"DeleteUser": func(ctx context.Context) error { return s.DeleteUser(ctx, "gone", true) },
 		"UpdateUser": func(ctx context.Context) error {
 			_, err := s.UpdateUser(ctx, "ann", user.Change{Name: new(string), At: now})
 			return err

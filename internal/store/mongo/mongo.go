@@ -82,6 +82,8 @@ type Store struct {
 	guardDocs *Documents[guardDoc]
 	triesDocs *Documents[triesDoc]
 	mailDocs  *Documents[mail.Item]
+	// leavingDocs has one document, see admins.go.
+	leavingDocs *Documents[leaving]
 
 	cursors cursors
 }
@@ -178,11 +180,7 @@ func (s *Store) openDocuments(o Options) {
 	s.guardDocs = NewDocuments(s, s.guards, DocumentOptions[guardDoc]{New: func(id string) *guardDoc { return &guardDoc{Guard: twofactor.Guard{UserID: id}} }})
 	s.triesDocs = NewDocuments(s, s.tries, DocumentOptions[triesDoc]{New: func(key string) *triesDoc { return &triesDoc{Tries: accounts.Tries{Key: key}} }})
 	s.mailDocs = NewDocuments(s, s.outbox, DocumentOptions[mail.Item]{})
-}
-
-// ChangeUser implements rule.Engine.
-func (s *Store) ChangeUser(ctx context.Context, id string, do func(*user.User) error) (*user.User, error) {
-	return s.userDocs.Change(ctx, id, do)
+	s.leavingDocs = NewDocuments(s, s.counters, DocumentOptions[leaving]{New: func(id string) *leaving { return &leaving{ID: id} }})
 }
 
 // databaseName takes the database out of a MongoDB URL, which net/url cannot
@@ -258,7 +256,7 @@ func failure(err error) error {
 
 func own(err error) bool {
 	for _, e := range []error{dberr.NotFound, dberr.Conflict, dberr.Duplicate, dberr.DuplicateEmail, dberr.DuplicateUsername,
-		dberr.Exhausted, dberr.Unavailable, document.ErrBroken} {
+		dberr.Exhausted, dberr.LastAdmin, dberr.Unavailable, document.ErrBroken} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -116,14 +116,6 @@ func (s *Store) ListUsers(ctx context.Context, offset, count int) (page []*user.
 	return page, int(n), nil
 }
 
-// CountAdmins implements accounts.Store.
-func (s *Store) CountAdmins(ctx context.Context) (int, error) {
-	ctx, cancel := s.op(ctx)
-	defer cancel()
-	n, err := s.users.CountDocuments(ctx, bson.D{{Key: "roles", Value: "admin"}, {Key: "active", Value: bson.D{{Key: "$ne", Value: false}}}})
-	return int(n), failure(err)
-}
-
 // CreateUser implements accounts.Store.
 func (s *Store) CreateUser(ctx context.Context, u *user.User) error {
 	ctx, cancel := s.op(ctx)
@@ -139,19 +131,35 @@ func (s *Store) CreateUser(ctx context.Context, u *user.User) error {
 
 // DeleteUser implements accounts.Store. The account goes first: what a
 // crash leaves behind of it belongs to nobody.
-func (s *Store) DeleteUser(ctx context.Context, id string) error {
+func (s *Store) DeleteUser(ctx context.Context, id string, admins bool) error {
 	ctx, cancel := s.op(ctx)
 	defer cancel()
-	res, err := s.users.DeleteOne(ctx, bson.D{{Key: "_id", Value: id}})
-	if err != nil {
-		return failure(err)
+	err := s.keepAnAdmin(ctx, id, func(ctx context.Context, d *departure) error {
+		return s.userDocs.remove(ctx, id, func(u *user.User) error {
+			if u.HasRole("admin") && !admins {
+				return dberr.Conflict
+			}
+			return d.may(u, nil)
+		})
+	})
+	if errors.Is(err, document.ErrBroken) && admins { // it has nobody's rights
+		err = s.removeBroken(ctx, id)
 	}
-	if res.DeletedCount == 0 {
-		return dberr.NotFound
+	if err != nil {
+		return err
 	}
 	_, guard := s.guards.DeleteOne(ctx, bson.D{{Key: "_id", Value: id}})
 	_, tries := s.tries.DeleteOne(ctx, bson.D{{Key: "_id", Value: accounts.TriesKey(id)}})
 	return errors.Join(failure(guard), failure(tries))
+}
+
+// removeBroken removes an account that cannot be read.
+func (s *Store) removeBroken(ctx context.Context, id string) error {
+	res, err := s.users.DeleteOne(ctx, bson.D{{Key: "_id", Value: id}})
+	if err == nil && res.DeletedCount == 0 {
+		return dberr.NotFound
+	}
+	return failure(err)
 }
 
 // SweepTokens implements accounts.Store. Users are found by index and swept one

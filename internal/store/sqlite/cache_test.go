@@ -91,7 +91,7 @@ func TestCacheForgetsTokens(t *testing.T) {
 	if u, err := s.UserByToken(ctx, "b", ""); err != nil || u.LoginToken("a") != nil {
 		t.Errorf("%+v, %v", u, err)
 	}
-	if err := s.DeleteUser(ctx, "u"); err != nil {
+	if err := s.DeleteUser(ctx, "u", true); err != nil {
 		t.Fatal(err)
 	}
 	for _, read := range []func() (*user.User, error){
@@ -184,7 +184,7 @@ func TestOnlyTheServerChangesAccounts(t *testing.T) {
 	if _, err := s.UpdateUser(ctx, "u", user.Change{Name: &name, At: time.UnixMilli(2)}); !errors.Is(err, errNotOwner) {
 		t.Errorf("a change: %v", err)
 	}
-	if err := s.DeleteUser(ctx, "u"); !errors.Is(err, errNotOwner) {
+	if err := s.DeleteUser(ctx, "u", true); !errors.Is(err, errNotOwner) {
 		t.Errorf("a deletion: %v", err)
 	}
 	if u, err := s.UserByID(ctx, "u"); err != nil || u.Name != "" {

@@ -57,7 +57,7 @@ func TestA19DeletedIsGoneFromTheFiles(t *testing.T) {
 			func(t *testing.T, s *sqlite.Store, m string) error {
 				return s.CreateUser(t.Context(), &user.User{ID: "u", CreatedAt: at, Name: m})
 			},
-			func(t *testing.T, s *sqlite.Store, _ string) error { return s.DeleteUser(t.Context(), "u") },
+			func(t *testing.T, s *sqlite.Store, _ string) error { return s.DeleteUser(t.Context(), "u", true) },
 		},
 		"mailed code": {
 			func(t *testing.T, s *sqlite.Store, m string) error {

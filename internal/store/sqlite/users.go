@@ -202,10 +202,35 @@ func (s *Store) ListUsers(ctx context.Context, offset, count int) (page []*user.
 	return page, total, nil
 }
 
-// CountAdmins implements accounts.Store.
-func (s *Store) CountAdmins(ctx context.Context) (n int, err error) {
-	err = s.Query(ctx, `SELECT count(*) FROM users WHERE admin = 1`, func(r *sql.Row) error { return r.Scan(&n) })
-	return n, err
+// Administrators implements accounts.Store.
+func (s *Store) Administrators(ctx context.Context) (found []*user.User, err error) {
+	err = s.QueryAll(ctx, `SELECT doc FROM users INDEXED BY users_admins WHERE admin = 1 ORDER BY id`, func(r *sql.Rows) error {
+		var raw []byte
+		if err := r.Scan(&raw); err != nil {
+			return err
+		}
+		u, err := document.DecodeUser(raw)
+		if errors.Is(err, document.ErrBroken) {
+			return nil
+		}
+		if err == nil && u.Administers() {
+			s.shown.dress(u)
+			found = append(found, u)
+		}
+		return err
+	})
+	return found, err
+}
+
+// anotherAdmin fails with dberr.LastAdmin unless there is an active administrator
+// beside that account.
+func (t *Tx) anotherAdmin(id string) error {
+	var one int
+	err := t.Row(`SELECT 1 FROM users INDEXED BY users_admins WHERE admin = 1 AND id != ? LIMIT 1`, []any{id}, &one)
+	if errors.Is(err, dberr.NotFound) {
+		return dberr.LastAdmin
+	}
+	return err
 }
 
 // CreateUser implements accounts.Store.
@@ -237,7 +262,7 @@ func (s *Store) ImportUser(ctx context.Context, raw bson.Raw) error {
 }
 
 func (t *Tx) insertUser(u *user.User, raw bson.Raw) error {
-	err := t.Exec(`INSERT INTO users (id, username_key, admin, doc) VALUES (?, ?, ?, ?)`, u.ID, orNull(u.UsernameKey), isAdmin(u), []byte(raw))
+	err := t.Exec(`INSERT INTO users (id, username_key, admin, doc) VALUES (?, ?, ?, ?)`, u.ID, orNull(u.UsernameKey), u.Administers(), []byte(raw))
 	if err != nil {
 		return t.usersTaken(u.ID, err)
 	}
@@ -262,19 +287,13 @@ func (t *Tx) usersTaken(newID string, err error) error {
 }
 
 // DeleteUser implements accounts.Store.
-func (s *Store) DeleteUser(ctx context.Context, id string) error {
+func (s *Store) DeleteUser(ctx context.Context, id string, admins bool) error {
 	err := s.Update(ctx, func(t *Tx) error {
-		if err := t.touch(id); err != nil {
+		if err := t.mayDelete(id, admins); err != nil {
 			return err
-		}
-		n, err := t.ExecN(`DELETE FROM users WHERE id = ?`, id)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return dberr.NotFound
 		}
 		return errors.Join(
+			t.Exec(`DELETE FROM users WHERE id = ?`, id),
 			t.Exec(`DELETE FROM user_emails WHERE user_id = ?`, id),
 			t.Exec(`DELETE FROM user_tokens WHERE user_id = ?`, id),
 			t.Exec(`DELETE FROM guards WHERE id = ?`, id),
@@ -284,6 +303,29 @@ func (s *Store) DeleteUser(ctx context.Context, id string) error {
 		s.shown.unset(id)
 	}
 	return err
+}
+
+// mayDelete checks the conditions of DeleteUser.
+func (t *Tx) mayDelete(id string, admins bool) error {
+	if err := t.touch(id); err != nil {
+		return err
+	}
+	var raw []byte
+	if err := t.Row(selectDoc, []any{id}, &raw); err != nil {
+		return err
+	}
+	u, err := document.DecodeUser(raw)
+	switch {
+	case errors.Is(err, document.ErrBroken) && admins: // it has nobody's rights
+		return nil
+	case err != nil:
+		return err
+	case u.HasRole("admin") && !admins:
+		return dberr.Conflict
+	case u.Administers():
+		return t.anotherAdmin(id)
+	}
+	return nil
 }
 
 // UpdateUser implements accounts.Store and twofactor.Store. A status that is set
@@ -314,6 +356,11 @@ func (t *Tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 	if err := do(after); err != nil {
 		return nil, err
 	}
+	if before.Administers() && !after.Administers() {
+		if err := t.anotherAdmin(id); err != nil {
+			return nil, err
+		}
+	}
 	rule.Keys(before, after)
 	next, err := document.Merge(raw, before, after)
 	if err != nil {
@@ -322,10 +369,10 @@ func (t *Tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 	if after, err = document.DecodeUser(next); err != nil {
 		return nil, err
 	}
-	if before.UsernameKey == after.UsernameKey && isAdmin(before) == isAdmin(after) {
+	if before.UsernameKey == after.UsernameKey && before.Administers() == after.Administers() {
 		err = t.Exec(`UPDATE users SET doc = ? WHERE id = ?`, []byte(next), id)
 	} else {
-		err = t.Exec(`UPDATE users SET doc = ?, username_key = ?, admin = ? WHERE id = ?`, []byte(next), orNull(after.UsernameKey), isAdmin(after), id)
+		err = t.Exec(`UPDATE users SET doc = ?, username_key = ?, admin = ? WHERE id = ?`, []byte(next), orNull(after.UsernameKey), after.Administers(), id)
 	}
 	if err != nil {
 		return nil, t.usersTaken("", err)
@@ -378,7 +425,5 @@ func (t *Tx) syncKeys(id string, before, after *user.User) error {
 	}
 	return nil
 }
-
-func isAdmin(u *user.User) bool { return u.IsActive() && u.HasRole("admin") }
 
 func orNull(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }

@@ -92,6 +92,7 @@ func testConditions(t *testing.T, db Database) {
 // testRandomChanges compares UpdateUser with Change.Apply.
 func testRandomChanges(t *testing.T, db Database) {
 	s, n := open(t, db), 0
+	create(t, s, "root", asAdmin) // so that the others may lose that role
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
 		id := fmt.Sprint("u", n)
@@ -104,7 +105,7 @@ func testRandomChanges(t *testing.T, db Database) {
 			u.Services.TOTP = &user.TOTP{Enabled: true, Secret: "s"}
 		}
 		ok(t, s.CreateUser(t.Context(), u))
-		defer func() { ok(t, s.DeleteUser(t.Context(), id)) }()
+		defer func() { ok(t, s.DeleteUser(t.Context(), id, true)) }()
 		model := get(t, s, id)
 		for range rapid.IntRange(1, 6).Draw(rt, "changes") {
 			c := genChange(id).Draw(rt, "change")
@@ -242,6 +243,7 @@ func genChange(id string) *rapid.Generator[user.Change] {
 			c.IfVerifications = maybe(t, "ifVerifications", rapid.SliceOfN(genVerification(), 0, 2))
 			c.IfFactors = maybe(t, "ifFactors", rapid.SampledFrom([]string{"true false ", "false false ", "true true ", "false true "}))
 			c.IfActive = maybe(t, "ifActive", rapid.Bool())
+			c.IfRoles = maybe(t, "ifRoles", rapid.SliceOfN(rapid.SampledFrom([]string{"user", "admin"}), 0, 2))
 		}
 		c.Username = maybe(t, "username", rapid.SampledFrom([]string{id, id + "x", strings.ToUpper(id), ""}))
 		c.Name, c.Status, c.StatusDefault = maybe(t, "name", text), maybe(t, "status", text), maybe(t, "statusDefault", text)

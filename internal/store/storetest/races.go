@@ -26,7 +26,7 @@ func testRacesOnUsers(t *testing.T, db Database) {
 	oneWinner(t, "same id", func(i int) error {
 		return s.CreateUser(ctx, &user.User{ID: "id", CreatedAt: epoch, Username: fmt.Sprint("id", i)})
 	}, dberr.Duplicate)
-	oneWinner(t, "delete", func(int) error { return s.DeleteUser(ctx, "id") }, dberr.NotFound)
+	oneWinner(t, "delete", func(int) error { return s.DeleteUser(ctx, "id", true) }, dberr.NotFound)
 
 	for i := range crowd {
 		create(t, s, fmt.Sprint("r", i))

@@ -90,7 +90,7 @@ func testTries(t *testing.T, db Database) {
 		t.Errorf("after sweeping: %+v", got)
 	}
 	create(t, s, "ann")
-	ok(t, s.DeleteUser(ctx, "ann"))
+	ok(t, s.DeleteUser(ctx, "ann", true))
 	same(t, "after deleting the account", tries(t, s, key), accounts.Tries{Key: key})
 }
 
