@@ -165,7 +165,7 @@ func TestOneExit(t *testing.T) {
 func TestNoSleepInTests(t *testing.T) {
 	all, bubbles := sources(t), map[string]bool{}
 	for _, s := range all {
-		if s.test && strings.Contains(string(s.text), `"testing/synctest"`) {
+		if s.test && (strings.Contains(string(s.text), `"testing/synctest"`) || strings.Contains(string(s.text), "testkit.Bubble(")) {
 			bubbles[s.pkg.rel()] = true
 		}
 	}

@@ -30,7 +30,7 @@ func TestWaitsAreLong(t *testing.T) {
 		}
 	}
 	for dir, files := range tests {
-		p := waits{consts: map[string]time.Duration{}, bubbles: map[string]bool{"synctest.Test": true}, inside: map[string]bool{}}
+		p := waits{consts: map[string]time.Duration{}, bubbles: map[string]bool{"synctest.Test": true, "testkit.Bubble": true}, inside: map[string]bool{}}
 		for _, f := range files {
 			p.collect(f)
 		}

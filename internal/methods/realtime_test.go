@@ -14,7 +14,6 @@ import (
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/realtime"
-	"ddpserver/internal/rooms"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/testkit"
@@ -532,9 +531,9 @@ func leaves(c *client, within time.Duration) bool {
 func TestEventHandlerPanics(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		got := 0
-		realtime.Listen(w.Hub, rooms.MembershipChanged, func(feed.Event, rooms.UserNews) { panic("boom") })
-		realtime.Listen(w.Hub, rooms.MembershipChanged, func(feed.Event, rooms.UserNews) { got++ })
-		rooms.MembershipChanged.Publish(w.Hub, "r", rooms.UserNews{Users: []string{"u"}})
+		realtime.Listen(w.Hub, user.Changed, func(feed.Event, user.News) { panic("boom") })
+		realtime.Listen(w.Hub, user.Changed, func(feed.Event, user.News) { got++ })
+		user.Changed.Publish(w.Hub, "u", user.News{Fields: []string{user.FieldTokens}})
 		if got != 1 || w.Logs.FilterMessage("event_handler_panicked").Len() != 1 {
 			t.Errorf("delivered %d times", got)
 		}

@@ -1,6 +1,4 @@
-//go:build !norooms
-
-package methods_test
+package calls_test
 
 import (
 	"errors"
@@ -147,7 +145,8 @@ func TestMessageRights(t *testing.T) {
 		// Who runs the room is asked nothing; who acts by a role of the server alone
 		// proves who he is.
 		root.Refused("totp-required", "updateMessage", map[string]any{"_id": old.ID, "msg": "by root"})
-		root.Must("updateMessage", map[string]any{"_id": old.ID, "msg": "by root"}, answer(testkit.DigestOf("root"), "password"))
+		root.Must("updateMessage", map[string]any{"_id": old.ID, "msg": "by root"},
+			map[string]any{"twoFactorCode": testkit.DigestOf("root"), "twoFactorMethod": "password"})
 		bob.Stream(rooms.RoomMessages, room)
 		note := wire(t, ann.Must("pinMessage", map[string]any{"_id": old.ID, "rid": room, "msg": "by root"}))
 		if note.Type != "message_pinned" || len(note.Attachments) != 1 || note.Attachments[0]["text"] != "by root" ||

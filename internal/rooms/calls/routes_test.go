@@ -1,12 +1,7 @@
-//go:build !norooms
-
-package rest_test
+package calls_test
 
 import (
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"reflect"
 	"strconv"
@@ -14,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"ddpserver/internal/rest"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 )
 
-func chatWorld(t *testing.T, overrides map[string]string) (w *world, ann, bob, cid *client) {
+func apiWorld(t *testing.T, overrides map[string]string) (w *testkit.API, ann, bob, cid *testkit.Caller) {
 	t.Helper()
-	w = newWorld(t, overrides)
+	w = testkit.NewAPI(t, testkit.Options{Overrides: overrides})
 	for _, name := range []string{"ann", "bob", "cid"} {
 		w.Account(name)
 	}
@@ -29,7 +24,7 @@ func chatWorld(t *testing.T, overrides map[string]string) (w *world, ann, bob, c
 
 // What a chat widget asks for, in its order (docs/wire/clients.md 4).
 func TestWidget(t *testing.T) {
-	_, ann, bob, _ := chatWorld(t, nil)
+	_, ann, bob, _ := apiWorld(t, nil)
 	room := ann.OK("GET", "rooms.info?roomId=GENERAL", nil).Doc("room")
 	if room["t"] != "c" || room["ro"] != false || room["name"] != "general" || room["usersCount"] != 3.0 {
 		t.Errorf("%v", room)
@@ -79,7 +74,7 @@ func TestWidget(t *testing.T) {
 }
 
 func TestRoomRoutes(t *testing.T) {
-	w, ann, bob, cid := chatWorld(t, nil)
+	w, ann, bob, cid := apiWorld(t, nil)
 	team := ann.OK("POST", "channels.create", map[string]any{"name": "team", "members": []string{"bob"}}).Doc("channel")
 	id := team["_id"].(string)
 	ann.Refused("error-duplicate-channel-name", "POST", "channels.create", map[string]any{"name": "Team"})
@@ -174,7 +169,7 @@ func TestRoomRoutes(t *testing.T) {
 
 // Every role that a permission or a subscription names is listed.
 func TestRolesAreListed(t *testing.T) {
-	_, ann, _, _ := chatWorld(t, nil)
+	_, ann, _, _ := apiWorld(t, nil)
 	scopes := map[string]string{}
 	for _, r := range ann.OK("GET", "roles.list", nil).Body["roles"].([]any) {
 		r := r.(map[string]any)
@@ -193,7 +188,7 @@ func TestRolesAreListed(t *testing.T) {
 }
 
 func TestMessageRoutes(t *testing.T) {
-	_, ann, bob, cid := chatWorld(t, map[string]string{settings.LimitUserByMethodEnabled: "false"})
+	_, ann, bob, cid := apiWorld(t, map[string]string{settings.LimitUserByMethodEnabled: "false"})
 	before := time.Now().Add(-time.Second)
 	var ids []string
 	for i := range 12 {
@@ -260,7 +255,7 @@ func TestMessageRoutes(t *testing.T) {
 // other way round.
 func TestProtectedChat(t *testing.T) {
 	for _, list := range []string{"pinMessage, updateMessage, sendMessage", "chat.pinMessage, chat.update, chat.sendMessage, chat.postMessage"} {
-		w := newWorld(t, map[string]string{settings.TwoFactorProtectedCalls: list})
+		w := testkit.NewAPI(t, testkit.Options{Overrides: map[string]string{settings.TwoFactorProtectedCalls: list}})
 		w.Account("root1", "admin")
 		root := w.Login("root1")
 		message := map[string]any{"message": map[string]any{"_id": "m1", "rid": "GENERAL", "msg": "x"}}
@@ -290,7 +285,7 @@ func TestProtectedChat(t *testing.T) {
 
 // Posting is limited for each user, whatever the door.
 func TestPostingIsLimited(t *testing.T) {
-	_, ann, _, _ := chatWorld(t, nil)
+	_, ann, _, _ := apiWorld(t, nil)
 	limited := false
 	for i := range 30 {
 		a := ann.Do("POST", []string{"chat.postMessage", "chat.sendMessage"}[i%2], map[string]any{"roomId": "GENERAL", "text": "x",
@@ -303,7 +298,7 @@ func TestPostingIsLimited(t *testing.T) {
 }
 
 func TestPresenceRoutes(t *testing.T) {
-	_, ann, bob, _ := chatWorld(t, nil)
+	_, ann, bob, _ := apiWorld(t, nil)
 	bob.OK("POST", "users.setStatus", map[string]any{"status": "busy", "message": "at work"})
 	bob.Refused("error-invalid-status", "POST", "users.setStatus", map[string]any{"status": "hungry"})
 	if a := ann.OK("GET", "users.getStatus?username=bob", nil); a.Body["_id"] != bob.ID || a.Body["message"] != "at work" || a.Body["status"] != "offline" {
@@ -320,44 +315,5 @@ func TestPresenceRoutes(t *testing.T) {
 	}
 	if a := ann.OK("GET", "users.presence", nil); a.Body["full"] != true {
 		t.Errorf("%s", a.Raw)
-	}
-}
-
-func TestAvatar(t *testing.T) {
-	srv := httptest.NewServer(rest.Avatar())
-	defer srv.Close()
-	for path, want := range map[string]string{
-		"/avatar/ann": ">A<", "/avatar/nobody.at.all": ">N<", "/avatar/%3Cscript%3E": ">S<", "/avatar/room/GENERAL": ">G<", "/avatar/_": ">?<",
-		"/avatar/%D1%91%D0%B6": ">Ё<",
-	} {
-		resp, err := http.Get(srv.URL + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, _ := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(string(raw), want) ||
-			strings.Contains(string(raw), "script") {
-			t.Errorf("%s: %d %s", path, resp.StatusCode, raw)
-		}
-		req, _ := http.NewRequest(http.MethodGet, srv.URL+path, nil)
-		req.Header.Set("If-None-Match", resp.Header.Get("ETag"))
-		if again, err := http.DefaultClient.Do(req); err != nil || again.StatusCode != http.StatusNotModified {
-			t.Errorf("%s again: %v %v", path, again, err)
-		} else {
-			_ = again.Body.Close()
-		}
-	}
-	for path, status := range map[string]int{"/avatar/": 404, "/avatar/a/b": 404, "/avatar/" + strings.Repeat("x", 201): 404} {
-		if resp, err := http.Get(srv.URL + path); err != nil || resp.StatusCode != status {
-			t.Errorf("%s: %v %v", path, resp, err)
-		} else {
-			_ = resp.Body.Close()
-		}
-	}
-	if resp, err := http.Post(srv.URL+"/avatar/ann", "text/plain", nil); err != nil || resp.StatusCode != 405 {
-		t.Errorf("%v %v", resp, err)
-	} else {
-		_ = resp.Body.Close()
 	}
 }

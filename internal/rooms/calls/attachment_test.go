@@ -1,6 +1,4 @@
-//go:build !norooms
-
-package methods_test
+package calls_test
 
 import (
 	"reflect"

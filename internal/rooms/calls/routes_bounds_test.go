@@ -1,6 +1,4 @@
-//go:build !norooms
-
-package rest_test
+package calls_test
 
 import (
 	"fmt"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/testkit"
 )
 
 // hostileMarks are texts that grow most on their way to readers.
@@ -19,7 +18,7 @@ var hostileMarks = []string{"*a*", "`a`", " :a:", "@a ", "[a](b.c)", "www.a ", "
 
 // hostileRoom fills a channel with messages of markup, at different moments, and
 // gives the room and their ids.
-func hostileRoom(t *testing.T, w *world, name, author string, n int) (room string, ids map[string]bool) {
+func hostileRoom(t *testing.T, w *testkit.API, name, author string, n int) (room string, ids map[string]bool) {
 	t.Helper()
 	by := w.Account(author)
 	r, err := w.Chat.Create(t.Context(), by, rooms.NewRoom{Type: rooms.Channel, Name: name})
@@ -40,14 +39,14 @@ func hostileRoom(t *testing.T, w *world, name, author string, n int) (room strin
 	return r.ID, ids
 }
 
-// answerBytes is what no answer of a list may be longer than: a page, and what
+// answerBytes is what no testkit.Answer of a list may be longer than: a page, and what
 // stands around it.
 const answerBytes = rooms.PageBytes + 256<<10
 
 // Every route that reads is asked for as much as there is, in a room full of
 // markup made to grow (docs/security-tests.md A13).
 func TestAnswersAreBounded(t *testing.T) {
-	w := newWorld(t, nil)
+	w := testkit.NewAPI(t, testkit.Options{})
 	room, _ := hostileRoom(t, w, "hostile", "ada", 1200)
 	ada, err := w.Store.UserByUsername(t.Context(), "ada")
 	if err != nil {
@@ -101,10 +100,10 @@ func TestAnswersAreBounded(t *testing.T) {
 // What a page leaves out comes with the next: whichever way a client goes on, it
 // gets every message once (docs/security-tests.md A13).
 func TestPagesByBytesAreComplete(t *testing.T) {
-	w := newWorld(t, nil)
+	w := testkit.NewAPI(t, testkit.Options{})
 	room, ids := hostileRoom(t, w, "hostile", "ada", 400)
 	c := w.Login("ada")
-	list := func(a answer, in string) []any {
+	list := func(a testkit.Answer, in string) []any {
 		t.Helper()
 		at := a.Body
 		if in != "" {
@@ -118,21 +117,21 @@ func TestPagesByBytesAreComplete(t *testing.T) {
 		t.Fatalf("%d %.200s", a.Status, a.Raw)
 		return nil
 	}
-	ways := map[string]func(page []any, got int, last answer) string{}
-	offset := func(path string) func([]any, int, answer) string {
-		return func(_ []any, got int, _ answer) string { return fmt.Sprintf("%s&offset=%d", path, got) }
+	ways := map[string]func(page []any, got int, last testkit.Answer) string{}
+	offset := func(path string) func([]any, int, testkit.Answer) string {
+		return func(_ []any, got int, _ testkit.Answer) string { return fmt.Sprintf("%s&offset=%d", path, got) }
 	}
 	ways["messages"] = offset("channels.messages?count=100&roomId=" + room)
 	ways["history by number"] = offset("channels.history?count=100&roomId=" + room)
 	ways["search"] = offset("chat.search?searchText=a&count=100&roomId=" + room)
-	ways["history by time"] = func(page []any, _ int, _ answer) string {
+	ways["history by time"] = func(page []any, _ int, _ testkit.Answer) string {
 		path := "channels.history?count=100&roomId=" + room
 		if len(page) > 0 {
 			path += "&latest=" + page[len(page)-1].(map[string]any)["ts"].(string)
 		}
 		return path
 	}
-	ways["sync"] = func(page []any, _ int, last answer) string {
+	ways["sync"] = func(page []any, _ int, last testkit.Answer) string {
 		since := "2000-01-01T00:00:00.000Z"
 		if last.Body != nil {
 			cursor, _ := last.Body["result"].(map[string]any)["cursor"].(map[string]any)
@@ -147,7 +146,7 @@ func TestPagesByBytesAreComplete(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seen := map[string]bool{}
 			var page []any
-			var last answer
+			var last testkit.Answer
 			for range 100 {
 				path := next(page, len(seen), last)
 				if path == "" {
