@@ -88,6 +88,8 @@ type App struct {
 
 	// proxied counts requests through a proxy that nobody declared.
 	proxied atomic.Uint64
+	// origins are those that were refused, so far as the log tells them.
+	origins originsTold
 	// storeFailed is when an operation of the store last had an unknown outcome.
 	storeFailed atomic.Int64
 

@@ -255,7 +255,8 @@ func TestOriginsPrefixAndRest(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, code, want)
 		}
 	}
-	for origin, want := range map[string]int{"http://evil.example": 403, "null": 403, "http://chat.example.com": 101, "http://localhost:9": 101} {
+	for origin, want := range map[string]int{"http://evil.example": 403, "null": 403, "http://chat.example.com": 101, "http://localhost:9": 101,
+		"ws://chat.example.com/team/websocket": 101, "capacitor://localhost": 403} {
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", base+"/team/websocket", nil)
 		for k, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
 			"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Origin": origin} {
@@ -268,6 +269,11 @@ func TestOriginsPrefixAndRest(t *testing.T) {
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("origin %s: %d, want %d", origin, resp.StatusCode, want)
+		}
+	}
+	for _, entry := range []string{"add http://evil.example to ALLOWED_ORIGINS", "add apps to ALLOWED_ORIGINS", "no entry of ALLOWED_ORIGINS fits it but *"} {
+		if got := strings.Count(n.logs.String(), entry); got != 1 {
+			t.Errorf("%q is %d times in the log", entry, got)
 		}
 	}
 	body := strings.NewReader(`{"user":"admin","password":"correct horse battery"}`)

@@ -55,21 +55,22 @@ func (a *App) buildDoors(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	allowed := a.judge(origins)
 	a.ddp = ddp.New(ddp.Options{
 		Handler: handler{a.router, a.publications}, Registry: a.sessions, Limits: a.limits(), Logger: a.log,
 		Refused: a.refusedMessage, Budget: a.budget,
 	})
 	a.ws = ws.New(ws.Options{
-		Engine: a.ddp, Peer: a.peer, CheckOrigin: origins.Allowed,
+		Engine: a.ddp, Peer: a.peer, CheckOrigin: allowed,
 		CompressAbove: int(a.cfg.CompressAbove), WriteTimeout: a.cfg.Limits.WriteTimeout,
 	})
 	a.sockjs = sockjs.New(sockjs.Options{
-		Engine: a.ddp, Peer: a.peer, CheckOrigin: origins.Allowed, WebSocket: a.ws, Budget: a.budget, Prefix: "/sockjs", WriteTimeout: a.cfg.WriteTimeout,
+		Engine: a.ddp, Peer: a.peer, CheckOrigin: allowed, WebSocket: a.ws, Budget: a.budget, Prefix: "/sockjs", WriteTimeout: a.cfg.WriteTimeout,
 		DisableCORS: a.cfg.DisableSockJSCORS, DisableWebSocket: a.cfg.DisableWebSockets, JSessionID: a.cfg.UseJSessionID,
 	})
 	a.rest, err = rest.New(rest.Options{
 		Router: a.router, Accounts: a.accounts, Factors: a.twofactor, Settings: a.settings, Audit: a.audit,
-		Peer: a.restPeer, Origin: func(r *http.Request, _ string) bool { return origins.Allowed(r) },
+		Peer: a.restPeer, Origin: func(r *http.Request, _ string) bool { return allowed(r) },
 		RootURL: a.cfg.RootURL, Version: a.opts.Version, Logger: a.log, Budget: a.budget,
 	}, a.routes...)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,6 +13,7 @@ import (
 	"ddpserver/internal/fault"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/web"
 )
 
 // refusedMessage records a message of DDP that never became a call.
@@ -49,6 +52,50 @@ func (a *App) refusedRequest(r *http.Request, mount string, status int) (wait ti
 		}
 	}
 	return 0
+}
+
+// maxOriginsTold bounds how many different refused origins are logged: they come
+// from strangers.
+const maxOriginsTold = 64
+
+// originsTold are the refused origins that are in the log.
+type originsTold struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// first tells whether an origin is new here.
+func (o *originsTold) first(origin string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.seen[origin] || len(o.seen) >= maxOriginsTold {
+		return false
+	}
+	if o.seen == nil {
+		o.seen = make(map[string]bool)
+	}
+	o.seen[origin] = true
+	return true
+}
+
+// judge is Allowed of origins, and says once of each origin that is refused what
+// would let it in: to the page the refusal looks like a server that is not there.
+func (a *App) judge(origins *web.Origins) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		if origins.Allowed(r) {
+			return true
+		}
+		origin := strings.Join(r.Header["Origin"], ", ")
+		if len(origin) > 300 || !a.origins.first(origin) {
+			return false
+		}
+		hint := "no entry of ALLOWED_ORIGINS fits it but *, which lets every page in"
+		if entry := web.Missing(r); entry != "" {
+			hint = "if its pages may connect, add " + entry + " to ALLOWED_ORIGINS"
+		}
+		a.log.Warn("origin_refused", zap.String("origin", origin), zap.String("path", r.URL.Path), zap.String("hint", hint))
+		return false
+	}
 }
 
 // peer describes the sender of a request, and says once that an undeclared proxy

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"ddpserver/internal/config"
 	"ddpserver/internal/web"
 )
 
@@ -93,6 +95,10 @@ func (a *App) Run(ctx, hard context.Context) (err error) {
 	a.web.SetReady(true)
 	if _, err := fmt.Fprintf(a.opts.Out, "Listening on %s\n", a.cfg.RootURL); err != nil {
 		a.log.Warn("stdout_failed", zap.Error(err))
+	}
+	if list := a.cfg.AllowedOrigins; len(list) > 0 && !slices.Contains(list, config.Loopback) && !slices.Contains(list, "*") {
+		a.log.Info("loopback_origins_refused", zap.String("hint", "ALLOWED_ORIGINS replaces its default, so pages of this machine may not connect: add "+
+			"loopback to it if they should"))
 	}
 	a.log.Info("ready", zap.String("root_url", a.cfg.RootURL), zap.Stringer("address", a.Addr()), zap.String("version", a.opts.Version))
 

@@ -142,12 +142,12 @@ func (c *Config) checkTrust(add adder) {
 		}
 	}
 	for _, s := range c.AllowedOrigins {
-		if s == "*" || s == Loopback {
+		if s == "*" || s == Loopback || s == Apps {
 			continue
 		}
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.TrimRight(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-			add("ALLOWED_ORIGINS", "%q is no origin; write entries such as https://app.example.com, or loopback, or *", s)
+			add("ALLOWED_ORIGINS", "%q is no origin; write entries such as https://app.example.com, or loopback, or apps, or *", s)
 		}
 	}
 }

@@ -34,6 +34,7 @@ func decoders() []growthtest.Decoder {
 			proxies.Peer(header(http.Header{"User-Agent": {text}, "X-2fa-Code": {text}, "X-2fa-Method": {text}}))
 		}},
 		{Name: "Origins", Do: func(text string) { origins.Allowed(header(http.Header{"Origin": {text}})) }},
+		{Name: "parseOrigin", Do: func(text string) { parseOrigin("https://" + text) }},
 		{Name: "Origins behind a scheme", Do: func(text string) { origins.Allowed(header(http.Header{"Origin": {"https://" + text}})) }},
 	}
 }

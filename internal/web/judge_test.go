@@ -138,9 +138,28 @@ func TestOrigins(t *testing.T) {
 		{nil, []string{"https://chat.example.com", "https://evil.example"}, "", false},
 		{nil, []string{"https://chat.example.com, https://evil.example"}, "", false},
 		{nil, []string{"https://user@chat.example.com"}, "", false},
-		{nil, []string{"https://chat.example.com/"}, "", false},
-		{nil, []string{"https://chat.example.com#"}, "", false},
+		{nil, []string{"https://chat.example.com/"}, "", true}, // programs send the address they dial
+		{nil, []string{"wss://chat.example.com/websocket"}, "", true},
+		{nil, []string{"wss://chat.example.com:443"}, "", true},
+		{nil, []string{"ws://chat.example.com"}, "", false},
+		{nil, []string{"wss://evil.example/https://chat.example.com"}, "", false},
+		{nil, []string{"https:chat.example.com"}, "", false},
+		{nil, []string{"//chat.example.com"}, "", false},
+		{nil, []string{"chat.example.com"}, "", false},
 		{nil, []string{"https://" + strings.Repeat("a", 400)}, "", false},
+		{nil, []string{"ws://192.0.2.7:3000"}, "192.0.2.7:3000", true},
+		{[]string{"loopback"}, []string{"ws://localhost:8080/websocket"}, "", true},
+		{[]string{"loopback"}, []string{"capacitor://localhost"}, "", false},
+		{[]string{"loopback"}, []string{"file://"}, "", false},
+		{[]string{"https://app.example.org/"}, []string{"wss://app.example.org"}, "", true},
+		{[]string{"wss://app.example.org"}, []string{"https://app.example.org"}, "", true},
+		{[]string{"apps"}, []string{"capacitor://localhost"}, "", true},
+		{[]string{"apps"}, []string{"ionic://localhost"}, "", true},
+		{[]string{"apps"}, []string{"tauri://localhost"}, "", true},
+		{[]string{"apps"}, []string{"file://"}, "", true},
+		{[]string{"apps"}, []string{"null"}, "", false}, // any page can have it
+		{[]string{"apps"}, []string{"https://evil.example"}, "", false},
+		{[]string{"apps"}, []string{"chrome-extension://abc"}, "", false},
 		{nil, []string{"http://localhost:8080"}, "", false},
 		{nil, []string{"http://192.0.2.7:3000"}, "192.0.2.7:3000", true},
 		{nil, []string{"http://192.0.2.7:3001"}, "192.0.2.7:3000", false},
@@ -169,6 +188,11 @@ func TestOrigins(t *testing.T) {
 		if tc.origin != nil {
 			r.Header["Origin"] = tc.origin
 		}
+		if entry := Missing(r); entry != "" {
+			if named, err := NewOrigins("https://chat.example.com", []string{entry}); err != nil || !named.Allowed(r) {
+				t.Errorf("Origin %.60q is not allowed by %q: %v", tc.origin, entry, err)
+			}
+		}
 		if got := o.Allowed(r); got != tc.want {
 			t.Errorf("list %v, Origin %.60q, Host %q: %v, want %v", tc.list, tc.origin, r.Host, got, tc.want)
 		}
@@ -187,7 +211,10 @@ func FuzzOrigin(f *testing.F) {
 		if !o.Allowed(r) {
 			return
 		}
-		if lower := strings.ToLower(origin); lower != "https://chat.example.com" && lower != "https://chat.example.com:443" && lower != "https://chat.example.com:" {
+		// A second reading of the text itself: a scheme, the host, and nothing but a port before the path.
+		scheme, rest, _ := strings.Cut(strings.ToLower(origin), "://")
+		host, _, _ := strings.Cut(strings.NewReplacer("?", "/", "#", "/").Replace(rest), "/")
+		if scheme != "https" && scheme != "wss" || host != "chat.example.com" && host != "chat.example.com:443" && host != "chat.example.com:" {
 			t.Fatalf("%q may connect", origin)
 		}
 	})
