@@ -33,7 +33,8 @@ func (s *Service) check(old *snapshot, c Change) (any, error) {
 	return v, nil
 }
 
-// Save checks every change, then writes all of them or none. It returns the
+// Save checks every change against what the store holds now, since another node may
+// have changed it a moment ago, then writes all of them or none. It returns the
 // settings whose value is now different; equal values are not written. Refusals are
 // ErrUnknown, ErrNotAllowed, ErrValue and fault.MatchFailed, the last also for a
 // list that names a setting twice.
@@ -61,6 +62,9 @@ func (s *Service) Save(ctx context.Context, changes []Change) ([]*Setting, error
 
 // save is Save for the one whose turn it is.
 func (s *Service) save(ctx context.Context, changes []Change) ([]*Setting, error) {
+	if err := s.Refresh(ctx); err != nil {
+		return nil, err
+	}
 	version := s.at()
 	old := s.current.Load()
 	changed, err := s.accept(old, changes)

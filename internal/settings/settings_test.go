@@ -418,6 +418,30 @@ func TestOtherNode(t *testing.T) {
 	})
 }
 
+// A change is judged by what the store holds, not by what this node heard last: a
+// value that is equal to the old copy is written, and two changes that together lock a
+// role out are refused, whichever node takes the second.
+func TestSaveJudgesWhatIsStored(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	n1, n2 := open(t, settings.Options{Store: db}), open(t, settings.Options{Store: db})
+	save := func(s *settings.Service, id string, value any) error {
+		_, err := s.Save(t.Context(), []settings.Change{{ID: id, Value: value}})
+		return err
+	}
+	if err := errors.Join(save(n1, settings.TwoFactorByEmail, false), save(n2, settings.TwoFactorByEmail, true)); err != nil {
+		t.Fatal(err)
+	}
+	if err := n1.Refresh(t.Context()); err != nil || !n1.Bool(settings.TwoFactorByEmail) {
+		t.Errorf("the second node's change is lost: %v", err)
+	}
+	if err := errors.Join(save(n1, settings.TwoFactorMandatoryRoles, "admin"), save(n1, settings.TwoFactorByTOTP, false)); err != nil {
+		t.Fatal(err)
+	}
+	if err := save(n2, settings.TwoFactorByEmail, false); !errors.Is(err, settings.ErrValue) {
+		t.Errorf("the other node switches the last factor of a mandatory role off: %v", err)
+	}
+}
+
 // A node whose store fails keeps what it knows, warns once, and follows later.
 func TestRefreshFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
