@@ -46,6 +46,10 @@ func TestA20WhoSeemsProxied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	two, err := web.ParseProxies(2, []string{"127.0.0.1", "10.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		proxies        web.Proxies
 		remote, header string
@@ -61,10 +65,18 @@ func TestA20WhoSeemsProxied(t *testing.T) {
 		{declared, "127.0.0.1:1", "X-Forwarded-For", false},
 		{declared, "10.1.1.1:1", "X-Forwarded-For", false},
 		{declared, "192.168.1.1:1", "X-Forwarded-For", true},
+		{two, "127.0.0.1:1", "X-Forwarded-For: 198.51.100.9, 192.168.1.1", true}, // the inner hop is missing
+		{two, "127.0.0.1:1", "X-Forwarded-For: 198.51.100.9, 10.0.0.1", false},
+		{two, "127.0.0.1:1", "X-Forwarded-For: 192.168.1.1", false}, // a client of this network
+		{two, "127.0.0.1:1", "X-Forwarded-For: 198.51.100.9, 203.0.113.7", false},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.RemoteAddr = c.remote
-		r.Header.Set(c.header, "198.51.100.9")
+		name, value, found := strings.Cut(c.header, ": ")
+		if !found {
+			value = "198.51.100.9"
+		}
+		r.Header.Set(name, value)
 		if got := c.proxies.Peer(r).Proxied; got != c.want {
 			t.Errorf("%s with %s: %v", c.remote, c.header, got)
 		}

@@ -258,11 +258,12 @@ func TestWordsAndWarnings(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for env, want := range map[string]string{
-		"HTTP_FORWARDED_COUNT=1":    "TRUSTED_PROXIES names nobody",
-		"TRUSTED_PROXIES=10.0.0.1":  "HTTP_FORWARDED_COUNT is 0",
-		"METRICS_ADDR=0.0.0.0:9464": "beyond this machine",
+		"HTTP_FORWARDED_COUNT=1":                          "TRUSTED_PROXIES names nobody",
+		"TRUSTED_PROXIES=10.0.0.1":                        "HTTP_FORWARDED_COUNT is 0",
+		"METRICS_ADDR=0.0.0.0:9464":                       "beyond this machine",
+		"HTTP_FORWARDED_COUNT=2 TRUSTED_PROXIES=10.0.0.1": "the address of every proxy belongs there",
 	} {
-		if _, w, err := load(t, []string{env}); err != nil || len(w) != 1 || !strings.Contains(w[0], want) {
+		if _, w, err := load(t, strings.Fields(env)); err != nil || len(w) != 1 || !strings.Contains(w[0], want) {
 			t.Errorf("%s: warnings %q, error %v", env, w, err)
 		}
 	}

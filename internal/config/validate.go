@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -176,10 +177,20 @@ func isPort(s string) bool {
 	return err == nil && n <= 65535
 }
 
+// isNetwork tells whether an entry of TRUSTED_PROXIES stands for many addresses.
+func isNetwork(entry string) bool {
+	p, err := netip.ParsePrefix(entry)
+	return err == nil && !p.IsSingleIP()
+}
+
 // warnings are combinations that are allowed and probably not meant.
 func (c *Config) warnings() (w []string) {
 	if c.ForwardedCount > 0 && len(c.TrustedProxies) == 0 {
 		w = append(w, "HTTP_FORWARDED_COUNT is set and TRUSTED_PROXIES names nobody: forwarded headers are ignored; name the proxies")
+	}
+	if n := len(c.TrustedProxies); n > 0 && n < c.ForwardedCount && !slices.ContainsFunc(c.TrustedProxies, isNetwork) {
+		w = append(w, fmt.Sprintf("HTTP_FORWARDED_COUNT is %d and TRUSTED_PROXIES names %d addresses: the address of every proxy belongs there, "+
+			"also of those that the server does not see itself; at the first one that is missing the proxy counts as the client", c.ForwardedCount, n))
 	}
 	if c.ForwardedCount == 0 && len(c.TrustedProxies) > 0 {
 		w = append(w, "TRUSTED_PROXIES is set and HTTP_FORWARDED_COUNT is 0: forwarded headers are ignored; write the number of proxies")

@@ -44,21 +44,31 @@ func ParseProxies(count int, trusted []string) (Proxies, error) {
 // trusted proxy vouched for. Forwarded and X-Real-IP are never believed. The
 // time is linear in what is read: Count entries from the right.
 func (p Proxies) Address(r *http.Request) string {
+	addr, _ := p.walk(r)
+	if !addr.IsValid() {
+		return ""
+	}
+	return addr.String()
+}
+
+// walk is Address. more says that it stopped at an address that is not trusted,
+// behind one that is, although the header goes on.
+func (p Proxies) walk(r *http.Request) (addr netip.Addr, more bool) {
 	addr, ok := parseHop(r.RemoteAddr)
 	if !ok {
-		return ""
+		return netip.Addr{}, false
 	}
 	values := r.Header["X-Forwarded-For"]
 	line := len(values) - 1
-	for range p.Count {
-		if !p.trusts(addr) {
-			break
-		}
+	for i := range p.Count {
 		for line >= 0 && strings.TrimSpace(values[line]) == "" {
 			line--
 		}
 		if line < 0 {
 			break
+		}
+		if !p.trusts(addr) {
+			return addr, i > 0
 		}
 		head, entry := "", values[line]
 		if comma := strings.LastIndexByte(entry, ','); comma >= 0 {
@@ -75,7 +85,7 @@ func (p Proxies) Address(r *http.Request) string {
 			values = append(values[:line:line], head)
 		}
 	}
-	return addr.String()
+	return addr, false
 }
 
 func (p Proxies) trusts(addr netip.Addr) bool {
@@ -112,11 +122,24 @@ func parseHop(s string) (netip.Addr, bool) {
 
 // undeclared tells whether r seems to come through a proxy on this machine or in
 // this network that was not declared: it has a header that such proxies add, and
-// the other end is no client of the Internet and not trusted.
+// the other end, or a hop that the header names before HTTP_FORWARDED_COUNT ends, is
+// no client of the Internet and not trusted.
 func (p Proxies) undeclared(r *http.Request) bool {
 	if len(r.Header["X-Forwarded-For"]) == 0 && len(r.Header["Forwarded"]) == 0 && len(r.Header["X-Real-Ip"]) == 0 {
 		return false
 	}
 	addr, ok := parseHop(r.RemoteAddr)
-	return ok && (addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast()) && (p.Count == 0 || !p.trusts(addr))
+	if !ok {
+		return false
+	}
+	if p.Count > 0 && p.trusts(addr) {
+		hop, more := p.walk(r)
+		return more && inside(hop)
+	}
+	return inside(addr)
+}
+
+// inside tells whether an address is one of this machine or of a private network.
+func inside(addr netip.Addr) bool {
+	return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast()
 }
