@@ -299,7 +299,7 @@ func (s *Service) mayDeleteOwn(ctx context.Context, p *rpc.Peer, u *user.User, p
 	if !s.set.Bool(settings.AllowDeleteOwnAccount) {
 		return ErrNotAllowed
 	}
-	if u.Bcrypt() == "" {
+	if u.PasswordHash() == "" {
 		sum := sha256.Sum256([]byte(u.Username))
 		if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(proof)) != 1 {
 			return ErrInvalidUsername

@@ -69,7 +69,7 @@ func TestA06AProofIsForTheAccountAsItWas(t *testing.T) {
 				change(w, ada, mine, thief)
 				before := w.user(ada.ID)
 				err := do(w, thief.Login(), ada)
-				if after := w.user(ada.ID); err == nil || after.Bcrypt() != before.Bcrypt() || after.PendingEmail() != "" || len(w.Tokens(after)) > 0 {
+				if after := w.user(ada.ID); err == nil || after.PasswordHash() != before.PasswordHash() || after.PendingEmail() != "" || len(w.Tokens(after)) > 0 {
 					t.Errorf("%v; %q waits, %d tokens", err, after.PendingEmail(), len(w.Tokens(after)))
 				}
 			})
@@ -150,7 +150,7 @@ func TestA4AnotherCostForgetsNoReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := w.user(ada.ID)
-	if u.Bcrypt() == old {
+	if u.PasswordHash() == old {
 		t.Fatal("the hash is the old one")
 	}
 	if !u.Services.Password.ResetAt.Equal(at) {

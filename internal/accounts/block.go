@@ -69,7 +69,7 @@ func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account,
 	}
 	if u == nil {
 		b.Key, b.Keep = "name/"+s.passwords.key.Digest("login name", account), keepUnknown
-	} else if stored := u.Bcrypt(); stored != "" {
+	} else if stored := u.PasswordHash(); stored != "" {
 		b.Epoch = s.passwords.key.Digest("login epoch", stored)[:epochLength]
 	}
 	seen, err := s.store.Tries(ctx, b.Key)

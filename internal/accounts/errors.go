@@ -36,6 +36,8 @@ var (
 	ErrNeedEmail = fault.New("error-invalid-email", "An email address is required")
 	// ErrUnverified answers whoever may not be logged in before an address is proved.
 	ErrUnverified = fault.New("error-invalid-email", "You need to verify your email address first")
+	// ErrPasswordChange answers whoever must choose a new password before anything else.
+	ErrPasswordChange = fault.New("error-password-change-required", "You need a new password first. Ask for a link with \"forgot password\"")
 	// ErrSignupsForbidden answers createUser when registration is closed.
 	ErrSignupsForbidden = fault.Num(403, "Signups forbidden")
 	// ErrRegistrationSecret answers a registration without the secret address that

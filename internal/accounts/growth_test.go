@@ -20,6 +20,8 @@ func decoders() []growthtest.Decoder {
 		{Name: "cleanText", Do: func(text string) { _, _ = cleanText(text, 1<<20) }},
 		{Name: "suggestions", Do: func(text string) { suggestions(text, text) }},
 		{Name: "passwords", Do: func(text string) { _, _ = Plain(text); _, _ = Digest(text, "sha-256") }},
+		{Name: "parseArgon", Do: func(text string) { parseArgon(text) }},
+		{Name: "parseArgon of a cost", Do: func(text string) { parseArgon(text) }, In: func(text string) string { return "$argon2id$v=19$" + text + "$AAAA$AAAA" }},
 		{Name: "cleanFields", Allocated: 512, Do: func(text string) {
 			var m map[string]any
 			if json.Unmarshal([]byte(text), &m) == nil {

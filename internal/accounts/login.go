@@ -57,7 +57,7 @@ func (s *Service) lookup(ctx context.Context, sel Selector) (*user.User, error) 
 //
 // Errors: ErrCredentials (or a specific text), ErrBlockedUser, ErrStoppedUser,
 // ErrBlockedAddress, too-many-requests when too many passwords are being
-// hashed, ErrEmail for an unverified account where the server insists.
+// hashed, and those of admitted.
 func (s *Service) Authenticate(ctx context.Context, p *rpc.Peer, sel Selector, pw Password) (*user.User, error) {
 	u, err := s.lookup(ctx, sel)
 	if err != nil && !errors.Is(err, dberr.NotFound) {
@@ -86,11 +86,24 @@ func (s *Service) authenticate(ctx context.Context, p *rpc.Peer, u *user.User, a
 	if err != nil {
 		return nil, err
 	}
-	u = s.rehash(ctx, who, u, pw)
-	if s.mustVerify(u) {
-		return nil, ErrUnverified
+	if err := s.admitted(u); err != nil {
+		return nil, err
 	}
-	return u, nil
+	return s.rehash(ctx, who, u, pw), nil
+}
+
+// admitted refuses accounts that nobody is logged in to as they are: those without a
+// proved address where the server insists on one (ErrUnverified), and those whose
+// owner must choose a new password first (ErrPasswordChange). A link for a new
+// password, or an administrator who sets one, opens the latter.
+func (s *Service) admitted(u *user.User) error {
+	switch {
+	case s.mustVerify(u):
+		return ErrUnverified
+	case u.RequirePasswordChange:
+		return ErrPasswordChange
+	}
+	return nil
 }
 
 // mustVerify tells whether the server insists on a proved address that the
@@ -127,7 +140,7 @@ func (s *Service) compare(ctx context.Context, p *rpc.Peer, u *user.User, accoun
 	}
 	stored := ""
 	if u != nil && !a.masked {
-		stored = u.Bcrypt()
+		stored = u.PasswordHash()
 	}
 	ok, err := s.passwords.hasher.check(ctx, stored, pw)
 	switch {
@@ -176,7 +189,7 @@ func (s *Service) resume(ctx context.Context, p *rpc.Peer, token string) (*user.
 	}
 	expires := s.expiry(t)
 	switch {
-	case !u.IsActive(), !t.Allows(p.Address): // whoever found a token learns nothing
+	case !u.IsActive(), u.RequirePasswordChange, !t.Allows(p.Address): // whoever found a token learns nothing
 		return u, Issued{}, ErrLoggedOut
 	case !s.now().Before(expires):
 		// Once refused for its age it is gone: a clock that jumps back brings no
@@ -234,7 +247,7 @@ func (s *Service) Caller(ctx context.Context, l rpc.Login) (*user.User, error) {
 		user.Remember(ctx, u)
 	}
 	t := u.LoginToken(l.Token)
-	if t == nil || !u.IsActive() || !s.now().Before(s.expiry(t)) {
+	if t == nil || !u.IsActive() || u.RequirePasswordChange || !s.now().Before(s.expiry(t)) {
 		return nil, fault.NotAuthorized
 	}
 	s.used(ctx, u, t)

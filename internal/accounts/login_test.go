@@ -139,7 +139,7 @@ func TestHashesOfOtherServersAreTakenAndRefreshed(t *testing.T) {
 			if err := w.try("ada", "secret"); err != nil {
 				t.Fatalf("$2%c$ cost %d: %v", version, cost, err)
 			}
-			now := w.user(u.ID).Bcrypt()
+			now := w.user(u.ID).PasswordHash()
 			if got, _ := bcrypt.Cost([]byte(now)); got != 4 {
 				t.Errorf("cost %d was not brought to the server's", cost)
 			}

@@ -199,6 +199,9 @@ func (h *hasher) check(ctx context.Context, stored string, p Password) (bool, er
 		return false, err
 	}
 	defer done()
+	if a, ok := parseArgon(stored); ok && !p.IsZero() {
+		return a.matches(p), nil
+	}
 	use, usable := []byte(stored), true
 	if cost, err := bcrypt.Cost(use); err != nil || cost > maxCost || p.IsZero() {
 		use, usable = h.dummy, false
@@ -218,16 +221,19 @@ func (h *hasher) check(ctx context.Context, stored string, p Password) (bool, er
 	return false, nil
 }
 
-// stale tells whether a stored hash has another cost than new ones get.
+// stale tells whether a stored hash has another cost or kind than new ones get.
 func (h *hasher) stale(stored string) bool {
+	if IsArgon(stored) {
+		return true
+	}
 	cost, err := bcrypt.Cost([]byte(stored))
 	return err == nil && cost != h.cost
 }
 
-// rehash replaces a stored hash of another cost after it was matched. Failing
+// rehash replaces a stored hash of another cost or kind after it was matched. Failing
 // to is no failure of the login: the old hash still works.
 func (s *Service) rehash(ctx context.Context, who claimant, u *user.User, p Password) *user.User {
-	old := u.Bcrypt()
+	old := u.PasswordHash()
 	if !s.passwords.hasher.stale(old) {
 		return u
 	}

@@ -74,7 +74,7 @@ func (p *Passwords) VerifyPassword(ctx context.Context, u *user.User, digest str
 	if err != nil {
 		return false, nil // a malformed answer is a wrong one
 	}
-	return p.hasher.matches(ctx, owner(u.ID), u.Bcrypt(), pw)
+	return p.hasher.matches(ctx, owner(u.ID), u.PasswordHash(), pw)
 }
 
 // Source names, for the counters of wrong answers, the network address that a

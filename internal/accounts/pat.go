@@ -143,7 +143,7 @@ func (s *Service) generate(ctx context.Context, u *user.User, name string, t use
 	}
 	// The token belongs to the account as it was when its factor was asked: one
 	// that outlives a change of password would undo the change.
-	bcrypt, active := u.Bcrypt(), true
+	bcrypt, active := u.PasswordHash(), true
 	c := user.Change{IfNoTokenName: name, IfBcrypt: &bcrypt, IfActive: &active}
 	c.IfFactors = ptr(u.FactorState())
 	token, err := s.addPAT(ctx, u.ID, name, t, c)

@@ -55,7 +55,7 @@ func (s *Service) SaveProfile(ctx context.Context, p *rpc.Peer, l rpc.Login, u *
 		err = s.mailBudget("address-of/"+u.ID, changesPerAccount)
 	}
 	if err == nil && s.Sensitive(u, c) { // for the account that was asked for its factor, and in that session
-		old := u.Bcrypt()
+		old := u.PasswordHash()
 		change.IfBcrypt, change.IfToken = &old, l.Token
 		change.IfFactors = ptr(u.FactorState())
 	}
@@ -185,7 +185,7 @@ func (s *Service) newPassword(ctx context.Context, l rpc.Login, u *user.User, pw
 	if err := s.acceptable(pw); err != nil {
 		return err
 	}
-	old := u.Bcrypt()
+	old := u.PasswordHash()
 	same, err := s.passwords.hasher.matches(ctx, owner(u.ID), old, pw)
 	if err != nil {
 		return err

@@ -76,14 +76,14 @@ func (s *Service) expiry(t *user.LoginToken) time.Time {
 // ResetPassword, VerifyEmail) returned it, and the token is refused with
 // ErrCredentials when its password or its factors changed or it was deactivated
 // since: a login that was under way must not outlive such a change (S021).
-// Where the server insists on a proved address, none is issued without one,
-// whatever the door (ErrUnverified). how names the kind of login for the audit stream.
+// Whatever the door, none is issued to an account that is not admitted
+// (ErrUnverified, ErrPasswordChange). how names the kind of login for the audit stream.
 func (s *Service) IssueToken(ctx context.Context, p *rpc.Peer, u *user.User, how string) (Issued, error) {
-	if s.mustVerify(u) {
-		s.record(p, "login", u.ID, ErrUnverified, method(how))
-		return Issued{}, ErrUnverified
+	if err := s.admitted(u); err != nil {
+		s.record(p, "login", u.ID, err, method(how))
+		return Issued{}, err
 	}
-	bcrypt, factors, active := u.Bcrypt(), u.FactorState(), true
+	bcrypt, factors, active := u.PasswordHash(), u.FactorState(), true
 	unchanged := user.Change{IfBcrypt: &bcrypt, IfFactors: &factors, IfActive: &active}
 	got, after, err := s.add(ctx, u.ID, user.LoginToken{When: s.time()}, unchanged)
 	if errors.Is(err, dberr.Conflict) || errors.Is(err, dberr.NotFound) {

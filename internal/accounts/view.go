@@ -53,7 +53,7 @@ func Own(u *user.User) ejson.Doc {
 // OwnServices tells the owner which credentials the account has, not what they are.
 func OwnServices(u *user.User) ejson.Doc {
 	flag := func(key string, v bool) ejson.Doc { return ejson.Doc{{Key: key, Value: v}} }
-	d := ejson.Doc{{Key: "password", Value: flag("exists", u.Bcrypt() != "")}}
+	d := ejson.Doc{{Key: "password", Value: flag("exists", u.PasswordHash() != "")}}
 	add := adder(&d)
 	for _, f := range u.Factors() {
 		add(f.Key, flag("enabled", true), f.On)

@@ -215,7 +215,7 @@ func (g *profiles) deleteOwn(ctx context.Context, c *rpc.Call) (any, error) {
 	// The password is proof enough where no factor is on. The user name proves
 	// nothing to somebody who holds a session or a token, so an account without a
 	// password needs a factor.
-	if g.gate.guarded(c.User) || c.User.Bcrypt() == "" {
+	if g.gate.guarded(c.User) || c.User.PasswordHash() == "" {
 		if err := g.challenge(ctx, c, twofactor.Fresh); err != nil {
 			return nil, err
 		}

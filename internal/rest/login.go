@@ -146,6 +146,6 @@ var emailSchema = object(must("address", text()), must("verified", boolean()))
 func (s *Server) ownAccount(u *user.User) ejson.Doc {
 	return append(accounts.Own(u),
 		ejson.Field{Key: "avatarUrl", Value: s.rootURL + "/avatar/" + url.PathEscape(u.Username)},
-		ejson.Field{Key: "isOAuthUser", Value: len(u.Services.Other) > 0},
+		ejson.Field{Key: "isOAuthUser", Value: u.Foreign()},
 		ejson.Field{Key: "requirePasswordChange", Value: false})
 }

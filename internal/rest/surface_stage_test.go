@@ -202,7 +202,7 @@ func (s *stage) state() state {
 		if id == s.admin.ID {
 			name = "" // one's own user name is part of one's profile
 		}
-		put(methods.Accounts, []any{u.Active, u.Emails, u.Bcrypt(), name})
+		put(methods.Accounts, []any{u.Active, u.Emails, u.PasswordHash(), name})
 		put(methods.Rights, u.Roles)
 		totp := ""
 		if t := u.Services.TOTP; t != nil {

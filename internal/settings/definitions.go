@@ -48,6 +48,8 @@ type Definition struct {
 	// Misfit is the value in force when the stored one does not fit, where the default
 	// would let in whoever comes; nil is the default.
 	Misfit any
+	// floor adds to a value that fits what it must not be without; nil adds nothing.
+	floor func(value any) any
 	// Harmless says in a sentence why a change of the setting weakens no guard.
 	// Empty, the zero value, means that it guards: a new setting is taken for a
 	// guard until somebody wrote down why it is none.
@@ -58,6 +60,14 @@ type Definition struct {
 // have an account and with which rights, what users may change themselves, or how
 // much anybody may ask of the server. Saving it asks for a fresh factor.
 func (d *Definition) Guards() bool { return d.Harmless == "" }
+
+// floored is a value that fits, with what it must not be without.
+func (d *Definition) floored(value any) any {
+	if d.floor == nil {
+		return value
+	}
+	return d.floor(value)
+}
 
 // harmless marks settings that guard nothing, all for the same reason.
 func harmless(why string, defs ...Definition) []Definition {

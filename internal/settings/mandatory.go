@@ -28,10 +28,11 @@ func (m Mandatory) String() string {
 }
 
 // ParseMandatory reads "role" and "role:totp", separated by commas or line breaks.
-// The error names what fits no role of the server and no factor; such entries are
-// in the list all the same, and demand the most where the factor is not known.
-func ParseMandatory(text string) (list []Mandatory, err error) {
-	var roles []string
+// The error names what fits no role of the server, or those named beside, and no
+// factor; such entries are in the list all the same, and demand the most where the
+// factor is not known.
+func ParseMandatory(text string, beside ...string) (list []Mandatory, err error) {
+	roles := slices.Clone(beside)
 	for _, r := range permission.Roles() {
 		if r.Scope == "Users" {
 			roles = append(roles, r.ID)
@@ -62,6 +63,25 @@ func ParseMandatory(text string) (list []Mandatory, err error) {
 func mandatoryRoles(v any) error {
 	_, err := ParseMandatory(v.(string))
 	return err
+}
+
+// demand makes roles, which may be of a database that was adopted and unknown here, a
+// part of every value of TwoFactorMandatoryRoles.
+func (d *Definition) demand(roles []string) {
+	d.CheckNew = func(v any) error {
+		_, err := ParseMandatory(v.(string), roles...)
+		return err
+	}
+	d.floor = func(v any) any {
+		text := v.(string)
+		list, _ := ParseMandatory(text)
+		for _, role := range roles {
+			if !slices.ContainsFunc(list, func(m Mandatory) bool { return m.Role == role }) {
+				text = strings.TrimPrefix(text+","+role, ",")
+			}
+		}
+		return text
+	}
 }
 
 // deciding are the settings that decide together whether a mandatory factor can
@@ -131,7 +151,7 @@ func (n *snapshot) warnings() []string {
 	}
 	value := func(id string) any { return n.byID[id].Value }
 	var out []string
-	if _, err := ParseMandatory(value(TwoFactorMandatoryRoles).(string)); err != nil {
+	if err := n.byID[TwoFactorMandatoryRoles].CheckNew(value(TwoFactorMandatoryRoles)); err != nil {
 		out = append(out, TwoFactorMandatoryRoles+": "+err.Error())
 	}
 	bad := unsatisfied(value)

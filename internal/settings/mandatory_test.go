@@ -147,3 +147,51 @@ func TestA10WarningsOfRulesInForce(t *testing.T) {
 		t.Errorf("mended: %v, %q", err, told)
 	}
 }
+
+// Roles that must have a factor in a database that was adopted stay so whatever the
+// setting says, and may be roles that this server does not know.
+func TestMandatoryRolesOfTheDatabase(t *testing.T) {
+	db := storetest.OpenSQLite(t)
+	var told []string
+	o := settings.Options{Store: db, MandatoryRoles: []string{"admin", "leaders"}, Warn: func(text string, _ error) { told = append(told, text) }}
+	s := open(t, o)
+	value := func(want, when string) {
+		t.Helper()
+		if got := s.String(settings.TwoFactorMandatoryRoles); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	save := func(v string) error {
+		_, err := s.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorMandatoryRoles, Value: v}})
+		return err
+	}
+	value("admin,leaders", "at the start")
+	if err := save("user, admin:totp"); err != nil {
+		t.Error(err)
+	}
+	value("user, admin:totp,leaders", "another value was saved")
+	if err := save(""); err != nil {
+		t.Error(err)
+	}
+	value("admin,leaders", "the list was emptied")
+	if err := save("leaders, admin"); err != nil {
+		t.Error(err)
+	}
+	if save("nobody") == nil {
+		t.Error("a role that nobody knows was saved")
+	}
+	if err := s.Refresh(t.Context()); err != nil {
+		t.Error(err)
+	}
+	value("leaders, admin", "after a look at the store")
+	if len(told) != 0 {
+		t.Errorf("told %q", told)
+	}
+	o.Overrides = map[string]string{settings.TwoFactorMandatoryRoles: "user"}
+	s = open(t, o)
+	value("user,admin,leaders", "forced")
+	o.MandatoryRoles = nil
+	o.Overrides = nil
+	s = open(t, o)
+	value("leaders, admin", "without the database's word")
+}

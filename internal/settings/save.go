@@ -30,7 +30,7 @@ func (s *Service) check(old *snapshot, c Change) (any, error) {
 	if set.lowered(c.Value, v) {
 		s.opts.Warn("a value for setting "+c.ID+" is over its maximum, which is used", nil)
 	}
-	return v, nil
+	return set.floored(v), nil
 }
 
 // Save checks every change against what the store holds now, since another node may

@@ -80,6 +80,10 @@ type Options struct {
 	Publisher feed.Publisher
 	// Overrides are forced values by id (environment OVERWRITE_SETTING_<id>).
 	Overrides map[string]string
+	// MandatoryRoles are roles whose users must have a second factor whatever
+	// TwoFactorMandatoryRoles says: it always has them, beside what is stored, saved or
+	// forced.
+	MandatoryRoles []string
 	// Definitions replaces Table, for tests.
 	Definitions []Definition
 	// Poll is how often Run reads the store again, so that a node follows even
@@ -129,6 +133,9 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		o.Definitions = Table()
 	}
 	s := &Service{opts: o, defs: index(o.Definitions), start: stamp(o.Now()), saving: make(chan struct{}, 1)}
+	if d := s.defs[TwoFactorMandatoryRoles]; d != nil && len(o.MandatoryRoles) > 0 {
+		d.demand(o.MandatoryRoles)
+	}
 	forced, warnings, err := parseOverrides(s.defs, o.Overrides)
 	if err != nil {
 		return nil, err
@@ -151,7 +158,7 @@ func (s *Service) build(stored []Stored) *snapshot {
 	n := &snapshot{byID: make(map[string]*Setting, len(s.defs)), list: make([]*Setting, 0, len(s.defs))}
 	for _, id := range sortedKeys(s.defs) {
 		d := s.defs[id]
-		set := &Setting{Definition: d, Value: d.Default, UpdatedAt: s.start}
+		set := &Setting{Definition: d, Value: d.floored(d.Default), UpdatedAt: s.start}
 		n.byID[id] = set
 		n.list = append(n.list, set)
 	}
@@ -172,11 +179,11 @@ func (s *Service) build(stored []Stored) *snapshot {
 		if set.lowered(v.Value, value) {
 			set.misfit = "the stored value of setting " + v.ID + " is over its maximum, which is used"
 		}
-		set.Value, set.UpdatedAt, set.Stored = value, stamp(v.UpdatedAt), true
+		set.Value, set.UpdatedAt, set.Stored = set.floored(value), stamp(v.UpdatedAt), true
 	}
 	for id, v := range s.forced {
 		set := n.byID[id]
-		set.Value, set.UpdatedAt, set.Forced, set.misfit = v, s.start, true, ""
+		set.Value, set.UpdatedAt, set.Forced, set.misfit = set.floored(v), s.start, true, ""
 	}
 	return n
 }

@@ -55,7 +55,7 @@ func (s *Service) recovered(ctx context.Context, r Request, accepted string) {
 	if s.strengthOf(accepted) <= ByEmail || !recovering(r.User) {
 		return
 	}
-	bcrypt, never := r.User.Bcrypt(), time.Time{}
+	bcrypt, never := r.User.PasswordHash(), time.Time{}
 	_, err := s.store.UpdateUser(context.WithoutCancel(ctx), r.User.ID, user.Change{IfBcrypt: &bcrypt, ResetAt: &never, At: s.now()})
 	if err != nil && !errors.Is(err, dberr.Conflict) {
 		s.record(r, event{act: "recovery_ended", outcome: "error", factor: accepted, user: r.User.ID})
@@ -95,7 +95,7 @@ func (s *Service) accepted(u *user.User, p Policy) []Factor {
 		return slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() <= ByEmail && list[0].Strength() > ByEmail })
 	case len(list) > 0:
 		return list
-	case p == Fresh && u.Bcrypt() != "", p != Fresh && p != Login && s.fallback.Enabled(u):
+	case p == Fresh && u.PasswordHash() != "", p != Fresh && p != Login && s.fallback.Enabled(u):
 		return []Factor{s.fallback}
 	}
 	return nil

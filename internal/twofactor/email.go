@@ -42,22 +42,7 @@ func (f emailFactor) Enabled(u *user.User) bool {
 
 // Offered leaves out accounts of foreign services, if the setting says so.
 func (f emailFactor) Offered(u *user.User) bool {
-	return f.config.Bool(settings.TwoFactorByEmail) && (f.config.Bool(settings.TwoFactorEmailOAuth) || !isOAuth(u))
-}
-
-// isOAuth tells accounts of a foreign service: those that hold a service which
-// is not one of the server's own.
-func isOAuth(u *user.User) bool {
-	for name, v := range u.Services.Other {
-		switch name {
-		case "emailCode", "passwordHistory", "cloud":
-		default:
-			if v != nil {
-				return true
-			}
-		}
-	}
-	return false
+	return f.config.Bool(settings.TwoFactorByEmail) && (f.config.Bool(settings.TwoFactorEmailOAuth) || !u.Foreign())
 }
 
 // Verify spends the whole live set when the code is one of it and good for the

@@ -25,7 +25,7 @@ func (passwordFactor) Strength() Strength { return ByPassword }
 // Enabled is for ordinary checks; it leaves out accounts without a password.
 // Policy Fresh asks whatever the setting says.
 func (f passwordFactor) Enabled(u *user.User) bool {
-	return f.config.Bool(settings.TwoFactorPasswordFallback) && u.Bcrypt() != ""
+	return f.config.Bool(settings.TwoFactorPasswordFallback) && u.PasswordHash() != ""
 }
 
 // Offered and SwitchedOn are false: the password is no second factor.
@@ -35,7 +35,7 @@ func (passwordFactor) SwitchedOn(*user.User) bool { return false }
 func (f passwordFactor) Verify(ctx context.Context, r Request) (string, error) {
 	code := r.Proof.Text()
 	digest, ok := passwordDigest(code)
-	if !ok || r.User.Bcrypt() == "" {
+	if !ok || r.User.PasswordHash() == "" {
 		return "", nil
 	}
 	if ok, err := f.passwords.VerifyPassword(ctx, r.User, digest); err != nil || !ok {

@@ -275,7 +275,7 @@ func TestA4MailboxAfterAResetByMail(t *testing.T) {
 		before := w.Mails.Code(-1) // mailed before the reset, and alive
 		at := time.Now().UTC().Truncate(time.Millisecond)
 		for _, a := range []*account{both, mail} {
-			bcrypt := a.user().Bcrypt()
+			bcrypt := a.user().PasswordHash()
 			if _, err := w.Store.UpdateUser(ctx, a.id, user.Change{Bcrypt: &bcrypt, ResetAt: &at, At: at}); err != nil {
 				t.Fatal(err)
 			}

@@ -114,6 +114,9 @@ func (s *Service) openSecret(r Request, stored string) (plain string, ok bool) {
 		plain, err = s.key.Open(sealTOTP, r.User.ID, stored)
 	}
 	plain = strings.ToUpper(strings.TrimRight(plain, "="))
+	if !secret.Sealed(stored) {
+		plain = strings.NewReplacer(" ", "", "-", "").Replace(plain) // as Meteor's library reads secrets that people typed
+	}
 	if err == nil {
 		var raw []byte
 		raw, err = base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(plain)

@@ -66,7 +66,7 @@ func (w *world) service(s twofactor.Store) *twofactor.Service {
 type verifier struct{}
 
 func (verifier) VerifyPassword(_ context.Context, u *user.User, digest string) (bool, error) {
-	err := bcrypt.CompareHashAndPassword([]byte(u.Bcrypt()), []byte(digest))
+	err := bcrypt.CompareHashAndPassword([]byte(u.PasswordHash()), []byte(digest))
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, nil
 	}
@@ -250,7 +250,7 @@ func (a *account) enrol() *account {
 			a.w.T.Fatalf("the mail factor answered %q", got)
 		}
 		r.Proof = rpc.TextProof(r.Proof.Factor, a.w.Mails.Code(-1))
-	case a.user().Bcrypt() != "":
+	case a.user().PasswordHash() != "":
 		r.Proof = rpc.TextProof(r.Proof.Factor, a.password)
 	}
 	e, err := a.w.svc.Enrol(ctx, r)

@@ -38,7 +38,8 @@ type Change struct {
 	Profile                                                           *map[string]any
 	CustomFields                                                      *map[string]any
 
-	// Credentials. Bcrypt also removes pending reset and enrol tokens.
+	// Credentials. Bcrypt also removes pending reset and enrol tokens, an argon2 hash
+	// and RequirePasswordChange.
 	Bcrypt            *string
 	ResetAt           *time.Time // when the password was set with a mailed link
 	Reset, Enroll     *ResetToken
@@ -73,7 +74,7 @@ type TokenUpgrade struct{ Clear, Hash string }
 // Holds tells whether every condition is met by u.
 func (c *Change) Holds(u *User) bool {
 	switch {
-	case c.IfBcrypt != nil && *c.IfBcrypt != u.Bcrypt(),
+	case c.IfBcrypt != nil && *c.IfBcrypt != u.PasswordHash(),
 		c.IfToken != "" && u.LoginToken(c.IfToken) == nil,
 		c.IfNoTokenName != "" && u.tokenNamed(c.IfNoTokenName) != nil,
 		c.IfUsername != nil && *c.IfUsername != u.Username,
@@ -109,6 +110,9 @@ func (c *Change) Apply(u *User) bool {
 	if c.Active != nil {
 		active := *c.Active
 		u.Active = &active
+	}
+	if c.Bcrypt != nil {
+		u.RequirePasswordChange = false
 	}
 	c.applyCredentials(&u.Services)
 	c.applyTokens(&u.Services)

@@ -59,7 +59,7 @@ func (u *User) ProofState(token string) string {
 	if u.LoginToken(token) == nil {
 		return ""
 	}
-	parts := []string{token, u.Bcrypt()}
+	parts := []string{token, u.PasswordHash()}
 	if t := u.Services.TOTP; t != nil {
 		parts = append(parts, strconv.FormatBool(t.Enabled), t.Secret)
 	} else {

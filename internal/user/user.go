@@ -38,7 +38,11 @@ type User struct {
 	Profile       map[string]any `bson:"profile,omitempty"`
 	CustomFields  map[string]any `bson:"customFields,omitempty"`
 	Reason        string         `bson:"reason,omitempty"`
-	Services      Services       `bson:"services,omitempty"`
+	// RequirePasswordChange keeps everybody out until the account has a new password
+	// (Change.Bcrypt); Rocket.Chat sets it.
+	RequirePasswordChange bool `bson:"requirePasswordChange,omitempty"`
+
+	Services Services `bson:"services,omitempty"`
 
 	// UsernameKey and EmailKeys are the normalised spellings that unique
 	// indexes and look-ups use (see Key). Stores fill them at every write.
@@ -75,6 +79,9 @@ type Services struct {
 // Password holds bcrypt over the lower-case hex SHA-256 of the password.
 type Password struct {
 	Bcrypt string `bson:"bcrypt,omitempty"`
+	// Argon2 is the hash of a Meteor app that was set to that kind, over the same text.
+	// Where it stands it counts and Bcrypt does not; a new password removes it.
+	Argon2 string `bson:"argon2,omitempty"`
 	// ResetAt is when it was last set with a link from a mail.
 	ResetAt time.Time `bson:"resetAt,omitempty"`
 	// Reset and Enroll are pending links; their tokens are stored hashed.
@@ -260,12 +267,35 @@ func (u *User) ShownEmails() []Email {
 // is proved, or no address of the account is.
 func (u *User) InForce(e Email) bool { return e.Verified || len(u.VerifiedEmails()) == 0 }
 
-// Bcrypt is the stored password hash, or "".
-func (u *User) Bcrypt() string {
+// PasswordHash is the stored password hash that counts, or "".
+func (u *User) PasswordHash() string {
 	if u.Services.Password == nil {
 		return ""
 	}
+	if u.Services.Password.Argon2 != "" {
+		return u.Services.Password.Argon2
+	}
 	return u.Services.Password.Bcrypt
+}
+
+// MeteorFactor is the key in Services under which Meteor's accounts-2fa keeps its
+// second factor, an authenticator app (docs/wire/ddp.md D8). Stores make it one of
+// ours when they read an account.
+const MeteorFactor = "twoFactorAuthentication"
+
+// Foreign tells accounts of a foreign service: those that hold a service which is
+// none of the server's own, Meteor's or Rocket.Chat's (docs/wire/rocketchat.md 1.5.1).
+func (u *User) Foreign() bool {
+	for name, v := range u.Services.Other {
+		switch name {
+		case "emailCode", "passwordHistory", "cloud", "passwordless", MeteorFactor:
+		default:
+			if v != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Key is the canonical spelling of a user name or address: NFKC, case folded,

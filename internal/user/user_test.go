@@ -116,7 +116,7 @@ func TestChangeCredentials(t *testing.T) {
 	if !c.Apply(u) {
 		t.Fatal("refused")
 	}
-	if u.Bcrypt() != hash || u.Services.Password.Reset != nil {
+	if u.PasswordHash() != hash || u.Services.Password.Reset != nil {
 		t.Error("a new password must end pending reset links")
 	}
 	if tok := u.LoginToken("one"); tok.TrustHash != "" || !tok.TrustUntil.IsZero() {
@@ -137,7 +137,7 @@ func TestChangeCredentials(t *testing.T) {
 func TestZeroUserIsHarmless(t *testing.T) {
 	u := &User{}
 	if !u.IsActive() || u.HasRole("admin") || u.LoginToken("") != nil || u.LoginToken("x") != nil || u.TOTPEnabled() || u.Email2FAEnabled() ||
-		u.Bcrypt() != "" || u.VerifiedEmails() != nil {
+		u.PasswordHash() != "" || u.VerifiedEmails() != nil {
 		t.Error("an empty document grants something")
 	}
 	c := Change{RemoveTokens: true, ClearTrust: true, ClearVerification: "x", At: at}

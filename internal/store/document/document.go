@@ -105,8 +105,17 @@ func Decode(raw bson.Raw, v any) (err error) {
 }
 
 // DecodeUser reads a user document. Profile and CustomFields hold plain Go
-// values (see Plain).
+// values (see Plain), and a second factor of Meteor's is one of ours (AdoptFactor).
 func DecodeUser(raw bson.Raw) (*user.User, error) {
+	u, err := StoredUser(raw)
+	if err == nil {
+		AdoptFactor(u)
+	}
+	return u, err
+}
+
+// StoredUser is DecodeUser without AdoptFactor: what Merge compares with.
+func StoredUser(raw bson.Raw) (*user.User, error) {
 	u := new(user.User)
 	if err := Decode(raw, u); err != nil {
 		return nil, fmt.Errorf("user: %w", err)

@@ -31,6 +31,9 @@ type Documents[T any] struct {
 type DocumentOptions[T any] struct {
 	// Decode reads a document; nil means document.Decode.
 	Decode func(bson.Raw) (*T, error)
+	// Adopt makes what another program wrote ours, before every change and as a part of
+	// it; nil does nothing. Whoever only reads does the same in memory.
+	Adopt func(*T)
 	// New makes the value that is changed when there is no document with that id;
 	// nil means that Change fails with dberr.NotFound.
 	New func(id string) *T
@@ -160,6 +163,9 @@ func (d *Documents[T]) propose(raw bson.Raw, do func(*T) error) (p proposal, err
 	after, err := d.decode(raw)
 	if err != nil {
 		return p, err
+	}
+	if d.options.Adopt != nil {
+		d.options.Adopt(after)
 	}
 	if err := d.apply(before, after, do); err != nil {
 		return p, err

@@ -176,7 +176,7 @@ func (s *Store) openDocuments(o Options) {
 		}
 	})
 	s.Operations = rule.On(s)
-	s.userDocs = NewDocuments(s, s.users, DocumentOptions[user.User]{Decode: document.DecodeUser, Derive: rule.Keys})
+	s.userDocs = NewDocuments(s, s.users, DocumentOptions[user.User]{Decode: document.StoredUser, Adopt: document.AdoptFactor, Derive: rule.Keys})
 	s.guardDocs = NewDocuments(s, s.guards, DocumentOptions[guardDoc]{New: func(id string) *guardDoc { return &guardDoc{Guard: twofactor.Guard{UserID: id}} }})
 	s.triesDocs = NewDocuments(s, s.tries, DocumentOptions[triesDoc]{New: func(key string) *triesDoc { return &triesDoc{Tries: accounts.Tries{Key: key}} }})
 	s.mailDocs = NewDocuments(s, s.outbox, DocumentOptions[mail.Item]{})

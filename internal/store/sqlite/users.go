@@ -348,11 +348,12 @@ func (t *Tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 	if err := t.Row(selectDoc, []any{id}, &raw); err != nil {
 		return nil, err
 	}
-	before, err := document.DecodeUser(raw)
+	before, err := document.StoredUser(raw)
 	if err != nil {
 		return nil, err
 	}
 	after := before.Clone()
+	document.AdoptFactor(after)
 	if err := do(after); err != nil {
 		return nil, err
 	}

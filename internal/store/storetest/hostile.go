@@ -80,7 +80,7 @@ func testHostile(t *testing.T, db Database) {
 			bson.E{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: bson.A{}}}},
 			bson.E{Key: "totp", Value: bson.D{{Key: "enabled", Value: true}, {Key: "secret", Value: "s"}, {Key: "lastStep", Value: 5.0}}})))
 	u := get(t, s, "odd")
-	if !u.IsActive() || u.Bcrypt() != "b" || u.Services.TOTP.LastStep != 5 {
+	if !u.IsActive() || u.PasswordHash() != "b" || u.Services.TOTP.LastStep != 5 {
 		t.Errorf("read as %+v", u)
 	}
 	fails(t, s.UseTOTPStep(ctx, "odd", "s", 5), dberr.Conflict)

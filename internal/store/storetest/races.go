@@ -48,7 +48,7 @@ func testRacesOnUsers(t *testing.T, db Database) {
 	oneWinner(t, "reset token", func(i int) error {
 		return change("ann", user.Change{IfResetToken: "sha256:r", Bcrypt: ptr(fmt.Sprint("b", i)), RemoveTokens: true, ClearTrust: true})
 	})
-	now := get(t, s, "ann").Bcrypt()
+	now := get(t, s, "ann").PasswordHash()
 	oneWinner(t, "password hash", func(i int) error {
 		return change("ann", user.Change{IfBcrypt: &now, Bcrypt: ptr(fmt.Sprint("c", i))})
 	})

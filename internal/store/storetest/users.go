@@ -310,7 +310,7 @@ func testUnknownFields(t *testing.T, db Database) {
 		{Key: "oid", Value: bson.ObjectID{1, 2, 3}}, {Key: "profile", Value: bson.D{{Key: "n", Value: int32(5)}, {Key: "when", Value: epoch}}},
 		{Key: "services", Value: bson.D{
 			{Key: "github", Value: bson.D{{Key: "id", Value: int32(9)}}},
-			{Key: "password", Value: bson.D{{Key: "bcrypt", Value: "old"}, {Key: "argon2", Value: "keep"}}},
+			{Key: "password", Value: bson.D{{Key: "bcrypt", Value: "old"}, {Key: "argon2", Value: "old"}, {Key: "extra", Value: "keep"}}},
 			{Key: "resume", Value: bson.D{{Key: "odd", Value: true}, {Key: "loginTokens", Value: bson.A{
 				bson.D{{Key: "when", Value: epoch}, {Key: "hashedToken", Value: "h1"}, {Key: "device", Value: "phone"}, {Key: "twoFactorAuthorizedHash", Value: "f"},
 					{Key: "twoFactorAuthorizedUntil", Value: epoch}},
@@ -333,7 +333,7 @@ func testUnknownFields(t *testing.T, db Database) {
 	ok(t, switchMail(t, s, "ann", true))
 	raw := db.Raw(t, "ann")
 	for path, want := range map[string]any{
-		"utcOffset": 2.5, "settings.preferences.a.1": "x", "services.github.id": int32(9), "services.password.argon2": "keep", "services.password.bcrypt": "new",
+		"utcOffset": 2.5, "settings.preferences.a.1": "x", "services.github.id": int32(9), "services.password.extra": "keep", "services.password.argon2": nil, "services.password.bcrypt": "new",
 		"services.resume.odd": true, "services.resume.loginTokens.0.device": "phone", "services.resume.loginTokens.1.hashedToken": "h3",
 		"services.totp.extra": "keep", "profile.n": int32(5), "name": "Ann",
 	} {
