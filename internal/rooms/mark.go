@@ -37,6 +37,9 @@ func (s *Service) Pin(ctx context.Context, by *user.User, id string) (*Message, 
 	case !mayPin(a):
 		return nil, ErrNotAuthorized
 	}
+	if err := barred(a); err != nil {
+		return nil, err
+	}
 	at := s.time()
 	who := Ref{ID: by.ID, Username: by.Username}
 	pinned, err := s.store.SetPinned(ctx, id, true, who, at)
@@ -65,6 +68,9 @@ func (s *Service) Unpin(ctx context.Context, by *user.User, id string) error {
 	}
 	if !mayPin(a) {
 		return ErrNotAuthorized
+	}
+	if err := barred(a); err != nil {
+		return err
 	}
 	m, err := s.store.SetPinned(ctx, id, false, Ref{ID: by.ID, Username: by.Username}, s.time())
 	if errors.Is(err, dberr.Conflict) {

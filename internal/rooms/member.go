@@ -2,6 +2,8 @@ package rooms
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"strings"
 	"time"
@@ -21,9 +23,9 @@ func newSubscription(r *Room, u *user.User, at time.Time) *Subscription {
 	}
 }
 
-// Join makes the caller a member of a public channel. It tells whether the
-// caller was none before.
-func (s *Service) Join(ctx context.Context, by *user.User, roomID string) (bool, error) {
+// Join makes the caller a member of a public channel; code is its join code, where
+// it has one. It tells whether the caller was none before.
+func (s *Service) Join(ctx context.Context, by *user.User, roomID, code string) (bool, error) {
 	a, err := s.seat(ctx, by, roomID)
 	if err != nil {
 		return false, instead(err, dberr.NotFound, ErrInvalidRoom)
@@ -35,8 +37,19 @@ func (s *Service) Join(ctx context.Context, by *user.User, roomID string) (bool,
 		return false, fault.NotAllowed
 	case a.room.Archived:
 		return false, ErrRoomArchived
+	case a.room.JoinCodeRequired && code == "":
+		return false, ErrCodeRequired
+	case a.room.JoinCodeRequired && !sameCode(a.room.JoinCode, code):
+		return false, ErrCodeInvalid
 	}
 	return s.enter(ctx, a.room, by, nil)
+}
+
+// sameCode compares a join code in constant time. A room whose code is lost has none
+// that fits.
+func sameCode(want, given string) bool {
+	w, g := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(given))
+	return want != "" && subtle.ConstantTimeCompare(w[:], g[:]) == 1
 }
 
 // JoinDefaults makes a new account a member of the default rooms. It may be

@@ -186,6 +186,19 @@ func writable(a *seat) error {
 	if a.room.ReadOnly && !a.may(permission.PostReadOnly) {
 		return ErrReadOnly
 	}
+	return barred(a)
+}
+
+// barred refuses what an adopted database keeps from being written in a room.
+func barred(a *seat) error {
+	switch {
+	case a.room.Encrypted:
+		return ErrEncrypted
+	case slices.Contains(a.room.Muted, a.user.Username), slices.Contains(a.room.MutedIDs, a.user.ID):
+		return ErrMuted
+	case a.sub != nil && (a.sub.Blocked || a.sub.Blocker):
+		return ErrBlocked
+	}
 	return nil
 }
 

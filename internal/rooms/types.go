@@ -64,6 +64,15 @@ type Room struct {
 	// ReadOnly rooms are written by owners and moderators only.
 	ReadOnly bool `bson:"ro"`
 	Archived bool `bson:"archived,omitempty"`
+	// What protects a room of an adopted database; nothing here sets it. Muted members,
+	// by their names then, only read, whatever they are called since (MutedIDs). Who
+	// joins by himself needs JoinCode where it is required. Encrypted rooms take no
+	// messages: this server could not keep them from itself.
+	Muted            []string `bson:"muted,omitempty"`
+	MutedIDs         []string `bson:"ddpMuted,omitempty"`
+	JoinCodeRequired bool     `bson:"joinCodeRequired,omitempty"`
+	JoinCode         string   `bson:"joinCode,omitempty"`
+	Encrypted        bool     `bson:"encrypted,omitempty"`
 	// UserIDs and Usernames are the sides of a direct room, sorted by id.
 	UserIDs     []string  `bson:"uids,omitempty"`
 	Usernames   []string  `bson:"usernames,omitempty"`
@@ -93,20 +102,24 @@ type Subscription struct {
 	RoomID string `bson:"rid"`
 	Type   string `bson:"t"`
 	// Name and FName are what the user sees: for direct rooms the other side.
-	Name          string    `bson:"name"`
-	FName         string    `bson:"fname,omitempty"`
-	User          Ref       `bson:"u"`
-	Open          bool      `bson:"open"`
-	Alert         bool      `bson:"alert"`
-	Unread        int       `bson:"unread"`
-	UserMentions  int       `bson:"userMentions"`
-	GroupMentions int       `bson:"groupMentions"`
-	Favorite      bool      `bson:"f,omitempty"`
-	Roles         []string  `bson:"roles,omitempty"`
-	TS            time.Time `bson:"ts"`
-	LastSeen      time.Time `bson:"ls,omitempty"`
-	LastReply     time.Time `bson:"lr,omitempty"`
-	UpdatedAt     time.Time `bson:"_updatedAt"`
+	Name          string `bson:"name"`
+	FName         string `bson:"fname,omitempty"`
+	User          Ref    `bson:"u"`
+	Open          bool   `bson:"open"`
+	Alert         bool   `bson:"alert"`
+	Unread        int    `bson:"unread"`
+	UserMentions  int    `bson:"userMentions"`
+	GroupMentions int    `bson:"groupMentions"`
+	Favorite      bool   `bson:"f,omitempty"`
+	// Blocked and Blocker are the two sides of a direct room in which one blocked the
+	// other; neither writes.
+	Blocked   bool      `bson:"blocked,omitempty"`
+	Blocker   bool      `bson:"blocker,omitempty"`
+	Roles     []string  `bson:"roles,omitempty"`
+	TS        time.Time `bson:"ts"`
+	LastSeen  time.Time `bson:"ls,omitempty"`
+	LastReply time.Time `bson:"lr,omitempty"`
+	UpdatedAt time.Time `bson:"_updatedAt"`
 	// UserKey is user.Key of the user name; lists of members are ordered by it.
 	UserKey string `bson:"ddpUserKey,omitempty"`
 }

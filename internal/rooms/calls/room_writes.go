@@ -62,7 +62,7 @@ func (g *roomRoutes) join(ctx context.Context, r *rest.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = r.Run(ctx, room.ID)
+	_, err = r.Run(ctx, room.ID, r.Text("joinCode"))
 	return g.again(ctx, r, kindsOfRooms[0], room, err)
 }
 

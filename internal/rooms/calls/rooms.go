@@ -52,7 +52,8 @@ func (g *roomCalls) Specs() []methods.Spec {
 		{
 			Name: "joinRoom", Do: g.join, Effects: methods.Rooms, Limit: ratelimit.Wide,
 			Doc:    "Makes the caller a member of a public channel.",
-			Params: "rid, code?", Result: "true", Errors: "error-invalid-room, error-not-allowed, error-room-archived",
+			Params: "rid, code?", Result: "true",
+			Errors: "error-invalid-room, error-not-allowed, error-room-archived, error-code-required, error-code-invalid",
 		},
 		{
 			Name: "leaveRoom", Do: g.leave, Effects: methods.Rooms,
@@ -181,7 +182,11 @@ func (g *roomCalls) join(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&id, &code); err != nil {
 		return nil, err
 	}
-	_, err := g.rooms.Join(ctx, c.User, id)
+	text := ""
+	if code != nil {
+		text, _ = (*code).(string)
+	}
+	_, err := g.rooms.Join(ctx, c.User, id, text)
 	return done(err)
 }
 

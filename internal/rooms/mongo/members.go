@@ -13,8 +13,17 @@ import (
 	"ddpserver/internal/user"
 )
 
+// invited is what Rocket.Chat writes into the document of somebody who was asked into
+// a room and did not say yes. It is no membership.
+const invited = "INVITED"
+
+// memberships narrows a filter to those who are in a room.
+func memberships(filter ...bson.E) bson.D {
+	return append(filter, bson.E{Key: "status", Value: bson.D{{Key: "$ne", Value: invited}}})
+}
+
 func seat(roomID, userID string) bson.D {
-	return bson.D{{Key: "rid", Value: roomID}, {Key: "u._id", Value: userID}}
+	return memberships(bson.E{Key: "rid", Value: roomID}, bson.E{Key: "u._id", Value: userID})
 }
 
 func decodeSubscription(raw bson.Raw) (*rooms.Subscription, error) {
@@ -35,6 +44,11 @@ func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (*rooms.Ro
 	ctx, cancel := s.Timed(ctx)
 	defer cancel()
 	if _, err := s.RoomByID(ctx, m.RoomID); err != nil {
+		return nil, err
+	}
+	// An invitation that waits for an answer is where the membership goes.
+	waiting := bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: m.User.ID}, {Key: "status", Value: invited}}
+	if err := s.subscriptions.Remove(ctx, waiting); err != nil {
 		return nil, err
 	}
 	if err := s.subscriptions.Insert(ctx, m); err != nil {
@@ -174,7 +188,7 @@ func (s *Store) Subscription(ctx context.Context, roomID, userID string) (*rooms
 
 // SubscriptionsOf implements rooms.SubscriptionStore.
 func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.Time) ([]*rooms.Subscription, error) {
-	filter := bson.D{{Key: "u._id", Value: userID}}
+	filter := memberships(bson.E{Key: "u._id", Value: userID})
 	if !since.IsZero() {
 		filter = append(filter, bson.E{Key: "_updatedAt", Value: bson.D{{Key: "$gte", Value: since}}})
 	}
@@ -183,12 +197,12 @@ func (s *Store) SubscriptionsOf(ctx context.Context, userID string, since time.T
 
 // SubscriptionsIn implements rooms.SubscriptionStore.
 func (s *Store) SubscriptionsIn(ctx context.Context, roomID string, userIDs []string) ([]*rooms.Subscription, error) {
-	return many(ctx, s.subscriptions, bson.D{{Key: "rid", Value: roomID}, {Key: "u._id", Value: in(userIDs)}}, decodeSubscription)
+	return many(ctx, s.subscriptions, memberships(bson.E{Key: "rid", Value: roomID}, bson.E{Key: "u._id", Value: in(userIDs)}), decodeSubscription)
 }
 
 // RoomIDsOf implements rooms.SubscriptionStore.
 func (s *Store) RoomIDsOf(ctx context.Context, userID string) ([]string, error) {
-	return s.texts(ctx, bson.D{{Key: "u._id", Value: userID}}, "rid")
+	return s.texts(ctx, memberships(bson.E{Key: "u._id", Value: userID}), "rid")
 }
 
 // texts reads one text of each membership that the filter selects.
@@ -208,13 +222,13 @@ func (s *Store) Members(ctx context.Context, roomID string) ([]string, int64, er
 	if err != nil {
 		return nil, 0, err
 	}
-	ids, err := s.texts(ctx, bson.D{{Key: "rid", Value: roomID}}, "u", "_id")
+	ids, err := s.texts(ctx, memberships(bson.E{Key: "rid", Value: roomID}), "u", "_id")
 	return ids, r.Membership, err
 }
 
 // ListMembers implements rooms.SubscriptionStore.
 func (s *Store) ListMembers(ctx context.Context, roomID string, offset, count int) (subs []*rooms.Subscription, total int, err error) {
-	filter := bson.D{{Key: "rid", Value: roomID}}
+	filter := memberships(bson.E{Key: "rid", Value: roomID})
 	if total, err = s.subscriptions.Count(ctx, filter); err != nil || count <= 0 {
 		return nil, total, err
 	}
@@ -224,9 +238,9 @@ func (s *Store) ListMembers(ctx context.Context, roomID string, offset, count in
 
 // MembersWithRole implements rooms.SubscriptionStore.
 func (s *Store) MembersWithRole(ctx context.Context, roomID string) ([]*rooms.Subscription, error) {
-	return many(ctx, s.subscriptions, bson.D{
-		{Key: "rid", Value: roomID}, {Key: "roles.0", Value: bson.D{{Key: "$exists", Value: true}}},
-	}, decodeSubscription, page(0, 0, "ddpUserKey", "_id"))
+	return many(ctx, s.subscriptions, memberships(
+		bson.E{Key: "rid", Value: roomID}, bson.E{Key: "roles.0", Value: bson.D{{Key: "$exists", Value: true}}},
+	), decodeSubscription, page(0, 0, "ddpUserKey", "_id"))
 }
 
 // ChangeSubscription implements rooms.SubscriptionStore.

@@ -85,7 +85,8 @@ func (s *Store) countUnread(ctx context.Context, m *rooms.Message, e rooms.Unrea
 		return nil, err
 	}
 	mentioned := slices.DeleteFunc(slices.Clone(e.Users), func(id string) bool { return id == m.User.ID })
-	others := bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: bson.D{{Key: "$nin", Value: append([]string{m.User.ID}, mentioned...)}}}}
+	others := memberships(bson.E{Key: "rid", Value: m.RoomID},
+		bson.E{Key: "u._id", Value: bson.D{{Key: "$nin", Value: append([]string{m.User.ID}, mentioned...)}}})
 	if !e.CountAll && !e.Group {
 		others = append(others, bson.E{Key: "$or", Value: bson.A{
 			bson.D{{Key: "alert", Value: bson.D{{Key: "$ne", Value: true}}}},
@@ -96,7 +97,7 @@ func (s *Store) countUnread(ctx context.Context, m *rooms.Message, e rooms.Unrea
 	if err != nil || len(mentioned) == 0 {
 		return touched, err
 	}
-	named, err := s.touch(ctx, m, bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: in(mentioned)}}, e, true)
+	named, err := s.touch(ctx, m, memberships(bson.E{Key: "rid", Value: m.RoomID}, bson.E{Key: "u._id", Value: in(mentioned)}), e, true)
 	return append(touched, named...), err
 }
 

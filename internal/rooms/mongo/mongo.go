@@ -12,6 +12,7 @@ import (
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/user"
 )
@@ -97,12 +98,39 @@ func adopt(ctx context.Context, core *mongo.Store, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := s.adoptMuted(ctx); err != nil {
+		return err
+	}
 	return s.subscriptions.All(ctx, bson.D{{Key: "ddpUserKey", Value: missing}}, func(raw bson.Raw) error {
 		m, err := decode[rooms.Subscription](raw)
 		if err != nil || m.User.Username == "" {
 			return nil // as above
 		}
 		return adoptKey(ctx, log, s.subscriptions, m.ID, "ddpUserKey", user.Key(m.User.Username))
+	})
+}
+
+// adoptMuted notes who is muted by id: Rocket.Chat keeps names, and whoever is called
+// something else tomorrow is muted still.
+func (s *Store) adoptMuted(ctx context.Context) error {
+	filter := bson.D{{Key: "muted.0", Value: bson.D{{Key: "$exists", Value: true}}}, {Key: "ddpMuted", Value: bson.D{{Key: "$exists", Value: false}}}}
+	return s.rooms.All(ctx, filter, func(raw bson.Raw) error {
+		r, err := decodeRoom(raw)
+		if err != nil {
+			return nil // as above
+		}
+		ids := []string{}
+		for _, name := range r.Muted {
+			u, err := s.UserByUsername(ctx, user.Key(name))
+			switch {
+			case err == nil:
+				ids = append(ids, u.ID)
+			case !errors.Is(err, dberr.NotFound) && !errors.Is(err, document.ErrBroken):
+				return err
+			}
+		}
+		_, err = s.rooms.UpdateOne(ctx, byID(r.ID), set(bson.D{{Key: "ddpMuted", Value: ids}}))
+		return err
 	})
 }
 

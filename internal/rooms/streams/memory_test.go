@@ -27,7 +27,7 @@ func BenchmarkSessionMemory(b *testing.B) {
 	for i := range sessions {
 		u := node.account(fmt.Sprint("user", i))
 		for _, id := range ids {
-			if _, err := node.chat.Join(b.Context(), u, id); err != nil {
+			if _, err := node.chat.Join(b.Context(), u, id, ""); err != nil {
 				b.Fatal(err)
 			}
 		}

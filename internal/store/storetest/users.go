@@ -333,7 +333,8 @@ func testUnknownFields(t *testing.T, db Database) {
 	ok(t, switchMail(t, s, "ann", true))
 	raw := db.Raw(t, "ann")
 	for path, want := range map[string]any{
-		"utcOffset": 2.5, "settings.preferences.a.1": "x", "services.github.id": int32(9), "services.password.extra": "keep", "services.password.argon2": nil, "services.password.bcrypt": "new",
+		"utcOffset": 2.5, "settings.preferences.a.1": "x", "services.github.id": int32(9),
+		"services.password.extra": "keep", "services.password.argon2": nil, "services.password.bcrypt": "new",
 		"services.resume.odd": true, "services.resume.loginTokens.0.device": "phone", "services.resume.loginTokens.1.hashedToken": "h3",
 		"services.totp.extra": "keep", "profile.n": int32(5), "name": "Ann",
 	} {
