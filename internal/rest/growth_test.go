@@ -36,6 +36,8 @@ func decoders() []growthtest.Decoder {
 			(&Request{Query: q}).Page()
 		}
 	}
+	routes := http.NewServeMux()
+	routes.Handle("GET "+prefix+"a/{b}", http.NotFoundHandler())
 	frame := func(text string) {
 		var f methodFrame
 		if ejson.Scan([]byte(text), depthLoggedIn) == nil {
@@ -53,7 +55,11 @@ func decoders() []growthtest.Decoder {
 		{Name: "query", Do: query, Allocated: 512},
 		{Name: "query of one value", Do: query, Allocated: 512, In: func(text string) string { return "a=" + url.QueryEscape(text) }},
 		{Name: "method.call", Do: frame, Allocated: 512, In: func(text string) string { return `{"msg":"method","id":"1","method":"x","params":[` + text + `0]}` }},
-		{Name: "path", Do: func(text string) { (&Route{Path: "a/:b"}).match(strings.Split(text, "/")) }},
+		{Name: "path", Do: func(text string) {
+			if r, ok := shortened(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: prefix + text}}); ok {
+				routes.Handler(r)
+			}
+		}},
 		{Name: "avatar", Do: func(text string) {
 			Avatar().ServeHTTP(httptest.NewRecorder(), &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/avatar/" + text}, Header: http.Header{}})
 		}},

@@ -98,8 +98,7 @@ type Request struct {
 	// Call is the request as the router sees it; Call.User is set on routes with a login.
 	*rpc.Call
 	HTTP *http.Request
-	// Path holds the ":name" segments, Query what the route's schema declares.
-	Path  map[string]string
+	// Query is what the route's schema declares.
 	Query query
 	body  body
 	// status overrides 200 for answers made by the handler itself.
@@ -140,6 +139,9 @@ func (r *Request) Texts(name string) []string { return texts(r.body.value[name])
 
 // Value is a member of the body as JSON has it, and nil when it is not there.
 func (r *Request) Value(name string) any { return r.body.value[name] }
+
+// Segment is the part of the path that the route calls ":name".
+func (r *Request) Segment(name string) string { return r.HTTP.PathValue(name) }
 
 // Param is a text member of the body, or else of the query.
 func (r *Request) Param(name string) string { return cmp.Or(r.Text(name), r.Query.Get(name)) }
@@ -306,25 +308,4 @@ func (rt *Route) check(r *Request) error {
 		}
 	}
 	return nil
-}
-
-// match compares a path with the route's and returns the named segments.
-func (rt *Route) match(parts []string) (map[string]string, bool) {
-	own := strings.Split(rt.Path, "/")
-	if len(own) != len(parts) {
-		return nil, false
-	}
-	var named map[string]string
-	for i, p := range own {
-		switch {
-		case strings.HasPrefix(p, ":"):
-			if named == nil {
-				named = map[string]string{}
-			}
-			named[p[1:]] = parts[i]
-		case p != parts[i]:
-			return nil, false
-		}
-	}
-	return named, true
 }

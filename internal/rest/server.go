@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 
@@ -65,8 +66,7 @@ type Server struct {
 	// method finds the line of a method.
 	method   methods.Lookup
 	routes   []Route
-	fixed    map[string]map[string]*Route // path → verb → route, for paths without names
-	named    []*Route
+	mux      *http.ServeMux // of the versioned routes
 	document []byte
 	assets   fs.FS
 }
@@ -82,7 +82,7 @@ const prefix = "/api/v1/"
 func New(o Options, groups ...Group) (*Server, error) {
 	s := &Server{
 		router: o.Router, accounts: o.Accounts, factors: o.Factors, settings: o.Settings, audit: o.Audit, peer: o.Peer, origin: o.Origin, budget: o.Budget,
-		logger: o.Logger, rootURL: o.RootURL, version: o.Version, method: o.Router.Spec, fixed: map[string]map[string]*Route{},
+		logger: o.Logger, rootURL: o.RootURL, version: o.Version, method: o.Router.Spec, mux: http.NewServeMux(),
 	}
 	if s.logger == nil {
 		s.logger = zap.NewNop()
@@ -90,23 +90,20 @@ func New(o Options, groups ...Group) (*Server, error) {
 	for _, g := range append(all(s), groups...) {
 		s.routes = append(s.routes, g.Routes()...)
 	}
+	taken := map[string]bool{}
 	for i := range s.routes {
 		rt := &s.routes[i]
 		if err := rt.compile(s.method); err != nil {
 			return nil, err
 		}
-		if strings.Contains(rt.Path, ":") {
-			s.named = append(s.named, rt)
-			continue
-		}
-		if s.fixed[rt.Path] == nil {
-			s.fixed[rt.Path] = map[string]*Route{}
-		}
-		if s.fixed[rt.Path][rt.Verb] != nil {
+		pattern := rt.Verb + " " + prefix + openPath(rt.Path)[1:]
+		if taken[pattern] {
 			return nil, fmt.Errorf("rest: two routes %s %s", rt.Verb, rt.Path)
 		}
-		s.fixed[rt.Path][rt.Verb] = rt
+		taken[pattern] = true
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, rt) })
 	}
+	s.mux.HandleFunc(prefix, s.unrouted)
 	var err error
 	if s.document, err = document(s.routes, s.rootURL, s.version); err != nil {
 		return nil, err
@@ -143,15 +140,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.cors(w, r) {
 		return
 	}
-	switch path := r.URL.Path; {
-	case path == "/api/openapi.json":
+	switch below := r.URL.Path; {
+	case below == "/api/openapi.json":
 		h.Set("Content-Type", "application/json")
 		h.Set("Cache-Control", "no-cache")
 		_, _ = w.Write(s.document)
-	case path == "/api/docs", strings.HasPrefix(path, "/api/docs/"):
+	case below == "/api/docs", strings.HasPrefix(below, "/api/docs/"):
 		s.docs(w, r)
-	case strings.HasPrefix(path, prefix):
-		s.api(w, r, strings.TrimSuffix(path[len(prefix):], "/"))
+	case strings.HasPrefix(below, prefix):
+		s.api(w, r)
 	default:
 		s.stray(w, r, errNotFound)
 	}
@@ -203,60 +200,52 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-func (s *Server) api(w http.ResponseWriter, r *http.Request, path string) {
+// api finds the route of a request.
+func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	rt, named, err := s.find(r.Method, path)
-	if err != nil {
-		if errors.Is(err, errWrongVerb) {
-			w.Header().Set("Allow", strings.Join(s.verbs(path), ", "))
-		}
-		s.stray(w, r, err)
+	short, ok := shortened(r)
+	if !ok {
+		s.stray(w, r, errNotFound)
 		return
 	}
-	s.serve(w, r, rt, named)
+	s.mux.ServeHTTP(w, short)
 }
 
-// find looks a route up; HEAD is served by GET.
-func (s *Server) find(verb, path string) (*Route, map[string]string, error) {
-	if verb == http.MethodHead {
-		verb = http.MethodGet
-	}
-	if verbs := s.fixed[path]; verbs != nil {
-		if rt := verbs[verb]; rt != nil {
-			return rt, nil, nil
-		}
-	}
-	parts := strings.Split(path, "/")
-	for _, rt := range s.named {
-		if rt.Verb != verb {
-			continue
-		}
-		if named, ok := rt.match(parts); ok {
-			return rt, named, nil
-		}
-	}
-	if len(s.verbs(path)) > 0 {
-		return nil, nil, errWrongVerb
-	}
-	return nil, nil, errNotFound
+// shortened is a request without the slash at the end of its path, which means
+// nothing. A path that could be written shorter still is nobody's, and not redirected.
+func shortened(r *http.Request) (*http.Request, bool) {
+	address := *r.URL
+	address.Path, address.RawPath = strings.TrimSuffix(r.URL.Path, "/"), strings.TrimSuffix(r.URL.RawPath, "/")
+	escaped := address.EscapedPath()
+	short := *r
+	short.URL = &address
+	return &short, len(escaped) > len(prefix) && path.Clean(escaped) == escaped
 }
 
-func (s *Server) verbs(path string) []string {
-	var out []string
-	parts := strings.Split(path, "/")
-	for i := range s.routes {
-		if _, ok := s.routes[i].match(parts); ok {
-			out = append(out, s.routes[i].Verb)
+// unrouted refuses what no route takes: a path that there is not, or an HTTP method
+// that its path does not take.
+func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
+	var verbs []string
+	for _, verb := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		other := *r
+		other.Method = verb
+		if _, pattern := s.mux.Handler(&other); pattern != prefix {
+			verbs = append(verbs, verb)
 		}
 	}
-	return out
+	if len(verbs) == 0 {
+		s.stray(w, r, errNotFound)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(verbs, ", "))
+	s.stray(w, r, errWrongVerb)
 }
 
 // serve runs one request: everything that can be refused runs inside the router,
 // which makes the one record and count of the call.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route, named map[string]string) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route) {
 	call := &rpc.Call{Method: rt.Path, Peer: s.peer(r), Session: &session{}}
-	req := &Request{Call: call, HTTP: r, Path: named, server: s, route: rt}
+	req := &Request{Call: call, HTTP: r, server: s, route: rt}
 	enter := func(c *rpc.Call) (err error) {
 		if req.Query, err = readQuery(r.URL.RawQuery, rt.Query); err != nil {
 			return err

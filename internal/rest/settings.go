@@ -37,7 +37,9 @@ func (g *setting) Routes() []Route {
 		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Effects: methods.Reads, Do: g.one, Errors: []string{"error-invalid-setting"},
 			Result: success(must("_id", text()), must("value", anything()))},
 		{Verb: "POST", Path: "settings/:_id", Tag: tag, Summary: "Save one setting", Method: "saveSetting", Raise: g.raise, Body: object(must("value", anything())),
-			Params: func(_ context.Context, r *Request) ([]any, error) { return []any{r.Path["_id"], r.Value("value")}, nil },
+			Params: func(_ context.Context, r *Request) ([]any, error) {
+				return []any{r.Segment("_id"), r.Value("value")}, nil
+			},
 			Errors: []string{wrongValue}},
 		{Verb: "GET", Path: "service.configurations", Tag: tag, Summary: "Foreign login services (none)", Auth: NoLogin, Effects: methods.Reads,
 			Do: empty("configurations"), Result: success(must("configurations", list(anything())))},
@@ -89,8 +91,8 @@ func (g *setting) page(r *Request, show func(*settings.Setting) (any, bool)) (an
 var settingID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
 
 func (g *setting) one(_ context.Context, r *Request) (any, error) {
-	s, ok := g.settings.Get(r.Path["_id"])
-	if !ok || !settingID.MatchString(r.Path["_id"]) {
+	s, ok := g.settings.Get(r.Segment("_id"))
+	if !ok || !settingID.MatchString(r.Segment("_id")) {
 		return nil, settings.ErrUnknown
 	}
 	if !s.Public && !permission.CanViewSettings(r.User) {
@@ -101,5 +103,5 @@ func (g *setting) one(_ context.Context, r *Request) (any, error) {
 
 // raise asks for a fresh factor for a setting that guards.
 func (g *setting) raise(r *Request) twofactor.Policy {
-	return methods.RaiseSettings(g.settings, r.Path["_id"])
+	return methods.RaiseSettings(g.settings, r.Segment("_id"))
 }

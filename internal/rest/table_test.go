@@ -227,3 +227,35 @@ func TestBrowsersOfAllowedOriginsMayRead(t *testing.T) {
 		}
 	}
 }
+
+// What is below the prefix and no route is told so, in JSON and without a redirect,
+// however it is written.
+func TestPathsOfNoRoute(t *testing.T) {
+	w := newWorld(t, nil)
+	w.HTTP.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c := w.Caller()
+	for _, path := range []string{"", "/", "//me", "me//", "./me", "users.info/../me", "settings/", "settings/a/b", "me/x", "no.such.route", "method.call", "%6De/x"} {
+		if a := c.Do("GET", path, nil); a.Status != 404 && !(path == "settings/" && a.Status == 401) {
+			t.Errorf("GET %q: %d %s", path, a.Status, a.Raw)
+		}
+	}
+	for _, path := range []string{"me", "me/", "%6De"} {
+		resp, err := w.HTTP.Get(testkit.RootURL + "/api/v1/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != 401 {
+			t.Errorf("GET %q: %d", path, resp.StatusCode)
+		}
+		if a := c.Do("PUT", path, nil); a.Status != 405 || a.Header.Get("Allow") != "GET" {
+			t.Errorf("PUT %q: %d %q", path, a.Status, a.Header.Get("Allow"))
+		}
+	}
+	if a := c.Do("PATCH", "settings/x", nil); a.Status != 405 || a.Header.Get("Allow") != "GET, POST" {
+		t.Errorf("PATCH settings/x: %d %q", a.Status, a.Header.Get("Allow"))
+	}
+	if a := c.Do("HEAD", "info", nil); a.Status != 200 {
+		t.Errorf("HEAD info: %d", a.Status)
+	}
+}
