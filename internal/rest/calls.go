@@ -20,15 +20,13 @@ type calls struct{ *Server }
 // Routes lists them.
 func (g *calls) Routes() []Route {
 	const tag = "methods"
-	message := object(must("message", text().About(`EJSON text of a frame: {"msg":"method","id":"1","method":"…","params":[…]}`)))
-	frame := success(must("message", text().About("EJSON text of the result frame")))
 	refused := object(must("success", Schema{"const": false}), may("message", text().About("EJSON text of the result frame with its error")),
-		may("error", either(text(), integer())), may("errorType", text()))
+		may("error", either(text(), integer())), may("errorType", text())).Named("MethodRefusal")
 	return []Route{
 		{Verb: "POST", Path: "method.call/:method", Effects: methods.Reads, Tag: tag, Summary: "Call a DDP method as the user", Unlimited: true, Enrolment: true,
-			Passage: true, Body: message, Result: frame, BadRequest: refused, Do: g.call},
+			Passage: true, Body: fits[methodCall](), Result: answers[methodResult](), BadRequest: refused, Do: g.call},
 		{Verb: "POST", Path: "method.callAnon/:method", Effects: methods.Reads, Tag: tag, Summary: "Call a DDP method without a login", Auth: NoLogin,
-			Unlimited: true, Passage: true, Body: message, Result: frame, BadRequest: refused, Do: g.call},
+			Unlimited: true, Passage: true, Body: fits[methodCall](), Result: answers[methodResult](), BadRequest: refused, Do: g.call},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/rest/schema"
 	"ddpserver/internal/twofactor"
 )
 
@@ -28,15 +29,15 @@ func (g *factors) Routes() []Route {
 func (g *factors) route(c twofactor.Call) Route {
 	verb, path, _ := strings.Cut(c.Route, " ")
 	rt := Route{Verb: verb, Path: path, Tag: "two-factor", Summary: c.Summary, Errors: c.RouteErrors,
-		Enrolment: !c.Late, Passage: c.Passage, Body: structSchema(c.Body)}
+		Enrolment: !c.Late, Passage: c.Passage, Body: schema.OfValue(c.Body)}
 	if c.Exact {
 		rt.Body["additionalProperties"] = false
 	}
 	if c.Account {
-		rt.Body = object(may("userId", text()), may("username", text()), may("user", text()))
+		rt.Body = fits[account]()
 	}
 	if c.Answer != nil {
-		rt.Result = withSuccess(structSchema(c.Answer))
+		rt.Result = schema.OfValue(c.Answer).Answered()
 	}
 	rt.Shape = func(result any) (ejson.Doc, error) { return answerOf(c, result) }
 	rt.Method, rt.Params = c.Method, func(ctx context.Context, r *Request) ([]any, error) { return g.params(ctx, c, r) }
@@ -86,7 +87,7 @@ func paramsOf(c twofactor.Call, r *Request) []any {
 	}
 	var given ejson.Doc
 	var all []any
-	for _, name := range memberNames(c.Body) {
+	for _, name := range schema.Members(c.Body) {
 		v, ok := r.body.value[name]
 		if ok {
 			given = append(given, ejson.Field{Key: name, Value: v})

@@ -20,18 +20,15 @@ type login struct{ *Server }
 // Routes lists them.
 func (g *login) Routes() []Route {
 	const tag = "login"
-	password := either(text(), object(may("digest", text()), may("algorithm", text()), may("hashed", text())))
-	done := object(must("success", Schema{"const": true}), must("status", Schema{"const": "success"}),
-		must("data", object(must("userId", text()), must("authToken", text()), must("me", meSchema))))
-	out := object(must("success", Schema{"const": true}), must("status", Schema{"const": "success"}), must("data", object(must("message", text()))))
 	return []Route{
 		{Verb: "POST", Path: "login", Tag: tag, Summary: "Log in with a password, a token, or either and a second factor", Method: "login", Auth: NoLogin,
 			LoginShape: true, Form: true,
-			Body: object(may("user", anything()), may("username", anything()), may("email", anything()), may("password", password),
-				may("code", text()), may("resume", text()), may("totp", object(must("login", object()), may("code", text())))),
-			Result: done, Errors: []string{"Unauthorized"}, Never: []string{"403"}, Do: g.login},
-		{Verb: "POST", Path: "logout", Tag: tag, Summary: "End the login token in use", Method: "logout", Auth: LoginRequired, Result: out, Do: g.logout},
-		{Verb: "GET", Path: "logout", Tag: tag, Summary: "End the login token in use", Method: "logout", Auth: LoginRequired, Result: out, Do: g.logout},
+			Body:   fits[credentials](),
+			Result: answers[loggedIn](), Errors: []string{"Unauthorized"}, Never: []string{"403"}, Do: g.login},
+		{Verb: "POST", Path: "logout", Tag: tag, Summary: "End the login token in use", Method: "logout", Auth: LoginRequired,
+			Result: answers[loggedOut](), Do: g.logout},
+		{Verb: "GET", Path: "logout", Tag: tag, Summary: "End the login token in use", Method: "logout", Auth: LoginRequired,
+			Result: answers[loggedOut](), Do: g.logout},
 	}
 }
 
@@ -134,15 +131,7 @@ func docText(d ejson.Doc, key string) string {
 	return s
 }
 
-// meSchema describes one's own account.
-var meSchema = object(must("_id", text()), may("username", text()), may("name", text()), may("emails", list(emailSchema)), must("active", boolean()),
-	must("roles", list(text())), may("type", text()), may("status", text()), may("statusText", text()), may("statusDefault", text()), may("language", text()),
-	must("avatarUrl", text()), may("email", text()), must("isOAuthUser", boolean()), must("settings", object()), must("services", object()),
-	may("createdAt", dateTime()), may("_updatedAt", dateTime()), may("profile", object()), may("customFields", object()), must("requirePasswordChange", boolean()))
-
-var emailSchema = object(must("address", text()), must("verified", boolean()))
-
-// ownAccount is one's own account as clients expect it.
+// ownAccount is one's own account as clients expect it (ownAccount of the schemas).
 func (s *Server) ownAccount(u *user.User) ejson.Doc {
 	return append(accounts.Own(u),
 		ejson.Field{Key: "avatarUrl", Value: s.rootURL + "/avatar/" + url.PathEscape(u.Username)},

@@ -2,7 +2,9 @@ package rest
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +23,18 @@ func document(routes []Route, server, version string) ([]byte, error) {
 		}
 		paths[path][strings.ToLower(r.Verb)] = operation(r)
 	}
+	named := map[string]any{
+		"Error":        plain(errorSchema),
+		"LoginError":   plain(loginErrorSchema),
+		"Unauthorized": plain(unauthorizedSchema),
+	}
+	shown := map[string]any{}
+	for path, operations := range paths {
+		var err error
+		if shown[path], err = refer(map[string]any(operations), named); err != nil {
+			return nil, err
+		}
+	}
 	doc := map[string]any{
 		"openapi": "3.1.0",
 		"info": map[string]any{
@@ -29,20 +43,49 @@ func document(routes []Route, server, version string) ([]byte, error) {
 				"totp-required or totp-invalid: repeat it with the headers x-2fa-code and x-2fa-method.",
 		},
 		"servers": []any{map[string]any{"url": strings.TrimSuffix(server, "/") + "/api/v1"}},
-		"paths":   paths,
+		"paths":   shown,
 		"components": map[string]any{
 			"securitySchemes": map[string]any{
 				"token": map[string]any{"type": "apiKey", "in": "header", "name": "X-Auth-Token", "description": "login token or personal access token"},
 				"user":  map[string]any{"type": "apiKey", "in": "header", "name": "X-User-Id", "description": "id of the token's owner"},
 			},
-			"schemas": map[string]any{
-				"Error":        plain(errorSchema),
-				"LoginError":   plain(loginErrorSchema),
-				"Unauthorized": plain(unauthorizedSchema),
-			},
+			"schemas": named,
 		},
 	}
 	return json.Marshal(doc)
+}
+
+// refer replaces schemas that have a name by references to it, and puts them under
+// their names. Two schemas of one name are a programming error.
+func refer(v any, named map[string]any) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			if out[i], err = refer(x, named); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, x := range v {
+			if out[k], err = refer(x, named); err != nil {
+				return nil, err
+			}
+		}
+		name, ok := out["title"].(string)
+		if !ok {
+			return out, nil
+		}
+		if other, taken := named[name]; taken && !reflect.DeepEqual(other, any(out)) {
+			return nil, fmt.Errorf("rest: two schemas are named %s", name)
+		}
+		named[name] = out
+		return map[string]any{"$ref": "#/components/schemas/" + name}, nil
+	}
+	return v, nil
 }
 
 // openPath writes ":id" segments the OpenAPI way.
@@ -134,7 +177,7 @@ func responses(r *Route) map[string]any {
 	}
 	result := r.Result
 	if result == nil {
-		result = success()
+		result = success().Named("Success")
 	}
 	out := map[string]any{
 		strconv.Itoa(http.StatusOK): map[string]any{"description": "done",

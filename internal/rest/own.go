@@ -18,50 +18,30 @@ type own struct{ *Server }
 // Routes lists them.
 func (g *own) Routes() []Route {
 	const tag = "own account"
-	email := object(must("email", text()))
-	fields := object(may("name", text()), may("username", text()), may("email", text()), may("nickname", text()), may("statusText", text()),
-		may("statusType", text()),
-		may("newPassword", text()), may("currentPassword", text().About("hex SHA-256 of the password; the proof of an account without another factor")),
-		may("customFields", object()))
 	return []Route{
-		{Verb: "GET", Path: "me", Effects: methods.Reads, Tag: tag, Summary: "One's own account", Enrolment: true, Result: withSuccess(meSchema), Do: g.me},
+		{Verb: "GET", Path: "me", Effects: methods.Reads, Tag: tag, Summary: "One's own account", Enrolment: true, Result: answers[ownAnswer](), Do: g.me},
 		{Verb: "POST", Path: "users.register", Tag: tag, Summary: "Make an account", Method: "registerUser", Auth: NoLogin,
 			Limit: ratelimit.Rule{Count: 10, Window: time.Minute}, Form: true,
-			Body: object(must("username", nonEmpty()), may("name", text()), must("email", text()), must("pass", text()), may("reason", text()),
-				may("secretURL", text())),
-			Result: success(must("user", userSchema)), Do: g.register},
+			Body: fits[registration](), Result: answers[accountAnswer](), Do: g.register},
 		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password", Method: "saveUserProfile",
-			Body:   object(must("data", fields), may("customFields", object())),
-			Result: success(must("user", meSchema)), Do: g.update},
+			Body: fits[ownUpdate](), Result: answers[updatedOwn](), Do: g.update},
 		{Verb: "POST", Path: "users.logoutOtherClients", Tag: tag, Summary: "End every other session", Method: "logoutOtherClients",
-			Result: success(must("token", text()), must("tokenExpires", dateTime())), Shape: asDoc},
+			Result: answers[renewedToken](), Shape: asDoc},
 		{Verb: "POST", Path: "users.removeOtherTokens", Tag: tag, Summary: "End every other session", Method: "removeOtherTokens"},
-		{Verb: "POST", Path: "users.forgotPassword", Tag: tag, Summary: "Mail a link that sets a new password", Method: "forgotPassword", Auth: NoLogin, Body: email,
+		{Verb: "POST", Path: "users.forgotPassword", Tag: tag, Summary: "Mail a link that sets a new password", Method: "forgotPassword", Auth: NoLogin,
+			Body: fits[emailBody](),
 			Params: func(_ context.Context, r *Request) ([]any, error) {
 				return []any{ejson.Doc{{Key: "email", Value: r.Text("email")}}}, nil
 			}},
-		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Method: "sendConfirmationEmail", Body: email,
+		{Verb: "POST", Path: "users.sendConfirmationEmail", Tag: tag, Summary: "Mail a verification link", Method: "sendConfirmationEmail", Body: fits[emailBody](),
 			Params: members("email")},
 		{Verb: "POST", Path: "users.verifyEmail", Tag: tag, Summary: "Prove an address with the token of a mailed link", Method: "verifyEmail",
-			Body: object(must("token", text())),
-			Do:   g.verify, Never: []string{"2fa-enabled"}},
+			Body: fits[mailedToken](), Do: g.verify, Never: []string{"2fa-enabled"}},
 		{Verb: "POST", Path: "users.resetPassword", Tag: tag, Summary: "Set a new password with the token of a mailed link", Method: "resetPassword", Auth: NoLogin,
-			Body: object(must("token", text()), must("password", text())),
-			Do:   g.reset, Never: []string{"2fa-enabled"}},
+			Body: fits[passwordReset](), Do: g.reset, Never: []string{"2fa-enabled"}},
 		{Verb: "POST", Path: "users.deleteOwnAccount", Tag: tag, Summary: "Delete one's own account", Method: "deleteUserOwnAccount",
-			Body:   object(must("password", text().About("hex SHA-256 of the password")), may("confirmRelinquish", boolean())),
-			Params: members("password")},
+			Body: fits[ownDeletion](), Params: members("password")},
 	}
-}
-
-// withSuccess adds the success member to a schema of an object.
-func withSuccess(s Schema) Schema {
-	properties := map[string]any{"success": map[string]any{"const": true}}
-	for k, v := range s["properties"].(map[string]any) {
-		properties[k] = v
-	}
-	required, _ := s["required"].([]any)
-	return Schema{"type": "object", "properties": properties, "required": append([]any{"success"}, required...)}
 }
 
 func (g *own) me(_ context.Context, r *Request) (any, error) { return g.ownAccount(r.User), nil }

@@ -15,13 +15,10 @@ import (
 // Schema is a JSON Schema.
 type Schema = schema.Schema
 
-// The words of package schema, as the routes here use them.
-type property = schema.Property
-
+// The words of package schema, as what has no Go type uses them.
 var (
-	must, may, object, success, paged       = schema.Must, schema.May, schema.Object, schema.Success, schema.Paged
-	text, nonEmpty, boolean, integer        = schema.Text, schema.NonEmpty, schema.Boolean, schema.Integer
-	dateTime, anything, list, oneOf, either = schema.DateTime, schema.Anything, schema.List, schema.OneOf, schema.Either
+	must, may, object, success, either      = schema.Must, schema.May, schema.Object, schema.Success, schema.Either
+	text, nonEmpty, integer, list, anything = schema.Text, schema.NonEmpty, schema.Integer, schema.List, schema.Anything
 )
 
 // checker validates values against one schema.

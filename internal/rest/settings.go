@@ -23,28 +23,26 @@ const wrongValue = "400 Match failed"
 // Routes lists them.
 func (g *setting) Routes() []Route {
 	const tag = "settings"
-	one := object(must("_id", text()), may("value", anything()), may("type", text()), may("public", boolean()), may("enterprise", boolean()))
-	page := []property{must("settings", list(one)), must("count", integer()), must("offset", integer()), must("total", integer())}
 	// As in Rocket.Chat, saving several at once never honours remembered trust, and
 	// saving one that guards nothing does.
 	return []Route{
 		{Verb: "GET", Path: "settings.public", Tag: tag, Summary: "Settings that everybody may see", Method: "public-settings/get", Auth: NoLogin,
-			Query: paged(may("_id", text())), Result: success(page...), Do: g.public},
+			Query: fits[publicSettingsQuery](), Result: answers[settingPage](), Do: g.public},
 		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings; secrets are masked", Method: "private-settings/get", Auth: LoginRequired,
-			Query: paged(may("includeDefaults", boolean())), Result: success(page...), Do: g.private},
+			Query: fits[settingsQuery](), Result: answers[settingPage](), Do: g.private},
 		{Verb: "POST", Path: "settings", Tag: tag, Summary: "Save several settings, all or none", Method: "saveSettings", Factor: twofactor.Fresh,
-			Body: object(must("settings", list(object(must("_id", nonEmpty()), must("value", anything()))))), Params: members("settings"), Errors: []string{wrongValue}},
+			Body: fits[settingChanges](), Params: members("settings"), Errors: []string{wrongValue}},
 		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Effects: methods.Reads, Do: g.one, Errors: []string{"error-invalid-setting"},
-			Result: success(must("_id", text()), must("value", anything()))},
-		{Verb: "POST", Path: "settings/:_id", Tag: tag, Summary: "Save one setting", Method: "saveSetting", Raise: g.raise, Body: object(must("value", anything())),
+			Result: answers[namedValue]()},
+		{Verb: "POST", Path: "settings/:_id", Tag: tag, Summary: "Save one setting", Method: "saveSetting", Raise: g.raise, Body: fits[settingValue](),
 			Params: func(_ context.Context, r *Request) ([]any, error) {
 				return []any{r.Segment("_id"), r.Value("value")}, nil
 			},
 			Errors: []string{wrongValue}},
 		{Verb: "GET", Path: "service.configurations", Tag: tag, Summary: "Foreign login services (none)", Auth: NoLogin, Effects: methods.Reads,
-			Do: empty("configurations"), Result: success(must("configurations", list(anything())))},
+			Do: empty("configurations"), Result: answers[noConfigurations]()},
 		{Verb: "GET", Path: "settings.oauth", Tag: tag, Summary: "OAuth services (none)", Auth: NoLogin, Effects: methods.Reads, Do: empty("services"),
-			Result: success(must("services", list(anything())))},
+			Result: answers[noServices]()},
 	}
 }
 

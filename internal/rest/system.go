@@ -16,14 +16,13 @@ func (g *system) Routes() []Route {
 	const tag = "server"
 	return []Route{
 		{Verb: "GET", Path: "info", Tag: tag, Summary: "Version of the server", Method: "getServerInfo", Auth: NoLogin, Unlimited: true, Do: g.info,
-			Result: success(must("info", object(must("version", text()))))},
+			Result: answers[serverInfo]()},
 		{Verb: "GET", Path: "roles.list", Effects: methods.Reads, Tag: tag, Summary: "The roles there are", Do: g.roles,
-			Result: success(must("roles", list(object(must("_id", text()), must("name", text()), may("description", text()), may("scope", text()),
-				may("protected", boolean()), may("mandatory2fa", boolean())))))},
+			Result: answers[roleList]()},
 		{Verb: "GET", Path: "permissions.listAll", Tag: tag, Summary: "The permissions and the roles that have them", Method: "permissions/get",
 			Do:     g.permissions,
-			Query:  object(may("updatedSince", text())),
-			Result: success(must("update", list(object(must("_id", text()), must("roles", list(text()))))), must("remove", list(anything())))},
+			Query:  fits[sinceQuery](),
+			Result: answers[permissionUpdate]()},
 	}
 }
 

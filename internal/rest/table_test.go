@@ -183,6 +183,51 @@ func TestDocumentIsOpenAPI(t *testing.T) {
 	}
 }
 
+// What the core takes and answers has names, by which the document refers to it, and
+// no object is published twice under two of them.
+func TestSchemasHaveNames(t *testing.T) {
+	w := newWorld(t, nil)
+	var doc struct {
+		Paths map[string]map[string]struct {
+			Tags        []string
+			RequestBody *struct {
+				Content map[string]struct{ Schema map[string]any }
+			}
+			Responses map[string]struct {
+				Content map[string]struct{ Schema map[string]any }
+			}
+		}
+		Components struct{ Schemas map[string]any }
+	}
+	if err := json.Unmarshal(w.REST.Document(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	core := map[string]bool{"login": true, "own account": true, "users": true, "two-factor": true, "tokens": true, "settings": true,
+		"server": true, "methods": true}
+	for path, operations := range doc.Paths {
+		for verb, op := range operations {
+			if !core[op.Tags[0]] {
+				continue
+			}
+			if op.RequestBody != nil {
+				for _, c := range op.RequestBody.Content {
+					if c.Schema["$ref"] == nil {
+						t.Errorf("%s %s: its body has no name: %v", verb, path, c.Schema)
+					}
+				}
+			}
+			for status, r := range op.Responses {
+				if r.Content["application/json"].Schema["$ref"] == nil {
+					t.Errorf("%s %s: its answer %s has no name", verb, path, status)
+				}
+			}
+		}
+	}
+	if n := len(doc.Components.Schemas); n < 70 {
+		t.Errorf("%d names", n)
+	}
+}
+
 func TestPageAndDocumentAreServed(t *testing.T) {
 	w := newWorld(t, nil)
 	for path, want := range map[string]string{"/api/docs": "<!doctype html>", "/api/docs/docs.js": "fetch('openapi.json')",
@@ -234,7 +279,8 @@ func TestPathsOfNoRoute(t *testing.T) {
 	w := newWorld(t, nil)
 	w.HTTP.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c := w.Caller()
-	for _, path := range []string{"", "/", "//me", "me//", "./me", "users.info/../me", "settings/", "settings/a/b", "me/x", "no.such.route", "method.call", "%6De/x"} {
+	for _, path := range []string{"", "/", "//me", "me//", "./me", "users.info/../me", "settings/", "settings/a/b", "me/x",
+		"no.such.route", "method.call", "%6De/x"} {
 		if a := c.Do("GET", path, nil); a.Status != 404 && !(path == "settings/" && a.Status == 401) {
 			t.Errorf("GET %q: %d %s", path, a.Status, a.Raw)
 		}

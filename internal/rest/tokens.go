@@ -14,14 +14,12 @@ type tokens struct{ *Server }
 // Routes lists them.
 func (g *tokens) Routes() []Route {
 	const tag = "tokens"
-	name := must("tokenName", text())
-	token := success(must("token", text().About("shown once")))
 	byName := func(_ context.Context, r *Request) ([]any, error) {
 		return []any{ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}}}, nil
 	}
 	return []Route{
 		{Verb: "POST", Path: "users.generatePersonalAccessToken", Tag: tag, Summary: "Make a personal access token", Method: "personalAccessTokens:generateToken",
-			Body: object(name, may("bypassTwoFactor", boolean()), may("expiresInDays", integer()), may("allowedAddresses", list(text()))), Result: token,
+			Body: fits[newToken](), Result: answers[madeToken](),
 			Shape: under("token"),
 			Params: func(_ context.Context, r *Request) ([]any, error) {
 				o := ejson.Doc{{Key: "tokenName", Value: r.Text("tokenName")}, {Key: "bypassTwoFactor", Value: r.Flag("bypassTwoFactor")}}
@@ -34,15 +32,13 @@ func (g *tokens) Routes() []Route {
 			}},
 		{Verb: "POST", Path: "users.regeneratePersonalAccessToken", Tag: tag, Summary: "Replace a personal access token",
 			Method: "personalAccessTokens:regenerateToken",
-			Body:   object(name), Params: byName, Result: token, Shape: under("token")},
+			Body:   fits[tokenName](), Params: byName, Result: answers[madeToken](), Shape: under("token")},
 		{Verb: "POST", Path: "users.removePersonalAccessToken", Tag: tag, Summary: "Remove a personal access token", Method: "personalAccessTokens:removeToken",
-			Body: object(name), Params: byName},
+			Body: fits[tokenName](), Params: byName},
 		{Verb: "GET", Path: "users.getPersonalAccessTokens", Effects: methods.Reads, Tag: tag, Summary: "List one's personal access tokens",
 			Permission: permission.CreatePersonalAccessTokens,
-			Result: success(must("tokens", list(object(must("name", text()), must("createdAt", dateTime()),
-				must("lastTokenPart", text().About("last six characters")), must("bypassTwoFactor", boolean()),
-				may("lastUsedAt", dateTime()), may("expiresAt", dateTime()), may("allowedAddresses", list(text())))))),
-			Do: g.list},
+			Result:     answers[tokenList](),
+			Do:         g.list},
 	}
 }
 

@@ -17,49 +17,34 @@ import (
 // users serves other people's accounts, for those who may see or manage them.
 type users struct{ *Server }
 
-// userSchema describes an account to others; which members are there depends on
-// who asks. Nothing of the credentials ever is.
-var userSchema = object(must("_id", text()), may("username", text()), may("name", text()), may("type", text()), may("active", boolean()),
-	may("status", text()), may("statusText", text()), may("createdAt", dateTime()), may("_updatedAt", dateTime()), may("emails", list(emailSchema)),
-	may("roles", list(text())), may("reason", text()), may("language", text()), may("customFields", object()))
-
 var errUserNotFound = fault.New("error-invalid-user", "User not found.")
 
 // Routes lists them.
 func (g *users) Routes() []Route {
 	const tag = "users"
-	who := []property{may("userId", text()), may("username", text()), may("user", text())}
-	data := object(may("name", text()), may("username", text()), may("email", text()), may("password", text()), may("active", boolean()),
-		may("verified", boolean()),
-		may("roles", list(text())), may("statusText", text()), may("customFields", object()))
-	one := success(must("user", userSchema))
 	return []Route{
-		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: object(append(who, may("email", text()))...), Result: one,
+		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: fits[accountQuery](), Result: answers[accountAnswer](),
 			Effects: methods.Reads, Do: g.info, Errors: []string{"error-invalid-user", "error-user-param-not-provided"}},
-		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name; queries of clients are ignored", Query: paged(), Effects: methods.Reads,
-			Do:     g.list,
-			Result: success(must("users", list(userSchema)), must("count", integer()), must("offset", integer()), must("total", integer()))},
+		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name; queries of clients are ignored", Query: fits[page](), Effects: methods.Reads,
+			Result: answers[accountPage](), Do: g.list},
 		{Verb: "POST", Path: "users.create", Tag: tag, Summary: "Make an account for somebody", Permission: permission.CreateUser, Factor: twofactor.Fresh,
 			Effects: methods.Accounts | methods.Rights | methods.Others,
-			Body: object(must("name", text()), must("username", nonEmpty()), must("email", nonEmpty()), may("password", text()), may("active", boolean()),
-				may("roles", list(text())),
-				may("verified", boolean()), may("joinDefaultChannels", boolean()), may("sendWelcomeEmail", boolean()), may("setRandomPassword", boolean()),
-				may("customFields", object())),
-			Result: one, Do: g.create, Errors: []string{"error-action-not-allowed", "403", "username-invalid", "error-invalid-email"}},
+			Body:    fits[newAccount](), Result: answers[accountAnswer](), Do: g.create,
+			Errors: []string{"error-action-not-allowed", "403", "username-invalid", "error-invalid-email"}},
 		{Verb: "POST", Path: "users.update", Tag: tag, Summary: "Change somebody's account", Permission: permission.EditOtherUserInfo, Factor: twofactor.Ordinary,
 			Raise: raiseUpdate, Inside: twofactor.Fresh, Effects: methods.Accounts | methods.Rights | methods.Others,
-			Body: object(must("userId", nonEmpty()), must("data", data)), Result: one, Do: g.update, Errors: []string{"error-action-not-allowed", "error-invalid-user"}},
+			Body: fits[accountUpdate](), Result: answers[accountAnswer](), Do: g.update, Errors: []string{"error-action-not-allowed", "error-invalid-user"}},
 		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Method: "setUserActiveStatus",
-			Body: object(must("userId", nonEmpty()), must("activeStatus", boolean()), may("confirmRelinquish", boolean())), Result: one, Do: g.setActive},
+			Body: fits[activation](), Result: answers[accountAnswer](), Do: g.setActive},
 		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Method: "deleteUser",
-			Body: object(append(who, may("confirmRelinquish", boolean()))...), Params: g.named},
+			Body: fits[deletion](), Params: g.named},
 		{Verb: "POST", Path: "users.logout", Action: "removeOtherTokens", Tag: tag, Summary: "End every session of an account, one's own or another's",
-			Body: object(may("userId", text())), Raise: raiseLogout, Inside: twofactor.Ordinary, Effects: methods.Ends | methods.Others,
-			Result: success(must("message", text())), Do: g.logout, Errors: []string{"error-not-allowed"}},
-		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: success(must("result", text())),
+			Body: fits[otherLogout](), Raise: raiseLogout, Inside: twofactor.Ordinary, Effects: methods.Ends | methods.Others,
+			Result: answers[endedSessions](), Do: g.logout, Errors: []string{"error-not-allowed"}},
+		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: answers[suggestion](),
 			Method: "getUsernameSuggestion", Shape: under("result")},
-		{Verb: "GET", Path: "users.checkUsernameAvailability", Tag: tag, Summary: "Whether a user name is free", Query: object(must("username", nonEmpty())),
-			Result: success(must("result", boolean())), Effects: methods.Reads, Do: g.available,
+		{Verb: "GET", Path: "users.checkUsernameAvailability", Tag: tag, Summary: "Whether a user name is free", Query: fits[usernameQuery](),
+			Result: answers[availability](), Effects: methods.Reads, Do: g.available,
 			Errors: []string{"username-invalid"}},
 	}
 }

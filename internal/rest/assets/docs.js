@@ -6,9 +6,12 @@ const el = (tag, cls, text) => {
   if (text !== undefined) e.textContent = text;
   return e;
 };
+let named = {};
+// Schemas are drawn in place of the references to them.
+const whole = (key, value) => (value && value.$ref ? named[value.$ref.split('/').pop()] : value);
 const show = (parent, title, value) => {
   if (!value) return;
-  parent.append(el('h4', '', title), el('pre', '', JSON.stringify(value, null, 2)));
+  parent.append(el('h4', '', title), el('pre', '', JSON.stringify(value, whole, 2)));
 };
 const entry = (path, verb, op) => {
   const d = el('details');
@@ -28,6 +31,7 @@ const entry = (path, verb, op) => {
   return d;
 };
 fetch('openapi.json').then((r) => r.json()).then((doc) => {
+  named = doc.components.schemas;
   document.getElementById('about').textContent = doc.info.description;
   const groups = new Map();
   for (const [path, verbs] of Object.entries(doc.paths)) {

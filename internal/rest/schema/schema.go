@@ -38,9 +38,7 @@ func Object(props ...Property) Schema {
 }
 
 // Success is an answer: these members beside "success": true.
-func Success(props ...Property) Schema {
-	return Object(append([]Property{Must("success", Schema{"const": true})}, props...)...)
-}
+func Success(props ...Property) Schema { return Object(props...).Answered() }
 
 // Paged is the query of a list; Request.Page reads it.
 func Paged(props ...Property) Schema {
@@ -90,5 +88,25 @@ func Either(schemas ...Schema) Schema {
 func (s Schema) About(text string) Schema {
 	c := maps.Clone(s)
 	c["description"] = text
+	return c
+}
+
+// Named is the schema under a name, by which the document refers to it. Two schemas
+// of one name are the same.
+func (s Schema) Named(name string) Schema {
+	c := maps.Clone(s)
+	c["title"] = name
+	return c
+}
+
+// Answered is the schema of an answer: the members of an object beside
+// "success": true, under its name.
+func (s Schema) Answered() Schema {
+	properties := map[string]any{"success": map[string]any{"const": true}}
+	own, _ := s["properties"].(map[string]any)
+	maps.Copy(properties, own)
+	required, _ := s["required"].([]any)
+	c := maps.Clone(s)
+	c["properties"], c["required"] = properties, append([]any{"success"}, required...)
 	return c
 }

@@ -3,6 +3,7 @@ package calls
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"ddpserver/internal/ejson"
@@ -17,7 +18,7 @@ import (
 // The documents of rooms, as package chat makes them. Members that a document
 // lacks are those that say nothing.
 var (
-	userRefSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("username", schema.Text()), schema.May("name", schema.Text()))
+	userRefSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("username", schema.Text()), schema.May("name", schema.Text())).Named("UserRef")
 	messageSchema = schema.Object(schema.Must("_id", schema.Text()), schema.Must("rid", schema.Text()), schema.Must("msg", schema.Text()),
 		schema.Must("ts", schema.DateTime()), schema.Must("u", userRefSchema), schema.May("t", schema.Text()),
 		schema.Must("_updatedAt", schema.DateTime()), schema.Must("urls", schema.List(schema.Object())), schema.Must("mentions", schema.List(userRefSchema)),
@@ -26,23 +27,23 @@ var (
 		schema.May("pinned", schema.Boolean()), schema.May("pinnedAt", schema.DateTime()), schema.May("pinnedBy", userRefSchema),
 		schema.May("starred", schema.List(userRefSchema)), schema.May("reactions", schema.Object()), schema.May("alias", schema.Text()),
 		schema.May("emoji", schema.Text()), schema.May("avatar", schema.Text()), schema.May("groupable", schema.Boolean()), schema.May("bot", schema.Object()),
-		schema.May("role", schema.Text()))
+		schema.May("role", schema.Text())).Named("Message")
 	roomSchema = schema.Object(schema.Must("_id", schema.Text()), schema.Must("t", schema.OneOf(rooms.Channel, rooms.Group, rooms.Direct)),
 		schema.May("name", schema.Text()), schema.May("fname", schema.Text()), schema.Must("msgs", schema.Integer()), schema.Must("usersCount", schema.Integer()),
 		schema.May("u", userRefSchema), schema.May("topic", schema.Text()), schema.May("description", schema.Text()), schema.May("announcement", schema.Text()),
 		schema.Must("ts", schema.DateTime()), schema.Must("ro", schema.Boolean()), schema.May("sysMes", schema.Boolean()),
 		schema.May("default", schema.Boolean()), schema.May("archived", schema.Boolean()), schema.May("uids", schema.List(schema.Text())),
 		schema.May("usernames", schema.List(schema.Text())), schema.May("lm", schema.DateTime()), schema.May("lastMessage", messageSchema),
-		schema.Must("_updatedAt", schema.DateTime()))
+		schema.Must("_updatedAt", schema.DateTime())).Named("Room")
 	subscriptionSchema = schema.Object(schema.Must("_id", schema.Text()), schema.Must("rid", schema.Text()), schema.Must("t", schema.Text()),
 		schema.Must("name", schema.Text()), schema.May("fname", schema.Text()), schema.Must("u", userRefSchema), schema.Must("open", schema.Boolean()),
 		schema.Must("alert", schema.Boolean()),
 		schema.Must("unread", schema.Integer()), schema.Must("userMentions", schema.Integer()), schema.Must("groupMentions", schema.Integer()),
 		schema.Must("ts", schema.DateTime()), schema.May("f", schema.Boolean()), schema.May("roles", schema.List(schema.Text())),
-		schema.May("ls", schema.DateTime()), schema.May("lr", schema.DateTime()), schema.Must("_updatedAt", schema.DateTime()))
+		schema.May("ls", schema.DateTime()), schema.May("lr", schema.DateTime()), schema.Must("_updatedAt", schema.DateTime())).Named("Subscription")
 	memberSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("username", schema.Text()), schema.May("name", schema.Text()),
-		schema.Must("status", schema.Text()), schema.May("statusText", schema.Text()))
-	goneSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("rid", schema.Text()), schema.Must("_deletedAt", schema.DateTime()))
+		schema.Must("status", schema.Text()), schema.May("statusText", schema.Text())).Named("Member")
+	goneSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("rid", schema.Text()), schema.Must("_deletedAt", schema.DateTime())).Named("Gone")
 )
 
 // chatLimit is the limit of routes that a client calls once for each room.
@@ -77,7 +78,7 @@ type roomRoutes struct{ *service }
 
 func listed(name string, item schema.Schema) schema.Schema {
 	return schema.Success(schema.Must(name, schema.List(item)), schema.Must("count", schema.Integer()), schema.Must("offset", schema.Integer()),
-		schema.Must("total", schema.Integer()))
+		schema.Must("total", schema.Integer())).Named("PageOf" + strings.ToUpper(name[:1]) + name[1:])
 }
 
 // Routes lists them.
