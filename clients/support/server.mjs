@@ -14,13 +14,6 @@ import { SMTPServer } from 'smtp-server';
 const here = dirname(fileURLToPath(import.meta.url));
 const binary = resolve(process.env.DDPSERVER_BIN ?? join(here, '../../bin/ddpserver'));
 
-// Every test asks more often than a person would.
-const unlimited = Object.fromEntries(
-  ['IP', 'User', 'Connection', 'User_By_Method', 'Connection_By_Method']
-    .map((rule) => [`OVERWRITE_SETTING_DDP_Rate_Limit_${rule}_Enabled`, 'false'])
-    .concat([['OVERWRITE_SETTING_API_Enable_Rate_Limiter', 'false']]),
-);
-
 // With MONGO_URL the servers run on MongoDB, each in a database of its own. The
 // URL has to name one, to which a random part is added.
 function mongo() {
@@ -103,7 +96,6 @@ export class Server {
       ADMIN_EMAIL: 'admin@example.org',
       ADMIN_PASS: adminPassword,
       LOG_FORMAT: 'json',
-      ...unlimited,
       ...mongo(),
       ...env,
     };
