@@ -22,7 +22,7 @@ import (
 
 func TestAccountConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/conversations/accounts*.txtar")
-	if err != nil || len(files) != 2 {
+	if err != nil || len(files) != 3 {
 		t.Fatal(files, err)
 	}
 	for _, file := range files {
