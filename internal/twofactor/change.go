@@ -56,7 +56,7 @@ func (s *Service) sendNotice(ctx context.Context, r Request, u *user.User, c Cha
 
 // notice is what a change is told with.
 func (s *Service) notice(r Request, u *user.User, c Change, to []string) Notice {
-	n := Notice{To: to, Language: u.Language, Name: u.Username, Change: c, At: s.now(), Expire: s.now().Add(noticeLife)}
+	n := Notice{To: to, Name: u.Username, Change: c, At: s.now(), Expire: s.now().Add(noticeLife)}
 	if r.Peer != nil {
 		n.Address, n.Agent = r.Peer.Address, r.Peer.UserAgent
 	}

@@ -193,7 +193,7 @@ func (s *Service) mailCode(ctx context.Context, r Request, g Guard, c MailCode, 
 func (s *Service) codeMail(r Request, c MailCode, digits string) CodeMail {
 	what, _ := s.Sentence(c.Purpose)
 	m := CodeMail{
-		To: r.User.VerifiedEmails(), Language: r.User.Language, Name: r.User.Username,
+		To: r.User.VerifiedEmails(), Name: r.User.Username,
 		Stranger: c.Stranger, What: what, At: c.CreatedAt, Code: secret.String(digits), Expire: c.Expire,
 	}
 	if r.Peer != nil {

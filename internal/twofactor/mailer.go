@@ -22,8 +22,6 @@ type Mailer interface {
 // CodeMail is one code on its way to the owner's verified addresses.
 type CodeMail struct {
 	To []string
-	// Language is the account's language tag, or empty.
-	Language string
 	// Name is what the owner is called: the user name, or empty.
 	Name string
 	// What is what the code is asked for, as in "to log in"; empty when nobody said.
@@ -55,11 +53,10 @@ type Change struct {
 
 // Notice tells the owner of an account that its factors changed.
 type Notice struct {
-	To       []string
-	Language string
-	Name     string
-	Change   Change
-	At       time.Time
+	To     []string
+	Name   string
+	Change Change
+	At     time.Time
 	// Address and Agent are where the change came from; either may be empty.
 	Address, Agent string
 	// Tokens names the personal access tokens that stay valid.
