@@ -25,9 +25,12 @@ const (
 	rereadEvery = 2 * time.Second
 	// maxUnreadable is how many kinds and versions that cannot be read are logged.
 	maxUnreadable = 100
-	// storeTime bounds one operation of the store.
-	storeTime = 5 * time.Second
 )
+
+// StoreTime bounds what one piece of news waits for the store: to be read, written, or
+// judged. A store gives its own operations up after four and a half seconds, and its
+// refusal, which says what was wrong, is to come first.
+const StoreTime = 5 * time.Second
 
 // outgoing is the queue of events for the other nodes.
 type outgoing struct {
@@ -74,7 +77,7 @@ func (h *Hub) send(ctx context.Context) {
 		err := h.flush(ctx)
 		switch {
 		case ctx.Err() != nil:
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), StoreTime)
 			err = h.flush(last)
 			cancel()
 			if err != nil {
@@ -85,7 +88,7 @@ func (h *Hub) send(ctx context.Context) {
 			if !failing {
 				h.log.Warn("events_not_appended", zap.Error(err))
 			}
-			failing, pause = true, min(pause*2, storeTime)
+			failing, pause = true, min(pause*2, StoreTime)
 			wait(ctx, pause)
 		default:
 			failing, pause = false, h.opts.Poll
@@ -113,7 +116,7 @@ func (h *Hub) flush(ctx context.Context) error {
 		}
 		e := q.events[0]
 		q.mu.Unlock()
-		op, cancel := context.WithTimeout(ctx, storeTime)
+		op, cancel := context.WithTimeout(ctx, StoreTime)
 		err := h.opts.Store.AppendEvent(op, e)
 		cancel()
 		if err != nil {
@@ -142,7 +145,7 @@ func (h *Hub) receive(ctx context.Context) {
 	cursor, failingSince := "", time.Time{}
 	missed, lastReread := false, time.Time{}
 	for ctx.Err() == nil {
-		op, cancel := context.WithTimeout(ctx, storeTime)
+		op, cancel := context.WithTimeout(ctx, StoreTime)
 		events, next, err := h.opts.Store.EventsSince(op, cursor)
 		cancel()
 		switch {

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
@@ -326,9 +325,6 @@ func (h *Hub) StreamsOf(userID string, pick func(stream, event string) bool) (su
 	return subs
 }
 
-// checkTime bounds the question whether a subscription may go on.
-const checkTime = 5 * time.Second
-
 // recheck asks again whether a user may listen to the events of streams that were
 // subscribed (Stream.Allow), and ends those that no longer may be. An unclear
 // answer ends them too.
@@ -337,7 +333,7 @@ func (h *Hub) recheck(userID string) {
 	if len(members) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 	defer cancel()
 	for _, m := range members {
 		_, event := cutKey(m.topic.key)

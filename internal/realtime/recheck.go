@@ -73,7 +73,7 @@ func (b *Base) readmit(userID string) {
 	if userID == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 	defer cancel()
 	b.sessions.Sessions(userID, func(s *ddp.Session) bool {
 		l := s.Login()

@@ -96,9 +96,6 @@ func (w *watched) learn(u *user.User) (changed bool) {
 	return before != nil
 }
 
-// readTime bounds reading an account for a push.
-const readTime = 5 * time.Second
-
 func newOwn(h *Hub, users Users, sessions Sessions, rightsChanged func(userID string)) *own {
 	o := &own{hub: h, users: users, sessions: sessions, rightsChanged: rightsChanged, byID: map[string]*watched{}}
 	Listen(h, user.Changed, o.changed)
@@ -252,7 +249,7 @@ func (o *own) run(w *watched, r *reading) {
 
 // load is the account as it is now; nil when it is gone.
 func (o *own) load(id string) (*user.User, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 	defer cancel()
 	u, err := o.users.User(ctx, id)
 	if errors.Is(err, dberr.NotFound) {

@@ -91,7 +91,9 @@ func posted(r *http.Request, s *session, held *budget.Holding) (posts, error) {
 	return parsePayload(text)
 }
 
-// patience is how long a body or frame waits for room beside what all hold.
+// patience is how long a body or frame waits for room beside what all hold: long
+// enough for bodies on their way to be worked off, and shorter than a client or proxy
+// waits for an answer, so that it gets one.
 const patience = 5 * time.Second
 
 // readBody reads a body, at most limit bytes; it counts first and reads then.

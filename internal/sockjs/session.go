@@ -324,7 +324,9 @@ func (s *session) drop() {
 	}
 }
 
-// toldDelay is how long a closed session is remembered whose client knows.
+// toldDelay is how long a closed session is remembered whose client knows: a request
+// of it that was under way meanwhile still finds out that the session is closed, and
+// not that it never was.
 const toldDelay = 5 * time.Second
 
 // arm starts the time after which a session without a receiver is dropped.

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -146,15 +145,12 @@ func (c *Streams) deliver(room string, news rooms.Counted, wanted bool, send fun
 	if !wanted {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	ctx, cancel := context.WithTimeout(context.Background(), realtime.StoreTime)
 	defer cancel()
 	if err := c.members.with(ctx, room, news.Membership, send); err != nil {
 		c.log.Warn("members_not_readable", zap.String("room", room), zap.Error(err))
 	}
 }
-
-// readTime bounds a read of the store for news.
-const readTime = 5 * time.Second
 
 // among tells which of some users are members of a room.
 func (c *Streams) among(ctx context.Context, room string, users []string) ([]string, error) {
@@ -312,7 +308,7 @@ func (c *Streams) unread(e feed.Event, news rooms.UserNews) {
 	if len(ids) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	ctx, cancel := context.WithTimeout(context.Background(), realtime.StoreTime)
 	defer cancel()
 	subs, err := c.rooms.SubscriptionsIn(ctx, e.Key, ids)
 	if err != nil {
@@ -329,7 +325,7 @@ func (c *Streams) unread(e feed.Event, news rooms.UserNews) {
 // membership puts a room's list right and ends the subscriptions of those who
 // are no longer members. When it returns, nothing more of the room goes to them.
 func (c *Streams) membership(e feed.Event, news rooms.UserNews) {
-	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	ctx, cancel := context.WithTimeout(context.Background(), realtime.StoreTime)
 	defer cancel()
 	if err := c.members.changed(ctx, e.Key, news.Membership, news.Users); err != nil {
 		c.log.Warn("members_not_readable", zap.String("room", e.Key), zap.Error(err)) // read with the next news
@@ -349,7 +345,7 @@ func (c *Streams) recheck(userID, roomID string) {
 	if len(subs) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	ctx, cancel := context.WithTimeout(context.Background(), realtime.StoreTime)
 	defer cancel()
 	if err := c.allowMember(ctx, rpc.Login{UserID: userID}, roomID); err != nil {
 		for _, s := range subs {

@@ -14,6 +14,13 @@ import (
 // that was ever counted in it: most names that nobody has are tried once.
 const passingRest = time.Hour
 
+// Answers to second factors (countAttempt) are counted by a like scheme, which shares
+// no code with this one: what the two have in common, the counts of one source within a
+// window, is three lines, and all the rest is what differs. A right answer ends the rows of
+// every factor, a right password only that of its class of sources; a row of passwords
+// ends with the password (Epoch); one is counted in several documents or in none, the
+// other in one together with the mailed codes; and both are stored.
+
 // CountTry counts one password under id in one budget: accounts.Store CountTries is
 // this for each of several budgets, all or none.
 func CountTry(t *accounts.Tries, id string, now time.Time, b accounts.Budget) error {
