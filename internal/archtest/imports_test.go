@@ -20,8 +20,8 @@ const module = "ddpserver"
 // package needs a place in the picture. Test files may import what they like.
 var allowed = map[string][]string{
 	"internal/fault": {}, "internal/dberr": {}, "internal/random": {}, "internal/user": {"internal/feed"}, "internal/feed": {}, "internal/secret": {},
-	"internal/netkey": {}, "internal/budget": {},
-	"internal/audit":  {"internal/secret"},
+	"internal/netkey": {}, "internal/budget": {}, "internal/lines": {},
+	"internal/audit":  {"internal/secret", "internal/lines"},
 	"internal/ejson":  {},
 	"internal/config": {"internal/secret"},
 
@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"internal/permission": {"internal/user"},
 	"internal/ratelimit":  {"internal/fault", "internal/netkey"},
 	"internal/settings":   {"internal/fault", "internal/feed", "internal/permission"},
-	"internal/telemetry":  {"internal/secret"},
+	"internal/telemetry":  {"internal/secret", "internal/lines"},
 
 	"internal/ddp/wire":    {},
 	"internal/ddp/ws":      {"internal/ddp", "internal/ddp/wire", "internal/rpc"},

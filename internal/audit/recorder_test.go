@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func lines(t *testing.T, text []byte) []Event {
+func events(t *testing.T, text []byte) []Event {
 	t.Helper()
 	var out []Event
 	sc := bufio.NewScanner(bytes.NewReader(text))
@@ -45,7 +45,7 @@ func TestOneObjectALine(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	got := lines(t, out.Bytes())
+	got := events(t, out.Bytes())
 	if len(got) != 2 {
 		t.Fatalf("%d lines:\n%s", len(got), out.String())
 	}
@@ -80,7 +80,7 @@ func TestFileIsPrivateAndAppended(t *testing.T) {
 		}
 	}
 	text, _ := os.ReadFile(path)
-	if n := len(lines(t, text)); n != 2 {
+	if n := len(events(t, text)); n != 2 {
 		t.Errorf("%d lines, want 2", n)
 	}
 	if st, _ := os.Stat(path); st.Mode().Perm() != 0o600 {
@@ -105,7 +105,7 @@ func TestReopenAfterRotation(t *testing.T) {
 	l.Record(Event{Act: "after"})
 	l.Close()
 	text, err := os.ReadFile(path)
-	if err != nil || len(lines(t, text)) != 1 {
+	if err != nil || len(events(t, text)) != 1 {
 		t.Errorf("new file: %q, %v", text, err)
 	}
 }
@@ -153,7 +153,7 @@ func TestFullDiskIsCountedAndTold(t *testing.T) {
 			t.Error(err)
 		}
 		_, rest, _ := strings.Cut(disk.out.String(), "\n") // the torn line ends before ours begin
-		got := lines(t, []byte(rest))
+		got := events(t, []byte(rest))
 		if len(got) != 2 || got[0].Act != "audit_gap" || got[0].Reason != "3 events lost" || got[1].Act != "b" {
 			t.Errorf("after recovery: %q", disk.out.String())
 		}
@@ -208,7 +208,7 @@ func TestConcurrentRecords(t *testing.T) {
 	wg.Wait()
 	l.Close()
 	text, _ := os.ReadFile(path)
-	if n := len(lines(t, text)); n != 800 {
+	if n := len(events(t, text)); n != 800 {
 		t.Errorf("%d lines", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"ddpserver/internal/lines"
 	"ddpserver/internal/secret"
 )
 
@@ -22,18 +24,29 @@ type LogOptions struct {
 	Format string
 	// Out takes the records, a record a line.
 	Out zapcore.WriteSyncer
-	// Terminal tells whether Out is a terminal; see IsTerminal. Otherwise
-	// records below warn are written within 50 ms, together; call Sync at the end.
+	// Terminal tells whether Out is a terminal; see IsTerminal. Otherwise records are
+	// written in the background, those below warn within 50 ms and together; call Sync
+	// at the end, which waits for at most five seconds.
 	Terminal bool
 }
 
+// lag is how long a record may wait for others. Warnings and worse do not wait.
+const lag = 50 * time.Millisecond
+
 // LogStats count what a logger did.
 type LogStats struct {
-	lost atomic.Int64
+	lost atomic.Int64  // to a terminal
+	out  *lines.Writer // nil for a terminal
 }
 
 // Lost is the number of records that could not be written, as on a full disk.
-func (s *LogStats) Lost() int64 { return s.lost.Load() }
+func (s *LogStats) Lost() int64 {
+	if s.out == nil {
+		return s.lost.Load()
+	}
+	_, lost, _ := s.out.Stats()
+	return lost
+}
 
 // NewLogger makes the program's logger. Fields whose key names a secret are
 // masked, and passwords of URLs and mail addresses inside texts too, so that a
@@ -59,12 +72,25 @@ func NewLogger(o LogOptions) (*zap.Logger, *LogStats, error) {
 	} else {
 		encoder = zapcore.NewJSONEncoder(enc)
 	}
-	out := zapcore.Lock(counted{o.Out, stats})
+	out, hurry := zapcore.Lock(counted{o.Out, stats}), func() {}
 	if !o.Terminal {
-		out = Buffered(o.Out, stats)
+		stats.out = lines.New(lines.Options{Out: o.Out, Lag: lag, Gap: func(n int64) []byte { return lostRecords(encoder, n) }})
+		out, hurry = stats.out, stats.out.Hurry
 	}
-	// A failure to write a record has nowhere to be told but the counter.
-	return zap.New(redactor{zapcore.NewCore(encoder, out, level)}, zap.ErrorOutput(zapcore.AddSync(nowhere{}))), stats, nil
+	// A failure to write a record is told by the counter, and by a record once that can
+	// be written.
+	return zap.New(redactor{zapcore.NewCore(encoder, out, level), hurry}, zap.ErrorOutput(zapcore.AddSync(nowhere{}))), stats, nil
+}
+
+// lostRecords is the record that says how many records before it are missing.
+func lostRecords(encoder zapcore.Encoder, n int64) []byte {
+	entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "log_records_lost"}
+	line, err := encoder.Clone().EncodeEntry(entry, []zapcore.Field{zap.Int64("count", n)})
+	if err != nil {
+		return nil
+	}
+	defer line.Free()
+	return slices.Clone(line.Bytes())
 }
 
 // IsTerminal tells whether f is a terminal (or another character device).
@@ -91,10 +117,14 @@ func (c counted) Write(p []byte) (int, error) {
 }
 
 // redactor is a zapcore.Core that masks fields and texts on their way.
-type redactor struct{ zapcore.Core }
+type redactor struct {
+	zapcore.Core
+	// hurry has what waits written now: what matters does not wait for others.
+	hurry func()
+}
 
 func (r redactor) With(fields []zapcore.Field) zapcore.Core {
-	return redactor{r.Core.With(redact(fields))}
+	return redactor{r.Core.With(redact(fields)), r.hurry}
 }
 
 func (r redactor) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -108,7 +138,7 @@ func (r redactor) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	e.Message = oneLine(secret.Scrub(e.Message))
 	err := r.Core.Write(e, redact(fields))
 	if e.Level >= zapcore.WarnLevel {
-		r.Core.Sync() // see Buffered: what matters does not wait
+		r.hurry()
 	}
 	return err
 }

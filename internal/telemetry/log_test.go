@@ -93,6 +93,7 @@ func TestLostRecordsAreCounted(t *testing.T) {
 	log.Debug("below the level")
 	log.Info("three")
 	log.Warn("two")
+	log.Sync()
 	if stats.Lost() != 3 {
 		t.Errorf("lost = %d, want 3", stats.Lost())
 	}
@@ -117,6 +118,7 @@ func TestRecordsAreGathered(t *testing.T) {
 			t.Errorf("%d writes, %d lines; want 1 and 10", n, lines)
 		}
 		log.Error("now")
+		synctest.Wait() // no time passes
 		if lines := out.lines(); lines != 11 {
 			t.Errorf("an error waited: %d lines", lines)
 		}
@@ -141,14 +143,54 @@ func TestAStuckOutputHoldsUpNobody(t *testing.T) {
 		}
 		time.Sleep(lag * 2)
 		for range 1500 {
-			log.Info(long)
+			log.Warn(long) // which does not wait for others, nor for the output
 		}
 		if stats.Lost() == 0 {
 			t.Error("nothing was lost: the buffer has no bound")
 		}
+		begin := time.Now()
+		if err := log.Sync(); err == nil || time.Since(begin) != 5*time.Second {
+			t.Errorf("the end of the process waits %v: %v", time.Since(begin), err)
+		}
 		close(release)
 		log.Sync()
 	})
+}
+
+// brief is an output that takes nothing for a while.
+type brief struct {
+	countingWriter
+	fails bool
+}
+
+func (b *brief) Write(p []byte) (int, error) {
+	if b.fails {
+		return 0, errors.New("no space left on device")
+	}
+	return b.countingWriter.Write(p)
+}
+
+// Records that were lost are told of where they are missing.
+func TestTheLogTellsWhatItLost(t *testing.T) {
+	for _, format := range []string{"json", "console"} {
+		out := &brief{fails: true}
+		log, _, err := NewLogger(LogOptions{Level: "info", Format: format, Out: out})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("one")
+		log.Info("two")
+		log.Sync()
+		out.fails = false
+		log.Info("three")
+		log.Sync()
+		log.Info("four")
+		log.Sync()
+		got := strings.Split(out.out.String(), "\n")
+		if len(got) != 4 || !strings.Contains(got[0], "log_records_lost") || !strings.Contains(got[0], `"count":`) && !strings.Contains(got[0], `"count": 2`) {
+			t.Errorf("%s: %q", format, got)
+		}
+	}
 }
 
 type stuck chan struct{}

@@ -21,6 +21,9 @@ import (
 // What an operator changes with other tools is seen within entryAge: an account
 // is not believed longer than that.
 //
+// It is no library's cache (docs/dependencies.md, golang-lru) because an account is
+// found under several keys, which come and go with it, and is put in by ticket.
+//
 // Its accounts are never changed; callers get copies. It holds two generations:
 // when the young one is full or old, it becomes the old one, and what nobody
 // asked for since is dropped.
