@@ -89,7 +89,7 @@ soak: ## Crash and fault runs, bounded in time; SOAK_SCALE=2 doubles the rounds.
 
 golden: ## Refresh generated files: surface.golden and docs.
 	$(GO) test ./internal/methods -run Surface -update
-	$(GO) test ./internal/app -run TestProtocolDocument -update
+	$(GO) test ./internal/app -run 'TestProtocolDocument|TestAdopt' -update
 
 fmt-check: ## Fail when a file is not formatted.
 	@out="$$(gofmt -l cmd internal tools)"; if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi

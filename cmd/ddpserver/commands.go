@@ -28,6 +28,7 @@ func commands() []command {
 			(*program).userCreate},
 		{"rotate-key", "Seal everything anew with ENCRYPTION_KEY; the old key is ENCRYPTION_KEY_OLD.", "[flags]", rotateKeyHelp, (*program).rotateKey},
 		{"check-config", "List everything that is wrong with the configuration; make nothing.", "[flags]", "", (*program).checkConfig},
+		{"adopt", "Tell what a server makes of the database of a Meteor app or of Rocket.Chat; change nothing.", "--check [flags]", adoptHelp, (*program).adopt},
 		{"healthcheck", "Ask a running server whether it is ready; exit 1 when it is not.", "[flags]", "", (*program).healthcheck},
 		{"version", "Print the version.", "", "", (*program).version},
 		{"help", "Print this text.", "", "", (*program).help},
@@ -78,6 +79,12 @@ Set ENCRYPTION_KEY to the new key and ENCRYPTION_KEY_OLD to the one of before.
 On the embedded store stop the server first; on MongoDB give every node both keys
 first, and let them run. A run that broke off is simply started again. When it is
 done, take ENCRYPTION_KEY_OLD out.
+`
+
+const adoptHelp = `
+MONGO_URL names the database, a restored dump and not the live one. What protects
+somebody there is honoured, or the account, the room or the start is refused; the
+rest is ignored. Exit code 1 says that a server would not start on it.
 `
 
 const userCreateHelp = `

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"ddpserver/internal/app"
 	"ddpserver/internal/config"
 )
@@ -38,6 +40,31 @@ func (p *program) checkConfig(args []string) int {
 		from = c.File + ", environment and flags"
 	}
 	fmt.Fprintf(p.stdout, "The configuration is good (%s).\n", from)
+	return exitOK
+}
+
+func (p *program) adopt(args []string) int {
+	check := false
+	c, _, code, ok := p.parse("adopt", args, func(fs *pflag.FlagSet) {
+		fs.BoolVar(&check, "check", false, "look and tell; required, for a server adopts by itself at its start")
+	})
+	if !ok {
+		return code
+	}
+	if !check {
+		fmt.Fprintln(p.stderr, "ddpserver adopt: write --check; a server adopts its database by itself at the first start")
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	r, err := app.CheckAdoption(ctx, c)
+	if err != nil {
+		return p.fail(err)
+	}
+	fmt.Fprint(p.stdout, r)
+	if r.Stops() {
+		return exitError
+	}
 	return exitOK
 }
 

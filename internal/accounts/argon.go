@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // Bounds of an argon2 hash that a database was adopted with: who wrote it decides
@@ -39,6 +40,12 @@ func IsArgon(stored string) bool { return strings.HasPrefix(stored, "$argon2") }
 func UsableArgon(stored string) bool {
 	_, ok := parseArgon(stored)
 	return ok
+}
+
+// UsableBcrypt is UsableArgon for a bcrypt hash.
+func UsableBcrypt(stored string) bool {
+	cost, err := bcrypt.Cost([]byte(stored))
+	return err == nil && cost <= maxCost
 }
 
 // parseArgon reads a hash; ok is false for one that is not to be compared with.

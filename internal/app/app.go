@@ -117,7 +117,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		}
 	}()
 	for _, build := range []func(context.Context) error{
-		a.check, a.listen, a.openAudit, a.openKey, a.openStore, a.checkKey, a.openAudit,
+		a.check, a.listen, a.openAudit, a.openKey, a.openStore, a.checkKey, a.tellAdoption, a.openAudit,
 		a.openSettings, a.buildServices, a.buildCalls, a.buildDoors, a.ensureAdmin, a.registerMetrics,
 	} {
 		if err := build(ctx); err != nil {

@@ -107,6 +107,11 @@ func openSettings(ctx context.Context, c *config.Config, st settings.Store, p fe
 	if c.MongoURL != "" {
 		o.Poll = settingsPoll
 	}
+	if db, ok := st.(*mongo.Store); ok {
+		if o.MandatoryRoles, err = db.MandatoryRoles(ctx); err != nil {
+			return nil, explainMongo(c, err)
+		}
+	}
 	set, err := settings.Open(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("the settings cannot be read: %w", err)

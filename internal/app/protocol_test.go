@@ -17,7 +17,7 @@ import (
 	"ddpserver/internal/twofactor"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/protocol.md")
+var update = flag.Bool("update", false, "rewrite docs/protocol.md and the reports of adopted databases")
 
 // The tables of docs/protocol.md are made from the tables of the code, so that
 // they cannot tell anything else (run `make golden` after a change).

@@ -11,6 +11,7 @@ import (
 
 	"ddpserver/internal/config"
 	"ddpserver/internal/secret"
+	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/sqlite"
 )
 
@@ -33,6 +34,9 @@ func explainDir(dir string, err error) error {
 
 // explainMongo is about the database behind MONGO_URL.
 func explainMongo(c *config.Config, err error) error {
+	if errors.Is(err, mongo.ErrObjectIDs) {
+		return fmt.Errorf("MONGO_URL: %w: give those accounts text ids wherever they are named; `ddpserver adopt --check` tells how many there are", err)
+	}
 	return fmt.Errorf("MONGO_URL: the database cannot be used (%s): check that MongoDB runs there and that the address, user and password are right",
 		secret.Scrub(strings.ReplaceAll(oneLine(err), c.MongoURL.Reveal(), "the URL")))
 }

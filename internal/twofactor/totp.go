@@ -113,19 +113,28 @@ func (s *Service) openSecret(r Request, stored string) (plain string, ok bool) {
 	if secret.Sealed(stored) {
 		plain, err = s.key.Open(sealTOTP, r.User.ID, stored)
 	}
-	plain = strings.ToUpper(strings.TrimRight(plain, "="))
-	if !secret.Sealed(stored) {
-		plain = strings.NewReplacer(" ", "", "-", "").Replace(plain) // as Meteor's library reads secrets that people typed
-	}
 	if err == nil {
-		var raw []byte
-		raw, err = base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(plain)
-		if err == nil && len(raw) >= minSecretBytes {
+		if plain, ok = usable(plain); ok {
 			return plain, true
 		}
 	}
 	s.record(r, event{act: "secret_unreadable", outcome: "error", factor: TOTP, user: r.User.ID})
 	return "", false
+}
+
+// usable is a secret as codes are made of it: base32 in capitals. People may have
+// typed it in groups, which Meteor's library reads over.
+func usable(plain string) (string, bool) {
+	plain = strings.NewReplacer(" ", "", "-", "").Replace(strings.ToUpper(strings.TrimRight(plain, "=")))
+	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(plain)
+	return plain, err == nil && len(raw) >= minSecretBytes
+}
+
+// UsableSecret tells whether codes can be made of a stored secret; one that is sealed
+// counts as usable.
+func UsableSecret(stored string) bool {
+	_, ok := usable(stored)
+	return ok || secret.Sealed(stored)
 }
 
 // reseal seals a plain secret at its first use. Somebody else doing the same at

@@ -143,6 +143,9 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 	if err := client.Ping(first, readpref.Primary()); err != nil {
 		return nil, fmt.Errorf("MongoDB does not answer: %w", failure(err))
 	}
+	if err := s.refuseObjectIDs(first); err != nil {
+		return nil, err
+	}
 	if err := s.prepare(ctx, o.Parts); err != nil {
 		return nil, fmt.Errorf("prepare MongoDB: %w", err)
 	}
