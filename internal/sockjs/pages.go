@@ -22,6 +22,9 @@ func noStore(header http.Header) {
 	header.Set("Cache-Control", "no-store, no-cache, no-transform, must-revalidate, max-age=0")
 }
 
+// unbuffered asks a proxy to hand on what it gets at once, as nginx does when it is told.
+func unbuffered(header http.Header) { header.Set("X-Accel-Buffering", "no") }
+
 func cacheYear(header http.Header) {
 	header.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", yearSeconds))
 	header.Set("Expires", time.Now().Add(yearSeconds*time.Second).UTC().Format(http.TimeFormat))
@@ -54,6 +57,7 @@ func (h *Handler) chunkingTest(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "application/javascript; charset=UTF-8")
 	noStore(header)
+	unbuffered(header)
 	control := http.NewResponseController(w)
 	for i, pause := range []time.Duration{0, 1, 5, 25, 125, 625, 3125} {
 		timer := time.NewTimer(pause * time.Millisecond)

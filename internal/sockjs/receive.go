@@ -63,6 +63,9 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, s *session, f 
 	// The server notices that a peer has left only once the body is read.
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, maxReceiverBody))
 	w.Header().Set("Content-Type", f.contentType)
+	if !f.once {
+		unbuffered(w.Header())
+	}
 	if err := rc.send(f.prelude); err != nil {
 		h.unheard(s)
 		return

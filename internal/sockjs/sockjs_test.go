@@ -242,6 +242,9 @@ func TestChunking(t *testing.T) {
 	defer cancel()
 	r := d.start(ctx, "POST", "/sockjs/chunking_test", "")
 	defer func() { _ = r.Body.Close() }()
+	if r.Header.Get("X-Accel-Buffering") != "no" {
+		t.Error("a proxy may keep what it gets")
+	}
 	lines := bufio.NewReader(r.Body)
 	for i, want := range []string{"h\n", strings.Repeat(" ", 2048) + "h\n", "h\n", "h\n", "h\n"} {
 		if line, err := lines.ReadString('\n'); err != nil || line != want {
@@ -349,6 +352,9 @@ func TestStreaming(t *testing.T) {
 	} {
 		base := "/sockjs/0/" + c.route[:4] + "sess/"
 		r := d.start(context.Background(), map[bool]string{true: "POST", false: "GET"}[c.route == "xhr_streaming"], base+c.route, "")
+		if r.Header.Get("X-Accel-Buffering") != "no" {
+			t.Errorf("%s: a proxy may keep what it gets: %v", c.route, r.Header)
+		}
 		body := bufio.NewReader(r.Body)
 		expect := func(want string) {
 			t.Helper()

@@ -55,17 +55,25 @@ func New(o Options) *Handler {
 	return &Handler{o}
 }
 
+// refuse answers what is no handshake in Meteor's words, without a line break
+// (docs/wire/ddp.md A2).
+func refuse(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = w.Write([]byte(text))
+}
+
 // ServeHTTP upgrades the request (its origin, the limits on connections, a proper
 // handshake) and leaves the session to the engine: the HTTP server's stack and
 // buffers are freed. Refusals are answered.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !websocket.IsWebSocketUpgrade(r) {
-		http.Error(w, "Not a valid websocket request", http.StatusBadRequest)
+		refuse(w, "Not a valid websocket request")
 		return
 	}
 	if v := r.Header.Get("Sec-Websocket-Version"); v != "13" {
 		w.Header().Set("Sec-WebSocket-Version", "13")
-		http.Error(w, "Only supported WebSocket protocol is RFC 6455.", http.StatusBadRequest)
+		refuse(w, "Only supported WebSocket protocol is RFC 6455.")
 		return
 	}
 	if !h.o.CheckOrigin(r) {

@@ -133,6 +133,29 @@ func TestWebSocketSession(t *testing.T) {
 	closedWith(t, client, 1000)
 }
 
+// What is no handshake hears Meteor's words, without a line break.
+func TestRequestsThatAreNoHandshake(t *testing.T) {
+	h := ws.New(ws.Options{})
+	for _, c := range []struct {
+		header map[string]string
+		want   string
+	}{
+		{nil, "Not a valid websocket request"},
+		{map[string]string{"Upgrade": "websocket"}, "Not a valid websocket request"},
+		{map[string]string{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "6"}, "Only supported WebSocket protocol is RFC 6455."},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/websocket", nil)
+		for k, v := range c.header {
+			r.Header.Set(k, v)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != 400 || w.Body.String() != c.want || w.Header().Get("Content-Type") != "text/plain; charset=UTF-8" {
+			t.Errorf("%v: %d %q %v", c.header, w.Code, w.Body, w.Header())
+		}
+	}
+}
+
 func TestWebSocketRefusesBadText(t *testing.T) {
 	_, url := listen(t, ddp.Options{})
 	client := dialWS(t, websocket.DefaultDialer, url, nil)
