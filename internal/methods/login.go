@@ -95,7 +95,9 @@ func (g *logins) login(ctx context.Context, c *rpc.Call) (any, error) {
 	}
 	proof := o.proof
 	if !proof.Given() {
-		proof = c.Proof // the trailing parameter of a generic client
+		proof = c.Proof // the trailing parameter of a generic client, or REST's
+	} else if proof.Factor == "" {
+		proof.Factor = c.Proof.Factor
 	}
 	return g.gate.admit(ctx, c, u, proof)
 }

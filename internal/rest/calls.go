@@ -11,6 +11,7 @@ import (
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
 )
 
 // calls serves method.call: any DDP method by HTTP. The call passes the router
@@ -62,7 +63,11 @@ func (g *calls) call(ctx context.Context, r *Request) (any, error) {
 	}
 	peer := *r.Peer
 	peer.Conn = virtualConn(r)
-	result, err := g.router.Method(ctx, &rpc.Call{Method: f.Method, Via: r.Method, Params: f.Params, Peer: &peer, Login: r.Login, Session: r.Session})
+	call := &rpc.Call{Method: f.Method, Via: r.Method, Params: f.Params, Peer: &peer, Login: r.Login, Session: r.Session}
+	if m, ok := g.method(f.Method); ok && m.Factor == twofactor.Login {
+		call.Proof = r.Peer.Proof // of this very request; those of a DDP handshake do not count at login
+	}
+	result, err := g.router.Method(ctx, call)
 	r.Told = true
 	out, renderErr := resultFrame(f.ID, result, err)
 	if renderErr != nil {

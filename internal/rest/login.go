@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,10 +34,12 @@ func (g *login) Routes() []Route {
 }
 
 // plainMembers are the members of a body that is not a login object already.
-var plainMembers = []string{"user", "username", "email", "password", "code"}
+var plainMembers = []string{"user", "username", "email", "password"}
 
 func (g *login) login(ctx context.Context, r *Request) (any, error) {
-	result, err := r.Run(ctx, loginObject(r))
+	options, proof := loginObject(r)
+	r.Call.Proof = proof
+	result, err := r.Run(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -58,27 +61,33 @@ func (g *login) login(ctx context.Context, r *Request) (any, error) {
 	}, nil
 }
 
-// loginObject makes the method's parameter out of a body
-// (docs/wire/rocketchat.md 5.6): a body with any other member, or without a password, is the login
-// object already and the code header is then ignored.
-func loginObject(r *Request) any {
-	for name := range r.body.value {
+// loginObject makes the method's parameter out of a body, and the answer to a challenge
+// out of body and headers (docs/wire/rocketchat.md 5.6). However the first factor is
+// written, the second may stand as code in the body, or within totp, as twoFactorCode,
+// or in the header, and the factor that it is for as twoFactorMethod or in the header.
+func loginObject(r *Request) (any, rpc.Proof) {
+	proof := r.Peer.Proof
+	if factor := r.Text("twoFactorMethod"); factor != "" {
+		proof.Factor = factor
+	}
+	for _, name := range []string{"twoFactorCode", "code"} {
+		if code := r.Text(name); code != "" {
+			proof = rpc.TextProof(proof.Factor, code)
+		}
+	}
+	rest := maps.Clone(r.body.value)
+	for _, name := range []string{"code", "twoFactorCode", "twoFactorMethod"} {
+		delete(rest, name)
+	}
+	for name := range rest {
 		if !slices.Contains(plainMembers, name) {
-			return ejson.Raw(r.body.raw)
+			return rest, proof
 		}
 	}
 	if !r.Has("password") {
-		return ejson.Raw(r.body.raw)
+		return rest, proof
 	}
-	inner := ejson.Doc{{Key: "user", Value: selector(r)}, {Key: "password", Value: passwordOf(r)}}
-	code := r.Text("code")
-	if code == "" {
-		code = r.Peer.Proof.Text()
-	}
-	if code == "" {
-		return inner
-	}
-	return ejson.Doc{{Key: "totp", Value: ejson.Doc{{Key: "login", Value: inner}, {Key: "code", Value: code}}}}
+	return ejson.Doc{{Key: "user", Value: selector(r)}, {Key: "password", Value: passwordOf(r)}}, proof
 }
 
 // selector names the account; values of other types pass through to be refused

@@ -39,7 +39,7 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 	}
 	list := s.accepted(r.User, r.Policy)
 	switch {
-	case len(list) == 0 && r.Policy == Fresh:
+	case len(list) == 0 && (r.Policy == Fresh || r.Insist && answered && r.User.PasswordHash() == ""):
 		return Outcome{}, s.refuse(r, "", ErrNoProof)
 	case len(list) == 0 && r.Insist && answered: // where there is nothing to compare with, no answer is right
 		d := Details{Method: s.fallback.Name()}
