@@ -206,7 +206,8 @@ const protocolHead = "# Protocol\n\n" +
 	"`{\"msg\":\"callWithTwoFactorRequired\",\"id\":…,\"code\":…,\"ddpMethod\":…,\"method\":…,\"params\":[…]}` |\n" +
 	"| DDP, `login` | `{totp: {login: {…}, code}}` |\n" +
 	"| REST | headers `x-2fa-code` and `x-2fa-method` (the method alone chooses the factor) |\n" +
-	"| REST, `login` | `code` in the body, or the header `x-2fa-code`, or `{totp: {login, code}}` |\n\n" +
+	"| REST, `login` | `code` (or `twoFactorCode`) in the body, or the header `x-2fa-code`, or `{totp: {login, code}}`; which factor it is for, in the header " +
+	"`x-2fa-method` or as `twoFactorMethod` |\n\n" +
 	"The code is six digits of the app, six digits of a mail (blanks and a hyphen do not matter), an eight-character backup code, or the lower-case hex " +
 	"SHA-256 of the password.\n\n" +
 	"The column *Factor* says what a call asks for: *none*; *ordinary* (remembered trust and tokens with `bypassTwoFactor` pass); *fresh* (neither passes, " +
@@ -245,4 +246,8 @@ const restHead = "\n## REST\n\n" +
 	"Answers are JSON objects with `success`. Refusals: 400 `{success: false, error, errorType, details?}`; 401 without a login; 403 without the permission; " +
 	"404, 405, 413, 415; " +
 	"429 with `X-RateLimit-*` and `Retry-After`; 500. `POST login` refuses with 401 and the code in `error`; `method.call` with 400 and the DDP error inside " +
-	"`message`.\n\n"
+	"`message`.\n\n" +
+	"In a body `null` is a member that is not there, and numbers, texts and booleans stand for each other, except in codes, passwords and tokens. In a query " +
+	"a list is a repeated parameter, `name[]`, or a text with commas; a date is what `$date` takes as a text. A parameter that the route does not know is " +
+	"refused by name; `query`, `fields` and `sort` are ignored everywhere. Lists take `offset` and `count` (by default the setting `API_Default_Count`); " +
+	"a `count` of 0 asks for everything, and no answer holds more than `API_Upper_Count_Limit`.\n\n"

@@ -24,6 +24,13 @@ func parseDate(s string) any {
 	return InvalidDate{}
 }
 
+// ParseDate reads a date as the value of $date is read, for doors that have no EJSON:
+// what JavaScript's Date takes that people and programs write.
+func ParseDate(s string) (time.Time, bool) {
+	t, ok := parseDate(s).(time.Time)
+	return t, ok
+}
+
 // dateLayout is the layout that s can have if it is a date, or "".
 func dateLayout(s string) string {
 	clock := ""
@@ -60,8 +67,10 @@ func isoLayout(s string) string {
 	if len(s) > 16 && s[16] == ':' {
 		clock = "15:04:05"
 	}
-	if strings.ContainsAny(s[len(day):], "Z+-") {
-		zone = "Z07:00"
+	if i := strings.LastIndexAny(s[len(day):], "Z+-"); i >= 0 {
+		if zone = "Z07:00"; i+len("+0100") == len(s)-len(day) && s[len(day)+i] != 'Z' {
+			zone = "Z0700"
+		}
 	}
 	switch s[len(day)] {
 	case 'T', ' ':

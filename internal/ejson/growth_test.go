@@ -40,7 +40,7 @@ func decoders() []growthtest.Decoder {
 			In: func(text string) string { return `[[{"$escape":{"a":` + text + `}}]]` }},
 		{Name: "Unmarshal", Do: func(text string) { _ = Unmarshal([]byte(text), new(any)) }, Allocated: 512,
 			In: func(text string) string { return "[" + text + "0]" }},
-		{Name: "parseDate", Do: func(text string) { parseDate(text) }},
+		{Name: "ParseDate", Do: func(text string) { ParseDate(text) }},
 	}
 	for head, tail := range map[string]string{
 		`{"$date":`: "}", `{"$regexp":`: `,"$flags":"g"}`, `{"$regexp":"a","$flags":`: "}", `{"$binary":`: "}", `{"$InfNaN":`: "}",

@@ -53,8 +53,8 @@ type permissionRecord struct {
 	UpdatedAt time.Time `json:"_updatedAt"`
 }
 
-// tableDate is when "the permissions changed last", for clients that cache them.
-var tableDate = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+// PermissionsChanged is when "the permissions changed last", for clients that cache them.
+var PermissionsChanged = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 func (g *system) permissions(_ context.Context, c *rpc.Call) (any, error) {
 	var since *time.Time
@@ -62,9 +62,9 @@ func (g *system) permissions(_ context.Context, c *rpc.Call) (any, error) {
 		return nil, err
 	}
 	list := []permissionRecord{}
-	if since == nil || tableDate.After(*since) {
+	if since == nil || PermissionsChanged.After(*since) {
 		for _, p := range permission.All() {
-			list = append(list, permissionRecord{ID: p.ID, Roles: p.Roles, UpdatedAt: tableDate})
+			list = append(list, permissionRecord{ID: p.ID, Roles: p.Roles, UpdatedAt: PermissionsChanged})
 		}
 	}
 	if since == nil {

@@ -1,7 +1,10 @@
 package rest
 
 import (
+	"maps"
+	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,6 +13,15 @@ import (
 
 // errBadQuery answers a query string that cannot be decoded.
 var errBadQuery = fault.New("error-invalid-params", "The query string is malformed")
+
+// ignored are parameters that published clients send with any request and that mean
+// nothing here: what older servers handed to their database. Everything else that a
+// route does not declare is refused by its name.
+var ignored = []string{
+	"query",  // a selector; EmbeddedChat sends it with lists of messages
+	"fields", // a projection
+	"sort",   // an order; every list here has one of its own
+}
 
 // query is the query of a request as its route's schema declares it. Schema and
 // handler read the same values: a parameter that is declared as one value stands
@@ -24,26 +36,44 @@ func readQuery(raw string, s Schema) (query, error) {
 		return query{}, errBadQuery
 	}
 	properties, _ := s["properties"].(map[string]any)
-	q := query{values: make(map[string][]string, len(properties))}
-	for name, p := range properties {
-		if isList(p) {
-			var list []string
-			for _, v := range append(all[name], all[name+"[]"]...) {
+	q := query{values: make(map[string][]string, len(all))}
+	for _, given := range slices.Sorted(maps.Keys(all)) {
+		values, name := all[given], given
+		p, declared := properties[name]
+		if !declared {
+			name = strings.TrimSuffix(given, "[]")
+			p, declared = properties[name]
+			declared = declared && isList(p)
+		}
+		switch {
+		case !declared && slices.Contains(ignored, given):
+		case !declared:
+			return query{}, fault.New("error-invalid-params", "'"+clip(given)+"' is no parameter of this endpoint")
+		case isList(p):
+			list := q.values[name]
+			if list == nil {
+				list = []string{}
+			}
+			for _, v := range values {
 				list = append(list, strings.FieldsFunc(v, func(c rune) bool { return c == ',' })...)
 			}
-			if len(all[name])+len(all[name+"[]"]) > 0 {
-				q.values[name] = list
-			}
-			continue
-		}
-		switch v := all[name]; {
-		case len(v) > 1:
+			q.values[name] = list
+		case len(values) > 1:
 			return query{}, fault.New("error-invalid-params", "'"+name+"' must be given once")
-		case len(v) == 1:
-			q.values[name] = v
+		default:
+			q.values[name] = values
 		}
 	}
 	return q, nil
+}
+
+// clip bounds what of a name is told back.
+func clip(name string) string {
+	const most = 64
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
 func isList(property any) bool {
@@ -57,6 +87,14 @@ func (q query) Get(name string) string {
 		return v[0]
 	}
 	return ""
+}
+
+// number is a whole number that the schema has checked, or what it is without one.
+func (q query) number(name string, without int) int {
+	if n, err := strconv.ParseFloat(q.Get(name), 64); err == nil {
+		return int(min(n, math.MaxInt32))
+	}
+	return without
 }
 
 // List is a parameter that the schema declares as a list.
@@ -76,18 +114,7 @@ func (q query) typed(s Schema) map[string]any {
 			out[name] = list
 			continue
 		}
-		v := values[0]
-		out[name] = v
-		switch p["type"] {
-		case "integer", "number":
-			if n, err := strconv.ParseFloat(v, 64); err == nil {
-				out[name] = n
-			}
-		case "boolean":
-			if v == "true" || v == "false" {
-				out[name] = v == "true"
-			}
-		}
+		out[name], _ = convertedText(p["type"], values[0])
 	}
 	return out
 }

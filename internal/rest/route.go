@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ejson"
@@ -16,6 +16,7 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -188,15 +189,34 @@ func (r *Request) Flag(name string) bool {
 	return b
 }
 
-// Page reads the paging members of a query: count from 0 to 100 (default 50)
-// and offset from 0.
+// Page is the part of a list that a query asks for: offset from 0, and count, by
+// default the setting API_Default_Count. 0 asks for everything. All of them end at the
+// setting API_Upper_Count_Limit, and whoever wants more asks with an offset.
 func (r *Request) Page() (offset, count int) {
-	offset, _ = strconv.Atoi(r.Query.Get("offset"))
-	count = 50
-	if s := r.Query.Get("count"); s != "" {
-		count, _ = strconv.Atoi(s)
+	return r.PageOf(r.server.settings.Int(settings.DefaultCount))
+}
+
+// PageOf is Page for a list with a default of its own.
+func (r *Request) PageOf(usual int) (offset, count int) {
+	offset, count = r.Query.number("offset", 0), r.Query.number("count", usual)
+	most := r.server.settings.Int(settings.UpperCountLimit)
+	if count == 0 {
+		count = most
 	}
-	return max(offset, 0), min(max(count, 0), 100)
+	return offset, min(count, most)
+}
+
+// Date is a moment in the query, in any spelling that DDP reads; zero when there is none.
+func (r *Request) Date(name string) (time.Time, error) {
+	text := r.Query.Get(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, ok := ejson.ParseDate(text)
+	if !ok {
+		return time.Time{}, fault.New("error-invalid-params", "'"+name+"' must be a date, such as 2026-11-28T20:16:57Z")
+	}
+	return t, nil
 }
 
 // compile prepares the schemas and the policy line for the router.
@@ -295,8 +315,14 @@ func (rt *Route) runMethod(ctx context.Context, r *Request) (any, error) {
 // Actions are all that the route may do (methods.Spec).
 func (rt *Route) Actions() []string { return rt.spec.Actions() }
 
-// check validates query and body (docs/wire/rocketchat.md 5.2, steps 4 and 6).
-func (rt *Route) check(r *Request) error {
+// check reads query and body, and validates them (docs/wire/rocketchat.md 5.2).
+func (rt *Route) check(r *Request) (err error) {
+	if r.Query, err = readQuery(r.HTTP.URL.RawQuery, rt.Query); err != nil {
+		return err
+	}
+	if err := r.body.settle(rt.Body); err != nil {
+		return errBadJSON.Because(err)
+	}
 	if rt.query != nil {
 		if wrong := rt.query.check(r.Query.typed(rt.Query)); wrong != "" {
 			return fault.New("error-invalid-params", wrong)

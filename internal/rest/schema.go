@@ -104,6 +104,9 @@ func collect(e *jsonschema.ValidationError, out *[]string) {
 	case *kind.Enum, *kind.Const:
 		*out = append(*out, at+" be equal to one of the allowed values")
 		return
+	case *kind.Minimum:
+		*out = append(*out, at+" be >= "+k.Want.RatString())
+		return
 	case *kind.MinLength:
 		*out = append(*out, at+fmt.Sprintf(" NOT have fewer than %d characters", k.Want))
 		return

@@ -247,9 +247,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route) {
 	call := &rpc.Call{Method: rt.Path, Peer: s.peer(r), Session: &session{}}
 	req := &Request{Call: call, HTTP: r, server: s, route: rt}
 	enter := func(c *rpc.Call) (err error) {
-		if req.Query, err = readQuery(r.URL.RawQuery, rt.Query); err != nil {
-			return err
-		}
 		if rt.Auth != NoLogin {
 			c.Login, err = s.authenticate(c.Peer, r)
 		}

@@ -2,8 +2,9 @@ package rest
 
 import (
 	"context"
+	"math"
 	"regexp"
-	"strings"
+	"slices"
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/methods"
@@ -51,9 +52,9 @@ func empty(name string) func(context.Context, *Request) (any, error) {
 }
 
 func (g *setting) public(_ context.Context, r *Request) (any, error) {
-	ids := r.Query.Get("_id")
+	ids := r.Query.List("_id")
 	return g.page(r, func(s *settings.Setting) (any, bool) {
-		wanted := ids == "" || (","+ids+",") != strings.Replace(","+ids+",", ","+s.ID+",", "", 1)
+		wanted := len(ids) == 0 || slices.Contains(ids, s.ID)
 		return ejson.Doc{{Key: "_id", Value: s.ID}, {Key: "value", Value: s.Shown()}, {Key: "enterprise", Value: false}}, s.Public && wanted
 	})
 }
@@ -67,8 +68,8 @@ func (g *setting) private(_ context.Context, r *Request) (any, error) {
 
 func (g *setting) page(r *Request, show func(*settings.Setting) (any, bool)) (any, error) {
 	offset, count := r.Page()
-	if count == 0 || r.Query.Get("count") == "" {
-		count = 1 << 20 // the table is small; a client that names no count wants all of it
+	if r.Query.Get("count") == "" {
+		count = math.MaxInt // the table is small; a client that names no count wants all of it
 	}
 	out, total := []any{}, 0
 	for _, s := range g.settings.All() {

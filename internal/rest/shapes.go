@@ -13,11 +13,8 @@ import (
 
 // page is the query of a list; Request.Page reads it.
 type page struct {
-	Count  int    `json:"count,omitempty"`
-	Offset int    `json:"offset,omitempty"`
-	Sort   string `json:"sort,omitempty"`
-	Query  string `json:"query,omitempty"`
-	Fields string `json:"fields,omitempty"`
+	Count  int `json:"count,omitempty" minimum:"0" about:"0 asks for as many as the setting API_Upper_Count_Limit allows"`
+	Offset int `json:"offset,omitempty" minimum:"0"`
 }
 
 // extent says which part of a list an answer holds.
@@ -93,6 +90,9 @@ type (
 		Code     string     `json:"code,omitempty"`
 		Resume   string     `json:"resume,omitempty"`
 		TOTP     *codeLogin `json:"totp,omitempty"`
+		// Another spelling of code, and the factor that it is for, as DDP has them.
+		TwoFactorCode   string `json:"twoFactorCode,omitempty"`
+		TwoFactorMethod string `json:"twoFactorMethod,omitempty"`
 	}
 	codeLogin struct {
 		Login map[string]any `json:"login"`
@@ -281,7 +281,7 @@ type (
 	}
 	publicSettingsQuery struct {
 		page
-		ID string `json:"_id,omitempty"`
+		ID []string `json:"_id,omitempty"`
 	}
 	settingsQuery struct {
 		page

@@ -268,6 +268,9 @@ func scenesOfRooms(kind, verb, name string) []scene {
 			}
 		}
 	}
+	if verb == "GET" && strings.HasPrefix(name, "list") {
+		return []scene{req(plain)}
+	}
 	if verb == "GET" {
 		return []scene{at(kind+"."+name+"?roomId=%s", func(s *stage) any { return room(s) })}
 	}

@@ -39,8 +39,15 @@ func (g *system) roles(context.Context, *Request) (any, error) {
 	return ejson.Doc{{Key: "roles", Value: out}}, nil
 }
 
-func (g *system) permissions(context.Context, *Request) (any, error) {
+func (g *system) permissions(_ context.Context, r *Request) (any, error) {
+	since, err := r.Date("updatedSince")
+	if err != nil {
+		return nil, err
+	}
 	out := []any{}
+	if !since.IsZero() && !methods.PermissionsChanged.After(since) {
+		return ejson.Doc{{Key: "update", Value: out}, {Key: "remove", Value: []any{}}}, nil
+	}
 	for _, p := range permission.All() {
 		out = append(out, ejson.Doc{{Key: "_id", Value: p.ID}, {Key: "roles", Value: p.Roles}})
 	}

@@ -127,6 +127,9 @@ func wrongTypes(t *testing.T, c *client, rt rest.Route) {
 	for _, name := range required {
 		property := rt.Body["properties"].(map[string]any)[name.(string)].(map[string]any)
 		for _, bad := range []string{`{"$ne":null}`, `{"$regex":"^a"}`, `[1]`, `null`, `12`} {
+			if bad == `12` && property["type"] == "string" {
+				continue // it stands for a text (TestValuesOfOtherTypes)
+			}
 			if property["type"] == nil || property["type"] == "object" && bad[0] == '{' || property["type"] == "array" && bad[0] == '[' {
 				continue
 			}

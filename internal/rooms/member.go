@@ -1,10 +1,12 @@
 package rooms
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -272,7 +274,12 @@ type MemberQuery struct {
 	// Online leaves out those who are offline.
 	Online bool
 	// Filter keeps those whose user name or name contains it, in any case.
-	Filter        string
+	Filter string
+	// Statuses, if there are any, keeps those who are shown so.
+	Statuses []string
+	// Matching makes the total that of those whom the query keeps; all members are
+	// looked at then.
+	Matching      bool
 	Offset, Count int
 }
 
@@ -280,7 +287,7 @@ type MemberQuery struct {
 const maxMembers = 100
 
 // ListMembers pages through the members of a room, by user name; total counts
-// all members, whatever q leaves out.
+// all members, whatever q leaves out, unless q says otherwise.
 func (s *Service) ListMembers(ctx context.Context, by *user.User, roomID string, q MemberQuery) (page []*user.User, total int, err error) {
 	if _, err := s.member(ctx, by, roomID, ErrRoomNotFound, ErrNotAuthorized); err != nil {
 		return nil, 0, err
@@ -289,11 +296,11 @@ func (s *Service) ListMembers(ctx context.Context, by *user.User, roomID string,
 		q.Count = maxMembers
 	}
 	q.Offset = max(q.Offset, 0)
-	if !q.Online && q.Filter == "" {
+	if !q.Online && q.Filter == "" && len(q.Statuses) == 0 {
 		return s.memberPage(ctx, roomID, q.Offset, q.Count)
 	}
 	want := user.Key(q.Filter)
-	skip := q.Offset
+	matching := 0
 	for at := 0; ; at += maxMembers {
 		batch, n, err := s.memberPage(ctx, roomID, at, maxMembers)
 		if err != nil {
@@ -301,19 +308,34 @@ func (s *Service) ListMembers(ctx context.Context, by *user.User, roomID string,
 		}
 		total = n
 		for _, u := range batch {
-			if q.Online && (u.Status == "" || u.Status == Offline) || !matches(u, want) {
+			if !q.keeps(u, want) {
 				continue
 			}
-			if skip > 0 {
-				skip--
-			} else if page = append(page, u); len(page) == q.Count {
+			if matching++; matching > q.Offset && len(page) < q.Count {
+				page = append(page, u)
+			}
+			if len(page) == q.Count && !q.Matching {
 				return page, total, nil
 			}
 		}
-		if at+maxMembers >= n {
-			return page, total, nil
+		if at+maxMembers < n {
+			continue
 		}
+		if q.Matching {
+			total = matching
+		}
+		return page, total, nil
 	}
+}
+
+// keeps tells whether the query keeps that member; want is the key of its filter.
+func (q *MemberQuery) keeps(u *user.User, want string) bool {
+	status := cmp.Or(u.Status, Offline)
+	switch {
+	case q.Online && status == Offline, len(q.Statuses) > 0 && !slices.Contains(q.Statuses, status):
+		return false
+	}
+	return matches(u, want)
 }
 
 func (s *Service) memberPage(ctx context.Context, roomID string, offset, count int) ([]*user.User, int, error) {

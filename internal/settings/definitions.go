@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"net/mail"
+	"slices"
 )
 
 // Type says what values a setting takes; it is the "type" of its document.
@@ -215,7 +216,8 @@ func limitSettings() []Definition {
 		number(LimitRESTInterval, 60_000, 1, maxInterval),
 	)
 	feature := section("Rate Limiter", "Feature Limiting", number(LimitRegisterUser, 1, 1, maxRequests))
-	return append(append(ddp, rest...), feature...)
+	lists := section("General", "REST API", number(DefaultCount, 50, 1, 100), number(UpperCountLimit, 100, 1, 100))
+	return slices.Concat(ddp, rest, feature, lists)
 }
 
 // mailbox accepts an address as a mail's From has it, or nothing.

@@ -124,6 +124,14 @@ const (
 	LimitRegisterUser             = "Rate_Limiter_Limit_RegisterUser"
 )
 
+// The ids of REST's lists.
+const (
+	// DefaultCount is how much of a list is answered that was asked for without a count.
+	DefaultCount = "API_Default_Count"
+	// UpperCountLimit is how much of a list is answered at most, and to a count of 0.
+	UpperCountLimit = "API_Upper_Count_Limit"
+)
+
 // The ids of general, mail and message settings.
 const (
 	SiteName  = "Site_Name"

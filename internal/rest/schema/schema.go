@@ -42,8 +42,12 @@ func Success(props ...Property) Schema { return Object(props...).Answered() }
 
 // Paged is the query of a list; Request.Page reads it.
 func Paged(props ...Property) Schema {
-	return Object(append(props, May("count", Integer()), May("offset", Integer()), May("sort", Text()), May("query", Text()), May("fields", Text()))...)
+	count := Count().About("0 asks for as many as the setting API_Upper_Count_Limit allows")
+	return Object(append(props, May("count", count), May("offset", Count()))...)
 }
+
+// Count is a whole number that is not negative.
+func Count() Schema { return Schema{"type": "integer", "minimum": 0} }
 
 // Text is any text.
 func Text() Schema { return Schema{"type": "string"} }

@@ -15,7 +15,7 @@ func Of[T any]() Schema { return OfValue(*new(T)) }
 // OfValue is Of for the type of a value; nil for nil. Fields are texts, booleans, whole
 // numbers, moments, structs, maps (any object), interfaces (any value) and lists of
 // these. Their tags are json (with ",omitempty" for a member that may be missing),
-// about, enum (values separated by commas), const, format and minLength. A type that
+// about, enum (values separated by commas), const, format, minLength and minimum. A type that
 // has a method JSONSchema says itself what it is. Anything else is a programming error
 // and panics.
 func OfValue(v any) Schema {
@@ -106,6 +106,9 @@ func ofField(f reflect.StructField) Schema {
 	}
 	if n, err := strconv.Atoi(f.Tag.Get("minLength")); err == nil {
 		s["minLength"] = n
+	}
+	if n, err := strconv.Atoi(f.Tag.Get("minimum")); err == nil {
+		s["minimum"] = n
 	}
 	if about := f.Tag.Get("about"); about != "" {
 		s = s.About(about)

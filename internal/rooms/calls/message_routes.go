@@ -67,7 +67,7 @@ func (g *messageRoutes) Routes() []rest.Route {
 			Limit: chatLimit, Do: g.sync, Query: schema.Object(schema.Must("roomId", schema.NonEmpty()), schema.Must("lastUpdate", schema.NonEmpty())),
 			Result: schema.Success(schema.Must("result", schema.Object(schema.Must("updated", schema.List(messageSchema)),
 				schema.Must("deleted", schema.List(goneSchema)), schema.May("cursor", schema.Object(schema.Must("next", schema.DateTime())))))),
-			Errors: []string{"error-room-not-found", "error-invalid-params"}},
+			Errors: []string{"error-room-not-found"}},
 		{Verb: "GET", Path: "chat.getPinnedMessages", Effects: methods.Reads, Tag: tag, Summary: "Pinned messages of a room", Limit: chatLimit, Do: g.marked(true),
 			Query: schema.Paged(schema.Must("roomId", schema.NonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
 		{Verb: "GET", Path: "chat.getStarredMessages", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that the caller starred", Limit: chatLimit,
@@ -242,7 +242,7 @@ func (g *messageRoutes) search(ctx context.Context, r *rest.Request) (any, error
 }
 
 func (g *messageRoutes) sync(ctx context.Context, r *rest.Request) (any, error) {
-	since, err := dateParam(r, "lastUpdate")
+	since, err := r.Date("lastUpdate")
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package calls
 
 import (
 	"context"
-	"strings"
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/methods"
@@ -23,7 +22,8 @@ func (g *presenceRoutes) Routes() []rest.Route {
 	who := schema.Object(schema.May("userId", schema.Text()), schema.May("username", schema.Text()), schema.May("user", schema.Text()))
 	return []rest.Route{
 		{Verb: "GET", Path: "users.presence", Effects: methods.Reads, Tag: tag, Summary: "How these users are shown, or everybody who is not offline",
-			Limit: chatLimit, Query: schema.Object(schema.May("ids", schema.Text()), schema.May("from", schema.Text())),
+			Limit: chatLimit, Query: schema.Object(schema.May("ids", schema.List(schema.Text())),
+				schema.May("from", schema.Text().About("Rocket.Chat's clients send when they asked last; everybody is answered, and full says so"))),
 			Result: schema.Success(schema.Must("users", schema.List(memberSchema)), schema.Must("full", schema.Boolean())), Do: g.statuses},
 		{Verb: "GET", Path: "users.getPresence", Effects: methods.Reads, Tag: tag, Summary: "How one user is shown", Limit: chatLimit, Query: who,
 			Result: schema.Success(schema.Must("presence", schema.Text()), schema.May("connectionStatus", schema.Text())), Do: g.getPresence,
@@ -40,7 +40,7 @@ func (g *presenceRoutes) Routes() []rest.Route {
 }
 
 func (g *presenceRoutes) statuses(ctx context.Context, r *rest.Request) (any, error) {
-	ids := strings.FieldsFunc(r.Query.Get("ids"), func(c rune) bool { return c == ',' })
+	ids := r.Query.List("ids")
 	list, err := g.rooms.Statuses(ctx, ids, maxPresences)
 	return ejson.Doc{{Key: "users", Value: anyDocs(list, func(p rooms.Status) ejson.Doc { return p.Doc() })}, {Key: "full", Value: len(ids) == 0}}, err
 }

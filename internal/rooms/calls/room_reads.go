@@ -25,7 +25,7 @@ func (g *roomRoutes) info(name, t string) func(context.Context, *rest.Request) (
 }
 
 func (g *roomRoutes) get(ctx context.Context, r *rest.Request) (any, error) {
-	since, err := dateParam(r, "updatedSince")
+	since, err := r.Date("updatedSince")
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func updates(update []any, gone []rooms.Gone) ejson.Doc {
 }
 
 func (g *roomRoutes) subscriptions(ctx context.Context, r *rest.Request) (any, error) {
-	since, err := dateParam(r, "updatedSince")
+	since, err := r.Date("updatedSince")
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (g *roomRoutes) members(t string) func(context.Context, *rest.Request) (any
 			return nil, err
 		}
 		offset, count := r.Page()
-		q := rooms.MemberQuery{Offset: offset, Count: count, Filter: r.Query.Get("filter"), Online: r.Query.Get("status") == rooms.Online}
+		q := rooms.MemberQuery{Offset: offset, Count: count, Filter: r.Query.Get("filter"), Statuses: r.Query.List("status"), Matching: true}
 		users, total, err := g.rooms.ListMembers(ctx, r.User, room.ID, q)
 		return pageOf("members", anyDocs(users, rooms.MemberDoc), offset, total), err
 	}
@@ -122,16 +122,13 @@ func (g *roomRoutes) history(t string) func(context.Context, *rest.Request) (any
 			return nil, err
 		}
 		q := rooms.HistoryQuery{RoomID: room.ID, Inclusive: r.Query.Get("inclusive") == "true"}
-		if q.Before, err = dateParam(r, "latest"); err != nil {
+		if q.Before, err = r.Date("latest"); err != nil {
 			return nil, err
 		}
-		if q.After, err = dateParam(r, "oldest"); err != nil {
+		if q.After, err = r.Date("oldest"); err != nil {
 			return nil, err
 		}
-		q.Offset, q.Limit = r.Page()
-		if r.Query.Get("count") == "" {
-			q.Limit = rooms.DefaultHistory
-		}
+		q.Offset, q.Limit = r.PageOf(rooms.DefaultHistory)
 		list, _, err := g.rooms.Page(ctx, r.User, q)
 		return field("messages", messageDocs(r, list)), err
 	}

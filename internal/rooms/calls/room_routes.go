@@ -46,6 +46,9 @@ var (
 	goneSchema = schema.Object(schema.Must("_id", schema.Text()), schema.May("rid", schema.Text()), schema.Must("_deletedAt", schema.DateTime())).Named("Gone")
 )
 
+// statuses are the words for how somebody is shown.
+var statuses = schema.OneOf(rooms.Online, rooms.Away, rooms.Busy, rooms.Offline)
+
 // chatLimit is the limit of routes that a client calls once for each room.
 var chatLimit = ratelimit.Rule{Count: 120, Window: time.Minute}
 
@@ -66,7 +69,6 @@ var kindsOfRooms = []kindOfRoom{
 var (
 	errRoomParam   = fault.New("error-roomid-param-not-provided", `The parameter "roomId" or "roomName" is required`)
 	errUserParam   = fault.New("error-user-param-not-provided", `The required "userId" or "username" param was not provided`)
-	errDate        = fault.New("error-invalid-params", "A date must be written as ISO 8601")
 	errSearchParam = fault.New("error-searchText-param-not-provided", `The required "searchText" param is missing`)
 )
 
@@ -85,7 +87,7 @@ func listed(name string, item schema.Schema) schema.Schema {
 func (g *roomRoutes) Routes() []rest.Route {
 	const tag = "rooms"
 	routes := []rest.Route{
-		{Verb: "GET", Path: "rooms.info", Effects: methods.Reads, Tag: tag, Summary: "One room of the caller's, or a public channel", Query: roomQuery(),
+		{Verb: "GET", Path: "rooms.info", Effects: methods.Reads, Tag: tag, Summary: "One room of the caller's, or a public channel", Query: roomQuery(""),
 			Result: schema.Success(schema.Must("room", roomSchema)), Limit: chatLimit, Do: g.info("room", ""),
 			Errors: notFound},
 		{Verb: "GET", Path: "rooms.get", Tag: tag, Summary: "The caller's rooms, all or those that changed",
@@ -109,14 +111,23 @@ func (g *roomRoutes) Routes() []rest.Route {
 	return routes
 }
 
-// roomQuery names a room in a query string.
-func roomQuery(more ...schema.Property) schema.Schema {
-	return schema.Object(append(more, schema.May("roomId", schema.Text()), schema.May("roomName", schema.Text()), schema.May("username", schema.Text()))...)
+// roomQuery names a room of a kind in a query string. A direct room has no name, but
+// somebody on the other side.
+func roomQuery(roomType string, more ...schema.Property) schema.Schema {
+	return schema.Object(append(more, roomNames(roomType)...)...)
 }
 
-// pagedRoom is roomQuery for pages; what clients send as "query" is ignored.
-func pagedRoom(more ...schema.Property) schema.Schema {
-	return schema.Paged(append(more, schema.May("roomId", schema.Text()), schema.May("roomName", schema.Text()), schema.May("username", schema.Text()))...)
+// pagedRoom is roomQuery for pages.
+func pagedRoom(roomType string, more ...schema.Property) schema.Schema {
+	return schema.Paged(append(more, roomNames(roomType)...)...)
+}
+
+func roomNames(roomType string) []schema.Property {
+	names := []schema.Property{schema.May("roomId", schema.Text()), schema.May("roomName", schema.Text())}
+	if roomType == rooms.Direct {
+		names = append(names, schema.May("username", schema.Text()))
+	}
+	return names
 }
 
 // roomBody names a room in a body.
@@ -129,19 +140,19 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 	tag, one := k.prefix, schema.Success(schema.Must(k.one, roomSchema))
 	who := []schema.Property{schema.May("userId", schema.Text()), schema.May("username", schema.Text()), schema.May("user", schema.Text())}
 	missing := []string{"error-roomid-param-not-provided"}
-	history := pagedRoom(schema.May("latest", schema.Text()), schema.May("oldest", schema.Text()), schema.May("inclusive", schema.Boolean()),
-		schema.May("unreads", schema.Boolean()))
+	history := pagedRoom(k.roomType, schema.May("latest", schema.Text()), schema.May("oldest", schema.Text()), schema.May("inclusive", schema.Boolean()),
+		schema.May("unreads", schema.Boolean().About("Rocket.Chat's clients send it; the counts of unread messages are those of the subscription")))
 	routes := []rest.Route{
 		{Verb: "GET", Path: k.prefix + ".members", Tag: tag, Summary: "The members of a room of the caller's",
-			Query: pagedRoom(schema.May("filter", schema.Text()), schema.May("status", schema.Text())), Result: listed("members", memberSchema), Limit: chatLimit,
-			Method: "getUsersOfRoom", Do: g.members(k.roomType), Errors: missing},
-		{Verb: "GET", Path: k.prefix + ".messages", Effects: methods.Reads, Tag: tag, Summary: "Messages, newest first; queries of clients are ignored",
-			Query: pagedRoom(), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.roomType),
+			Query:  pagedRoom(k.roomType, schema.May("filter", schema.Text()), schema.May("status", schema.List(statuses))),
+			Result: listed("members", memberSchema), Limit: chatLimit, Method: "getUsersOfRoom", Do: g.members(k.roomType), Errors: missing},
+		{Verb: "GET", Path: k.prefix + ".messages", Effects: methods.Reads, Tag: tag, Summary: "Messages, newest first",
+			Query: pagedRoom(k.roomType), Result: listed("messages", messageSchema), Limit: chatLimit, Do: g.messages(k.roomType),
 			Errors: notFound},
 		{Verb: "GET", Path: k.prefix + ".history", Tag: tag, Summary: "Messages between two moments, newest first", Query: history,
 			Result: schema.Success(schema.Must("messages", schema.List(messageSchema))), Limit: chatLimit, Method: "loadHistory",
 			Do: g.history(k.roomType), Errors: notFound},
-		{Verb: "GET", Path: k.prefix + ".counters", Effects: methods.Reads, Tag: tag, Summary: "How much there is to read", Query: roomQuery(),
+		{Verb: "GET", Path: k.prefix + ".counters", Effects: methods.Reads, Tag: tag, Summary: "How much there is to read", Query: roomQuery(k.roomType),
 			Result: schema.Success(schema.Must("joined", schema.Boolean()), schema.Must("members", schema.Integer()), schema.Must("unreads", schema.Integer()),
 				schema.Must("msgs", schema.Integer()), schema.May("userMentions", schema.Integer())), Limit: chatLimit, Do: g.counters(k.roomType), Errors: notFound},
 		{Verb: "POST", Path: k.prefix + ".open", Tag: tag, Summary: "Show a room in the caller's list", Body: roomBody(), Method: "openRoom",
@@ -166,9 +177,9 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 		rest.Route{Verb: "POST", Path: k.prefix + ".create", Tag: tag, Summary: "Make a room; the caller owns it",
 			Body: schema.Object(schema.Must("name", schema.NonEmpty()), schema.May("members", schema.List(schema.Text())), schema.May("readOnly", schema.Boolean()),
 				schema.May("extraData", schema.Object()), schema.May("customFields", schema.Object())), Result: one, Method: create, Do: g.create(k)},
-		rest.Route{Verb: "GET", Path: k.prefix + ".info", Effects: methods.Reads, Tag: tag, Summary: "One room", Query: roomQuery(), Result: one, Limit: chatLimit,
-			Do: g.info(k.one, k.roomType), Errors: notFound},
-		rest.Route{Verb: "GET", Path: k.prefix + ".roles", Tag: tag, Summary: "Who has a role in a room", Query: roomQuery(), Limit: chatLimit,
+		rest.Route{Verb: "GET", Path: k.prefix + ".info", Effects: methods.Reads, Tag: tag, Summary: "One room", Query: roomQuery(k.roomType), Result: one,
+			Limit: chatLimit, Do: g.info(k.one, k.roomType), Errors: notFound},
+		rest.Route{Verb: "GET", Path: k.prefix + ".roles", Tag: tag, Summary: "Who has a role in a room", Query: roomQuery(k.roomType), Limit: chatLimit,
 			Result: schema.Success(schema.Must("roles", schema.List(schema.Object(schema.Must("rid", schema.Text()), schema.Must("u", userRefSchema),
 				schema.Must("roles", schema.List(schema.Text())))))),
 			Method: "getRoomRoles", Params: g.roomID(k.roomType), Shape: rolesShape, Errors: missing},
@@ -233,19 +244,6 @@ func (g *service) room(ctx context.Context, r *rest.Request, t string) (*rooms.R
 		}
 	}
 	return nil, false, rooms.ErrRoomNotFound
-}
-
-// dateParam is a date in a query; zero when there is none.
-func dateParam(r *rest.Request, name string) (time.Time, error) {
-	v := r.Query.Get(name)
-	if v == "" {
-		return time.Time{}, nil
-	}
-	t, err := time.Parse(time.RFC3339, v)
-	if err != nil {
-		return time.Time{}, errDate.Because(err)
-	}
-	return t.UTC(), nil
 }
 
 func field(key string, value any) ejson.Doc { return ejson.Doc{{Key: key, Value: value}} }
