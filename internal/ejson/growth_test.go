@@ -41,6 +41,7 @@ func decoders() []growthtest.Decoder {
 		{Name: "Unmarshal", Do: func(text string) { _ = Unmarshal([]byte(text), new(any)) }, Allocated: 512,
 			In: func(text string) string { return "[" + text + "0]" }},
 		{Name: "ParseDate", Do: func(text string) { ParseDate(text) }},
+		{Name: "parseDate", Do: func(text string) { parseDate(text) }},
 	}
 	for head, tail := range map[string]string{
 		`{"$date":`: "}", `{"$regexp":`: `,"$flags":"g"}`, `{"$regexp":"a","$flags":`: "}", `{"$binary":`: "}", `{"$InfNaN":`: "}",
