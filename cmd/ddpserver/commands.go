@@ -27,7 +27,8 @@ func commands() []command {
 		{"user create", "Make an account, with the server running or not.", "--username NAME --email ADDRESS --password-stdin [flags]", userCreateHelp,
 			(*program).userCreate},
 		{"rotate-key", "Seal everything anew with ENCRYPTION_KEY; the old key is ENCRYPTION_KEY_OLD.", "[flags]", rotateKeyHelp, (*program).rotateKey},
-		{"check-config", "List everything that is wrong with the configuration; make nothing.", "[flags]", "", (*program).checkConfig},
+		{"check-config", "List everything that is wrong with the configuration; make nothing.", "[--send-test TO] [flags]", checkConfigHelp,
+			(*program).checkConfig},
 		{"adopt", "Tell what a server makes of the database of a Meteor app or of Rocket.Chat; change nothing.", "--check [flags]", adoptHelp, (*program).adopt},
 		{"healthcheck", "Ask a running server whether it is ready; exit 1 when it is not.", "[flags]", "", (*program).healthcheck},
 		{"version", "Print the version.", "", "", (*program).version},
@@ -79,6 +80,11 @@ Set ENCRYPTION_KEY to the new key and ENCRYPTION_KEY_OLD to the one of before.
 On the embedded store stop the server first; on MongoDB give every node both keys
 first, and let them run. A run that broke off is simply started again. When it is
 done, take ENCRYPTION_KEY_OLD out.
+`
+
+const checkConfigHelp = `
+With --send-test one mail goes to that address, and the conversation with the mail
+server is printed, secrets blanked. Exit code 1 says that it was not sent.
 `
 
 const adoptHelp = `

@@ -21,7 +21,10 @@ import (
 )
 
 func (p *program) checkConfig(args []string) int {
-	c, warnings, code, ok := p.parse("check-config", args, nil)
+	to := ""
+	c, warnings, code, ok := p.parse("check-config", args, func(fs *pflag.FlagSet) {
+		fs.StringVar(&to, "send-test", "", "send a test mail to this address and print the conversation with the mail server")
+	})
 	if !ok {
 		return code
 	}
@@ -40,6 +43,14 @@ func (p *program) checkConfig(args []string) int {
 		from = c.File + ", environment and flags"
 	}
 	fmt.Fprintf(p.stdout, "The configuration is good (%s).\n", from)
+	if to == "" {
+		return exitOK
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := app.SendTest(ctx, c, to, p.stdout); err != nil {
+		return p.fail(err)
+	}
 	return exitOK
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -119,14 +120,38 @@ func openSettings(ctx context.Context, c *config.Config, st settings.Store, p fe
 	return set, nil
 }
 
+// mailTransport is the way mails go: over SMTP, or as files beside the database.
+func mailTransport(c *config.Config) (*mail.Transport, error) {
+	u := c.MailURL.Reveal()
+	if u == "" {
+		return mail.Files(filepath.Join(c.DataDir, "outbox")), nil
+	}
+	t, err := mail.Parse(u)
+	if err != nil {
+		return nil, fmt.Errorf("MAIL_URL: %w", err)
+	}
+	return t, nil
+}
+
+// SendTest sends a test mail the way that the configuration says, past the outbox, and
+// writes the conversation with the mail server to w. The sender and the name of the
+// site are those of the configuration, whatever the settings in the database say.
+func SendTest(ctx context.Context, c *config.Config, to string, w io.Writer) error {
+	t, err := mailTransport(c)
+	if err != nil {
+		return err
+	}
+	if err := t.Probe(ctx, c.MailFrom, to, c.RootURL, w); err != nil {
+		return fmt.Errorf("MAIL_URL: %s", oneLine(err))
+	}
+	return nil
+}
+
 // newOutbox makes the mail outbox: over SMTP, or as files beside the database.
 func (a *App) newOutbox() (*mail.Outbox, error) {
-	transport := mail.Files(filepath.Join(a.cfg.DataDir, "outbox"))
-	if u := a.cfg.MailURL.Reveal(); u != "" {
-		var err error
-		if transport, err = mail.Parse(u); err != nil {
-			return nil, fmt.Errorf("MAIL_URL: %w", err)
-		}
+	transport, err := mailTransport(a.cfg)
+	if err != nil {
+		return nil, err
 	}
 	a.log.Info("mail_transport", zap.Stringer("to", transport))
 	if transport.InClear() {
