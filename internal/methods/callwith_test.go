@@ -53,8 +53,8 @@ func TestLauncherOrder(t *testing.T) {
 		if g, err := w.Store.Guard(t.Context(), w.Vars["ada"]); err != nil || g.Received != 0 {
 			t.Errorf("%d answers were counted, %v", g.Received, err)
 		}
-		for _, code := range []string{"wrong", ""} {
-			if _, fail := c.Call(name, launch("test:echo", code, "password")); fail.Code() != "totp-invalid" {
+		for code, want := range map[string]string{"wrong": "totp-invalid", "": "totp-required"} {
+			if _, fail := c.Call(name, launch("test:echo", code, "password")); fail.Code() != want {
 				t.Errorf("code %q for a method that asks for none: %s", code, fail.Code())
 			}
 		}

@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"net/http"
+	"strings"
+	"unicode"
 
 	"ddpserver/internal/ejson"
 )
@@ -43,17 +45,44 @@ func HeaderProof(h http.Header) Proof {
 	return p
 }
 
-// Given tells whether there is an answer to count and compare. The empty text is
-// none: clients send it to be challenged.
-func (p Proof) Given() bool { return len(p.Value) > 0 && string(p.Value) != `""` }
+// Given tells whether there is an answer to count and compare. A text with nothing in
+// it is none: clients send "" to be challenged, and people hit the space bar.
+func (p Proof) Given() bool {
+	text, is := p.text()
+	return len(p.Value) > 0 && !(is && typed(text) == "")
+}
 
 // Text is the value when it is a text, and "" otherwise.
 func (p Proof) Text() string {
-	var text string
-	if len(p.Value) == 0 || ejson.Unmarshal(p.Value, &text) != nil {
-		return ""
-	}
+	text, _ := p.text()
 	return text
+}
+
+// Typed is Text without what people type or paste around and inside a code: blanks of
+// every kind, ends of lines, dashes, and characters that show nothing. Every factor
+// whose answers are typed reads them here.
+func (p Proof) Typed() string { return typed(p.Text()) }
+
+func (p Proof) text() (text string, is bool) {
+	if len(p.Value) == 0 || ejson.Unmarshal(p.Value, &text) != nil {
+		return "", false
+	}
+	return text, true
+}
+
+// maxTyped bounds what is taken for typed, in bytes.
+const maxTyped = 256
+
+func typed(text string) string {
+	if len(text) > maxTyped {
+		return text
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.White_Space, unicode.Dash, unicode.Cf) {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // Passed says which second factor was accepted for a call. The zero value is none.

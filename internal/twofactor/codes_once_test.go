@@ -64,26 +64,66 @@ func TestS002NoGoingBack(t *testing.T) {
 	})
 }
 
-// S003: an authenticator's code has one spelling. A refused spelling costs a try
-// and does not spend the code.
+// spellings are ways in which people type and paste a code.
+var spellings = []string{"%s%s", "%s-%s", "%s %s", " %s%s ", "%s - %s", "%s%s\n", "\t%s%s", "\r\n%s%s\r\n", "%s\u00a0%s\u00a0", "%s\u202f%s",
+	"\ufeff%s\u200b%s", "%s\u2013%s", "\u2014%s%s", "%s\u2212%s", "-%s--%s-"}
+
+// S003: characters that are no code are wrong answers, in whatever spelling of it.
 func TestS003OtherSpellings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
 		w.Set(settings.TwoFactorWrongPerHour, 100)
 		a := w.account("alice").enrol()
-		c := a.now(0)
-		for _, s := range []string{
-			" " + c, c + " ", c + "\n", "\t" + c, c[:3] + " " + c[3:], c[:3] + "-" + c[3:], "0" + c, c + "0", "+" + c, c + ".0", "0x" + c,
-			wide(c), c + "\x00", "\ufeff" + c, c[:5], c + "\u00a0", c[:5] + "O",
-		} {
-			if got := a.check(code(s)); got != "totp-invalid" {
-				t.Errorf("%q: %q", s, got)
+		for _, form := range spellings {
+			c := a.now(0)
+			for _, s := range []string{"0" + c, c + "0", "+" + c, c + ".0", "0x" + c, wide(c), c + "\x00", c[:5], c[:5] + "O", c + "_"} {
+				if got := a.check(code(s)); got != "totp-invalid" {
+					t.Errorf("%q: %q", s, got)
+				}
 			}
+			if got := a.check(code(fmt.Sprintf(form, c[:3], c[3:]))); got != "" {
+				t.Errorf("form %q: %s", form, got)
+			}
+			time.Sleep(time.Hour)
 		}
-		if got := a.check(code(c)); got != "" {
-			t.Errorf("the one spelling: %s", got)
+		if b := a.backup[0]; a.check(code(" "+b[:4]+"-"+b[4:]+"\n")) != "" {
+			t.Error("a backup code as it was pasted is wrong")
 		}
 	})
+}
+
+// Nothing in the field is no answer: it is challenged, and counts for nothing.
+func TestABlankIsNoAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		never(t, w)
+		for _, a := range []*account{w.account("alice").enrol(), w.account("bob", withEmail)} {
+			before := a.received()
+			for _, s := range []string{"", " ", "\t\n", "\u00a0", "\u200b", " - "} {
+				for _, insist := range []bool{false, true} {
+					r := a.ask(code(s))
+					r.Insist = insist
+					if err := w.svc.Check(ctx, r); id(err) != "totp-required" {
+						t.Errorf("%q, insisting %v: %v", s, insist, err)
+					}
+				}
+				if ok, err := w.svc.Disable(ctx, a.ask(code(s))); ok || err != nil && a.user().TOTPEnabled() {
+					t.Errorf("%q: %v, %v", s, ok, err)
+				}
+			}
+			if got := a.received(); got != before {
+				t.Errorf("%d blanks were counted as answers", got-before)
+			}
+		}
+	})
+}
+
+// received is how many answers of the account were counted.
+func (a *account) received() int64 {
+	g, err := a.w.Store.Guard(ctx, a.id)
+	if err != nil {
+		panic(err)
+	}
+	return g.Received
 }
 
 // wide writes digits in their full-width forms.
@@ -91,27 +131,25 @@ func wide(c string) string {
 	return strings.Map(func(r rune) rune { return r - '0' + '０' }, c)
 }
 
-// S003 for mailed codes: blanks and one hyphen as the mail shows it, nothing else.
+// S003 for mailed codes.
 func TestS003MailedSpellings(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		never(t, w)
 		a := w.account("alice", withEmail)
-		for _, form := range []string{"%s%s", "%s-%s", "%s %s", " %s%s ", "%s - %s"} {
+		for _, form := range spellings {
 			if got := a.check(); got != "totp-required" {
 				t.Fatalf("challenge: %q", got)
 			}
 			c := w.Mails.Code(-1)
+			for _, s := range []string{wide(c), c + "0"} {
+				if got := a.check(code(s)); got != "totp-invalid" {
+					t.Errorf("%q: %q", s, got)
+				}
+			}
 			if got := a.check(code(fmt.Sprintf(form, c[:3], c[3:]))); got != "" {
 				t.Errorf("form %q: %s", form, got)
 			}
 			time.Sleep(time.Hour)
-		}
-		a.check()
-		c := w.Mails.Code(-1)
-		for _, s := range []string{wide(c), c[:2] + "-" + c[2:4] + "-" + c[4:], c + "\n", c + "0"} {
-			if got := a.check(code(s)); got != "totp-invalid" {
-				t.Errorf("%q: %q", s, got)
-			}
 		}
 	})
 }

@@ -48,9 +48,8 @@ func (f emailFactor) Offered(u *user.User) bool {
 // Verify spends the whole live set when the code is one of it and good for the
 // call. One that was mailed for another call is a wrong answer.
 func (f emailFactor) Verify(ctx context.Context, r Request) (string, error) {
-	code := r.Proof.Text()
-	digits, ok := normalizeMailCode(code)
-	if !ok {
+	digits := r.Proof.Typed()
+	if !sixDigits(digits) {
 		return "", nil
 	}
 	for _, digest := range f.key.Digests(mailCodePurpose, r.User.ID, digits) {
@@ -230,32 +229,4 @@ func (s *Service) nextMail(g Guard, stranger bool, r MailRules) time.Duration {
 // mailDigest is what is stored of a code: keyed, and bound to its owner.
 func (s *Service) mailDigest(userID, digits string) string {
 	return s.key.Digest(mailCodePurpose, userID, digits)
-}
-
-// maxTyped bounds what is looked at of a typed code, bytes.
-const maxTyped = 16
-
-// normalizeMailCode reads a mailed code as people type it: six ASCII digits, with
-// blanks anywhere and at most one hyphen, as the mail shows it (docs/decisions.md 3.2).
-func normalizeMailCode(typed string) (digits string, ok bool) {
-	if len(typed) > maxTyped {
-		return "", false
-	}
-	var out [6]byte
-	n, hyphens := 0, 0
-	for _, c := range []byte(typed) {
-		switch {
-		case c >= '0' && c <= '9':
-			if n == len(out) {
-				return "", false
-			}
-			out[n] = c
-			n++
-		case c == '-':
-			hyphens++
-		case c != ' ':
-			return "", false
-		}
-	}
-	return string(out[:]), n == len(out) && hyphens <= 1
 }

@@ -73,7 +73,7 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 		return nil, err
 	}
 	t := u.Services.TOTP
-	if t == nil || t.Enabled || t.TempSecret == "" || t.TempBound == "" || t.TempBound != u.ProofState(r.Token) {
+	if !r.Proof.Given() || t == nil || t.Enabled || t.TempSecret == "" || t.TempBound == "" || t.TempBound != u.ProofState(r.Token) {
 		return nil, s.refuse(r, TOTP, ErrInvalidTOTP)
 	}
 	id, _, err := s.count(ctx, r, TOTP, 0)
@@ -115,7 +115,7 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 
 // pendingStep is the newest time step whose code the answer is, or -1.
 func (s *Service) pendingStep(r Request, pending string) int64 {
-	code := r.Proof.Text()
+	code := r.Proof.Typed()
 	if !sixDigits(code) {
 		return -1
 	}
@@ -203,6 +203,9 @@ func (s *Service) proveTOTP(ctx context.Context, r Request) (*user.User, bool, e
 		return nil, false, err
 	}
 	r.User = u
+	if !r.Proof.Given() {
+		return nil, false, nil
+	}
 	a, err := s.prove(ctx, r, totpFactor{s})
 	switch {
 	case err != nil:

@@ -4,12 +4,13 @@ import (
 	"testing"
 
 	"ddpserver/internal/growthtest"
+	"ddpserver/internal/rpc"
 )
 
 // decoders are the codes that people type.
 func decoders() []growthtest.Decoder {
 	return []growthtest.Decoder{
-		{Name: "normalizeMailCode", Do: func(text string) { normalizeMailCode(text) }},
+		{Name: "Typed", Do: func(text string) { rpc.TextProof("", text).Typed() }},
 		{Name: "passwordDigest", Do: func(text string) { passwordDigest(text) }},
 		{Name: "sixDigits", Do: func(text string) { sixDigits(text) }},
 	}

@@ -33,8 +33,7 @@ func (passwordFactor) Offered(*user.User) bool    { return false }
 func (passwordFactor) SwitchedOn(*user.User) bool { return false }
 
 func (f passwordFactor) Verify(ctx context.Context, r Request) (string, error) {
-	code := r.Proof.Text()
-	digest, ok := passwordDigest(code)
+	digest, ok := passwordDigest(r.Proof.Typed())
 	if !ok || r.User.PasswordHash() == "" {
 		return "", nil
 	}

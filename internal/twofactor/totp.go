@@ -61,7 +61,7 @@ func (f totpFactor) Verify(ctx context.Context, r Request) (accepted string, err
 // compare takes exactly eight characters for a backup code and everything else
 // for a code of the app (docs/wire/rocketchat.md 1.6.3).
 func (f totpFactor) compare(ctx context.Context, r Request) (string, error) {
-	code := r.Proof.Text()
+	code := r.Proof.Typed()
 	u := r.User
 	t := u.Services.TOTP
 	if t == nil || !t.Enabled {
@@ -176,7 +176,7 @@ func newSecret(issuer, account string) (plain, url string, err error) {
 	return key.Secret(), key.URL(), nil
 }
 
-// sixDigits is the one spelling of an app's code.
+// sixDigits is the one spelling of a code of an app or a mail, after rpc.Proof.Typed.
 func sixDigits(code string) bool {
 	if len(code) != 6 {
 		return false

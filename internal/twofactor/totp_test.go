@@ -147,22 +147,32 @@ func TestS053Fingerprints(t *testing.T) {
 	})
 }
 
-// S003: whatever the normaliser accepts is six ASCII digits, in the order in
-// which they were typed, and it accepts its own output.
-func FuzzNormalizeMailCode(f *testing.F) {
-	for _, s := range []string{"123456", "123-456", " 12 34 56 ", "１２３４５６", "", "1-2-3456", "123456789", "12345\x00", "12\n3456"} {
+// S003: what is read of a typed text is its characters in their order, without those
+// that stand between them, and reading it again changes nothing.
+func FuzzTypedCode(f *testing.F) {
+	for _, s := range []string{"123456", "123-456", " 12 34 56 ", "１２３４５６", "", "1-2-3456", "123456789", "12345\x00", "12\n3456", "\u00a012\u200b3\u2013456"} {
 		f.Add(s)
 	}
-	f.Fuzz(func(t *testing.T, typed string) {
-		digits, ok := normalizeMailCode(typed)
-		if !ok {
-			return
+	f.Fuzz(func(t *testing.T, text string) {
+		got := rpc.TextProof("", text).Typed()
+		if again := rpc.TextProof("", got).Typed(); again != got {
+			t.Fatalf("%q became %q", got, again)
 		}
-		if !sixDigits(digits) || digits != strings.NewReplacer(" ", "", "-", "").Replace(typed) {
-			t.Fatalf("%q became %q", typed, digits)
+		if visible := strings.Map(func(r rune) rune {
+			if r > ' ' && r <= '~' && r != '-' {
+				return r
+			}
+			return -1
+		}, got); len(text) <= 256 && visible != strings.Map(func(r rune) rune {
+			if r > ' ' && r <= '~' && r != '-' {
+				return r
+			}
+			return -1
+		}, text) {
+			t.Fatalf("%q became %q", text, got)
 		}
-		if again, ok := normalizeMailCode(digits); !ok || again != digits {
-			t.Fatalf("%q became %q", digits, again)
+		if rpc.TextProof("", text).Given() != (got != "") {
+			t.Fatalf("%q is given or not", text)
 		}
 	})
 }
