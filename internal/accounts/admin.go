@@ -21,9 +21,12 @@ type NewUser struct {
 	// Username, Email and Name are required by Rocket.Chat; here Username or Email is.
 	Username, Email, Name string
 	// Password may be zero: a link to choose one is mailed then.
-	Password     Password
-	Verified     bool
-	Inactive     bool
+	Password Password
+	Verified bool
+	Inactive bool
+	// Welcome mails the address that there is an account, unless a link to choose a
+	// password tells it.
+	Welcome      bool
 	Roles        []string
 	CustomFields map[string]any
 }
@@ -51,6 +54,9 @@ func (s *Service) CreateUser(ctx context.Context, p *rpc.Peer, by *user.User, n 
 		}
 	default:
 		s.verifyNew(inside(ctx), u)
+		if n.Welcome {
+			s.welcome(ctx, u)
+		}
 	}
 	return u, nil
 }
@@ -200,7 +206,7 @@ func (s *Service) userChange(ctx context.Context, by, u *user.User, c UserChange
 		change.Name = &name
 	}
 	if c.Username != nil && *c.Username != u.Username {
-		if err := s.freeUsername(*c.Username); err != nil {
+		if err := s.freeUsername(*c.Username, u); err != nil {
 			return change, err
 		}
 		change.Username, change.IfUsername = c.Username, &u.Username

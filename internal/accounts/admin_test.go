@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"ddpserver/internal/accounts"
@@ -232,5 +233,35 @@ func TestLogoutUserAndList(t *testing.T) {
 	page, total, err := w.List(t.Context(), -1, 1_000_000)
 	if err != nil || total != 3 || len(page) != 3 || page[0].Username != "ada" {
 		t.Error(err, total, len(page))
+	}
+}
+
+// Who asks for a welcome mail gets one, which holds nothing that people wrote.
+func TestWelcome(t *testing.T) {
+	w := newWorld(t)
+	root := w.admin("root1")
+	for i, c := range []struct {
+		n    accounts.NewUser
+		want string
+	}{
+		{accounts.NewUser{Password: plain(t, "secret"), Verified: true}, "[]"},
+		{accounts.NewUser{Password: plain(t, "secret"), Verified: true, Welcome: true}, "[notice]"},
+		{accounts.NewUser{Password: plain(t, "secret"), Welcome: true}, "[verify notice]"},
+		{accounts.NewUser{Verified: true, Welcome: true}, "[enroll]"},
+	} {
+		c.n.Username, c.n.Email = fmt.Sprint("u", i), fmt.Sprint("u", i, "@x.com")
+		if _, err := w.CreateUser(t.Context(), w.peer, root, c.n); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, m := range w.mailed() {
+			got = append(got, m.Template)
+			if strings.Contains(m.Data["text"], "root1") || fmt.Sprint(m.To) != "["+c.n.Email+"]" {
+				t.Errorf("%d: %+v", i, m)
+			}
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%d: %v, want %s", i, got, c.want)
+		}
 	}
 }

@@ -101,6 +101,9 @@ var (
 	// an account with an authenticator app, opened outside the account's sessions.
 	ErrProveInSession = fault.New("error-login-required",
 		"Log in before you open the link of this mail, or set a new password with “forgot password”: an authenticator app is on")
+	// ErrNoAdmin answers a start without an active administrator whose name or address
+	// for one belongs to an account that is none.
+	ErrNoAdmin = fault.New("error-no-administrator", "The name or the address belongs to an account that is no active administrator")
 	// ErrAdminOnly keeps the role "admin" and its holders to administrators.
 	ErrAdminOnly = fault.New("error-action-not-allowed", "Only an administrator may change administrators")
 	// ErrRole answers an unknown role.

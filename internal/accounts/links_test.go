@@ -311,3 +311,21 @@ func TestA4ResetByMailIsRemembered(t *testing.T) {
 		t.Errorf("another password: %+v", u.Services.Password)
 	}
 }
+
+// The refusal of a link says when there is room again, not how long the window is.
+func TestTheLinkBudgetSaysWhen(t *testing.T) {
+	w := newWorld(t)
+	w.with(settings.AmbiguousErrors, false)
+	w.add("ada", "ada@x.com")
+	for range 5 {
+		if err := w.ForgotPassword(t.Context(), w.peer, "ada@x.com"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.wait(43 * time.Minute)
+	err := w.ForgotPassword(t.Context(), w.peer, "ada@x.com")
+	f, _ := fault.From(err)
+	if details, _ := f.Details.(map[string]any); f.Code != "too-many-requests" || details["timeToReset"] != (17*time.Minute).Milliseconds() {
+		t.Errorf("%v %+v", err, f.Details)
+	}
+}

@@ -55,10 +55,18 @@ func checkUsername(name string) error {
 	return nil
 }
 
-// freeUsername also refuses names that nobody may choose.
-func (s *Service) freeUsername(name string) error {
+// freeUsername also refuses names that nobody may choose. own is the account that is
+// to have the name, or nil: its own name passes, however it came to it, and so
+// does that name in another spelling that keeps the rules.
+func (s *Service) freeUsername(name string, own *user.User) error {
+	if own != nil && own.Username != "" && own.Username == name {
+		return nil
+	}
 	if err := checkUsername(name); err != nil {
 		return err
+	}
+	if own != nil && own.Username != "" && user.Key(own.Username) == user.Key(name) {
+		return nil
 	}
 	if containsFold(reserved, name) || containsFold(s.listed(settings.BlockedUsernames), name) {
 		return ErrReserved

@@ -68,6 +68,13 @@ func (s *Service) notice(ctx context.Context, p *rpc.Peer, u *user.User, also []
 	}
 }
 
+// welcome tells a new account's address that it is there. The password is whoever's who
+// made the account to hand over.
+func (s *Service) welcome(ctx context.Context, u *user.User) {
+	s.notice(ctx, nil, u, nil, "You have an account",
+		"An account with this address was made for you at "+s.root+". Log in with the address, and with the password that you get from whoever made the account.")
+}
+
 // link mails a link that carries a token. It holds nothing but the link: the address
 // may be anybody's.
 func (s *Service) link(ctx context.Context, template, page, to, token string, life time.Duration) error {

@@ -118,7 +118,7 @@ func (s *Service) profileChange(u *user.User, c Profile) (user.Change, error) {
 		if !s.set.Bool(settings.AllowUsernameChange) && u.Username != "" {
 			return change, ErrNotAllowed
 		}
-		if err := s.freeUsername(*c.Username); err != nil {
+		if err := s.freeUsername(*c.Username, u); err != nil {
 			return change, err
 		}
 		change.Username, change.IfUsername = c.Username, &u.Username

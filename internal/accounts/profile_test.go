@@ -213,3 +213,23 @@ func TestProvePassword(t *testing.T) {
 		}
 	}
 }
+
+// A name that is one's own passes, also one that nobody else may choose.
+func TestOnesOwnNamePasses(t *testing.T) {
+	w := newWorld(t)
+	root := w.admin("Admin") // which is reserved, and which an operator may give
+	for _, name := range []string{"Admin", "admin"} {
+		if free, err := w.UsernameFree(t.Context(), root, name); err != nil || !free {
+			t.Errorf("%q: %v, %v", name, free, err)
+		}
+		if u, err := w.SaveProfile(t.Context(), w.peer, rpc.Login{}, root, accounts.Profile{Username: &name}); err != nil || u.Username != name {
+			t.Errorf("%q: %v", name, err)
+		}
+		if _, err := w.UpdateUser(t.Context(), w.peer, root, root.ID, accounts.UserChange{Username: &name}); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if _, err := w.UsernameFree(t.Context(), w.add("ada", ""), "admin"); !errors.Is(err, accounts.ErrReserved) {
+		t.Error("somebody else's:", err)
+	}
+}

@@ -170,7 +170,7 @@ func (s *Service) draft(r Registration) (*user.User, error) {
 	}
 	u := &user.User{Username: r.Username, Profile: r.Profile}
 	if r.Username != "" {
-		if err := s.freeUsername(r.Username); err != nil {
+		if err := s.freeUsername(r.Username, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -290,7 +290,7 @@ func (s *Service) SuggestUsername(ctx context.Context, name, email string) (stri
 			if n > 0 {
 				candidate = base + "-" + strconv.Itoa(n)
 			}
-			if s.freeUsername(candidate) != nil {
+			if s.freeUsername(candidate, nil) != nil {
 				continue
 			}
 			_, err := s.store.UserByUsername(ctx, user.Key(candidate))
@@ -308,7 +308,7 @@ func (s *Service) SuggestUsername(ctx context.Context, name, email string) (stri
 // UsernameFree tells whether a user name may be taken by that account: it keeps
 // the rules and nobody else has it.
 func (s *Service) UsernameFree(ctx context.Context, by *user.User, name string) (bool, error) {
-	if err := s.freeUsername(name); err != nil {
+	if err := s.freeUsername(name, by); err != nil {
 		return false, err
 	}
 	u, err := s.store.UserByUsername(ctx, user.Key(name))
@@ -408,9 +408,9 @@ type FirstAdmin struct {
 }
 
 // EnsureAdmin makes the administrator when no active one exists, with a
-// verified address. created is false when there is one already, or when the
-// user name or address belongs to somebody. password is the one that was made
-// up, to be shown once; empty when one was given.
+// verified address. created is false when there is one already. password is the one
+// that was made up, to be shown once; empty when one was given. ErrNoAdmin when the
+// user name or address belongs to somebody: nobody's account is taken over.
 func (s *Service) EnsureAdmin(ctx context.Context, a FirstAdmin) (created bool, password secret.String, err error) {
 	admins, err := s.store.Administrators(ctx)
 	if err != nil || len(admins) > 0 {
@@ -425,7 +425,7 @@ func (s *Service) EnsureAdmin(ctx context.Context, a FirstAdmin) (created bool, 
 		Roles: []string{"admin", "user"}, Password: a.Password,
 	})
 	if errors.Is(err, dberr.DuplicateUsername) || errors.Is(err, dberr.DuplicateEmail) {
-		return false, "", nil
+		return false, "", ErrNoAdmin.Because(err)
 	}
 	if err != nil {
 		return false, "", err

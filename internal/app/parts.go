@@ -203,6 +203,15 @@ func (a *App) buildServices(ctx context.Context) (err error) {
 	return err
 }
 
+// noAdmin says that the server has no administrator and runs all the same: its users
+// need none, and whoever starts it may not be who can say which account is to be one.
+func (a *App) noAdmin() error {
+	hint := "name another account in ADMIN_USERNAME and ADMIN_EMAIL, or make one with: ddpserver user create --role admin"
+	a.log.Error("no_administrator", zap.String("username", a.cfg.AdminUsername), zap.String("hint", hint))
+	_, err := fmt.Fprintf(a.opts.Out, "No administrator: %s or its address belongs to an account that is none: %s\n", a.cfg.AdminUsername, hint)
+	return err
+}
+
 // ensureAdmin makes the administrator of a first start and says so, at once:
 // a password that nobody saw would be lost.
 func (a *App) ensureAdmin(ctx context.Context) error {
@@ -210,6 +219,8 @@ func (a *App) ensureAdmin(ctx context.Context) error {
 		Username: a.cfg.AdminUsername, Email: a.cfg.AdminEmail, Name: a.cfg.AdminName, Password: a.cfg.AdminPass,
 	})
 	switch {
+	case errors.Is(err, accounts.ErrNoAdmin):
+		return a.noAdmin()
 	case err != nil:
 		if f, ok := fault.From(err); ok {
 			return fmt.Errorf("ADMIN_USERNAME, ADMIN_EMAIL or ADMIN_PASS: the administrator cannot be made: %s", f.Reason)

@@ -16,6 +16,7 @@ import (
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/store/sqlite"
 	"ddpserver/internal/testkit"
 	"ddpserver/internal/user"
 )
@@ -480,6 +481,42 @@ func TestRechecks(t *testing.T) {
 				t.Errorf("%s: the connection is still open after a minute", name)
 			}
 			quiet.Wait()
+		}
+	})
+}
+
+// Accounts that cannot be read keep nobody else from being checked.
+func TestUnreadableAccountsDoNotEndTheRound(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.Unlimited()
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = w.Base.Run(ctx) })
+		defer running.Wait()
+		defer stop()
+		var gone sync.WaitGroup
+		defer gone.Wait()
+		for i := range 120 {
+			u := w.User(fmt.Sprint("u", i))
+			c := w.As(u.Username)
+			if i%2 == 0 {
+				db := w.Store.(interface {
+					Update(context.Context, func(*sqlite.Tx) error) error
+				})
+				err := db.Update(ctx, func(tx *sqlite.Tx) error { return tx.Exec(`UPDATE users SET doc = x'00' WHERE id = ?`, u.ID) })
+				if err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			if _, err := w.Store.UpdateUser(ctx, u.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			gone.Go(func() {
+				if !leaves(c, 70*time.Second) {
+					t.Errorf("%s is still connected", u.Username)
+				}
+			})
 		}
 	})
 }

@@ -2,8 +2,10 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/settings"
 )
@@ -51,9 +53,9 @@ func (b *Base) Run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				break
 			}
-			if _, err := b.own.refresh(id); err != nil {
+			if _, err := b.own.refresh(id); errors.Is(err, dberr.Unavailable) {
 				break // the store does not answer; the next round asks again
-			}
+			} // an account that cannot be read keeps nobody else from being checked
 		}
 	}
 }

@@ -134,7 +134,7 @@ func (g *users) list(ctx context.Context, r *Request) (any, error) {
 func (g *users) create(ctx context.Context, r *Request) (any, error) {
 	n := accounts.NewUser{
 		Username: r.Text("username"), Email: r.Text("email"), Name: r.Text("name"), Verified: r.Flag("verified"),
-		Inactive: r.Has("active") && !r.Flag("active"), Roles: texts(r.body.value["roles"]),
+		Inactive: r.Has("active") && !r.Flag("active"), Roles: texts(r.body.value["roles"]), Welcome: r.Flag("sendWelcomeEmail"),
 	}
 	n.CustomFields, _ = r.body.value["customFields"].(map[string]any)
 	if pw := r.Text("password"); pw != "" && !r.Flag("setRandomPassword") {
