@@ -17,10 +17,7 @@ func decoders() []growthtest.Decoder {
 		return func(text string) string { return string(ejson.AppendString([]byte(head), text)) + tail }
 	}
 	schema := object(must("a", either(text(), list(text()))), may("count", integer()), may("b", object(may("c", nonEmpty()))))
-	check, err := newChecker("growth", schema)
-	if err != nil {
-		panic(err)
-	}
+	check := newChecker("growth", schema)
 	read := func(media string) func(string) {
 		return func(text string) {
 			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(text))

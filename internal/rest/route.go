@@ -219,7 +219,7 @@ func (r *Request) Date(name string) (time.Time, error) {
 	return t, nil
 }
 
-// compile prepares the schemas and the policy line for the router.
+// compile prepares the checkers and the policy line for the router.
 func (rt *Route) compile(method methods.Lookup) error {
 	if err := rt.borrow(method); err != nil {
 		return err
@@ -232,12 +232,9 @@ func (rt *Route) compile(method methods.Lookup) error {
 		Name: rt.Path, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
 		Permission: rt.Permission, Rest: rt.Limit, Enrolment: rt.Enrolment, Passage: rt.Passage, Doc: rt.Summary,
 	}
-	var err error
-	if rt.body, err = newChecker(rt.Verb+"/"+rt.Path+"/body", rt.Body); err != nil {
-		return err
-	}
-	rt.query, err = newChecker(rt.Verb+"/"+rt.Path+"/query", rt.Query)
-	return err
+	rt.body = newChecker(rt.Verb+"/"+rt.Path+"/body", rt.Body)
+	rt.query = newChecker(rt.Verb+"/"+rt.Path+"/query", rt.Query)
+	return nil
 }
 
 // borrow takes from the line of the route's method what the route does not say

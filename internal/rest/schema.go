@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -21,23 +22,29 @@ var (
 	text, nonEmpty, integer, list, anything = schema.Text, schema.NonEmpty, schema.Integer, schema.List, schema.Anything
 )
 
-// checker validates values against one schema.
-type checker struct{ compiled *jsonschema.Schema }
+// checker validates values against one schema. It is compiled when it is first
+// needed: all of them together are a third of what the server allocates at its start,
+// and a server has many routes that nobody asks for. A test compiles every one.
+type checker struct {
+	compiled func() (*jsonschema.Schema, error)
+}
 
-func newChecker(name string, s Schema) (*checker, error) {
+func newChecker(name string, s Schema) *checker {
 	if s == nil {
-		return nil, nil
+		return nil
 	}
-	c := jsonschema.NewCompiler()
-	url := "mem:///" + name
-	if err := c.AddResource(url, plain(s)); err != nil {
-		return nil, fmt.Errorf("schema of %s: %w", name, err)
-	}
-	compiled, err := c.Compile(url)
-	if err != nil {
-		return nil, fmt.Errorf("schema of %s: %w", name, err)
-	}
-	return &checker{compiled}, nil
+	return &checker{sync.OnceValues(func() (*jsonschema.Schema, error) {
+		c := jsonschema.NewCompiler()
+		url := "mem:///" + name
+		if err := c.AddResource(url, plain(s)); err != nil {
+			return nil, fmt.Errorf("schema of %s: %w", name, err)
+		}
+		compiled, err := c.Compile(url)
+		if err != nil {
+			return nil, fmt.Errorf("schema of %s: %w", name, err)
+		}
+		return compiled, nil
+	})}
 }
 
 // plain turns nested Schema values into the maps the compiler knows.
@@ -69,8 +76,11 @@ func (c *checker) check(v any) string {
 	if c == nil {
 		return ""
 	}
-	err := c.compiled.Validate(v)
-	if err == nil {
+	compiled, err := c.compiled()
+	if err != nil {
+		return "cannot be checked: the schema is broken"
+	}
+	if err = compiled.Validate(v); err == nil {
 		return ""
 	}
 	var ve *jsonschema.ValidationError

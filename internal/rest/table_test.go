@@ -143,6 +143,16 @@ func wrongTypes(t *testing.T, c *client, rt rest.Route) {
 	}
 }
 
+// The schemas are compiled when they are needed, so a broken one would only be found
+// by whoever calls its route.
+func TestEverySchemaCompiles(t *testing.T) {
+	for _, rt := range newWorld(t, nil).REST.Routes() {
+		if err := rt.Compile(); err != nil {
+			t.Errorf("%s %s: %v", rt.Verb, rt.Path, err)
+		}
+	}
+}
+
 func TestLimitIsTold(t *testing.T) {
 	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "true"})
 	w.Account("ada")
