@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"go.uber.org/zap"
 
 	"ddpserver/internal/config"
+	"ddpserver/internal/telemetry"
 )
 
 // command is one thing the program can do. words are what is typed.
@@ -134,10 +136,22 @@ func (p *program) usage(name string, fs *pflag.FlagSet) {
 	}
 }
 
-// fail writes one line for each problem and returns the exit code.
+// fail writes one line for each problem, or one record of the log, and returns the
+// exit code.
 func (p *program) fail(err error) int {
+	log := zap.NewNop()
+	if p.records {
+		if l, _, made := telemetry.NewLogger(telemetry.LogOptions{Level: "error", Format: telemetry.JSON, Out: p.stderr}); made == nil {
+			log = l
+		} else {
+			p.records = false
+		}
+	}
+	defer log.Sync()
 	for line := range strings.Lines(err.Error()) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.TrimSpace(line); p.records && line != "" {
+			log.Error("failed", zap.String("hint", line))
+		} else if line != "" {
 			fmt.Fprintf(p.stderr, "ddpserver: %s\n", line)
 		}
 	}

@@ -33,7 +33,10 @@ func run(args, environ []string, stdin io.Reader, stdout, stderr *os.File) int {
 
 // program is what a command may use of the process.
 type program struct {
-	environ        []string
+	environ []string
+	// records says that what goes wrong is told in records of the log's JSON, for
+	// programs that read all of standard error.
+	records        bool
 	stdin          io.Reader
 	stdout, stderr *os.File
 }

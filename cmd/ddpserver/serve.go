@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -15,10 +16,14 @@ import (
 )
 
 func (p *program) serve(args []string) int {
+	// The configuration may be what is wrong, and the environment alone says then how to
+	// tell it.
+	p.records = slices.Contains(p.environ, "LOG_FORMAT="+telemetry.JSON)
 	c, warnings, code, ok := p.parse("serve", args, nil)
 	if !ok {
 		return code
 	}
+	p.records = c.LogFormat == telemetry.JSON
 	log, stats, err := p.logger(c)
 	if err != nil {
 		return p.fail(err)

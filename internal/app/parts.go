@@ -233,6 +233,7 @@ func (a *App) ensureAdmin(ctx context.Context) error {
 	if shown == "" {
 		shown = "(as set by ADMIN_PASS)"
 	}
+	a.log.Info("administrator_made", zap.String("username", a.cfg.AdminUsername), zap.String("hint", "the password is on standard output, once"))
 	if _, err := fmt.Fprintf(a.opts.Out, "Administrator: %s Password: %s\n", a.cfg.AdminUsername, shown); err != nil {
 		return fmt.Errorf("the administrator's password cannot be shown: %w", err)
 	}

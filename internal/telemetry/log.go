@@ -16,6 +16,9 @@ import (
 	"ddpserver/internal/secret"
 )
 
+// JSON is the LogOptions.Format in which every record is a line of JSON.
+const JSON = "json"
+
 // LogOptions say what a logger writes, and where.
 type LogOptions struct {
 	// Level is the least severe level: "debug", "info", "warn" or "error".
@@ -66,7 +69,7 @@ func NewLogger(o LogOptions) (*zap.Logger, *LogStats, error) {
 		},
 	}
 	var encoder zapcore.Encoder
-	if o.Format == "console" || o.Format != "json" && o.Terminal {
+	if o.Format == "console" || o.Format != JSON && o.Terminal {
 		enc.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(enc)
 	} else {

@@ -547,3 +547,24 @@ func TestOpenFails(t *testing.T) {
 		}
 	}
 }
+
+// What the server refused is called by its name and code, and without its text, which
+// may quote documents.
+func TestErrorsAreNamed(t *testing.T) {
+	s, server, _ := start(t, mongo.Options{})
+	createAnn(t, s)
+	for name, c := range map[string]struct {
+		fault mongotest.Fault
+		want  string
+	}{
+		"the server's": {mongotest.Fault{Command: "find", Times: -1, Code: 13, Name: "Unauthorized"}, "MongoDB: store unavailable: Unauthorized (code 13)"},
+		"the disk's":   {mongotest.Fault{Command: "find", Times: -1, Code: 14031, Name: "OutOfDiskSpace"}, "OutOfDiskSpace (code 14031)"},
+	} {
+		server.Inject(c.fault)
+		_, err := s.UserByID(t.Context(), "ann")
+		server.Heal()
+		if !errors.Is(err, dberr.Unavailable) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "injected") {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}

@@ -288,8 +288,9 @@ func serverFailure(err driver.ServerError) error {
 	case errors.As(err, &we) && len(we.WriteErrors) > 0:
 		code = we.WriteErrors[0].Code
 	}
-	if ce.Wrapped != nil {
-		// A network error under way: its text holds addresses only.
+	if ce.Wrapped != nil && ce.Code == 0 {
+		// No server answered: the network failed under way, or the time was over. The text
+		// holds addresses only. What a server answers, the driver wraps too.
 		return fmt.Errorf("MongoDB: %w: %w", dberr.Unavailable, ce.Wrapped)
 	}
 	return fmt.Errorf("MongoDB: %w: %s (code %d)", dberr.Unavailable, name, code)
