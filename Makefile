@@ -18,6 +18,8 @@ FUZZTIME_SHORT ?= 3s
 # -race also checks every conversion of an unsafe pointer. SQLite, which is C that
 # was translated to Go, is nothing but those: a third of the time of the tests.
 RACEFLAGS := -gcflags=modernc.org/...=-d=checkptr=0
+# The detector is C: where no compiler works the tests run without it, loudly.
+NEEDS      = GO='$(GO)' $(SHELL) tools/needs.sh
 # Repetitions of `make bench`, and the time of each. What waits for the disk or
 # opens ten thousand sockets is left to bench-once and load.
 COUNT     ?= 6
@@ -29,7 +31,7 @@ BENCH      = $(GO) test -run '^$$' -bench . -skip 'BenchmarkIdle|BenchmarkStore|
 # Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.
 VULNDB ?= ../shared/vulndb/vdb.tgz
 
-.PHONY: help build run dev test core test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak golden fmt-check lint vuln clients cover docs-check check check-rest tidy docker clean
+.PHONY: help build run dev test needs core test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak golden fmt-check lint vuln clients cover docs-check check check-rest tidy docker clean
 
 help: ## Print this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -44,11 +46,15 @@ run: build ## Build and start a server on the embedded store, in ./data.
 dev: build ## The same with debug logs, private metrics and a data directory of its own.
 	DATA_DIR=build/dev-data LOG_LEVEL=debug METRICS_ADDR=127.0.0.1:9464 ./bin/ddpserver
 
-test: race clients ## Every test, with the race detector and in random order, and the published clients.
+test: needs race clients ## Every test, with the race detector where it can run and in random order, and the published clients.
 
-race: ## Go tests with the race detector and in random order.
-	$(GO) test -race $(RACEFLAGS) -shuffle=on -count=1 -timeout 45m $(PKGS)
-	$(GO) test -C tools -race -shuffle=on -count=1 ./...
+needs: ## Say what the tests need and this machine lacks.
+	@$(NEEDS)
+
+race: ## Go tests with the race detector, where it can run, and in random order.
+	race=$$($(NEEDS) race); $(GO) test $$race $${race:+$(RACEFLAGS)} -shuffle=on -count=1 -timeout 45m $(PKGS); \
+	$(GO) test -C tools $$race -shuffle=on -count=1 ./...; \
+	if [ -z "$$race" ]; then echo "WARNING: the tests passed WITHOUT the race detector: no C compiler works here"; fi
 
 core: ## Vet and test the server without rooms (build tag norooms): accounts and second factors alone.
 	$(GO) vet -tags norooms $(CORE)
@@ -104,7 +110,7 @@ vuln: ## Look for known vulnerabilities that the program calls, with offline dat
 	tools/vuln.sh '$(VULNDB)'
 
 clients: build ## Run the published clients of clients/ against bin/ddpserver.
-	cd clients && npm ci --no-audit --no-fund && npm test
+	cd clients && npm ci --no-audit --no-fund && npm_config_script_shell=$(SHELL) npm test
 
 cover: ## Test coverage, as build/cover.html.
 	@mkdir -p build
