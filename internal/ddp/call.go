@@ -80,6 +80,7 @@ func (s *Session) factorFrame(it *item) {
 // before, result and updated leave in one write (docs/wire/ddp.md A10).
 func (s *Session) call(it *item, id []byte) {
 	it.call.Peer = s.peer
+	it.call.Frame = id
 	it.call.Login = s.Login()
 	it.call.Session = it
 	s.srv.stats.calls.Add(1)

@@ -94,7 +94,10 @@ type Call struct {
 	Via string
 	// Params is the raw EJSON array of parameters, or nil when absent.
 	Params []byte
-	Peer   *Peer
+	// Frame is the id of the message that carried the call, where clients send the same
+	// message again after their connection broke; nil for other calls.
+	Frame []byte
+	Peer  *Peer
 	// Login is the identity at the start of the call.
 	Login Login
 	// Session is never nil.

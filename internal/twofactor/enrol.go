@@ -107,7 +107,7 @@ func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
 		return nil, fmt.Errorf("switching an authenticator on: %w", err)
 	}
 	// The factor is on: the owner must get the codes now, whatever the rest does.
-	_ = s.store.Succeeded(ctx, u.ID, id)
+	_ = s.store.Succeeded(ctx, u.ID, id, Spent{}, now)
 	s.recovered(ctx, Request{User: after, Peer: r.Peer, Action: r.Action}, TOTP)
 	s.settle(ctx, r, u, after, TOTPEnabled)
 	return codes, nil

@@ -46,11 +46,11 @@ func (f failing) CountAttempt(ctx context.Context, userID, factor string, now ti
 	return f.Store.CountAttempt(ctx, userID, factor, now, l)
 }
 
-func (f failing) Succeeded(ctx context.Context, userID, countID string) error {
+func (f failing) Succeeded(ctx context.Context, userID, countID string, spent twofactor.Spent, since time.Time) error {
 	if err := f.lost("Succeeded"); err != nil {
 		return err
 	}
-	return f.Store.Succeeded(ctx, userID, countID)
+	return f.Store.Succeeded(ctx, userID, countID, spent, since)
 }
 
 func (f failing) UseTOTPStep(ctx context.Context, userID, secret string, step int64) error {

@@ -77,8 +77,9 @@ type Store interface {
 	// in either case.
 	CountAttempt(ctx context.Context, userID, factor string, now time.Time, l Limits) (id string, err error)
 	// Succeeded takes back the count of a right answer and sets every factor's
-	// row of wrong answers to zero.
-	Succeeded(ctx context.Context, userID, countID string) error
+	// row of wrong answers to zero. It remembers what was spent, unless its Digest is
+	// empty, beside at most MaxSpent-1 others that are no older than since.
+	Succeeded(ctx context.Context, userID, countID string, spent Spent, since time.Time) error
 	// ResetGuard forgets counters and codes (administrator's reset).
 	ResetGuard(ctx context.Context, userID string) error
 
@@ -151,6 +152,8 @@ type Guard struct {
 	// strangers asked for.
 	Mails []time.Time `bson:"mails,omitempty"`
 	Asked []time.Time `bson:"asked,omitempty"`
+	// Spent are answers that were accepted lately, oldest first.
+	Spent []Spent `bson:"spent,omitempty"`
 	// Expire lets the store forget an idle guard; never while InRow is above zero.
 	Expire time.Time `bson:"expire,omitempty"`
 }
@@ -161,6 +164,17 @@ type Count struct {
 	Factor string    `bson:"factor"`
 	At     time.Time `bson:"at"`
 	Source string    `bson:"source,omitempty"`
+}
+
+// MaxSpent bounds Guard.Spent.
+const MaxSpent = 8
+
+// Spent is one answer that was accepted: a keyed digest of the whole message it came
+// with and of who sent it, and the factor it proved.
+type Spent struct {
+	Digest string    `bson:"digest"`
+	Factor string    `bson:"factor"`
+	At     time.Time `bson:"at"`
 }
 
 // The sources of answers that are no known address: whoever comes from another

@@ -156,6 +156,9 @@ type Request struct {
 	// Unseen makes SendCode answer as with private answers on, for calls that
 	// strangers make and that are not documented to tell anything.
 	Unseen bool
+	// Frame and Params tell a message that is sent again from another one; a nil Frame
+	// is never the same (see resent).
+	Frame, Params []byte
 	// Insist compares the answer even where trust, a bypass or the policy None
 	// would let the call pass (callWithTwoFactorRequired).
 	Insist bool
@@ -164,7 +167,8 @@ type Request struct {
 // RequestOf is what a check must know of a call. Its policy is None: the caller says
 // what to ask for.
 func RequestOf(c *rpc.Call) Request {
-	return Request{User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method, Purpose: c.Purpose, Proof: c.Proof, Passed: &c.Passed}
+	return Request{User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method, Purpose: c.Purpose, Proof: c.Proof, Passed: &c.Passed,
+		Frame: c.Frame, Params: c.Params}
 }
 
 // Outcome says why a check passed.

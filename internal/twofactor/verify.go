@@ -91,6 +91,9 @@ func (s *Service) challenge(ctx context.Context, r Request, f Factor) error {
 
 // answer counts an answer, then compares it.
 func (s *Service) answer(ctx context.Context, r Request, f Factor) (Outcome, error) {
+	if again, err := s.resent(ctx, r, f); again != "" || err != nil {
+		return s.acceptAgain(r, again, err)
+	}
 	a, err := s.prove(ctx, r, f)
 	switch {
 	case err != nil:
@@ -145,7 +148,7 @@ func (s *Service) prove(ctx context.Context, r Request, f Factor) (attempt, erro
 		}
 	}
 	if accepted != "" {
-		if err := s.store.Succeeded(ctx, u.ID, id); err != nil {
+		if err := s.store.Succeeded(ctx, u.ID, id, s.spent(r, accepted), s.now().Add(-resendFor)); err != nil {
 			return attempt{}, fmt.Errorf("booking a right answer: %w", err)
 		}
 		return attempt{accepted: accepted}, nil

@@ -396,7 +396,7 @@ func TestIdleGuardsAreForgotten(t *testing.T) {
 	if forget() {
 		t.Error("a row of wrong answers would be forgotten")
 	}
-	if err := s.Succeeded(t.Context(), "ann", id); err != nil {
+	if err := s.Succeeded(t.Context(), "ann", id, twofactor.Spent{}, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if !forget() {

@@ -37,7 +37,7 @@ func TestRoundTrips(t *testing.T) {
 		_, err := s.CountAttempt(ctx, "ann", "totp", now, limits)
 		return err
 	}
-	right := func(ctx context.Context) error { return s.Succeeded(ctx, "ann", "x") }
+	right := func(ctx context.Context) error { return s.Succeeded(ctx, "ann", "x", twofactor.Spent{}, time.Time{}) }
 	mail := func(ctx context.Context) error {
 		_, err := s.AddMailCode(ctx, "ann", twofactor.MailCode{Digest: "d", Expire: now.Add(time.Hour)}, now,
 			twofactor.MailRules{MaxAlive: 5, MaxMails: 50, Window: time.Hour})

@@ -71,10 +71,16 @@ func countAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofac
 }
 
 // Succeeded implements twofactor.Store.
-func (o Operations) Succeeded(ctx context.Context, userID, countID string) error {
+func (o Operations) Succeeded(ctx context.Context, userID, countID string, spent twofactor.Spent, since time.Time) error {
+	spent.At = document.Milli(spent.At)
 	return o.engine.ChangeGuard(ctx, userID, func(g *twofactor.Guard) error {
 		g.Recent = slices.DeleteFunc(g.Recent, func(c twofactor.Count) bool { return c.ID == countID })
 		g.InRow = nil
+		if spent.Digest != "" {
+			g.Spent = slices.DeleteFunc(g.Spent, func(s twofactor.Spent) bool { return s.At.Before(since) })
+			g.Spent = append(g.Spent[max(0, len(g.Spent)-twofactor.MaxSpent+1):], spent)
+			keepUntil(g, spent.At)
+		}
 		return nil
 	})
 }

@@ -153,7 +153,7 @@ func TestIdleGuardsAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		if id == "right" {
-			if err := s.Succeeded(t.Context(), id, count); err != nil {
+			if err := s.Succeeded(t.Context(), id, count, twofactor.Spent{}, time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 		}

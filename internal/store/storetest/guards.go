@@ -45,15 +45,29 @@ func testAttempts(t *testing.T, db Database) {
 	_, err = s.CountAttempt(ctx, "ann", "totp", epoch.Add(9*time.Hour), l)
 	fails(t, err, dberr.Exhausted)
 	right := must[string](t)(s.CountAttempt(ctx, "ann", "email", epoch.Add(9*time.Hour), l))
-	ok(t, s.Succeeded(ctx, "ann", right))
+	ok(t, s.Succeeded(ctx, "ann", right, twofactor.Spent{}, time.Time{}))
 	g := guard(t, s, "ann")
 	if len(g.InRow) != 0 || len(g.Recent) != 0 && g.Recent[len(g.Recent)-1].ID == right || g.Received != 9 {
 		t.Errorf("after a success: %+v", g)
 	}
 	must[string](t)(s.CountAttempt(ctx, "ann", "totp", epoch.Add(9*time.Hour), l))
-	ok(t, s.Succeeded(ctx, "ann", "no such count"))
+	ok(t, s.Succeeded(ctx, "ann", "no such count", twofactor.Spent{}, time.Time{}))
 	if g := guard(t, s, "ann"); g.InRow["totp"] != 0 || len(g.Recent) == 0 {
 		t.Errorf("after a success without a count: %+v", g)
+	}
+	// What was spent is remembered, the newest few and those that are young.
+	for i := range twofactor.MaxSpent + 2 {
+		at := epoch.Add(time.Duration(i) * time.Minute)
+		ok(t, s.Succeeded(ctx, "ann", "none", twofactor.Spent{Digest: fmt.Sprint("d", i), Factor: "totp", At: at}, at.Add(-time.Hour)))
+	}
+	oldest := twofactor.Spent{Digest: "d2", Factor: "totp", At: epoch.Add(2 * time.Minute).Truncate(time.Millisecond)}
+	if g := guard(t, s, "ann"); len(g.Spent) != twofactor.MaxSpent || g.Spent[0] != oldest {
+		t.Errorf("spent: %+v", g.Spent)
+	}
+	ok(t, s.Succeeded(ctx, "ann", "none", twofactor.Spent{}, time.Time{}))
+	ok(t, s.Succeeded(ctx, "ann", "none", twofactor.Spent{Digest: "e", Factor: "email", At: epoch.Add(time.Hour)}, epoch.Add(9*time.Minute-time.Second)))
+	if g := guard(t, s, "ann"); len(g.Spent) != 2 || g.Spent[0].Digest != "d9" || g.Spent[1].Digest != "e" {
+		t.Errorf("spent, later: %+v", g.Spent)
 	}
 	// Every source has a budget of its own, every kind of source a row.
 	for i, source := range []string{"", "session", "digest of home", "digest of work"} {
@@ -191,6 +205,8 @@ func guardOperations(d drawn) []operation {
 			_, err := o.CountAttempt(ctx, d.id, "email", d.at, limits)
 			return err
 		}},
-		{"Succeeded", func(ctx context.Context, o rule.Operations) error { return o.Succeeded(ctx, d.id, "none") }},
+		{"Succeeded", func(ctx context.Context, o rule.Operations) error {
+			return o.Succeeded(ctx, d.id, "none", twofactor.Spent{Digest: d.code, Factor: "totp", At: epoch}, epoch.Add(-time.Hour))
+		}},
 	}
 }

@@ -202,7 +202,7 @@ func testRacesOnGuards(t *testing.T, db Database) {
 		if err != nil {
 			return err
 		}
-		return s.Succeeded(ctx, "mixed", id)
+		return s.Succeeded(ctx, "mixed", id, twofactor.Spent{}, time.Time{})
 	})
 	if g := guard(t, s, "mixed"); g.Received != crowd || len(g.Recent) != 0 {
 		t.Errorf("received %d, left %d", g.Received, len(g.Recent))
