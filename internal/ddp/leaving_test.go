@@ -1,17 +1,23 @@
 package ddp_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"ddpserver/internal/budget"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/rpc"
 )
+
+// answersWithin is how long a session may live on for its answers.
+const answersWithin = 30 * time.Second
 
 // mortal is a Fixture with calls that end the token of their own session.
 type mortal struct {
@@ -49,9 +55,18 @@ func (h *mortal) Method(ctx context.Context, c *rpc.Call) (any, error) {
 		die()
 		time.Sleep(time.Second)
 		return "new", c.Session.SetLogin(ctx, rpc.Login{UserID: c.Login.UserID, Token: "new"})
-	case "resetSame": // no other token: it stays dead
+	case "resetOut": // as a login does that finds its token dead
 		die()
-		return "old", c.Session.SetLogin(ctx, rpc.Login{UserID: c.Login.UserID, Token: c.Login.Token})
+		_ = c.Session.SetLogin(ctx, rpc.Login{UserID: c.Login.UserID, Token: c.Login.Token})
+		return "out", c.Session.SetLogin(ctx, rpc.Login{})
+	case "resetSame", "resetSameForever": // no other token: it stays dead
+		die()
+		err := c.Session.SetLogin(ctx, rpc.Login{UserID: c.Login.UserID, Token: c.Login.Token})
+		h.Publish([]byte(`["late"]`), false)
+		if c.Method == "resetSameForever" {
+			<-ctx.Done()
+		}
+		return "old", err
 	}
 	return h.Fixture.Method(ctx, c)
 }
@@ -129,7 +144,7 @@ func TestCallThatEndsItsOwnTokenIsAnswered(t *testing.T) {
 			before := time.Now()
 			r.method(c, "1", "dieForever", "[]")
 			r.want(c, "close 1000")
-			if d := time.Since(before); d != 30*time.Second {
+			if d := time.Since(before); d != answersWithin {
 				t.Errorf("closed after %v", d)
 			}
 		})
@@ -156,7 +171,140 @@ func TestResetKeepsItsSession(t *testing.T) {
 		r.method(c, "3", "echo", "[]")
 		r.want(c, `{"msg":"result","id":"3","result":[]}`, `{"msg":"updated","methods":["3"]}`)
 		r.method(c, "4", "resetSame", "[]")
-		r.want(c, `{"msg":"ready","subs":["s","s2"]}`, `{"msg":"result","id":"4","result":"old"}`, `{"msg":"updated","methods":["4"]}`, "close 1000")
+		r.want(c, `{"msg":"result","id":"4","result":"old"}`, `{"msg":"updated","methods":["4"]}`, "close 1000")
+	})
+}
+
+// A login with the very token that is dead, which was under way when it died, neither
+// shows the session anything nor lets it live longer.
+func TestDeadTokenStaysDead(t *testing.T) {
+	inMortalBubble(t, func(r *rig) {
+		c := r.dial(true)
+		r.login(c)
+		before := time.Now()
+		r.method(c, "1", "resetSameForever", "[]")
+		time.Sleep(time.Second)
+		r.f.Publish([]byte(`["unseen"]`), true)
+		r.want(c, "close 1000")
+		if d := time.Since(before); d != answersWithin {
+			t.Errorf("closed after %v", d)
+		}
+		r.ends(ddp.ServerClosed, 1)
+	})
+}
+
+// A login that finds its own token dead leaves a session of nobody, which shows what
+// nobody is shown.
+func TestDeadTokenLeavesNobody(t *testing.T) {
+	inMortalBubble(t, func(r *rig) {
+		c := r.dial(true)
+		r.login(c)
+		c.Send(`{"msg":"sub","id":"u","name":"byUser","params":[]}`)
+		r.want(c, `{"msg":"added","collection":"u","id":"ada","fields":{"me":"ada"}}`, `{"msg":"added","collection":"u","id":"const","fields":{"v":1}}`,
+			`{"msg":"ready","subs":["u"]}`)
+		r.method(c, "1", "resetOut", "[]")
+		r.want(c, `{"msg":"removed","collection":"u","id":"ada"}`, `{"msg":"added","collection":"u","id":"null","fields":{"me":null}}`,
+			`{"msg":"ready","subs":["s","u"]}`, `{"msg":"result","id":"1","result":"out"}`, `{"msg":"updated","methods":["1"]}`)
+		time.Sleep(time.Minute)
+		r.method(c, "2", "whoami", "[]")
+		r.want(c, `{"msg":"result","id":"2","result":null}`, `{"msg":"updated","methods":["2"]}`)
+		c.Send(`{"msg":"unsub","id":"u"}`)
+		for range 2 {
+			r.frame(c)
+		}
+		r.want(c, `{"msg":"nosub","id":"u"}`)
+	})
+}
+
+// Sessions whose tokens die from many sides at once, while calls,
+// subscriptions and events go on, all end, and leave nothing counted.
+func TestDeadTokensRace(t *testing.T) {
+	registry := ddp.NewRegistry()
+	account := budget.New(64 << 20)
+	r := &rig{t: t, f: &ddptest.Fixture{}}
+	r.srv = ddp.New(ddp.Options{Handler: &mortal{r.f, registry}, Registry: registry, Limits: ddp.Limits{HeartbeatInterval: -1}, Budget: account})
+	var wg sync.WaitGroup
+	for i := range 24 {
+		wg.Go(func() {
+			for n := range 15 {
+				c := r.dial(true)
+				who := fmt.Sprint("u", i%4)
+				c.Send(`{"msg":"method","id":"in","method":"setU","params":["` + who + `"]}`)
+				c.Send(`{"msg":"sub","id":"s","name":"stream","params":[]}`)
+				if n%2 == 0 {
+					r.frame(c)
+				}
+				for k, name := range []string{"slowU", "whoami", "dieQuick", "slow", "whoami", "reset", "push"}[(i+n)%4:] {
+					c.Send(fmt.Sprintf(`{"msg":"method","id":"m%d","method":"%s","params":[%d]}`, k, name, i%7))
+					if k%2 == 0 {
+						c.Send(fmt.Sprintf(`{"msg":"sub","id":"x%d","name":"stream","params":[]}`, k))
+					}
+				}
+				if n%3 == 0 {
+					registry.CloseTokens(who, func(string) bool { return true })
+				}
+				r.f.Publish([]byte("[1]"), n%2 == 0)
+				if n%5 == 0 {
+					c.Close()
+				}
+				registry.CloseTokens(who, func(string) bool { return true })
+			}
+		})
+	}
+	wg.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := r.srv.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	r.wg.Wait()
+	if n := r.f.Streams(); n != 0 {
+		t.Errorf("%d subscriptions are left", n)
+	}
+	if st := r.srv.Stats(); st.Sessions != 0 || st.Subscriptions != 0 || st.Calls != 0 || account.Used() != 0 {
+		t.Errorf("left: %+v, %d bytes", st, account.Used())
+	}
+}
+
+// watched is a Conn that tells what is written to it.
+type watched struct {
+	*ddptest.Conn
+	written func(p []byte)
+}
+
+func (c *watched) Write(p []byte, wait bool) (int, error) {
+	c.written(p)
+	return c.Conn.Write(p, wait)
+}
+
+// A subscription whose turn has come but that is not there yet when the token dies
+// does not begin: the worker writes the answers before it first.
+func TestSubscriptionDoesNotBeginInADeadSession(t *testing.T) {
+	inMortalBubble(t, func(r *rig) {
+		conn, c := ddptest.Pipe()
+		h := &mortal{r.f, ddp.NewRegistry()}
+		srv := ddp.New(ddp.Options{Handler: h, Registry: h.registry, Limits: ddp.Limits{HeartbeatInterval: -1}})
+		r.wg.Go(func() {
+			srv.Serve(&watched{conn, func(p []byte) {
+				if bytes.Contains(p, []byte(`"id":"last"`)) {
+					h.registry.CloseTokens("ada", func(string) bool { return true })
+				}
+			}}, &rpc.Peer{Address: "10.0.0.1"})
+		})
+		c.Send(hello)
+		r.frame(c)
+		r.login(c)
+		r.method(c, "beside", "slowU", "[5000]")
+		synctest.Wait()
+		r.method(c, "last", "slow", "[1000]")
+		c.Send(`{"msg":"sub","id":"dead","name":"stream","params":[]}`)
+		time.Sleep(2 * time.Second)
+		r.f.Publish([]byte(`["unseen"]`), false)
+		r.want(c, `{"msg":"result","id":"last"}`, `{"msg":"updated","methods":["last"]}`,
+			`{"msg":"result","id":"beside"}`, `{"msg":"updated","methods":["beside"]}`, "close 1000")
+		if err := srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

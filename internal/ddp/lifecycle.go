@@ -137,7 +137,7 @@ func (s *Session) leaveLogin(dead *rpc.Login) {
 	}
 	time.AfterFunc(answersWithin, func() {
 		s.mu.Lock()
-		late := s.leaving && s.login == dead
+		late := s.leaving && s.login.Token == dead.Token // a login with the same token saves nothing
 		s.mu.Unlock()
 		if late {
 			s.end(ServerClosed)

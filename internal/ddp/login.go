@@ -55,12 +55,26 @@ func (s *Session) setLogin(ctx context.Context, l rpc.Login) error {
 		s.universal = append(s.universal, &Subscription{s: s, publication: p.publication})
 	}
 	rerun := slices.Concat(s.subs, s.universal)
+	if s.leaving { // the token is the dead one
+		for _, p := range rerun {
+			p.stopped = true
+		}
+		rerun = nil
+	}
 	s.mu.Unlock()
 	for _, p := range rerun {
 		_ = s.runPublication(ctx, p)
 	}
 	f := s.frames()
 	s.mu.Lock()
+	if s.leaving { // it is shown nothing; a login with another token starts from what it was shown
+		if s.switching = nil; !s.ended {
+			s.view = old
+		}
+		s.mu.Unlock()
+		putBuffer(f.buffer)
+		return nil
+	}
 	s.view.difference(&old, &f)
 	var ids []string
 	for _, p := range s.switching.ready {

@@ -27,7 +27,7 @@ func (s *Session) subscribe(it *item) {
 	}
 	p := &Subscription{s: s, id: string(unquoted(id)), name: s.srv.names.of(unquoted(name)), named: true}
 	s.mu.Lock()
-	if s.ended || s.find(p.id) >= 0 {
+	if s.ended || s.leaving || s.find(p.id) >= 0 {
 		s.mu.Unlock()
 		return
 	}
