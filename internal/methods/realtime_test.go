@@ -464,6 +464,16 @@ func TestRechecks(t *testing.T) {
 				return err
 			},
 			"deleted": func(id string) error { return w.Store.DeleteUser(ctx, id, true) },
+			"must change the password": func(id string) error { // as Rocket.Chat says it, beside this server
+				db := w.Store.(interface {
+					ChangeUser(context.Context, string, func(*user.User) error) (*user.User, error)
+				})
+				_, err := db.ChangeUser(ctx, id, func(u *user.User) error {
+					u.RequirePasswordChange = true
+					return nil
+				})
+				return err
+			},
 		} {
 			name = strings.ReplaceAll(name, " ", "-")
 			u := w.User(name)

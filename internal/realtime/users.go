@@ -196,9 +196,9 @@ func (o *own) refresh(id string) (known bool, err error) {
 }
 
 // dead tells whether a login token of an account, nil for one that is gone, is no
-// more.
+// more, or opens nothing any more (accounts.Service.Caller).
 func dead(u *user.User, hash string) bool {
-	if u == nil || !u.IsActive() {
+	if u == nil || !u.IsActive() || u.RequirePasswordChange {
 		return true
 	}
 	t := u.LoginToken(hash)
