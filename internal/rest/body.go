@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"ddpserver/internal/budget"
@@ -20,6 +21,9 @@ const (
 	maxBodyLoggedIn  = 1 << 20
 	depthAnonymous   = 32
 	depthLoggedIn    = 64
+	// maxEntries bounds one list in a body: its schema finds every entry that is wrong,
+	// and what it finds is a hundred times as large as an entry can be.
+	maxEntries = 10_000
 )
 
 // Refusals of a request before its route sees it.
@@ -30,6 +34,7 @@ var (
 	errBadJSON       = fault.New("error-invalid-json", "The request body is not valid JSON")
 	errBadForm       = fault.New("invalid-params", "The form-encoded body is malformed")
 	errRepeatedField = fault.New("invalid-params", "A field of the form stands there twice; send each once")
+	errTooMany       = fault.New("invalid-params", "A list in the request body has too many entries")
 	errNotObject     = fault.New("invalid-params", "The request body must be a JSON object")
 )
 
@@ -102,7 +107,25 @@ func parseBody(raw []byte, depth int) (body, error) {
 	if b.value, ok = v.(map[string]any); !ok {
 		return body{}, errNotObject
 	}
+	if crowded(b.value) {
+		return body{}, errTooMany
+	}
 	return b, nil
+}
+
+// crowded tells whether a value holds a list of more than maxEntries.
+func crowded(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return len(v) > maxEntries || slices.ContainsFunc(v, crowded)
+	case map[string]any:
+		for _, member := range v {
+			if crowded(member) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // formToJSON makes an object of texts. A field that stands there twice is refused,

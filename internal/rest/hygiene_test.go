@@ -74,3 +74,34 @@ func TestA19BodiesOfOtherTypesAreRefused(t *testing.T) {
 		t.Error("no route takes forms: the test shows less than it says")
 	}
 }
+
+// A19: what is wrong with a body is told in a few lines, and found in one step, however
+// many entries its lists have: the schema would look at each, and answer eight bytes
+// for one.
+func TestA19LongListsCostNoMoreThanTheyAreLong(t *testing.T) {
+	w := newWorld(t, nil)
+	w.Account("root", "admin")
+	c := w.Login("root")
+	tried := 0
+	for _, rt := range w.REST.Routes() {
+		for _, p := range places(rt.Body) {
+			if p.schema["type"] != "array" && p.schema["anyOf"] == nil {
+				continue
+			}
+			for _, n := range []int{10_000, 10_001, 300_000} {
+				entries := make([]any, n)
+				for i := range entries {
+					entries[i] = []any{}
+				}
+				a := c.Do(rt.Verb, path(rt), put(body(rt), p.path, entries))
+				if a.Status < 400 || len(a.Raw) > 8<<10 || n > 10_000 && a.Status != 413 && !strings.Contains(a.Raw, "too many entries") {
+					t.Errorf("%s %s, %d in %s: %d with %d bytes", rt.Verb, rt.Path, n, p, a.Status, len(a.Raw))
+				}
+				tried++
+			}
+		}
+	}
+	if tried < atLeast(9, 3) {
+		t.Errorf("only %d lists: the surface was not walked", tried)
+	}
+}

@@ -90,8 +90,14 @@ func (c *checker) check(v any) string {
 	var out []string
 	collect(ve, &out)
 	slices.Sort(out)
-	return strings.Join(slices.Compact(out), "\n")
+	if out = slices.Compact(out); len(out) > maxTold {
+		out = append(out[:maxTold], "…")
+	}
+	return strings.Join(out, "\n")
 }
+
+// maxTold is how many mistakes of one request are told: a list may hold thousands.
+const maxTold = 50
 
 func collect(e *jsonschema.ValidationError, out *[]string) {
 	field := strings.Join(e.InstanceLocation, "/")

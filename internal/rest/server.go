@@ -77,6 +77,10 @@ var embedded embed.FS
 // prefix is where the versioned routes begin.
 const prefix = "/api/v1/"
 
+// elsewhere is the pattern of everything that no route takes. It is wider than prefix,
+// because a slash of that may be written as %2F, which the patterns tell apart.
+const elsewhere = "/"
+
 // New makes the door, with the groups of slices beside those of the core. Two routes with one verb and path, or a schema that is
 // none, are programming errors and come back as an error.
 func New(o Options, groups ...Group) (*Server, error) {
@@ -103,7 +107,7 @@ func New(o Options, groups ...Group) (*Server, error) {
 		taken[pattern] = true
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, rt) })
 	}
-	s.mux.HandleFunc(prefix, s.unrouted)
+	s.mux.HandleFunc(elsewhere, s.unrouted)
 	var err error
 	if s.document, err = document(s.routes, s.rootURL, s.version); err != nil {
 		return nil, err
@@ -229,7 +233,7 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 	for _, verb := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		other := *r
 		other.Method = verb
-		if _, pattern := s.mux.Handler(&other); pattern != prefix {
+		if _, pattern := s.mux.Handler(&other); pattern != elsewhere {
 			verbs = append(verbs, verb)
 		}
 	}

@@ -311,6 +311,17 @@ func TestPathsOfNoRoute(t *testing.T) {
 			t.Errorf("PUT %q: %d %q", path, a.Status, a.Header.Get("Allow"))
 		}
 	}
+	// Nor does writing the slashes of the prefix in another way escape the counting.
+	for _, path := range []string{"/api%2Fv1/me", "/api%2fv1%2Fme", "/api/v1%2Fme"} {
+		resp, err := w.HTTP.Get(testkit.RootURL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != 404 || resp.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("GET %q: %d %q", path, resp.StatusCode, resp.Header.Get("Content-Type"))
+		}
+	}
 	if a := c.Do("PATCH", "settings/x", nil); a.Status != 405 || a.Header.Get("Allow") != "GET, POST" {
 		t.Errorf("PATCH settings/x: %d %q", a.Status, a.Header.Get("Allow"))
 	}
