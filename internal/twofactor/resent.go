@@ -21,10 +21,12 @@ func (s *Service) spent(r Request, accepted string) Spent {
 	return Spent{Digest: s.key.Digest(framed(r)...), Factor: accepted, At: s.now()}
 }
 
-// framed is everything that must be the same: the account and the token, the call, its
-// parameters and its message's id, and the answer.
+// framed is everything that must be the same: the account and the token, the method and
+// what it is for, its parameters and its message's id, and the answer. Methods that do
+// the same share a purpose, and are two calls all the same.
 func framed(r Request) []string {
-	return []string{"twofactor accepted message", r.User.ID, r.Token, r.Purpose, string(r.Frame), string(r.Params), r.Proof.Factor, string(r.Proof.Value)}
+	return []string{"twofactor accepted message", r.User.ID, r.Token, r.Action, r.Purpose, string(r.Frame), string(r.Params),
+		r.Proof.Factor, string(r.Proof.Value)}
 }
 
 // resent names the factor that was accepted for the very same message a moment ago, if

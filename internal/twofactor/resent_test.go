@@ -52,7 +52,8 @@ func TestTheSameMessageAgain(t *testing.T) {
 				}
 				for what, other := range map[string]func(*twofactor.Request){
 					"message": framed(`"2"`, `["x"]`), "parameters": framed(`"1"`, `["y"]`), "no message": framed("", ""),
-					"call": purpose("other"), "token": token(c.user().Username + "-2"), "method": method("totp"),
+					"method of the same purpose": func(r *twofactor.Request) { r.Action = "sibling" },
+					"call":                       purpose("other"), "token": token(c.user().Username + "-2"), "method": method("totp"),
 					"unframed": func(r *twofactor.Request) { r.Frame = nil },
 					"login":    func(r *twofactor.Request) { r.Policy, r.Token = twofactor.Login, "" },
 				} {
