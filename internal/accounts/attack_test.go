@@ -24,7 +24,7 @@ var between = map[string]func(w *world, u *user.User, mine, thief accounts.Issue
 	},
 	"an app switched on": func(w *world, u *user.User, _, _ accounts.Issued) { w.enrol(u.ID) },
 	"codes by mail switched off": func(w *world, u *user.User, _, _ accounts.Issued) {
-		w.patch(u.ID, user.Change{Email2FA: &user.Email2FA{ChangedAt: w.now()}})
+		w.patch(u.ID, user.Change{Factor: user.SetEmail2FA(user.Email2FA{ChangedAt: w.now()})})
 	},
 }
 

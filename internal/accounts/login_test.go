@@ -312,20 +312,20 @@ func TestA23LegacyTokensAreReplacedByTheirHash(t *testing.T) {
 // S021: a login that was under way when a factor was switched on, or whose
 // factor was replaced, gets no token.
 func TestS021LoginUnderWayDoesNotOutliveAChange(t *testing.T) {
-	for name, change := range map[string]user.Change{
-		"mail factor switched": {Email2FA: &user.Email2FA{}}, // new accounts have it on
-		"app off":              {ClearTOTP: true},
+	for name, factor := range map[string]func(*user.Services){
+		"mail factor switched": user.SetEmail2FA(user.Email2FA{}), // new accounts have it on
+		"app off":              user.DropTOTP,
 	} {
 		w := newWorld(t)
 		ada := w.add("ada", "")
-		if change.ClearTOTP {
+		if name == "app off" {
 			w.enrol(ada.ID)
 		}
 		u, err := w.Authenticate(t.Context(), w.peer, accounts.Selector{Username: "ada"}, plain(t, "secret"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.patch(ada.ID, change)
+		w.patch(ada.ID, user.Change{Factor: factor})
 		if _, err := w.IssueToken(t.Context(), w.peer, u, "password"); !errors.Is(err, accounts.ErrCredentials) {
 			t.Errorf("%s: %v", name, err)
 		}

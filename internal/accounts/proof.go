@@ -139,7 +139,7 @@ func (s *Service) firstProof(u *user.User, l rpc.Login, c *user.Change) error {
 		return ErrProveInSession
 	}
 	if e := u.Services.Email2FA; e != nil && !e.Enabled && s.set.Bool(settings.TwoFactorEmailOptIn) {
-		c.Email2FA = &user.Email2FA{Enabled: true, ChangedAt: s.time()}
+		c.Factor = user.SetEmail2FA(user.Email2FA{Enabled: true, ChangedAt: s.time()})
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func TestA06FirstProofEndsWhatWasThereBefore(t *testing.T) {
 		if _, err := w.GenerateToken(t.Context(), w.peer, w.user(ada.ID), "bot", true); err != nil {
 			t.Fatal(err)
 		}
-		w.patch(ada.ID, user.Change{Email2FA: &user.Email2FA{}}) // switched off by who registered
+		w.patch(ada.ID, user.Change{Factor: user.SetEmail2FA(user.Email2FA{})}) // switched off by who registered
 		l := rpc.Login{}
 		if own {
 			l = mine.Login()

@@ -111,8 +111,8 @@ func (w *world) changeFor(address string, verified *bool) {
 
 // states of the factors that an account may have.
 var factorStates = map[string]user.Change{
-	"none": {Email2FA: &user.Email2FA{}}, "mail": {Email2FA: &user.Email2FA{Enabled: true}}, "app": {Email2FA: &user.Email2FA{}},
-	"both": {Email2FA: &user.Email2FA{Enabled: true}},
+	"none": {Factor: user.SetEmail2FA(user.Email2FA{})}, "mail": {Factor: user.SetEmail2FA(user.Email2FA{Enabled: true})},
+	"app": {Factor: user.SetEmail2FA(user.Email2FA{})}, "both": {Factor: user.SetEmail2FA(user.Email2FA{Enabled: true})},
 }
 
 func (w *world) withFactors(state string) {

@@ -91,7 +91,7 @@ func TestA9MandatoryFactorEndsWhatIsOpen(t *testing.T) {
 		}},
 		"the role, by other tools": {nil, map[string]any{settings.TwoFactorMandatoryRoles: "admin"}, update(user.Change{Roles: &admin})},
 		"the factor, by other tools": {[]string{"email2fa", "role=admin"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"},
-			update(user.Change{Email2FA: &user.Email2FA{}})},
+			update(user.Change{Factor: user.SetEmail2FA(user.Email2FA{})})},
 		"the address, by other tools": {[]string{"email2fa", "role=admin"}, map[string]any{settings.TwoFactorMandatoryRoles: "admin"},
 			update(user.Change{Emails: &[]user.Email{{Address: "ada@example.com"}}})},
 	} {

@@ -63,7 +63,7 @@ func (s *Service) DisableEmail(ctx context.Context, r Request) error {
 func (s *Service) switchEmail(ctx context.Context, r Request, on bool) error {
 	u, now, state := r.User, s.now(), r.User.FactorState()
 	after, err := s.store.UpdateUser(ctx, u.ID, user.Change{
-		IfFactors: &state, Email2FA: &user.Email2FA{Enabled: on, ChangedAt: now},
+		IfFactors: &state, Factor: user.SetEmail2FA(user.Email2FA{Enabled: on, ChangedAt: now}),
 		RemoveSessions: true, KeepToken: r.Token, ClearTrust: true, At: now,
 	})
 	switch {

@@ -62,7 +62,7 @@ func (s *Service) reset(ctx context.Context, r Request, u *user.User) error {
 		if err := s.sendNotice(ctx, r, u, TOTPReset); err != nil {
 			return ErrMailFailed.Because(err)
 		}
-		after, err := s.store.UpdateUser(ctx, u.ID, user.Change{ClearTOTP: true, RemoveTokens: true, ClearTrust: true, At: s.now()})
+		after, err := s.store.UpdateUser(ctx, u.ID, user.Change{Factor: user.DropTOTP, RemoveTokens: true, ClearTrust: true, At: s.now()})
 		if err != nil {
 			return fmt.Errorf("resetting an authenticator: %w", err)
 		}

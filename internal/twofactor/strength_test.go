@@ -231,7 +231,7 @@ func TestA5PendingEnrolmentDiesWithItsProof(t *testing.T) {
 		"nothing":                    {user.Change{}, "alice-1", ""},
 		"another token":              {user.Change{}, "alice-2", "invalid-totp"},
 		"the password":               {user.Change{Bcrypt: &other}, "alice-1", "invalid-totp"},
-		"codes by mail":              {user.Change{Email2FA: &user.Email2FA{Enabled: yes}}, "alice-1", "invalid-totp"},
+		"codes by mail":              {user.Change{Factor: user.SetEmail2FA(user.Email2FA{Enabled: yes})}, "alice-1", "invalid-totp"},
 		"the address":                {user.Change{Emails: &[]user.Email{{Address: "new@example.org", Verified: true}}}, "alice-1", "invalid-totp"},
 		"proof of address":           {user.Change{Emails: &[]user.Email{{Address: "alice@example.org"}}}, "alice-1", "invalid-totp"},
 		"the token's end":            {user.Change{RemoveSessions: true}, "alice-1", "invalid-totp"},

@@ -49,9 +49,10 @@ type Change struct {
 	// Verifications replaces the whole list; the two members above are then ignored.
 	Verifications *[]VerificationToken
 	// Pending is the address that waits for its proof; the zero value removes it.
-	Pending   *PendingEmail
-	Email2FA  *Email2FA
-	ClearTOTP bool
+	Pending *PendingEmail
+	// Factor changes what the document holds of a second factor, and nothing else. It
+	// may run more than once, and must do the same each time.
+	Factor func(*Services)
 
 	// Login tokens. KeepToken limits RemoveSessions and RemoveTokens.
 	AddToken       *LoginToken
@@ -141,12 +142,8 @@ func (c *Change) applyCredentials(s *Services) {
 		s.Password.Enroll = c.Enroll
 	}
 	c.applyProofs(s)
-	if c.Email2FA != nil {
-		e := *c.Email2FA
-		s.Email2FA = &e
-	}
-	if c.ClearTOTP {
-		s.TOTP = nil
+	if c.Factor != nil {
+		c.Factor(s)
 	}
 }
 

@@ -15,7 +15,8 @@ func (u *User) Clone() *User {
 }
 
 func (s *Services) clone() Services {
-	c := Services{Email2FA: clonePointer(s.Email2FA), Other: cloneMap(s.Other)}
+	c := *s
+	c.Email2FA, c.Other = clonePointer(s.Email2FA), cloneMap(s.Other)
 	if p := clonePointer(s.Password); p != nil {
 		p.Reset, p.Enroll, p.Earlier = clonePointer(p.Reset), clonePointer(p.Enroll), slices.Clone(p.Earlier)
 		c.Password = p

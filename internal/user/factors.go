@@ -85,6 +85,18 @@ type Email2FA struct {
 	ChangedAt time.Time `bson:"changedAt,omitempty"`
 }
 
+// SetEmail2FA is a Change.Factor that replaces the field.
+func SetEmail2FA(e Email2FA) func(*Services) {
+	return func(s *Services) {
+		v := e
+		s.Email2FA = &v
+	}
+}
+
+// DropTOTP is a Change.Factor that takes the authenticator app away, with everything
+// that waits for it.
+func DropTOTP(s *Services) { s.TOTP = nil }
+
 // TOTP is the authenticator app factor. Secret and TempSecret are sealed texts
 // ("v1." prefix, see package secret); a text without the prefix is the plain
 // base32 of an adopted database.

@@ -68,7 +68,7 @@ func (c *Change) Fields() []string {
 		{FieldCustom, c.CustomFields != nil},
 		{FieldPassword, c.Bcrypt != nil || c.ResetAt != nil || c.Reset != nil || c.Enroll != nil || c.Earlier != nil},
 		{FieldProofs, c.AddVerification != nil || c.ClearVerification != "" || c.Verifications != nil || c.Pending != nil},
-		{FieldFactors, c.Email2FA != nil || c.ClearTOTP},
+		{FieldFactors, c.Factor != nil},
 		{FieldTokens, c.AddToken != nil || c.RemoveToken != "" || c.RemoveSessions || c.RemoveTokens ||
 			c.UpgradeToken != nil || c.ClearTrust},
 	} {

@@ -36,6 +36,8 @@ func TestFieldsOfEveryChange(t *testing.T) {
 			v.SetString("x")
 		case reflect.Bool:
 			v.SetBool(true)
+		case reflect.Func:
+			v.Set(reflect.MakeFunc(v.Type(), func([]reflect.Value) []reflect.Value { return nil }))
 		default:
 			t.Fatalf("%s is of a new type", name)
 		}

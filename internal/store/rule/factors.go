@@ -147,7 +147,7 @@ func (o Operations) ApplyTOTPReset(ctx context.Context, userID string, now time.
 		if due := u.TOTPResetDue(); due.IsZero() || due.After(now) {
 			return dberr.Conflict
 		}
-		return apply(u, user.Change{ClearTOTP: true, RemoveTokens: true, ClearTrust: true, At: now})
+		return apply(u, user.Change{Factor: user.DropTOTP, RemoveTokens: true, ClearTrust: true, At: now})
 	})
 }
 

@@ -263,10 +263,12 @@ func genChange(id string) *rapid.Generator[user.Change] {
 			return user.PendingEmail{Address: rapid.SampledFrom([]string{"", "p@a.org"}).Draw(t, "waiting"), When: epoch}
 		}))
 		c.ClearVerification = maybeText(t, "clearVerification", "a", "b")
-		c.Email2FA = maybe(t, "email2FA", rapid.Custom(func(t *rapid.T) user.Email2FA {
-			return user.Email2FA{Enabled: rapid.Bool().Draw(t, "on"), ChangedAt: epoch}
-		}))
-		c.ClearTOTP = rapid.IntRange(0, 4).Draw(t, "clearTOTP") == 0
+		switch rapid.IntRange(0, 5).Draw(t, "factor") {
+		case 0, 1:
+			c.Factor = user.SetEmail2FA(user.Email2FA{Enabled: rapid.Bool().Draw(t, "on"), ChangedAt: epoch})
+		case 2:
+			c.Factor = user.DropTOTP
+		}
 		c.ClearTrust = rapid.IntRange(0, 4).Draw(t, "clearTrust") == 0
 		c.AddToken = maybe(t, "addToken", genToken())
 		if rapid.Bool().Draw(t, "remove") {

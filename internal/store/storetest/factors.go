@@ -88,12 +88,12 @@ func testPendingIsBound(t *testing.T, db Database) {
 		"another token finishes": {user.Change{}, "h1", true}, "no token finishes": {user.Change{}, "", true},
 		"an unknown token finishes": {user.Change{}, "h7", true},
 		"password":                  {user.Change{Bcrypt: ptr("new")}, "h2", true}, "no password": {user.Change{Bcrypt: ptr("")}, "h2", true},
-		"mail factor on":         {user.Change{Email2FA: &user.Email2FA{Enabled: true, ChangedAt: epoch}}, "h2", true},
-		"mail factor off and on": {user.Change{Email2FA: &user.Email2FA{ChangedAt: epoch}}, "h2", true},
+		"mail factor on":         {user.Change{Factor: user.SetEmail2FA(user.Email2FA{Enabled: true, ChangedAt: epoch})}, "h2", true},
+		"mail factor off and on": {user.Change{Factor: user.SetEmail2FA(user.Email2FA{ChangedAt: epoch})}, "h2", true},
 		"address":                {user.Change{Emails: email("new-NAME@example.org", true)}, "h2", true},
 		"address unproved":       {user.Change{Emails: email("NAME@example.org", false)}, "h2", true},
 		"addresses gone":         {user.Change{Emails: &[]user.Email{}}, "h2", true}, "its token ended": {user.Change{RemoveToken: "h2"}, "h2", true},
-		"all tokens ended": {user.Change{RemoveTokens: true}, "h2", true}, "authenticator reset": {user.Change{ClearTOTP: true}, "h2", true},
+		"all tokens ended": {user.Change{RemoveTokens: true}, "h2", true}, "authenticator reset": {user.Change{Factor: user.DropTOTP}, "h2", true},
 	} {
 		id := strings.ReplaceAll(name, " ", "-")
 		create(t, s, id, withTokens(session("h1-"+id), session("h2-"+id)), func(u *user.User) { u.Services.Password = &user.Password{Bcrypt: "old"} })
@@ -266,7 +266,7 @@ func switchMail(t *testing.T, s Core, id string, on bool) error {
 	}
 	was.Services.Email2FA.Enabled = !on
 	_, err = s.UpdateUser(t.Context(), id, user.Change{
-		IfFactors: ptr(was.FactorState()), Email2FA: &user.Email2FA{Enabled: on, ChangedAt: epoch}, ClearTrust: true, At: epoch,
+		IfFactors: ptr(was.FactorState()), Factor: user.SetEmail2FA(user.Email2FA{Enabled: on, ChangedAt: epoch}), ClearTrust: true, At: epoch,
 	})
 	return err
 }

@@ -51,8 +51,8 @@ func testMeteorFactor(t *testing.T, db Database) {
 	if got := get(t, s, "ann").Services.TOTP.LastStep; got != 5 {
 		t.Errorf("the step that was used is %d", got)
 	}
-	must[*user.User](t)(s.UpdateUser(ctx, "named", user.Change{ClearTOTP: true, At: epoch}))
-	must[*user.User](t)(s.UpdateUser(ctx, "both", user.Change{ClearTOTP: true, At: epoch}))
+	must[*user.User](t)(s.UpdateUser(ctx, "named", user.Change{Factor: user.DropTOTP, At: epoch}))
+	must[*user.User](t)(s.UpdateUser(ctx, "both", user.Change{Factor: user.DropTOTP, At: epoch}))
 	for _, id := range []string{"named", "both"} {
 		if get(t, s, id).TOTPEnabled() {
 			t.Errorf("%s: a factor that was switched off came back", id)

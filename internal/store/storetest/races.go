@@ -72,7 +72,7 @@ func testRacesOnUsers(t *testing.T, db Database) {
 	oneWinner(t, "active", func(int) error { return change("ann", user.Change{IfActive: ptr(true), Active: ptr(false)}) })
 	state := get(t, s, "ann").FactorState()
 	oneWinner(t, "mail factor", func(int) error {
-		return change("ann", user.Change{IfFactors: &state, Email2FA: &user.Email2FA{Enabled: true}})
+		return change("ann", user.Change{IfFactors: &state, Factor: user.SetEmail2FA(user.Email2FA{Enabled: true})})
 	})
 
 	// Nothing is lost: tokens added, trust cleared and tokens removed by a crowd.
