@@ -15,10 +15,15 @@ const resendFor = 5 * time.Minute
 // login and send it, with its id, its parameters and its code. Nothing is remembered
 // of logins, which have no token, and of doors where nobody sends again by design.
 func (s *Service) spent(r Request, accepted string) Spent {
-	if r.Frame == nil || r.Token == "" || r.Policy == Login {
+	if !resendable(r) {
 		return Spent{}
 	}
-	return Spent{Digest: s.key.Digest(framed(r)...), Factor: accepted, At: s.now()}
+	return Spent{Digest: s.key.Digest(framed(r)...), Factor: accepted, At: s.now(), Conn: r.Peer.Conn}
+}
+
+// resendable tells whether a client may send the message of a request again.
+func resendable(r Request) bool {
+	return r.Frame != nil && r.Token != "" && r.Policy != Login && r.Peer != nil && r.Peer.Conn != ""
 }
 
 // framed is everything that must be the same: the account and the token, the method and
@@ -29,11 +34,11 @@ func framed(r Request) []string {
 		r.Proof.Factor, string(r.Proof.Value)}
 }
 
-// resent names the factor that was accepted for the very same message a moment ago, if
-// that is enough for f, or "". It is looked up before the answer is counted: who can
+// resent names the factor that was accepted for the very same message a moment ago on
+// another connection, if that is enough for f, or "". It is looked up before the answer is counted: who can
 // name the message has proved nothing new, and nothing wrong.
 func (s *Service) resent(ctx context.Context, r Request, f Factor) (accepted string, err error) {
-	if r.Frame == nil || r.Token == "" || r.Policy == Login {
+	if !resendable(r) {
 		return "", nil
 	}
 	g, err := s.store.Guard(ctx, r.User.ID)
@@ -46,7 +51,7 @@ func (s *Service) resent(ctx context.Context, r Request, f Factor) (accepted str
 	since := s.now().Add(-resendFor)
 	for _, digest := range s.key.Digests(framed(r)...) {
 		for _, old := range g.Spent {
-			if old.Digest == digest && old.At.After(since) && s.strengthOf(old.Factor) >= f.Strength() {
+			if old.Digest == digest && old.Conn != r.Peer.Conn && old.At.After(since) && s.strengthOf(old.Factor) >= f.Strength() {
 				return old.Factor, nil
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/twofactor"
 )
 
@@ -42,8 +43,9 @@ func TestTheSameMessageAgain(t *testing.T) {
 					t.Fatalf("%s: %q", name, got)
 				}
 				before, mails := c.received(), w.Mails.Count()
+				again := from(&rpc.Peer{Conn: "c2", Door: rpc.DDP, Address: home.Address, AgentDigest: home.AgentDigest})
 				for range 3 {
-					if got := with(); got != "" {
+					if got := with(again); got != "" {
 						t.Errorf("%s, again: %q", name, got)
 					}
 				}
@@ -54,15 +56,16 @@ func TestTheSameMessageAgain(t *testing.T) {
 					"message": framed(`"2"`, `["x"]`), "parameters": framed(`"1"`, `["y"]`), "no message": framed("", ""),
 					"method of the same purpose": func(r *twofactor.Request) { r.Action = "sibling" },
 					"call":                       purpose("other"), "token": token(c.user().Username + "-2"), "method": method("totp"),
-					"unframed": func(r *twofactor.Request) { r.Frame = nil },
-					"login":    func(r *twofactor.Request) { r.Policy, r.Token = twofactor.Login, "" },
+					"connection, the same": from(home),
+					"unframed":             func(r *twofactor.Request) { r.Frame = nil },
+					"login":                func(r *twofactor.Request) { r.Policy, r.Token = twofactor.Login, "" },
 				} {
-					if got := with(other); got == "" {
+					if got := with(again, other); got == "" {
 						t.Errorf("%s, another %s passed", name, what)
 					}
 				}
 				time.Sleep(5*time.Minute + time.Second)
-				if got := with(); got != "totp-invalid" {
+				if got := with(again); got != "totp-invalid" {
 					t.Errorf("%s, too late: %q", name, got)
 				}
 				time.Sleep(2 * time.Hour)
@@ -83,7 +86,7 @@ func TestTheSameMessageIsNoStrongerAgain(t *testing.T) {
 			t.Fatal(got)
 		}
 		a.enrol()
-		if got := a.check(same...); got != "totp-invalid" {
+		if got := a.check(append(same, from(&rpc.Peer{Conn: "c2", Door: rpc.DDP}))...); got != "totp-invalid" {
 			t.Errorf("the app was not asked for: %q", got)
 		}
 	})
