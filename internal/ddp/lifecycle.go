@@ -16,7 +16,7 @@ func (s *Session) frames() frames {
 }
 
 // Serve runs the engine over a Conn and returns when the connection has ended
-// and its reader has left. peer is completed with a Conn id and a Door when it
+// and its reader has left. peer is completed with a Conn id, a Door and the time when it
 // has none. The transport checks origins and counts addresses (Admit) itself.
 func (s *Server) Serve(conn Conn, peer *rpc.Peer) {
 	if se := s.start(conn, peer, Transport{}); se != nil {
@@ -42,6 +42,9 @@ func (s *Server) start(conn Conn, peer *rpc.Peer, t Transport) *Session {
 	}
 	if peer.Door == "" {
 		peer.Door = rpc.DDP
+	}
+	if peer.Opened.IsZero() {
+		peer.Opened = time.Now()
 	}
 	se := newSession(s, conn, peer, t)
 	if !s.add(se) {

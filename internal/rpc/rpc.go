@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"io"
+	"time"
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
@@ -36,6 +37,8 @@ type Peer struct {
 	// Conn identifies the connection; for REST, the request.
 	Conn string
 	Door Door
+	// Opened is when the connection was opened; zero where requests have none.
+	Opened time.Time
 	// Address is the client's IP address after trusted proxies, or "" when unknown.
 	Address string
 	// Proxied tells that a proxy which nobody declared stands in front: Address is

@@ -18,12 +18,12 @@ func (s *Service) spent(r Request, accepted string) Spent {
 	if !resendable(r) {
 		return Spent{}
 	}
-	return Spent{Digest: s.key.Digest(framed(r)...), Factor: accepted, At: s.now(), Conn: r.Peer.Conn}
+	return Spent{Digest: s.key.Digest(framed(r)...), Factor: accepted, At: s.now()}
 }
 
 // resendable tells whether a client may send the message of a request again.
 func resendable(r Request) bool {
-	return r.Frame != nil && r.Token != "" && r.Policy != Login && r.Peer != nil && r.Peer.Conn != ""
+	return r.Frame != nil && r.Token != "" && r.Policy != Login
 }
 
 // framed is everything that must be the same: the account and the token, the method and
@@ -34,11 +34,13 @@ func framed(r Request) []string {
 		r.Proof.Factor, string(r.Proof.Value)}
 }
 
-// resent names the factor that was accepted for the very same message a moment ago on
-// another connection, if that is enough for f, or "". It is looked up before the answer is counted: who can
-// name the message has proved nothing new, and nothing wrong.
+// resent names the factor that was accepted for the very same message a moment ago, if
+// that is enough for f, or "". Only a connection that was opened after it was accepted
+// can have lost the answer: who has several open and sends the message on all of them
+// tries one code often, and it is good once. It is looked up before the answer is
+// counted: who can name the message has proved nothing new, and nothing wrong.
 func (s *Service) resent(ctx context.Context, r Request, f Factor) (accepted string, err error) {
-	if !resendable(r) {
+	if !resendable(r) || r.Peer == nil || r.Peer.Opened.IsZero() {
 		return "", nil
 	}
 	g, err := s.store.Guard(ctx, r.User.ID)
@@ -48,10 +50,10 @@ func (s *Service) resent(ctx context.Context, r Request, f Factor) (accepted str
 	if len(g.Spent) == 0 {
 		return "", nil
 	}
-	since := s.now().Add(-resendFor)
+	since, opened := s.now().Add(-resendFor), r.Peer.Opened.Add(-time.Millisecond) // Spent.At is cut to milliseconds
 	for _, digest := range s.key.Digests(framed(r)...) {
 		for _, old := range g.Spent {
-			if old.Digest == digest && old.Conn != r.Peer.Conn && old.At.After(since) && s.strengthOf(old.Factor) >= f.Strength() {
+			if old.Digest == digest && old.At.After(since) && !old.At.After(opened) && s.strengthOf(old.Factor) >= f.Strength() {
 				return old.Factor, nil
 			}
 		}

@@ -175,8 +175,6 @@ type Spent struct {
 	Digest string    `bson:"digest"`
 	Factor string    `bson:"factor"`
 	At     time.Time `bson:"at"`
-	// Conn is the connection it came over. On that one nobody sends it again by design.
-	Conn string `bson:"conn"`
 }
 
 // The sources of answers that are no known address: whoever comes from another
