@@ -11,7 +11,9 @@ import (
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
 
@@ -69,4 +71,13 @@ func value[T any](p *T) (v T) {
 		v = *p
 	}
 	return v
+}
+
+// askOffice asks for a second factor when office says that only a role of the server
+// allows the call; err is what went wrong when that was looked up.
+func askOffice(ctx context.Context, c *rpc.Call, challenger methods.Challenger, office bool, err error) error {
+	if err != nil || !office {
+		return err
+	}
+	return challenger.Challenge(ctx, c, twofactor.Ordinary)
 }

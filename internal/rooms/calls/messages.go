@@ -28,10 +28,7 @@ type messages struct {
 // wrote by a role of the server alone.
 func (g *messages) byOffice(ctx context.Context, c *rpc.Call, messageID string, permissions ...string) error {
 	office, err := g.rooms.ByOfficeMessage(ctx, c.User, messageID, permissions...)
-	if err != nil || !office {
-		return err
-	}
-	return g.challenger.Challenge(ctx, c, twofactor.Ordinary)
+	return askOffice(ctx, c, g.challenger, office, err)
 }
 
 func (g *messages) Specs() []methods.Spec {

@@ -24,10 +24,7 @@ type roomCalls struct {
 // comes from a role of the server alone. Whoever runs the room is asked nothing.
 func (g *roomCalls) byOffice(ctx context.Context, c *rpc.Call, roomID string, permissions ...string) error {
 	office, err := g.rooms.ByOffice(ctx, c.User, roomID, permissions...)
-	if err != nil || !office {
-		return err
-	}
-	return g.challenger.Challenge(ctx, c, twofactor.Ordinary)
+	return askOffice(ctx, c, g.challenger, office, err)
 }
 
 func (g *roomCalls) Specs() []methods.Spec {
