@@ -21,8 +21,7 @@ type calls struct{ *Server }
 // Routes lists them.
 func (g *calls) Routes() []Route {
 	const tag = "methods"
-	refused := object(must("success", Schema{"const": false}), may("message", text().About("EJSON text of the result frame with its error")),
-		may("error", either(text(), integer())), may("errorType", text())).Named("MethodRefusal")
+	refused := fits[methodRefusal]()
 	return []Route{
 		{Verb: "POST", Path: "method.call/:method", Effects: methods.Reads, Tag: tag, Summary: "Call a DDP method as the user", Unlimited: true, Enrolment: true,
 			Passage: true, Body: fits[methodCall](), Result: answers[methodResult](), BadRequest: refused, Do: g.call},

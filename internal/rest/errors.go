@@ -11,16 +11,6 @@ import (
 	"ddpserver/internal/fault"
 )
 
-// The schemas of refusals, as docs/wire/rocketchat.md 5.2, 5.4 and 5.6 show them.
-var (
-	errorSchema = object(must("success", Schema{"const": false}), must("error", either(text(), integer())),
-		may("errorType", text()), may("details", anything()), may("message", text()), may("status", text()))
-	loginErrorSchema = object(must("success", Schema{"const": false}), must("status", Schema{"const": "error"}),
-		must("error", either(text(), integer())), must("message", text()), may("details", anything()))
-	unauthorizedSchema = object(must("success", Schema{"const": false}), must("status", Schema{"const": "error"}),
-		must("error", text()), must("message", text()))
-)
-
 // Refusals of the door itself.
 var (
 	errLoginNeeded = errors.New("no valid login")

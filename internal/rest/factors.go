@@ -34,7 +34,7 @@ func (g *factors) route(c twofactor.Call) Route {
 		rt.Body["additionalProperties"] = false
 	}
 	if c.Account {
-		rt.Body = fits[account]()
+		rt.Body = fits[Account]()
 	}
 	if c.Answer != nil {
 		rt.Result = schema.OfValue(c.Answer).Answered()

@@ -24,9 +24,9 @@ func document(routes []Route, server, version string) ([]byte, error) {
 		paths[path][strings.ToLower(r.Verb)] = operation(r)
 	}
 	named := map[string]any{
-		"Error":        plain(errorSchema),
-		"LoginError":   plain(loginErrorSchema),
-		"Unauthorized": plain(unauthorizedSchema),
+		"Error":        plain(fits[generalRefusal]().Named("Error")),
+		"LoginError":   plain(fits[refusedLogin]().Named("LoginError")),
+		"Unauthorized": plain(fits[missingLogin]().Named("Unauthorized")),
 	}
 	shown := map[string]any{}
 	for path, operations := range paths {
@@ -177,7 +177,7 @@ func responses(r *Route) map[string]any {
 	}
 	result := r.Result
 	if result == nil {
-		result = success().Named("Success")
+		result = answers[done]().Named("Success")
 	}
 	out := map[string]any{
 		strconv.Itoa(http.StatusOK): map[string]any{"description": "done",

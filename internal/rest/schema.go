@@ -16,12 +16,6 @@ import (
 // Schema is a JSON Schema.
 type Schema = schema.Schema
 
-// The words of package schema, as what has no Go type uses them.
-var (
-	must, may, object, success, either      = schema.Must, schema.May, schema.Object, schema.Success, schema.Either
-	text, nonEmpty, integer, list, anything = schema.Text, schema.NonEmpty, schema.Integer, schema.List, schema.Anything
-)
-
 // checker validates values against one schema. It is compiled when it is first
 // needed: all of them together are a third of what the server allocates at its start,
 // and a server has many routes that nobody asks for. A test compiles every one.

@@ -11,21 +11,21 @@ import (
 // beside the members of an answer. Members that nothing here reads are those that
 // published clients send.
 
-// page is the query of a list; Request.Page reads it.
-type page struct {
+// Page is the query of a list; Request.Page reads it.
+type Page struct {
 	Count  int `json:"count,omitempty" minimum:"0" about:"0 asks for as many as the setting API_Upper_Count_Limit allows"`
 	Offset int `json:"offset,omitempty" minimum:"0"`
 }
 
-// extent says which part of a list an answer holds.
-type extent struct {
+// Extent says which part of a list an answer holds.
+type Extent struct {
 	Count  int `json:"count"`
 	Offset int `json:"offset"`
 	Total  int `json:"total"`
 }
 
-// account names an account, the caller's own if it does not.
-type account struct {
+// Account names an account, the caller's own if it does not; Request.Account reads it.
+type Account struct {
 	UserID   string `json:"userId,omitempty"`
 	Username string `json:"username,omitempty"`
 	User     string `json:"user,omitempty"`
@@ -125,7 +125,7 @@ type (
 type password struct{}
 
 // JSONSchema says so.
-func (password) JSONSchema() Schema { return either(text(), schema.Of[hashedPassword]()) }
+func (password) JSONSchema() Schema { return schema.Either(schema.Text(), schema.Of[hashedPassword]()) }
 
 type (
 	registration struct {
@@ -181,12 +181,12 @@ type (
 
 type (
 	accountQuery struct {
-		account
+		Account
 		Email string `json:"email,omitempty"`
 	}
 	accountPage struct {
 		Users []shownAccount `json:"users"`
-		extent
+		Extent
 	}
 	newAccount struct {
 		Name                string         `json:"name"`
@@ -222,7 +222,7 @@ type (
 		ConfirmRelinquish bool   `json:"confirmRelinquish,omitempty"`
 	}
 	deletion struct {
-		account
+		Account
 		ConfirmRelinquish bool `json:"confirmRelinquish,omitempty"`
 	}
 	otherLogout struct {
@@ -277,14 +277,14 @@ type (
 	}
 	settingPage struct {
 		Settings []shownSetting `json:"settings"`
-		extent
+		Extent
 	}
 	publicSettingsQuery struct {
-		page
+		Page
 		ID []string `json:"_id,omitempty"`
 	}
 	settingsQuery struct {
-		page
+		Page
 		IncludeDefaults bool `json:"includeDefaults,omitempty"`
 	}
 	settingValue struct {
@@ -344,8 +344,47 @@ type (
 	methodResult struct {
 		Message string `json:"message" about:"EJSON text of the result frame"`
 	}
+	methodRefusal struct {
+		Success   bool      `json:"success" const:"false"`
+		Message   string    `json:"message,omitempty" about:"EJSON text of the result frame with its error"`
+		Error     errorCode `json:"error,omitempty"`
+		ErrorType string    `json:"errorType,omitempty"`
+	}
 )
+
+// The refusals of any route, as docs/wire/rocketchat.md 5.2, 5.4 and 5.6 show them.
+type (
+	generalRefusal struct {
+		Success   bool      `json:"success" const:"false"`
+		Error     errorCode `json:"error"`
+		ErrorType string    `json:"errorType,omitempty"`
+		Details   any       `json:"details,omitempty"`
+		Message   string    `json:"message,omitempty"`
+		Status    string    `json:"status,omitempty"`
+	}
+	refusedLogin struct {
+		Success bool      `json:"success" const:"false"`
+		Status  string    `json:"status" const:"error"`
+		Error   errorCode `json:"error"`
+		Message string    `json:"message"`
+		Details any       `json:"details,omitempty"`
+	}
+	missingLogin struct {
+		Success bool   `json:"success" const:"false"`
+		Status  string `json:"status" const:"error"`
+		Error   string `json:"error"`
+		Message string `json:"message"`
+	}
+	// done is an answer that says success alone.
+	done struct{}
+)
+
+// errorCode is a name, or Meteor's number.
+type errorCode struct{}
+
+// JSONSchema says so.
+func (errorCode) JSONSchema() Schema { return schema.Either(schema.Text(), schema.Integer()) }
 
 // fits is the schema of a body or query, answers that of an answer.
 func fits[T any]() Schema    { return schema.Of[T]() }
-func answers[T any]() Schema { return schema.Of[T]().Answered() }
+func answers[T any]() Schema { return schema.Answer[T]() }

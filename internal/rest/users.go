@@ -25,7 +25,7 @@ func (g *users) Routes() []Route {
 	return []Route{
 		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: fits[accountQuery](), Result: answers[accountAnswer](),
 			Effects: methods.Reads, Do: g.info, Errors: []string{"error-invalid-user", "error-user-param-not-provided"}},
-		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name", Query: fits[page](), Effects: methods.Reads,
+		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name", Query: fits[Page](), Effects: methods.Reads,
 			Result: answers[accountPage](), Do: g.list},
 		{Verb: "POST", Path: "users.create", Tag: tag, Summary: "Make an account for somebody", Permission: permission.CreateUser, Factor: twofactor.Fresh,
 			Effects: methods.Accounts | methods.Rights | methods.Others,

@@ -12,6 +12,9 @@ import (
 // the name of the type.
 func Of[T any]() Schema { return OfValue(*new(T)) }
 
+// Answer is Of for an answer: the members of T beside "success": true.
+func Answer[T any]() Schema { return Of[T]().Answered() }
+
 // OfValue is Of for the type of a value; nil for nil. Fields are texts, booleans, whole
 // numbers, moments, structs, maps (any object), interfaces (any value) and lists of
 // these. Their tags are json (with ",omitempty" for a member that may be missing),
@@ -59,31 +62,44 @@ func ofType(t reflect.Type) Schema {
 	case reflect.String:
 		return Text()
 	case reflect.Bool:
-		return Boolean()
+		return Schema{"type": "boolean"}
 	case reflect.Int:
 		return Integer()
 	case reflect.Interface:
-		return Anything()
+		return Schema{}
 	case reflect.Map:
-		return Object()
+		return object(map[string]any{}, nil)
 	case reflect.Slice:
 		return List(ofType(t.Elem()))
 	case reflect.Struct:
 		if t == reflect.TypeFor[time.Time]() {
-			return DateTime()
+			return Schema{"type": "string", "format": "date-time"}
 		}
 		return ofStruct(t)
 	}
 	panic("schema: none for the type " + t.String())
 }
 
+// object is an object with these members; others are allowed and ignored, because
+// published clients send more than any server reads.
+func object(properties map[string]any, required []any) Schema {
+	s := Schema{"type": "object", "properties": properties}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	return s
+}
+
 func ofStruct(t reflect.Type) Schema {
-	var props []Property
+	properties, required := map[string]any{}, []any{}
 	for _, f := range fields(t) {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		props = append(props, Property{Name: name, Schema: ofField(f), Required: options != "omitempty"})
+		properties[name] = map[string]any(ofField(f))
+		if options != "omitempty" {
+			required = append(required, name)
+		}
 	}
-	s := Object(props...)
+	s := object(properties, required)
 	if t.Name() != "" {
 		s = s.Named(string(unicode.ToUpper(rune(t.Name()[0]))) + t.Name()[1:])
 	}

@@ -22,33 +22,21 @@ var errNoMessage = fault.New("error-message-not-found", "The requested message w
 // Routes lists them.
 func (g *messageRoutes) Routes() []rest.Route {
 	const tag = "chat"
-	one := schema.Success(schema.Must("message", messageSchema))
-	byID := schema.Object(schema.Must("messageId", schema.NonEmpty()))
-	attachments := schema.May("attachments", schema.List(schema.Object()))
-	sent := schema.Object(schema.Must("rid", schema.NonEmpty()), schema.May("_id", schema.Text()), schema.May("msg", schema.Text()),
-		schema.May("alias", schema.Text()), schema.May("emoji", schema.Text()), schema.May("avatar", schema.Text()), attachments, schema.May("tmid", schema.Text()))
-	posting := []string{"error-roomid-param-not-provided", "error-invalid-user", "error-direct-message-max-user-exceeded"}
-	found := schema.Success(schema.Must("messages", schema.List(messageSchema)))
+	one, page := schema.Answer[messageAnswer](), schema.Answer[pageOfMessages]()
+	byID, inRoom := schema.Of[knownMessage](), schema.Of[knownRoomPage]()
+	refusals := []string{"error-roomid-param-not-provided", "error-invalid-user", "error-direct-message-max-user-exceeded"}
 	return []rest.Route{
 		{Verb: "POST", Path: "chat.sendMessage", Tag: tag, Summary: "Post a message", Limit: chatLimit, Method: "sendMessage",
 			Params: func(_ context.Context, r *rest.Request) ([]any, error) { return []any{r.Value("message")}, nil }, Shape: messageShape,
-			Body: schema.Object(schema.Must("message", sent), schema.May("previewUrls", schema.List(schema.Text()))), Result: one},
+			Body: schema.Of[newMessage](), Result: one},
 		{Verb: "POST", Path: "chat.postMessage", Tag: tag, Summary: "Post a message to a room named by id, #name or @user", Limit: chatLimit, Method: "sendMessage",
-			Effects: methods.Messages | methods.Rooms, Do: g.post,
-			Body: schema.Object(schema.May("roomId", schema.Either(schema.Text(), schema.List(schema.Text()))),
-				schema.May("channel", schema.Either(schema.Text(), schema.List(schema.Text()))), schema.May("text", schema.Text()), schema.May("msg", schema.Text()),
-				schema.May("alias", schema.Text()), schema.May("emoji", schema.Text()), schema.May("avatar", schema.Text()), schema.May("groupable", schema.Boolean()),
-				schema.May("bot", schema.Anything()), attachments),
-			Result: schema.Success(schema.Must("ts", schema.Integer()), schema.Must("channel", schema.Text()), schema.Must("message", messageSchema)), Errors: posting},
+			Effects: methods.Messages | methods.Rooms, Do: g.post, Body: schema.Of[posting](), Result: schema.Answer[posted](), Errors: refusals},
 		{Verb: "POST", Path: "chat.update", Tag: tag, Summary: "Replace the text of a message", Limit: chatLimit, Method: "updateMessage", Do: g.update,
-			Body: schema.Object(schema.Must("roomId", schema.NonEmpty()), schema.Must("msgId", schema.NonEmpty()), schema.Must("text", schema.Text()),
-				schema.May("previewUrls", schema.List(schema.Text()))), Result: one,
-			Errors: []string{"error-message-not-found"}},
+			Body: schema.Of[messageEdit](), Result: one, Errors: []string{"error-message-not-found"}},
 		{Verb: "POST", Path: "chat.delete", Tag: tag, Summary: "Delete a message for good", Limit: chatLimit, Method: "deleteMessage", Do: g.delete,
-			Body:   schema.Object(schema.Must("msgId", schema.NonEmpty()), schema.Must("roomId", schema.NonEmpty()), schema.May("asUser", schema.Boolean())),
-			Result: schema.Success(schema.Must("_id", schema.Text()), schema.Must("ts", schema.Text()), schema.Must("message", messageSchema))},
+			Body: schema.Of[messageDeletion](), Result: schema.Answer[deletedMessage]()},
 		{Verb: "GET", Path: "chat.getMessage", Tag: tag, Summary: "One message", Limit: chatLimit, Method: "getSingleMessage", Do: g.get,
-			Query: schema.Object(schema.Must("msgId", schema.NonEmpty())), Result: one, Errors: []string{"error-message-not-found"}},
+			Query: schema.Of[messageQuery](), Result: one, Errors: []string{"error-message-not-found"}},
 		{Verb: "POST", Path: "chat.pinMessage", Tag: tag, Summary: "Pin a message", Limit: chatLimit, Method: "pinMessage", Params: messageParam,
 			Shape: messageShape, Body: byID, Result: one},
 		{Verb: "POST", Path: "chat.unPinMessage", Tag: tag, Summary: "Take a pin back", Limit: chatLimit, Method: "unpinMessage", Params: messageParam, Body: byID},
@@ -58,21 +46,16 @@ func (g *messageRoutes) Routes() []rest.Route {
 			Errors: []string{"error-message-not-found"}},
 		{Verb: "POST", Path: "chat.react", Tag: tag, Summary: "Answer a message with an emoji, take that back, or toggle it", Limit: chatLimit,
 			Method: "setReaction", Params: reaction,
-			Body: schema.Object(schema.Must("messageId", schema.NonEmpty()), schema.May("emoji", schema.Text()), schema.May("reaction", schema.Text()),
-				schema.May("shouldReact", schema.Boolean())), Errors: []string{"error-emoji-param-not-provided"}},
+			Body: schema.Of[reactionBody](), Errors: []string{"error-emoji-param-not-provided"}},
 		{Verb: "GET", Path: "chat.search", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that contain a text as it is written", Limit: chatLimit,
-			Do: g.search, Query: schema.Paged(schema.Must("roomId", schema.NonEmpty()), schema.May("searchText", schema.Text())), Result: found,
+			Do: g.search, Query: schema.Of[searchQuery](), Result: schema.Answer[messageList](),
 			Errors: []string{"error-room-not-found", "error-searchText-param-not-provided"}},
 		{Verb: "GET", Path: "chat.syncMessages", Effects: methods.Reads, Tag: tag, Summary: "What was written, changed and deleted since a moment",
-			Limit: chatLimit, Do: g.sync, Query: schema.Object(schema.Must("roomId", schema.NonEmpty()), schema.Must("lastUpdate", schema.NonEmpty())),
-			Result: schema.Success(schema.Must("result", schema.Object(schema.Must("updated", schema.List(messageSchema)),
-				schema.Must("deleted", schema.List(goneSchema)), schema.May("cursor", schema.Object(schema.Must("next", schema.DateTime())))))),
-			Errors: []string{"error-room-not-found"}},
+			Limit: chatLimit, Do: g.sync, Query: schema.Of[syncQuery](), Result: schema.Answer[syncAnswer](), Errors: []string{"error-room-not-found"}},
 		{Verb: "GET", Path: "chat.getPinnedMessages", Effects: methods.Reads, Tag: tag, Summary: "Pinned messages of a room", Limit: chatLimit, Do: g.marked(true),
-			Query: schema.Paged(schema.Must("roomId", schema.NonEmpty())), Result: listed("messages", messageSchema), Errors: []string{"error-room-not-found"}},
+			Query: inRoom, Result: page, Errors: []string{"error-room-not-found"}},
 		{Verb: "GET", Path: "chat.getStarredMessages", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that the caller starred", Limit: chatLimit,
-			Do: g.marked(false), Query: schema.Paged(schema.Must("roomId", schema.NonEmpty())), Result: listed("messages", messageSchema),
-			Errors: []string{"error-room-not-found"}},
+			Do: g.marked(false), Query: inRoom, Result: page, Errors: []string{"error-room-not-found"}},
 	}
 }
 

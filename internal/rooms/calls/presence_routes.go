@@ -19,23 +19,18 @@ const maxPresences = 1000
 // Routes lists them.
 func (g *presenceRoutes) Routes() []rest.Route {
 	const tag = "presence"
-	who := schema.Object(schema.May("userId", schema.Text()), schema.May("username", schema.Text()), schema.May("user", schema.Text()))
+	who := schema.Of[rest.Account]()
 	return []rest.Route{
 		{Verb: "GET", Path: "users.presence", Effects: methods.Reads, Tag: tag, Summary: "How these users are shown, or everybody who is not offline",
-			Limit: chatLimit, Query: schema.Object(schema.May("ids", schema.List(schema.Text())),
-				schema.May("from", schema.Text().About("Rocket.Chat's clients send when they asked last; everybody is answered, and full says so"))),
-			Result: schema.Success(schema.Must("users", schema.List(memberSchema)), schema.Must("full", schema.Boolean())), Do: g.statuses},
+			Limit: chatLimit, Query: schema.Of[presenceQuery](), Result: schema.Answer[presenceList](), Do: g.statuses},
 		{Verb: "GET", Path: "users.getPresence", Effects: methods.Reads, Tag: tag, Summary: "How one user is shown", Limit: chatLimit, Query: who,
-			Result: schema.Success(schema.Must("presence", schema.Text()), schema.May("connectionStatus", schema.Text())), Do: g.getPresence,
-			Errors: []string{"error-invalid-user"}},
+			Result: schema.Answer[presenceAnswer](), Do: g.getPresence, Errors: []string{"error-invalid-user"}},
 		{Verb: "GET", Path: "users.getStatus", Effects: methods.Reads, Tag: tag, Summary: "How one user is shown, with the sentence beside it", Limit: chatLimit,
-			Query: who,
-			Result: schema.Success(schema.Must("_id", schema.Text()), schema.Must("status", schema.Text()), schema.May("message", schema.Text()),
-				schema.May("connectionStatus", schema.Text())), Do: g.getStatus, Errors: []string{"error-invalid-user"}},
+			Query: who, Result: schema.Answer[statusAnswer](), Do: g.getStatus, Errors: []string{"error-invalid-user"}},
 		{Verb: "POST", Path: "users.setStatus", Tag: tag, Summary: "Choose what the caller is shown as",
-			Body: schema.Object(schema.May("status", schema.Text()), schema.May("message", schema.Text())), Method: "setUserStatus", Params: statusParams},
-		{Verb: "GET", Path: "commands.list", Effects: methods.Reads, Tag: "chat", Summary: "Slash commands (none)", Query: schema.Paged(),
-			Result: listed("commands", schema.Anything()), Do: g.commands},
+			Body: schema.Of[statusBody](), Method: "setUserStatus", Params: statusParams},
+		{Verb: "GET", Path: "commands.list", Effects: methods.Reads, Tag: "chat", Summary: "Slash commands (none)", Query: schema.Of[rest.Page](),
+			Result: schema.Answer[pageOfCommands](), Do: g.commands},
 	}
 }
 
