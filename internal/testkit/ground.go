@@ -145,14 +145,16 @@ func (g *Ground) Set(id string, v any) {
 	}
 }
 
-// Unlimited switches every rate limit off.
+// Unlimited switches every rate limit off that the options do not fix.
 func (g *Ground) Unlimited() {
 	g.T.Helper()
 	for _, id := range []string{
 		settings.LimitIPEnabled, settings.LimitUserEnabled, settings.LimitConnectionEnabled,
 		settings.LimitUserByMethodEnabled, settings.LimitConnectionMethodEnabled, settings.LimitRESTEnabled,
 	} {
-		g.Set(id, false)
+		if g.opts.Overrides[id] == "" {
+			g.Set(id, false)
+		}
 	}
 }
 

@@ -30,3 +30,5 @@ func (*World) furnish() accounts.Follower { return nil }
 func (*World) calls() ([]methods.Slice, []rest.Group) { return nil, nil }
 
 func (*World) streams() []realtime.Group { return nil }
+
+func (*World) sliceActs() map[string]func(string) error { return map[string]func(string) error{} }

@@ -3,7 +3,12 @@
 package testkit
 
 import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/methods"
@@ -13,6 +18,7 @@ import (
 	"ddpserver/internal/rooms/calls"
 	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rooms/streams"
+	"ddpserver/internal/user"
 )
 
 // WithRooms says which build is tested.
@@ -83,4 +89,70 @@ func (w *World) calls() ([]methods.Slice, []rest.Group) {
 // streams are what members may subscribe to.
 func (w *World) streams() []realtime.Group {
 	return []realtime.Group{streams.New(streams.Options{Hub: w.Hub, Rooms: w.Chat, Presence: w.Presence, Logger: w.log})}
+}
+
+// sliceActs are the "do" lines about rooms: presence (it runs from now on); "room ID
+// TYPE FIELDS MEMBER…", a room as another program left it in the database, its
+// members NAME, NAME=owner, NAME=moderator, NAME=blocked or NAME=blocker; and
+// "message ID ROOM NAME FIELDS", what somebody wrote there. FIELDS is JSON without blanks.
+func (w *World) sliceActs() map[string]func(string) error {
+	return map[string]func(string) error{
+		"presence": func(string) error {
+			ctx, stop := context.WithCancel(context.Background())
+			var running sync.WaitGroup
+			running.Go(func() { _ = w.Presence.Run(ctx) })
+			w.T.Cleanup(func() { stop(); running.Wait() })
+			return nil
+		},
+		"room": w.foundRoom,
+		"message": func(args string) error {
+			f := strings.Fields(args)
+			at := time.Now().UTC().Truncate(time.Millisecond)
+			m := &rooms.Message{ID: f[0], RoomID: f[1], User: rooms.Ref{ID: w.Vars[f[2]], Username: f[2]}, TS: at, UpdatedAt: at}
+			if err := json.Unmarshal([]byte(f[3]), m); err != nil {
+				return err
+			}
+			_, _, err := w.RoomStore().InsertMessage(w.T.Context(), m, rooms.Unread{None: true})
+			return err
+		},
+	}
+}
+
+// foundRoom puts a room into the database.
+func (w *World) foundRoom(args string) error {
+	f := strings.Fields(args)
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	r := &rooms.Room{ID: f[0], Type: f[1], TS: at, UpdatedAt: at, Membership: 1}
+	if r.Type != rooms.Direct {
+		r.Name, r.FName, r.NameKey = f[0], f[0], user.Key(f[0])
+	}
+	if err := json.Unmarshal([]byte(f[2]), r); err != nil {
+		return err
+	}
+	var subs []*rooms.Subscription
+	for _, member := range f[3:] {
+		name, what, _ := strings.Cut(member, "=")
+		s := &rooms.Subscription{ID: f[0] + name, RoomID: r.ID, Type: r.Type, Name: r.Name, FName: r.FName, Open: true, TS: at, UpdatedAt: at,
+			User: rooms.Ref{ID: w.Vars[name], Username: name, Name: strings.ToUpper(name[:1]) + name[1:]}, UserKey: user.Key(name)}
+		switch what {
+		case rooms.Owner:
+			r.Owners = append(r.Owners, s.User.ID)
+			s.Roles = []string{what}
+		case rooms.Moderator:
+			s.Roles = []string{what}
+		case "blocked":
+			s.Blocked = true
+		case "blocker":
+			s.Blocker = true
+		}
+		if r.Type == rooms.Direct {
+			r.UserIDs, r.Usernames = append(r.UserIDs, s.User.ID), append(r.Usernames, name)
+		}
+		subs = append(subs, s)
+	}
+	if r.Type == rooms.Direct {
+		r.DirectKey = rooms.DirectKey(r.UserIDs)
+	}
+	r.Users = len(subs)
+	return w.RoomStore().CreateRoom(w.T.Context(), r, subs)
 }

@@ -21,13 +21,15 @@
 //	wait 30s           lets time pass
 //	close              the client leaves
 //	do name arguments  calls a function of the Player
+//	R: GET a.route     somebody asks at the door of requests, as the Player does
+//	A: 200 {…}         what it was answered, as the Player renders it
 //
 // "C2:", "S2:", "connect2", "close2" and so on speak of a second and further
-// connections, opened when first used.
+// connections, opened when first used; "R2:" and "A2:" of a second caller.
 //
-// In S lines a placeholder stands for a part of the text: <17> a document id,
+// In S and A lines a placeholder stands for a part of the text: <17> a document id,
 // <43> a login token, <hex> hexadecimal digits, <digits> decimal digits, <date> a
 // number of milliseconds, <iso> an ISO date inside quotes, <any> anything.
-// <name:17> remembers what it stood for; <name>, in C, S and do lines, is what was
+// <name:17> remembers what it stood for; <name>, in lines of all kinds, is what was
 // remembered or what the Player's Vars say.
 package ddptest

@@ -58,17 +58,21 @@ type Player struct {
 	Vars map[string]string
 	// Do are the functions of do lines. They may change Vars.
 	Do map[string]func(arguments string) error
+	// Ask makes the request of an R line as that caller and gives the answer in one
+	// line, which the A line after it expects; nil where there is no such door.
+	Ask func(caller int, request string) (answer string, err error)
 
 	t       testing.TB
 	clients map[int]*Client
 	served  []chan struct{}
+	answers map[int]string // of R lines, until the A line
 }
 
 // Play runs one conversation, then lets all its clients leave and waits until
 // the server has let them go. The first wrong line fails the test.
 func (p *Player) Play(t testing.TB, s Section) {
 	t.Helper()
-	p.t, p.clients, p.served = t, make(map[int]*Client), nil
+	p.t, p.clients, p.served, p.answers = t, make(map[int]*Client), nil, make(map[int]string)
 	if p.Vars == nil {
 		p.Vars = make(map[string]string)
 	}
@@ -89,6 +93,9 @@ func (p *Player) Play(t testing.TB, s Section) {
 		}
 		p.line(where, line)
 	}
+	for n, answer := range p.answers {
+		t.Fatalf("%s: no A line for what caller %d was answered: %s", s.Name, n, answer)
+	}
 }
 
 func (p *Player) leave() {
@@ -100,7 +107,7 @@ func (p *Player) leave() {
 	}
 }
 
-var command = regexp.MustCompile(`^(C|S|connect|close|wait|do)(\d*)(?:: ?| +|$)(.*)$`)
+var command = regexp.MustCompile(`^(C|S|R|A|connect|close|wait|do)(\d*)(?:: ?| +|$)(.*)$`)
 
 func (p *Player) line(where, line string) {
 	p.t.Helper()
@@ -131,7 +138,31 @@ func (p *Player) line(where, line string) {
 		}
 	case "S":
 		p.answer(where, n, rest)
+	case "R":
+		p.ask(where, n, rest)
+	case "A":
+		answer, asked := p.answers[n]
+		delete(p.answers, n)
+		if !asked {
+			p.t.Fatalf("%s: caller %d asked nothing", where, n)
+		}
+		if !p.match(where, rest, answer) {
+			p.t.Fatalf("%s:\n got %s", where, answer)
+		}
 	}
+}
+
+// ask deals with an R line.
+func (p *Player) ask(where string, n int, request string) {
+	p.t.Helper()
+	if answer, open := p.answers[n]; open || p.Ask == nil {
+		p.t.Fatalf("%s: nobody answers, or no A line took the answer before: %s", where, answer)
+	}
+	answer, err := p.Ask(n, p.fill(request))
+	if err != nil {
+		p.t.Fatalf("%s: %v", where, err)
+	}
+	p.answers[n] = answer
 }
 
 // answer deals with an S line.
