@@ -248,8 +248,10 @@ func (s *Service) find(ctx context.Context, a *seat, msg string) (*found, error)
 			f.all = true
 		case "here":
 			f.here = true
-		default:
-			keys = append(keys, user.Key(name))
+		default: // in whatever case, or one would be told as often as there are cases
+			if key := user.Key(name); !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
 		}
 	}
 	switch {

@@ -37,28 +37,30 @@ func (g *messages) Specs() []methods.Spec {
 			Name: "sendMessage", Do: g.send, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Posts a message. The client may choose its id; the same call again gives the same message.",
 			Params: "{rid, msg, _id?, ts?, groupable?, alias?, emoji?, avatar?, attachments?}, previewUrls?", Result: "the message",
-			Errors: "error-invalid-room, error-not-allowed, error-message-size-exceeded, error-message-ts-out-of-sync, error-invalid-message, " +
-				"error-action-not-allowed, too-many-requests",
+			Errors: "error-invalid-room, error-not-allowed, error-room-archived, error-message-size-exceeded, error-message-ts-out-of-sync, " +
+				"error-invalid-message, error-action-not-allowed, too-many-requests",
 		},
 		{
 			Name: "updateMessage", Do: g.update, Effects: methods.Messages | methods.Others, Inside: twofactor.Ordinary, Limit: ratelimit.Wide,
 			Doc:    "Replaces the text of a message.",
 			Params: "{_id, msg, rid?}, previewUrls?", Result: "none",
-			Errors: "error-action-not-allowed, error-message-editing-blocked, error-invalid-update-key, error-message-size-exceeded",
+			Errors: "error-action-not-allowed, error-message-editing-blocked, error-invalid-update-key, error-invalid-message, error-message-size-exceeded, " +
+				"error-not-allowed, error-room-archived",
 		},
 		{
 			Name: "deleteMessage", Do: g.remove, Effects: methods.Messages | methods.Others, Inside: twofactor.Ordinary, Limit: ratelimit.Wide,
-			Doc: "Deletes a message for good.", Params: "{_id}", Result: "none", Errors: "error-action-not-allowed",
+			Doc: "Deletes a message for good.", Params: "{_id}", Result: "none", Errors: "error-action-not-allowed, error-not-allowed, error-room-archived",
 		},
 		{
 			Name: "pinMessage", Do: g.pin, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Pins a message and says so in its room.",
 			Params: "{_id}, pinnedAt?", Result: "the message that says so; the pinned one if it was pinned already",
-			Errors: "error-invalid-message, error-action-not-allowed, not-authorized",
+			Errors: "error-invalid-message, error-action-not-allowed, not-authorized, error-not-allowed",
 		},
 		{
 			Name: "unpinMessage", Do: g.unpin, Effects: methods.Messages, Limit: ratelimit.Wide,
-			Doc: "Takes a pin back.", Params: "{_id}", Result: "true", Errors: "error-invalid-message, error-action-not-allowed, not-authorized",
+			Doc: "Takes a pin back.", Params: "{_id}", Result: "true",
+			Errors: "error-invalid-message, error-action-not-allowed, not-authorized, error-not-allowed",
 		},
 		{
 			Name: "starMessage", Do: g.star, Effects: methods.Messages, Limit: ratelimit.Wide,
@@ -68,7 +70,7 @@ func (g *messages) Specs() []methods.Spec {
 		{
 			Name: "setReaction", Do: g.react, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Answers a message with an emoji, takes that back, or toggles it.",
-			Params: "emoji, messageId, shouldReact?", Result: "none", Errors: "error-not-allowed",
+			Params: "emoji, messageId, shouldReact?", Result: "none", Errors: "error-not-allowed, error-room-archived",
 		},
 		{
 			Name: "loadHistory", Do: g.history, Effects: methods.Reads, Limit: ratelimit.Wide,

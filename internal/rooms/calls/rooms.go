@@ -33,13 +33,13 @@ func (g *roomCalls) Specs() []methods.Spec {
 			Name: "createChannel", Do: g.createChannel, Effects: methods.Rooms, Permission: permission.CreateChannels,
 			Doc:    "Makes a public channel; the caller owns it.",
 			Params: "name, usernames?, readOnly?, customFields?, extraData?", Result: "the room, with rid",
-			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found",
+			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found, error-invalid-arguments",
 		},
 		{
 			Name: "createPrivateGroup", Do: g.createGroup, Effects: methods.Rooms, Permission: permission.CreateGroups,
 			Doc:    "Makes a private group; the caller owns it.",
 			Params: "name, usernames?, readOnly?, customFields?, extraData?", Result: "the room, with rid",
-			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found",
+			Errors: "error-invalid-room-name, error-duplicate-channel-name, error-user-not-found, error-invalid-arguments",
 		},
 		{
 			Name: "createDirectMessage", Do: g.createDirect, Effects: methods.Rooms, Permission: permission.CreateDirect, Limit: ratelimit.Wide,
@@ -61,7 +61,7 @@ func (g *roomCalls) Specs() []methods.Spec {
 			Name: "addUsersToRoom", Do: g.invite, Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
 			Doc:    "Adds users to a channel or group.",
 			Params: "{rid, users: [username]}", Result: "true",
-			Errors: "error-invalid-room, error-not-allowed, error-user-not-found, error-cant-invite-for-direct-room",
+			Errors: "error-invalid-room, error-not-allowed, error-user-not-found, error-cant-invite-for-direct-room, error-room-archived, error-invalid-arguments",
 		},
 		{
 			Name: "addUserToRoom", Action: "addUsersToRoom", Do: g.inviteOne, Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
