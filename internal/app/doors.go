@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"ddpserver/internal/console"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ddp/ws"
@@ -76,8 +77,12 @@ func (a *App) buildDoors(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	page, err := console.New(a.cfg.RootURL)
+	if err != nil {
+		return err
+	}
 	a.web = web.New(web.Options{
-		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest), Checks: a.checks(), Notes: a.notes, Logger: a.log, Refused: a.refusedRequest,
+		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest, page), Checks: a.checks(), Notes: a.notes, Logger: a.log, Refused: a.refusedRequest,
 		ReadHeaderTimeout: a.cfg.ReadHeaderTimeout, ReadTimeout: a.cfg.ReadTimeout, IdleTimeout: a.cfg.IdleTimeout,
 		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
 		// One that waits, for the database perhaps, is not waited for.
@@ -93,14 +98,14 @@ func (a *App) restPeer(r *http.Request) *rpc.Peer {
 	return p
 }
 
-func (a *App) mounts(api http.Handler) []web.Mount {
+func (a *App) mounts(api, page http.Handler) []web.Mount {
 	m := []web.Mount{
 		{Path: "/sockjs", Subtree: true, Streams: true, Handler: a.sockjs},
 		{Path: "/api", Subtree: true, Counted: true, Handler: api},
 		{Path: "/avatar", Subtree: true, Handler: rest.Avatar()},
 		{Path: "/api/info", Handler: info(a.opts.Version)},
-		{Path: "/", Handler: web.Links()},
-		{Path: "/links", Subtree: true, Handler: web.Links()},
+		{Path: console.Root, Handler: page},
+		{Path: console.Assets, Subtree: true, Handler: page},
 	}
 	if !a.cfg.DisableWebSockets {
 		m = append(m, web.Mount{Path: "/websocket", Streams: true, Handler: a.ws})

@@ -73,6 +73,7 @@ var allowed = map[string][]string{
 		"internal/audit", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr", "internal/netkey", "internal/budget"},
 	"internal/rest/schema": {},
 	"internal/web":         {"internal/rpc"},
+	"internal/console":     {},
 	"internal/app":         nil, // everything below
 	"cmd/ddpserver":        {"internal/app", "internal/config", "internal/telemetry", "internal/secret"},
 

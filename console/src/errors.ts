@@ -1,0 +1,46 @@
+// What may go wrong on the way to the server, and how a person is told.
+import { texts } from './texts';
+
+export type Details = {
+  method?: string;
+  availableMethods?: string[];
+  codeGenerated?: boolean;
+  codeCount?: number;
+  codeExpires?: (string | Date)[];
+  emailOrUsername?: string;
+  timeToReset?: number;
+  [key: string]: unknown;
+};
+
+/** An answer of the server that is a refusal. */
+export class Refused extends Error {
+  readonly error: string | number;
+  readonly reason: string;
+  readonly details: Details;
+  constructor(e: { error?: string | number; reason?: string; message?: string; details?: Details }) {
+    super(e.message ?? e.reason ?? String(e.error));
+    this.error = e.error ?? 500;
+    this.reason = e.reason ?? '';
+    this.details = e.details && typeof e.details === 'object' ? e.details : {};
+  }
+}
+
+/** The server cannot be reached, or the connection was lost before the answer came. */
+export class Offline extends Error {}
+
+/** The person closed the dialogue that asked for a second factor. */
+export class Cancelled extends Error {}
+
+/** The sentence for a person, or '' when there is nothing to say. */
+export function explain(e: unknown): string {
+  if (e instanceof Cancelled) return '';
+  if (e instanceof Offline) return texts.errors.offline;
+  if (e instanceof Refused) {
+    if (e.error === 'too-many-requests' || e.error === 'error-too-many-requests') {
+      return texts.errors.tooMany(Math.max(1, Math.ceil((e.details.timeToReset ?? 60_000) / 1000)));
+    }
+    const known = (texts.errors.known as Record<string, string>)[String(e.error)];
+    return known ?? (e.reason || e.message.replace(/ \[[^\]]*\]$/, ''));
+  }
+  return texts.errors.unknown;
+}

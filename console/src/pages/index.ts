@@ -1,0 +1,15 @@
+// The table of pages: a page is one line here, and one file.
+import type { ComponentType } from 'preact';
+import { texts } from '../texts';
+
+export type Page = {
+  path: string;
+  title: string;
+  /** Who has this permission sees the page in the menu; the server checks every call of it. */
+  permission?: string;
+  load(): Promise<ComponentType>;
+};
+
+export const pages: Page[] = [
+  { path: '/security', title: texts.shell.security, load: () => import('./security').then((m) => m.Security) },
+];

@@ -1,0 +1,132 @@
+// Who is logged in at this page, on which connection. The login token is kept
+// in the browser's storage of this tab, or of this browser when the person asks
+// to stay logged in; docs/adr/0010-a-console-that-is-a-client.md says why there.
+import { computed, signal } from '@preact/signals';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { Connection } from './ddp';
+import { Offline, Refused } from './errors';
+import { challenged, type Proof } from './challenge';
+import { texts } from './texts';
+
+export type Session = { userId: string; token: string; expires?: number };
+export type User = {
+  _id: string;
+  username?: string;
+  name?: string;
+  roles?: string[];
+  emails?: { address: string; verified: boolean }[];
+  services?: { totp?: { enabled?: boolean }; email2fa?: { enabled?: boolean } };
+};
+
+const key = `ddpserver.session:${new URL('.', document.baseURI).pathname}`;
+
+export const connection = new Connection();
+export const session = signal<Session | null>(read());
+/** Why the login that was there is gone, for the login page. */
+export const ended = signal('');
+/** Set when the server said, on this connection, that the login is good. */
+export const member = signal(false);
+export const user = computed<User | null>(() => (member.value && session.value ? (connection.users.value.get(session.value.userId) as User) ?? null : null));
+const table = signal<{ _id: string; roles: string[] }[]>([]);
+/** What the account may do. The server decides; this only spares people buttons that would refuse. */
+export const permissions = computed<ReadonlySet<string>>(() => {
+  const roles = new Set(user.value?.roles ?? []);
+  return new Set(table.value.filter((p) => p.roles?.some((r) => roles.has(r))).map((p) => p._id));
+});
+export const may = (permission: string) => permissions.value.has(permission);
+/** Settings that everybody may see. */
+export const publicSettings = signal<ReadonlyMap<string, unknown>>(new Map());
+
+function read(): Session | null {
+  for (const store of [sessionStorage, localStorage]) {
+    try {
+      const s = JSON.parse(store.getItem(key) ?? 'null');
+      if (s && typeof s.userId === 'string' && typeof s.token === 'string') return s;
+    } catch {
+      store.removeItem(key);
+    }
+  }
+  return null;
+}
+
+function keep(s: Session | null, stay: boolean) {
+  sessionStorage.removeItem(key);
+  localStorage.removeItem(key);
+  if (s) (stay ? localStorage : sessionStorage).setItem(key, JSON.stringify(s));
+  session.value = s;
+}
+
+const staying = () => localStorage.getItem(key) !== null;
+
+/** The lower-case hexadecimal SHA-256 of a password, which is all that leaves the page. */
+export const digest = (password: string) => bytesToHex(sha256(utf8ToBytes(password)));
+
+type LoginResult = { id: string; token: string; tokenExpires?: Date };
+
+function took(r: LoginResult, stay: boolean) {
+  keep({ userId: r.id, token: r.token, expires: r.tokenExpires?.getTime() }, stay);
+  ended.value = '';
+  member.value = true;
+  connection.call<{ _id: string; roles: string[] }[]>('permissions/get').then((all) => (table.value = all), () => {});
+}
+
+/** Logs in with a password; asks for the second factor in the dialogue where the server does. */
+export async function login(name: string, password: string, stay: boolean) {
+  const who = name.includes('@') ? { email: name } : { username: name };
+  const options = { user: who, password: { digest: digest(password), algorithm: 'sha-256' } };
+  const r = await challenged(texts.challenge.toLogIn, (proof?: Proof) =>
+    connection.call<LoginResult>('login', options, ...(proof ? [{ twoFactorCode: proof.code, twoFactorMethod: proof.method }] : [])));
+  took(r, stay);
+  connection.resubscribe();
+}
+
+/** Ends this login at the server and forgets it here, also when the server cannot be reached. */
+export async function logout() {
+  await connection.call('logout').catch(() => {});
+  forget('');
+}
+
+/** Forgets the login here: it is over at the server. */
+export function forget(why: string) {
+  keep(null, false);
+  member.value = false;
+  table.value = [];
+  ended.value = why;
+}
+
+/** Takes another token for the same login, which the server gave instead of the old one. */
+export function exchange(r: { token: string; tokenExpires?: Date }) {
+  const s = session.value;
+  if (s) keep({ ...s, token: r.token, expires: r.tokenExpires?.getTime() }, staying());
+}
+
+connection.welcome = async () => {
+  member.value = false;
+  void connection.call<{ _id: string; value: unknown }[]>('public-settings/get').then(
+    (all) => (publicSettings.value = new Map(all.map((s) => [s._id, s.value]))), () => {});
+  const s = session.value;
+  if (!s) return;
+  try {
+    took(await connection.call<LoginResult>('login', { resume: s.token }), staying());
+  } catch (e) {
+    if (e instanceof Offline) return;
+    if (e instanceof Refused && (e.error === 'too-many-requests')) {
+      setTimeout(() => void connection.welcome(), e.details.timeToReset ?? 5_000);
+      return;
+    }
+    forget(texts.login.endedElsewhere);
+  }
+};
+
+// Another tab logged out or in with the storage of the browser.
+addEventListener('storage', (e) => {
+  if (e.key !== key || sessionStorage.getItem(key) !== null) return;
+  const s = read();
+  if (s?.token === session.value?.token) return;
+  if (!s) forget(texts.login.endedElsewhere);
+  else {
+    session.value = s;
+    void connection.welcome().then(() => connection.resubscribe());
+  }
+});

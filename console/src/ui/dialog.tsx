@@ -1,0 +1,60 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useRef } from 'preact/hooks';
+import { texts } from '../texts';
+
+/** A modal dialogue: the browser keeps the focus inside; Escape closes it. */
+export function Dialog({ title, close, children, wide }: { title: string; close(): void; children: ComponentChildren; wide?: boolean }) {
+  const box = useRef<HTMLDialogElement>(null);
+  const heading = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    const dialog = box.current;
+    dialog?.showModal();
+    return () => {
+      dialog?.close();
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
+  }, []);
+  return (
+    <dialog
+      ref={box}
+      aria-labelledby={heading}
+      onCancel={(e) => {
+        e.preventDefault();
+        close();
+      }}
+    >
+      <article class={wide ? 'wide' : undefined}>
+        <header>
+          <button type="button" class="close" aria-label={texts.close} onClick={close} />
+          <h2 id={heading}>{title}</h2>
+        </header>
+        {children}
+      </article>
+    </dialog>
+  );
+}
+
+/** Asks before something that cannot be taken back. */
+export function Confirm({ title, text, action, close, run }: { title: string; text: ComponentChildren; action: string; close(): void; run(): void }) {
+  return (
+    <Dialog title={title} close={close}>
+      <p>{text}</p>
+      <footer class="actions">
+        <button type="button" class="secondary" onClick={close}>
+          {texts.cancel}
+        </button>
+        <button
+          type="button"
+          class="danger"
+          onClick={() => {
+            close();
+            run();
+          }}
+        >
+          {action}
+        </button>
+      </footer>
+    </Dialog>
+  );
+}
