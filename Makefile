@@ -31,7 +31,7 @@ BENCH      = $(GO) test -run '^$$' -bench . -skip 'BenchmarkIdle|BenchmarkStore|
 # Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.
 VULNDB ?= ../shared/vulndb/vdb.tgz
 
-.PHONY: help build run dev test needs core test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak golden fmt-check lint vuln clients cover docs-check check check-rest tidy docker clean
+.PHONY: help build run dev test needs core test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak golden fmt-check lint vuln clients cover console console-check console-test console-pictures docs-check check check-rest tidy docker clean
 
 help: ## Print this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -46,7 +46,7 @@ run: build ## Build and start a server on the embedded store, in ./data.
 dev: build ## The same with debug logs, private metrics and a data directory of its own.
 	DATA_DIR=build/dev-data LOG_LEVEL=debug METRICS_ADDR=127.0.0.1:9464 ./bin/ddpserver
 
-test: needs race clients ## Every test, with the race detector where it can run and in random order, and the published clients.
+test: needs race clients console-test ## Every test, with the race detector where it can run and in random order, the published clients, and the console in a browser.
 
 needs: ## Say what the tests need and this machine lacks.
 	@$(NEEDS)
@@ -112,6 +112,25 @@ vuln: ## Look for known vulnerabilities that the program calls, with offline dat
 clients: build ## Run the published clients of clients/ against bin/ddpserver.
 	cd clients && npm ci --no-audit --no-fund && npm_config_script_shell=$(SHELL) npm test
 
+console: ## Build the web console of console/ into internal/console/dist, which is committed.
+	cd console && npm ci && npm_config_script_shell=$(SHELL) npm run build
+
+console-check: ## Fail when internal/console/dist is not what console/ builds.
+	@mkdir -p build
+	cd console && npm ci && npx tsc --noEmit && npx vite build --outDir ../build/console-dist
+	diff -r build/console-dist internal/console/dist || { echo "internal/console/dist is not what console/ builds: run make console"; exit 1; }
+
+console-test: build ## Do in a browser, on both stores, what people do with the console. Pictures go to build/console.
+	@mkdir -p build
+	$(GO) build -o bin/wired ./internal/store/mongotest/wired
+	cd clients && npm ci
+	cd console && npm ci
+	$(SHELL) tools/console.sh
+
+console-pictures: build ## Take the pictures of docs/console.md anew.
+	cd clients && npm ci
+	cd console && npm ci && CONSOLE_PICTURES=../docs/console node --test --test-force-exit test/*.test.mjs
+
 cover: ## Test coverage, as build/cover.html.
 	@mkdir -p build
 	$(GO) test -short -coverpkg=./internal/... -coverprofile=build/cover.out $(PKGS)
@@ -123,7 +142,7 @@ docs-check: ## Links, make targets and configuration keys in the documents exist
 
 check: test check-rest ## Everything that CI runs.
 
-check-rest: lint core bench-once load-once fuzz-short vuln ## What `make test` leaves out of `make check`.
+check-rest: lint console-check core bench-once load-once fuzz-short vuln ## What `make test` leaves out of `make check`.
 
 tidy: ## Tidy the modules.
 	$(GO) mod tidy
@@ -133,4 +152,4 @@ docker: ## Build the container image.
 	docker build -t ddpserver .
 
 clean: ## Remove what was built; data directories stay.
-	rm -rf bin build dist clients/node_modules
+	rm -rf bin build dist clients/node_modules console/node_modules

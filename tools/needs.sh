@@ -38,16 +38,21 @@ if ! has "$GO"; then
 elif ! said=$("$GO" version 2>&1); then
   missing+=("another Go than the one that is here: ${said//$'\n'/ }. See https://go.dev/dl/")
 fi
-wanted=20.14
+wanted=20.19
 if ! has node; then
-  missing+=("Node $wanted or later, for the published clients: https://nodejs.org/ (Debian, Ubuntu: apt-get install nodejs npm)")
+  missing+=("Node $wanted or later, for the published clients and the console: https://nodejs.org/ (Debian, Ubuntu: apt-get install nodejs npm)")
 else
   version=$(node --version)
   oldest=$(printf '%s\n%s\n' "$wanted" "${version#v}" | sort -V | head -n 1)
-  [ "$oldest" = "$wanted" ] || missing+=("Node $wanted or later, for the published clients; this is $version: https://nodejs.org/")
+  [ "$oldest" = "$wanted" ] || missing+=("Node $wanted or later, for the published clients and the console; this is $version: https://nodejs.org/")
 fi
 has npm || missing+=("npm, which comes with Node (Debian, Ubuntu: apt-get install npm)")
 has git || missing+=("git, by which the tests of the sources list them: https://git-scm.com/ (Debian, Ubuntu: apt-get install git)")
+browser=${CHROMIUM:-}
+for name in chromium chromium-browser google-chrome; do
+  [ -n "$browser" ] || browser=$(type -P "$name") || true
+done
+[ -n "$browser" ] || missing+=("Chromium, in which the console is used (Debian, Ubuntu: apt-get install chromium; elsewhere put its program's name into CHROMIUM)")
 for tool in bash curl grep sed; do
   has "$tool" || echo "WARNING: without $tool the tour of README.md is not tried." >&2
 done

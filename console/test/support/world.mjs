@@ -24,9 +24,10 @@ const pictures = resolve(process.env.CONSOLE_PICTURES ?? join(here, '../../../bu
 const patience = Number(process.env.CONSOLE_PATIENCE ?? 240_000);
 
 function executable() {
-  const named = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-  assert(named, 'no Chromium: install the package chromium, or name its program in CHROMIUM');
-  return named;
+  const names = process.env.CHROMIUM ? [process.env.CHROMIUM] : ['chromium', 'chromium-browser', 'google-chrome'];
+  const found = names.flatMap((name) => (name.includes('/') ? [name] : (process.env.PATH ?? '').split(':').map((dir) => join(dir, name)))).find(existsSync);
+  assert(found, 'no Chromium: install the package chromium, or name its program in CHROMIUM');
+  return found;
 }
 
 export class Browser {
