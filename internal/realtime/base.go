@@ -15,6 +15,7 @@ import (
 	"ddpserver/internal/permission"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/user"
 )
 
 // BaseOptions are what the publications of every server need.
@@ -50,6 +51,7 @@ type Base struct {
 func NewBase(h *Hub, o BaseOptions) *Base {
 	b := &Base{hub: h, gate: o.Gate, sessions: o.Sessions, users: o.Users, settings: o.Settings, version: o.Version, rules: make(chan struct{}, 1)}
 	b.own = newOwn(h, o.Users, o.Sessions, b.recheck)
+	Listen(h, user.Changed, func(e feed.Event, news user.News) { b.own.tellSecurity(e.Key, news.Security()...) })
 	o.Settings.Subscribe(b.pushSettings)
 	Listen(h, settings.Changed, func(e feed.Event, _ settings.News) {
 		if e.Node != h.Node() {
@@ -92,7 +94,7 @@ func (b *Base) Streams() []Stream {
 		},
 		{
 			Name: "stream-notify-user", Allow: b.allowUser, Open: b.openUser, Events: sorted(userEvents),
-			Doc: "Events of the own account: <uid>/userData, /message, /notification, /rooms-changed, /subscriptions-changed.",
+			Doc: "Events of the own account: <uid>/userData, /security, /message, /notification, /rooms-changed, /subscriptions-changed.",
 		},
 	}
 }
@@ -152,7 +154,7 @@ var (
 		updateAvatar updateCustomSound deleteCustomSound updateEmojiCustom deleteEmojiCustom updateCustomUserStatus
 		deleteCustomUserStatus banner-changed new-banner voip.statuschanged omnichannel.priority-changed license`)
 	userEvents = names(`userData message otr webrtc notification rooms-changed subscriptions-changed uiInteraction
-		force_logout banners e2ekeyRequest video-conference voip.events call.hangup calendar webdav`)
+		force_logout banners e2ekeyRequest video-conference voip.events call.hangup calendar webdav security`)
 )
 
 func names(list string) map[string]bool {

@@ -133,6 +133,7 @@ func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 	w.mu.Lock()
 	w.docs[s] = nil
 	w.mu.Unlock()
+	o.tellSecurity(id, "sessions") // one more of them is connected
 	r := o.read(w, false)
 	if r.user != nil {
 		user.Remember(ctx, r.user)
@@ -149,8 +150,19 @@ func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 	s.OnStop(func() {
 		o.unwatch(w)
 		stop()
+		o.tellSecurity(id, "sessions")
 	})
 	return r.err
+}
+
+// tellSecurity sends the stream event <uid>/security, which says what of the account's
+// security is to be looked at anew, and nothing of what it is.
+func (o *own) tellSecurity(id string, kinds ...string) {
+	for _, kind := range kinds {
+		if err := o.hub.EmitHere("stream-notify-user", id+"/security", ejson.Doc{{Key: "kind", Value: kind}}); err != nil {
+			o.hub.log.Error("security_news_not_encoded", zap.String("user_id", id), zap.Error(err))
+		}
+	}
 }
 
 // follow keeps an account watched as long as its userData event is subscribed to.

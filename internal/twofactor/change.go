@@ -27,7 +27,7 @@ func (s *Service) settle(ctx context.Context, r Request, before, after *user.Use
 // login tokens are gone.
 func (s *Service) changed(before, after *user.User) {
 	user.Changed.Publish(s.feed, before.ID, user.News{
-		Fields: []string{user.FieldFactors, user.FieldTokens}, Ended: user.Ended(before, after),
+		Fields: []string{user.FieldFactors, user.FieldTokens, user.FieldTrust}, Ended: user.Ended(before, after),
 	})
 }
 
@@ -90,7 +90,16 @@ func mayBypass(u *user.User, token string) bool {
 // Forget voids the account's pending mail codes and remembered trust, for
 // changes that other packages make: password and addresses.
 func (s *Service) Forget(ctx context.Context, userID string) error {
-	return errors.Join(s.killCodes(ctx, userID, 0), s.store.ClearTrust(ctx, userID))
+	err := s.store.ClearTrust(ctx, userID)
+	if err == nil {
+		s.tell(userID, user.FieldTrust)
+	}
+	return errors.Join(s.killCodes(ctx, userID, 0), err)
+}
+
+// tell tells that parts of an account changed that end no login.
+func (s *Service) tell(userID string, parts ...string) {
+	user.Changed.Publish(s.feed, userID, user.News{Fields: parts})
 }
 
 // forgetCodes voids mail codes after a change that was committed.

@@ -177,6 +177,7 @@ func (s *Service) Regenerate(ctx context.Context, r Request) ([]string, error) {
 	if err := s.store.ClearTrust(context.WithoutCancel(ctx), u.ID); err != nil {
 		s.record(r, event{act: "trust_cleared", outcome: "error", user: u.ID})
 	}
+	s.tell(u.ID, user.FieldFactors, user.FieldTrust)
 	s.announce(context.WithoutCancel(ctx), r, u, CodesReplaced)
 	return codes, nil
 }

@@ -38,7 +38,9 @@ func (s *Service) remember(ctx context.Context, r Request) {
 	if !known || life <= 0 || r.Token == "" || !r.Policy.remembers() {
 		return
 	}
-	_ = s.store.SetTrust(ctx, r.User.ID, r.Token, print, s.now().Add(life))
+	if s.store.SetTrust(ctx, r.User.ID, r.Token, print, s.now().Add(life)) == nil {
+		s.tell(r.User.ID, user.FieldTrust)
+	}
 }
 
 // outlived forgets trust that is over, so that a clock that jumps back does not

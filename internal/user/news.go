@@ -47,12 +47,34 @@ const (
 	FieldProofs   = "services.email" // proofs of addresses
 	FieldFactors  = "services.factors"
 	FieldTokens   = "services.resume"
+	FieldTrust    = "services.resume.trust" // what login tokens remember of a second factor
 	FieldCustom   = "customFields"
 )
 
 // Only tells whether nothing but these parts changed.
 func (n News) Only(parts ...string) bool {
 	return n.Fields != nil && !slices.ContainsFunc(n.Fields, func(f string) bool { return !slices.Contains(parts, f) })
+}
+
+// security says which lists of an owner's a part of the document is shown in.
+var security = []struct {
+	kind  string
+	parts []string
+}{
+	{"sessions", []string{FieldTokens}}, {"tokens", []string{FieldTokens}}, {"trust", []string{FieldTrust}}, {"factors", []string{FieldFactors}},
+	{"addresses", []string{"emails", FieldProofs}}, {"password", []string{FieldPassword}},
+}
+
+// Security names what of the account's security the owner should look at anew:
+// "sessions", "tokens" (personal access tokens), "trust", "factors", "addresses" and
+// "password".
+func (n News) Security() (kinds []string) {
+	for _, s := range security {
+		if n.Fields == nil || slices.ContainsFunc(n.Fields, func(f string) bool { return slices.Contains(s.parts, f) }) {
+			kinds = append(kinds, s.kind)
+		}
+	}
+	return kinds
 }
 
 // Fields names the parts of the document that the change touches, for News.
@@ -69,8 +91,8 @@ func (c *Change) Fields() []string {
 		{FieldPassword, c.Bcrypt != nil || c.ResetAt != nil || c.Reset != nil || c.Enroll != nil || c.Earlier != nil},
 		{FieldProofs, c.AddVerification != nil || c.ClearVerification != "" || c.Verifications != nil || c.Pending != nil},
 		{FieldFactors, c.Factor != nil},
-		{FieldTokens, c.AddToken != nil || c.RemoveToken != "" || c.RemoveSessions || c.RemoveTokens ||
-			c.UpgradeToken != nil || c.ClearTrust},
+		{FieldTokens, c.AddToken != nil || c.RemoveToken != "" || c.RemoveSessions || c.RemoveTokens || c.UpgradeToken != nil},
+		{FieldTrust, c.ClearTrust},
 	} {
 		if part.touched {
 			fields = append(fields, part.name)

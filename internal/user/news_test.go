@@ -47,6 +47,25 @@ func TestFieldsOfEveryChange(t *testing.T) {
 	}
 }
 
+func TestSecurity(t *testing.T) {
+	for _, c := range []struct {
+		change user.Change
+		want   string
+	}{
+		{user.Change{}, ""}, {user.Change{RemoveSessions: true}, "sessions tokens"}, {user.Change{ClearTrust: true}, "trust"},
+		{user.Change{Factor: user.DropTOTP, RemoveTokens: true, ClearTrust: true}, "sessions tokens trust factors"},
+		{user.Change{Emails: new([]user.Email), Pending: new(user.PendingEmail)}, "addresses"}, {user.Change{Bcrypt: new(string)}, "password"},
+		{user.Change{Name: new(string), Roles: new([]string), Profile: new(map[string]any), Status: new(string)}, ""},
+	} {
+		if got := strings.Join((user.News{Fields: c.change.Fields()}).Security(), " "); got != c.want {
+			t.Errorf("%v is told as %q, want %q", c.change.Fields(), got, c.want)
+		}
+	}
+	if got := strings.Join((user.News{}).Security(), " "); got != "sessions tokens trust factors addresses password" {
+		t.Errorf("of a change that names nothing is told %q", got)
+	}
+}
+
 func TestOnly(t *testing.T) {
 	for _, c := range []struct {
 		fields []string
