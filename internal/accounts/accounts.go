@@ -15,6 +15,7 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
 )
 
@@ -39,6 +40,9 @@ type Options struct {
 	Factors Factors
 	// Follower may be nil: then nothing follows from a change of an account.
 	Follower Follower
+	// Origin tells what is kept of where a login token is made and used; nil keeps
+	// nothing. It must be quick.
+	Origin func(p *rpc.Peer) *user.Origin
 	// RootURL stands in front of the links in mails, without a slash at the end.
 	RootURL string
 	// Logger gets what no caller waits for; nil means none.
@@ -61,6 +65,7 @@ type Service struct {
 	factors Factors
 	// follower may be nil.
 	follower Follower
+	originOf func(p *rpc.Peer) *user.Origin
 	root     string
 	stagger  time.Duration
 	log      *zap.Logger
@@ -69,6 +74,7 @@ type Service struct {
 	passwords *Passwords
 	open      open
 	noted     notes
+	uses      uses
 	// mails counts what may be mailed to whom in an hour.
 	mails *ratelimit.Limiter
 
@@ -96,20 +102,30 @@ func New(o Options) (*Service, error) {
 		stagger: o.Stagger, store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
 		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
 		passwords: o.Passwords, factors: o.Factors, follower: o.Follower, open: open{ids: make(map[string]bool)}, noted: newNotes(),
+		originOf: o.Origin, uses: uses{some: make(chan struct{}, 1)},
 		mails: ratelimit.New(ratelimit.Options{Now: o.Now}), jobs: make(chan struct{}, backgroundJobs),
 	}, nil
 }
 
-// Run sweeps expired tokens every ten minutes until ctx ends. When it returns,
-// no goroutine of the Service is left and no mail is half written.
+// Run sweeps expired tokens every ten minutes, and writes down which sessions were
+// used, until ctx ends. When it returns, no goroutine of the Service is left, no mail
+// is half written and no use waits.
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(SweepEvery)
 	defer tick.Stop()
+	var behind <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			s.writeUses(last)
 			s.running.Wait()
 			return nil
+		case <-s.uses.some:
+			behind = time.After(writeBehind)
+		case <-behind:
+			s.writeUses(ctx)
 		case <-tick.C:
 			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("token_sweep_failed", zap.Error(err))

@@ -10,6 +10,8 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/testkit"
+	"ddpserver/internal/user"
 )
 
 // doors are all ways to come in with a token.
@@ -115,9 +117,9 @@ type counted struct {
 	uses atomic.Int32
 }
 
-func (c *counted) UseToken(ctx context.Context, userID, token string, at time.Time) error {
+func (c *counted) UseToken(ctx context.Context, userID, token string, use user.Use) error {
 	c.uses.Add(1)
-	return c.Store.UseToken(ctx, userID, token, at)
+	return c.Store.UseToken(ctx, userID, token, use)
 }
 
 // A22: the owner sees when a token was last used, to the minute, over restarts;
@@ -148,8 +150,106 @@ func TestA22LastUse(t *testing.T) {
 			t.Errorf("%d writes, last use %v after the first", n, last().Sub(began))
 		}
 		w.wait(time.Hour)
-		if _, err := svc.Caller(t.Context(), rpc.Login{UserID: ada.ID, Token: accounts.HashToken(token)}); err != nil || !last().Equal(w.now()) {
-			t.Errorf("a call in an open connection: last use %v, now %v, %v", last(), w.now(), err)
+		svc.Used(t.Context(), w.peer, w.user(ada.ID), rpc.Login{UserID: ada.ID, Token: accounts.HashToken(token)})
+		if !last().Equal(w.now()) {
+			t.Errorf("a call in an open connection: last use %v, now %v", last(), w.now())
+		}
+	})
+}
+
+// A session is noted at most once an hour, behind the call that used it, with where it
+// was used; what waits is written when the server stops.
+func TestUseOfSessions(t *testing.T) {
+	onBoth(t, func(t *testing.T, w *world) {
+		st := &counted{Store: w.store}
+		svc := w.node(st, func(o *accounts.Options) {
+			o.Origin = func(p *rpc.Peer) *user.Origin { return &user.Origin{Client: p.UserAgent, Address: p.Address} }
+		})
+		ada := w.add("ada", "")
+		got, err := svc.IssueToken(t.Context(), w.peer, ada, "password")
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := func() *user.LoginToken { return w.user(ada.ID).LoginToken(got.Hash) }
+		elsewhere := *w.peer
+		elsewhere.UserAgent = "another"
+		use := func() {
+			t.Helper()
+			if _, _, err := svc.Resume(t.Context(), &elsewhere, got.Token); err != nil {
+				t.Fatal(err)
+			}
+			svc.Used(t.Context(), &elsewhere, w.user(ada.ID), got.Login())
+		}
+		stop := func() {
+			t.Helper()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := svc.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		use()
+		stop()
+		if now := token(); st.uses.Load() != 0 || now.MadeFrom == nil || now.MadeFrom.Client != "test" || now.UsedFrom != nil {
+			t.Errorf("within an hour of the login: %d writes, %+v", st.uses.Load(), now)
+		}
+		w.wait(time.Hour)
+		at := w.now()
+		for range 3 {
+			use()
+			w.wait(time.Minute)
+		}
+		if st.uses.Load() != 0 {
+			t.Error("a call wrote")
+		}
+		stop()
+		now := token()
+		if st.uses.Load() != 1 || !now.LastUsedAt.Equal(at) || now.UsedFrom == nil || now.UsedFrom.Client != "another" || now.MadeFrom.Client != "test" {
+			t.Errorf("%d writes, %+v", st.uses.Load(), now)
+		}
+		renewed, err := svc.RenewToken(t.Context(), &elsewhere, got.Login())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if next := w.user(ada.ID).LoginToken(renewed.Hash); next.MadeFrom.Client != "test" || next.UsedFrom.Client != "another" || !next.When.Equal(now.When) {
+			t.Errorf("the session in the place of it: %+v", next)
+		}
+		// What another program made is unknown until it is used.
+		foreign := user.LoginToken{HashedToken: accounts.HashToken("foreign"), When: w.now()}
+		if _, err := w.store.UpdateUser(t.Context(), ada.ID, user.Change{At: at, AddToken: &foreign}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := svc.Resume(t.Context(), w.peer, "foreign"); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if now := w.user(ada.ID).LoginToken(accounts.HashToken("foreign")); now.MadeFrom != nil || now.UsedFrom == nil || now.UsedFrom.Client != "test" {
+			t.Errorf("a foreign session: %+v", now)
+		}
+	})
+}
+
+// While the server runs, uses are written some seconds after they were.
+func TestUsesAreWrittenBehind(t *testing.T) {
+	testkit.Bubble(t, testkit.Options{}, func(t *testing.T, w *testkit.World) {
+		ada := w.User("ada")
+		c := w.As("ada")
+		time.Sleep(61 * time.Minute)
+		used := func() time.Time {
+			u, err := w.Store.UserByID(t.Context(), ada.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return u.LoginToken(accounts.HashToken(c.Token)).LastUsedAt
+		}
+		at := time.Now().UTC()
+		w.Connect().Resume(c).Must("getServerInfo")
+		if !used().IsZero() {
+			t.Error("a call wrote")
+		}
+		time.Sleep(time.Minute)
+		if !used().Equal(at.Truncate(time.Millisecond)) {
+			t.Errorf("used at %v, not %v", used(), at)
 		}
 	})
 }

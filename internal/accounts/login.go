@@ -197,7 +197,7 @@ func (s *Service) resume(ctx context.Context, p *rpc.Peer, token string) (*user.
 		_, _ = s.change(ctx, u.ID, user.Change{RemoveToken: t.HashedToken})
 		return u, Issued{}, ErrSessionExpired
 	}
-	s.used(ctx, u, t)
+	s.used(ctx, p, u, t)
 	return u, Issued{UserID: u.ID, Token: token, Hash: t.HashedToken, Expires: expires}, nil
 }
 
@@ -229,7 +229,7 @@ func (s *Service) byToken(ctx context.Context, token string) (*user.User, *user.
 // Caller reads the account behind a connection's login as it is now, or as it was
 // when it was read first under a context of user.WithMemory.
 // fault.NotAuthorized when nobody is logged in, or the token, its time or the
-// account has ended since.
+// account has ended since. What is a use of the token is told by Used.
 func (s *Service) Caller(ctx context.Context, l rpc.Login) (*user.User, error) {
 	if l.UserID == "" || l.Token == "" {
 		return nil, fault.NotAuthorized
@@ -250,7 +250,6 @@ func (s *Service) Caller(ctx context.Context, l rpc.Login) (*user.User, error) {
 	if t == nil || !u.IsActive() || u.RequirePasswordChange || !s.now().Before(s.expiry(t)) {
 		return nil, fault.NotAuthorized
 	}
-	s.used(ctx, u, t)
 	return u, nil
 }
 

@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"go.uber.org/zap"
-
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
@@ -52,8 +50,6 @@ type TokenLimits struct {
 const (
 	maxTokenDays      = 3650
 	maxTokenAddresses = 20
-	// useEvery is how often at most the use of one token is written down.
-	useEvery = time.Minute
 )
 
 // apply checks the limits and writes them into a token.
@@ -78,20 +74,6 @@ func (l TokenLimits) apply(t *user.LoginToken) error {
 	return nil
 }
 
-// used writes down that a personal access token was used, at most once a minute.
-// A failure is none of the call.
-func (s *Service) used(ctx context.Context, u *user.User, t *user.LoginToken) {
-	now := s.time()
-	if since := now.Sub(t.LastUsedAt); !t.IsPAT() || since >= 0 && since < useEvery || !s.noted.due(t.HashedToken, now, useEvery) {
-		return
-	}
-	s.noted.done(t.HashedToken, now)
-	err := s.store.UseToken(context.WithoutCancel(ctx), u.ID, t.HashedToken, now)
-	if err != nil && !errors.Is(err, dberr.Conflict) && !errors.Is(err, dberr.NotFound) {
-		s.log.Warn("token_use_not_noted", zap.String("user_id", u.ID), zap.Error(err))
-	}
-}
-
 // tokenName checks a token's name: 1 to 100 printable characters.
 func tokenName(name string) (string, error) {
 	name, err := cleanName(name)
@@ -108,7 +90,7 @@ func tokenName(name string) (string, error) {
 //
 // Errors: ErrTokenName, ErrTokenExists, ErrTooManyTokens, ErrTokenLimits.
 func (s *Service) GenerateToken(ctx context.Context, p *rpc.Peer, u *user.User, name string, bypass bool, limits ...TokenLimits) (string, error) {
-	t := user.LoginToken{Type: user.PersonalAccessToken, CreatedAt: s.time(), BypassTwoFactor: bypass}
+	t := user.LoginToken{Type: user.PersonalAccessToken, CreatedAt: s.time(), BypassTwoFactor: bypass, MadeFrom: s.origin(p)}
 	var err error
 	for _, l := range limits {
 		err = errors.Join(err, l.apply(&t))
@@ -175,7 +157,7 @@ func (s *Service) addPAT(ctx context.Context, id, name string, t user.LoginToken
 // RegenerateToken replaces a personal access token by a new one with the same
 // name, bypass and addresses, that lives as long as the old one was to; the old one dies at once. ErrNoToken when there is none.
 func (s *Service) RegenerateToken(ctx context.Context, p *rpc.Peer, u *user.User, name string) (string, error) {
-	token, err := s.regenerate(ctx, u, name)
+	token, err := s.regenerate(ctx, p, u, name)
 	s.record(p, "token_regenerated", u.ID, err, target(auditName(name)))
 	if err != nil {
 		return "", err
@@ -188,7 +170,7 @@ func (s *Service) RegenerateToken(ctx context.Context, p *rpc.Peer, u *user.User
 // regenerate puts the new token in the place of the old one, in one write: two
 // at once make one winner, a crash loses neither, and a token that ends
 // meanwhile, with a reset of the password for instance, does not come back.
-func (s *Service) regenerate(ctx context.Context, u *user.User, name string) (string, error) {
+func (s *Service) regenerate(ctx context.Context, p *rpc.Peer, u *user.User, name string) (string, error) {
 	name, err := tokenName(name)
 	if err != nil {
 		return "", ErrNoToken
@@ -200,6 +182,7 @@ func (s *Service) regenerate(ctx context.Context, u *user.User, name string) (st
 	active := true
 	t := user.LoginToken{
 		Type: user.PersonalAccessToken, CreatedAt: s.time(), BypassTwoFactor: old.BypassTwoFactor, AllowedAddresses: old.AllowedAddresses,
+		MadeFrom: s.origin(p),
 	}
 	if !old.ExpiresAt.IsZero() {
 		t.ExpiresAt = t.CreatedAt.Add(old.ExpiresAt.Sub(old.CreatedAt))

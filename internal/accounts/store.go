@@ -41,7 +41,11 @@ type Store interface {
 	// administrator; no operation on accounts does, on however many nodes they meet.
 	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
 	// UseToken notes that a login token was used; Conflict when there is none.
-	UseToken(ctx context.Context, userID, token string, at time.Time) error
+	UseToken(ctx context.Context, userID, token string, use user.Use) error
+	// TokenOwners shows visit every account that has a login token, in no order: its id,
+	// its names, whether it is active, its tokens, and nothing else of it. Accounts that
+	// cannot be read are left out; an error of visit ends it.
+	TokenOwners(ctx context.Context, visit func(*user.User) error) error
 	PasswordStore
 	// CountTries counts one password, under id, in every one of the budgets before
 	// it is compared. Exhausted when one of them is full: then it is counted in none.

@@ -85,7 +85,7 @@ func (s *Service) IssueToken(ctx context.Context, p *rpc.Peer, u *user.User, how
 	}
 	bcrypt, factors, active := u.PasswordHash(), u.FactorState(), true
 	unchanged := user.Change{IfBcrypt: &bcrypt, IfFactors: &factors, IfActive: &active}
-	got, after, err := s.add(ctx, u.ID, user.LoginToken{When: s.time()}, unchanged)
+	got, after, err := s.add(ctx, u.ID, user.LoginToken{When: s.time(), MadeFrom: s.origin(p)}, unchanged)
 	if errors.Is(err, dberr.Conflict) || errors.Is(err, dberr.NotFound) {
 		err = ErrCredentials.Because(err)
 	}
@@ -150,7 +150,8 @@ func (s *Service) RenewToken(ctx context.Context, p *rpc.Peer, l rpc.Login) (Iss
 		return Issued{}, ErrInvalidToken
 	}
 	active := true
-	got, after, err := s.add(ctx, l.UserID, user.LoginToken{When: old.When}, user.Change{IfToken: l.Token, IfActive: &active})
+	next := user.LoginToken{When: old.When, MadeFrom: old.MadeFrom, LastUsedAt: s.time(), UsedFrom: s.origin(p)}
+	got, after, err := s.add(ctx, l.UserID, next, user.Change{IfToken: l.Token, IfActive: &active})
 	if errors.Is(err, dberr.Conflict) || errors.Is(err, dberr.NotFound) {
 		err = ErrInvalidToken.Because(err)
 	}

@@ -131,6 +131,7 @@ func (r *Router) loadUser(ctx context.Context, c *rpc.Call, spec *Spec) error {
 			return fmt.Errorf("read the caller's account: %w", err)
 		default:
 			c.User = u
+			r.deps.Accounts.Used(ctx, c.Peer, u, c.Login)
 		}
 	}
 	switch {

@@ -26,6 +26,7 @@ func (s *Services) clone() Services {
 		for i := range c.Resume.LoginTokens {
 			t := &c.Resume.LoginTokens[i]
 			t.AllowedAddresses = slices.Clone(t.AllowedAddresses)
+			t.MadeFrom, t.UsedFrom = clonePointer(t.MadeFrom), clonePointer(t.UsedFrom)
 		}
 	}
 	if s.Email != nil {

@@ -130,6 +130,13 @@ type LoginToken struct {
 	Token string `bson:"token,omitempty"`
 	// When is the session's start; zero for a personal access token.
 	When time.Time `bson:"when,omitempty"`
+	// MadeFrom and UsedFrom tell where the token was made, and where it was used when
+	// that was last noted; nil is unknown, as in the documents of other programs.
+	MadeFrom *Origin `bson:"madeFrom,omitempty"`
+	UsedFrom *Origin `bson:"usedFrom,omitempty"`
+	// LastUsedAt is the last use that was noted: right to the minute for a personal
+	// access token, to the hour for a session. Zero before the first.
+	LastUsedAt time.Time `bson:"lastUsedAt,omitempty"`
 
 	// The rest belongs to personal access tokens.
 	Type            string    `bson:"type,omitempty"`
@@ -137,7 +144,6 @@ type LoginToken struct {
 	LastTokenPart   string    `bson:"lastTokenPart,omitempty"`
 	Name            string    `bson:"name,omitempty"`
 	BypassTwoFactor bool      `bson:"bypassTwoFactor,omitempty"`
-	LastUsedAt      time.Time `bson:"lastUsedAt,omitempty"`
 	// ExpiresAt ends a personal access token; zero is never.
 	ExpiresAt time.Time `bson:"expiresAt,omitempty"`
 	// AllowedAddresses are the addresses and networks ("192.0.2.0/24") that the
@@ -147,6 +153,30 @@ type LoginToken struct {
 	// Remembered trust (docs/wire/rocketchat.md 3).
 	TrustHash  string    `bson:"twoFactorAuthorizedHash,omitempty"`
 	TrustUntil time.Time `bson:"twoFactorAuthorizedUntil,omitempty"`
+}
+
+// Origin is where a login token came from, as much of it as the server keeps. The
+// texts were made of what a client sent: they are short and printable, and may be
+// markup. Empty members are unknown.
+type Origin struct {
+	// Address is the client's network address, or the network that it lies in.
+	Address string `bson:"address,omitempty"`
+	// Client and System name the program and the operating system.
+	Client        string `bson:"client,omitempty"`
+	ClientVersion string `bson:"clientVersion,omitempty"`
+	System        string `bson:"os,omitempty"`
+	SystemVersion string `bson:"osVersion,omitempty"`
+	// Kind is what kind of program it is.
+	Kind string `bson:"kind,omitempty"`
+	// Door is the way it came in.
+	Door string `bson:"door,omitempty"`
+}
+
+// Use is one use of a login token.
+type Use struct {
+	At time.Time
+	// From is where; nil leaves what was noted before.
+	From *Origin
 }
 
 // IsPAT tells a personal access token from a session.

@@ -128,6 +128,24 @@ func StoredUser(raw bson.Raw) (*user.User, error) {
 	return u, nil
 }
 
+// DecodeTokens reads of a user document what accounts.Store TokenOwners shows; much
+// else may be broken.
+func DecodeTokens(raw bson.Raw) (*user.User, error) {
+	var d struct {
+		ID       string `bson:"_id"`
+		Username string `bson:"username"`
+		Name     string `bson:"name"`
+		Active   *bool  `bson:"active"`
+		Services struct {
+			Resume *user.Resume `bson:"resume"`
+		} `bson:"services"`
+	}
+	if err := Decode(raw, &d); err != nil {
+		return nil, fmt.Errorf("login tokens: %w", err)
+	}
+	return &user.User{ID: d.ID, Username: d.Username, Name: d.Name, Active: d.Active, Services: user.Services{Resume: d.Services.Resume}}, nil
+}
+
 // Milli is a time as documents keep it: UTC, whole milliseconds.
 func Milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }
 

@@ -13,6 +13,7 @@ import (
 func decoders() []growthtest.Decoder {
 	read := func(text string) {
 		_, _ = document.DecodeUser([]byte(text))
+		_, _ = document.DecodeTokens([]byte(text))
 		_, _ = document.DecodeSetting([]byte(text))
 		_ = document.Decode([]byte(text), new(user.User))
 	}

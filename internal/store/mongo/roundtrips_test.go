@@ -29,7 +29,7 @@ func TestRoundTrips(t *testing.T) {
 		_, err := s.UpdateUser(ctx, "ann", user.Change{RemoveToken: "h2", At: now})
 		return err
 	}
-	use := func(ctx context.Context) error { return s.UseToken(ctx, "ann", "h", now) }
+	use := func(ctx context.Context) error { return s.UseToken(ctx, "ann", "h", user.Use{At: now}) }
 	step := func(ctx context.Context) error { return s.UseTOTPStep(ctx, "ann", "s", now.Unix()) }
 	backup := func(ctx context.Context) error { return s.UseBackupCode(ctx, "ann", "b") }
 	trust := func(ctx context.Context) error { return s.SetTrust(ctx, "ann", "h", "f", now) }

@@ -162,6 +162,22 @@ func (s *Store) removeBroken(ctx context.Context, id string) error {
 	return failure(err)
 }
 
+// TokenOwners implements accounts.Store.
+func (s *Store) TokenOwners(ctx context.Context, visit func(*user.User) error) error {
+	ctx, cancel := s.op(ctx)
+	defer cancel()
+	some := bson.D{{Key: pathTokens + ".0", Value: bson.D{{Key: "$exists", Value: true}}}}
+	return findAll(ctx, s.users, some, func(raw bson.Raw) error {
+		u, err := document.DecodeTokens(raw)
+		if err != nil { // it has nobody's rights
+			return nil
+		}
+		return visit(u)
+	}, options.Find().SetProjection(bson.D{
+		{Key: "_id", Value: 1}, {Key: "username", Value: 1}, {Key: "name", Value: 1}, {Key: "active", Value: 1}, {Key: pathTokens, Value: 1},
+	}))
+}
+
 // SweepTokens implements accounts.Store. Users are found by index and swept one
 // by one, each in its own time. An account whose document cannot be changed does not
 // keep the others from their turn, and one that may have been swept counts as swept.

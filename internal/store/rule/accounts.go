@@ -35,8 +35,14 @@ func (o Operations) token(ctx context.Context, userID, token string, do func(*us
 }
 
 // UseToken implements accounts.Store.
-func (o Operations) UseToken(ctx context.Context, userID, token string, at time.Time) error {
-	return o.token(ctx, userID, token, func(t *user.LoginToken) { t.LastUsedAt = at })
+func (o Operations) UseToken(ctx context.Context, userID, token string, use user.Use) error {
+	return o.token(ctx, userID, token, func(t *user.LoginToken) {
+		t.LastUsedAt = use.At
+		if use.From != nil {
+			from := *use.From
+			t.UsedFrom = &from
+		}
+	})
 }
 
 // Sweep removes sessions, reset and enrol tokens started before these times and

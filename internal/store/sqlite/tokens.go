@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/rule"
@@ -53,6 +55,21 @@ func tokens(u *user.User) map[tokenRow]int64 {
 		add(appReset, u.ID, due)
 	}
 	return out
+}
+
+// TokenOwners implements accounts.Store.
+func (s *Store) TokenOwners(ctx context.Context, visit func(*user.User) error) error {
+	return s.QueryAll(ctx, `SELECT doc FROM users WHERE id IN (SELECT user_id FROM user_tokens WHERE kind IN (?, ?))`, func(r *sql.Rows) error {
+		var raw sql.RawBytes
+		if err := r.Scan(&raw); err != nil {
+			return err
+		}
+		u, err := document.DecodeTokens(bson.Raw(raw))
+		if err != nil { // it has nobody's rights
+			return nil
+		}
+		return visit(u)
+	}, int(loginHash), int(loginClear))
 }
 
 // sweepChunk is how many accounts one transaction sweeps, so that a big sweep

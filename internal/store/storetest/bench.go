@@ -65,6 +65,7 @@ func each(b *testing.B, name string, f func(i int) error) {
 
 func benchReads(b *testing.B, s Core, n int) {
 	ctx := b.Context()
+	each(b, "TokenOwners", func(int) error { return s.TokenOwners(ctx, func(*user.User) error { return nil }) })
 	each(b, "ByID", func(i int) error {
 		_, err := s.UserByID(ctx, fmt.Sprint("u", i%n))
 		return err

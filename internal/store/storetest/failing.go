@@ -104,10 +104,18 @@ func (f *Failing) UpdateUser(ctx context.Context, id string, c user.Change) (r0 
 	return
 }
 
+// TokenOwners fails when its turn has come.
+func (f *Failing) TokenOwners(ctx context.Context, visit func(*user.User) error) (err error) {
+	if err = f.Next("TokenOwners"); err == nil {
+		err = f.Store.TokenOwners(ctx, visit)
+	}
+	return
+}
+
 // UseToken fails when its turn has come.
-func (f *Failing) UseToken(ctx context.Context, userID, token string, at time.Time) (err error) {
+func (f *Failing) UseToken(ctx context.Context, userID, token string, use user.Use) (err error) {
 	if err = f.Next("UseToken"); err == nil {
-		err = f.Store.UseToken(ctx, userID, token, at)
+		err = f.Store.UseToken(ctx, userID, token, use)
 	}
 	return
 }

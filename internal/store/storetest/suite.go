@@ -53,7 +53,7 @@ var parts = []part{
 	{"Trust", testTrust}, {"MeteorFactor", testMeteorFactor},
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets},
 	{"Tries", testTries}, {"Sources", testSources},
-	{"TokenUse", testTokenUse},
+	{"TokenUse", testTokenUse}, {"TokenOwners", testTokenOwners},
 	{"Administrators", testAdministrators}, {"AdministratorsMeet", testAdministratorsMeet},
 	{"Settings", testSettings}, {"Outbox", testOutbox}, {"BrokenMail", testBrokenMail}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
 	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnResets", testRacesOnResets}, {"RacesOnGuards", testRacesOnGuards},

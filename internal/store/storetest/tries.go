@@ -2,14 +2,18 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store/rule"
+	"ddpserver/internal/user"
 )
 
 func tries(t testing.TB, s Core, key string) accounts.Tries {
@@ -180,11 +184,59 @@ func testTokenUse(t *testing.T, db Database) {
 		t.Fatalf("kept %+v", got)
 	}
 	at := epoch.Add(time.Minute).Truncate(time.Millisecond)
-	ok(t, s.UseToken(ctx, "ann", "h2", at))
+	ok(t, s.UseToken(ctx, "ann", "h2", user.Use{At: at}))
 	want.LoginToken("h2").LastUsedAt = at
 	same(t, "after a use", get(t, s, "ann"), want)
-	fails(t, s.UseToken(ctx, "ann", "gone", at), dberr.Conflict)
-	fails(t, s.UseToken(ctx, "nobody", "h2", at), dberr.NotFound)
+	from := user.Origin{Address: "192.0.2.0/24", Client: "<b>Fire&fox", ClientVersion: "1", System: "Linux", SystemVersion: "6", Kind: "browser", Door: "ddp"}
+	ok(t, s.UseToken(ctx, "ann", "h1", user.Use{At: at, From: &from}))
+	want.LoginToken("h1").LastUsedAt, want.LoginToken("h1").UsedFrom = at, &from
+	same(t, "after a use from somewhere", get(t, s, "ann"), want)
+	ok(t, s.UseToken(ctx, "ann", "h1", user.Use{At: at.Add(time.Hour)}))
+	want.LoginToken("h1").LastUsedAt = at.Add(time.Hour)
+	same(t, "after a use from nowhere known", get(t, s, "ann"), want)
+	fails(t, s.UseToken(ctx, "ann", "gone", user.Use{At: at}), dberr.Conflict)
+	fails(t, s.UseToken(ctx, "nobody", "h2", user.Use{At: at}), dberr.NotFound)
+}
+
+// Whoever has a login token is shown with its tokens, and with nothing else.
+func testTokenOwners(t *testing.T, db Database) {
+	s, ctx := open(t, db), t.Context()
+	owners := func() map[string]*user.User {
+		t.Helper()
+		found := map[string]*user.User{}
+		ok(t, s.TokenOwners(ctx, func(u *user.User) error {
+			if found[u.ID] != nil {
+				t.Error(u.ID, "came twice")
+			}
+			found[u.ID] = u
+			return nil
+		}))
+		return found
+	}
+	same(t, "nobody", owners(), map[string]*user.User{})
+	create(t, s, "bare")
+	ann := create(t, s, "Ann", withTokens(session("h1"), pat("ci", "h2")), func(u *user.User) {
+		u.Name, u.Active, u.Profile = "Ann B", ptr(false), map[string]any{"a": 1}
+		u.Services.Password = &user.Password{Bcrypt: "b"}
+	})
+	create(t, s, "left", withTokens(session("h3")))
+	must[*user.User](t)(s.UpdateUser(ctx, "left", user.Change{RemoveToken: "h3", At: epoch}))
+	when := epoch.Truncate(time.Millisecond)
+	create(t, s, "old", withTokens(user.LoginToken{Token: "clear1", When: when}))
+	db.Plant(t, bson.D{{Key: "_id", Value: "broken"}, {Key: "services", Value: bson.D{
+		{Key: "resume", Value: bson.D{{Key: "loginTokens", Value: bson.A{bson.D{{Key: "hashedToken", Value: 5}}}}}}}}})
+	stored, old := get(t, s, "Ann"), get(t, s, "old")
+	want := map[string]*user.User{
+		"Ann": {ID: "Ann", Username: ann.Username, Name: "Ann B", Active: ptr(false), Services: user.Services{Resume: stored.Services.Resume}},
+		"old": {ID: "old", Username: old.Username, Name: old.Name, Active: old.Active, Services: user.Services{Resume: old.Services.Resume}},
+	}
+	same(t, "the owners", owners(), want)
+	enough := errors.New("enough")
+	n := 0
+	fails(t, s.TokenOwners(ctx, func(*user.User) error { n++; return enough }), enough)
+	if n != 1 {
+		t.Errorf("%d were shown after the error", n)
+	}
 }
 
 func triesOperations(d drawn) []operation {

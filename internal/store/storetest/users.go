@@ -329,6 +329,7 @@ func testUnknownFields(t *testing.T, db Database) {
 	up(user.Change{RemoveToken: "h2"})
 	up(user.Change{ClearTrust: true})
 	ok(t, s.SetTrust(ctx, "ann", "h3", "fp", epoch))
+	ok(t, s.UseToken(ctx, "ann", "h1", user.Use{At: epoch, From: &user.Origin{Client: "Firefox"}}))
 	ok(t, s.UseTOTPStep(ctx, "ann", "S", 5))
 	ok(t, switchMail(t, s, "ann", true))
 	raw := db.Raw(t, "ann")
@@ -336,7 +337,8 @@ func testUnknownFields(t *testing.T, db Database) {
 		"utcOffset": 2.5, "settings.preferences.a.1": "x", "services.github.id": int32(9),
 		"services.password.extra": "keep", "services.password.argon2": nil, "services.password.bcrypt": "new",
 		"services.resume.odd": true, "services.resume.loginTokens.0.device": "phone", "services.resume.loginTokens.1.hashedToken": "h3",
-		"services.totp.extra": "keep", "profile.n": int32(5), "name": "Ann",
+		"services.resume.loginTokens.0.usedFrom.client": "Firefox",
+		"services.totp.extra":                           "keep", "profile.n": int32(5), "name": "Ann",
 	} {
 		var got any
 		if v := lookup(raw, path); !v.IsZero() {
@@ -357,6 +359,8 @@ func testUnknownFields(t *testing.T, db Database) {
 func userOperations(d drawn) []operation {
 	return []operation{
 		{"UpdateUser", func(ctx context.Context, o rule.Operations) error { return fault(o.UpdateUser(ctx, d.id, d.change)) }},
-		{"UseToken", func(ctx context.Context, o rule.Operations) error { return o.UseToken(ctx, d.id, d.token, d.at) }},
+		{"UseToken", func(ctx context.Context, o rule.Operations) error {
+			return o.UseToken(ctx, d.id, d.token, user.Use{At: d.at, From: &user.Origin{Client: "Firefox"}})
+		}},
 	}
 }
