@@ -2,10 +2,10 @@
 import type { ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { signal } from '@preact/signals';
-import { connection, logout, may, member, session, user } from './session';
+import { connection, judged, logout, may, session, user } from './session';
 import { Challenge } from './challenge';
 import { texts } from './texts';
-import { go, takeMailedLink, to, useHashLocation, type MailedLink } from './router';
+import { go, takeMailedLink, to, usePath, type MailedLink } from './router';
 import { Login } from './pages/login';
 import { Register } from './pages/register';
 import { Forgot } from './pages/forgot';
@@ -72,13 +72,13 @@ function Offline() {
 }
 
 function Outside() {
-  const [path] = useHashLocation();
+  const path = usePath();
   const page = path === '/register' ? <Register /> : path === '/forgot' ? <Forgot /> : <Login />;
   return <Frame>{page}</Frame>;
 }
 
 function Inside() {
-  const [path] = useHashLocation();
+  const path = usePath();
   const u = user.value;
   const [known, remember] = useState(false);
   // A reconnect does not take the page away; before the first login there is none.
@@ -136,7 +136,7 @@ function Shown({ page }: { page: Page }) {
     document.title = `${page.title} · ${texts.product}`;
     page.load().then((c) => set(() => c), () => fail(true));
   }, [page]);
-  if (!allowed(page)) return member.value ? <p role="alert">{texts.shell.refused}</p> : <p aria-busy="true">{texts.loading}</p>;
+  if (!allowed(page)) return judged.value ? <p role="alert">{texts.shell.refused}</p> : <p aria-busy="true">{texts.loading}</p>;
   if (failed) return <p role="alert">{texts.errors.offline}</p>;
   return Body ? <Body /> : <p aria-busy="true">{texts.loading}</p>;
 }

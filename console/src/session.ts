@@ -28,12 +28,21 @@ export const ended = signal('');
 /** Set when the server said, on this connection, that the login is good. */
 export const member = signal(false);
 export const user = computed<User | null>(() => (member.value && session.value ? (connection.users.value.get(session.value.userId) as User) ?? null : null));
-const table = signal<{ _id: string; roles: string[] }[]>([]);
-/** What the account may do. The server decides; this only spares people buttons that would refuse. */
+const table = signal<{ _id: string; roles: string[] }[] | null>(null);
+/** The roles that were known last, and whose. */
+let known: { userId: string; roles: string[] } | null = null;
+/**
+ * What the account may do. The server decides; this only spares people buttons that would refuse. While a lost
+ * connection comes back the own document is not here: what was known stays, so that no page goes with what somebody wrote in it.
+ */
 export const permissions = computed<ReadonlySet<string>>(() => {
-  const roles = new Set(user.value?.roles ?? []);
-  return new Set(table.value.filter((p) => p.roles?.some((r) => roles.has(r))).map((p) => p._id));
+  const id = session.value?.userId;
+  if (user.value) known = { userId: user.value._id, roles: user.value.roles ?? [] };
+  const roles = new Set(known && known.userId === id ? known.roles : []);
+  return new Set(table.value?.filter((p) => p.roles?.some((r) => roles.has(r))).map((p) => p._id));
 });
+/** Whether permissions is the server's word: before, nobody should be told that they may not. */
+export const judged = computed(() => member.value && user.value !== null && table.value !== null);
 export const may = (permission: string) => permissions.value.has(permission);
 /** Settings that everybody may see. */
 export const publicSettings = signal<ReadonlyMap<string, unknown>>(new Map());
@@ -68,7 +77,7 @@ function took(r: LoginResult, stay: boolean) {
   keep({ userId: r.id, token: r.token, expires: r.tokenExpires?.getTime() }, stay);
   ended.value = '';
   member.value = true;
-  connection.call<{ _id: string; roles: string[] }[]>('permissions/get').then((all) => (table.value = all), () => {});
+  connection.call<{ _id: string; roles: string[] }[]>('permissions/get').then((all) => (table.value = all), () => (table.value ??= []));
 }
 
 /** Logs in with a password; asks for the second factor in the dialogue where the server does. */
@@ -91,7 +100,8 @@ export async function logout() {
 export function forget(why: string) {
   keep(null, false);
   member.value = false;
-  table.value = [];
+  table.value = null;
+  known = null;
   ended.value = why;
 }
 

@@ -129,6 +129,13 @@ export const texts = {
     differ: 'The two passwords differ.',
     saved: 'Your password is set. You can log in with it now.',
   },
+
+  guard: {
+    title: 'Leave without saving?',
+    text: 'This page has changes that are not saved. They are lost when you leave.',
+    leave: 'Leave and discard',
+  },
+
 };
 
 export type Texts = typeof texts;
