@@ -12,4 +12,5 @@ export type Page = {
 
 export const pages: Page[] = [
   { path: '/security', title: texts.shell.security, load: () => import('./security').then((m) => m.Security) },
+  { path: '/settings', title: texts.shell.settings, permission: 'view-privileged-setting', load: () => import('./settings').then((m) => m.Settings) },
 ];
