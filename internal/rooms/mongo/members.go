@@ -62,32 +62,53 @@ func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (*rooms.Ro
 }
 
 // RemoveMember implements rooms.SubscriptionStore. The list of owners decides
-// whether an owner may go; then the seat, which only one caller can take away.
+// whether an owner may go; then the seat, which only one caller can take away, and
+// only as it was when the list was asked.
 func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
 	ctx, cancel := s.Timed(ctx)
 	defer cancel()
-	m, err := s.Subscription(ctx, roomID, userID)
-	if err != nil {
-		return nil, nil, err
-	}
-	if m.HasRole(rooms.Owner) {
-		if err := s.dropOwner(ctx, roomID, userID, force); err != nil {
+	for range seatTries {
+		m, err := s.Subscription(ctx, roomID, userID)
+		if err != nil {
 			return nil, nil, err
 		}
+		if m.HasRole(rooms.Owner) {
+			if err := s.dropOwner(ctx, roomID, userID, force, at); err != nil {
+				return nil, nil, err
+			}
+		}
+		gone := rooms.Gone{ID: m.ID, Kind: rooms.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}
+		if err := s.bury(ctx, gone); err != nil {
+			return nil, nil, err
+		}
+		raw, err := s.subscriptions.Take(ctx, append(byID(m.ID), withRoles(m.Roles)))
+		if errors.Is(err, dberr.NotFound) {
+			continue // somebody else took it, or it has other roles now
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if m, err = decodeSubscription(raw); err != nil {
+			return nil, nil, err
+		}
+		// Once more off the list: whoever made this member an owner may have listed it after
+		// the list was asked.
+		update := append(moved(-1, at), bson.E{Key: "$pull", Value: bson.D{{Key: "ddpOwners", Value: userID}}})
+		r, err := updated(ctx, s.rooms, byID(roomID), update, decodeRoom)
+		return r, m, err
 	}
-	gone := rooms.Gone{ID: m.ID, Kind: rooms.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}
-	if err := s.bury(ctx, gone); err != nil {
-		return nil, nil, err
+	return nil, nil, dberr.Conflict
+}
+
+// seatTries is how often somebody is removed whose roles change meanwhile.
+const seatTries = 10
+
+// withRoles is the condition that a membership carries exactly these roles.
+func withRoles(roles []string) bson.E {
+	if len(roles) == 0 {
+		return bson.E{Key: "roles", Value: bson.D{{Key: "$in", Value: bson.A{nil, bson.A{}}}}}
 	}
-	raw, err := s.subscriptions.Take(ctx, byID(m.ID))
-	if err != nil {
-		return nil, nil, err
-	}
-	if m, err = decodeSubscription(raw); err != nil {
-		return nil, nil, err
-	}
-	r, err := updated(ctx, s.rooms, byID(roomID), moved(-1, at), decodeRoom)
-	return r, m, err
+	return bson.E{Key: "roles", Value: roles}
 }
 
 // bury leaves a Gone. It comes before the deletion: news of a death that did
@@ -100,8 +121,13 @@ func (s *Store) bury(ctx context.Context, g rooms.Gone) error {
 	return s.trash.Put(ctx, g.ID, set(fields))
 }
 
+// owners is the update of a room that gets or loses an owner.
+func owners(how, userID string, at time.Time) bson.D {
+	return bson.D{{Key: how, Value: bson.D{{Key: "ddpOwners", Value: userID}}}, {Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: at}}}}
+}
+
 // dropOwner takes an owner off the room's list unless it is the last.
-func (s *Store) dropOwner(ctx context.Context, roomID, userID string, force bool) error {
+func (s *Store) dropOwner(ctx context.Context, roomID, userID string, force bool, at time.Time) error {
 	if err := s.listOwners(ctx, roomID); err != nil {
 		return err
 	}
@@ -112,7 +138,7 @@ func (s *Store) dropOwner(ctx context.Context, roomID, userID string, force bool
 			bson.D{{Key: "ddpOwners.1", Value: bson.D{{Key: "$exists", Value: true}}}},
 		}})
 	}
-	ok, err := s.rooms.UpdateOne(ctx, filter, bson.D{{Key: "$pull", Value: bson.D{{Key: "ddpOwners", Value: userID}}}})
+	ok, err := s.rooms.UpdateOne(ctx, filter, owners("$pull", userID, at))
 	if err == nil && !ok {
 		err = dberr.Conflict
 	}
@@ -158,7 +184,7 @@ func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, 
 			return nil, err
 		}
 		if !on {
-			if err := s.dropOwner(ctx, roomID, userID, false); err != nil {
+			if err := s.dropOwner(ctx, roomID, userID, false, at); err != nil {
 				return nil, err
 			}
 		}
@@ -177,7 +203,25 @@ func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, 
 	if err != nil || role != rooms.Owner || !on {
 		return m, err
 	}
-	_, err = s.rooms.UpdateOne(ctx, byID(roomID), bson.D{{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: userID}}}})
+	if _, err = s.rooms.UpdateOne(ctx, byID(roomID), owners("$addToSet", userID, at)); err != nil {
+		return nil, err
+	}
+	return s.stillOwner(ctx, roomID, userID, at)
+}
+
+// stillOwner takes a new owner off the room's list again who went, or lost the role,
+// before the list had him: one who is not there would let the last one leave.
+func (s *Store) stillOwner(ctx context.Context, roomID, userID string, at time.Time) (*rooms.Subscription, error) {
+	m, err := s.Subscription(ctx, roomID, userID)
+	if err == nil && m.HasRole(rooms.Owner) {
+		return m, nil
+	}
+	if err != nil && !errors.Is(err, dberr.NotFound) {
+		return nil, err
+	}
+	if _, err := s.rooms.UpdateOne(ctx, byID(roomID), owners("$pull", userID, at)); err != nil {
+		return nil, err
+	}
 	return m, err
 }
 
