@@ -146,7 +146,7 @@ func limitText(r ratelimit.Rule) string {
 }
 
 func settingTable(b *strings.Builder, a *App) {
-	b.WriteString("\n## Settings\n\nChanged with `saveSetting`, `saveSettings` or `POST settings/:_id`; a change works at once, on every connection and node. " +
+	b.WriteString("\n## Settings\n\nChanged with `saveSetting`, `saveSettings`, `settings:reset` or `POST settings/:_id`; a change works at once, on every connection and node. " +
 		"`OVERWRITE_SETTING_<id>` forces a value.\n\nA setting that *guards* (who people are, who may have an account and with which rights, what may be asked " +
 		"of the server) is saved with a fresh factor; the others with an ordinary one.\n\n| Setting | Type | Default | Range | Public | Guards " +
 		"|\n|---|---|---|---|---|---|\n")
@@ -159,7 +159,7 @@ func settingTable(b *strings.Builder, a *App) {
 			limits = strings.Join(d.Values, ", ")
 		}
 		yes := map[bool]string{true: "yes", false: "no"}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", d.ID, d.Type, literal(strings.ReplaceAll(fmt.Sprint(d.Default), "\n", " ")), limits, yes[d.Public],
+		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s |\n", d.ID, settings.Sentence(d.ID), d.Type, literal(strings.ReplaceAll(fmt.Sprint(d.Default), "\n", " ")), limits, yes[d.Public],
 			yes[d.Guards()])
 	}
 }

@@ -58,7 +58,7 @@ var harmless = map[string]string{
 	"createUser": "logs in as somebody new", "registerUser": "makes another account",
 	"forgotPassword": "mails a link", "sendConfirmationEmail": "mails a link",
 	"personalAccessTokens:generateToken": "one more token", "sendEmailCode": "mails a code",
-	"saveSetting": "no token hangs on a setting", "saveSettings": "likewise",
+	"saveSetting": "no token hangs on a setting", "saveSettings": "likewise", "settings:reset": "likewise",
 	"2fa:enable": "proves nothing yet", "2fa:enable-email": "keeps the tokens",
 	"2fa:disable-email": "keeps the tokens", "2fa:disable": "keeps the tokens",
 	"2fa:validateTempToken": "ends the other tokens, not the caller's",

@@ -36,8 +36,11 @@ func (g *settingsMethods) Specs() []Spec {
 		},
 		{
 			Name: "private-settings/get", Do: g.private, Effects: Reads, Anonymous: true,
-			Doc:    "Lists all settings; nothing for callers without view-privileged-setting.",
-			Params: "updatedAfter?: Date", Result: "[{_id, value, type, …}], or {update, remove} for a Date", Errors: "400 Match failed",
+			Doc: "Lists all settings, each with its group, type, range, default, where its value comes from, and a sentence about what a change does; " +
+				"nothing for callers without view-privileged-setting.",
+			Params: "updatedAfter?: Date", Errors: "400 Match failed",
+			Result: "[{_id, value, packageValue, type, values?, minValue?, maxValue?, maxLength?, group, section?, blocked, valueSource, guards, description, …}], " +
+				"or {update, remove} for a Date",
 		},
 		{
 			Name: "saveSetting", Do: g.saveOne, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseOne, Effects: Guards,
@@ -49,6 +52,12 @@ func (g *settingsMethods) Specs() []Spec {
 			Name: "saveSettings", Do: g.saveAll, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseAll, Effects: Guards,
 			Permission: permission.EditPrivilegedSetting, PermissionError: refused("saveSettings"),
 			Doc: "Saves several settings, all or none. When one of them guards, a fresh second factor is asked for.", Params: "[{_id, value}]", Result: "true",
+			Errors: "error-action-not-allowed; error-invalid-setting; error-invalid-setting-value; 400 Match failed",
+		},
+		{
+			Name: "settings:reset", Do: g.reset, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseReset, Effects: Guards,
+			Permission: permission.EditPrivilegedSetting, PermissionError: refused("settings:reset"), Action: "saveSettings",
+			Doc: "Saves the defaults of several settings, all or none. When one of them guards, a fresh second factor is asked for.", Params: "[_id]", Result: "true",
 			Errors: "error-action-not-allowed; error-invalid-setting; error-invalid-setting-value; 400 Match failed",
 		},
 	}
@@ -108,6 +117,14 @@ func (g *settingsMethods) raiseAll(c *rpc.Call) twofactor.Policy {
 	return RaiseSettings(g.settings, ids...)
 }
 
+func (g *settingsMethods) raiseReset(c *rpc.Call) twofactor.Policy {
+	var ids []string
+	if c.Bind(&ids) != nil {
+		return twofactor.Fresh
+	}
+	return RaiseSettings(g.settings, ids...)
+}
+
 // RaiseSettings is what saving these settings asks for: Fresh when one of them
 // guards, so that neither remembered trust nor a token that bypasses checks
 // lowers a guard (S057).
@@ -143,6 +160,22 @@ func (g *settingsMethods) saveAll(ctx context.Context, c *rpc.Call) (any, error)
 	changes := make([]settings.Change, len(list))
 	for i, l := range list {
 		changes[i] = settings.Change{ID: l.ID, Value: l.Value}
+	}
+	return SaveSettings(ctx, g.settings, g.audit, g.now(), c, changes)
+}
+
+// reset saves the defaults: the server knows them, a client may have old ones.
+func (g *settingsMethods) reset(ctx context.Context, c *rpc.Call) (any, error) {
+	var ids []string
+	if err := c.Bind(&ids); err != nil {
+		return nil, err
+	}
+	changes := make([]settings.Change, len(ids))
+	for i, id := range ids {
+		changes[i] = settings.Change{ID: id}
+		if s, ok := g.settings.Get(id); ok {
+			changes[i].Value = s.Default
+		}
 	}
 	return SaveSettings(ctx, g.settings, g.audit, g.now(), c, changes)
 }

@@ -29,8 +29,9 @@ func (g *setting) Routes() []Route {
 	return []Route{
 		{Verb: "GET", Path: "settings.public", Tag: tag, Summary: "Settings that everybody may see", Method: "public-settings/get", Auth: NoLogin,
 			Query: fits[publicSettingsQuery](), Result: answers[settingPage](), Do: g.public},
-		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings; secrets are masked", Method: "private-settings/get", Auth: LoginRequired,
-			Query: fits[settingsQuery](), Result: answers[settingPage](), Do: g.private},
+		{Verb: "GET", Path: "settings", Tag: tag, Summary: "All settings, with what an editor needs; secrets are masked",
+			Method: "private-settings/get", Auth: LoginRequired,
+			Query: fits[settingsQuery](), Result: answers[settingRecords](), Do: g.private},
 		{Verb: "POST", Path: "settings", Tag: tag, Summary: "Save several settings, all or none", Method: "saveSettings", Factor: twofactor.Fresh,
 			Body: fits[settingChanges](), Params: members("settings"), Errors: []string{wrongValue}},
 		{Verb: "GET", Path: "settings/:_id", Tag: tag, Summary: "One setting", Effects: methods.Reads, Do: g.one, Errors: []string{"error-invalid-setting"},
@@ -40,6 +41,8 @@ func (g *setting) Routes() []Route {
 				return []any{r.Segment("_id"), r.Value("value")}, nil
 			},
 			Errors: []string{wrongValue}},
+		{Verb: "POST", Path: "settings.reset", Tag: tag, Summary: "Save the defaults of several settings, all or none", Method: "settings:reset",
+			Factor: twofactor.Fresh, Body: fits[settingIDs](), Params: members("settings")},
 		{Verb: "GET", Path: "service.configurations", Tag: tag, Summary: "Foreign login services (none)", Auth: NoLogin, Effects: methods.Reads,
 			Do: empty("configurations"), Result: answers[noConfigurations]()},
 		{Verb: "GET", Path: "settings.oauth", Tag: tag, Summary: "OAuth services (none)", Auth: NoLogin, Effects: methods.Reads, Do: empty("services"),

@@ -279,6 +279,31 @@ type (
 		Settings []shownSetting `json:"settings"`
 		Extent
 	}
+	settingRecords struct {
+		Settings []settingRecord `json:"settings"`
+		Extent
+	}
+	settingRecord struct {
+		shownSetting
+		PackageValue any             `json:"packageValue"`
+		Values       []settingChoice `json:"values,omitempty"`
+		MinValue     int             `json:"minValue,omitempty"`
+		MaxValue     int             `json:"maxValue,omitempty"`
+		MaxLength    int             `json:"maxLength,omitempty"`
+		Group        string          `json:"group"`
+		Section      string          `json:"section,omitempty"`
+		Blocked      bool            `json:"blocked" about:"the environment forces the value"`
+		ValueSource  string          `json:"valueSource" enum:"packageValue,customValue,processEnvValue"`
+		Guards       bool            `json:"guards" about:"saving it asks for a fresh factor"`
+		Description  string          `json:"description" about:"what a change does"`
+	}
+	settingChoice struct {
+		Key       string `json:"key"`
+		I18nLabel string `json:"i18nLabel"`
+	}
+	settingIDs struct {
+		Settings []string `json:"settings"`
+	}
 	publicSettingsQuery struct {
 		Page
 		ID []string `json:"_id,omitempty"`

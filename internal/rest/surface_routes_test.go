@@ -126,6 +126,7 @@ var scenesOfRoutes = map[string][]scene{
 		post(object{"value": "bot"}).to("settings/" + settings.DefaultRoles).named("guard"),
 		post(object{"value": "de"}).to("settings/" + settings.Language).named("harmless").free(),
 	},
+	"POST settings.reset":        {post(object{"settings": []string{settings.Language, settings.FromEmail}}).after(mailsFrom)},
 	"GET service.configurations": {req(plain)},
 	"GET settings.oauth":         {req(plain)},
 	"GET info":                   {req(plain)},

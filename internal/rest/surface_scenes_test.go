@@ -79,6 +79,9 @@ func mailed(template, path string) func(s *stage) {
 	}
 }
 
+// mailsFrom gives a setting that guards another value than its default.
+func mailsFrom(s *stage) { s.Set(settings.FromEmail, fmt.Sprintf("from%d@example.org", s.n)) }
+
 // unproven takes the proof of the other's address away.
 func unproven(s *stage) {
 	no := false
@@ -182,5 +185,9 @@ var scenesOfMethods = map[string][]scene{
 	"saveSettings": {
 		list([]any{object{"_id": settings.Language, "value": "fr"}, object{"_id": settings.FromEmail, "value": "x@example.org"}}).named("guard"),
 		list([]any{object{"_id": settings.Language, "value": "it"}}).named("harmless").free(),
+	},
+	"settings:reset": {
+		list([]any{settings.Language, settings.FromEmail}).named("guard").after(mailsFrom),
+		list([]any{settings.Language}).named("harmless").free(),
 	},
 }

@@ -13,18 +13,25 @@ type PublicRecord struct {
 
 // Record is a setting's document in Rocket.Chat's shape, secrets masked.
 type Record struct {
-	ID              string    `json:"_id"`
-	Value           any       `json:"value"`
-	PackageValue    any       `json:"packageValue"`
-	Type            Type      `json:"type"`
-	Values          []Choice  `json:"values,omitempty"`
-	Group           string    `json:"group"`
-	Section         string    `json:"section,omitempty"`
-	Public          bool      `json:"public"`
-	Secret          bool      `json:"secret"`
-	Hidden          bool      `json:"hidden"`
-	Blocked         bool      `json:"blocked"`
-	Multiline       bool      `json:"multiline"`
+	ID           string   `json:"_id"`
+	Value        any      `json:"value"`
+	PackageValue any      `json:"packageValue"`
+	Type         Type     `json:"type"`
+	Values       []Choice `json:"values,omitempty"`
+	Group        string   `json:"group"`
+	Section      string   `json:"section,omitempty"`
+	Public       bool     `json:"public"`
+	Secret       bool     `json:"secret"`
+	Hidden       bool     `json:"hidden"`
+	Blocked      bool     `json:"blocked"`
+	Multiline    bool     `json:"multiline"`
+	// MinValue and MaxValue bound an Int, MaxLength a Text in bytes. Description is a
+	// sentence about what a change does, and Guards asks for a fresh factor.
+	MinValue        *int      `json:"minValue,omitempty"`
+	MaxValue        *int      `json:"maxValue,omitempty"`
+	MaxLength       int       `json:"maxLength,omitempty"`
+	Guards          bool      `json:"guards"`
+	Description     string    `json:"description"`
 	ValueSource     string    `json:"valueSource"`
 	ProcessEnvValue any       `json:"processEnvValue,omitempty"`
 	I18nLabel       string    `json:"i18nLabel"`
@@ -50,7 +57,13 @@ func (s *Setting) Record() Record {
 	r := Record{
 		ID: s.ID, Value: s.Shown(), PackageValue: s.Default, Type: s.Type, Group: s.Group, Section: s.Section,
 		Public: s.Public, Secret: s.Secret, Blocked: s.Forced, Multiline: s.Lines, ValueSource: "packageValue",
-		I18nLabel: s.ID, I18nDescription: s.ID + "_Description", UpdatedAt: s.UpdatedAt,
+		I18nLabel: s.ID, I18nDescription: s.ID + "_Description", UpdatedAt: s.UpdatedAt, Guards: s.Guards(), Description: Sentence(s.ID),
+	}
+	switch s.Type {
+	case Int:
+		r.MinValue, r.MaxValue = &s.Min, &s.Max
+	case Text:
+		r.MaxLength = s.maxLen()
 	}
 	for _, v := range s.Values {
 		r.Values = append(r.Values, Choice{Key: v, I18nLabel: v})

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -103,11 +104,7 @@ func (d *Definition) checkText(v any) (any, error) {
 	if !ok {
 		return nil, errType
 	}
-	max := d.MaxLen
-	if max == 0 {
-		max = defaultMaxLen
-	}
-	if len(s) > max {
+	if max := d.maxLen(); len(s) > max {
 		return nil, fmt.Errorf("must not be longer than %d bytes", max)
 	}
 	if !utf8.ValidString(s) {
@@ -120,6 +117,8 @@ func (d *Definition) checkText(v any) (any, error) {
 	}
 	return s, nil
 }
+
+func (d *Definition) maxLen() int { return cmp.Or(d.MaxLen, defaultMaxLen) }
 
 // parse reads a value from the environment: true and false in any case for a
 // Boolean, a decimal number for an Int, anything for the rest.
