@@ -24,6 +24,11 @@ type Store interface {
 	UserByVerificationToken(ctx context.Context, hash, clear string) (*user.User, error)
 	// ListUsers pages through accounts ordered by user name key, then id.
 	ListUsers(ctx context.Context, offset, count int) (page []*user.User, total int, err error)
+	// FindUsers is the part of a list that q selects, and how many accounts it selects
+	// in all; by indexes, on both stores.
+	FindUsers(ctx context.Context, q user.Query) (page []*user.User, total int, err error)
+	// CountUsers counts the accounts with a trait.
+	CountUsers(ctx context.Context, trait string) (int, error)
 	// Administrators lists the active accounts with role "admin", found by an index and
 	// ordered by id. One that cannot be read is none: nobody can be logged in as it.
 	Administrators(ctx context.Context) ([]*user.User, error)

@@ -77,6 +77,7 @@ type App struct {
 	accounts     *accounts.Service
 	twofactor    *twofactor.Service
 	rooms        roomSlice
+	admin        adminSlice
 	router       *methods.Router
 	proxies      web.Proxies
 	ddp          *ddp.Server

@@ -25,6 +25,9 @@ import (
 func (a *App) buildCalls(context.Context) error {
 	var slices []methods.Slice
 	slices, a.routes = a.rooms.calls(a)
+	a.admin = a.openAdmin()
+	more, routes := a.admin.calls()
+	slices, a.routes = append(slices, more...), append(a.routes, routes...)
 	a.router = methods.New(methods.Deps{
 		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter,
 		Slices: slices, Routes: rest.Names(rest.Options{Factors: a.twofactor}, a.routes...),
@@ -36,6 +39,7 @@ func (a *App) buildCalls(context.Context) error {
 		Users: a.accounts, Settings: a.settings, Version: a.opts.Version, Gate: a.router, Sessions: a.sessions,
 	})
 	groups := append([]realtime.Group{a.base}, a.rooms.streams(a)...)
+	groups = append(groups, a.admin.streams()...)
 	a.publications = realtime.NewPublications(a.hub, a.router, a.limiter, groups...)
 	return nil
 }

@@ -114,11 +114,11 @@ func answerOf(c twofactor.Call, result any) (ejson.Doc, error) {
 	if c.Answer == nil || result == nil {
 		return nil, nil
 	}
-	return asDoc(result)
+	return AsDoc(result)
 }
 
-// asDoc turns any result that is an object into an answer.
-func asDoc(result any) (ejson.Doc, error) {
+// AsDoc turns any result that is an object into an answer.
+func AsDoc(result any) (ejson.Doc, error) {
 	if d, ok := result.(ejson.Doc); ok {
 		return d, nil
 	}

@@ -43,7 +43,7 @@ func (g *login) login(ctx context.Context, r *Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := asDoc(result)
+	d, err := AsDoc(result)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (g *own) Routes() []Route {
 		{Verb: "POST", Path: "users.updateOwnBasicInfo", Tag: tag, Summary: "Change one's own profile, e-mail or password", Method: "saveUserProfile",
 			Body: fits[ownUpdate](), Result: answers[updatedOwn](), Do: g.update},
 		{Verb: "POST", Path: "users.logoutOtherClients", Tag: tag, Summary: "End every other session", Method: "logoutOtherClients",
-			Result: answers[renewedToken](), Shape: asDoc},
+			Result: answers[renewedToken](), Shape: AsDoc},
 		{Verb: "POST", Path: "users.removeOtherTokens", Tag: tag, Summary: "End every other session", Method: "removeOtherTokens"},
 		{Verb: "POST", Path: "users.forgotPassword", Tag: tag, Summary: "Mail a link that sets a new password", Method: "forgotPassword", Auth: NoLogin,
 			Body: fits[emailBody](),

@@ -78,6 +78,14 @@ type shownAccount struct {
 	Reason       string         `json:"reason,omitempty"`
 	Language     string         `json:"language,omitempty"`
 	CustomFields map[string]any `json:"customFields,omitempty"`
+	// In lists, to those who may see all of other people's accounts.
+	State       string    `json:"state,omitempty" enum:"active,inactive,pending"`
+	LastLogin   time.Time `json:"lastLogin,omitempty"`
+	Factors     []string  `json:"factors,omitempty" about:"second factors that are on"`
+	PasswordSet bool      `json:"passwordSet,omitempty"`
+	Sessions    int       `json:"sessions,omitempty"`
+	Tokens      int       `json:"personalAccessTokens,omitempty"`
+	ResetDue    time.Time `json:"totpResetDue,omitempty" about:"when a reset of the authenticator app takes effect"`
 }
 
 type (
@@ -183,6 +191,14 @@ type (
 	accountQuery struct {
 		Account
 		Email string `json:"email,omitempty"`
+	}
+	accountSearch struct {
+		Page
+		Search string `json:"search,omitempty" about:"begins a word of the user name, the name or an address"`
+		Role   string `json:"role,omitempty"`
+		State  string `json:"state,omitempty" enum:"active,inactive,pending"`
+		Factor string `json:"factor,omitempty" enum:"none,email,totp,tokens"`
+		Order  string `json:"order,omitempty" enum:"username,-username,name,-name,createdAt,-createdAt,lastLogin,-lastLogin"`
 	}
 	accountPage struct {
 		Users []shownAccount `json:"users"`
@@ -413,3 +429,6 @@ func (errorCode) JSONSchema() Schema { return schema.Either(schema.Text(), schem
 // fits is the schema of a body or query, answers that of an answer.
 func fits[T any]() Schema    { return schema.Of[T]() }
 func answers[T any]() Schema { return schema.Answer[T]() }
+
+// AccountPage is the answer of a list of accounts, for slices.
+func AccountPage() Schema { return answers[accountPage]() }

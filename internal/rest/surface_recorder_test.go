@@ -42,7 +42,7 @@ func (r *recorder) take() []string {
 // the server's own books: attempts, codes, trust, mails, events, presence, its key. No
 // call is told from another by them.
 var reads = strings.Fields(`
-	UserByID UserByUsername UserByEmail UserByToken UserByResetToken UserByVerificationToken ListUsers Administrators Guard Settings
+	UserByID UserByUsername UserByEmail UserByToken UserByResetToken UserByVerificationToken ListUsers FindUsers CountUsers Administrators Guard Settings
 	NextMail EventsSince UsersByIDs UsersByUsernames RoomByID RoomByName RoomByDirectKey RoomsByIDs ListRooms DefaultRooms Subscription SubscriptionsOf
 	SubscriptionsIn RoomIDsOf Members ListMembers MembersWithRole GoneSubscriptions MessageByID History CountHistory ChangedMessages GoneMessages
 	UsersNotOffline Ping Close

@@ -61,7 +61,9 @@ var scenesOfRoutes = map[string][]scene{
 	}).refuses("error-invalid-password")},
 
 	"GET users.info":                      {at("users.info?userId=%s", func(s *stage) any { return s.other.ID })},
-	"GET users.list":                      {req(plain)},
+	"GET users.list":                      {req(plain), at("users.list?search=ann&factor=none&order=-lastLogin").named("found")},
+	"GET users.listByStatus":              {at("users.listByStatus?status=active&hasLoggedIn=false")},
+	"GET users.statistics":                {req(plain)},
 	"GET users.getUsernameSuggestion":     {req(plain)},
 	"GET users.checkUsernameAvailability": {at("users.checkUsernameAvailability?username=nobody")},
 	"POST users.create": {

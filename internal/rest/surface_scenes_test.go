@@ -178,6 +178,9 @@ var scenesOfMethods = map[string][]scene{
 	"permissions/get":      {with(nothing)},
 	"public-settings/get":  {with(nothing)},
 	"private-settings/get": {with(nothing)},
+	"users:list":           {list(object{"search": "ann", "state": "active"}), list(object{"order": "size"}).named("unknown").hears("400")},
+	"users:info":           {with(func(s *stage) []any { return []any{s.other.ID} })},
+	"users:statistics":     {with(nothing)},
 	"saveSetting": {
 		list(settings.DefaultRoles, "bot").named("guard"),
 		list(settings.Language, "de").named("harmless").free(),

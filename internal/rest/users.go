@@ -25,8 +25,8 @@ func (g *users) Routes() []Route {
 	return []Route{
 		{Verb: "GET", Path: "users.info", Tag: tag, Summary: "One account", Query: fits[accountQuery](), Result: answers[accountAnswer](),
 			Effects: methods.Reads, Do: g.info, Errors: []string{"error-invalid-user", "error-user-param-not-provided"}},
-		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name", Query: fits[Page](), Effects: methods.Reads,
-			Result: answers[accountPage](), Do: g.list},
+		{Verb: "GET", Path: "users.list", Tag: tag, Summary: "Accounts by user name; found and ordered in other ways by those who see all of them",
+			Query: fits[accountSearch](), Effects: methods.Reads, Result: AccountPage(), Do: g.list},
 		{Verb: "POST", Path: "users.create", Tag: tag, Summary: "Make an account for somebody", Permission: permission.CreateUser, Factor: twofactor.Fresh,
 			Effects: methods.Accounts | methods.Rights | methods.Others,
 			Body:    fits[newAccount](), Result: answers[accountAnswer](), Do: g.create,
@@ -120,9 +120,23 @@ func (g *users) one(ctx context.Context, r *Request, id string) (any, error) {
 
 func (g *users) list(ctx context.Context, r *Request) (any, error) {
 	offset, count := r.Page()
-	page, total, err := g.accounts.List(ctx, offset, count)
+	full := permission.Has(r.User, permission.ViewFullOtherUserInfo)
+	f := accounts.Search{Text: r.Query.Get("search"), Role: r.Query.Get("role"), State: r.Query.Get("state"), Factor: r.Query.Get("factor"),
+		Order: r.Query.Get("order"), Offset: offset, Count: count}
+	if f.Filters() && !full {
+		return nil, errForbidden
+	}
+	list := g.accounts.List
+	if f.Filters() {
+		list = func(ctx context.Context, _, _ int) ([]*user.User, int, error) { return g.accounts.Search(ctx, f) }
+	}
+	page, total, err := list(ctx, offset, count)
 	if err != nil {
 		return nil, err
+	}
+	view := view
+	if full {
+		view = func(_ *Request, u *user.User) ejson.Doc { return accounts.Listed(u) }
 	}
 	out := make([]any, len(page))
 	for i, u := range page {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ddpserver/internal/accounts"
+	"ddpserver/internal/admin"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/realtime"
@@ -75,12 +76,14 @@ func NewWorld(t testing.TB, o Options) *World {
 	w.Accounts = w.NewAccounts(w.Passwords, func(o *accounts.Options) { o.Factors, o.Follower = w.Factors, follower })
 	var slices []methods.Slice
 	slices, w.routes = w.calls()
+	panel := admin.New(admin.Options{Accounts: w.Accounts, Settings: w.Settings, Hub: w.Hub})
+	slices, w.routes = append(slices, panel.Methods), append(w.routes, panel.Routes()...)
 	w.Router = w.NewRouter(func(d *methods.Deps) { d.Slices = slices })
 	sessions := ddp.NewRegistry()
 	w.Base = realtime.NewBase(w.Hub, realtime.BaseOptions{
 		Users: w.Accounts, Settings: w.Settings, Version: Version, Gate: w.Router, Sessions: sessions,
 	})
-	w.Publications = realtime.NewPublications(w.Hub, w.Router, w.Limiter, append([]realtime.Group{w.Base}, w.streams()...)...)
+	w.Publications = realtime.NewPublications(w.Hub, w.Router, w.Limiter, append([]realtime.Group{w.Base, panel.Streams()}, w.streams()...)...)
 	w.Engine = ddp.New(ddp.Options{Handler: handler{w.Router, w.Publications}, Registry: sessions, Limits: o.Limits, Logger: w.log})
 	w.run()
 	return w

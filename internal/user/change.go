@@ -202,8 +202,10 @@ func (c *Change) applyTokens(s *Services) {
 	s.Resume.LoginTokens = tokens
 }
 
-// FillKeys sets UsernameKey and EmailKeys from the spelled fields.
+// FillKeys sets UsernameKey and EmailKeys, and what accounts are listed by, from the
+// other fields.
 func (u *User) FillKeys() {
+	u.fillListing()
 	u.UsernameKey, u.EmailKeys = "", nil
 	if u.Username != "" {
 		u.UsernameKey = Key(u.Username)

@@ -8,6 +8,7 @@ import "slices"
 func (u *User) Clone() *User {
 	c := *u
 	c.Emails, c.Roles, c.EmailKeys = slices.Clone(u.Emails), slices.Clone(u.Roles), slices.Clone(u.EmailKeys)
+	c.ListKeys = slices.Clone(u.ListKeys)
 	c.Active = clonePointer(u.Active)
 	c.Profile, c.CustomFields = cloneMap(u.Profile), cloneMap(u.CustomFields)
 	c.Services = u.Services.clone()

@@ -8,7 +8,10 @@ import (
 
 // decoders are the normalisation of names.
 func decoders() []growthtest.Decoder {
-	return []growthtest.Decoder{{Name: "Key", Do: func(text string) { Key(text) }}}
+	return []growthtest.Decoder{
+		{Name: "Key", Do: func(text string) { Key(text) }},
+		{Name: "words", Do: func(text string) { words(text); _, _ = WordOf(text) }},
+	}
 }
 
 // TestGrowth: the work of every reader of this package is in proportion to the

@@ -48,6 +48,13 @@ type User struct {
 	// indexes and look-ups use (see Key). Stores fill them at every write.
 	UsernameKey string   `bson:"ddpUsernameKey,omitempty"`
 	EmailKeys   []string `bson:"ddpEmailKeys,omitempty"`
+
+	// LastLogin is the start of the newest session that the account ever had.
+	LastLogin time.Time `bson:"lastLogin,omitempty"`
+	// NameKey and ListKeys are what administrators order and find accounts by; stores
+	// fill them too.
+	NameKey  string   `bson:"ddpNameKey,omitempty"`
+	ListKeys []string `bson:"ddpListKeys,omitempty"`
 }
 
 // The statuses an account may be shown with.

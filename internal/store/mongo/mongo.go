@@ -157,7 +157,7 @@ func (s *Store) prepare(ctx context.Context, parts []Part) error {
 	if err := s.ensureIndexes(ctx, parts); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{s.ensureCounters, s.adopt, s.recoverBatches}
+	steps := []func(context.Context) error{s.ensureCounters, s.adopt, s.fillListing, s.recoverBatches}
 	for _, p := range parts {
 		if p.Adopt != nil {
 			steps = append(steps, func(ctx context.Context) error { return p.Adopt(ctx, s, s.log) })

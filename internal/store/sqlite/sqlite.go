@@ -148,7 +148,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	if o.Server {
-		if err := s.releaseMail(context.Background()); err != nil {
+		if err := errors.Join(s.releaseMail(context.Background()), s.fillListing(context.Background())); err != nil {
 			return nil, err
 		}
 	}

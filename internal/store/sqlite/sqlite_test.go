@@ -244,7 +244,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	}
 	// Nothing half-made: the directory is free again.
 	d.sql(t, func(db *sql.DB) error {
-		_, err := db.ExecContext(t.Context(), `UPDATE schema_versions SET version = 1 WHERE name = 'users'`)
+		_, err := db.ExecContext(t.Context(), `UPDATE schema_versions SET version = 2 WHERE name = 'users'`)
 		return err
 	})
 	if err := d.Open(t).Close(); err != nil {

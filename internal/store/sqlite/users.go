@@ -41,6 +41,19 @@ CREATE TABLE user_tokens (
 );
 CREATE INDEX user_tokens_owner ON user_tokens (user_id);
 CREATE INDEX user_tokens_age ON user_tokens (kind, at) WHERE at IS NOT NULL;
+`, `
+ALTER TABLE users ADD COLUMN name_key TEXT;
+ALTER TABLE users ADD COLUMN created INTEGER; -- milliseconds; NULL: not listed yet, see fillListing
+ALTER TABLE users ADD COLUMN last_login INTEGER;
+CREATE INDEX users_by_name ON users (name_key, id);
+CREATE INDEX users_by_created ON users (created, id);
+CREATE INDEX users_by_login ON users (last_login, id);
+CREATE TABLE user_keys ( -- ddpListKeys
+	key     TEXT NOT NULL,
+	user_id TEXT NOT NULL,
+	UNIQUE (key, user_id)
+);
+CREATE INDEX user_keys_owner ON user_keys (user_id);
 `}}
 
 // tokenKind says which list of a user document a token stands in. The numbers
@@ -262,7 +275,8 @@ func (s *Store) ImportUser(ctx context.Context, raw bson.Raw) error {
 }
 
 func (t *Tx) insertUser(u *user.User, raw bson.Raw) error {
-	err := t.Exec(`INSERT INTO users (id, username_key, admin, doc) VALUES (?, ?, ?, ?)`, u.ID, orNull(u.UsernameKey), u.Administers(), []byte(raw))
+	err := t.Exec(`INSERT INTO users (id, username_key, admin, name_key, created, last_login, doc) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		u.ID, orNull(u.UsernameKey), u.Administers(), u.NameKey, user.Millis(u.CreatedAt), user.Millis(u.LastLogin), []byte(raw))
 	if err != nil {
 		return t.usersTaken(u.ID, err)
 	}
@@ -296,6 +310,7 @@ func (s *Store) DeleteUser(ctx context.Context, id string, admins bool) error {
 			t.Exec(`DELETE FROM users WHERE id = ?`, id),
 			t.Exec(`DELETE FROM user_emails WHERE user_id = ?`, id),
 			t.Exec(`DELETE FROM user_tokens WHERE user_id = ?`, id),
+			t.Exec(`DELETE FROM user_keys WHERE user_id = ?`, id),
 			t.Exec(`DELETE FROM guards WHERE id = ?`, id),
 			t.Exec(`DELETE FROM tries WHERE id = ?`, accounts.TriesKey(id)))
 	})
@@ -370,10 +385,11 @@ func (t *Tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 	if after, err = document.DecodeUser(next); err != nil {
 		return nil, err
 	}
-	if before.UsernameKey == after.UsernameKey && before.Administers() == after.Administers() {
+	if before.UsernameKey == after.UsernameKey && before.Administers() == after.Administers() && listedAlike(before, after) {
 		err = t.Exec(`UPDATE users SET doc = ? WHERE id = ?`, []byte(next), id)
 	} else {
-		err = t.Exec(`UPDATE users SET doc = ?, username_key = ?, admin = ? WHERE id = ?`, []byte(next), orNull(after.UsernameKey), after.Administers(), id)
+		err = t.Exec(`UPDATE users SET doc = ?, username_key = ?, admin = ?, name_key = ?, created = ?, last_login = ? WHERE id = ?`, []byte(next),
+			orNull(after.UsernameKey), after.Administers(), after.NameKey, user.Millis(after.CreatedAt), user.Millis(after.LastLogin), id)
 	}
 	if err != nil {
 		return nil, t.usersTaken("", err)
@@ -400,6 +416,9 @@ func (t *Tx) syncKeys(id string, before, after *user.User) error {
 				return err
 			}
 		}
+	}
+	if err := t.syncListing(id, before.ListKeys, after.ListKeys); err != nil {
+		return err
 	}
 	old, new := tokens(before), tokens(after)
 	for k := range old {

@@ -82,6 +82,26 @@ func benchReads(b *testing.B, s Core, n int) {
 		_, err := s.UserByToken(ctx, fmt.Sprint("h", i%n), "")
 		return err
 	})
+	for name, q := range map[string]user.Query{
+		"first": {}, "last": {Offset: n - 50}, "word": {Word: fmt.Sprint("user", n/2)}, "broad": {Word: "user", Order: user.ByLastLogin, Descending: true},
+		"traits": {Traits: []string{user.RoleTrait("user"), user.TraitTOTP}, Order: user.ByCreatedAt, Offset: n / 2},
+	} {
+		q.Count = 50
+		b.Run("FindUsers/"+name, func(b *testing.B) {
+			for b.Loop() {
+				if _, _, err := s.FindUsers(ctx, q); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("CountUsers", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := s.CountUsers(ctx, user.TraitTOTP); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 func benchWrites(b *testing.B, s Core, n int) {

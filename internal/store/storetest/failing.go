@@ -72,6 +72,22 @@ func (f *Failing) ListUsers(ctx context.Context, offset, count int) (r0 []*user.
 	return
 }
 
+// FindUsers fails when its turn has come.
+func (f *Failing) FindUsers(ctx context.Context, q user.Query) (r0 []*user.User, r1 int, err error) {
+	if err = f.Next("FindUsers"); err == nil {
+		r0, r1, err = f.Store.FindUsers(ctx, q)
+	}
+	return
+}
+
+// CountUsers fails when its turn has come.
+func (f *Failing) CountUsers(ctx context.Context, trait string) (r0 int, err error) {
+	if err = f.Next("CountUsers"); err == nil {
+		r0, err = f.Store.CountUsers(ctx, trait)
+	}
+	return
+}
+
 // Administrators fails when its turn has come.
 func (f *Failing) Administrators(ctx context.Context) (r0 []*user.User, err error) {
 	if err = f.Next("Administrators"); err == nil {

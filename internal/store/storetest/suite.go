@@ -46,7 +46,8 @@ type part struct {
 
 // parts lists every group; each gets a database of its own.
 var parts = []part{
-	{"Users", testUsers}, {"Duplicates", testDuplicates}, {"Lists", testLists}, {"Tokens", testTokens}, {"Sweep", testSweep},
+	{"Users", testUsers}, {"Duplicates", testDuplicates}, {"Lists", testLists}, {"Listings", testListings},
+	{"ListingsOfOldData", testListingsOfOldData}, {"Tokens", testTokens}, {"Sweep", testSweep},
 	{"UnknownFields", testUnknownFields}, {"Conditions", testConditions}, {"RandomChanges", testRandomChanges},
 	{"Interleavings", testInterleavings}, {"ForeignWriters", testForeignWriters}, {"ForeignValues", testForeignValues},
 	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Resets", testResets}, {"Email2FA", testEmail2FA},
