@@ -43,6 +43,8 @@ type Options struct {
 	// Origin tells what is kept of where a login token is made and used; nil keeps
 	// nothing. It must be quick.
 	Origin func(p *rpc.Peer) *user.Origin
+	// Heard is that of the hub; nil has every login read its account again.
+	Heard *user.Heard
 	// RootURL stands in front of the links in mails, without a slash at the end.
 	RootURL string
 	// Logger gets what no caller waits for; nil means none.
@@ -66,6 +68,7 @@ type Service struct {
 	// follower may be nil.
 	follower Follower
 	originOf func(p *rpc.Peer) *user.Origin
+	heard    *user.Heard // may be nil
 	root     string
 	stagger  time.Duration
 	log      *zap.Logger
@@ -101,7 +104,7 @@ func New(o Options) (*Service, error) {
 	return &Service{
 		stagger: o.Stagger, store: o.Store, set: o.Settings, mailer: o.Mailer, feed: o.Feed, audit: o.Audit,
 		root: strings.TrimSuffix(o.RootURL, "/"), log: o.Logger, now: o.Now,
-		passwords: o.Passwords, factors: o.Factors, follower: o.Follower, open: open{ids: make(map[string]bool)}, noted: newNotes(),
+		passwords: o.Passwords, factors: o.Factors, follower: o.Follower, heard: o.Heard, open: open{ids: make(map[string]bool)}, noted: newNotes(),
 		originOf: o.Origin, uses: uses{some: make(chan struct{}, 1)},
 		mails: ratelimit.New(ratelimit.Options{Now: o.Now}), jobs: make(chan struct{}, backgroundJobs),
 	}, nil
@@ -150,12 +153,28 @@ func (s *Service) Sweep(ctx context.Context) error {
 	return err
 }
 
-// User reads an account; dberr.NotFound when there is none.
+// Remembering makes a context under which a login reads its account once. What Resume
+// found, or the change that made the token returned, is what User and Caller then give,
+// until news of the account comes.
+func (s *Service) Remembering(ctx context.Context) context.Context {
+	return user.WithMemory(ctx, s.heard)
+}
+
+// User reads an account, unless the login that runs has read it (Remembering);
+// dberr.NotFound when there is none.
 func (s *Service) User(ctx context.Context, id string) (*user.User, error) {
 	if id == "" {
 		return nil, dberr.NotFound
 	}
-	return s.store.UserByID(ctx, id)
+	if u := user.Remembered(ctx, id); u != nil {
+		return u, nil
+	}
+	reading := user.BeginReading(ctx)
+	u, err := s.store.UserByID(ctx, id)
+	if err == nil {
+		reading.Keep(u)
+	}
+	return u, err
 }
 
 // Named reads an account by its user name, never by an address: who names

@@ -180,6 +180,7 @@ func (s *Service) Resume(ctx context.Context, p *rpc.Peer, token string) (*user.
 }
 
 func (s *Service) resume(ctx context.Context, p *rpc.Peer, token string) (*user.User, Issued, error) {
+	reading := user.BeginReading(ctx)
 	u, t, err := s.byToken(ctx, token)
 	if err != nil {
 		if errors.Is(err, dberr.NotFound) {
@@ -198,6 +199,7 @@ func (s *Service) resume(ctx context.Context, p *rpc.Peer, token string) (*user.
 		return u, Issued{}, ErrSessionExpired
 	}
 	s.used(ctx, p, u, t)
+	reading.Keep(u)
 	return u, Issued{UserID: u.ID, Token: token, Hash: t.HashedToken, Expires: expires}, nil
 }
 
@@ -226,25 +228,20 @@ func (s *Service) byToken(ctx context.Context, token string) (*user.User, *user.
 	return nil, nil, dberr.NotFound
 }
 
-// Caller reads the account behind a connection's login as it is now, or as it was
-// when it was read first under a context of user.WithMemory.
+// Caller reads the account behind a connection's login as it is now, or takes what the
+// login itself read (Remembering).
 // fault.NotAuthorized when nobody is logged in, or the token, its time or the
 // account has ended since. What is a use of the token is told by Used.
 func (s *Service) Caller(ctx context.Context, l rpc.Login) (*user.User, error) {
 	if l.UserID == "" || l.Token == "" {
 		return nil, fault.NotAuthorized
 	}
-	u := user.Remembered(ctx, l.UserID)
-	if u == nil {
-		var err error
-		u, err = s.store.UserByID(ctx, l.UserID)
-		switch {
-		case errors.Is(err, dberr.NotFound):
-			return nil, fault.NotAuthorized
-		case err != nil:
-			return nil, err
-		}
-		user.Remember(ctx, u)
+	u, err := s.User(ctx, l.UserID)
+	switch {
+	case errors.Is(err, dberr.NotFound):
+		return nil, fault.NotAuthorized
+	case err != nil:
+		return nil, err
 	}
 	t := u.LoginToken(l.Token)
 	if t == nil || !u.IsActive() || u.RequirePasswordChange || !s.now().Before(s.expiry(t)) {

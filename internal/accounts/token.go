@@ -106,10 +106,12 @@ func (s *Service) add(ctx context.Context, id string, t user.LoginToken, c user.
 		t.LastTokenPart = token[len(token)-lastPart:]
 	}
 	c.AddToken = &t
+	reading := user.BeginReading(ctx)
 	after, err := s.change(ctx, id, c)
 	if err != nil {
 		return Issued{}, nil, err
 	}
+	reading.Keep(after)
 	return Issued{UserID: id, Token: token, Hash: t.HashedToken, Expires: s.expiry(&t)}, after, nil
 }
 

@@ -173,10 +173,15 @@ func TestEndedTokensLeaveNoConnection(t *testing.T) {
 		w.Unlimited()
 		ada := w.User("ada")
 		for range 10 {
+			before := w.As("ada")
 			clients := make([]*client, 12)
 			for i := range clients {
 				clients[i] = w.Connect()
-				clients[i].Send(`{"msg":"method","id":"in","method":"login","params":[{"user":{"username":"ada"},"password":"password of ada"}]}`)
+				with := `{"user":{"username":"ada"},"password":"password of ada"}`
+				if i%2 == 1 {
+					with = fmt.Sprintf(`{"resume":%q}`, before.Token)
+				}
+				clients[i].Send(`{"msg":"method","id":"in","method":"login","params":[%s]}`, with)
 			}
 			for range 6 {
 				if err := w.Accounts.LogoutUser(t.Context(), nil, ada, ada.ID, ""); err != nil {

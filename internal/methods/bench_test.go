@@ -6,6 +6,7 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
 )
 
 // BenchmarkInvoke is one call through the whole pipeline, without a socket: the
@@ -32,6 +33,29 @@ func BenchmarkInvoke(b *testing.B) {
 				if _, err := quiet.Method(ctx, &c); err != nil && method != "nope" {
 					b.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkResume is a login with a token over a connection that is open, as every
+// client does when it comes back, from the frame to its result.
+func BenchmarkResume(b *testing.B) {
+	for name, open := range map[string]func() testkit.Store{
+		"sqlite": func() testkit.Store { return testkit.OpenStore(b) },
+		"mongo":  func() testkit.Store { db, _ := openMongo(b, nil); return db },
+	} {
+		b.Run(name, func(b *testing.B) {
+			w := newNode(b, "n1", open(), nil, nil)
+			w.Unlimited()
+			w.User("ada")
+			first := w.As("ada")
+			first.Close()
+			c := w.Connect()
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Resume(first)
+				c.Other = nil
 			}
 		})
 	}

@@ -79,6 +79,7 @@ func (g *logins) login(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx = g.accounts.Remembering(ctx)
 	if o.resume != "" {
 		var got accounts.Issued
 		if err := g.guess(c.Peer, o.resume, func() (err error) {
@@ -127,6 +128,7 @@ func (g gate) admit(ctx context.Context, c *rpc.Call, u *user.User, proof rpc.Pr
 
 // issue gives a token without asking for anything more.
 func (g gate) issue(ctx context.Context, c *rpc.Call, u *user.User) (any, error) {
+	ctx = g.accounts.Remembering(ctx)
 	got, err := g.accounts.IssueToken(ctx, c.Peer, u, "password")
 	if err != nil {
 		return nil, err
@@ -134,13 +136,14 @@ func (g gate) issue(ctx context.Context, c *rpc.Call, u *user.User) (any, error)
 	return g.enter(ctx, c, got, "password")
 }
 
-// enter logs the connection in. A token that was revoked between its issue and
-// the moment from which the connection is found by it would leave the
-// connection open, so the account is read once more after that moment; a token
-// that is revoked later closes the connection. That read is shared with the
-// subscriptions that run again for the new user.
+// enter logs the connection in. A token that was revoked between its issue and the
+// moment from which the connection is found by it would leave the connection open.
+// So its account is asked for once more after that moment: it is the one that was read
+// with the token, or written with it, unless news of it came meanwhile (Remembering);
+// then it is read. A token that is revoked later closes the connection. The
+// subscriptions that run again for the new user share that account.
 func (g gate) enter(ctx context.Context, c *rpc.Call, got accounts.Issued, kind string) (any, error) {
-	ctx = user.WithMemory(ctx)
+	ctx = g.accounts.Remembering(ctx)
 	if err := c.Session.SetLogin(ctx, got.Login()); err != nil {
 		return nil, err
 	}
@@ -191,6 +194,7 @@ func (g *logins) newToken(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(); err != nil {
 		return nil, err
 	}
+	ctx = g.accounts.Remembering(ctx)
 	got, err := g.accounts.RenewToken(ctx, c.Peer, c.Login)
 	if err != nil {
 		return nil, err
@@ -209,6 +213,7 @@ func (g *logins) logoutOthers(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(); err != nil {
 		return nil, err
 	}
+	ctx = g.accounts.Remembering(ctx)
 	got, err := g.accounts.RenewToken(ctx, c.Peer, c.Login)
 	if err != nil {
 		return nil, err

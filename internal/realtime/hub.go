@@ -13,6 +13,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/random"
+	"ddpserver/internal/user"
 )
 
 // Options configure a Hub. The zero value is a node on its own.
@@ -35,6 +36,7 @@ type Hub struct {
 	opts Options
 	log  *zap.Logger
 
+	heard     *user.Heard
 	listeners map[string][]func(feed.Event) error // by the name of the kind
 	gaps      []func(context.Context)
 
@@ -61,15 +63,26 @@ func New(o Options) *Hub {
 		o.Now = time.Now
 	}
 	h := &Hub{
-		opts: o, log: o.Logger,
+		opts: o, log: o.Logger, heard: user.NewHeard(),
 		listeners: map[string][]func(feed.Event) error{},
 		topics:    map[string]*topic{},
 	}
 	h.subscribers.byUser = map[string][]*member{}
 	h.out.wake = make(chan struct{}, 1)
+	if o.Store != nil {
+		h.heard.Deafen() // until Run has asked it for the first time
+	}
+	Listen(h, user.Changed, func(e feed.Event, news user.News) { // before everybody who acts on it
+		if news.Voids() {
+			h.heard.Hear(e.Key)
+		}
+	})
 	Listen(h, feed.Stream, h.stream)
 	return h
 }
+
+// Heard knows of which accounts news reached this node.
+func (h *Hub) Heard() *user.Heard { return h.heard }
 
 // Node is this node's name.
 func (h *Hub) Node() string { return h.opts.Node }

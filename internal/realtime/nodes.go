@@ -144,6 +144,7 @@ func (h *Hub) receive(ctx context.Context) {
 	seen := recent{at: map[string]struct{}{}}
 	cursor, failingSince := "", time.Time{}
 	missed, lastReread := false, time.Time{}
+	defer h.heard.Deafen()
 	for ctx.Err() == nil {
 		op, cancel := context.WithTimeout(ctx, StoreTime)
 		events, next, err := h.opts.Store.EventsSince(op, cursor)
@@ -152,12 +153,14 @@ func (h *Hub) receive(ctx context.Context) {
 		case err != nil && ctx.Err() != nil:
 			return
 		case err != nil:
+			h.heard.Deafen()
 			if failingSince.IsZero() {
 				failingSince = h.opts.Now()
 				h.log.Warn("events_not_readable", zap.Error(err))
 			}
 		default:
 			missed = !h.take(events, &seen) || missed
+			h.heard.Listen()
 			cursor = next
 			if !failingSince.IsZero() {
 				h.recovered(ctx, h.opts.Now().Sub(failingSince))
@@ -178,7 +181,10 @@ func (h *Hub) take(events []feed.Event, seen *recent) bool {
 	all := true
 	for _, e := range events {
 		if e.Node != h.opts.Node && seen.add(e.ID) {
-			all = h.deliver(e) && all
+			if !h.deliver(e) {
+				h.heard.Miss()
+				all = false
+			}
 		}
 	}
 	return all

@@ -130,20 +130,14 @@ func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 		return nil
 	}
 	w := o.watch(id)
-	w.mu.Lock()
-	w.docs[s] = nil
-	w.mu.Unlock()
 	o.tellSecurity(id, "sessions") // one more of them is connected
-	r := o.read(w, false)
-	if r.user != nil {
-		user.Remember(ctx, r.user)
-	}
+	err := o.show(ctx, w, s)
 	stop := func() {
 		w.mu.Lock()
 		delete(w.docs, s)
 		w.mu.Unlock()
 	}
-	if r.err != nil {
+	if err != nil {
 		stop()
 	}
 	// Last, because a subscription that has stopped meanwhile cleans up at once.
@@ -152,7 +146,44 @@ func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 		stop()
 		o.tellSecurity(id, "sessions")
 	})
+	return err
+}
+
+// show sends a session the account for the first time: as its login knows it, if no
+// news of it came since, else as it is now.
+func (o *own) show(ctx context.Context, w *watched, s *ddp.Subscription) error {
+	if o.showRemembered(ctx, w, s) {
+		return nil
+	}
+	reading := user.BeginReading(ctx)
+	r := o.read(w, false)
+	if r.user != nil {
+		reading.Keep(r.user)
+	}
 	return r.err
+}
+
+// showRemembered is false when the account must be read. From here on the session is
+// sent what changes of the account. A read that runs may have begun before the login's:
+// then the session waits for it, so that nothing older follows what it was sent.
+func (o *own) showRemembered(ctx context.Context, w *watched, s *ddp.Subscription) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.docs[s] = nil
+	if w.running != nil {
+		return false
+	}
+	u := user.Remembered(ctx, w.id)
+	if u == nil {
+		return false
+	}
+	doc := document(u)
+	w.docs[s] = doc
+	_ = s.Added("users", w.id, doc)
+	if w.rights == nil {
+		w.learn(u)
+	}
+	return true
 }
 
 // tellSecurity sends the stream event <uid>/security, which says what of the account's

@@ -37,6 +37,7 @@ func (g *login) Routes() []Route {
 var plainMembers = []string{"user", "username", "email", "password"}
 
 func (g *login) login(ctx context.Context, r *Request) (any, error) {
+	ctx = g.accounts.Remembering(ctx)
 	options, proof := loginObject(r)
 	r.Call.Proof = proof
 	result, err := r.Run(ctx, options)

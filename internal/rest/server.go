@@ -26,6 +26,7 @@ import (
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
 )
 
 // Options are the parts the door works with. All but Logger are required.
@@ -252,7 +253,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route) {
 	req := &Request{Call: call, HTTP: r, server: s, route: rt}
 	enter := func(c *rpc.Call) (err error) {
 		if rt.Auth != NoLogin {
-			c.Login, err = s.authenticate(c.Peer, r)
+			c.User, c.Login, err = s.authenticate(c.Peer, r)
 		}
 		return err
 	}
@@ -281,29 +282,32 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route) {
 	s.finish(w, rt, req, verdict, result, err)
 }
 
-// authenticate takes the two headers. Anything but a living token of exactly
-// that user is nobody; a store that cannot answer is an error, and so is
+// authenticate takes the two headers. The account that the token was found by is the
+// caller's for this request. Anything but a living token of exactly that user is nobody; a store that cannot answer is an error, and so is
 // guessing on. A header that stands there twice is nobody's: a proxy may have
 // looked at the other one (S060).
-func (s *Server) authenticate(p *rpc.Peer, r *http.Request) (login rpc.Login, err error) {
+func (s *Server) authenticate(p *rpc.Peer, r *http.Request) (u *user.User, login rpc.Login, err error) {
 	id, token := r.Header.Get("X-User-Id"), r.Header.Get("X-Auth-Token")
 	if id == "" && token == "" {
-		return rpc.Login{}, nil
+		return nil, rpc.Login{}, nil
 	}
 	err = s.router.Guess(p, id+"/"+token, func() error {
 		if id == "" || token == "" || len(id) > 256 || len(token) > 256 ||
 			len(r.Header.Values("X-User-Id")) > 1 || len(r.Header.Values("X-Auth-Token")) > 1 {
 			return fault.NotAuthorized
 		}
-		if _, login, err = s.accounts.Header(r.Context(), p, id, token); errors.Is(err, dberr.NotFound) {
+		if u, login, err = s.accounts.Header(r.Context(), p, id, token); errors.Is(err, dberr.NotFound) {
 			return fault.NotAuthorized
 		}
 		return err
 	})
-	if errors.Is(err, fault.NotAuthorized) {
-		return rpc.Login{}, nil
+	switch {
+	case errors.Is(err, fault.NotAuthorized):
+		return nil, rpc.Login{}, nil
+	case err != nil:
+		return nil, rpc.Login{}, err
 	}
-	return login, err
+	return u, login, nil
 }
 
 // finish renders the outcome; the router has recorded it.

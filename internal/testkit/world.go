@@ -73,7 +73,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	w.Passwords = w.NewPasswords()
 	w.Factors = w.NewFactors(func(o *twofactor.Options) { o.Passwords, o.Sources = w.Passwords, w.Passwords })
 	follower := w.furnish()
-	w.Accounts = w.NewAccounts(w.Passwords, func(o *accounts.Options) { o.Factors, o.Follower = w.Factors, follower })
+	w.Accounts = w.NewAccounts(w.Passwords, func(o *accounts.Options) { o.Factors, o.Follower, o.Heard = w.Factors, follower, w.Hub.Heard() })
 	var slices []methods.Slice
 	slices, w.routes = w.calls()
 	panel := admin.New(admin.Options{Accounts: w.Accounts, Settings: w.Settings, Hub: w.Hub})

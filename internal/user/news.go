@@ -77,6 +77,10 @@ func (n News) Security() (kinds []string) {
 	return kinds
 }
 
+// Voids tells whether somebody who read the account before may have read what is no
+// longer so. One more login token, or less trust in one, voids nothing.
+func (n News) Voids() bool { return n.Ended != nil || !n.Only(FieldTokens, FieldTrust) }
+
 // Fields names the parts of the document that the change touches, for News.
 func (c *Change) Fields() []string {
 	fields := []string{}
