@@ -2,9 +2,15 @@ package admin
 
 import (
 	"context"
+	"slices"
+	"time"
 
+	"go.uber.org/zap"
+
+	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/permission"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
@@ -17,7 +23,16 @@ type stream struct{ *Slice }
 const streamName = "stream-server"
 
 // The events of the stream.
-const eventUsers = "users"
+const (
+	eventUsers  = "users"
+	eventStatus = "status"
+	eventOutbox = "outbox"
+)
+
+// rights are what an account needs to hear an event.
+var rights = map[string]string{
+	eventUsers: permission.ViewFullOtherUserInfo, eventStatus: permission.ViewPrivilegedSetting, eventOutbox: permission.EditOtherUserTOTP,
+}
 
 // Publications lists none.
 func (*stream) Publications() []realtime.Publication { return nil }
@@ -25,25 +40,140 @@ func (*stream) Publications() []realtime.Publication { return nil }
 // Streams lists the stream.
 func (g *stream) Streams() []realtime.Stream {
 	return []realtime.Stream{{
-		Name: streamName, Allow: g.allow, Events: []string{eventUsers},
-		Doc: "Events for administrators: users, {_id} of an account that changed.",
+		Name: streamName, Allow: g.allow, Open: g.begin, Events: []string{eventOutbox, eventStatus, eventUsers},
+		Doc: "Events for administrators: users, {_id} of an account that changed; status, what server:status tells, every two seconds; outbox, a new mail, " +
+			"on a connection on which outbox:list was answered.",
 	}}
 }
 
 // allow reads the account anew: a right that is gone counts at once.
 func (g *stream) allow(ctx context.Context, l rpc.Login, event string) error {
+	right, known := rights[event]
+	if !known {
+		return realtime.ErrStream
+	}
 	u, err := g.o.Accounts.Caller(ctx, l)
 	if err != nil {
 		return err
 	}
-	if event == eventUsers && mayView(u) {
-		return nil
+	if !permission.Has(u, right) {
+		return realtime.ErrStream
 	}
-	return realtime.ErrStream
+	return nil
+}
+
+// begin counts who listens, and wakes Run for the events that it makes.
+func (g *stream) begin(_ context.Context, s *ddp.Subscription, event string) (listen bool, err error) {
+	if event == eventOutbox && (!g.o.Outbox.InClear() || !g.opened(s.Session().Peer(), s.Login())) {
+		return false, realtime.ErrStream
+	}
+	if event == eventUsers {
+		return true, nil
+	}
+	g.listen(event, 1)
+	s.OnStop(func() { g.listen(event, -1) })
+	select {
+	case g.wake <- struct{}{}:
+	default: // Run is woken already
+	}
+	return true, nil
+}
+
+func (s *Slice) listen(event string, by int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listening[event] += by
+}
+
+func (s *Slice) listened() (status, outbox bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listening[eventStatus] > 0, s.listening[eventOutbox] > 0
 }
 
 // accountChanged tells of an account that changed on whichever node: every node hears
 // of it by itself.
 func (s *Slice) accountChanged(e feed.Event, _ user.News) {
 	_ = s.o.Hub.EmitHere(streamName, eventUsers, ejson.Doc{{Key: "_id", Value: e.Key}})
+}
+
+// Run tells the status and new mails until ctx ends, while somebody listens; without
+// anybody it waits and does nothing. Nothing it started is left when it returns.
+func (s *Slice) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+		}
+		if s.serve(ctx) {
+			return nil
+		}
+	}
+}
+
+// serve has the one ticker there is. It returns when nobody listens any more, and is
+// true when ctx ended.
+func (s *Slice) serve(ctx context.Context) (over bool) {
+	tick := time.NewTicker(every / 2)
+	defer tick.Stop()
+	told := s.newest()
+	for half := true; ; half = !half {
+		select {
+		case <-ctx.Done():
+			return true
+		case <-tick.C:
+		}
+		status, mails := s.listened()
+		if !status && !mails {
+			return false
+		}
+		if mails {
+			told = s.tellMails(told)
+		}
+		if status && !half {
+			s.tellStatus(ctx)
+		}
+	}
+}
+
+func (s *Slice) tellStatus(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, every)
+	defer cancel()
+	st, err := s.status(ctx)
+	if err == nil {
+		err = s.o.Hub.EmitHere(streamName, eventStatus, st)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.o.Logger.Warn("status_not_told", zap.Error(err))
+	}
+}
+
+// newest is the id of the newest mail, "" for none.
+func (s *Slice) newest() string {
+	if mails := s.o.Outbox.Recent(); len(mails) > 0 {
+		return mails[0].ID
+	}
+	return ""
+}
+
+// tellMails tells the mails after one, the oldest first, and returns the newest.
+func (s *Slice) tellMails(after string) string {
+	mails := s.o.Outbox.Recent()
+	if len(mails) == 0 || mails[0].ID == after {
+		return after
+	}
+	fresh := mails[:1]
+	for n := range mails {
+		if mails[n].ID == after {
+			break
+		}
+		fresh = mails[:n+1]
+	}
+	for _, m := range slices.Backward(fresh) {
+		if err := s.o.Hub.EmitHere(streamName, eventOutbox, m); err != nil {
+			s.o.Logger.Warn("mail_not_told", zap.Error(err))
+		}
+	}
+	return mails[0].ID
 }

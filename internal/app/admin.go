@@ -3,6 +3,9 @@
 package app
 
 import (
+	"context"
+	"time"
+
 	"ddpserver/internal/admin"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/realtime"
@@ -14,7 +17,12 @@ import (
 type adminSlice struct{ slice *admin.Slice }
 
 func (a *App) openAdmin() adminSlice {
-	return adminSlice{admin.New(admin.Options{Accounts: a.accounts, Settings: a.settings, Hub: a.hub})}
+	return adminSlice{admin.New(admin.Options{
+		Accounts: a.accounts, Settings: a.settings, Hub: a.hub, Sessions: a.sessions, Metrics: a.metrics, Outbox: a.mail, Queue: a.store.MailQueue,
+		Server: admin.Server{Version: a.opts.Version, Node: a.node, Started: time.Now(), Shared: a.cfg.MongoURL != ""}, Logger: a.log,
+		Router: func() *methods.Router { return a.router }, Routes: func() []rest.Route { return a.rest.Routes() },
+		Publications: func() *realtime.Publications { return a.publications },
+	})}
 }
 
 func (s adminSlice) calls() ([]methods.Slice, []rest.Group) {
@@ -22,3 +30,6 @@ func (s adminSlice) calls() ([]methods.Slice, []rest.Group) {
 }
 
 func (s adminSlice) streams() []realtime.Group { return []realtime.Group{s.slice.Streams()} }
+
+// run tells who listens how the server does, until ctx ends.
+func (s adminSlice) run(ctx context.Context) error { return s.slice.Run(ctx) }

@@ -3,6 +3,8 @@
 package app
 
 import (
+	"context"
+
 	"ddpserver/internal/methods"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
@@ -16,3 +18,8 @@ func (*App) openAdmin() adminSlice { return adminSlice{} }
 func (adminSlice) calls() ([]methods.Slice, []rest.Group) { return nil, nil }
 
 func (adminSlice) streams() []realtime.Group { return nil }
+
+func (adminSlice) run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}

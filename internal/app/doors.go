@@ -25,6 +25,7 @@ import (
 func (a *App) buildCalls(context.Context) error {
 	var slices []methods.Slice
 	slices, a.routes = a.rooms.calls(a)
+	a.sessions = ddp.NewRegistry()
 	a.admin = a.openAdmin()
 	more, routes := a.admin.calls()
 	slices, a.routes = append(slices, more...), append(a.routes, routes...)
@@ -34,7 +35,6 @@ func (a *App) buildCalls(context.Context) error {
 		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
 		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
 	})
-	a.sessions = ddp.NewRegistry()
 	a.base = realtime.NewBase(a.hub, realtime.BaseOptions{
 		Users: a.accounts, Settings: a.settings, Version: a.opts.Version, Gate: a.router, Sessions: a.sessions,
 	})

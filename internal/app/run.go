@@ -58,7 +58,7 @@ func (p *part) end() error {
 // rechecks, presence, sweeping, hub, mail, store, audit stream.
 func (a *App) Run(ctx, hard context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
-	failed := make(chan error, 8)
+	failed := make(chan error, 9)
 	parts := []*part{
 		a.start("mail outbox", failed, a.mail.Run),
 		a.start("event feed", failed, a.hub.Run),
@@ -67,6 +67,7 @@ func (a *App) Run(ctx, hard context.Context) (err error) {
 		a.start("resets", failed, a.twofactor.Run),
 		a.start("rooms", failed, a.rooms.run),
 		a.start("rechecks", failed, a.base.Run),
+		a.start("administration", failed, a.admin.run),
 	}
 	defer func() {
 		for i := len(parts) - 1; i >= 0; i-- {

@@ -55,8 +55,9 @@ var allowed = map[string][]string{
 	"internal/rooms/streams":   {"internal/rooms", "internal/realtime", "internal/ddp", "internal/feed", "internal/ejson", "internal/rpc"},
 	"internal/rooms/storetest": {"internal/rooms", "internal/rooms/sqlite", "internal/store", "internal/store/storetest", "internal/dberr", "internal/user"},
 
-	"internal/admin": {"internal/accounts", "internal/methods", "internal/rest", "internal/rest/schema", "internal/realtime", "internal/rpc", "internal/settings",
-		"internal/twofactor", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/feed", "internal/dberr", "internal/ddp"},
+	"internal/admin": {"internal/accounts", "internal/methods", "internal/ratelimit", "internal/mail", "internal/telemetry", "internal/rest",
+		"internal/rest/schema", "internal/realtime", "internal/rpc", "internal/settings", "internal/twofactor", "internal/permission", "internal/fault",
+		"internal/ejson", "internal/user", "internal/feed", "internal/dberr", "internal/ddp"},
 
 	"internal/store":          stored,
 	"internal/store/document": append([]string{"internal/store"}, stored...),

@@ -3,6 +3,8 @@ package ddp
 import (
 	"slices"
 	"sync"
+
+	"ddpserver/internal/rpc"
 )
 
 // Registry finds the connected sessions of users. It is made before the server
@@ -36,6 +38,23 @@ func (r *Registry) CloseTokens(userID string, dead func(tokenHash string) bool) 
 			se.leaveLogin(l)
 		}
 	}
+}
+
+// Numbers are how many sessions there are by the door they came through, how many of
+// them are logged in, and how many users they are. It looks at every session.
+func (r *Registry) Numbers() (doors map[rpc.Door]int, loggedIn, users int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	doors = map[rpc.Door]int{}
+	for id, list := range r.users {
+		for _, se := range list {
+			doors[se.Peer().Door]++
+		}
+		if id != "" {
+			loggedIn, users = loggedIn+len(list), users+1
+		}
+	}
+	return doors, loggedIn, users
 }
 
 func (r *Registry) of(user string) []*Session {

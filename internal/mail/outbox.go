@@ -78,6 +78,7 @@ type Outbox struct {
 	saidFull map[Class]time.Time
 	// unreadable are waiting mails that could not be opened, and when that was tried.
 	unreadable map[string]time.Time
+	shown      []Shown // oldest first; empty where mails are sent
 }
 
 // New makes an outbox; it delivers nothing until Run.
@@ -201,6 +202,7 @@ func (o *Outbox) attempt(ctx context.Context, it Item) {
 	where, err := o.deliver(ctx, it, l)
 	switch {
 	case err == nil:
+		o.show(it, l)
 		if where != "" {
 			log.Info("mail_written", zap.String("file", where))
 		} else {

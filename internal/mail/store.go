@@ -42,4 +42,7 @@ type Store interface {
 	DeleteMail(ctx context.Context, id string) error
 	// NextMail is the time at which ClaimMail may find something; zero when empty.
 	NextMail(ctx context.Context) (time.Time, error)
+	// MailQueue counts the items that wait, and says when the oldest was accepted; zero
+	// when empty.
+	MailQueue(ctx context.Context) (waiting int, oldest time.Time, err error)
 }

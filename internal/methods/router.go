@@ -272,15 +272,46 @@ func (d Deps) now() time.Time {
 func (r *Router) configure() (unknown []string) {
 	s := r.deps.Settings
 	p, unknown := parsePolicy(s.String(settings.TwoFactorProtectedCalls), s.String(settings.TwoFactorMandatoryRoles), r.known)
+	r.mark(p)
+	r.policy.Store(p)
+	r.deps.Limiter.Configure(limits(s))
+	return unknown
+}
+
+// mark finds the actions of the calls that the list names.
+func (r *Router) mark(p *policy) {
 	for _, spec := range r.specs {
 		p.list(spec.Name, "", spec.Actions()...)
 	}
 	for _, n := range r.routes {
 		p.list(n.Path, n.Verb, n.Actions...)
 	}
-	r.policy.Store(p)
-	r.deps.Limiter.Configure(limits(s))
-	return unknown
+}
+
+// Protection is one entry of a list of protected calls. Known says that it fits a
+// method or a route.
+type Protection struct {
+	Entry   string
+	Known   bool
+	actions map[string]bool
+}
+
+// Covers tells whether the entry puts a call that always does these actions under a
+// second factor (Spec.Action and Also). Calls with Passage are asked by no list.
+func (p *Protection) Covers(actions ...string) bool {
+	return slices.ContainsFunc(actions, func(a string) bool { return p.actions[a] })
+}
+
+// Protection tells what each entry of a list covers that might be saved as the setting
+// TwoFactorProtectedCalls.
+func (r *Router) Protection(list string) []Protection {
+	var out []Protection
+	for _, entry := range split(list) {
+		p, unknown := parsePolicy(entry, "", r.known)
+		r.mark(p)
+		out = append(out, Protection{Entry: entry, Known: len(unknown) == 0, actions: p.actions})
+	}
+	return out
 }
 
 // announce tells an operator about entries that may be misspelled.

@@ -312,6 +312,9 @@ func (rt *Route) runMethod(ctx context.Context, r *Request) (any, error) {
 // Actions are all that the route may do (methods.Spec).
 func (rt *Route) Actions() []string { return rt.spec.Actions() }
 
+// Always are the actions that the route does whatever its parameters say.
+func (rt *Route) Always() []string { return append([]string{rt.spec.Action}, rt.spec.Also...) }
+
 // check reads query and body, and validates them (docs/wire/rocketchat.md 5.2).
 func (rt *Route) check(r *Request) (err error) {
 	if r.Query, err = readQuery(r.HTTP.URL.RawQuery, rt.Query); err != nil {

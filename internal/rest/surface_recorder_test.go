@@ -43,7 +43,7 @@ func (r *recorder) take() []string {
 // call is told from another by them.
 var reads = strings.Fields(`
 	UserByID UserByUsername UserByEmail UserByToken UserByResetToken UserByVerificationToken ListUsers FindUsers CountUsers Administrators Guard Settings
-	NextMail EventsSince UsersByIDs UsersByUsernames RoomByID RoomByName RoomByDirectKey RoomsByIDs ListRooms DefaultRooms Subscription SubscriptionsOf
+	NextMail MailQueue EventsSince UsersByIDs UsersByUsernames RoomByID RoomByName RoomByDirectKey RoomsByIDs ListRooms DefaultRooms Subscription SubscriptionsOf
 	SubscriptionsIn RoomIDsOf Members ListMembers MembersWithRole GoneSubscriptions MessageByID History CountHistory ChangedMessages GoneMessages
 	UsersNotOffline Ping Close
 	CountPendingTOTP DropPendingTOTP UseTOTPStep ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard

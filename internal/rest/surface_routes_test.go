@@ -62,6 +62,9 @@ var scenesOfRoutes = map[string][]scene{
 
 	"GET users.info":                      {at("users.info?userId=%s", func(s *stage) any { return s.other.ID })},
 	"GET users.list":                      {req(plain), at("users.list?search=ann&factor=none&order=-lastLogin").named("found")},
+	"GET server.surface":                  {req(plain), at("server.surface?protectedCalls=users.*").named("preview")},
+	"GET server.status":                   {req(plain)},
+	"GET outbox.list":                     {req(plain)},
 	"GET users.listByStatus":              {at("users.listByStatus?status=active&hasLoggedIn=false")},
 	"GET users.statistics":                {req(plain)},
 	"GET users.getUsernameSuggestion":     {req(plain)},

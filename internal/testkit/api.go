@@ -86,7 +86,11 @@ func (w *World) NewREST(change func(*rest.Options)) (*rest.Server, error) {
 	if change != nil {
 		change(&o)
 	}
-	return rest.New(o, w.routes...)
+	s, err := rest.New(o, w.routes...)
+	if err == nil {
+		w.served = s.Routes()
+	}
+	return s, err
 }
 
 // serve serves a handler on connections in memory, which work in fake time, until

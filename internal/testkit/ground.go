@@ -13,6 +13,7 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/mail"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/secret"
@@ -51,6 +52,8 @@ type Options struct {
 	Groups []methods.Group
 	// Routes are names of routes beside those of the server.
 	Routes []methods.RouteName
+	// MailTransport is the way of the panel's outbox; nil writes files.
+	MailTransport *mail.Transport
 	// Limits are those of the engine.
 	Limits ddp.Limits
 }

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -11,10 +12,12 @@ import (
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/admin"
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/mail"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/secret"
+	"ddpserver/internal/telemetry"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -41,12 +44,17 @@ type World struct {
 	Engine *ddp.Server
 	// Metrics is what the router counted.
 	Metrics Counts
+	// Telemetry is what the panel of administration reads.
+	Telemetry *telemetry.Metrics
+	// Outbox is what the panel shows of mails; no service of the world mails to it.
+	Outbox *mail.Outbox
 	// Vars are the values of placeholders in conversations: the ids of accounts by
 	// their names, and what "do" lines set.
 	Vars map[string]string
 	Slice
 
 	routes []rest.Group // of slices
+	served []rest.Route // by the REST door, once there is one
 	conns  int
 }
 
@@ -66,7 +74,7 @@ func Bubble(t *testing.T, o Options, f func(t *testing.T, w *World)) {
 // its store follows the others.
 func NewWorld(t testing.TB, o Options) *World {
 	t.Helper()
-	w := &World{Ground: bare(t, o), Vars: map[string]string{}}
+	w := &World{Ground: bare(t, o), Telemetry: telemetry.NewMetrics(), Vars: map[string]string{}}
 	w.Hub = realtime.New(realtime.Options{Node: w.opts.Node, Store: o.Events, Logger: w.log})
 	w.Feed = w.Hub
 	w.openSettings(w.Hub)
@@ -76,17 +84,38 @@ func NewWorld(t testing.TB, o Options) *World {
 	w.Accounts = w.NewAccounts(w.Passwords, func(o *accounts.Options) { o.Factors, o.Follower, o.Heard = w.Factors, follower, w.Hub.Heard() })
 	var slices []methods.Slice
 	slices, w.routes = w.calls()
-	panel := admin.New(admin.Options{Accounts: w.Accounts, Settings: w.Settings, Hub: w.Hub})
+	sessions := ddp.NewRegistry()
+	w.openOutbox()
+	panel := admin.New(admin.Options{Accounts: w.Accounts, Settings: w.Settings, Hub: w.Hub, Sessions: sessions, Metrics: w.Telemetry, Outbox: w.Outbox,
+		Queue: w.Store.MailQueue, Server: admin.Server{Version: Version, Node: w.opts.Node, Started: time.Now()}, Logger: w.log, Now: w.opts.Now,
+		Router: func() *methods.Router { return w.Router }, Publications: func() *realtime.Publications { return w.Publications },
+		Routes: func() []rest.Route { return w.served },
+	})
 	slices, w.routes = append(slices, panel.Methods), append(w.routes, panel.Routes()...)
 	w.Router = w.NewRouter(func(d *methods.Deps) { d.Slices = slices })
-	sessions := ddp.NewRegistry()
 	w.Base = realtime.NewBase(w.Hub, realtime.BaseOptions{
 		Users: w.Accounts, Settings: w.Settings, Version: Version, Gate: w.Router, Sessions: sessions,
 	})
 	w.Publications = realtime.NewPublications(w.Hub, w.Router, w.Limiter, append([]realtime.Group{w.Base, panel.Streams()}, w.streams()...)...)
 	w.Engine = ddp.New(ddp.Options{Handler: handler{w.Router, w.Publications}, Registry: sessions, Limits: o.Limits, Logger: w.log})
-	w.run()
+	w.run(panel)
 	return w
+}
+
+// openOutbox makes an outbox that writes files, as a server without MAIL_URL has it.
+// The services mail to Mails; a test that wants mails in the outbox sends and runs it.
+func (w *World) openOutbox() {
+	w.T.Helper()
+	transport := w.opts.MailTransport
+	if transport == nil {
+		transport = mail.Files(filepath.Join(w.T.TempDir(), "outbox"))
+	}
+	var err error
+	w.Outbox, err = mail.New(mail.Options{
+		Store: w.Store, Key: w.Key, Transport: transport, Node: w.opts.Node, Logger: w.log, Now: w.opts.Now,
+		From: func() string { return "server@example.com" }, Site: func() string { return "Test" },
+	})
+	w.ok(err)
 }
 
 // Version is what a server under test says of itself.
@@ -110,10 +139,11 @@ func (w *World) NewRouter(change func(*methods.Deps), groups ...methods.Group) *
 }
 
 // run runs what follows others, until the test ends.
-func (w *World) run() {
+func (w *World) run(panel *admin.Slice) {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.Accounts.Run(ctx) })
+	running.Go(func() { _ = panel.Run(ctx) })
 	if w.opts.Events != nil {
 		running.Go(func() { _ = w.Hub.Run(ctx) })
 		running.Go(func() { _ = w.Settings.Run(ctx) })

@@ -20,6 +20,7 @@ var sentences = map[string]string{
 	"users.logout":                         "to end the sessions of an account",
 	"saveSetting":                          "to change a setting of the server",
 	"saveSettings":                         "to change settings of the server",
+	"outbox:list":                          "to read the mails of others",
 	"settings:reset":                       "to change settings of the server",
 	"addRoomModerator":                     "to make somebody a moderator of a room",
 	"addRoomOwner":                         "to make somebody an owner of a room",

@@ -156,6 +156,18 @@ func (s *Store) DeleteMail(ctx context.Context, id string) error {
 	return nil
 }
 
+// MailQueue implements mail.Store.
+func (s *Store) MailQueue(ctx context.Context) (waiting int, oldest time.Time, err error) {
+	ctx, cancel := s.op(ctx)
+	defer cancel()
+	n, err := s.outbox.CountDocuments(ctx, bson.D{})
+	if err != nil {
+		return 0, time.Time{}, failure(err)
+	}
+	oldest, err = first(ctx, s.outbox, bson.D{}, "createdAt")
+	return int(n), oldest, err
+}
+
 // NextMail implements mail.Store.
 func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
 	ctx, cancel := s.op(ctx)

@@ -85,6 +85,16 @@ func (s *Store) DeleteMail(ctx context.Context, id string) error {
 	return s.Update(ctx, func(t *Tx) error { return t.Exec(`DELETE FROM outbox WHERE id = ?`, id) })
 }
 
+// MailQueue implements mail.Store.
+func (s *Store) MailQueue(ctx context.Context) (waiting int, oldest time.Time, err error) {
+	var ms sql.NullInt64
+	err = s.Query(ctx, `SELECT count(*), min(created) FROM outbox`, func(r *sql.Row) error { return r.Scan(&waiting, &ms) })
+	if err != nil || !ms.Valid {
+		return 0, time.Time{}, err
+	}
+	return waiting, time.UnixMilli(ms.Int64).UTC(), nil
+}
+
 // NextMail implements mail.Store.
 func (s *Store) NextMail(ctx context.Context) (time.Time, error) {
 	var ms int64

@@ -81,11 +81,19 @@ func testOutbox(t *testing.T, db Database) {
 		}
 		return it
 	}
+	queue := func(waiting int, oldest time.Time) {
+		t.Helper()
+		if n, at, err := s.MailQueue(ctx); err != nil || n != waiting || !at.Equal(oldest.Truncate(time.Millisecond)) {
+			t.Errorf("%d wait, the oldest since %v (%v), want %d since %v", n, at, err, waiting, oldest)
+		}
+	}
 	next(time.Time{})
+	queue(0, time.Time{})
 	claim("n1", 0, "", 0)
 	ok(t, s.PutMail(ctx, item("late", 3, 0), 3))
 	ok(t, s.PutMail(ctx, item("early", 1, 0), 3))
 	ok(t, s.PutMail(ctx, item("future", 0, 50), 3))
+	queue(3, minute(0))
 	fails(t, s.PutMail(ctx, item("full", 0, 0), 3), dberr.Exhausted)
 	fails(t, s.PutMail(ctx, item("late", 0, 0), 9), dberr.Duplicate)
 	next(minute(0))
