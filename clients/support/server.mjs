@@ -134,6 +134,18 @@ export class Server {
     return { username, email, password };
   }
 
+  // down ends the server and keeps its data and its mailbox; up starts it again at the same address.
+  async down() {
+    const gone = once(this.process, 'exit');
+    this.process.kill('SIGTERM');
+    await gone;
+  }
+
+  async up() {
+    this.env.PORT = new URL(this.url).port;
+    await this.#launch();
+  }
+
   async stop() {
     if (this.process.exitCode === null) {
       const gone = once(this.process, 'exit');

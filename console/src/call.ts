@@ -1,7 +1,8 @@
 // Calls of somebody who is logged in. Every one that the server challenges is
 // answered in the same dialogue.
-import { connection } from './session';
+import { connection, member } from './session';
 import { challenged } from './challenge';
+import { Offline } from './errors';
 import { rest } from './rest';
 
 /**
@@ -9,9 +10,13 @@ import { rest } from './rest';
  * callWithTwoFactorRequired. why completes the sentence "Confirm that it is you …".
  */
 export function call<T = unknown>(why: string, method: string, ...params: unknown[]): Promise<T> {
-  return challenged(why, (proof) => proof
-    ? connection.call<T>('callWithTwoFactorRequired', { code: proof.code, method: proof.method, ddpMethod: method, params })
-    : connection.call<T>(method, ...params));
+  return challenged(why, async (proof) => {
+    // A connection that came back is nobody's until the login is resumed: a code would be lost on it.
+    if (!member.value) throw new Offline();
+    return proof
+      ? connection.call<T>('callWithTwoFactorRequired', { code: proof.code, method: proof.method, ddpMethod: method, params })
+      : connection.call<T>(method, ...params);
+  });
 }
 
 /** The same for a route of the REST API. */

@@ -1,9 +1,9 @@
 // The one dialogue for second factors. Whatever is called and whichever door it
 // takes: the call is made once without a proof, and when the server challenges
 // it, this dialogue asks until a proof is accepted or the person gives up.
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { connection, digest, user } from './session';
+import { connection, digest, session, user } from './session';
 import { Cancelled, Offline, Refused, explain, type Details } from './errors';
 import { texts } from './texts';
 import { Dialog } from './ui/dialog';
@@ -13,42 +13,72 @@ import { Alert } from './ui/parts';
 export type Proof = { code: string; method: string };
 
 type Question = {
+  /** Which challenge it is; the answers to one challenge are several questions with the same number. */
+  number: number;
   why: string;
+  /** Who logs in, as it was typed; mails are asked for under this name. */
+  who: string;
   details: Details;
   wrong: string;
+  /** How many answers were wrong, so that the same sentence is read out again. */
+  round: number;
   answer(proof: Proof): void;
   cancel(): void;
 };
 
 const question = signal<Question | null>(null);
 let turn: Promise<unknown> = Promise.resolve();
+let waiting = 0;
+let count = 0;
 
 const asksAgain = (e: unknown): e is Refused =>
   e instanceof Refused && (e.error === 'totp-required' || e.error === 'totp-invalid' || e.error === 'totp-max-attempts');
 
 /** Runs a call and answers its challenges. Challenges of several calls wait for each other. */
-export async function challenged<T>(why: string, run: (proof?: Proof) => Promise<T>): Promise<T> {
+export async function challenged<T>(why: string, run: (proof?: Proof) => Promise<T>, who = ''): Promise<T> {
   try {
     return await run();
   } catch (e) {
     if (!asksAgain(e)) throw e;
-    const mine = turn.then(() => ask(why, run, e));
-    turn = mine.catch(() => {});
+    const alone = waiting++ === 0;
+    const asker = session.peek()?.userId;
+    const mine = turn.then(async () => {
+      // Whoever was asked first may be somebody else by now, or nobody.
+      if (session.peek()?.userId !== asker) throw new Cancelled();
+      if (alone) return ask(why, who, run, e);
+      // The answer before this one may have been enough for both.
+      try {
+        return await run();
+      } catch (again) {
+        if (!asksAgain(again)) throw again;
+        return ask(why, who, run, again);
+      }
+    });
+    turn = mine.catch(() => {}).finally(() => void waiting--);
     return mine;
   }
 }
 
-async function ask<T>(why: string, run: (proof?: Proof) => Promise<T>, first: Refused): Promise<T> {
+async function ask<T>(why: string, who: string, run: (proof?: Proof) => Promise<T>, first: Refused): Promise<T> {
   let { details } = first;
   let wrong = first.error === 'totp-required' ? '' : said(first);
+  const number = ++count;
+  const asker = session.peek()?.userId;
+  let ended = () => {};
   try {
-    for (;;) {
+    for (let round = 0; ; round++) {
       const proof = await new Promise<Proof>((answer, cancel) => {
-        question.value = { why, details, wrong, answer, cancel: () => cancel(new Cancelled()) };
+        question.value = { number, why, who, details, wrong, round, answer, cancel: () => cancel(new Cancelled()) };
+        // A session that ends takes its questions with it.
+        ended = effect(() => {
+          if (session.value?.userId !== asker) cancel(new Cancelled());
+        });
       });
+      ended();
       try {
         return await run(proof);
       } catch (e) {
+        if (session.peek()?.userId !== asker) throw new Cancelled();
         if (e instanceof Offline) wrong = explain(e);
         else if (!asksAgain(e)) throw e;
         else {
@@ -60,6 +90,7 @@ async function ask<T>(why: string, run: (proof?: Proof) => Promise<T>, first: Re
       }
     }
   } finally {
+    ended();
     question.value = null;
   }
 }
@@ -67,7 +98,7 @@ async function ask<T>(why: string, run: (proof?: Proof) => Promise<T>, first: Re
 function said(e: Refused): string {
   switch (e.error) {
     case 'totp-invalid':
-      return texts.challenge.wrong;
+      return e.details.method === 'password' ? texts.challenge.wrongPassword : texts.challenge.wrong;
     case 'totp-max-attempts':
       return texts.challenge.tooMany(e.details.timeToReset);
     default:
@@ -83,14 +114,18 @@ export function ways(details: Details): string[] {
   return first && list.includes(first) ? [first, ...list.filter((m) => m !== first)] : first ? [first, ...list] : list;
 }
 
+/** A code as it was meant: pasted with blanks, hyphens or marks that nobody sees. */
+export const bare = (code: string) => code.replace(/[\s\-\u2010-\u2015\u200b-\u200f\u2060\ufeff]/g, '');
+
 /** The dialogue, once in the page. */
 export function Challenge() {
   const q = question.value;
-  return q ? <Ask key={q.why} q={q} /> : null;
+  return q ? <Ask key={q.number} q={q} /> : null;
 }
 
 function Ask({ q }: { q: Question }) {
-  const offered = ways(q.details);
+  // The order of the first challenge stays, so that nothing jumps after a wrong code.
+  const [offered] = useState(() => ways(q.details));
   const [way, choose] = useState(offered[0] ?? 'password');
   const [text, write] = useState('');
   const [busy, work] = useState(false);
@@ -101,18 +136,20 @@ function Ask({ q }: { q: Question }) {
     work(false);
     write('');
     field.current?.focus();
-  }, [q, way]);
+  }, [q]);
+  useEffect(() => write(''), [way]);
   useEffect(() => {
     if (q.details.method && offered.includes(q.details.method)) choose(q.details.method);
   }, [q.details.method]);
 
+  const t = texts.challenge;
+  const code = way === 'password' ? text : bare(text);
   const submit = (e: SubmitEvent) => {
     e.preventDefault();
-    if (busy || !text.trim()) return;
+    if (busy || !code) return;
     work(true);
-    q.answer({ method: way, code: way === 'password' ? digest(text) : text.replace(/[\s-]/g, '') });
+    q.answer({ method: way, code: way === 'password' ? digest(text) : code });
   };
-  const t = texts.challenge;
   return (
     <Dialog title={t.title} close={q.cancel}>
       <p>{t.why(q.why)}</p>
@@ -131,6 +168,7 @@ function Ask({ q }: { q: Question }) {
           {way === 'password' ? t.password : way === 'totp' ? t.app : way === 'email' ? t.email : name(way)}
           <input
             ref={field}
+            key={way}
             name="code"
             type={way === 'password' ? 'password' : 'text'}
             autocomplete={way === 'password' ? 'current-password' : 'one-time-code'}
@@ -144,13 +182,13 @@ function Ask({ q }: { q: Question }) {
           />
         </label>
         <small id="challenge-hint">{way === 'totp' ? t.appHint : way === 'email' ? t.emailHint(q.details) : t.passwordHint}</small>
-        {q.wrong && <Alert>{q.wrong}</Alert>}
-        {way === 'email' && <Resend details={q.details} />}
+        {q.wrong && <Alert key={q.round}>{q.wrong}</Alert>}
+        {way === 'email' && <Resend q={q} />}
         <footer class="actions">
           <button type="button" class="secondary" onClick={q.cancel}>
             {texts.cancel}
           </button>
-          <button type="submit" aria-busy={busy} disabled={busy || !text.trim()}>
+          <button type="submit" aria-busy={busy} disabled={busy || !code}>
             {t.confirm}
           </button>
         </footer>
@@ -165,31 +203,44 @@ function name(way: string): string {
 }
 
 /** Asks for the mail again, no earlier than the server allows. */
-function Resend({ details }: { details: Details }) {
-  const [wait, setWait] = useState(0);
+function Resend({ q }: { q: Question }) {
+  const [until, setUntil] = useState(0);
+  const [now, tick] = useState(Date.now());
   const [note, say] = useState('');
+  const [failed, fail] = useState('');
+  const [mailed, mark] = useState(q.details.codeGenerated === true || Boolean(q.details.codeCount));
+  const wait = Math.max(0, Math.ceil((until - now) / 1000));
   useEffect(() => {
     if (wait <= 0) return;
-    const timer = setTimeout(() => setWait(wait - 1), 1000);
+    const timer = setTimeout(() => tick(Date.now()), 1000);
     return () => clearTimeout(timer);
-  }, [wait]);
+  }, [wait, now]);
+  const pause = (ms: number) => {
+    tick(Date.now());
+    setUntil(Date.now() + ms);
+  };
   const send = async () => {
+    if (wait > 0) return;
+    pause(30_000);
+    say('');
+    fail('');
     try {
-      const to = await connection.call<string[]>('sendEmailCode', details.emailOrUsername ?? user.value?.username ?? '');
+      const to = await connection.call<string[]>('sendEmailCode', q.details.emailOrUsername ?? user.value?.username ?? q.who);
       say(texts.challenge.sent(Array.isArray(to) ? to : []));
-      setWait(30);
+      mark(true);
     } catch (e) {
-      say(explain(e));
-      if (e instanceof Refused && e.details.timeToReset) setWait(Math.ceil(e.details.timeToReset / 1000));
+      fail(explain(e));
+      pause(e instanceof Refused ? (e.details.timeToReset ?? 30_000) : 0);
     }
   };
   return (
-    <p>
-      <button type="button" class="secondary outline" disabled={wait > 0} onClick={send}>
-        {details.codeGenerated === false && !details.codeCount ? texts.challenge.send : texts.challenge.resend}
+    <div class="row resend">
+      <button type="button" class="secondary outline small" aria-disabled={wait > 0} onClick={send}>
+        {mailed ? texts.challenge.resend : texts.challenge.send}
         {wait > 0 && ` (${wait} s)`}
-      </button>{' '}
+      </button>
       <span role="status">{note}</span>
-    </p>
+      {failed && <Alert>{failed}</Alert>}
+    </div>
   );
 }

@@ -14,6 +14,9 @@ const DDP = (core as unknown as { default?: typeof core }).default ?? core;
 type Pending = { resolve(result: unknown): void; reject(error: Error): void };
 type Wanted = { name: string; params: unknown[]; event?: (e: Event) => void; ready?: () => void; refused?: (e: Refused) => void };
 
+/** The first try to come back is soon, since the server may have ended only this login; later ones wait longer. */
+const soonest = 250, latest = 8_000;
+
 /** How long nothing may come before the connection counts as lost. The server pings after 15 s of silence. */
 const silence = 45_000;
 
@@ -38,12 +41,14 @@ export class Connection {
   #ddp: InstanceType<typeof core>;
   #pending = new Map<string, Pending>();
   #wanted = new Map<string, Wanted>();
+  /** Subscriptions that this connection has asked for and the server did not refuse. */
+  #asked = new Set<string>();
   #heard = 0;
   #watchdog: ReturnType<typeof setInterval>;
   #count = 0;
 
   constructor(url = endpoint()) {
-    this.#ddp = new DDP({ endpoint: url, SocketConstructor: WebSocket, autoConnect: false, reconnectInterval: 2_000, cleanQueue: true });
+    this.#ddp = new DDP({ endpoint: url, SocketConstructor: WebSocket, autoConnect: false, reconnectInterval: soonest, cleanQueue: true });
     this.#ddp.socket.on('message:in', (message) => {
       this.#heard = Date.now();
       this.watch?.({ out: false, at: Date.now(), message });
@@ -66,6 +71,7 @@ export class Connection {
 
   async #connected() {
     this.users.value = new Map();
+    this.#ddp.reconnectInterval = soonest;
     this.online.value = true;
     await this.welcome();
     this.resubscribe();
@@ -73,6 +79,9 @@ export class Connection {
 
   #lost() {
     this.online.value = false;
+    this.#asked.clear();
+    // The client has taken its interval for this time already; many pages must not come back at one moment.
+    this.#ddp.reconnectInterval = Math.min(latest, this.#ddp.reconnectInterval * 2) * (0.75 + Math.random() / 2);
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const p of pending) p.reject(new Offline());
@@ -91,6 +100,7 @@ export class Connection {
         for (const id of m.subs ?? []) this.#wanted.get(id)?.ready?.();
         return;
       case 'nosub':
+        this.#asked.delete(m.id);
         if (m.error) this.#wanted.get(m.id)?.refused?.(new Refused(m.error));
         return;
       case 'added':
@@ -128,21 +138,22 @@ export class Connection {
   subscribe(name: string, params: unknown[], on: Pick<Wanted, 'event' | 'ready' | 'refused'>): () => void {
     const id = `s${++this.#count}`;
     this.#wanted.set(id, { name, params, ...on });
-    if (this.online.value) this.#ddp.sub(name, params, id);
+    this.#ask(id);
     return () => {
       this.#wanted.delete(id);
-      if (this.online.value) this.#ddp.unsub(id);
+      if (this.#asked.delete(id)) this.#ddp.unsub(id);
     };
   }
 
-  /** Asks again for everything that is wanted, after a login or a reconnect. */
+  /** Asks for everything that is wanted and not there, after a login or a reconnect. */
   resubscribe() {
-    const old = [...this.#wanted.entries()];
-    this.#wanted.clear();
-    for (const [id, w] of old) {
-      // The stop functions that were handed out name the id, so it stays.
-      this.#wanted.set(id, w);
-      if (this.online.value) this.#ddp.sub(w.name, w.params, id);
-    }
+    for (const id of this.#wanted.keys()) this.#ask(id);
+  }
+
+  #ask(id: string) {
+    const w = this.#wanted.get(id);
+    if (!w || !this.online.value || this.#asked.has(id)) return;
+    this.#asked.add(id);
+    this.#ddp.sub(w.name, w.params, id);
   }
 }

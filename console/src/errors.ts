@@ -39,6 +39,8 @@ export function explain(e: unknown): string {
     if (e.error === 'too-many-requests' || e.error === 'error-too-many-requests') {
       return texts.errors.tooMany(Math.max(1, Math.ceil((e.details.timeToReset ?? 60_000) / 1000)));
     }
+    // 403 is Meteor's for many things; its reasons tell the links of mails from logins.
+    if (e.error === 403 && /link|token/i.test(e.reason)) return texts.errors.staleLink;
     const known = (texts.errors.known as Record<string, string>)[String(e.error)];
     return known ?? (e.reason || e.message.replace(/ \[[^\]]*\]$/, ''));
   }

@@ -1,7 +1,7 @@
 // Who is logged in at this page, on which connection. The login token is kept
 // in the browser's storage of this tab, or of this browser when the person asks
 // to stay logged in; docs/adr/0010-a-console-that-is-a-client.md says why there.
-import { computed, signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { Connection } from './ddp';
@@ -16,7 +16,7 @@ export type User = {
   name?: string;
   roles?: string[];
   emails?: { address: string; verified: boolean }[];
-  services?: { totp?: { enabled?: boolean }; email2fa?: { enabled?: boolean } };
+  services?: { totp?: { enabled?: boolean; resetDue?: Date }; email2fa?: { enabled?: boolean } };
 };
 
 const key = `ddpserver.session:${new URL('.', document.baseURI).pathname}`;
@@ -60,9 +60,10 @@ function read(): Session | null {
 }
 
 function keep(s: Session | null, stay: boolean) {
-  sessionStorage.removeItem(key);
-  localStorage.removeItem(key);
-  if (s) (stay ? localStorage : sessionStorage).setItem(key, JSON.stringify(s));
+  // What stays is never taken out for a moment: other tabs would believe that somebody logged out.
+  const mine = s ? (stay ? localStorage : sessionStorage) : null;
+  for (const store of [sessionStorage, localStorage]) if (store !== mine) store.removeItem(key);
+  mine?.setItem(key, JSON.stringify(s));
   session.value = s;
 }
 
@@ -85,7 +86,7 @@ export async function login(name: string, password: string, stay: boolean) {
   const who = name.includes('@') ? { email: name } : { username: name };
   const options = { user: who, password: { digest: digest(password), algorithm: 'sha-256' } };
   const r = await challenged(texts.challenge.toLogIn, (proof?: Proof) =>
-    connection.call<LoginResult>('login', options, ...(proof ? [{ twoFactorCode: proof.code, twoFactorMethod: proof.method }] : [])));
+    connection.call<LoginResult>('login', options, ...(proof ? [{ twoFactorCode: proof.code, twoFactorMethod: proof.method }] : [])), name);
   took(r, stay);
   connection.resubscribe();
 }
@@ -98,11 +99,13 @@ export async function logout() {
 
 /** Forgets the login here: it is over at the server. */
 export function forget(why: string) {
-  keep(null, false);
-  member.value = false;
-  table.value = null;
-  known = null;
-  ended.value = why;
+  batch(() => {
+    keep(null, false);
+    member.value = false;
+    table.value = null;
+    known = null;
+    ended.value = why;
+  });
 }
 
 /** Takes another token for the same login, which the server gave instead of the old one. */
@@ -128,6 +131,14 @@ connection.welcome = async () => {
     forget(texts.login.endedElsewhere);
   }
 };
+
+// Settings that everybody may see follow a change at once.
+connection.subscribe('stream-notify-all', ['public-settings-changed', false], {
+  event: ({ args }) => {
+    const changed = args[1] as { _id?: string; value?: unknown } | undefined;
+    if (changed?._id) publicSettings.value = new Map(publicSettings.value).set(changed._id, changed.value);
+  },
+});
 
 // Another tab logged out or in with the storage of the browser.
 addEventListener('storage', (e) => {

@@ -14,6 +14,7 @@ declare module 'simpleddp-core' {
       reconnectInterval?: number;
       cleanQueue?: boolean;
     });
+    reconnectInterval: number;
     status: 'connected' | 'disconnected';
     socket: Emitter & { send(message: unknown): void; close(): void };
     connect(): void;

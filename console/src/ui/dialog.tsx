@@ -6,11 +6,15 @@ import { texts } from '../texts';
 export function Dialog({ title, close, children, wide }: { title: string; close(): void; children: ComponentChildren; wide?: boolean }) {
   const box = useRef<HTMLDialogElement>(null);
   const heading = useId();
+  const gone = useRef(false);
   useEffect(() => {
     const before = document.activeElement;
     const dialog = box.current;
     dialog?.showModal();
+    // A form begins in its first field, not at the button that closes it.
+    dialog?.querySelector<HTMLElement>('form :is(input:not(.offscreen), select)')?.focus();
     return () => {
+      gone.current = true;
       dialog?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
@@ -22,6 +26,14 @@ export function Dialog({ title, close, children, wide }: { title: string; close(
       onCancel={(e) => {
         e.preventDefault();
         close();
+      }}
+      onClose={(e) => {
+        // Browsers close it themselves when Escape is pressed twice, whatever the page says.
+        if (gone.current || e.target !== box.current) return;
+        close();
+        setTimeout(() => {
+          if (!gone.current && !box.current?.open) box.current?.showModal();
+        });
       }}
     >
       <article class={wide ? 'wide' : undefined}>

@@ -1,7 +1,7 @@
 // Small parts that every page is made of.
 import type { ComponentChildren, VNode } from 'preact';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { connection } from '../session';
+import { connection, member } from '../session';
 import { Cancelled, Refused, explain } from '../errors';
 import { texts } from '../texts';
 
@@ -45,8 +45,12 @@ export function Card({ title, aside, children, id }: { title: string; aside?: Co
 export function useAct(): { busy: boolean; failed: string; done: string; act(run: () => Promise<string | void>): Promise<void>; clear(): void } {
   const [state, set] = useState({ busy: false, failed: '', done: '' });
   const alive = useRef(true);
+  const running = useRef(false);
   useEffect(() => () => void (alive.current = false), []);
   const act = useCallback(async (run: () => Promise<string | void>) => {
+    // Not every button is disabled meanwhile: one that is loses the focus.
+    if (running.current) return;
+    running.current = true;
     set({ busy: true, failed: '', done: '' });
     let next = { busy: false, failed: '', done: '' };
     try {
@@ -54,6 +58,7 @@ export function useAct(): { busy: boolean; failed: string; done: string; act(run
     } catch (e) {
       if (!(e instanceof Cancelled)) next.failed = explain(e);
     }
+    running.current = false;
     if (alive.current) set(next);
   }, []);
   return { ...state, act, clear: () => set({ busy: false, failed: '', done: '' }) };
@@ -72,7 +77,8 @@ export type Loaded<T> = { data?: T; failed: string; refused: boolean; loading: b
 export function useLoad<T>(load: () => Promise<T>, keys: unknown[] = []): Loaded<T> {
   const [state, set] = useState<{ data?: T; failed: string; refused: boolean; loading: boolean }>({ failed: '', refused: false, loading: true });
   const [round, again] = useState(0);
-  const online = connection.online.value;
+  // A connection that came back is nobody's until the login is resumed.
+  const online = connection.online.value && member.value;
   useEffect(() => {
     if (!online) return;
     let current = true;
