@@ -1,0 +1,107 @@
+// What the sections of the page share: the account, what is loaded for more than
+// one of them, and the news that says what to load again.
+import { signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { connection, may, publicSettings, type User } from '../../session';
+import { rest } from '../../rest';
+import { Refused } from '../../errors';
+import { useLoad, useStream, type Loaded } from '../../ui/parts';
+
+export type Token = {
+  name: string;
+  createdAt: string;
+  lastTokenPart: string;
+  bypassTwoFactor: boolean;
+  lastUsedAt?: string;
+  expiresAt?: string;
+  allowedAddresses?: string[];
+};
+
+export type Own = {
+  u: User;
+  app: boolean;
+  mail: boolean;
+  /** Whether an address is confirmed. */
+  confirmed: boolean;
+  /** Backup codes that are left; none without the app. */
+  codes: Loaded<number | undefined>;
+  tokens: Loaded<Token[]>;
+};
+
+/** Whether a public setting is on; one that is not known yet counts as on. */
+export const allows = (...ids: string[]) => ids.every((id) => publicSettings.value.get(id) !== false);
+
+export const twoFactor = (factor: 'TOTP' | 'Email') =>
+  allows('Accounts_TwoFactorAuthentication_Enabled', `Accounts_TwoFactorAuthentication_By_${factor}_Enabled`);
+
+export const hasTokens = () => may('create-personal-access-tokens') && allows('API_Enable_Personal_Access_Tokens');
+
+/** A list that this server does not have is no failure. */
+export async function orNothing<T>(load: Promise<T>): Promise<T | null> {
+  try {
+    return await load;
+  } catch (e) {
+    if (e instanceof Refused && e.error === 404) return null;
+    throw e;
+  }
+}
+
+const news = signal<{ kind: string; count: number }>({ kind: '', count: 0 });
+
+/** Listens to what changes of the account's security, for all sections. */
+export function useSecurityNews(userId: string) {
+  useStream('stream-notify-user', `${userId}/security`, (args) => {
+    const kind = (args[0] as { kind?: unknown } | undefined)?.kind;
+    news.value = { kind: typeof kind === 'string' ? kind : '', count: news.value.count + 1 };
+  });
+}
+
+/** Runs soon after news of one of the kinds, once for several that come together. */
+export function useNews(kinds: readonly string[] | 'all', heard: () => void, pause = 150) {
+  const last = useRef(heard);
+  last.current = heard;
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let first = true;
+    const stop = news.subscribe(({ kind }) => {
+      // A subscription to a signal begins with what it is now, which is no news.
+      if (first) return void (first = false);
+      if (kinds !== 'all' && !kinds.includes(kind)) return;
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        last.current();
+      }, pause);
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, []);
+}
+
+export function useOwn(u: User): Own {
+  const app = u.services?.totp?.enabled === true;
+  const codes = useLoad(async () => (app ? (await connection.call<{ remaining: number }>('2fa:checkCodesRemaining')).remaining : undefined), [app]);
+  const has = hasTokens();
+  const tokens = useLoad(async () => (has ? (await rest<{ tokens: Token[] }>('GET', 'users.getPersonalAccessTokens')).tokens : []), [has]);
+  useNews(['factors'], codes.reload);
+  useNews(['tokens', 'password'], tokens.reload);
+  return {
+    u, app, codes, tokens,
+    mail: u.services?.email2fa?.enabled === true,
+    confirmed: (u.emails ?? []).some((e) => e.verified),
+  };
+}
+
+/** Below this many backup codes are few. */
+export const few = 4;
+
+/** The id that a section has in the document. */
+export const cardOf = (section: string) => `my-${section}`;
+
+/** Shows a section and moves the focus into it. */
+export function jump(id: string) {
+  const section = document.getElementById(cardOf(id));
+  section?.scrollIntoView({ block: 'start' });
+  section?.querySelector<HTMLElement>('button:not([disabled]), input, a')?.focus({ preventScroll: true });
+}
