@@ -13,4 +13,5 @@ export type Page = {
 export const pages: Page[] = [
   { path: '/security', title: texts.shell.security, load: () => import('./security').then((m) => m.Security) },
   { path: '/settings', title: texts.shell.settings, permission: 'view-privileged-setting', load: () => import('./settings').then((m) => m.Settings) },
+  { path: '/users', title: texts.shell.users, permission: 'view-full-other-user-info', load: () => import('./users').then((m) => m.Users) },
 ];
