@@ -13,5 +13,6 @@ export type Page = {
 export const pages: Page[] = [
   { path: '/security', title: texts.shell.security, load: () => import('./security').then((m) => m.Security) },
   { path: '/settings', title: texts.shell.settings, permission: 'view-privileged-setting', load: () => import('./settings').then((m) => m.Settings) },
+  { path: '/protect', title: texts.shell.protect, permission: 'view-privileged-setting', load: () => import('./protect').then((m) => m.Protect) },
   { path: '/users', title: texts.shell.users, permission: 'view-full-other-user-info', load: () => import('./users').then((m) => m.Users) },
 ];
