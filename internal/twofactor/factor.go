@@ -11,8 +11,8 @@ import (
 // Factor is one way to prove that a call comes from the account's owner. It is all
 // that the server knows of it: checks, challenges, methods, routes, mails and the
 // audit stream take what they need from here. A new factor is a type that embeds
-// Base and implements the rest, a field of the account for its state (user.Factors),
-// and a line in builtin.
+// Base and implements the rest, what an account's document holds of it
+// (user.FactorFields), and a line in builtin.
 type Factor interface {
 	// Name is the factor's name on the wire and in the audit stream.
 	Name() string

@@ -17,7 +17,7 @@ func (u *User) Clone() *User {
 
 func (s *Services) clone() Services {
 	c := *s
-	c.Email2FA, c.Other = clonePointer(s.Email2FA), cloneMap(s.Other)
+	c.FactorFields, c.Other = s.FactorFields.clone(), cloneMap(s.Other)
 	if p := clonePointer(s.Password); p != nil {
 		p.Reset, p.Enroll, p.Earlier = clonePointer(p.Reset), clonePointer(p.Enroll), slices.Clone(p.Earlier)
 		c.Password = p
@@ -32,10 +32,6 @@ func (s *Services) clone() Services {
 	}
 	if s.Email != nil {
 		c.Email = &Proofs{VerificationTokens: slices.Clone(s.Email.VerificationTokens), Pending: clonePointer(s.Email.Pending)}
-	}
-	if t := clonePointer(s.TOTP); t != nil {
-		t.HashedBackup = slices.Clone(t.HashedBackup)
-		c.TOTP = t
 	}
 	return c
 }

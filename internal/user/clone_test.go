@@ -81,10 +81,10 @@ func TestCloneSharesNothing(t *testing.T) {
 	fill(reflect.ValueOf(u).Elem())
 	c := u.Clone()
 	if d := cmp.Diff(u, c); d != "" {
-		t.Fatal("Clone (clone.go) leaves out what stands here with a minus:\n", d)
+		t.Fatal("Clone (clone.go; of factors, factors.go) leaves out what stands here with a minus:\n", d)
 	}
 	if places := shared(reflect.ValueOf(u), reflect.ValueOf(c), ""); len(places) > 0 {
-		t.Error("the clone shares", places)
+		t.Error("the clone (clone.go; of factors, factors.go) shares", places)
 	}
 	if d := cmp.Diff(&User{}, (&User{}).Clone()); d != "" {
 		t.Error("an empty account grew:", d)

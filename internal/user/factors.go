@@ -4,10 +4,19 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// FactorFields are the fields of Services that hold second factors, one for each. A new
+// factor is a field here, its type, an element of Factors, and a line of clone for what
+// it points to.
+type FactorFields struct {
+	Email2FA *Email2FA `bson:"email2fa,omitempty"`
+	TOTP     *TOTP     `bson:"totp,omitempty"`
+}
 
 // Factor is what the document of an account says of one second factor, without its
 // secrets.
@@ -23,9 +32,10 @@ type Factor struct {
 	Changed     time.Time
 }
 
-// Factors lists the second factors that a document can hold. A new one is a field of
-// Services and an element here: owners are shown it, and no token is issued, and
-// nothing that waits takes effect, once it was switched on or off meanwhile.
+// Factors lists the second factors that a document can hold. Owners are shown them, and
+// no token is issued, and nothing that waits takes effect, once one was switched on or
+// off meanwhile. One that came later is listed only where the document has it: it must not
+// change what documents of before say.
 func (u *User) Factors() []Factor {
 	list := []Factor{
 		{Key: "totp", On: u.TOTPEnabled(), Held: u.Services.TOTP != nil},
@@ -35,6 +45,15 @@ func (u *User) Factors() []Factor {
 		list[1].Held, list[1].Changed = true, e.ChangedAt
 	}
 	return list
+}
+
+// clone copies what the fields point to (User.Clone).
+func (f FactorFields) clone() FactorFields {
+	f.Email2FA = clonePointer(f.Email2FA)
+	if f.TOTP = clonePointer(f.TOTP); f.TOTP != nil {
+		f.TOTP.HashedBackup = slices.Clone(f.TOTP.HashedBackup)
+	}
+	return f
 }
 
 // FactorState is the fingerprint of which factors the account has switched on: what

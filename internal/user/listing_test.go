@@ -12,7 +12,7 @@ func TestWhatAccountsAreListedBy(t *testing.T) {
 	u := &User{
 		ID: "u", Username: "ann.smith", Name: "Ann  Smith-Ångström", Emails: []Email{{Address: "A.Smith@Example.org"}}, Roles: []string{"user"},
 		Services: Services{
-			Password: &Password{Bcrypt: "x"}, Email2FA: &Email2FA{Enabled: true},
+			Password: &Password{Bcrypt: "x"}, FactorFields: FactorFields{Email2FA: &Email2FA{Enabled: true}},
 			Resume: &Resume{LoginTokens: []LoginToken{{HashedToken: "a", When: at}, {HashedToken: "b", When: at.Add(-time.Hour)}, {Type: PersonalAccessToken}}},
 		},
 	}

@@ -77,8 +77,8 @@ type Services struct {
 	Password *Password `bson:"password,omitempty"`
 	Resume   *Resume   `bson:"resume,omitempty"`
 	Email    *Proofs   `bson:"email,omitempty"`
-	Email2FA *Email2FA `bson:"email2fa,omitempty"`
-	TOTP     *TOTP     `bson:"totp,omitempty"`
+	// FactorFields are those of second factors, in this same document.
+	FactorFields `bson:",inline"`
 	// Other keeps the keys of foreign services (oauth and the like) untouched.
 	Other map[string]any `bson:",inline"`
 }

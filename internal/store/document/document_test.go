@@ -188,7 +188,7 @@ func TestMergeIsTheChange(t *testing.T) {
 // merged and written.
 func FuzzDecodeUser(f *testing.F) {
 	f.Add([]byte(encode(f, kv("_id", "u", "createdAt", time.Now(), "services", kv("resume", kv("loginTokens", bson.A{kv("when", 1.0)}))))))
-	f.Add([]byte(encode(f, &user.User{ID: "u", Services: user.Services{TOTP: &user.TOTP{LastStep: 5}}})))
+	f.Add([]byte(encode(f, &user.User{ID: "u", Services: user.Services{FactorFields: user.FactorFields{TOTP: &user.TOTP{LastStep: 5}}}})))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		u, err := document.DecodeUser(raw)

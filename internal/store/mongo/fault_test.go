@@ -48,8 +48,8 @@ func start(t *testing.T, o mongo.Options) (*mongo.Store, *mongotest.Server, data
 func createAnn(t *testing.T, s *mongo.Store) {
 	t.Helper()
 	u := &user.User{ID: "ann", Username: "ann", CreatedAt: time.Now(), Services: user.Services{
-		TOTP:   &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"b"}},
-		Resume: &user.Resume{LoginTokens: []user.LoginToken{{HashedToken: "h", When: time.Now()}}}}}
+		FactorFields: user.FactorFields{TOTP: &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"b"}}},
+		Resume:       &user.Resume{LoginTokens: []user.LoginToken{{HashedToken: "h", When: time.Now()}}}}}
 	if err := s.CreateUser(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}

@@ -48,8 +48,8 @@ func TestA19DeletedIsGoneFromTheFiles(t *testing.T) {
 		},
 		"backup code": {
 			func(t *testing.T, s *sqlite.Store, m string) error {
-				return s.CreateUser(t.Context(), &user.User{ID: "u", CreatedAt: at, Services: user.Services{TOTP: &user.TOTP{Enabled: true, Secret: "s",
-					HashedBackup: []string{m, "other"}}}})
+				app := &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{m, "other"}}
+				return s.CreateUser(t.Context(), &user.User{ID: "u", CreatedAt: at, Services: user.Services{FactorFields: user.FactorFields{TOTP: app}}})
 			},
 			func(t *testing.T, s *sqlite.Store, m string) error { return s.UseBackupCode(t.Context(), "u", m) },
 		},

@@ -29,8 +29,8 @@ func fill(b *testing.B, s Core, n int) {
 			u := &user.User{ID: fmt.Sprint("u", i), CreatedAt: epoch, Username: fmt.Sprint("User", i),
 				Emails: []user.Email{{Address: fmt.Sprintf("user%d@example.org", i), Verified: true}}, Roles: []string{"user"}, Type: "user",
 				Services: user.Services{Password: &user.Password{Bcrypt: "$2a$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"},
-					Resume: &user.Resume{LoginTokens: []user.LoginToken{session(fmt.Sprint("h", i)), session(fmt.Sprint("k", i))}},
-					TOTP:   &user.TOTP{Enabled: true, Secret: "s", LastStep: 1}}}
+					Resume:       &user.Resume{LoginTokens: []user.LoginToken{session(fmt.Sprint("h", i)), session(fmt.Sprint("k", i))}},
+					FactorFields: user.FactorFields{TOTP: &user.TOTP{Enabled: true, Secret: "s", LastStep: 1}}}}
 			if err := s.CreateUser(b.Context(), u); err != nil {
 				return err
 			}

@@ -62,7 +62,7 @@ func crashWrite(s Core, w, i int, say func(string, ...any)) error {
 	ctx := context.Background()
 	id := fmt.Sprintf("c%d-%d-%d", os.Getpid(), w, i)
 	if err := s.CreateUser(ctx, &user.User{ID: id, Username: id, CreatedAt: epoch,
-		Services: user.Services{TOTP: &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"b"}}}}); err != nil {
+		Services: user.Services{FactorFields: user.FactorFields{TOTP: &user.TOTP{Enabled: true, Secret: "s", HashedBackup: []string{"b"}}}}}); err != nil {
 		return err
 	}
 	say("user %s", id)

@@ -27,9 +27,11 @@ func testUsers(t *testing.T, db Database) {
 			Password: &user.Password{Bcrypt: "$2b$", Reset: &user.ResetToken{Token: "sha256:r", Email: "b@example.org", When: epoch, Reason: "reset"}},
 			Resume:   &user.Resume{LoginTokens: []user.LoginToken{session("h1"), pat("p", "h2")}},
 			Email:    &user.Proofs{VerificationTokens: []user.VerificationToken{{Token: "sha256:v", Address: "b@example.org", When: epoch}}},
-			Email2FA: &user.Email2FA{Enabled: true, ChangedAt: epoch},
-			TOTP:     &user.TOTP{Enabled: true, Secret: "v1.s", LastStep: 58_000_000, HashedBackup: []string{"x", "y"}, BackupSalt: "salt"},
-			Other:    map[string]any{"github": map[string]any{"id": "77"}},
+			FactorFields: user.FactorFields{
+				Email2FA: &user.Email2FA{Enabled: true, ChangedAt: epoch},
+				TOTP:     &user.TOTP{Enabled: true, Secret: "v1.s", LastStep: 58_000_000, HashedBackup: []string{"x", "y"}, BackupSalt: "salt"},
+			},
+			Other: map[string]any{"github": map[string]any{"id": "77"}},
 		},
 	}
 	want := *in

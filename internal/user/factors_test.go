@@ -1,0 +1,25 @@
+package user
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A field that holds a factor is an element of Factors: else it could be switched on and
+// off behind everything that was proved before, and nobody would be shown it.
+func TestEveryFactorFieldIsListed(t *testing.T) {
+	fields := reflect.TypeFor[FactorFields]()
+	for i := range fields.NumField() {
+		key, _, _ := strings.Cut(fields.Field(i).Tag.Get("bson"), ",")
+		u := &User{}
+		fill(reflect.ValueOf(&u.Services.FactorFields).Elem().Field(i))
+		if !slices.ContainsFunc(u.Factors(), func(f Factor) bool { return f.Key == key && f.Held }) {
+			t.Errorf("Factors (factors.go) does not tell of %s that it is there", key)
+		}
+		if without := (&User{}).FactorState(); u.FactorState() == without {
+			t.Errorf("with %s the state of the factors is %q as without", key, without)
+		}
+	}
+}
