@@ -8,7 +8,8 @@ import (
 )
 
 // A field that holds a factor is an element of Factors: else it could be switched on and
-// off behind everything that was proved before, and nobody would be shown it.
+// off behind everything that was proved before, nobody would be shown it, and the account
+// would be listed among those without a factor.
 func TestEveryFactorFieldIsListed(t *testing.T) {
 	fields := reflect.TypeFor[FactorFields]()
 	for i := range fields.NumField() {
@@ -20,6 +21,9 @@ func TestEveryFactorFieldIsListed(t *testing.T) {
 		}
 		if without := (&User{}).FactorState(); u.FactorState() == without {
 			t.Errorf("with %s the state of the factors is %q as without", key, without)
+		}
+		if u.FillKeys(); slices.Contains(u.ListKeys, TraitNoFactor) {
+			t.Errorf("with %s the account is listed among those without a factor", key)
 		}
 	}
 }

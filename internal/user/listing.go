@@ -122,16 +122,21 @@ func (u *User) traits() []string {
 	for _, r := range u.Roles {
 		list = append(list, RoleTrait(r))
 	}
-	email, totp := u.Email2FAEnabled(), u.TOTPEnabled()
+	on := 0 // of whatever factors there are
+	for _, f := range u.Factors() {
+		if f.On {
+			on++
+		}
+	}
 	add := func(is bool, trait string) {
 		if is {
 			list = append(list, trait)
 		}
 	}
-	add(!email && !totp, TraitNoFactor)
-	add(email, TraitEmail)
-	add(totp, TraitTOTP)
-	add(email && totp, TraitTwoFactors)
+	add(on == 0, TraitNoFactor)
+	add(u.Email2FAEnabled(), TraitEmail)
+	add(u.TOTPEnabled(), TraitTOTP)
+	add(on > 1, TraitTwoFactors)
 	_, personal := u.Tokens()
 	add(personal > 0, TraitTokens)
 	add(u.LastLogin.IsZero(), TraitNeverIn)
