@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -258,6 +259,44 @@ func (s *Service) emailsChange(u *user.User, c UserChange, change *user.Change) 
 		change.Emails, change.IfEmails = &emails, &u.Emails
 	}
 	return nil
+}
+
+// ErrNoAddress answers when an account has no address that a link may be mailed to.
+var ErrNoAddress = fault.New("error-no-address", "The account has no e-mail address that a link may be sent to")
+
+// SendPasswordLink mails the owner of an account a link to choose a password: the one
+// of a new account to one that has none yet. The caller has checked permission and
+// factor. It counts against the mails that the account may get.
+//
+// Errors: ErrInvalidUser, also for an inactive account; ErrAdminOnly, ErrNoAddress,
+// too-many-requests.
+func (s *Service) SendPasswordLink(ctx context.Context, p *rpc.Peer, by *user.User, id string) error {
+	err := s.sendPasswordLink(ctx, by, id)
+	s.record(p, "password_reset_requested", by.ID, err, target(id))
+	return err
+}
+
+func (s *Service) sendPasswordLink(ctx context.Context, by *user.User, id string) error {
+	u, err := s.store.UserByID(ctx, id)
+	switch {
+	case err != nil:
+		return named403(err)
+	case !u.IsActive():
+		return ErrInvalidUser
+	case u.HasRole("admin") && !by.HasRole("admin"):
+		return ErrAdminOnly
+	}
+	i := slices.IndexFunc(u.Emails, u.InForce)
+	if i < 0 {
+		return ErrNoAddress
+	}
+	if err := s.mailBudget("links-of/"+u.ID, linksPerAccount); err != nil {
+		return err
+	}
+	if u.State() == user.Invited {
+		return s.sendEnrolment(inside(ctx), u, u.Emails[i].Address)
+	}
+	return s.sendReset(inside(ctx), u, u.Emails[i].Address)
 }
 
 // SetActive activates or deactivates an account. Deactivation ends every token,

@@ -72,12 +72,12 @@ func New(o Options) *Slice {
 
 // Methods makes the groups of methods, for methods.Deps.
 func (s *Slice) Methods(c methods.Challenger) []methods.Group {
-	return []methods.Group{&listing{s}, &surfaces{s}, &statuses{s}, &outbox{s, c}}
+	return []methods.Group{&listing{s}, &surfaces{s}, &statuses{s}, &outbox{s, c}, &acts{s}}
 }
 
 // Routes makes the groups of routes, for rest.New and rest.Names.
 func (s *Slice) Routes() []rest.Group {
-	return []rest.Group{&listingRoutes{s}, &surfaceRoutes{s}, &statusRoutes{s}, &outboxRoutes{s}}
+	return []rest.Group{&listingRoutes{s}, &surfaceRoutes{s}, &statusRoutes{s}, &outboxRoutes{s}, &actRoutes{s}}
 }
 
 // Streams makes the group of the stream.

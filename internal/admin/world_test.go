@@ -17,7 +17,11 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // What a panel asks over DDP, and what it is told.
-func TestConversations(t *testing.T) { testkit.Play(t, "users.txtar", nil) }
+func TestConversations(t *testing.T) {
+	for _, file := range []string{"users.txtar", "acts.txtar"} {
+		testkit.Play(t, file, nil)
+	}
+}
 
 // "do mails" runs the outbox, "do mail" puts a code for an address into it.
 func TestConversationsOfTheStatus(t *testing.T) {

@@ -46,8 +46,15 @@ var endsOwn = map[string]struct {
 		w.Set(settings.AllowDeleteOwnAccount, true)
 		return []any{testkit.DigestOf("ada")}
 	}, ends: true},
-	"setUserActiveStatus":                  {params: func(w *world, _ *client) []any { return []any{w.Vars["ada"], false} }, ends: true},
-	"deleteUser":                           {params: func(w *world, _ *client) []any { return []any{w.Vars["ada"]} }, ends: true},
+	"setUserActiveStatus": {params: func(w *world, _ *client) []any { return []any{w.Vars["ada"], false} }, ends: true},
+	"deleteUser":          {params: func(w *world, _ *client) []any { return []any{w.Vars["ada"]} }, ends: true},
+	"users:update": {params: func(w *world, _ *client) []any {
+		return []any{w.Vars["ada"], map[string]any{"active": false}}
+	}, ends: true},
+	"users:resetTOTP": {params: func(w *world, c *client) []any {
+		must(w, c, "2fa:enable")
+		return []any{w.Vars["ada"]}
+	}, ends: true},
 	"personalAccessTokens:regenerateToken": {params: bot, ends: true, pat: true},
 	"personalAccessTokens:removeToken":     {params: bot, ends: true, pat: true},
 }
@@ -58,6 +65,7 @@ var harmless = map[string]string{
 	"createUser": "logs in as somebody new", "registerUser": "makes another account",
 	"forgotPassword": "mails a link", "sendConfirmationEmail": "mails a link",
 	"personalAccessTokens:generateToken": "one more token", "sendEmailCode": "mails a code",
+	"users:create": "makes another account", "users:sendPasswordLink": "mails a link",
 	"saveSetting": "no token hangs on a setting", "saveSettings": "likewise", "settings:reset": "likewise",
 	"2fa:enable": "proves nothing yet", "2fa:enable-email": "keeps the tokens",
 	"2fa:disable-email": "keeps the tokens", "2fa:disable": "keeps the tokens",

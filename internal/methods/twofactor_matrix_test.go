@@ -225,7 +225,8 @@ func TestS056ProtectedMatrix(t *testing.T) {
 
 // harmlessParams are parameters that do not raise what the line asks for; those
 // that do not fit are taken for the worst.
-var harmlessParams = map[string]string{"saveSetting": `["Site_Name","x"]`, "saveSettings": `[[]]`, "settings:reset": `[[]]`}
+var harmlessParams = map[string]string{"saveSetting": `["Site_Name","x"]`, "saveSettings": `[[]]`, "settings:reset": `[[]]`,
+	"users:update": `["x",{"name":"x"}]`}
 
 // S057: a bypass token may save settings, but none that says how people prove
 // who they are; with a code it may.

@@ -65,6 +65,7 @@ var scenesOfRoutes = map[string][]scene{
 	"GET server.surface":                  {req(plain), at("server.surface?protectedCalls=users.*").named("preview")},
 	"GET server.status":                   {req(plain)},
 	"GET outbox.list":                     {req(plain)},
+	"POST users.sendPasswordLink":         {req(userID)},
 	"GET users.listByStatus":              {at("users.listByStatus?status=active&hasLoggedIn=false")},
 	"GET users.statistics":                {req(plain)},
 	"GET users.getUsernameSuggestion":     {req(plain)},

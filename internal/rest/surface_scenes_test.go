@@ -181,9 +181,28 @@ var scenesOfMethods = map[string][]scene{
 	"server:surface":       {with(nothing), list(object{"protectedCalls": "users.*"}).named("preview")},
 	"server:status":        {with(nothing)},
 	"outbox:list":          {with(nothing)},
-	"users:list":           {list(object{"search": "ann", "state": "active"}), list(object{"order": "size"}).named("unknown").hears("400")},
-	"users:info":           {with(func(s *stage) []any { return []any{s.other.ID} })},
-	"users:statistics":     {with(nothing)},
+	"users:create": {
+		with(func(s *stage) []any {
+			n := fmt.Sprint("made", s.n)
+			return []any{object{"username": n, "email": n + "@example.org", "password": testkit.Password, "verified": true, "roles": []string{"admin"}}}
+		}),
+	},
+	"users:update": {
+		with(func(s *stage) []any { return []any{s.other.ID, object{"roles": []string{"admin", "user"}}} }).named("roles"),
+		with(func(s *stage) []any {
+			return []any{s.other.ID, object{"password": "another password", "active": false}}
+		}).named("password"),
+		with(func(s *stage) []any {
+			return []any{s.other.ID, object{"email": fmt.Sprintf("moved%d@example.org", s.n)}}
+		}).named("email"),
+		with(func(s *stage) []any { return []any{s.other.ID, object{"name": "Another"}} }).named("name").free(),
+	},
+	"users:resetTOTP": {with(func(s *stage) []any { return []any{s.other.ID} }).named("somebody else"),
+		with(func(s *stage) []any { return []any{s.admin.ID} }).named("oneself")},
+	"users:sendPasswordLink": {with(func(s *stage) []any { return []any{s.other.ID} })},
+	"users:list":             {list(object{"search": "ann", "state": "active"}), list(object{"order": "size"}).named("unknown").hears("400")},
+	"users:info":             {with(func(s *stage) []any { return []any{s.other.ID} })},
+	"users:statistics":       {with(nothing)},
 	"saveSetting": {
 		list(settings.DefaultRoles, "bot").named("guard"),
 		list(settings.Language, "de").named("harmless").free(),

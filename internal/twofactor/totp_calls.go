@@ -34,9 +34,13 @@ func (f totpFactor) Calls() []Call {
 			Doc:    "Stops a reset of one's own authenticator app that an administrator asked for and that is not due yet.",
 			Result: "true", Errors: refused,
 			Route: "POST users.2fa.cancelReset", Summary: "Stop a pending reset of one's own authenticator app"},
-		{Route: "POST users.resetTOTP", DoRoute: f.resetOf, Effects: Factors | Tokens | Others, Asks: Fresh, Late: true, Sentence: "to remove an authenticator app",
-			Summary: "Remove the authenticator app of an account, one's own or another's", Account: true, Answer: scheduled{},
-			RouteErrors: []string{"error-not-allowed", "error-two-factor-changed", "error-email-send-failed", "error-two-factor-not-enabled", "error-invalid-user"}},
+		{Method: "users:resetTOTP", Do: f.resetOf,
+			Doc:    "Removes the authenticator app of an account, one's own or, with edit-other-user-totp, another's; its owner is told, and its sessions end.",
+			Params: "userId", Result: "{due} when it takes effect later",
+			Errors:  "error-not-allowed; error-two-factor-changed; error-email-send-failed; error-two-factor-not-enabled; error-invalid-user; 400 Match failed",
+			Route:   "POST users.resetTOTP",
+			Effects: Factors | Tokens | Others, Asks: Fresh, Late: true, Sentence: "to remove an authenticator app",
+			Summary: "Remove the authenticator app of an account, one's own or another's", Account: true, Answer: scheduled{}},
 	}
 }
 
