@@ -16,18 +16,20 @@ var orders = map[user.Order]string{
 	user.ByUsername: "username_key", user.ByName: "name_key", user.ByCreatedAt: "created", user.ByLastLogin: "last_login",
 }
 
-// FindUsers implements accounts.Store. The part before the page is counted in indexes
-// alone: no document of it is read.
+// FindUsers implements accounts.Store. It walks the index of the order, and asks the
+// keys of each account: only the documents of the page are read. Left alone SQLite
+// would begin with the keys and sort the documents; the plus and EXISTS forbid that.
 func (s *Store) FindUsers(ctx context.Context, q user.Query) (page []*user.User, total int, err error) {
+	count, counted := selected(q)
+	if err := s.Query(ctx, count, func(r *sql.Row) error { return r.Scan(&total) }, counted...); err != nil {
+		return nil, 0, err
+	}
 	where, args := " WHERE 1", []any(nil)
 	for _, trait := range q.Traits {
-		where, args = where+" AND id IN (SELECT user_id FROM user_keys WHERE key = ?)", append(args, trait)
+		where, args = where+" AND EXISTS (SELECT 1 FROM user_keys k WHERE k.key = ? AND k.user_id = users.id)", append(args, trait)
 	}
 	if q.Word != "" {
-		where, args = where+" AND id IN (SELECT user_id FROM user_keys WHERE key >= ? AND key < ?)", append(args, q.Word, user.AfterWord(q.Word))
-	}
-	if err := s.Query(ctx, `SELECT count(*) FROM users`+where, func(r *sql.Row) error { return r.Scan(&total) }, args...); err != nil {
-		return nil, 0, err
+		where, args = where+" AND +id IN (SELECT user_id FROM user_keys WHERE key >= ? AND key < ?)", append(args, q.Word, user.AfterWord(q.Word))
 	}
 	column, ok := orders[q.Order]
 	if !ok {
@@ -53,6 +55,24 @@ func (s *Store) FindUsers(ctx context.Context, q user.Query) (page []*user.User,
 		return nil, 0, err
 	}
 	return page, total, nil
+}
+
+// selected is the statement that counts what a query selects: in the keys alone, from
+// the one condition that most likely selects least.
+func selected(q user.Query) (text string, args []any) {
+	traits := q.Traits
+	switch {
+	case q.Word != "":
+		text, args = `SELECT count(DISTINCT user_id) FROM user_keys a WHERE a.key >= ? AND a.key < ?`, []any{q.Word, user.AfterWord(q.Word)}
+	case len(traits) > 0:
+		text, args, traits = `SELECT count(*) FROM user_keys a WHERE a.key = ?`, []any{traits[0]}, traits[1:]
+	default:
+		return `SELECT count(*) FROM users`, nil
+	}
+	for _, trait := range traits {
+		text, args = text+" AND EXISTS (SELECT 1 FROM user_keys k WHERE k.key = ? AND k.user_id = a.user_id)", append(args, trait)
+	}
+	return text, args
 }
 
 // CountUsers implements accounts.Store.
