@@ -103,9 +103,6 @@ func (s *Slice) opened(p *rpc.Peer, l rpc.Login) bool {
 type outboxRoutes struct{ *Slice }
 
 type (
-	outboxQuery struct {
-		Count int `json:"count,omitempty" minimum:"0"`
-	}
 	outboxAnswer struct {
 		Mails []shownMail `json:"mails"`
 		Count int         `json:"count"`
@@ -123,13 +120,6 @@ type (
 func (g *outboxRoutes) Routes() []rest.Route {
 	return []rest.Route{{
 		Verb: "GET", Path: "outbox.list", Tag: "server", Summary: "The newest mails of a server without MAIL_URL, for development", Method: "outbox:list",
-		Query: schema.Of[outboxQuery](), Result: schema.Of[outboxAnswer]().Answered(), Shape: rest.AsDoc,
-		Params: func(_ context.Context, r *rest.Request) ([]any, error) {
-			_, count := r.PageOf(maxMails)
-			return []any{map[string]any{"count": count}}, nil
-		},
+		Result: schema.Of[outboxAnswer]().Answered(), Shape: rest.AsDoc,
 	}}
 }
-
-// maxMails is how many mails are shown at most; the outbox keeps no more.
-const maxMails = 100

@@ -147,8 +147,8 @@ type (
 func (g *listingRoutes) Routes() []rest.Route {
 	const tag = "users"
 	return []rest.Route{
-		{Verb: "GET", Path: "users.listByStatus", Tag: tag, Summary: "Accounts by status, as Rocket.Chat asks for them", Permission: permission.ViewFullOtherUserInfo,
-			Effects: methods.Reads, Query: schema.Of[byStatus](), Result: rest.AccountPage(), Do: g.byStatus, Action: "users:list"},
+		{Verb: "GET", Path: "users.listByStatus", Tag: tag, Summary: "Accounts by status, as Rocket.Chat asks for them", Method: "users:list",
+			Query: schema.Of[byStatus](), Result: rest.AccountPage(), Do: g.byStatus},
 		{Verb: "GET", Path: "users.statistics", Tag: tag, Summary: "Numbers of accounts", Method: "users:statistics",
 			Result: schema.Of[accountStatistics]().Answered(), Shape: rest.AsDoc},
 	}
