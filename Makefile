@@ -56,8 +56,9 @@ race: ## Go tests with the race detector, where it can run, and in random order.
 	$(GO) test -C tools $$race -shuffle=on -count=1 ./...; \
 	if [ -z "$$race" ]; then echo "WARNING: the tests passed WITHOUT the race detector: no C compiler works here"; fi
 
-core: ## Vet and test the server without rooms (build tag norooms): accounts and second factors alone.
+core: ## Vet and test the server without rooms (build tag norooms), and vet it without the trail (notrail): accounts and second factors alone.
 	$(GO) vet -tags norooms $(CORE)
+	$(GO) vet -tags norooms,notrail $(filter-out ddpserver/internal/trail ddpserver/internal/trail/%,$(CORE))
 	$(GO) test -tags norooms -short -count=1 $(CORE)
 
 test-short: ## Go tests without the race detector, without the long ones.

@@ -78,6 +78,7 @@ type App struct {
 	twofactor    *twofactor.Service
 	rooms        roomSlice
 	admin        adminSlice
+	trail        trailSlice
 	router       *methods.Router
 	proxies      web.Proxies
 	ddp          *ddp.Server
@@ -119,7 +120,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}()
 	for _, build := range []func(context.Context) error{
 		a.check, a.listen, a.openAudit, a.openKey, a.openStore, a.checkKey, a.tellAdoption, a.openAudit,
-		a.openSettings, a.buildServices, a.buildCalls, a.buildDoors, a.ensureAdmin, a.registerMetrics,
+		a.openSettings, a.openTrail, a.buildServices, a.buildCalls, a.buildDoors, a.ensureAdmin, a.registerMetrics,
 	} {
 		if err := build(ctx); err != nil {
 			return nil, err
@@ -224,6 +225,13 @@ func (a *App) openAudit(context.Context) (err error) {
 	}
 	a.audit = a.auditLog
 	a.onClose(a.auditLog.Close)
+	return nil
+}
+
+// openTrail has the database keep a copy of what is recorded from now on.
+func (a *App) openTrail(context.Context) error {
+	a.trail = openTrail(a.store, a.settings, a.audit, a.hub, a.node, a.log)
+	a.audit = a.trail.recorder()
 	return nil
 }
 

@@ -29,6 +29,8 @@ func (a *App) buildCalls(context.Context) error {
 	a.admin = a.openAdmin()
 	more, routes := a.admin.calls()
 	slices, a.routes = append(slices, more...), append(a.routes, routes...)
+	more, routes = a.trail.calls(a)
+	slices, a.routes = append(slices, more...), append(a.routes, routes...)
 	a.router = methods.New(methods.Deps{
 		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter,
 		Slices: slices, Routes: rest.Names(rest.Options{Factors: a.twofactor}, a.routes...),
@@ -40,6 +42,7 @@ func (a *App) buildCalls(context.Context) error {
 	})
 	groups := append([]realtime.Group{a.base}, a.rooms.streams(a)...)
 	groups = append(groups, a.admin.streams()...)
+	groups = append(groups, a.trail.streams(a)...)
 	a.publications = realtime.NewPublications(a.hub, a.router, a.limiter, groups...)
 	return nil
 }
@@ -172,10 +175,11 @@ func (a *App) checks() map[string]func(context.Context) error {
 
 // notes are what /readyz mentions without being unready for it.
 func (a *App) notes() []string {
+	notes := a.trail.notes()
 	if a.mail.Unreadable() > 0 {
-		return []string{"mails_unreadable"}
+		notes = append(notes, "mails_unreadable")
 	}
-	return nil
+	return notes
 }
 
 // storeDoubt is how long an operation of the store with an unknown outcome

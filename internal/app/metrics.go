@@ -43,6 +43,7 @@ func (a *App) registerMetrics(context.Context) error {
 		m.Counter("audit_events_total", "Audit events written.", func() float64 { w, _, _ := a.auditLog.Stats(); return float64(w) })
 		m.Counter("audit_events_lost_total", "Audit events that could not be written.", func() float64 { _, l, _ := a.auditLog.Stats(); return float64(l) })
 	}
+	a.trail.metrics(m)
 	if s := a.opts.LogStats; s != nil {
 		m.Counter("log_records_lost_total", "Log records that could not be written.", func() float64 { return float64(s.Lost()) })
 	}

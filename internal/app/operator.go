@@ -54,6 +54,7 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 		return "", err
 	}
 	defer func() { err = errors.Join(err, events.Close()) }()
+	kept := openTrail(st, set, events, nil, "command line", log)
 	outbox, err := operatorMail(c, st, key, set, log)
 	if err != nil {
 		return "", err
@@ -67,7 +68,7 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 		return "", err
 	}
 	svc, err := accounts.New(accounts.Options{
-		Store: st, Settings: set, Mailer: outbox, Feed: noFeed{}, Audit: events, Passwords: passwords,
+		Store: st, Settings: set, Mailer: outbox, Feed: noFeed{}, Audit: kept.recorder(), Passwords: passwords,
 		Follower: slice.follower(), RootURL: c.RootURL, Logger: log,
 	})
 	if err != nil {
@@ -81,6 +82,9 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 	}
 	if err != nil {
 		return "", err
+	}
+	if err := kept.flush(ctx); err != nil { // the account is made, and the file has it
+		log.Warn("audit_copy_failing", zap.Error(err))
 	}
 	return u.ID, nil
 }

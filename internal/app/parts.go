@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -55,13 +56,13 @@ func (a *App) observeStore(operation string, took time.Duration, err error) {
 // observe may be nil.
 func openStore(ctx context.Context, c *config.Config, server bool, log *zap.Logger, observe func(string, time.Duration, error)) (store.Store, error) {
 	if u := c.MongoURL.Reveal(); u != "" {
-		st, err := mongo.Open(ctx, u, mongo.Options{Logger: log, Observe: observe, Parts: roomParts()})
+		st, err := mongo.Open(ctx, u, mongo.Options{Logger: log, Observe: observe, Parts: slices.Concat(roomParts(), trailParts())})
 		if err != nil {
 			return nil, explainMongo(c, err)
 		}
 		return st, nil
 	}
-	st, err := sqlite.Open(c.DataDir, sqlite.Options{Server: server, Observe: observe, Schemas: roomSchemas()})
+	st, err := sqlite.Open(c.DataDir, sqlite.Options{Server: server, Observe: observe, Schemas: slices.Concat(roomSchemas(), trailSchemas())})
 	if err != nil {
 		return nil, explainDir(c.DataDir, err)
 	}

@@ -52,16 +52,17 @@ func (p *part) end() error {
 // ctx, ends everything at once. It returns nil after an orderly stop. When it
 // returns, no goroutine of the App is left and the store is closed. An App runs once.
 //
-// Order of the start: mail outbox, events of other nodes, settings, sweeping of
+// Order of the start: mail outbox, events of other nodes, the copy of the audit stream, settings, sweeping of
 // tokens, presence, rechecks, HTTP, and readiness last. Order of the stop: readiness, accepting,
 // sessions (running calls may finish within the grace period, then 1001),
-// rechecks, presence, sweeping, hub, mail, store, audit stream.
+// rechecks, presence, sweeping, the copy, hub, mail, store, audit stream.
 func (a *App) Run(ctx, hard context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 	failed := make(chan error, 9)
 	parts := []*part{
 		a.start("mail outbox", failed, a.mail.Run),
 		a.start("event feed", failed, a.hub.Run),
+		a.start("audit copy", failed, a.trail.run),
 		a.start("settings", failed, a.settings.Run),
 		a.start("accounts", failed, a.accounts.Run),
 		a.start("resets", failed, a.twofactor.Run),

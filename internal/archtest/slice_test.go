@@ -10,7 +10,7 @@ import (
 
 // vertical are the parts of the program that one file of app plugs in, each with the
 // build tag that leaves it out.
-var vertical = map[string]string{"internal/rooms": "norooms", "internal/admin": "noadmin"}
+var vertical = map[string]string{"internal/rooms": "norooms", "internal/admin": "noadmin", "internal/trail": "notrail"}
 
 // A program without a slice contains nothing of it: no other package of the core
 // needs it.

@@ -11,7 +11,7 @@ import "time"
 type Event struct {
 	Time time.Time `json:"time"`
 	// Act is what happened, such as "login", "factor_check", "code_sent",
-	// "factor_enabled", "token_created", "setting_changed" (docs/operations.md lists them).
+	// "factor_enabled", "token_created", "setting_changed" (docs/operations.md lists them; whom each is about says internal/trail/acts.go).
 	Act string `json:"act"`
 	// Outcome is "ok", "refused", "required", "limited" or "error".
 	Outcome string `json:"outcome"`

@@ -127,18 +127,24 @@ func (l *Log) Close() error {
 // encode makes one line. encoding/json escapes control characters, so no text
 // of a client can end the line or forge another one.
 func (l *Log) encode(e Event) ([]byte, error) {
+	line, err := json.Marshal(e.Clean(l.opts.Node, l.opts.Now))
+	return append(line, '\n'), err
+}
+
+// Clean is the event as it may be kept: with a time, to the millisecond, and a node, and
+// every text bounded and without mail addresses. What is clean already stays as it is.
+func (e Event) Clean(node string, now func() time.Time) Event {
 	if e.Time.IsZero() {
-		e.Time = l.opts.Now()
+		e.Time = now()
 	}
 	e.Time = e.Time.UTC().Truncate(time.Millisecond)
 	if e.Node == "" {
-		e.Node = l.opts.Node
+		e.Node = node
 	}
 	for _, p := range []*string{&e.Act, &e.Outcome, &e.Reason, &e.User, &e.Target, &e.Door, &e.Factor, &e.Method, &e.Address, &e.Agent, &e.Conn, &e.Node} {
 		*p = secret.Scrub(clip(*p))
 	}
-	line, err := json.Marshal(e)
-	return append(line, '\n'), err
+	return e
 }
 
 func clip(s string) string {

@@ -17,6 +17,8 @@ import (
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/testkit"
+	"ddpserver/internal/trail"
+	trailmongo "ddpserver/internal/trail/mongo"
 )
 
 // A login reads the account once, through each door: whoever is asked for a password is
@@ -152,7 +154,7 @@ func TestLoginRoundTripsOnMongoDB(t *testing.T) {
 func openMongo(t testing.TB, now func() time.Time) (testkit.Store, *mongotest.Server) {
 	t.Helper()
 	server := mongotest.StartServer(t)
-	s, err := mongo.Open(t.Context(), server.URI(), mongo.Options{Parts: roommongo.Parts(), Now: now})
+	s, err := mongo.Open(t.Context(), server.URI(), mongo.Options{Parts: append(roommongo.Parts(), trailmongo.Parts()...), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,5 +163,9 @@ func openMongo(t testing.TB, now func() time.Time) (testkit.Store, *mongotest.Se
 			t.Error(err)
 		}
 	})
-	return roommongo.New(s), server
+	type withRooms = roommongo.Store
+	return &struct {
+		*withRooms
+		trail.Store
+	}{roommongo.New(s), trailmongo.New(s)}, server
 }

@@ -36,6 +36,8 @@ const (
 	BypassRateLimit            = "api-bypass-rate-limit"
 	ViewUserAdministration     = "view-user-administration"
 	AccessPermissions          = "access-permissions"
+	// ViewLogs is what Rocket.Chat asks of those who read its log; here of those who read the audit stream.
+	ViewLogs = "view-logs"
 
 	ViewOutsideRoom = "view-outside-room"
 	ViewChannels    = "view-c-room"
@@ -135,6 +137,7 @@ var table = []Permission{
 	{ViewDirect, everyone},
 	{ViewFullOtherUserInfo, admins},
 	{ViewJoined, everyone},
+	{ViewLogs, admins},
 	{ViewOutsideRoom, everyone},
 	{ViewGroups, everyone},
 	{ViewPrivilegedSetting, admins},

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ddpserver/internal/rest/schema"
 	"ddpserver/internal/twofactor"
 )
 
@@ -185,6 +186,13 @@ func responses(r *Route) map[string]any {
 		strconv.Itoa(http.StatusBadRequest):          ref("Error", "refused"),
 		strconv.Itoa(http.StatusTooManyRequests):     ref("Error", "too many requests"),
 		strconv.Itoa(http.StatusInternalServerError): ref("Error", "the server failed"),
+	}
+	if len(r.Files) > 0 {
+		content := map[string]any{}
+		for _, t := range r.Files {
+			content[t] = map[string]any{"schema": plain(schema.Text().Named("File"))}
+		}
+		out[strconv.Itoa(http.StatusOK)] = map[string]any{"description": "a file", "content": content}
 	}
 	if r.BadRequest != nil {
 		out[strconv.Itoa(http.StatusBadRequest)] = map[string]any{"description": "refused",

@@ -107,6 +107,9 @@ func furnish(w *testkit.API, c *client) map[string]string {
 	for i := range 5 {
 		w.Account(fmt.Sprint("user", i))
 	}
+	if err := w.FlushTrail(); err != nil {
+		w.T.Fatal(err)
+	}
 	if !testkit.WithRooms {
 		return rooms
 	}

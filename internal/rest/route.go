@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -73,6 +74,8 @@ type Route struct {
 	Query, Body Schema
 	// Result describes the answer; BadRequest that of 400 when it is not the general one.
 	Result, BadRequest Schema
+	// Files are the media types of a route that answers a File instead of an object.
+	Files []string
 	// Errors lists the codes of the route's own refusals, Never those of its method
 	// that the route does not answer.
 	Errors, Never []string
@@ -112,6 +115,16 @@ type Request struct {
 type Raw struct {
 	ContentType string
 	Body        []byte
+}
+
+// File is an answer that is written piece by piece, however long it is. It is made by
+// a handler that has checked everything that can be refused.
+type File struct {
+	// Type is the media type, one of the route's Files, of a text in UTF-8; Name what a browser calls the file.
+	Type, Name string
+	// Write writes the file. ctx ends with the request. After an error the connection is
+	// cut, so that nobody takes a part for the whole.
+	Write func(ctx context.Context, w io.Writer) error
 }
 
 // Bind decodes the body into a struct with `ejson` tags; the route's schema has

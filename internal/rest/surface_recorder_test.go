@@ -48,6 +48,7 @@ var reads = strings.Fields(`
 	UsersNotOffline Ping Close
 	CountPendingTOTP DropPendingTOTP UseTOTPStep ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard
 	AddMailCode UseMailCode UndoMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvent TouchLastMessage SavePresence TouchNode SweepPresence
+	AppendTrail PageTrail CountTrail TrimTrail
 	SaveStatuses SweepTokens SweepGone RenameUser UseToken TokenOwners Tries CountTries EndTries AddSource KeyCheck SetKeyCheck ApplyTOTPReset DueTOTPResets SealedTexts Reseal`)
 
 func (r *recorder) CreateUser(ctx context.Context, u *user.User) error {

@@ -217,7 +217,9 @@ func limitSettings() []Definition {
 	)
 	feature := section("Rate Limiter", "Feature Limiting", number(LimitRegisterUser, 1, 1, maxRequests))
 	lists := section("General", "REST API", number(DefaultCount, 50, 1, 100), number(UpperCountLimit, 100, 1, 100))
-	return slices.Concat(ddp, rest, feature, lists)
+	// Whoever shortens it makes others forget what was done.
+	trail := section("General", "Audit", number(AuditRetentionDays, 90, 0, 3650), number(AuditRetentionEvents, 200_000, 1000, 1_000_000))
+	return slices.Concat(ddp, rest, feature, lists, trail)
 }
 
 // mailbox accepts an address as a mail's From has it, or nothing.

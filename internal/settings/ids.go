@@ -132,6 +132,14 @@ const (
 	UpperCountLimit = "API_Upper_Count_Limit"
 )
 
+// The ids of what is kept of the audit stream in the database.
+const (
+	// AuditRetentionDays is for how many days events are kept; 0 keeps none.
+	AuditRetentionDays = "Audit_Retention_Days"
+	// AuditRetentionEvents is how many events are kept at most.
+	AuditRetentionEvents = "Audit_Retention_Events"
+)
+
 // The ids of general, mail and message settings.
 const (
 	SiteName  = "Site_Name"

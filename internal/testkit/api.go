@@ -72,7 +72,7 @@ func NewAPI(t testing.TB, o Options) *API {
 // NewREST makes a REST door of the world's services; change may alter its options.
 func (w *World) NewREST(change func(*rest.Options)) (*rest.Server, error) {
 	o := rest.Options{
-		Router: w.Router, Accounts: w.Accounts, Factors: w.Factors, Settings: w.Settings, Audit: &w.Trail, RootURL: RootURL, Version: Version, Logger: w.log,
+		Router: w.Router, Accounts: w.Accounts, Factors: w.Factors, Settings: w.Settings, Audit: w.audit, RootURL: RootURL, Version: Version, Logger: w.log,
 		Peer: func(r *http.Request) *rpc.Peer {
 			addr := r.Header.Get("Test-Address")
 			if addr == "" {
@@ -277,6 +277,9 @@ func (c *Caller) Do(verb, path string, body any) Answer {
 	raw, err := io.ReadAll(resp.Body)
 	c.API.ok(err)
 	a := Answer{Status: resp.StatusCode, Header: resp.Header, Raw: string(raw)}
+	if strings.HasPrefix(a.Header.Get("Content-Disposition"), "attachment") { // a file (rest.File)
+		return a
+	}
 	if err := json.Unmarshal(raw, &a.Body); err != nil && verb != "HEAD" {
 		t.Errorf("%s %s: the answer is not JSON: %q", verb, path, raw)
 	}

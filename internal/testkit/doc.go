@@ -11,7 +11,7 @@
 //   - API: the REST door of a world, over an in-memory listener.
 //
 // All of it works in fake time (testing/synctest), where waiting costs nothing.
-// With the build tag norooms a world has no rooms (WithRooms).
+// With the build tag norooms a world has no rooms (WithRooms), with notrail no copy of the audit stream (WithTrail).
 //
 // It is test code: nothing of it is linked into the program. Nothing is replaced by
 // a stand-in but what is outside the server, which are the boxes.

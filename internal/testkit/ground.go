@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"ddpserver/internal/accounts"
+	"ddpserver/internal/audit"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
@@ -81,8 +82,9 @@ type Ground struct {
 	// Logs keeps what was logged, from the level debug.
 	Logs *observer.ObservedLogs
 
-	log  *zap.Logger
-	opts Options
+	log   *zap.Logger
+	opts  Options
+	audit audit.Recorder // Trail, and in a World the copy in front of it
 }
 
 // NewGround makes a ground whose services publish to News.
@@ -112,6 +114,7 @@ func bare(t testing.TB, o Options) *Ground {
 		o.Cost = bcrypt.MinCost
 	}
 	g := &Ground{T: t, Store: o.Store, Limiter: ratelimit.New(ratelimit.Options{Now: o.Now}), opts: o}
+	g.audit = &g.Trail
 	core, logs := observer.New(zapcore.DebugLevel)
 	g.Logs, g.log = logs, zap.New(core)
 	var err error
@@ -179,7 +182,7 @@ func (g *Ground) NewFactors(change ...func(*twofactor.Options)) *twofactor.Servi
 	g.T.Helper()
 	o := twofactor.Options{
 		Store: g.Store, Settings: g.Settings, Key: g.Key, Mailer: &g.Mails, MailLimit: g.Limiter,
-		Feed: g.Feed, Audit: &g.Trail, Issuer: "Test", Node: g.opts.Node, Factors: g.opts.Factors, Now: g.opts.Now,
+		Feed: g.Feed, Audit: g.audit, Issuer: "Test", Node: g.opts.Node, Factors: g.opts.Factors, Now: g.opts.Now,
 	}
 	for _, f := range change {
 		f(&o)
@@ -194,7 +197,7 @@ func (g *Ground) NewFactors(change ...func(*twofactor.Options)) *twofactor.Servi
 func (g *Ground) NewAccounts(p *accounts.Passwords, change ...func(*accounts.Options)) *accounts.Service {
 	g.T.Helper()
 	o := accounts.Options{
-		Store: g.Store, Settings: g.Settings, Mailer: &g.Mails, Feed: g.Feed, Audit: &g.Trail, Passwords: p,
+		Store: g.Store, Settings: g.Settings, Mailer: &g.Mails, Feed: g.Feed, Audit: g.audit, Passwords: p,
 		RootURL: RootURL, Logger: g.log, Now: g.opts.Now,
 	}
 	for _, f := range change {

@@ -3,6 +3,7 @@
 package testkit
 
 import (
+	"context"
 	"testing"
 
 	"ddpserver/internal/accounts"
@@ -10,17 +11,28 @@ import (
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/store"
+	"ddpserver/internal/store/sqlite"
 	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/user"
 )
 
 // WithRooms says which build is tested.
 const WithRooms = false
 
-// Store is the store of a server.
-type Store = store.Store
+// withRooms is the store of a server.
+type withRooms interface {
+	store.Store
+	UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error)
+}
 
-// OpenStore opens an empty embedded store that ends with the test.
-func OpenStore(t testing.TB) Store { return storetest.OpenSQLite(t) }
+// embedded is the embedded one.
+type embedded = sqlite.Store
+
+// openStore opens an empty embedded store with more tables, that ends with the test.
+func openStore(t testing.TB, more ...sqlite.Schema) (*embedded, *sqlite.Store) {
+	core := storetest.OpenSQLite(t, more...)
+	return core, core
+}
 
 // Slice is what a World has of slices: nothing.
 type Slice struct{}

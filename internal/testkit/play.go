@@ -93,10 +93,11 @@ func (a *API) ask(c *Caller, request string) (string, error) {
 
 // Acts are the "do" lines of conversations: user NAME [options], set ID JSON,
 // code (the last mailed code becomes <code>), digest NAME (the password's
-// becomes <digest>), unlimited; "asks NUMBER NAME [proven]" where there is a REST
-// door, and those of slices.
+// becomes <digest>), unlimited;
+// "asks NUMBER NAME [proven]" where there is a REST door, and those of slices.
 func (w *World) Acts() map[string]func(string) error {
 	acts := w.sliceActs()
+	maps.Copy(acts, w.trailActs())
 	maps.Copy(acts, map[string]func(string) error{
 		"user": func(args string) error {
 			f := strings.Fields(args)

@@ -16,19 +16,28 @@ import (
 	"ddpserver/internal/rest"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/rooms/calls"
+	roomsqlite "ddpserver/internal/rooms/sqlite"
 	"ddpserver/internal/rooms/storetest"
 	"ddpserver/internal/rooms/streams"
+	"ddpserver/internal/store/sqlite"
+	core "ddpserver/internal/store/storetest"
 	"ddpserver/internal/user"
 )
 
 // WithRooms says which build is tested.
 const WithRooms = true
 
-// Store is the store of a server, with the halves of its slices.
-type Store = storetest.Store
+// withRooms is the store of a server with its half for rooms.
+type withRooms = storetest.Store
 
-// OpenStore opens an empty embedded store that ends with the test.
-func OpenStore(t testing.TB) Store { return storetest.OpenSQLite(t) }
+// embedded is the embedded one.
+type embedded = roomsqlite.Store
+
+// openStore opens an empty embedded store with the tables of rooms and more, that ends with the test.
+func openStore(t testing.TB, more ...sqlite.Schema) (*embedded, *sqlite.Store) {
+	core := core.OpenSQLite(t, append(roomsqlite.Schemas(), more...)...)
+	return roomsqlite.New(core), core
+}
 
 // Slice is what a World has of rooms; a server without them has none of it.
 type Slice struct {

@@ -52,6 +52,8 @@ type World struct {
 	// their names, and what "do" lines set.
 	Vars map[string]string
 	Slice
+	// Copy is the copy of the audit stream.
+	Copy
 
 	routes []rest.Group // of slices
 	served []rest.Route // by the REST door, once there is one
@@ -78,6 +80,7 @@ func NewWorld(t testing.TB, o Options) *World {
 	w.Hub = realtime.New(realtime.Options{Node: w.opts.Node, Store: o.Events, Logger: w.log})
 	w.Feed = w.Hub
 	w.openSettings(w.Hub)
+	w.keepTrail()
 	w.Passwords = w.NewPasswords()
 	w.Factors = w.NewFactors(func(o *twofactor.Options) { o.Passwords, o.Sources = w.Passwords, w.Passwords })
 	follower := w.furnish()
@@ -92,11 +95,15 @@ func NewWorld(t testing.TB, o Options) *World {
 		Routes: func() []rest.Route { return w.served },
 	})
 	slices, w.routes = append(slices, panel.Methods), append(w.routes, panel.Routes()...)
+	more, moreRoutes := w.trailCalls()
+	slices, w.routes = append(slices, more...), append(w.routes, moreRoutes...)
 	w.Router = w.NewRouter(func(d *methods.Deps) { d.Slices = slices })
 	w.Base = realtime.NewBase(w.Hub, realtime.BaseOptions{
 		Users: w.Accounts, Settings: w.Settings, Version: Version, Gate: w.Router, Sessions: sessions,
 	})
-	w.Publications = realtime.NewPublications(w.Hub, w.Router, w.Limiter, append([]realtime.Group{w.Base, panel.Streams()}, w.streams()...)...)
+	groups := append([]realtime.Group{w.Base, panel.Streams()}, w.streams()...)
+	groups = append(groups, w.trailStreams()...)
+	w.Publications = realtime.NewPublications(w.Hub, w.Router, w.Limiter, groups...)
 	w.Engine = ddp.New(ddp.Options{Handler: handler{w.Router, w.Publications}, Registry: sessions, Limits: o.Limits, Logger: w.log})
 	w.run(panel)
 	return w
@@ -126,7 +133,7 @@ const Version = "1.0.0"
 func (w *World) NewRouter(change func(*methods.Deps), groups ...methods.Group) *methods.Router {
 	w.T.Helper()
 	d := methods.Deps{
-		Accounts: w.Accounts, TwoFactor: w.Factors, Settings: w.Settings, Limiter: w.Limiter, Audit: &w.Trail,
+		Accounts: w.Accounts, TwoFactor: w.Factors, Settings: w.Settings, Limiter: w.Limiter, Audit: w.audit,
 		Logger: w.log, Metrics: &w.Metrics, Info: methods.Info{Version: Version, RootURL: RootURL},
 		Routes: func(lookup methods.Lookup) []methods.RouteName {
 			return append(rest.Names(rest.Options{Factors: w.Factors}, w.routes...)(lookup), w.opts.Routes...)

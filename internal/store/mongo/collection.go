@@ -59,6 +59,22 @@ func (c Collection) Count(ctx context.Context, filter bson.D) (int, error) {
 	return int(n), failure(err)
 }
 
+// CountUpTo counts documents, but no further than most.
+func (c Collection) CountUpTo(ctx context.Context, filter bson.D, most int) (int, error) {
+	ctx, cancel := c.op(ctx)
+	defer cancel()
+	n, err := c.c.CountDocuments(ctx, filter, options.Count().SetLimit(int64(most)))
+	return int(n), failure(err)
+}
+
+// Size is about how many documents there are; the server knows without counting.
+func (c Collection) Size(ctx context.Context) (int, error) {
+	ctx, cancel := c.op(ctx)
+	defer cancel()
+	n, err := c.c.EstimatedDocumentCount(ctx)
+	return int(n), failure(err)
+}
+
 // Insert adds documents, in order, up to the first whose key is taken.
 func (c Collection) Insert(ctx context.Context, docs ...any) error {
 	ctx, cancel := c.op(ctx)

@@ -1,0 +1,144 @@
+package trail
+
+import (
+	"context"
+	"encoding/csv"
+	"io"
+	"strconv"
+	"time"
+
+	"ddpserver/internal/ejson"
+)
+
+const (
+	// exportPage is how many events an export holds at once.
+	exportPage = 500
+	// ExportTime bounds one export.
+	ExportTime = 5 * time.Minute
+)
+
+// Formats of exports.
+const (
+	JSONLines = "jsonl"
+	CSV       = "csv"
+)
+
+// Export is an export that was found possible: its filter is right and the store
+// answers. WriteTo writes it, a page at a time.
+type Export struct {
+	s      *Service
+	q      Query
+	first  Page
+	format string
+}
+
+// Export begins an export of everything that a filter selects.
+func (s *Service) Export(ctx context.Context, f Filter, format string) (*Export, error) {
+	if format != JSONLines && format != CSV {
+		return nil, wrong("'format' must be jsonl or csv")
+	}
+	f.Count = exportPage
+	q, err := f.query()
+	if err != nil {
+		return nil, err
+	}
+	first, err := s.o.Store.PageTrail(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return &Export{s: s, q: q, first: first, format: format}, nil
+}
+
+// Write writes the export, the newest events first, each page as soon as it was read.
+// An error leaves it unfinished.
+func (e *Export) Write(ctx context.Context, w io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, ExportTime)
+	defer cancel()
+	write := writeLines
+	if e.format == CSV {
+		write = writeCSV
+		if err := writeRow(w, columns); err != nil {
+			return err
+		}
+	}
+	for page := e.first; ; {
+		names, err := e.s.names(ctx, page.Events)
+		if err != nil {
+			return err
+		}
+		if err := write(w, page.Events, names); err != nil || page.Next == "" {
+			return err
+		}
+		e.q.High, e.q.Skip = page.Next, 0
+		if page, err = e.s.o.Store.PageTrail(ctx, e.q); err != nil {
+			return err
+		}
+	}
+}
+
+// writeLines writes events as JSON, one a line.
+func writeLines(w io.Writer, events []Event, names Names) error {
+	var out []byte
+	for i := range events {
+		var err error
+		if out, err = ejson.AppendJSON(out, events[i].Doc(names)); err != nil {
+			return err
+		}
+		out = append(out, '\n')
+	}
+	_, err := w.Write(out)
+	return err
+}
+
+// columns are those of a CSV export.
+var columns = []string{"_id", "ts", "act", "outcome", "reason", "user", "username", "subject", "subjectUsername", "target", "door", "factor", "method",
+	"address", "agent", "conn", "node", "count"}
+
+// iso is how dates are written in JSON, too.
+const iso = "2006-01-02T15:04:05.000Z"
+
+// writeCSV writes events as rows.
+func writeCSV(w io.Writer, events []Event, names Names) error {
+	out := csv.NewWriter(w)
+	for i := range events {
+		e := &events[i]
+		count := ""
+		if e.Count > 0 {
+			count = strconv.Itoa(e.Count)
+		}
+		row := []string{e.ID, e.TS.UTC().Format(iso), e.Act, e.Outcome, e.Reason, e.User, names[e.User], e.Subject, names[e.Subject], e.Target, e.Door, e.Factor,
+			e.Method, e.Address, e.Agent, e.Conn, e.Node, count}
+		for j := range row {
+			row[j] = harmless(row[j])
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func writeRow(w io.Writer, row []string) error {
+	out := csv.NewWriter(w)
+	if err := out.Write(row); err != nil {
+		return err
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// harmless is a cell that no spreadsheet takes for a formula: texts of strangers are
+// among them. Programs cut leading blanks off, so that those count as well.
+func harmless(cell string) string {
+	for _, c := range cell {
+		switch c {
+		case ' ', '\u00a0':
+			continue
+		case '=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠':
+			return "'" + cell
+		}
+		break
+	}
+	return cell
+}
