@@ -134,6 +134,12 @@ export class Connection {
     });
   }
 
+  /** Sends a frame as it is; its answer is seen by watch alone. */
+  send(frame: Record<string, unknown>) {
+    if (!this.online.value) throw new Offline();
+    this.#ddp.socket.send(frame);
+  }
+
   /** Subscribes until the returned function is called; the subscription comes back after a reconnect. */
   subscribe(name: string, params: unknown[], on: Pick<Wanted, 'event' | 'ready' | 'refused'>): () => void {
     const id = `s${++this.#count}`;

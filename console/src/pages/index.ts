@@ -15,4 +15,5 @@ export const pages: Page[] = [
   { path: '/settings', title: texts.shell.settings, permission: 'view-privileged-setting', load: () => import('./settings').then((m) => m.Settings) },
   { path: '/protect', title: texts.shell.protect, permission: 'view-privileged-setting', load: () => import('./protect').then((m) => m.Protect) },
   { path: '/users', title: texts.shell.users, permission: 'view-full-other-user-info', load: () => import('./users').then((m) => m.Users) },
+  { path: '/try', title: texts.shell.tryIt, load: () => import('./try').then((m) => m.TryIt) },
 ];
