@@ -52,8 +52,8 @@ needs: ## Say what the tests need and this machine lacks.
 	@$(NEEDS)
 
 race: ## Go tests with the race detector, where it can run, and in random order.
-	race=$$($(NEEDS) race); $(GO) test $$race $${race:+$(RACEFLAGS)} -shuffle=on -count=1 -timeout 45m $(PKGS); \
-	$(GO) test -C tools $$race -shuffle=on -count=1 ./...; \
+	race=$$($(NEEDS) race); $(GO) test $$race $${race:+$(RACEFLAGS)} -shuffle=on -count=1 -timeout 3h $(PKGS); \
+	$(GO) test -C tools $$race -shuffle=on -count=1 -timeout 3h ./...; \
 	if [ -z "$$race" ]; then echo "WARNING: the tests passed WITHOUT the race detector: no C compiler works here"; fi
 
 core: ## Vet and test the server without rooms (build tag norooms), and vet it without the trail (notrail): accounts and second factors alone.

@@ -51,7 +51,7 @@ class Mailbox {
   }
 
   // mail takes the oldest unread mail for an address that matches; others stay.
-  async mail(to, pattern, within = 15_000) {
+  async mail(to, pattern, within = 600_000) {
     const deadline = Date.now() + within;
     for (;;) {
       const at = this.#mails.findIndex((m) => m.to === to && pattern.test(m.text));

@@ -64,14 +64,14 @@ func TestReadmeTour(t *testing.T) {
 	}
 }
 
-// tour is the code of the section "A first tour", without the shown answers.
+// tour is the code of the section "The same tour in a terminal", without the shown answers.
 func tour(t *testing.T) string {
 	t.Helper()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, ok := strings.Cut(string(readme), "## A first tour\n")
+	_, section, ok := strings.Cut(string(readme), "## The same tour in a terminal\n")
 	if !ok {
 		t.Fatal("README.md has no first tour")
 	}

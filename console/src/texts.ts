@@ -518,6 +518,8 @@ export const texts = {
       API_Enable_Rate_Limiter_Dev: 'Limits in development',
       Rate_Limiter_Limit_RegisterUser: 'Registrations of strangers',
     },
+  },
+
   tryIt: {
     lead: 'Send frames as a client does, over a connection of its own, and watch every frame both ways. Calls are real: what they change is changed.',
     as: 'Connect as',

@@ -30,7 +30,7 @@ test('a call is sent as frames, which are shown without secrets and can be taken
   await page.getByText('Connected, session').waitFor();
   await send(page, 'getServerTime', []);
   await frame(page, '"msg":"result","id":"try1","result":{"$date":').waitFor();
-  // SURFACE
+  await page.locator('details p').filter({ hasText: "Tells the server's time" }).waitFor();
   await accessible(page, 'try');
   await picture(page, 'try');
   const token = await page.evaluate(() => JSON.parse(Object.values(sessionStorage)[0]).token);

@@ -207,7 +207,7 @@ function About({ call: c }: { call: Call }) {
     <details open>
       <summary>{t.about}</summary>
       {c.doc && <p>{c.doc}</p>}
-      <dl class="facts">
+      <dl class="figures">
         {rows.map(([k, v]) => v && [<dt key={k}>{k}</dt>, <dd key={`${k}-`}>{v}</dd>])}
       </dl>
     </details>

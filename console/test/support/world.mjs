@@ -21,7 +21,7 @@ const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const pictures = resolve(process.env.CONSOLE_PICTURES ?? join(here, '../../../build/console'));
 
 /** Only a hang takes this long, also beside twenty busy processes; CONSOLE_PATIENCE shortens it for who writes a test. */
-const patience = Number(process.env.CONSOLE_PATIENCE ?? 240_000);
+const patience = Number(process.env.CONSOLE_PATIENCE ?? 600_000);
 
 function executable() {
   const names = process.env.CHROMIUM ? [process.env.CHROMIUM] : ['chromium', 'chromium-browser', 'google-chrome'];
