@@ -46,7 +46,7 @@ test('settings are found, edited together, refused beside their field and saved 
   await find(page, 'Password_Policy_MinL');
   await page.getByRole('textbox', { name: 'Shortest password' }).waitFor();
   await page.getByRole('status').getByText(/^1 of \d+ settings$/).waitFor();
-  await find(page, 'no such thing');
+  await find(page, 'xyzzy');
   await page.getByRole('status').getByText('No setting fits.').waitFor();
   await find(page, '');
 
@@ -146,7 +146,9 @@ test('a refusal of the server stands beside its field, secrets stay hidden, mark
 test('unsaved changes survive a lost connection, and are not left without asking', async () => {
   const page = await browser.open(server, { path: '', expected: [/WebSocket/] });
   let cut;
+  let away = false;
   await page.routeWebSocket(/websocket$/, (ws) => {
+    if (away) return void ws.close();
     ws.connectToServer();
     cut = () => ws.close();
   });
@@ -156,8 +158,11 @@ test('unsaved changes survive a lost connection, and are not left without asking
   await find(page, 'pin messages');
   await page.getByRole('switch', { name: 'Pin messages' }).uncheck();
   await page.getByText('1 unsaved change').waitFor();
+  // New connections are refused until the page says so: one that comes back at once is not told.
+  away = true;
   cut();
   await page.getByRole('status').getByText('No connection to the server').waitFor();
+  away = false;
   await page.getByRole('status').getByText('No connection to the server').waitFor({ state: 'hidden' });
   await page.getByText('1 unsaved change').waitFor();
 

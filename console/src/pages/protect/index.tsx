@@ -165,7 +165,9 @@ function All({ calls: all, list, covered, change }: { calls: Call[]; list: strin
   const [query, setQuery] = useQuery();
   const search = (query.q ?? '').trim().toLowerCase();
   const effects = [...new Set(all.flatMap((c) => c.effects))].sort();
-  const listed = (c: Call) => !c.passage && (covered.has(c.name) || naming(c, list).length > 0);
+  // What the server said of an entry that was taken off meanwhile does not count any more.
+  const through = (c: Call) => (covered.get(c.name) ?? []).filter((e) => list.includes(e));
+  const listed = (c: Call) => !c.passage && (naming(c, list).length > 0 || through(c).length > 0);
   const fits = all.filter(
     (c) =>
       (!search || `${c.name} ${c.doc}`.toLowerCase().includes(search)) &&
@@ -202,7 +204,7 @@ function All({ calls: all, list, covered, change }: { calls: Call[]; list: strin
       <ul class="calls">
         {fits.map((c) => {
           const own = naming(c, list);
-          const others = (covered.get(c.name) ?? []).filter((e) => !own.includes(e) && list.includes(e));
+          const others = through(c).filter((e) => !own.includes(e));
           const id = `call-${c.name}`;
           return (
             <li key={c.name}>

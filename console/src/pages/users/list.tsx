@@ -92,7 +92,9 @@ export function List() {
                   <thead>
                     <tr>
                       <th scope="col">{t.account}</th>
-                      <th scope="col">{t.email}</th>
+                      <th scope="col" class="wide">
+                        {t.email}
+                      </th>
                       <th scope="col">{t.state}</th>
                       <th scope="col">{t.factor}</th>
                       <th scope="col" class="wide">
@@ -110,7 +112,7 @@ export function List() {
                           <a href={to(`/users/${encodeURIComponent(u._id)}`)}>{called(u)}</a>
                           {u.name && u.username && <small> @{u.username}</small>}
                         </th>
-                        <td>{u.emails?.[0]?.address ?? '–'}</td>
+                        <td class="wide">{u.emails?.[0]?.address ?? '–'}</td>
                         <td>
                           <StateBadge of={u} />
                         </td>
