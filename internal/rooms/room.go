@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +125,9 @@ func (s *Service) CreateDirect(ctx context.Context, by *user.User, usernames []s
 func (s *Service) direct(ctx context.Context, by *user.User, sides []*user.User) (*Room, error) {
 	at := s.time()
 	room := &Room{ID: newID(), Type: Direct, Users: len(sides), Membership: 1, TS: at, UpdatedAt: at}
-	for _, u := range sides {
+	refs := make([]Ref, len(sides))
+	for i, u := range sides {
+		refs[i] = ref(u)
 		room.UserIDs = append(room.UserIDs, u.ID)
 		room.Usernames = append(room.Usernames, u.Username)
 	}
@@ -136,7 +139,7 @@ func (s *Service) direct(ctx context.Context, by *user.User, sides []*user.User)
 	for i, u := range sides {
 		subs[i] = newSubscription(room, u, at)
 		subs[i].Open = u.ID == by.ID || len(sides) > 2
-		subs[i].Name, subs[i].FName = directNames(sides, u)
+		subs[i].Name, subs[i].FName = directNames(refs, u.ID)
 	}
 	err := s.store.CreateRoom(ctx, room, subs)
 	if err == nil {
@@ -168,18 +171,14 @@ func DirectKey(userIDs []string) string {
 }
 
 // directNames is what one side of a direct room calls it: the others.
-func directNames(sides []*user.User, self *user.User) (name, fname string) {
+func directNames(sides []Ref, selfID string) (name, fname string) {
 	var names, fnames []string
 	for _, u := range sides {
-		if u.ID == self.ID && len(sides) > 1 {
+		if u.ID == selfID && len(sides) > 1 {
 			continue
 		}
 		names = append(names, u.Username)
-		if u.Name != "" {
-			fnames = append(fnames, u.Name)
-		} else {
-			fnames = append(fnames, u.Username)
-		}
+		fnames = append(fnames, cmp.Or(u.Name, u.Username))
 	}
 	return strings.Join(names, ", "), strings.Join(fnames, ", ")
 }

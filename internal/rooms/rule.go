@@ -106,6 +106,35 @@ func (r *Room) AddMember(s *Subscription) {
 	r.UpdatedAt = s.UpdatedAt
 }
 
+// CallDirect has a direct room, and what its sides call it, follow the names that the
+// memberships have of their users; it returns the memberships that it changed. Nothing
+// changes where a side is gone: its name is known from nowhere else.
+func (r *Room) CallDirect(subs []*Subscription, at time.Time) (renamed []*Subscription) {
+	sides := make([]Ref, len(r.UserIDs))
+	usernames := make([]string, len(r.UserIDs))
+	for i, id := range r.UserIDs {
+		at := slices.IndexFunc(subs, func(s *Subscription) bool { return s.User.ID == id })
+		if at < 0 {
+			return nil
+		}
+		sides[i], usernames[i] = subs[at].User, subs[at].User.Username
+	}
+	if len(sides) == 0 {
+		return nil
+	}
+	if !slices.Equal(r.Usernames, usernames) {
+		r.Usernames, r.UpdatedAt = usernames, at
+	}
+	for _, s := range subs {
+		name, fname := directNames(sides, s.User.ID)
+		if s.Name != name || s.FName != fname {
+			s.Name, s.FName, s.UpdatedAt = name, fname, at
+			renamed = append(renamed, s)
+		}
+	}
+	return renamed
+}
+
 // Edit replaces the content. Conflict when somebody else did so meanwhile.
 func (m *Message) Edit(e Edit) error {
 	if m.Type != "" || m.Hidden || m.Text != e.Old {

@@ -87,7 +87,8 @@ type SubscriptionStore interface {
 	// ChangeSubscription applies c; changed is false, and nothing is written,
 	// when everything was that way already.
 	ChangeSubscription(ctx context.Context, roomID, userID string, c SubscriptionChange) (s *Subscription, changed bool, err error)
-	// RenameUser rewrites the user's name in all its memberships.
+	// RenameUser rewrites the user's name in all its memberships, and in direct rooms
+	// what they and their other sides are called by it (Room.CallDirect).
 	RenameUser(ctx context.Context, r Ref, at time.Time) error
 	// GoneSubscriptions are a user's ended memberships since then.
 	GoneSubscriptions(ctx context.Context, userID string, since time.Time) ([]Gone, error)

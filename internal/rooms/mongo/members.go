@@ -331,9 +331,43 @@ func otherwiseFavorite(fields *bson.D, otherwise *bson.A, on bool) {
 
 // RenameUser implements rooms.SubscriptionStore.
 func (s *Store) RenameUser(ctx context.Context, r rooms.Ref, at time.Time) error {
-	return s.subscriptions.UpdateAll(ctx, bson.D{{Key: "u._id", Value: r.ID}}, set(bson.D{
+	err := s.subscriptions.UpdateAll(ctx, bson.D{{Key: "u._id", Value: r.ID}}, set(bson.D{
 		{Key: "u", Value: r}, {Key: "ddpUserKey", Value: user.Key(r.Username)}, {Key: "_updatedAt", Value: at},
 	}))
+	if err != nil {
+		return err
+	}
+	direct, err := many(ctx, s.subscriptions, memberships(bson.E{Key: "u._id", Value: r.ID}, bson.E{Key: "t", Value: rooms.Direct}), decodeSubscription)
+	for _, m := range direct {
+		err = errors.Join(err, s.callDirect(ctx, m.RoomID, at))
+	}
+	return err
+}
+
+// callDirect has a direct room follow the names of its members, the room first.
+func (s *Store) callDirect(ctx context.Context, roomID string, at time.Time) error {
+	r, err := s.RoomByID(ctx, roomID)
+	if errors.Is(err, dberr.NotFound) {
+		return nil
+	}
+	if err != nil || len(r.UserIDs) == 0 { // of an adopted database
+		return err
+	}
+	subs, err := many(ctx, s.subscriptions, memberships(bson.E{Key: "rid", Value: roomID}), decodeSubscription)
+	if err != nil {
+		return err
+	}
+	renamed := r.CallDirect(subs, at)
+	_, err = s.rooms.UpdateOne(ctx, byID(roomID), bson.D{
+		{Key: "$set", Value: bson.D{{Key: "usernames", Value: r.Usernames}}}, {Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: r.UpdatedAt}}},
+	})
+	for _, m := range renamed {
+		if err != nil {
+			return err
+		}
+		_, err = s.subscriptions.UpdateOne(ctx, byID(m.ID), set(bson.D{{Key: "name", Value: m.Name}, {Key: "fname", Value: m.FName}, {Key: "_updatedAt", Value: at}}))
+	}
+	return err
 }
 
 // GoneSubscriptions implements rooms.SubscriptionStore.

@@ -197,13 +197,49 @@ func (s *Store) RenameUser(ctx context.Context, ref rooms.Ref, at time.Time) err
 			if err != nil {
 				break
 			}
-			_, err = changeSubscription(t, rid, ref.ID, func(m *rooms.Subscription) error {
+			var m *rooms.Subscription
+			m, err = changeSubscription(t, rid, ref.ID, func(m *rooms.Subscription) error {
 				m.User, m.UserKey, m.UpdatedAt = ref, user.Key(ref.Username), at
 				return nil
 			})
+			if err == nil && m.Type == rooms.Direct {
+				err = callDirect(t, rid, at)
+			}
 		}
 		return err
 	})
+}
+
+// callDirect has a direct room follow the names of its members.
+func callDirect(t *sqlite.Tx, rid string, at time.Time) error {
+	var subs []*rooms.Subscription
+	err := t.Rows(`SELECT doc FROM subscriptions WHERE rid = ?`, []any{rid}, func(r *sql.Rows) error {
+		var raw []byte
+		if err := r.Scan(&raw); err != nil {
+			return err
+		}
+		m, err := decoded[rooms.Subscription](raw)
+		subs = append(subs, m)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var renamed []*rooms.Subscription
+	_, err = changeRoom(t, rid, func(r *rooms.Room) error {
+		renamed = r.CallDirect(subs, at)
+		return nil
+	})
+	for _, m := range renamed {
+		if err != nil {
+			break
+		}
+		_, err = changeSubscription(t, rid, m.User.ID, func(now *rooms.Subscription) error {
+			*now = *m
+			return nil
+		})
+	}
+	return ignore(err, dberr.NotFound)
 }
 
 // GoneSubscriptions implements rooms.SubscriptionStore.
