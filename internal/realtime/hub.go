@@ -46,6 +46,7 @@ type Hub struct {
 	subscribers subscribers
 	out         outgoing
 	unreadable  unreadable
+	workers     workers
 }
 
 // New makes a Hub. Run connects it with the other nodes.
@@ -77,6 +78,7 @@ func New(o Options) *Hub {
 			h.heard.Hear(e.Key)
 		}
 	})
+	h.workers.idle.L = &h.workers.mu
 	Listen(h, feed.Stream, h.stream)
 	return h
 }
@@ -147,6 +149,44 @@ func (h *Hub) guarded(e feed.Event, f func(feed.Event) error) error {
 		}
 	}()
 	return f(e)
+}
+
+// workers counts what runs for listeners that nobody waits for.
+type workers struct {
+	mu      sync.Mutex
+	idle    sync.Cond
+	running int
+}
+
+// Later runs f on a goroutine of its own: for reads of the store on behalf of those
+// who listen, which the call that made the news is not to wait for. Run returns after it.
+func (h *Hub) Later(f func()) {
+	w := &h.workers
+	w.mu.Lock()
+	w.running++
+	w.mu.Unlock()
+	go func() {
+		defer func() {
+			if v := recover(); v != nil {
+				h.log.Error("event_handler_panicked", zap.Any("panic", v), zap.Stack("stack"))
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.running--; w.running == 0 {
+				w.idle.Broadcast()
+			}
+		}()
+		f()
+	}()
+}
+
+// wait returns when nothing runs any more.
+func (w *workers) wait() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.running > 0 {
+		w.idle.Wait()
+	}
 }
 
 // stream sends a stream event to the subscribers of its topic.

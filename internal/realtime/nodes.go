@@ -59,6 +59,7 @@ func (h *Hub) enqueue(e feed.Event) {
 // returns, nothing it started is left, and what was published before was handed
 // over if the store let it.
 func (h *Hub) Run(ctx context.Context) error {
+	defer h.workers.wait()
 	if h.opts.Store == nil {
 		<-ctx.Done()
 		return nil

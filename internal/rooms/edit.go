@@ -76,7 +76,7 @@ func (s *Service) edit(ctx context.Context, by *user.User, e EditRequest) (*Mess
 	if err != nil {
 		return nil, instead(err, dberr.NotFound, ErrEditing)
 	}
-	return m, s.tellChanged(ctx, a.room, m)
+	return m, s.tellChanged(ctx, a.room, m, by.ID)
 }
 
 func (s *Service) mayEdit(a *seat, m *Message, at time.Time) error {
@@ -119,7 +119,7 @@ func (s *Service) message(ctx context.Context, by *user.User, id string, refusal
 }
 
 // tellChanged publishes a changed message, and the room if it is the last one there.
-func (s *Service) tellChanged(ctx context.Context, r *Room, m *Message) error {
+func (s *Service) tellChanged(ctx context.Context, r *Room, m *Message, by string) error {
 	last, err := s.store.TouchLastMessage(ctx, m, m.UpdatedAt)
 	if err != nil {
 		return err
@@ -128,9 +128,9 @@ func (s *Service) tellChanged(ctx context.Context, r *Room, m *Message) error {
 	if r, err = s.store.RoomByID(ctx, r.ID); err != nil {
 		return instead(err, dberr.NotFound, nil)
 	}
-	err = s.tellMessage(r, m)
+	err = s.tellMessage(r, m, by)
 	if last {
-		err = errors.Join(err, s.tellRoom(r, updated))
+		err = errors.Join(err, s.tellRoom(r, by, updated))
 	}
 	return err
 }
@@ -151,7 +151,7 @@ func (s *Service) Delete(ctx context.Context, by *user.User, id string) (*Messag
 		return nil, instead(err, dberr.NotFound, ErrDeleting)
 	}
 	doc := idDoc(was.ID)
-	return was, errors.Join(s.tellNotice(room, "deleteMessage", "", doc), s.tellRoom(room, updated))
+	return was, errors.Join(s.tellNotice(room, by.ID, "deleteMessage", "", doc), s.tellRoom(room, by.ID, updated))
 }
 
 func (s *Service) mayDelete(a *seat, m *Message, at time.Time) error {

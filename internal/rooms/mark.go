@@ -49,7 +49,7 @@ func (s *Service) Pin(ctx context.Context, by *user.User, id string) (*Message, 
 	if err != nil {
 		return nil, instead(err, dberr.NotFound, ErrPinNotFound)
 	}
-	if err := s.tellChanged(ctx, a.room, pinned); err != nil {
+	if err := s.tellChanged(ctx, a.room, pinned, by.ID); err != nil {
 		return nil, err
 	}
 	return s.announced(ctx, a.room, &Message{Type: TypePinned, User: ref(by), TS: at, Attachments: []Attachment{{
@@ -79,7 +79,7 @@ func (s *Service) Unpin(ctx context.Context, by *user.User, id string) error {
 	if err != nil {
 		return instead(err, dberr.NotFound, ErrUnpinNotFound)
 	}
-	return s.tellChanged(ctx, a.room, m)
+	return s.tellChanged(ctx, a.room, m, by.ID)
 }
 
 // Star marks a message for the caller alone, or takes that back. It tells
@@ -106,7 +106,7 @@ func (s *Service) Star(ctx context.Context, by *user.User, id, roomID string, on
 	if err != nil {
 		return true, instead(err, dberr.NotFound, nil)
 	}
-	return true, s.tellMessage(r, m)
+	return true, s.tellMessage(r, m, by.ID)
 }
 
 // React answers a message with an emoji (":name:" or "name"), takes that back,
@@ -132,5 +132,5 @@ func (s *Service) React(ctx context.Context, by *user.User, id, emoji string, on
 	case !changed:
 		return nil
 	}
-	return s.tellChanged(ctx, a.room, m)
+	return s.tellChanged(ctx, a.room, m, by.ID)
 }

@@ -187,7 +187,7 @@ func (s *Service) part(ctx context.Context, roomID string, who Ref, missing erro
 	case err != nil:
 		return err
 	}
-	s.tellMembership(room, who.ID)
+	s.tellMembership(room, true, who.ID)
 	if err := errors.Join(s.tellSubscription(sub, removed), s.tellOwnRoom(room, who.ID, removed)); err != nil {
 		return err
 	}
@@ -222,10 +222,8 @@ func (s *Service) SetRole(ctx context.Context, by *user.User, roomID, userID, ro
 	if !on {
 		action, note = removed, TypeRoleRemoved
 	}
-	if err := s.tellSubscription(sub, updated); err != nil {
-		return err
-	}
-	if err := s.tellRole(a.room, roleChange(action, role, sub)); err != nil {
+	s.tellUnread(roomID, by.ID, userID)
+	if err := s.tellRole(a.room, by.ID, roleChange(action, role, sub)); err != nil {
 		return err
 	}
 	return s.announce(ctx, a.room, &Message{Type: note, Text: sub.User.Username, Role: role, User: ref(by), TS: at})

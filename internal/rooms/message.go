@@ -80,11 +80,11 @@ func (s *Service) Send(ctx context.Context, by *user.User, d Draft) (*Message, e
 	if err != nil {
 		return nil, instead(err, dberr.NotFound, ErrInvalidRoom)
 	}
-	if err := errors.Join(s.tellMessage(room, m), s.tellRoom(room, updated)); err != nil {
+	if err := errors.Join(s.tellMessage(room, m, by.ID), s.tellRoom(room, by.ID, updated), s.notify(room, m, found)); err != nil {
 		return nil, err
 	}
-	s.tellUnread(room, append(touched, by.ID))
-	return m, s.notify(ctx, room, m, found)
+	s.tellUnread(room.ID, by.ID, append(touched, by.ID)...)
+	return m, nil
 }
 
 // check refuses what needs no look-up, and settles the message's time.
@@ -330,40 +330,16 @@ func (s *Service) unread(r *Room, f *found) Unread {
 }
 
 // notify raises notices on the desktops of the members a message addresses:
-// both sides of a direct room, and those who are mentioned.
-func (s *Service) notify(ctx context.Context, r *Room, m *Message, f *found) error {
-	var ids []string
+// both sides of a direct room, and those who are mentioned. Who of them is a member
+// is looked at where it is told.
+func (s *Service) notify(r *Room, m *Message, f *found) error {
 	switch {
 	case r.Type == Direct:
-		ids = r.UserIDs
+		return s.tellAddressed(r, m, r.UserIDs, false)
 	case (f.all || f.here) && r.Users <= maxNotified:
-		all, _, err := s.store.Members(ctx, r.ID)
-		if err != nil {
-			return err
-		}
-		ids = all
-	default:
-		names := f.users()
-		if len(names) == 0 {
-			return nil
-		}
-		subs, err := s.store.SubscriptionsIn(ctx, r.ID, names)
-		if err != nil {
-			return err
-		}
-		for _, sub := range subs {
-			ids = append(ids, sub.User.ID)
-		}
+		return s.tellAddressed(r, m, nil, true)
 	}
-	for _, id := range ids {
-		if id == m.User.ID {
-			continue
-		}
-		if err := s.tellNotification(r, m, id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.tellAddressed(r, m, f.users(), false)
 }
 
 // announce posts a system message. It moves nobody's counters.
@@ -379,5 +355,5 @@ func (s *Service) announced(ctx context.Context, r *Room, m *Message) (*Message,
 	if err != nil {
 		return nil, err
 	}
-	return m, errors.Join(s.tellMessage(room, m), s.tellRoom(room, updated))
+	return m, errors.Join(s.tellMessage(room, m, m.User.ID), s.tellRoom(room, m.User.ID, updated))
 }

@@ -43,15 +43,16 @@ func encode(v any) (json.RawMessage, error) {
 	return json.RawMessage(raw), nil
 }
 
-func counted(r *Room) Counted { return Counted{Membership: r.Membership} }
+// counted is what every piece of news about a room says; by is whose call makes it.
+func counted(r *Room, by string) Counted { return Counted{Membership: r.Membership, By: by} }
 
 // tellMessage publishes a message that is new or changed.
-func (s *Service) tellMessage(r *Room, m *Message) error {
+func (s *Service) tellMessage(r *Room, m *Message, by string) error {
 	raw, err := encode(m.Doc(""))
 	if err != nil {
 		return err
 	}
-	news := MessageNews{Counted: counted(r), RoomType: r.Type, RoomName: r.Name, Message: raw}
+	news := MessageNews{Counted: counted(r, by), RoomType: r.Type, RoomName: r.Name, Message: raw}
 	for _, star := range m.Starred {
 		news.StarredBy = append(news.StarredBy, star.ID)
 	}
@@ -61,50 +62,51 @@ func (s *Service) tellMessage(r *Room, m *Message) error {
 
 // tellNotice publishes an event of stream-notify-room. conn, if not empty, is
 // the connection that made it and is not told.
-func (s *Service) tellNotice(r *Room, event, conn string, args ...any) error {
+func (s *Service) tellNotice(r *Room, by, event, conn string, args ...any) error {
 	raw, err := encode(args)
 	if err != nil {
 		return err
 	}
-	Noticed.Publish(s.feed, r.ID, Notice{Counted: counted(r), Event: event, Args: raw, From: conn})
+	Noticed.Publish(s.feed, r.ID, Notice{Counted: counted(r, by), Event: event, Args: raw, From: conn})
 	return nil
 }
 
 // tellRole publishes that a member got or lost a role of the room. Rocket.Chat
 // tells it to everybody who is logged in, private room or not; here it is news of
 // the room, for its members.
-func (s *Service) tellRole(r *Room, change ejson.Doc) error {
+func (s *Service) tellRole(r *Room, by string, change ejson.Doc) error {
 	raw, err := encode(change)
 	if err != nil {
 		return err
 	}
-	RoleChanged.Publish(s.feed, r.ID, RoleNews{Counted: counted(r), Change: raw})
+	RoleChanged.Publish(s.feed, r.ID, RoleNews{Counted: counted(r, by), Change: raw})
 	return nil
 }
 
 // tellRoom publishes that the room's document changed.
-func (s *Service) tellRoom(r *Room, action string) error {
+func (s *Service) tellRoom(r *Room, by, action string) error {
 	raw, err := encode(r.Doc(true))
 	if err != nil {
 		return err
 	}
-	RoomChanged.Publish(s.feed, r.ID, RoomNews{Counted: counted(r), Action: action, Room: raw})
+	RoomChanged.Publish(s.feed, r.ID, RoomNews{Counted: counted(r, by), Action: action, Room: raw})
 	return nil
 }
 
-// tellMembership publishes that users came or went.
-func (s *Service) tellMembership(r *Room, userIDs ...string) {
+// tellMembership publishes that users came or, if gone is set, went.
+func (s *Service) tellMembership(r *Room, gone bool, userIDs ...string) {
 	if len(userIDs) > 0 {
-		MembershipChanged.Publish(s.feed, r.ID, UserNews{Counted: counted(r), Users: userIDs})
+		MembershipChanged.Publish(s.feed, r.ID, UserNews{Counted: counted(r, ""), Users: userIDs, Gone: gone})
 	}
 }
 
-// tellUnread publishes that the membership documents of these users changed.
-func (s *Service) tellUnread(r *Room, userIDs []string) {
-	UnreadChanged.Publish(s.feed, r.ID, UserNews{Counted: counted(r), Users: userIDs})
+// tellUnread publishes that the membership documents of these users changed. They are
+// read by whoever has somebody to tell.
+func (s *Service) tellUnread(roomID, by string, userIDs ...string) {
+	UnreadChanged.Publish(s.feed, roomID, UserNews{Counted: Counted{By: by}, Users: userIDs})
 }
 
-// tellSubscription publishes one user's membership to that user alone.
+// tellSubscription publishes to one user alone that a membership began or ended.
 func (s *Service) tellSubscription(sub *Subscription, action string) error {
 	var doc any = sub.Doc()
 	if action == removed {
@@ -129,8 +131,11 @@ const (
 	removed  = "removed"
 )
 
-// tellNotification shows a message on the desktop of a user it addresses.
-func (s *Service) tellNotification(r *Room, m *Message, userID string) error {
+// tellAddressed shows a message on the desktops of those members it addresses.
+func (s *Service) tellAddressed(r *Room, m *Message, userIDs []string, all bool) error {
+	if len(userIDs) == 0 && !all {
+		return nil
+	}
 	title, body := m.User.Username, m.Text
 	if m.User.Name != "" {
 		title = m.User.Name
@@ -143,9 +148,12 @@ func (s *Service) tellNotification(r *Room, m *Message, userID string) error {
 	}
 	payload = text(payload, "name", r.Name)
 	payload = append(payload, ejson.Field{Key: "message", Value: ejson.Doc{{Key: "msg", Value: m.Text}}})
-	return s.stream(NotifyUser, userID+"/notification", ejson.Doc{
-		{Key: "title", Value: title}, {Key: "text", Value: body}, {Key: "payload", Value: payload},
-	})
+	args, err := encode([]any{ejson.Doc{{Key: "title", Value: title}, {Key: "text", Value: body}, {Key: "payload", Value: payload}}})
+	if err != nil {
+		return err
+	}
+	Addressed.Publish(s.feed, r.ID, AddressedNews{Counted: counted(r, m.User.ID), Users: userIDs, All: all, From: m.User.ID, Args: args})
+	return nil
 }
 
 // tellEphemeral shows a text to one user in a room; it is stored nowhere.
@@ -182,8 +190,8 @@ func (s *Service) Typing(ctx context.Context, userID, ownName, roomID, event, us
 	if activity == nil {
 		activity = []string{}
 	}
-	if err := s.tellNotice(room, "typing", conn, username, on); err != nil {
+	if err := s.tellNotice(room, userID, "typing", conn, username, on); err != nil {
 		return false, err
 	}
-	return true, s.tellNotice(room, "user-activity", conn, username, activity, ejson.Doc{})
+	return true, s.tellNotice(room, userID, "user-activity", conn, username, activity, ejson.Doc{})
 }

@@ -12,6 +12,7 @@ var kinds = []feedtest.Case{
 	feedtest.Of(rooms.Noticed),
 	feedtest.Of(rooms.RoleChanged),
 	feedtest.Of(rooms.RoomChanged),
+	feedtest.Of(rooms.Addressed),
 	feedtest.Of(rooms.UnreadChanged),
 	feedtest.Of(rooms.MembershipChanged),
 }

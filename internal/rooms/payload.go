@@ -18,6 +18,8 @@ var (
 	RoleChanged = feed.NewKind[RoleNews]("room-role", 1)
 	// RoomChanged: the room's document changed.
 	RoomChanged = feed.NewKind[RoomNews]("room-changed", 1)
+	// Addressed: a message is shown on the desktops of members.
+	Addressed = feed.NewKind[AddressedNews]("room-addressed", 1)
 	// UnreadChanged: the membership documents of some members changed.
 	UnreadChanged = feed.NewKind[UserNews]("unread-changed", 1)
 	// MembershipChanged: users came or went.
@@ -30,6 +32,9 @@ type Counted struct {
 	// the news. A node whose list of members is older reads it again before it
 	// delivers, so nobody who was removed gets anything that came later.
 	Membership int64 `json:"membership"`
+	// By is whose call made the news: what goes to that user is sent before the call
+	// is answered, and the call waits for nobody else's. Empty when nobody waits.
+	By string `json:"by,omitempty"`
 }
 
 // MessageNews is the payload of MessageChanged.
@@ -70,10 +75,24 @@ type RoomNews struct {
 	Room json.RawMessage `json:"room"`
 }
 
+// AddressedNews is the payload of Addressed.
+type AddressedNews struct {
+	Counted
+	// Users are addressed by name, as far as they are members; All addresses everybody.
+	Users []string `json:"users,omitempty"`
+	All   bool     `json:"all,omitempty"`
+	// From is the author, who is not told.
+	From string `json:"from"`
+	// Args are the arguments of the event, an EJSON array.
+	Args json.RawMessage `json:"args"`
+}
+
 // UserNews is the payload of kinds that concern some users of a room.
 type UserNews struct {
 	Counted
 	Users []string `json:"users"`
+	// Gone says of MembershipChanged that the users went. Who came is read.
+	Gone bool `json:"gone,omitempty"`
 }
 
 // Check implements feed.Payload.
@@ -86,6 +105,14 @@ func (n RoleNews) Check() error { return document(n.Change) }
 func (n Notice) Check() error {
 	if n.Event == "" || len(n.Args) == 0 || n.Args[0] != '[' {
 		return errors.New("a notice without a name, or without a list of arguments")
+	}
+	return nil
+}
+
+// Check implements feed.Payload.
+func (n AddressedNews) Check() error {
+	if len(n.Users) == 0 && !n.All || len(n.Args) == 0 || n.Args[0] != '[' {
+		return errors.New("a notification for nobody, or without a list of arguments")
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (s *Service) tellArrivals(room *Room, subs []*Subscription) error {
 	for i, sub := range subs {
 		ids[i] = sub.User.ID
 	}
-	s.tellMembership(room, ids...)
+	s.tellMembership(room, false, ids...)
 	var errs []error
 	for _, sub := range subs {
 		errs = append(errs, s.tellSubscription(sub, inserted), s.tellOwnRoom(room, sub.User.ID, inserted))

@@ -95,11 +95,12 @@ func (s *Service) Favorite(ctx context.Context, by *user.User, roomID string, on
 // change changes one membership and tells its user.
 func (s *Service) change(ctx context.Context, userID, roomID string, c SubscriptionChange) (bool, error) {
 	c.At = s.time()
-	sub, changed, err := s.store.ChangeSubscription(ctx, roomID, userID, c)
+	_, changed, err := s.store.ChangeSubscription(ctx, roomID, userID, c)
 	if err != nil || !changed {
 		return false, err
 	}
-	return true, s.tellSubscription(sub, updated)
+	s.tellUnread(roomID, userID, userID)
+	return true, nil
 }
 
 // Renamed follows a change of an account's name or user name: memberships are
@@ -133,8 +134,8 @@ func (s *Service) Forget(ctx context.Context, userID string) error {
 		if err != nil {
 			return err
 		}
-		s.tellMembership(room, userID)
-		if err := errors.Join(s.tellSubscription(sub, removed), s.tellRoom(room, updated)); err != nil {
+		s.tellMembership(room, true, userID)
+		if err := errors.Join(s.tellSubscription(sub, removed), s.tellRoom(room, "", updated)); err != nil {
 			return err
 		}
 	}

@@ -21,12 +21,18 @@ type roomStore struct {
 	all, some int // how often they were read
 	slow      time.Duration
 	failing   bool
+	failures  []error // that were told
 }
 
 var errStore = errors.New("the store does not answer")
 
 func (s *roomStore) lists() *memberLists {
-	return &memberLists{read: s.read, among: s.among, byRoom: map[string]*memberList{}}
+	failed := func(_ string, err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.failures = append(s.failures, err)
+	}
+	return &memberLists{read: s.read, among: s.among, later: func(f func()) { go f() }, failed: failed, byRoom: map[string]*memberList{}}
 }
 
 // change adds or removes a member and returns the counter.
@@ -69,44 +75,47 @@ func (s *roomStore) among(_ context.Context, _ string, users []string) (in []str
 	return in, nil
 }
 
-// members is who would be sent something that came after counter changes.
-func members(t *testing.T, m *memberLists, counter int64) (ids []string) {
+func always(string) bool { return true }
+func never(string) bool  { return false }
+
+// members is who would be sent something that came after counter changes, once own
+// would.
+func members(t *testing.T, m *memberLists, counter int64, own string) (ids []string) {
 	t.Helper()
-	if err := m.with(t.Context(), "room", counter, func(users map[string]struct{}) { ids = slices.Sorted(maps.Keys(users)) }); err != nil {
-		t.Error(err)
+	sent := false
+	m.with("room", counter, own, always, func(users map[string]struct{}) { ids, sent = append(ids, slices.Sorted(maps.Keys(users))...), true })
+	if !sent {
+		t.Error("nothing was sent")
 	}
 	return ids
 }
 
-// Somebody who comes or goes is the only one who is looked up, in a room of any size.
+// Those who come and go are the only ones who are looked up, in a room of any size, and
+// together, when there is something to send.
 func TestMembershipChangeReadsOneMember(t *testing.T) {
 	s := &roomStore{users: map[string]struct{}{}}
 	for i := range 10_000 {
 		s.change(fmt.Sprint(i), true)
 	}
 	m := s.lists()
-	if got := members(t, m, s.counter); len(got) != 10_000 || s.all != 1 {
+	if got := members(t, m, s.counter, "ada"); len(got) != 10_000 || s.all != 1 {
 		t.Fatalf("%d members, read %d times", len(got), s.all)
 	}
 	for i := range 50 {
 		id := fmt.Sprint(i)
-		if err := m.changed(t.Context(), "room", s.change(id, i%2 == 1), []string{id}); err != nil {
-			t.Fatal(err)
-		}
+		m.changed("room", s.change(id, i%2 == 1), []string{id}, i%4 == 0)
 	}
-	got := members(t, m, s.counter)
+	got := members(t, m, s.counter, "1")
 	if len(got) != 10_000-25 || slices.Contains(got, "0") || !slices.Contains(got, "1") {
 		t.Errorf("%d members", len(got))
 	}
-	if s.all != 1 || s.some != 50 {
+	if s.all != 1 || s.some != 1 {
 		t.Errorf("all were read %d times, those concerned %d times", s.all, s.some)
 	}
 	// A change that was not told of makes the whole list be read.
 	s.change("missed", true)
-	if err := m.changed(t.Context(), "room", s.change("new", true), []string{"new"}); err != nil {
-		t.Fatal(err)
-	}
-	if got = members(t, m, s.counter); !slices.Contains(got, "missed") || !slices.Contains(got, "new") || s.all != 2 {
+	m.changed("room", s.change("new", true), []string{"new"}, false)
+	if got = members(t, m, s.counter, "ada"); !slices.Contains(got, "missed") || !slices.Contains(got, "new") || s.all != 2 {
 		t.Errorf("read %d times", s.all)
 	}
 }
@@ -119,11 +128,11 @@ func TestMembersReadMeanwhile(t *testing.T) {
 		m := s.lists()
 		var sent []string
 		var sending sync.WaitGroup
-		sending.Go(func() { sent = members(t, m, 0) })
+		sending.Go(func() { sent = members(t, m, 0, "ada") })
 		time.Sleep(500 * time.Millisecond)
 		begin := time.Now()
-		if err := m.changed(t.Context(), "room", s.change("bob", false), []string{"bob"}); err != nil || time.Since(begin) > 0 {
-			t.Errorf("%v after %v", err, time.Since(begin))
+		if m.changed("room", s.change("bob", false), []string{"bob"}, true); time.Since(begin) > 0 {
+			t.Errorf("after %v", time.Since(begin))
 		}
 		sending.Wait()
 		if fmt.Sprint(sent) != "[ada]" {
@@ -139,7 +148,7 @@ func TestMembersAreReadOnceForMany(t *testing.T) {
 		m := s.lists()
 		var all sync.WaitGroup
 		for range 20 {
-			all.Go(func() { members(t, m, 0) })
+			all.Go(func() { members(t, m, 0, "ada") })
 		}
 		all.Wait()
 		if s.all != 1 {
@@ -150,17 +159,15 @@ func TestMembersAreReadOnceForMany(t *testing.T) {
 		begin := time.Now()
 		for range 20 {
 			all.Go(func() {
-				if err := m.with(t.Context(), "room", 0, func(map[string]struct{}) { t.Error("sent") }); !errors.Is(err, errStore) {
-					t.Error(err)
-				}
+				m.with("room", 0, "ada", always, func(map[string]struct{}) { t.Error("sent") })
 			})
 		}
 		all.Wait()
-		if took := time.Since(begin); s.all != 2 || took != time.Second {
-			t.Errorf("read %d times in %v", s.all, took)
+		if took := time.Since(begin); s.all != 2 || took != time.Second || len(s.failures) != 1 || !errors.Is(s.failures[0], errStore) {
+			t.Errorf("read %d times in %v: %v", s.all, took, s.failures)
 		}
 		s.failing = false
-		if got := members(t, m, 0); len(got) != 1 {
+		if got := members(t, m, 0, "ada"); len(got) != 1 {
 			t.Errorf("afterwards %v", got)
 		}
 	})
@@ -189,9 +196,7 @@ func TestMembersNeverTooOld(t *testing.T) {
 						}
 						counter := s.change(id, in)
 						time.Sleep(time.Duration(rng.IntN(3)) * time.Millisecond)
-						if err := m.changed(t.Context(), "room", counter, []string{id}); err != nil {
-							t.Error(err)
-						}
+						m.changed("room", counter, []string{id}, !in && rng.IntN(2) == 0)
 						mu.Lock()
 						gone[id] = !in
 						mu.Unlock()
@@ -203,7 +208,7 @@ func TestMembersNeverTooOld(t *testing.T) {
 						s.mu.Lock()
 						counter := s.counter
 						s.mu.Unlock()
-						err := m.with(t.Context(), "room", counter, func(users map[string]struct{}) {
+						m.with("room", counter, "ada", always, func(users map[string]struct{}) {
 							mu.Lock()
 							defer mu.Unlock()
 							for id := range users {
@@ -212,9 +217,6 @@ func TestMembersNeverTooOld(t *testing.T) {
 								}
 							}
 						})
-						if err != nil {
-							t.Error(err)
-						}
 						time.Sleep(time.Duration(reader.IntN(2)) * time.Millisecond)
 					}
 				})
@@ -222,4 +224,81 @@ func TestMembersNeverTooOld(t *testing.T) {
 			all.Wait()
 		})
 	}
+}
+
+// What is to be sent waits for a read in its order, and nobody who does not listen
+// waits for it; a send that panics keeps the next from nothing.
+func TestDeliveriesKeepTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &roomStore{users: map[string]struct{}{"ada": {}}, slow: time.Second}
+		m := s.lists()
+		m.later = func(f func()) {
+			go func() {
+				defer func() { _ = recover() }()
+				f()
+			}()
+		}
+		begin := time.Now()
+		var sent []int
+		for i := range 20 {
+			m.with("room", 0, "ada", never, func(map[string]struct{}) {
+				sent = append(sent, i)
+				if i == 7 {
+					panic("a listener's fault")
+				}
+			})
+		}
+		if took := time.Since(begin); took > 0 || len(sent) > 0 {
+			t.Errorf("sent %v after %v", sent, took)
+		}
+		m.with("room", 0, "ada", always, func(map[string]struct{}) { sent = append(sent, 20) })
+		if took := time.Since(begin); took != time.Second || len(sent) != 21 || !slices.IsSorted(sent) || s.all != 1 {
+			t.Errorf("sent %v after %v and %d reads", sent, took, s.all)
+		}
+		// The list is there: nothing waits.
+		m.with("room", 0, "ada", never, func(map[string]struct{}) { sent = append(sent, 21) })
+		if len(sent) != 22 {
+			t.Errorf("sent %v", sent)
+		}
+		// Whoever came is looked up, and those who are known do not wait for that.
+		m.changed("room", s.change("bob", true), []string{"bob"}, false)
+		begin = time.Now()
+		var got []string
+		say := func(text, own string) {
+			m.with("room", s.counter, own, always, func(users map[string]struct{}) {
+				for _, id := range slices.Sorted(maps.Keys(users)) {
+					got = append(got, id+" "+text)
+				}
+			})
+		}
+		say("one", "ada")
+		say("two", "ada")
+		if took := time.Since(begin); took > 0 || fmt.Sprint(got) != "[ada one ada two]" {
+			t.Errorf("%v after %v", got, took)
+		}
+		say("three", "bob") // who is there when it returns
+		if took := time.Since(begin); took != time.Second || fmt.Sprint(got) != "[ada one ada two ada three bob one bob two bob three]" || s.all != 1 || s.some != 1 {
+			t.Errorf("%v after %v, %d and %d reads", got, took, s.all, s.some)
+		}
+		// What keeps its place comes behind what waits, and at once when nothing does.
+		m.changed("room", s.change("dan", true), []string{"dan"}, false)
+		got = nil
+		say("five", "ada")
+		m.after("room", func() { got = append(got, "then") })
+		say("six", "ada")
+		time.Sleep(time.Minute)
+		m.after("room", func() { got = append(got, "now") })
+		if fmt.Sprint(got) != "[ada five bob five ada six bob six dan five then dan six now]" {
+			t.Errorf("%v", got)
+		}
+		// Whoever goes meanwhile gets nothing of what was kept.
+		m.changed("room", s.change("cid", true), []string{"cid"}, false)
+		got = nil
+		say("four", "ada")
+		m.changed("room", s.change("cid", false), []string{"cid"}, true)
+		time.Sleep(time.Minute)
+		if fmt.Sprint(got) != "[ada four bob four dan four]" {
+			t.Errorf("%v", got)
+		}
+	})
 }

@@ -39,12 +39,18 @@ type Options struct {
 // at the moment of delivery, not by what was allowed when somebody subscribed.
 // The list is kept here; every event says how many changes of membership came
 // before it, and a list that is older is read anew first.
+//
+// A call that makes news has it sent before it is answered: to its own user always,
+// to others where nothing must be read for that. What must be read for others is read
+// and sent afterwards, in the order of the news. Who was removed gets nothing after
+// the removal was answered, whatever is still being read.
 type Streams struct {
 	hub      *realtime.Hub
 	log      *zap.Logger
 	rooms    *rooms.Service
 	presence *rooms.Tracker
 	members  memberLists
+	unreads  memberships
 	mine     mine
 }
 
@@ -56,13 +62,17 @@ func New(o Options) *Streams {
 		c.log = zap.NewNop()
 	}
 	h := c.hub
-	c.members = memberLists{read: c.rooms.Members, among: c.among, byRoom: map[string]*memberList{}}
+	c.members = memberLists{read: c.rooms.Members, among: c.among, later: h.Later, failed: c.failed("members_not_readable"),
+		byRoom: map[string]*memberList{}}
+	c.unreads = memberships{read: c.rooms.SubscriptionsIn, ready: c.ready, later: h.Later, failed: c.failed("memberships_not_readable"),
+		byRoom: map[string]*unread{}}
 	c.mine.byUser = map[string][]*ddp.Subscription{}
 	realtime.Listen(h, rooms.MessageChanged, c.message)
 	realtime.Listen(h, rooms.Noticed, c.notice)
 	realtime.Listen(h, rooms.RoleChanged, c.role)
 	realtime.Listen(h, rooms.RoomChanged, c.room)
 	realtime.Listen(h, rooms.UnreadChanged, c.unread)
+	realtime.Listen(h, rooms.Addressed, c.addressed)
 	realtime.Listen(h, rooms.MembershipChanged, c.membership)
 	h.HandleGap(c.forget)
 	return c
@@ -139,16 +149,32 @@ func (c *Streams) allowRoom(ctx context.Context, l rpc.Login, event string) erro
 	return c.allowMember(ctx, l, roomID)
 }
 
+// failed logs that the store did not say what somebody was to be told of a room.
+func (c *Streams) failed(what string) func(room string, err error) {
+	return func(room string, err error) { c.log.Warn(what, zap.String("room", room), zap.Error(err)) }
+}
+
 // deliver runs send with the members of the room, once the list is new enough for
-// the news. Without any listener nothing is read.
-func (c *Streams) deliver(room string, news rooms.Counted, wanted bool, send func(members map[string]struct{})) {
-	if !wanted {
-		return
+// the news: once, or twice with different members. Without any listener nothing is read.
+// listens tells whether a user does; it is asked about whoever made the news here.
+func (c *Streams) deliver(e feed.Event, news rooms.Counted, wanted bool, listens func(userID string) bool, send func(members map[string]struct{})) {
+	if wanted {
+		c.members.with(e.Key, news.Membership, c.own(e, news), listens, send)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), realtime.StoreTime)
-	defer cancel()
-	if err := c.members.with(ctx, room, news.Membership, send); err != nil {
-		c.log.Warn("members_not_readable", zap.String("room", room), zap.Error(err))
+}
+
+// own is the user whose call made the news on this node, and waits for it.
+func (c *Streams) own(e feed.Event, news rooms.Counted) string {
+	if e.Node != c.hub.Node() {
+		return ""
+	}
+	return news.By
+}
+
+// listens makes a function that tells whether a user listens to an event.
+func (c *Streams) listens(key string) func(userID string) bool {
+	return func(userID string) bool {
+		return len(c.hub.StreamsOf(userID, func(stream, event string) bool { return stream+"/"+event == key })) > 0
 	}
 }
 
@@ -167,7 +193,8 @@ func (c *Streams) among(ctx context.Context, room string, users []string) ([]str
 func (c *Streams) message(e feed.Event, news rooms.MessageNews) {
 	room := rooms.RoomMessages + "/" + e.Key
 	listening := c.hub.Listening(room)
-	c.deliver(e.Key, news.Counted, listening || c.mine.any(), func(members map[string]struct{}) {
+	listens := func(userID string) bool { return c.listens(room)(userID) || c.mine.has(userID) }
+	c.deliver(e, news.Counted, listening || c.mine.any(), listens, func(members map[string]struct{}) {
 		stars, raw := set(news.StarredBy), string(news.Message)
 		if listening {
 			// Once over the listeners, however many starred the message; their own
@@ -238,6 +265,12 @@ func (m *mine) any() bool {
 	return len(m.byUser) > 0
 }
 
+func (m *mine) has(userID string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.byUser[userID]) > 0
+}
+
 // of lists the subscriptions of the members of a room.
 func (m *mine) of(members map[string]struct{}) (out []*ddp.Subscription) {
 	m.mu.Lock()
@@ -267,7 +300,7 @@ func starred(raw, userID string) string {
 // made it.
 func (c *Streams) notice(e feed.Event, news rooms.Notice) {
 	key := rooms.NotifyRoom + "/" + e.Key + "/" + news.Event
-	c.deliver(e.Key, news.Counted, c.hub.Listening(key), func(members map[string]struct{}) {
+	c.deliver(e, news.Counted, c.hub.Listening(key), c.listens(key), func(members map[string]struct{}) {
 		c.hub.SendIf(key, realtime.StreamFrame(key, ejson.Raw(news.Args)), func(s *ddp.Subscription, l rpc.Login) bool {
 			_, member := members[l.UserID]
 			return member && (news.From == "" || s.Session().ID() != news.From)
@@ -279,7 +312,7 @@ func (c *Streams) notice(e feed.Event, news rooms.Notice) {
 // roles-change, which everybody who is logged in may do.
 func (c *Streams) role(e feed.Event, news rooms.RoleNews) {
 	const key = rooms.NotifyLogged + "/roles-change"
-	c.deliver(e.Key, news.Counted, c.hub.Listening(key), func(members map[string]struct{}) {
+	c.deliver(e, news.Counted, c.hub.Listening(key), c.listens(key), func(members map[string]struct{}) {
 		c.hub.SendIf(key, realtime.StreamFrame(key, ejson.Raw("["+string(news.Change)+"]")), func(_ *ddp.Subscription, l rpc.Login) bool {
 			_, member := members[l.UserID]
 			return member
@@ -289,7 +322,8 @@ func (c *Streams) role(e feed.Event, news rooms.RoleNews) {
 
 // room delivers a changed room to the members who listen to their rooms.
 func (c *Streams) room(e feed.Event, news rooms.RoomNews) {
-	c.deliver(e.Key, news.Counted, true, func(members map[string]struct{}) {
+	listens := func(userID string) bool { return c.hub.Listening(rooms.NotifyUser + "/" + userID + "/rooms-changed") }
+	c.deliver(e, news.Counted, true, listens, func(members map[string]struct{}) {
 		var args []byte
 		for _, id := range c.hub.ListeningUsers(maps.Keys(members), "rooms-changed") {
 			key := rooms.NotifyUser + "/" + id + "/rooms-changed"
@@ -302,34 +336,53 @@ func (c *Streams) room(e feed.Event, news rooms.RoomNews) {
 	})
 }
 
+// addressed shows a message on the desktops of the members it addresses.
+func (c *Streams) addressed(e feed.Event, news rooms.AddressedNews) {
+	const event = "notification"
+	wanted := news.All || len(c.hub.ListeningUsers(slices.Values(news.Users), event)) > 0
+	c.deliver(e, news.Counted, wanted, func(string) bool { return false }, func(members map[string]struct{}) {
+		users := slices.Values(news.Users)
+		if news.All {
+			users = maps.Keys(members)
+		}
+		for _, id := range c.hub.ListeningUsers(users, event) {
+			if _, member := members[id]; member && id != news.From {
+				key := rooms.NotifyUser + "/" + id + "/" + event
+				c.hub.Send(key, realtime.StreamFrame(key, ejson.Raw(news.Args)))
+			}
+		}
+	})
+}
+
 // unread delivers to users what became of their memberships.
 func (c *Streams) unread(e feed.Event, news rooms.UserNews) {
 	ids := c.hub.ListeningUsers(slices.Values(news.Users), "subscriptions-changed")
-	if len(ids) == 0 {
-		return
+	if own := c.own(e, news.Counted); own != "" && slices.Contains(ids, own) {
+		c.unreads.tellNow(e.Key, own)
+		ids = slices.DeleteFunc(ids, func(id string) bool { return id == own })
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), realtime.StoreTime)
-	defer cancel()
-	subs, err := c.rooms.SubscriptionsIn(ctx, e.Key, ids)
+	if len(ids) > 0 { // who waits for the room's own news has that first
+		c.members.after(e.Key, func() { c.unreads.tell(e.Key, ids) })
+	}
+}
+
+// ready makes the frame that tells a user of a membership.
+func (c *Streams) ready(s *rooms.Subscription) (send func()) {
+	key := rooms.NotifyUser + "/" + s.User.ID + "/subscriptions-changed"
+	args, err := ejson.Append(nil, []any{"updated", s.Doc()})
 	if err != nil {
-		c.log.Warn("memberships_not_readable", zap.String("room", e.Key), zap.Error(err))
-		return
+		c.log.Error("membership_not_encoded", zap.String("room", s.RoomID), zap.Error(err))
+		return func() {}
 	}
-	for _, s := range subs {
-		if err := c.hub.EmitHere(rooms.NotifyUser, s.User.ID+"/subscriptions-changed", "updated", s.Doc()); err != nil {
-			c.log.Error("membership_not_encoded", zap.String("room", e.Key), zap.Error(err))
-		}
-	}
+	frame := realtime.StreamFrame(key, args)
+	return func() { c.hub.Send(key, frame) }
 }
 
 // membership puts a room's list right and ends the subscriptions of those who
 // are no longer members. When it returns, nothing more of the room goes to them.
 func (c *Streams) membership(e feed.Event, news rooms.UserNews) {
-	ctx, cancel := context.WithTimeout(context.Background(), realtime.StoreTime)
-	defer cancel()
-	if err := c.members.changed(ctx, e.Key, news.Membership, news.Users); err != nil {
-		c.log.Warn("members_not_readable", zap.String("room", e.Key), zap.Error(err)) // read with the next news
-	}
+	c.members.changed(e.Key, news.Membership, news.Users, news.Gone)
+	c.unreads.moved(e.Key, news.Users)
 	for _, id := range news.Users {
 		c.recheck(id, e.Key)
 	}
