@@ -46,6 +46,9 @@ var allowed = map[string][]string{
 	"internal/mail/mailtest": {"internal/testwait"},
 	"internal/rooms":         append([]string{"internal/rooms/md"}, domain...),
 	"internal/rooms/md":      {"internal/ejson"},
+	"internal/sessions":      domain,
+	"internal/sessions/calls": {"internal/sessions", "internal/methods", "internal/rest", "internal/rest/schema", "internal/rpc", "internal/twofactor",
+		"internal/permission", "internal/fault", "internal/ejson", "internal/user"},
 
 	"internal/rooms/sqlite": {"internal/rooms", "internal/store/sqlite", "internal/store/document", "internal/dberr", "internal/user"},
 	"internal/rooms/mongo":  {"internal/rooms", "internal/store/mongo", "internal/store/document", "internal/dberr", "internal/user"},
@@ -118,6 +121,7 @@ var never = map[string][]string{
 	"internal/twofactor": {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/mail", "internal/rooms"},
 	"internal/rooms":     {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/mail"},
 	"internal/trail":     {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/mail", "internal/rooms"},
+	"internal/sessions":  {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/mail"},
 	"internal/adopt":     {"internal/ddp", "internal/store", "internal/config", "internal/mail", "internal/rooms", "internal/methods"},
 	"internal/mail":      {"internal/ddp", "internal/store", "internal/config", "internal/accounts", "internal/twofactor", "internal/rooms"},
 	"internal/realtime": {"internal/store", "internal/methods", "internal/rest", "internal/web", "internal/config", "internal/mail", "internal/accounts",

@@ -27,6 +27,15 @@ func (r *Registry) Sessions(userID string, visit func(*Session) bool) {
 	}
 }
 
+// Tokens tells which login tokens of a user have a session, by their stored hashes.
+func (r *Registry) Tokens(userID string) map[string]bool {
+	tokens := map[string]bool{}
+	for _, se := range r.of(userID) {
+		tokens[se.Login().Token] = true
+	}
+	return tokens
+}
+
 // CloseTokens closes the sessions of a user whose login token is dead: close 1000.
 // Calls that run there are answered first, for one of them may have ended the
 // token, and its client would send it again if it had no result. Nothing else is

@@ -38,6 +38,9 @@ const (
 	AccessPermissions          = "access-permissions"
 	// ViewLogs is what Rocket.Chat asks of those who read its log; here of those who read the audit stream.
 	ViewLogs = "view-logs"
+	// ViewSessions and LogoutSessions are about other people's sessions.
+	ViewSessions   = "view-device-management"
+	LogoutSessions = "logout-device-management"
 
 	ViewOutsideRoom = "view-outside-room"
 	ViewChannels    = "view-c-room"
@@ -121,6 +124,7 @@ var table = []Permission{
 	{ForceDelete, []string{Admin, "owner"}},
 	{LeaveChannels, everyone},
 	{LeaveGroups, everyone},
+	{LogoutSessions, admins},
 	{LogoutOtherUser, admins},
 	{ManageSelectedSettings, admins},
 	{MentionAll, []string{Admin, "owner", "moderator", User}},
@@ -134,6 +138,7 @@ var table = []Permission{
 	{SetOwner, []string{Admin, "owner"}},
 	{SetReadOnly, []string{Admin, "owner"}},
 	{ViewChannels, everyone},
+	{ViewSessions, admins},
 	{ViewDirect, everyone},
 	{ViewFullOtherUserInfo, admins},
 	{ViewJoined, everyone},

@@ -176,6 +176,11 @@ func accountSettings() []Definition {
 		public(number(LoginExpiration, 90, 1, 36_500)),
 		flag(AmbiguousErrors, true, false),
 	)...)
+	t = append(t, section("Accounts", "Sessions",
+		// Who keeps nothing learns nothing of a stolen session either: it guards both ways.
+		Definition{ID: SessionAddress, Type: Select, Default: AddressShortened, Misfit: AddressNone,
+			Values: []string{AddressFull, AddressShortened, AddressNone}, Public: true},
+	)...)
 	t = append(t, section("General", "REST API", flag(PersonalAccessTokens, true, true))...)
 	return append(t, section("Accounts", "Login Attempts",
 		flag(BlockLogins, true, false),

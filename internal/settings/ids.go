@@ -54,6 +54,9 @@ const (
 	RegistrationSecretURL = "Accounts_RegistrationForm_SecretURL" // #nosec G101 -- the name of a setting
 	// EmailVerification gives no login to accounts without a verified address, by any door.
 	EmailVerification = "Accounts_EmailVerification"
+	// SessionAddress says how much is kept, and shown, of the addresses from which
+	// sessions are made and used, see AddressFull and its siblings.
+	SessionAddress = "Accounts_Sessions_Address"
 	// AllowProfileChange and its siblings say what users may change of their own profile.
 	AllowProfileChange  = "Accounts_AllowUserProfileChange"
 	AllowUsernameChange = "Accounts_AllowUsernameChange"
@@ -184,6 +187,14 @@ const (
 	RegistrationPublic   = "Public"
 	RegistrationDisabled = "Disabled"
 	RegistrationSecret   = "Secret URL"
+)
+
+// What SessionAddress can be: whole addresses, their networks (a /24 of IPv4, a /48 of
+// IPv6), or nothing of them.
+const (
+	AddressFull      = "full"
+	AddressShortened = "shortened"
+	AddressNone      = "none"
 )
 
 // What UnreadCount and UnreadCountDM can be.
