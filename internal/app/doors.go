@@ -16,6 +16,8 @@ import (
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/sessions"
+	"ddpserver/internal/sessions/calls"
 	"ddpserver/internal/sockjs"
 	"ddpserver/internal/telemetry"
 	"ddpserver/internal/web"
@@ -26,6 +28,12 @@ func (a *App) buildCalls(context.Context) error {
 	var slices []methods.Slice
 	slices, a.routes = a.rooms.calls(a)
 	a.sessions = ddp.NewRegistry()
+	list, err := sessions.New(sessions.Options{Store: a.store, Settings: a.settings, Connections: a.sessions, Feed: a.hub, Audit: a.audit})
+	if err != nil {
+		return err
+	}
+	slices = append(slices, calls.Methods(calls.Options{Sessions: list, Accounts: a.accounts}))
+	a.routes = append(a.routes, calls.Routes()...)
 	a.admin = a.openAdmin()
 	more, routes := a.admin.calls()
 	slices, a.routes = append(slices, more...), append(a.routes, routes...)

@@ -22,6 +22,7 @@ import (
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
+	"ddpserver/internal/sessions"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
@@ -199,7 +200,7 @@ func (a *App) buildServices(ctx context.Context) (err error) {
 	}
 	a.accounts, err = accounts.New(accounts.Options{
 		Store: a.store, Settings: a.settings, Mailer: m, Feed: a.hub, Audit: a.audit, Passwords: a.passwords, Factors: a.twofactor,
-		Follower: a.rooms.follower(), Heard: a.hub.Heard(), RootURL: a.cfg.RootURL, Logger: a.log, Stagger: stagger,
+		Follower: a.rooms.follower(), Origin: sessions.Keeper(a.settings), Heard: a.hub.Heard(), RootURL: a.cfg.RootURL, Logger: a.log, Stagger: stagger,
 	})
 	return err
 }

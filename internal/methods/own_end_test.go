@@ -30,6 +30,9 @@ var endsOwn = map[string]struct {
 	"getNewToken":        {params: none},
 	"removeOtherTokens":  {params: none},
 	"logoutOtherClients": {params: none},
+	"sessions:end":       {params: current, ends: true},
+	"sessions:endAny":    {params: current, ends: true},
+	"sessions:endOthers": {params: none},
 	"changePassword":     {params: func(*world, *client) []any { return []any{testkit.PasswordOf("ada"), "another password"} }},
 	"resetPassword": {params: func(w *world, c *client) []any {
 		must(w, c, "forgotPassword", map[string]any{"email": "ada@example.com"})
@@ -62,7 +65,8 @@ var endsOwn = map[string]struct {
 // harmless are the methods with such effects that no session of the caller can end by,
 // and why.
 var harmless = map[string]string{
-	"createUser": "logs in as somebody new", "registerUser": "makes another account",
+	"sessions:forgetTrust": "ends what a session remembers, not the session",
+	"createUser":           "logs in as somebody new", "registerUser": "makes another account",
 	"forgotPassword": "mails a link", "sendConfirmationEmail": "mails a link",
 	"personalAccessTokens:generateToken": "one more token", "sendEmailCode": "mails a code",
 	"users:create": "makes another account", "users:sendPasswordLink": "mails a link",
@@ -74,6 +78,23 @@ var harmless = map[string]string{
 }
 
 func none(*world, *client) []any { return []any{} }
+
+// current names the session that asks.
+func current(w *world, c *client) []any {
+	list := testkit.Unmarshal[struct {
+		Sessions []struct {
+			ID      string
+			Current bool
+		}
+	}](w.T, must(w, c, "sessions:list"))
+	for _, s := range list.Sessions {
+		if s.Current {
+			return []any{map[string]any{"sessionId": s.ID}}
+		}
+	}
+	w.T.Fatal("no session asks")
+	return nil
+}
 
 func bot(*world, *client) []any { return []any{map[string]any{"tokenName": "bot"}} }
 

@@ -106,6 +106,7 @@ func furnish(w *testkit.API, c *client) map[string]string {
 	rooms := map[string]string{}
 	for i := range 5 {
 		w.Account(fmt.Sprint("user", i))
+		w.Login("root1") // one more session
 	}
 	if err := w.FlushTrail(); err != nil {
 		w.T.Fatal(err)

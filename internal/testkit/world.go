@@ -17,6 +17,8 @@ import (
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/secret"
+	"ddpserver/internal/sessions"
+	"ddpserver/internal/sessions/calls"
 	"ddpserver/internal/telemetry"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
@@ -84,12 +86,14 @@ func NewWorld(t testing.TB, o Options) *World {
 	w.Passwords = w.NewPasswords()
 	w.Factors = w.NewFactors(func(o *twofactor.Options) { o.Passwords, o.Sources = w.Passwords, w.Passwords })
 	follower := w.furnish()
-	w.Accounts = w.NewAccounts(w.Passwords, func(o *accounts.Options) { o.Factors, o.Follower, o.Heard = w.Factors, follower, w.Hub.Heard() })
+	w.Accounts = w.NewAccounts(w.Passwords, func(o *accounts.Options) {
+		o.Factors, o.Follower, o.Heard, o.Origin = w.Factors, follower, w.Hub.Heard(), sessions.Keeper(w.Settings)
+	})
+	registry := ddp.NewRegistry()
 	var slices []methods.Slice
 	slices, w.routes = w.calls()
-	sessions := ddp.NewRegistry()
 	w.openOutbox()
-	panel := admin.New(admin.Options{Accounts: w.Accounts, Settings: w.Settings, Hub: w.Hub, Sessions: sessions, Metrics: w.Telemetry, Outbox: w.Outbox,
+	panel := admin.New(admin.Options{Accounts: w.Accounts, Settings: w.Settings, Hub: w.Hub, Sessions: registry, Metrics: w.Telemetry, Outbox: w.Outbox,
 		Queue: w.Store.MailQueue, Server: admin.Server{Version: Version, Node: w.opts.Node, Started: time.Now()}, Logger: w.log, Now: w.opts.Now,
 		Router: func() *methods.Router { return w.Router }, Publications: func() *realtime.Publications { return w.Publications },
 		Routes: func() []rest.Route { return w.served },
@@ -97,14 +101,15 @@ func NewWorld(t testing.TB, o Options) *World {
 	slices, w.routes = append(slices, panel.Methods), append(w.routes, panel.Routes()...)
 	more, moreRoutes := w.trailCalls()
 	slices, w.routes = append(slices, more...), append(w.routes, moreRoutes...)
+	slices, w.routes = append(slices, w.sessionCalls(registry)), append(w.routes, calls.Routes()...)
 	w.Router = w.NewRouter(func(d *methods.Deps) { d.Slices = slices })
 	w.Base = realtime.NewBase(w.Hub, realtime.BaseOptions{
-		Users: w.Accounts, Settings: w.Settings, Version: Version, Gate: w.Router, Sessions: sessions,
+		Users: w.Accounts, Settings: w.Settings, Version: Version, Gate: w.Router, Sessions: registry,
 	})
 	groups := append([]realtime.Group{w.Base, panel.Streams()}, w.streams()...)
 	groups = append(groups, w.trailStreams()...)
 	w.Publications = realtime.NewPublications(w.Hub, w.Router, w.Limiter, groups...)
-	w.Engine = ddp.New(ddp.Options{Handler: handler{w.Router, w.Publications}, Registry: sessions, Limits: o.Limits, Logger: w.log})
+	w.Engine = ddp.New(ddp.Options{Handler: handler{w.Router, w.Publications}, Registry: registry, Limits: o.Limits, Logger: w.log})
 	w.run(panel)
 	return w
 }
@@ -123,6 +128,16 @@ func (w *World) openOutbox() {
 		From: func() string { return "server@example.com" }, Site: func() string { return "Test" },
 	})
 	w.ok(err)
+}
+
+// sessionCalls are the methods about sessions.
+func (w *World) sessionCalls(registry *ddp.Registry) methods.Slice {
+	w.T.Helper()
+	s, err := sessions.New(sessions.Options{
+		Store: w.Store, Settings: w.Settings, Connections: registry, Feed: w.Feed, Audit: &w.Trail, Now: w.opts.Now,
+	})
+	w.ok(err)
+	return calls.Methods(calls.Options{Sessions: s, Accounts: w.Accounts})
 }
 
 // Version is what a server under test says of itself.

@@ -44,6 +44,7 @@ var sentences = map[string]string{
 	"setUsername":                          "to change the user name",
 	"removeOtherTokens":                    "to end your other sessions",
 	"logoutOtherClients":                   "to end your other sessions",
+	"sessions:endAny":                      "to end a session of an account",
 }
 
 // Sentence says what a code of that purpose is asked for, as in "to log in"; empty

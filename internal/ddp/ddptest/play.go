@@ -272,7 +272,7 @@ var placeholder = regexp.MustCompile(`<([a-zA-Z][a-zA-Z0-9]*:)?([a-zA-Z0-9]+)>`)
 
 // kinds are what a placeholder may stand for.
 var kinds = map[string]string{
-	"17": `[2-9A-HJ-NP-TW-Za-km-z]{17}`, "43": `[a-zA-Z0-9_-]{43}`, "hex": `[0-9a-f]+`, "digits": `[0-9]+`,
+	"17": `[2-9A-HJ-NP-TW-Za-km-z]{17}`, "22": `[a-zA-Z0-9_-]{22}`, "43": `[a-zA-Z0-9_-]{43}`, "hex": `[0-9a-f]+`, "digits": `[0-9]+`,
 	"date": `-?[0-9]+`, "iso": `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`, "any": `.*?`,
 }
 
