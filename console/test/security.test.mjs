@@ -418,22 +418,43 @@ test('the account is deleted where the setting allows it, which shows without a 
   await close(page);
 });
 
-/** Saves a setting as the administrator, over REST. */
-async function saveSetting(id, value) {
+/** Posts to a route as the administrator. */
+async function office(route, body) {
   admin ??= await fetch(`${server.url}/api/v1/login`, {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ user: 'admin', password: adminPassword }),
   }).then((r) => r.json());
-  const answer = await fetch(`${server.url}/api/v1/settings/${id}`, {
+  const answer = await fetch(`${server.url}/api/v1/${route}`, {
     method: 'POST',
     headers: {
       'content-type': 'application/json', 'X-Auth-Token': admin.data.authToken, 'X-User-Id': admin.data.userId,
       'x-2fa-code': sha256(adminPassword), 'x-2fa-method': 'password',
     },
-    body: JSON.stringify({ value }),
+    body: JSON.stringify(body),
   });
-  assert.equal(answer.status, 200, await answer.text());
+  assert.equal(answer.status, 200, `${route}: ${await answer.clone().text()}`);
 }
 let admin;
+
+const saveSetting = (id, value) => office(`settings/${id}`, { value });
+
+test('a removal of the app that an administrator asked for shows at once and is stopped', async () => {
+  const { user, page } = await enter('rea');
+  const { codes } = await enrol(page, user);
+  await summary(page).getByText('Strong').waitFor();
+  await saveSetting('Accounts_TwoFactorAuthentication_Reset_Delay', 1);
+  await office('users.resetTOTP', { username: user.username });
+  await summary(page).getByText('Weak').waitFor(soon);
+  await section(page, 'Authenticator app').getByText('An administrator asked for the removal of your authenticator app.').waitFor();
+  await accessible(page, 'pending reset');
+  await picture(page, 'pending-reset');
+  await summary(page).getByRole('button', { name: 'Stop the removal' }).click();
+  await page.keyboard.press('Enter');
+  await asked(page).getByText('A second proof is needed to keep the authenticator app.').waitFor();
+  await confirm(page, codes[0]);
+  await summary(page).getByText('Strong').waitFor();
+  await section(page, 'Authenticator app').getByText('The app stays.').waitFor();
+  await close(page);
+});
 
 test('with the keyboard alone: into the page, codes by e-mail on and off', async () => {
   const user = await server.addUser('kim');

@@ -56,7 +56,11 @@ func OwnServices(u *user.User) ejson.Doc {
 	d := ejson.Doc{{Key: "password", Value: flag("exists", u.PasswordHash() != "")}}
 	add := adder(&d)
 	for _, f := range u.Factors() {
-		add(f.Key, flag("enabled", true), f.On)
+		state := flag("enabled", true)
+		if !f.ResetDue.IsZero() {
+			state = append(state, ejson.Field{Key: "resetDue", Value: f.ResetDue})
+		}
+		add(f.Key, state, f.On)
 	}
 	return d
 }

@@ -69,6 +69,10 @@ func TestS081ViewsShowNoSecrets(t *testing.T) {
 			t.Errorf("%s shows %s", name, text[i:])
 		}
 	}
+	app, _ := accounts.OwnServices(&u).Get("totp")
+	if _, ok := app.(ejson.Doc).Get("resetDue"); !ok {
+		t.Error("the owner is not shown that the app is about to be removed")
+	}
 	// An account with nothing in it has views too (hostile or foreign documents).
 	for _, v := range []ejson.Doc{accounts.Public(&user.User{}), accounts.Full(&user.User{}), accounts.Own(&user.User{})} {
 		if _, err := ejson.AppendJSON(nil, v); err != nil {

@@ -29,7 +29,11 @@ func document(u *user.User) ejson.Doc {
 	}
 	var services ejson.Doc
 	for _, f := range u.Factors() {
-		services = append(services, ejson.Field{Key: f.Key, Value: ejson.Doc{{Key: "enabled", Value: f.On}}})
+		state := ejson.Doc{{Key: "enabled", Value: f.On}}
+		if !f.ResetDue.IsZero() { // the owner can stop it as long as it is not due
+			state = append(state, ejson.Field{Key: "resetDue", Value: f.ResetDue})
+		}
+		services = append(services, ejson.Field{Key: f.Key, Value: state})
 	}
 	return append(d, ejson.Field{Key: "services", Value: services})
 }

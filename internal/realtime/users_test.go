@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ddpserver/internal/ddp"
+	"ddpserver/internal/ejson"
 	"ddpserver/internal/user"
 )
 
@@ -137,4 +138,23 @@ func TestAccountIsReadForWhatIsShown(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Owners see that somebody asked for the removal of their app, as long as they can
+// stop it.
+func TestOwnDocumentTellsPendingReset(t *testing.T) {
+	u := &user.User{ID: "ada"}
+	u.Services.TOTP = &user.TOTP{Enabled: true}
+	before := document(u)
+	u.Services.TOTP.ResetDue = time.Unix(1, 0).UTC()
+	for _, step := range []struct{ from, to ejson.Doc }{{before, document(u)}, {document(u), before}} {
+		if changed, cleared := difference(step.from, step.to); len(changed) != 1 || changed[0].Key != "services" || len(cleared) != 0 {
+			t.Errorf("changed %v, cleared %v", changed, cleared)
+		}
+	}
+	services, _ := document(u).Get("services")
+	app, _ := services.(ejson.Doc).Get("totp")
+	if due, _ := app.(ejson.Doc).Get("resetDue"); due != u.Services.TOTP.ResetDue {
+		t.Errorf("the owner is told %v", due)
+	}
 }

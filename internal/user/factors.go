@@ -30,6 +30,9 @@ type Factor struct {
 	// Changed is that time.
 	Dated, Held bool
 	Changed     time.Time
+	// ResetDue is when a removal that somebody else asked for takes effect; zero when
+	// none is pending.
+	ResetDue time.Time
 }
 
 // Factors lists the second factors that a document can hold. Owners are shown them, and
@@ -38,7 +41,7 @@ type Factor struct {
 // change what documents of before say.
 func (u *User) Factors() []Factor {
 	list := []Factor{
-		{Key: "totp", On: u.TOTPEnabled(), Held: u.Services.TOTP != nil},
+		{Key: "totp", On: u.TOTPEnabled(), Held: u.Services.TOTP != nil, ResetDue: u.TOTPResetDue()},
 		{Key: "email2fa", On: u.Email2FAEnabled(), Dated: true},
 	}
 	if e := u.Services.Email2FA; e != nil {
