@@ -435,6 +435,9 @@ async function office(route, body) {
 }
 let admin;
 
+/** Whether the server has a route: the page shows no section without it. */
+const serverHas = async (route) => (await fetch(`${server.url}/api/v1/${route}`)).status !== 404;
+
 const saveSetting = (id, value) => office(`settings/${id}`, { value });
 
 test('a removal of the app that an administrator asked for shows at once and is stopped', async () => {
@@ -453,6 +456,47 @@ test('a removal of the app that an administrator asked for shows at once and is 
   await confirm(page, codes[0]);
   await summary(page).getByText('Strong').waitFor();
   await section(page, 'Authenticator app').getByText('The app stays.').waitFor();
+  await close(page);
+});
+
+test('sessions are listed, live, and ended one by one or all at once', async (t) => {
+  const { user, page } = await enter('ses');
+  const sessions = section(page, 'Sessions and devices');
+  if (!(await serverHas('sessions/list'))) return t.skip('this server does not list sessions'), close(page);
+  await sessions.getByText('this one').waitFor();
+  await summary(page).getByText('one place').waitFor();
+  // A client may call itself what it likes.
+  const other = await browser.open(server, { userAgent: 'Mozilla/5.0 (<b>X11</b>; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0' });
+  await logIn(other, user.username, user.password);
+  await sessions.getByRole('heading', { name: /Firefox 131/ }).waitFor(soon);
+  await accessible(page, 'sessions');
+  await picture(page, 'sessions');
+  await sessions.getByRole('button', { name: /^End: Firefox 131/ }).click();
+  await dialog(page, 'End this session?').getByRole('button', { name: 'End' }).click();
+  await other.getByText('Your session was ended').waitFor();
+  await sessions.getByRole('heading', { name: /Firefox 131/ }).waitFor({ state: 'detached' });
+  await logIn(other, user.username, user.password);
+  await sessions.getByRole('button', { name: 'End all others' }).click();
+  await accessible(page, 'end all others');
+  await dialog(page, 'End all other sessions?').getByRole('button', { name: 'End all others' }).click();
+  await sessions.getByText('All other sessions are ended.').waitFor();
+  await other.getByText('Your session was ended').waitFor();
+  await sessions.getByRole('button', { name: /^Log out here/ }).click();
+  await dialog(page, 'End this session?').getByRole('button', { name: 'Log out here' }).click();
+  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  await close(page);
+  await close(other);
+});
+
+test('what happened to the account is listed, with what another window does', async (t) => {
+  const { user, page } = await enter('act');
+  const activity = section(page, 'Recent activity');
+  if (!(await serverHas('audit.mine'))) return t.skip('this server keeps no copy of its audit stream'), close(page);
+  await activity.getByText('Login', { exact: true }).first().waitFor();
+  await switchMailOn(page, user);
+  await activity.getByText('Factor switched on').waitFor();
+  await accessible(page, 'activity');
+  await picture(page, 'activity');
   await close(page);
 });
 

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { connection } from '../../session';
 import { texts } from '../../texts';
 import { Badge, Card, Outcome, Shown, Time, useAct, useLoad } from '../../ui/parts';
@@ -29,8 +29,12 @@ export function Activity({ id }: { id: string; own: Own }) {
   const a = useAct();
   const newest = useLoad(() => orNothing(connection.call<List>('audit:mine', { count: page })));
   const [older, add] = useState<List>();
-  // The server writes the copy that is read here a moment after the act.
-  useNews('all', newest.reload, 700);
+  // The server writes the copy that is read here a moment after the act, also that of the login that led to this page.
+  useNews('all', newest.reload, 1_200);
+  useEffect(() => {
+    const timer = setTimeout(newest.reload, 1_500);
+    return () => clearTimeout(timer);
+  }, []);
   if (newest.data === null) return null; // this server keeps no copy to read
 
   const more = (cursor: string, before: Event[]) => a.act(async () => {
