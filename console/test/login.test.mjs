@@ -28,7 +28,7 @@ test('a wrong password is told, a right one opens the own page, logging out clos
   await page.reload();
   await page.getByRole('heading', { name: 'My security' }).waitFor();
   assert.equal(await page.evaluate(() => localStorage.length), 0);
-  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
   await page.getByRole('button', { name: 'Log in' }).waitFor();
   assert.equal(await page.evaluate(() => localStorage.length + sessionStorage.length), 0);
   await close(page);
@@ -41,7 +41,7 @@ test('who stays logged in is logged in in the next tab, and logging out there en
   const second = await page.context().newPage();
   await second.goto(server.url);
   await second.getByRole('heading', { name: 'My security' }).waitFor();
-  await second.getByRole('button', { name: 'Log out' }).click();
+  await second.getByRole('button', { name: 'Log out', exact: true }).click();
   await page.getByRole('button', { name: 'Log in' }).waitFor();
   await close(page);
 });

@@ -175,14 +175,14 @@ test('an authenticator app: set up, backup codes kept, new ones, login with each
   assert(!renewed.includes(codes[1]));
 
   // Logging in: a backup code stands for the app …
-  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
   await logIn(page, user.username, user.password, renewed[0]);
   await app.getByText(`${renewed.length - 1} backup codes are left.`).waitFor();
   // … the app's next code is good …
-  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
   await logIn(page, user.username, user.password, () => codeNow(secret, 1));
   // … and so is a mail, when the other factor is chosen.
-  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
   await page.getByLabel('User name or e-mail address').fill(user.username);
   await page.getByLabel('Password', { exact: true }).fill(user.password);
   await page.getByRole('button', { name: 'Log in' }).click();
@@ -217,7 +217,7 @@ test('too many wrong codes are told, and codes that run out are warned of', asyn
   const { codes } = await enrol(page, user);
   const app = section(page, 'Authenticator app');
   for (const code of codes.slice(0, codes.length - 3)) {
-    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByRole('button', { name: 'Log out', exact: true }).click();
     await logIn(page, user.username, user.password, code);
     await summary(page).getByText('Strong').waitFor();
   }
@@ -264,7 +264,7 @@ test('two windows show the same, and one that is logged out elsewhere says so', 
   await other.getByText('Your session was ended').waitFor();
   await other.getByRole('button', { name: 'Log in' }).waitFor();
   await accessible(other, 'ended elsewhere');
-  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
   await second.getByRole('button', { name: 'Log in' }).waitFor(soon);
   await close(page);
   await close(other);
@@ -292,7 +292,7 @@ test('the password is changed, with every refusal told', async () => {
   await tried(user.password, 'a new long password', 'a new long password');
   await page.getByText('The password is changed. Your other sessions were ended.').waitFor();
   await other.getByText('Your session was ended').waitFor();
-  await page.getByRole('button', { name: 'Log out' }).click();
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
   await logIn(page, user.username, 'a new long password');
   await close(page);
   await close(other);

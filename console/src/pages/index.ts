@@ -16,6 +16,8 @@ export const pages: Page[] = [
   { path: '/protect', title: texts.shell.protect, permission: 'view-privileged-setting', load: () => import('./protect').then((m) => m.Protect) },
   { path: '/users', title: texts.shell.users, permission: 'view-full-other-user-info', load: () => import('./users').then((m) => m.Users) },
   { path: '/try', title: texts.shell.tryIt, load: () => import('./try').then((m) => m.TryIt) },
+  { path: '/sessions', title: texts.shell.sessions, permission: 'view-device-management', load: () => import('./sessions').then((m) => m.Sessions) },
+  { path: '/audit', title: texts.shell.audit, permission: 'view-logs', load: () => import('./audit').then((m) => m.Audit) },
   { path: '/server', title: texts.shell.server, permission: 'view-privileged-setting', load: () => import('./server').then((m) => m.Server) },
   { path: '/outbox', title: texts.shell.outbox, permission: 'edit-other-user-totp', load: () => import('./outbox').then((m) => m.Outbox) },
 ];
