@@ -1,1 +1,0 @@
-import{n as e,t}from"./index-BIE-L8Rd.js";function n(){return t(`h1`,{children:e.shell.security})}export{n as Security};
