@@ -25,6 +25,7 @@ const (
 // acts are those of docs/operations.md "The audit stream".
 var acts = map[string]about{
 	"login": ofActor, "logout": ofActor, "token_renewed": ofActor, "other_sessions_removed": ofActor, "sessions_removed": ofTarget,
+	"session_ended": ofTarget, "trust_forgotten": ofTarget,
 
 	"factor_check": ofActor, "code_sent": ofActor, "backup_code_used": ofActor, "secret_unreadable": ofActor, "recovery_ended": ofActor,
 
