@@ -79,7 +79,8 @@ async function ask<T>(why: string, who: string, run: (proof?: Proof) => Promise<
         return await run(proof);
       } catch (e) {
         if (session.peek()?.userId !== asker) throw new Cancelled();
-        if (e instanceof Offline) wrong = explain(e);
+        // Neither says anything about the proof: the person may try again.
+        if (e instanceof Offline || (e instanceof Refused && e.error === 'too-many-requests')) wrong = explain(e);
         else if (!asksAgain(e)) throw e;
         else {
           // A wrong code says what the account has, but not always which factor was meant.
@@ -182,7 +183,7 @@ function Ask({ q }: { q: Question }) {
           />
         </label>
         <small id="challenge-hint">{way === 'totp' ? t.appHint : way === 'email' ? t.emailHint(q.details) : t.passwordHint}</small>
-        {q.wrong && <Alert key={q.round}>{q.wrong}</Alert>}
+        {q.wrong && !busy && <Alert key={q.round}>{q.wrong}</Alert>}
         {way === 'email' && <Resend q={q} />}
         <footer class="actions">
           <button type="button" class="secondary" onClick={q.cancel}>

@@ -41,6 +41,7 @@ var shapes = map[string]string{
 	"personalAccessTokens:generateToken":   `[{"tokenName":"T","bypassTwoFactor?":true}]`,
 	"personalAccessTokens:regenerateToken": `[{"tokenName":"T"}]`,
 	"personalAccessTokens:removeToken":     `[{"tokenName":"T"}]`,
+	"personalAccessTokens:list":            `[]`,
 	"setUserActiveStatus":                  `["T",true]`,
 	"deleteUser":                           `["T"]`,
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ddpserver/internal/accounts"
+	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/rpc"
@@ -11,8 +12,8 @@ import (
 	"ddpserver/internal/twofactor"
 )
 
-// tokens serves personal access tokens (docs/wire/rocketchat.md 2.4). Each call asks
-// for a fresh factor: neither remembered trust nor a token that bypasses checks
+// tokens serves personal access tokens (docs/wire/rocketchat.md 2.4). Each call that
+// changes one asks for a fresh factor: neither remembered trust nor a token that bypasses checks
 // may make more tokens (docs/decisions.md 3.6).
 type tokens struct {
 	accounts *accounts.Service
@@ -45,7 +46,38 @@ func (g *tokens) Specs() []Spec {
 	remove.Doc = "Ends a personal access token and closes its connections."
 	remove.Params, remove.Result = "{tokenName}", "none"
 	remove.Errors = regenerate.Errors
-	return []Spec{generate, regenerate, remove}
+
+	list := spec("list", g.list)
+	list.Factor, list.Effects = twofactor.None, Reads
+	list.Doc = "Lists one's personal access tokens; of each token its last six characters."
+	list.Params, list.Errors = "none", "not-authorized"
+	list.Result = "{tokens: [{name, createdAt, lastTokenPart, bypassTwoFactor, lastUsedAt?, expiresAt?, allowedAddresses?}]}"
+	return []Spec{generate, regenerate, remove, list}
+}
+
+// list asks for no factor: nothing in it is a secret, and it is asked for anew whenever a token changes.
+func (g *tokens) list(_ context.Context, c *rpc.Call) (any, error) {
+	if err := c.Bind(); err != nil {
+		return nil, err
+	}
+	out := []any{}
+	for _, t := range g.accounts.Tokens(c.User) {
+		d := ejson.Doc{
+			{Key: "name", Value: t.Name}, {Key: "createdAt", Value: t.CreatedAt},
+			{Key: "lastTokenPart", Value: t.LastTokenPart}, {Key: "bypassTwoFactor", Value: t.BypassTwoFactor},
+		}
+		if !t.LastUsedAt.IsZero() {
+			d = append(d, ejson.Field{Key: "lastUsedAt", Value: t.LastUsedAt})
+		}
+		if !t.ExpiresAt.IsZero() {
+			d = append(d, ejson.Field{Key: "expiresAt", Value: t.ExpiresAt})
+		}
+		if len(t.AllowedAddresses) > 0 {
+			d = append(d, ejson.Field{Key: "allowedAddresses", Value: t.AllowedAddresses})
+		}
+		out = append(out, d)
+	}
+	return ejson.Doc{{Key: "tokens", Value: out}}, nil
 }
 
 // allowed applies the switch of the whole feature.

@@ -155,6 +155,7 @@ var scenesOfMethods = map[string][]scene{
 	"personalAccessTokens:generateToken":   {list(object{"tokenName": "another", "bypassTwoFactor": true})},
 	"personalAccessTokens:regenerateToken": {list(object{"tokenName": "bot"})},
 	"personalAccessTokens:removeToken":     {list(object{"tokenName": "bot"})},
+	"personalAccessTokens:list":            {list()},
 
 	"2fa:enable":              {with(nothing)},
 	"2fa:validateTempToken":   {with(func(s *stage) []any { return []any{s.appCode()} }).after(halfApp)},

@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"ddpserver/internal/ejson"
-	"ddpserver/internal/methods"
-	"ddpserver/internal/permission"
 )
 
 // tokens serves personal access tokens (docs/wire/rocketchat.md 2.4 and 5.8).
@@ -35,30 +33,7 @@ func (g *tokens) Routes() []Route {
 			Body:   fits[tokenName](), Params: byName, Result: answers[madeToken](), Shape: under("token")},
 		{Verb: "POST", Path: "users.removePersonalAccessToken", Tag: tag, Summary: "Remove a personal access token", Method: "personalAccessTokens:removeToken",
 			Body: fits[tokenName](), Params: byName},
-		{Verb: "GET", Path: "users.getPersonalAccessTokens", Effects: methods.Reads, Tag: tag, Summary: "List one's personal access tokens",
-			Permission: permission.CreatePersonalAccessTokens,
-			Result:     answers[tokenList](),
-			Do:         g.list},
+		{Verb: "GET", Path: "users.getPersonalAccessTokens", Tag: tag, Summary: "List one's personal access tokens", Method: "personalAccessTokens:list",
+			Result: answers[tokenList](), Shape: AsDoc},
 	}
-}
-
-func (g *tokens) list(_ context.Context, r *Request) (any, error) {
-	out := []any{}
-	for _, t := range g.accounts.Tokens(r.User) {
-		d := ejson.Doc{
-			{Key: "name", Value: t.Name}, {Key: "createdAt", Value: t.CreatedAt},
-			{Key: "lastTokenPart", Value: t.LastTokenPart}, {Key: "bypassTwoFactor", Value: t.BypassTwoFactor},
-		}
-		if !t.LastUsedAt.IsZero() {
-			d = append(d, ejson.Field{Key: "lastUsedAt", Value: t.LastUsedAt})
-		}
-		if !t.ExpiresAt.IsZero() {
-			d = append(d, ejson.Field{Key: "expiresAt", Value: t.ExpiresAt})
-		}
-		if len(t.AllowedAddresses) > 0 {
-			d = append(d, ejson.Field{Key: "allowedAddresses", Value: t.AllowedAddresses})
-		}
-		out = append(out, d)
-	}
-	return ejson.Doc{{Key: "tokens", Value: out}}, nil
 }

@@ -60,6 +60,7 @@ func (s *Service) schedule(ctx context.Context, r Request, u *user.User, due tim
 	if err != nil {
 		return time.Time{}, fmt.Errorf("noting a reset for later: %w", err)
 	}
+	s.tell(u.ID, user.FieldFactors) // the owner's document shows when
 	s.record(r, by(r.User, u, TOTPResetPending))
 	return due, nil
 }
@@ -143,6 +144,7 @@ func (s *Service) stopped(ctx context.Context, r Request, u *user.User) {
 func (s *Service) ended(ctx context.Context, r Request, u *user.User, c Change) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
+	s.tell(u.ID, user.FieldFactors)
 	s.announce(ctx, r, u, c)
 }
 

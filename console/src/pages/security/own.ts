@@ -3,7 +3,6 @@
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { connection, may, publicSettings, type User } from '../../session';
-import { rest } from '../../rest';
 import { Refused } from '../../errors';
 import { useLoad, useStream, type Loaded } from '../../ui/parts';
 
@@ -83,7 +82,7 @@ export function useOwn(u: User): Own {
   const app = u.services?.totp?.enabled === true;
   const codes = useLoad(async () => (app ? (await connection.call<{ remaining: number }>('2fa:checkCodesRemaining')).remaining : undefined), [app]);
   const has = hasTokens();
-  const tokens = useLoad(async () => (has ? (await rest<{ tokens: Token[] }>('GET', 'users.getPersonalAccessTokens')).tokens : []), [has]);
+  const tokens = useLoad(async () => (has ? (await connection.call<{ tokens: Token[] }>('personalAccessTokens:list')).tokens : []), [has]);
   useNews(['factors'], codes.reload);
   useNews(['tokens', 'password'], tokens.reload);
   return {
