@@ -130,7 +130,8 @@ console-test: build ## Do in a browser, on both stores, what people do with the 
 
 console-pictures: build ## Take the pictures of docs/console.md anew.
 	cd clients && npm ci
-	cd console && npm ci && CONSOLE_PICTURES=../docs/console node --test --test-force-exit test/*.test.mjs
+	cd console && npm ci && CONSOLE_PICTURES=../build/console node --test --test-force-exit test/*.test.mjs
+	for name in docs/console/*.png; do cp build/console/"$$(basename "$$name")" docs/console/; done
 
 cover: ## Test coverage, as build/cover.html.
 	@mkdir -p build
