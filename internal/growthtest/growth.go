@@ -30,6 +30,8 @@ const (
 	// cheap is what a byte of a long text may cost whatever a short one does: too
 	// little to be work that grows, at that length.
 	cheap = 30 * time.Nanosecond
+	// patience is the processor time of looks before a reader is accused.
+	patience = 2 * time.Second
 	// seed and mixtures choose the mixed families.
 	seed     = 20261128
 	mixtures = 40
@@ -103,11 +105,13 @@ func (d *Decoder) compare(f family) string {
 	if took <= enough {
 		return ""
 	}
-	// Many looks, in turn, before anybody is accused.
+	// Many looks, in turn, before anybody is accused. A machine whose processors others
+	// take away is slow for longer than twelve short looks.
 	ratio := float64(len(big)) / float64(len(small))
-	var least time.Duration
-	for range 12 {
+	var least, looked time.Duration
+	for look := 0; look < 12 || looked < patience; look++ {
 		again, _ := d.measure(small)
+		looked += again
 		if least == 0 || again < least {
 			least = again
 		}
@@ -115,6 +119,7 @@ func (d *Decoder) compare(f family) string {
 			return ""
 		}
 		again, _ = d.measure(big)
+		looked += again
 		if took = min(took, again); took <= enough {
 			return ""
 		}
