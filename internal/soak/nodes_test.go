@@ -137,8 +137,9 @@ func TestSoakNodesAttempts(t *testing.T) {
 		close(gate)
 		wg.Wait()
 		// Writers of one document that come too late for the store's five seconds are
-		// refused with an error; a slow machine has some.
-		late := got["500"]
+		// refused with an error, and an answer that takes longer than the door's half minute
+		// is lost; a slow machine has some.
+		late := got["500"] + got["lost"]
 		n := int(cl.received(a))
 		switch {
 		case late == 0 && (n != 2*each || got["totp-invalid"] != budget || got["totp-max-attempts"] != 2*each-budget),
