@@ -106,7 +106,8 @@ export async function accessible(page, where) {
   let found = await run();
   // A colour on its way to another is nothing that anybody reads: what stays is.
   for (let again = 0; again < 3 && found.violations.length > 0; again++) {
-    await page.evaluate(() => new Promise((done) => setTimeout(done, 500)));
+    await page.evaluate(() => Promise.all(
+      document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity).map((a) => a.finished.catch(() => {}))));
     found = await run();
   }
   assert.deepEqual(
