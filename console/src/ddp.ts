@@ -4,7 +4,7 @@
 // owner's own document. It knows nothing of logins; session.ts does.
 import core from 'simpleddp-core';
 import { signal } from '@preact/signals';
-import { Refused, Offline } from './errors';
+import { Refused, Offline, limited } from './errors';
 
 export type Frame = { out: boolean; at: number; message: Record<string, unknown> };
 export type Event = { name: string; args: unknown[] };
@@ -101,7 +101,13 @@ export class Connection {
         return;
       case 'nosub':
         this.#asked.delete(m.id);
-        if (m.error) this.#wanted.get(m.id)?.refused?.(new Refused(m.error));
+        if (m.error) {
+          const refusal = new Refused(m.error);
+          // What is wanted still is asked for again when the limits of the server allow it.
+          const ms = limited(refusal);
+          if (ms) setTimeout(() => this.#ask(m.id), ms);
+          else this.#wanted.get(m.id)?.refused?.(refusal);
+        }
         return;
       case 'added':
       case 'changed':

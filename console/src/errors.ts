@@ -31,12 +31,36 @@ export class Offline extends Error {}
 /** The person closed the dialogue that asked for a second factor. */
 export class Cancelled extends Error {}
 
+/** How many milliseconds the server's limits ask to wait, or 0 when e is not their refusal. */
+export function limited(e: unknown): number {
+  if (!(e instanceof Refused) || (e.error !== 'too-many-requests' && e.error !== 'error-too-many-requests')) return 0;
+  return Math.max(250, e.details.timeToReset ?? 5_000);
+}
+
+/**
+ * Asks for something that only reads until the limits of the server let it. Nobody pressed a button for it, so nobody should
+ * have to press one again. It gives up when wanted says so; waits hears how long the next try is away, in milliseconds.
+ */
+export async function patient<T>(ask: () => Promise<T>, wanted: () => boolean, waits?: (ms: number) => void): Promise<T> {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (e) {
+      const ms = limited(e);
+      if (!ms || !wanted()) throw e;
+      waits?.(ms);
+      await new Promise((later) => setTimeout(later, ms));
+      if (!wanted()) throw e;
+    }
+  }
+}
+
 /** The sentence for a person, or '' when there is nothing to say. */
 export function explain(e: unknown): string {
   if (e instanceof Cancelled) return '';
   if (e instanceof Offline) return texts.errors.offline;
   if (e instanceof Refused) {
-    if (e.error === 'too-many-requests' || e.error === 'error-too-many-requests') {
+    if (limited(e)) {
       return texts.errors.tooMany(Math.max(1, Math.ceil((e.details.timeToReset ?? 60_000) / 1000)));
     }
     // 403 is Meteor's for many things; its reasons tell the links of mails from logins.

@@ -5,7 +5,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { Connection } from './ddp';
-import { Offline, Refused } from './errors';
+import { Offline, limited, patient } from './errors';
 import { challenged, type Proof } from './challenge';
 import { texts } from './texts';
 
@@ -78,7 +78,8 @@ function took(r: LoginResult, stay: boolean) {
   keep({ userId: r.id, token: r.token, expires: r.tokenExpires?.getTime() }, stay);
   ended.value = '';
   member.value = true;
-  connection.call<{ _id: string; roles: string[] }[]>('permissions/get').then((all) => (table.value = all), () => (table.value ??= []));
+  patient(() => connection.call<{ _id: string; roles: string[] }[]>('permissions/get'), () => member.value)
+    .then((all) => (table.value = all), () => (table.value ??= []));
 }
 
 /** Logs in with a password; asks for the second factor in the dialogue where the server does. */
@@ -116,7 +117,7 @@ export function exchange(r: { token: string; tokenExpires?: Date }) {
 
 connection.welcome = async () => {
   member.value = false;
-  void connection.call<{ _id: string; value: unknown }[]>('public-settings/get').then(
+  void patient(() => connection.call<{ _id: string; value: unknown }[]>('public-settings/get'), () => connection.online.value).then(
     (all) => (publicSettings.value = new Map(all.map((s) => [s._id, s.value]))), () => {});
   const s = session.value;
   if (!s) return;
@@ -124,8 +125,9 @@ connection.welcome = async () => {
     took(await connection.call<LoginResult>('login', { resume: s.token }), staying());
   } catch (e) {
     if (e instanceof Offline) return;
-    if (e instanceof Refused && (e.error === 'too-many-requests')) {
-      setTimeout(() => void connection.welcome(), e.details.timeToReset ?? 5_000);
+    const ms = limited(e);
+    if (ms) {
+      setTimeout(() => void connection.welcome().then(() => connection.resubscribe()), ms);
       return;
     }
     forget(texts.login.endedElsewhere);

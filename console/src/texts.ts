@@ -48,6 +48,7 @@ export const texts = {
     staleLink: 'This link is too old or was used before. Ask for a new one.',
     unknown: 'Something went wrong in this page. Reload it and try again.',
     tooMany: (s: number) => `Too many attempts. Try again in ${s < 120 ? `${s} seconds` : `${Math.ceil(s / 60)} minutes`}.`,
+    waits: (s: number) => `There is more news than the server tells at once. This page looks again in ${s} seconds.`,
     known: {
       '403': 'The name or the password is wrong.',
       '500': 'The server failed. Its log says why; try again later.',

@@ -146,6 +146,43 @@ test('accounts are made, found and shown live in another window', async () => {
   await close(page);
 });
 
+test('a page that hears of more changes than it may ask for shows the last one', async () => {
+  const carl = await server.addUser('carl');
+  const page = await browser.open(server);
+  const his = await browser.open(server);
+  await logIn(his, 'carl', carl.password);
+  await logIn(page, 'admin', adminPassword);
+  await open(page);
+  await page.getByRole('link', { name: 'carl', exact: true }).click();
+  await page.getByRole('heading', { name: 'carl', level: 1 }).waitFor();
+  // Each change is made when the one before was seen. Connections and methods are limited to ten calls in ten seconds, the page's too.
+  for (let i = 1; i <= 15; i++) {
+    await his.evaluate(async (name) => {
+      const { token } = JSON.parse(Object.values(sessionStorage)[0]);
+      const socket = new WebSocket(document.baseURI.replace(/^http/, 'ws').replace(/#.*/, '') + 'websocket');
+      const answered = (id) => new Promise((done, fail) => socket.addEventListener('message', ({ data }) => {
+        const m = JSON.parse(data);
+        if (m.msg === id || (m.msg === 'result' && m.id === id)) (m.error ? fail(new Error(data)) : done());
+      }));
+      const send = (m) => socket.send(JSON.stringify(m));
+      await new Promise((done) => socket.addEventListener('open', done));
+      const connected = answered('connected');
+      send({ msg: 'connect', version: '1', support: ['1'] });
+      await connected;
+      const loggedIn = answered('1');
+      send({ msg: 'method', id: '1', method: 'login', params: [{ resume: token }] });
+      await loggedIn;
+      const named = answered('2');
+      send({ msg: 'method', id: '2', method: 'setRealName', params: [name] });
+      await named;
+      socket.close();
+    }, `Carl the ${i}.`);
+    await page.getByRole('heading', { name: `Carl the ${i}.`, level: 1 }).waitFor();
+  }
+  await close(his);
+  await close(page);
+});
+
 test('an account is edited, protected, closed and deleted', async () => {
   const page = await browser.open(server);
   const his = await browser.open(server);

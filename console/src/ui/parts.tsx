@@ -2,7 +2,7 @@
 import type { ComponentChildren, VNode } from 'preact';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { connection, member } from '../session';
-import { Cancelled, Refused, explain } from '../errors';
+import { Cancelled, Refused, explain, patient } from '../errors';
 import { texts } from '../texts';
 
 /** A refusal or failure, read out by screen readers at once. */
@@ -71,25 +71,41 @@ export function Outcome({ of }: { of: { failed: string; done: string } }) {
   return null;
 }
 
-export type Loaded<T> = { data?: T; failed: string; refused: boolean; loading: boolean; reload(): void };
+export type Loaded<T> = { data?: T; failed: string; refused: boolean; loading: boolean; waits: number; reload(): void };
 
-/** Loads something from the server, again when the connection comes back, and with reload. */
+/**
+ * Loads something from the server, again when the connection comes back, and with reload. However much news there is, one question is on
+ * its way and one is waiting for it; what the limits of the server refuse is asked again when they allow it (waits: in how many seconds).
+ */
 export function useLoad<T>(load: () => Promise<T>, keys: unknown[] = []): Loaded<T> {
-  const [state, set] = useState<{ data?: T; failed: string; refused: boolean; loading: boolean }>({ failed: '', refused: false, loading: true });
+  const [state, set] = useState<Omit<Loaded<T>, 'reload'>>({ failed: '', refused: false, loading: true, waits: 0 });
   const [round, again] = useState(0);
+  const asked = useRef({ busy: false, stale: false });
   // A connection that came back is nobody's until the login is resumed.
   const online = connection.online.value && member.value;
   useEffect(() => {
     if (!online) return;
     let current = true;
+    const mine = { busy: true, stale: false };
+    asked.current = mine;
     set((s) => ({ ...s, loading: true }));
-    load().then(
-      (data) => current && set({ data, failed: '', refused: false, loading: false }),
-      (e) => current && set((s) => ({ ...s, failed: explain(e), refused: e instanceof Refused && /not-allowed|not-authorized|unauthorized/.test(String(e.error)), loading: false })),
+    const took = (next: (s: Omit<Loaded<T>, 'reload'>) => Omit<Loaded<T>, 'reload'>) => {
+      if (!current) return;
+      mine.busy = false;
+      set(next);
+      if (mine.stale) again((n) => n + 1);
+    };
+    patient(load, () => current, (ms) => current && set((s) => ({ ...s, waits: Math.ceil(ms / 1000) }))).then(
+      (data) => took(() => ({ data, failed: '', refused: false, loading: false, waits: 0 })),
+      (e) => took((s) => ({ ...s, failed: explain(e), refused: e instanceof Refused && /not-allowed|not-authorized|unauthorized/.test(String(e.error)), loading: false, waits: 0 })),
     );
     return () => void (current = false);
   }, [online, round, ...keys]);
-  return { ...state, reload: useCallback(() => again((n) => n + 1), []) };
+  const reload = useCallback(() => {
+    if (asked.current.busy) asked.current.stale = true;
+    else again((n) => n + 1);
+  }, []);
+  return { ...state, reload };
 }
 
 /** The faces of something that is loaded: loading, refused, failed, empty, there. */
@@ -107,11 +123,12 @@ export function Shown<T>({ of, empty, children }: { of: Loaded<T>; empty?: (data
         </div>
       );
     }
-    return <p aria-busy="true">{texts.loading}</p>;
+    return <p aria-busy="true">{of.waits ? texts.errors.waits(of.waits) : texts.loading}</p>;
   }
   return (
     <>
       {of.failed && <Alert>{of.failed}</Alert>}
+      {of.waits > 0 && <Done>{texts.errors.waits(of.waits)}</Done>}
       {empty?.(of.data) ? <p class="empty">{texts.nothing}</p> : children(of.data)}
     </>
   );
