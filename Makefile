@@ -31,7 +31,7 @@ BENCH      = $(GO) test -run '^$$' -bench . -skip 'BenchmarkIdle|BenchmarkStore|
 # Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.
 VULNDB ?= ../shared/vulndb/vdb.tgz
 
-.PHONY: help build run dev test needs core test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak golden fmt-check lint vuln clients cover console console-check console-test console-pictures docs-check check check-rest tidy docker clean
+.PHONY: help build run dev test needs core test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak golden fmt-check lint vuln clients cover console console-check console-test console-measure console-pictures docs-check check check-rest tidy docker clean
 
 help: ## Print this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -127,6 +127,12 @@ console-test: build ## Do in a browser, on both stores, what people do with the 
 	cd clients && npm ci
 	cd console && npm ci
 	$(SHELL) tools/console.sh
+
+console-measure: build ## Measure the console in a browser on 10,000 accounts and 100,000 events of the audit (embedded store).
+	$(GO) build -C tools -o ../bin/fill ./fill
+	cd clients && npm ci
+	cd console && npm ci
+	node console/measure/many.mjs
 
 console-pictures: build ## Take the pictures of docs/console.md anew.
 	cd clients && npm ci

@@ -94,7 +94,7 @@ var allowed = map[string][]string{
 	// Tools of the project, no part of the server, may use whatever they need.
 	"internal/soak":     {},
 	"internal/proctest": {}, "cmd/ddpcat": nil,
-	"tools/benchratio": nil, "tools/ddpload": nil, "tools/load": nil, "tools/wsecho": nil,
+	"tools/benchratio": nil, "tools/ddpload": nil, "tools/fill": nil, "tools/load": nil, "tools/wsecho": nil,
 	"internal/store/mongotest/wired": {"internal/store/mongotest"},
 
 	"internal/archtest": {}, "internal/growthtest": {}, "internal/testwait": {},
