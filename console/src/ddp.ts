@@ -17,6 +17,16 @@ type Wanted = { name: string; params: unknown[]; event?: (e: Event) => void; rea
 /** The first try to come back is soon, since the server may have ended only this login; later ones wait longer. */
 const soonest = 250, latest = 8_000;
 
+/**
+ * A socket that the server closes takes nothing any more for a moment before it says so. What is sent then is lost like everything
+ * under way, and its caller hears so from the event that follows; browsers would write an error for each frame.
+ */
+class Socket extends WebSocket {
+  override send(data: string) {
+    if (this.readyState === WebSocket.OPEN) super.send(data);
+  }
+}
+
 /** How long nothing may come before the connection counts as lost. The server pings after 15 s of silence. */
 const silence = 45_000;
 
@@ -48,7 +58,7 @@ export class Connection {
   #count = 0;
 
   constructor(url = endpoint()) {
-    this.#ddp = new DDP({ endpoint: url, SocketConstructor: WebSocket, autoConnect: false, reconnectInterval: soonest, cleanQueue: true });
+    this.#ddp = new DDP({ endpoint: url, SocketConstructor: Socket, autoConnect: false, reconnectInterval: soonest, cleanQueue: true });
     this.#ddp.socket.on('message:in', (message) => {
       this.#heard = Date.now();
       this.watch?.({ out: false, at: Date.now(), message });
