@@ -18,11 +18,12 @@ import (
 var errNoOutbox = fault.New("error-outbox-unavailable", "Mails are sent by the mail server of MAIL_URL; only a server without one shows them")
 
 // outbox shows the mails of a server without a mail server, where they are files that
-// nobody else delivers: a developer reads the code in the next window. Who reads the
-// codes of others can be anybody, and so can whoever reads the own ones with a stolen
-// session: a fresh factor is asked for, which neither remembered trust nor a token
-// that skips checks passes. The stream that follows tells new mails to the very
-// connection on which it was given.
+// nobody else delivers: a developer reads the code beside the tab that asks for it. Who
+// reads the codes of others can be anybody, and so can whoever reads the own ones with a
+// stolen session: a fresh factor is asked for, which neither remembered trust nor a token
+// that skips checks passes. A code by e-mail is no proof of anything here, since the
+// outbox is the mailbox (docs/adr/0011-the-outbox-is-the-mailbox.md). The stream that
+// follows tells new mails to the very connection on which the factor was given.
 type outbox struct {
 	*Slice
 	challenger methods.Challenger
@@ -30,10 +31,13 @@ type outbox struct {
 
 func (g *outbox) Specs() []methods.Spec {
 	return []methods.Spec{{
-		Name: "outbox:list", Do: g.list, Effects: methods.Others, Inside: twofactor.Fresh, Permission: permission.EditOtherUserTOTP,
+		Name: "outbox:list", Do: g.list, Effects: methods.Others, Inside: twofactor.Fresh,
+		Proofs: rpc.Proofs{Not: []string{twofactor.Email}}, Permission: permission.EditOtherUserTOTP,
 		Doc: "Shows the newest mails, with the codes in them, on a server without MAIL_URL, for development: up to 100 that this node wrote since its start. " +
-			"Asks for a fresh factor; on a connection of DDP once in twelve hours, and the event outbox of stream-server is open on it from then on.",
-		Params: "{count?}?", Result: "{mails: [{_id, to, subject, text, at}], count}", Errors: "error-outbox-unavailable; 400 Match failed",
+			"Asks for a fresh factor, and never for a code by e-mail, which would be among the mails; on a connection of DDP once in twelve hours, " +
+			"and the event outbox of stream-server is open on it from then on.",
+		Params: "{count?}?", Result: "{mails: [{_id, to, subject, text, at}], count}",
+		Errors: "error-outbox-unavailable; error-no-factor-for-call; 400 Match failed",
 	}}
 }
 

@@ -29,7 +29,8 @@ func (g *surfaces) Specs() []methods.Spec {
 		Doc: "Lists every method, route and stream with what it asks for, changes and may answer; to those who may see settings also which calls each entry of " +
 			"the list of protected calls covers, or each entry of the list in the parameter.",
 		Params: "{protectedCalls?}?", Errors: "error-not-allowed; 400 Match failed",
-		Result: "{methods: [{name, login, permission?, limit, factor, whenNeeded?, effects, actions, …}], routes: [{verb, path, parameters, …}], " +
+		Result: "{methods: [{name, login, permission?, limit, factor, whenNeeded?, onlyFactors?, notFactors?, effects, actions, …}], " +
+			"routes: [{verb, path, parameters, …}], " +
 			"streams: [{name, events, …}], protection?: {setting, value, forced, entries: [{entry, known, methods, routes}]}}",
 	}}
 }
@@ -47,6 +48,8 @@ type (
 		Limit      string   `json:"limit"`
 		Factor     string   `json:"factor" enum:"none,ordinary,fresh,login"`
 		WhenNeeded string   `json:"whenNeeded,omitempty" about:"the most that the call itself may ask for"`
+		Only       []string `json:"onlyFactors,omitempty" about:"no other factor is a proof for the call"`
+		Not        []string `json:"notFactors,omitempty" about:"these factors are no proof for the call"`
 		Effects    []string `json:"effects"`
 		Actions    []string `json:"actions"`
 		Instead    string   `json:"instead,omitempty" about:"what proves the caller in place of a factor"`
@@ -155,14 +158,14 @@ func loginOf(anonymous bool) string {
 }
 
 func lineOfMethod(m methods.Spec) methodLine {
-	a := asks(m.Factor, m.Inside, m.Effects)
+	a := asks(m.Factor, m.Inside, m.Proofs, m.Effects)
 	a.Permission, a.Limit, a.Actions, a.Instead = m.Permission, m.Limit.String(), m.Actions(), m.Instead
 	a.Enrolment, a.Passage, a.Errors = m.Enrolment, m.Passage, codes(rest.ErrorsOf(m))
 	return methodLine{Name: m.Name, Login: loginOf(m.Anonymous), Doc: m.Doc, Params: m.Params, Result: m.Result, asked: a}
 }
 
 func lineOfRoute(rt rest.Route) routeLine {
-	a := asks(rt.Factor, rt.Inside, rt.Effects)
+	a := asks(rt.Factor, rt.Inside, rt.Proofs, rt.Effects)
 	a.Permission, a.Limit, a.Actions, a.Instead = rt.Permission, limitOf(rt.Limit), rt.Actions(), rt.Instead
 	a.Enrolment, a.Passage, a.Errors = rt.Enrolment, rt.Passage, codes(rt.Errors)
 	l := routeLine{Verb: rt.Verb, Path: rt.Path, Tag: rt.Tag, Summary: rt.Summary, Method: rt.Method, Parameters: []parameter{}, asked: a}
@@ -176,8 +179,8 @@ func lineOfRoute(rt rest.Route) routeLine {
 	return l
 }
 
-func asks(factor, inside twofactor.Policy, e methods.Effects) asked {
-	a := asked{Factor: factor.String(), Effects: strings.Split(e.String(), "+")}
+func asks(factor, inside twofactor.Policy, p rpc.Proofs, e methods.Effects) asked {
+	a := asked{Factor: factor.String(), Only: p.Only, Not: p.Not, Effects: strings.Split(e.String(), "+")}
 	if inside > factor {
 		a.WhenNeeded = inside.String()
 	}

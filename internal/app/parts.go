@@ -187,7 +187,7 @@ func (a *App) buildServices(ctx context.Context) (err error) {
 	}
 	a.twofactor, err = twofactor.New(twofactor.Options{
 		Store: a.store, Settings: a.settings, Key: a.key, Mailer: m, Passwords: a.passwords, Sources: a.passwords, MailLimit: a.limiter,
-		Feed: a.hub, Audit: a.audit, Node: a.hub.Node(), Stagger: stagger,
+		Feed: a.hub, Audit: a.audit, Node: a.hub.Node(), Stagger: stagger, MailsKept: a.mail.InClear(),
 	})
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rest"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 )
@@ -69,7 +70,7 @@ func methodTable(b *strings.Builder, a *App) {
 			login = "no"
 		}
 		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Name, cell(s.Doc), literal(s.Params), literal(s.Result), cell(s.Errors),
-			login, literal(s.Permission), factorText(s.Factor, s.Inside), effectsText(s.Effects, s.Name, s.Actions()), s.Limit)
+			login, literal(s.Permission), factorText(s.Factor, s.Inside, s.Proofs), effectsText(s.Effects, s.Name, s.Actions()), s.Limit)
 	}
 }
 
@@ -81,11 +82,15 @@ func effectsText(e methods.Effects, name string, actions []string) string {
 	return e.String() + "<br>`" + strings.Join(actions, "`, `") + "`"
 }
 
-func factorText(p, asks twofactor.Policy) string {
+func factorText(p, asks twofactor.Policy, proofs rpc.Proofs) string {
+	text := p.String()
 	if asks > p {
-		return strings.TrimPrefix(p.String()+", ", twofactor.None.String()+", ") + "when needed: " + asks.String()
+		text = strings.TrimPrefix(p.String()+", ", twofactor.None.String()+", ") + "when needed: " + asks.String()
 	}
-	return p.String()
+	if proofs.Narrow() {
+		text += "<br>" + proofs.String()
+	}
+	return text
 }
 
 func publicationTable(b *strings.Builder, a *App) {
@@ -110,7 +115,7 @@ func routeTable(b *strings.Builder, a *App) {
 	for _, r := range routes {
 		login := map[rest.Auth]string{rest.LoginRequired: "yes", rest.LoginOptional: "optional", rest.NoLogin: "no"}[r.Auth]
 		fmt.Fprintf(b, "| `%s %s`<br>%s | %s | %s | %s | %s | %s | %s | %s |\n", r.Verb, r.Path, cell(r.Summary), members(r), cell(strings.Join(r.Errors, "; ")),
-			login, literal(r.Permission), factorText(r.Factor, r.Inside), effectsText(r.Effects, r.Path, r.Actions()), limitText(r.Limit))
+			login, literal(r.Permission), factorText(r.Factor, r.Inside, r.Proofs), effectsText(r.Effects, r.Path, r.Actions()), limitText(r.Limit))
 	}
 }
 
@@ -195,11 +200,13 @@ const protocolHead = "# Protocol\n\n" +
 	"| `totp-invalid` | the code was not accepted |\n" +
 	"| `totp-max-attempts` | too many wrong codes; nothing is compared |\n" +
 	"| `error-no-password-or-factor` | a proof is needed, and the account has neither a password nor a second factor; the reason says the way out |\n" +
+	"| `error-no-factor-for-call` | the account has nothing of what this call takes as a proof; the reason says what to set up |\n" +
 	"| `error-two-factor-setup-required` | the user's role must have a second factor and has none |\n\n" +
 	"### Second factors\n\n" +
 	"`details` of the three `totp-` errors: `method` (`totp`, `email` or `password`), `codeGenerated`, `availableMethods`, and for e-mail `codeCount`, " +
 	"`codeExpires` " +
-	"(a list of ISO dates) and `emailOrUsername`. Answer in any of these ways:\n\n" +
+	"(a list of ISO dates) and `emailOrUsername`. `mailKept: true` says that the server has no `MAIL_URL`: codes by e-mail are in its outbox (`outbox:list`, " +
+	"files in `DATA_DIR/outbox`). Answer in any of these ways:\n\n" +
 	"| Where | How |\n|---|---|\n" +
 	"| DDP, any method | the same call with a last parameter `{twoFactorCode, twoFactorMethod}` |\n" +
 	"| DDP, any method | `callWithTwoFactorRequired({code, ddpMethod, method?, params})`, as a method or as a frame of its own: " +
@@ -216,6 +223,8 @@ const protocolHead = "# Protocol\n\n" +
 	"From strong to weak: app and backup code, e-mail, password. `method` and `availableMethods` offer only what this very call accepts; " +
 	"a code for another factor is not compared, not spent and answered with the challenge. " +
 	"*When needed* means that the call decides. " +
+	"*Not* names factors that are no proof for the call, *only* those that are the only ones: trust and tokens with `bypassTwoFactor` do not pass such a " +
+	"call, and passing it is not remembered. " +
 	"The column *Effects* says what a call changes and decides the least it asks for: *accounts*, *rights*, *factors*, *tokens* and *guards* (settings that " +
 	"guard) are fresh; " +
 	"*others* (acts of office on other people's accounts and rooms) are ordinary; *rooms*, *messages*, *profile*, *ends* (logging one's own sessions out) " +

@@ -61,7 +61,8 @@ func (g *launcher) call(ctx context.Context, c *rpc.Call) (any, error) {
 		return nil, refuseLaunch(l.Target)
 	}
 	c.Proof, c.Passed = launchedProof(l), rpc.Passed{}
-	c.Method, c.Purpose, c.Params = l.Target, target.purpose(), params
+	c.Method, c.Params = l.Target, params
+	target.settle(c)
 	if err := g.router.verify(ctx, c, max(g.router.asks(c, target), target.Inside, twofactor.Ordinary), true); err != nil {
 		return nil, err
 	}

@@ -93,6 +93,9 @@ func (r *Router) add(s Spec) {
 	if err := twofactor.CheckEffects(s.Effects, max(s.Factor, s.Inside), s.Instead); err != nil {
 		panic("methods: " + s.Name + " " + err.Error())
 	}
+	if err := r.deps.TwoFactor.CheckProofs(s.Proofs, max(s.Factor, s.Inside)); err != nil {
+		panic("methods: " + s.Name + " " + err.Error())
+	}
 	if s.Action == "" {
 		s.Action = s.Name
 	}
@@ -170,6 +173,9 @@ func (r *Router) Method(ctx context.Context, c *rpc.Call) (any, error) {
 // purpose is what the call is for: its action, the same for calls that do the same.
 func (s *Spec) purpose() string { return cmp.Or(s.Action, s.Name) }
 
+// settle writes into a call what its line says of every check on its way.
+func (s *Spec) settle(c *rpc.Call) { c.Purpose, c.Proofs = s.purpose(), s.Proofs }
+
 // run is the pipeline of DDP: limit ► user ► factor ► permission ► handler.
 func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {
 	if err := r.limit(c, spec); err != nil {
@@ -180,7 +186,7 @@ func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) 
 
 // admitted is run without the limit.
 func (r *Router) admitted(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {
-	c.Purpose = spec.purpose()
+	spec.settle(c)
 	if err := r.loadUser(ctx, c, spec); err != nil {
 		return nil, err
 	}
@@ -199,7 +205,8 @@ func (r *Router) admitted(ctx context.Context, c *rpc.Call, spec *Spec) (any, er
 // out who calls, params checks the parameters before any code is asked for; both may be nil. What is refused before the route's limit counts
 // it is counted by a limit of its own. The verdict is for the X-RateLimit headers.
 func (r *Router) Route(ctx context.Context, c *rpc.Call, spec *Spec, enter, params func(*rpc.Call) error) (result any, v ratelimit.Verdict, err error) {
-	v.OK, c.Purpose = true, spec.purpose()
+	v.OK = true
+	spec.settle(c)
 	result, err = r.observe(ctx, c, spec.Name, func(ctx context.Context, c *rpc.Call) (any, error) {
 		if err := r.enter(ctx, c, spec, enter); err != nil {
 			if outcomeOf(err) == "refused" {

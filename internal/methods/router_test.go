@@ -513,6 +513,8 @@ func TestSpecsThatContradictThemselves(t *testing.T) {
 			"reads and more":       {Name: "x", Do: do, Effects: methods.Reads | methods.Rooms},
 			"rights on trust":      {Name: "x", Do: do, Effects: methods.Rights, Factor: twofactor.Ordinary},
 			"office for nothing":   {Name: "x", Do: do, Effects: methods.Others},
+			"factors for nothing":  {Name: "x", Do: do, Effects: methods.Reads, Proofs: rpc.Proofs{Not: []string{"email"}}},
+			"an unknown factor":    {Name: "x", Do: do, Effects: methods.Reads, Factor: twofactor.Fresh, Proofs: rpc.Proofs{Only: []string{"riddle"}}},
 			"an idle excuse":       {Name: "x", Do: do, Effects: methods.Accounts, Factor: twofactor.Fresh, Instead: "a mailed link"},
 		} {
 			func() {

@@ -41,6 +41,10 @@ type Spec struct {
 	// Inside is the most that Raise or the handler itself asks for when Doc's
 	// conditions hold; it is for the list of the surface only.
 	Inside twofactor.Policy
+	// Proofs say which factors are a proof where the line, its handler or the
+	// administrator's list asks for one; the zero value takes all. Neither trust nor a
+	// bypass counts for a call that does not take them all, and passing it earns none.
+	Proofs rpc.Proofs
 	// Effects say what the call changes; see CheckEffects for what follows.
 	Effects Effects
 	// Instead says what proves the caller where Factor and Inside are less than

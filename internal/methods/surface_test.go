@@ -62,6 +62,9 @@ func surface(specs []methods.Spec) string {
 		if s.Inside != twofactor.None {
 			factor += ", the handler asks: " + s.Inside.String()
 		}
+		if text := s.Proofs.String(); text != "" {
+			factor += " (" + text + ")"
+		}
 		effects := s.Effects.String()
 		if s.Instead != "" {
 			effects += " (instead of a factor: " + s.Instead + ")"

@@ -117,6 +117,9 @@ func operation(r *Route) map[string]any {
 	if r.Inside > r.Factor {
 		notes = append(notes, "Second factor when needed: "+r.Inside.String()+".")
 	}
+	if text := r.Proofs.String(); text != "" {
+		notes = append(notes, "Factors that count: "+text+".")
+	}
 	if len(r.Errors) > 0 {
 		notes = append(notes, "Errors: `"+strings.Join(r.Errors, "`, `")+"`.")
 	}

@@ -52,6 +52,9 @@ type Route struct {
 	Raise func(r *Request) twofactor.Policy
 	// Inside is the most that Raise or the handler asks for.
 	Inside twofactor.Policy
+	// Proofs say which factors are a proof (methods.Spec), for a route that stands for no
+	// method: one that does takes those that its method takes.
+	Proofs rpc.Proofs
 	// Effects say what the route changes, Instead what proves the caller where a
 	// factor is not asked for (methods.Spec).
 	Effects methods.Effects
@@ -243,7 +246,7 @@ func (rt *Route) compile(method methods.Lookup) error {
 	rt.spec = methods.Spec{
 		Action: rt.spec.Action, Also: rt.spec.Also, Carries: rt.spec.Carries,
 		Name: rt.Path, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
-		Permission: rt.Permission, Rest: rt.Limit, Enrolment: rt.Enrolment, Passage: rt.Passage, Doc: rt.Summary,
+		Permission: rt.Permission, Proofs: rt.Proofs, Rest: rt.Limit, Enrolment: rt.Enrolment, Passage: rt.Passage, Doc: rt.Summary,
 	}
 	rt.body = newChecker(rt.Verb+"/"+rt.Path+"/body", rt.Body)
 	rt.query = newChecker(rt.Verb+"/"+rt.Path+"/query", rt.Query)
@@ -268,6 +271,12 @@ func (rt *Route) borrow(method methods.Lookup) error {
 	}
 	rt.Permission = cmp.Or(rt.Permission, m.Permission)
 	rt.Enrolment, rt.Passage = rt.Enrolment || m.Enrolment, rt.Passage || m.Passage
+	switch {
+	case rt.Method != "" && rt.Proofs.Narrow():
+		return fmt.Errorf("rest: %s %s says itself which factors count, and not its method", rt.Verb, rt.Path)
+	case rt.Method != "":
+		rt.Proofs = m.Proofs
+	}
 	rt.Factor, rt.Inside = max(rt.Factor, m.Factor), max(rt.Inside, m.Inside)
 	if rt.Effects == 0 {
 		rt.Effects, rt.Instead = m.Effects, m.Instead

@@ -102,6 +102,9 @@ func New(o Options, groups ...Group) (*Server, error) {
 		if err := rt.compile(s.method); err != nil {
 			return nil, err
 		}
+		if err := s.factors.CheckProofs(rt.Proofs, max(rt.Factor, rt.Inside)); err != nil {
+			return nil, fmt.Errorf("rest: %s %s %w", rt.Verb, rt.Path, err)
+		}
 		pattern := rt.Verb + " " + prefix + openPath(rt.Path)[1:]
 		if taken[pattern] {
 			return nil, fmt.Errorf("rest: two routes %s %s", rt.Verb, rt.Path)

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -83,6 +84,37 @@ func typed(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// Proofs say which factors are a proof for a call. The zero value takes them all: to
+// be less safe must need typing, and this only ever takes something away.
+type Proofs struct {
+	// Only are the names of the factors that count; none means all. The password counts
+	// among them by its name alone.
+	Only []string
+	// Not are those that do not count, whatever Only says.
+	Not []string
+}
+
+// Narrow tells whether some factor does not count.
+func (p Proofs) Narrow() bool { return len(p.Only)+len(p.Not) > 0 }
+
+// String names them as documents and the golden surface file do: "only totp", "not
+// email", and "" when all count.
+func (p Proofs) String() string {
+	var parts []string
+	if len(p.Only) > 0 {
+		parts = append(parts, "only "+strings.Join(p.Only, " or "))
+	}
+	if len(p.Not) > 0 {
+		parts = append(parts, "not "+strings.Join(p.Not, " or "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Count tells whether the factor of that name is a proof.
+func (p Proofs) Count(factor string) bool {
+	return (len(p.Only) == 0 || slices.Contains(p.Only, factor)) && !slices.Contains(p.Not, factor)
 }
 
 // Passed says which second factor was accepted for a call. The zero value is none.

@@ -92,6 +92,8 @@ type Call struct {
 	// that stands for it: a mailed code that answers one is good for the other. The
 	// router sets it.
 	Purpose string
+	// Proofs say which factors are a proof for it. The router sets them.
+	Proofs Proofs
 	// Via names the envelope that carried the call, a REST route; empty for a call
 	// that came by itself.
 	Via string

@@ -3,10 +3,12 @@ package twofactor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -78,27 +80,67 @@ func (s *Service) Lacks(u *user.User, need Strength) bool {
 }
 
 // accepted lists the factors whose answer a check of that policy takes, strongest
-// first. Fresh takes nothing weaker than the strongest that is on, and the
-// password when none is on, whatever the settings say. An empty list means that
-// there is nothing to ask for, and under Fresh that nobody can pass.
-func (s *Service) accepted(u *user.User, p Policy) []Factor {
+// first, of those that count for the call. Fresh takes nothing weaker than the strongest
+// of them that is on, and the password when none is on, whatever the settings say. An
+// empty list means that there is nothing to ask for, and under Fresh, and where not every
+// factor counts, that nobody can pass.
+func (s *Service) accepted(u *user.User, p Policy, proofs rpc.Proofs) []Factor {
 	list := s.on(u)
+	if len(list) > 0 && list[0].Strength() > ByEmail && recovering(u) {
+		list = slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() <= ByEmail })
+	}
+	list = slices.DeleteFunc(list, func(f Factor) bool { return !proofs.Count(f.Name()) })
+	if p == Fresh && len(list) > 0 {
+		strongest := list[0].Strength()
+		list = slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() < strongest })
+	}
 	switch {
-	case len(list) > 0 && p == Fresh:
-		for i, f := range list {
-			if f.Strength() < list[0].Strength() {
-				return list[:i]
-			}
-		}
-		return list
-	case len(list) > 0 && recovering(u):
-		return slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() <= ByEmail && list[0].Strength() > ByEmail })
-	case len(list) > 0:
+	case len(list) > 0 || !proofs.Count(s.fallback.Name()):
 		return list
 	case p == Fresh && u.PasswordHash() != "", p != Fresh && p != Login && s.fallback.Enabled(u):
 		return []Factor{s.fallback}
 	}
 	return nil
+}
+
+// counts tells whether what was accepted is a proof for the call. A backup code is where
+// the app is, which it stands in for.
+func counts(proofs rpc.Proofs, accepted string) bool {
+	if accepted == Backup {
+		accepted = TOTP
+	}
+	return proofs.Count(accepted)
+}
+
+// CheckProofs tells what is wrong with a line of the surface that says which factors
+// count, if anything. asks is the strongest policy that the line or its handler asks for.
+func (s *Service) CheckProofs(p rpc.Proofs, asks Policy) error {
+	if p.Narrow() && asks != Ordinary && asks != Fresh {
+		return errors.New("says which factors count, and asks for none")
+	}
+	for _, name := range slices.Concat(p.Only, p.Not) {
+		if name == Backup || s.factor(name) == nil {
+			return fmt.Errorf("says whether %q counts, which is no factor that anybody is asked for", name)
+		}
+	}
+	return nil
+}
+
+// noProof refuses an account that has nothing to be asked for.
+func (s *Service) noProof(r Request) error {
+	if !r.Proofs.Narrow() {
+		return ErrNoProof
+	}
+	ways := []string{}
+	for _, f := range s.factors {
+		if f.Offered(r.User) && r.Proofs.Count(f.Name()) {
+			ways = append(ways, wordsFor(f.Name()))
+		}
+	}
+	if r.Proofs.Count(Password) {
+		ways = append(ways, "a password, which an administrator can give you")
+	}
+	return noneCounts(r.Proofs, ways)
 }
 
 // choose selects one of the accepted factors: the named one, or the strongest.
@@ -118,12 +160,12 @@ func (s *Service) choose(accepted []Factor, method string) (f Factor, refused bo
 // this check too: an ordinary one may have taken a weaker factor than a fresh one
 // takes.
 func (s *Service) passed(r Request) bool {
-	if r.Passed == nil || r.Passed.Factor == "" {
+	if r.Passed == nil || r.Passed.Factor == "" || !counts(r.Proofs, r.Passed.Factor) {
 		return false
 	}
 	if r.Policy != Fresh {
 		return true
 	}
-	list := s.accepted(r.User, Fresh)
+	list := s.accepted(r.User, Fresh, r.Proofs)
 	return len(list) > 0 && s.strengthOf(r.Passed.Factor) >= list[len(list)-1].Strength()
 }

@@ -2,11 +2,14 @@ package twofactor
 
 import (
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ddpserver/internal/fault"
 	"ddpserver/internal/ratelimit"
+	"ddpserver/internal/rpc"
 )
 
 // Refusals of a check. The reasons are Rocket.Chat's, spelling included.
@@ -21,6 +24,9 @@ var (
 	// is on: there is nothing it could be asked for. The reason tells the way out.
 	ErrNoProof = fault.New("error-no-password-or-factor", "This needs your password or a second factor, and your account has neither. "+
 		"Ask for a password reset mail and set a password, or ask an administrator to set one")
+	// ErrNoneCounts refuses an account that has nothing of what is a proof for the call.
+	// The reason, which names the factors, tells the way out (noneCounts).
+	ErrNoneCounts = fault.New("error-no-factor-for-call", "Your account has no proof that this call takes")
 	// ErrNoUser says that the account to be checked does not exist.
 	ErrNoUser = fault.New("totp-user-not-found", "TOTP User not found")
 )
@@ -47,6 +53,45 @@ var (
 	// nothing was changed.
 	ErrMailFailed = fault.New("error-email-send-failed", "Error trying to send email")
 )
+
+// noneCounts is ErrNoneCounts with words that say what the call takes and what the
+// account could set up for it.
+func noneCounts(p rpc.Proofs, ways []string) error {
+	e := *ErrNoneCounts
+	e.Reason = "This call does not take " + listed(p.Not)
+	if len(p.Only) > 0 {
+		e.Reason = "This call takes nothing but " + listed(slices.DeleteFunc(slices.Clone(p.Only), func(f string) bool { return !p.Count(f) }))
+	}
+	e.Reason += ", and your account has nothing that it takes. "
+	if len(ways) == 0 {
+		e.Reason += "The server offers nothing that you could set up: ask an administrator"
+		return &e
+	}
+	e.Reason += "Set up " + strings.Join(ways, ", or ")
+	return &e
+}
+
+// listed are factors in the words of people.
+func listed(names []string) string {
+	words := make([]string, len(names))
+	for i, name := range names {
+		words[i] = wordsFor(name)
+	}
+	return strings.Join(words, " or ")
+}
+
+// wordsFor says what proves by a factor.
+func wordsFor(factor string) string {
+	switch factor {
+	case Email:
+		return "codes by e-mail"
+	case TOTP:
+		return "an authenticator app"
+	case Password:
+		return "a password"
+	}
+	return factor
+}
 
 // queueFull matches the refusal of a mail for which there is no room now.
 var queueFull = fault.New("error-mail-queue-full", "")

@@ -35,7 +35,7 @@ func (s *Service) trusted(t *user.LoginToken, p *rpc.Peer) bool {
 func (s *Service) remember(ctx context.Context, r Request) {
 	print, known := fingerprint(r.Peer)
 	life := s.rememberFor()
-	if !known || life <= 0 || r.Token == "" || !r.Policy.remembers() {
+	if !known || life <= 0 || r.Token == "" || !r.remembers() {
 		return
 	}
 	if s.store.SetTrust(ctx, r.User.ID, r.Token, print, s.now().Add(life)) == nil {

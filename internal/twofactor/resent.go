@@ -53,7 +53,8 @@ func (s *Service) resent(ctx context.Context, r Request, f Factor) (accepted str
 	since, opened := s.now().Add(-resendFor), r.Peer.Opened.Add(-time.Millisecond) // Spent.At is cut to milliseconds
 	for _, digest := range s.key.Digests(framed(r)...) {
 		for _, old := range g.Spent {
-			if old.Digest == digest && old.At.After(since) && !old.At.After(opened) && s.strengthOf(old.Factor) >= f.Strength() {
+			if old.Digest == digest && old.At.After(since) && !old.At.After(opened) && s.strengthOf(old.Factor) >= f.Strength() &&
+				counts(r.Proofs, old.Factor) {
 				return old.Factor, nil
 			}
 		}

@@ -108,7 +108,7 @@ func (s *Service) sendTo(ctx context.Context, r Request, key string, pay bool) (
 // for the mail.
 func (s *Service) sendCode(ctx context.Context, r Request, stranger, pay bool) ([]string, error) {
 	u := r.User
-	if !slices.Contains(names(s.accepted(u, Login)), Email) {
+	if !slices.Contains(names(s.accepted(u, Login, rpc.Proofs{})), Email) {
 		return []string{}, nil
 	}
 	g, err := s.guard(ctx, u.ID)

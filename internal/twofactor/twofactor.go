@@ -57,6 +57,9 @@ type Options struct {
 	Sources Sources
 	Feed    feed.Publisher
 	Audit   audit.Recorder
+	// MailsKept says that mails are not sent but kept where administrators read them:
+	// challenges by mail tell so (docs/adr/0011-the-outbox-is-the-mailbox.md).
+	MailsKept bool
 	// Issuer names the server in authenticator apps; empty means the setting Site_Name.
 	Issuer string
 	// Node names this server in events.
@@ -81,6 +84,7 @@ type Service struct {
 	mailLimit MailLimiter
 	feed      feed.Publisher
 	audit     audit.Recorder
+	kept      bool
 	issuer    string
 	node      string
 	stagger   time.Duration
@@ -108,7 +112,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		store: o.Store, config: o.Settings, key: o.Key, mailer: o.Mailer, passwords: o.Passwords, sources: o.Sources,
-		mailLimit: o.MailLimit, feed: o.Feed, audit: o.Audit, issuer: o.Issuer, node: o.Node, stagger: o.Stagger, clock: o.Now,
+		mailLimit: o.MailLimit, feed: o.Feed, audit: o.Audit, kept: o.MailsKept, issuer: o.Issuer, node: o.Node, stagger: o.Stagger, clock: o.Now,
 		slots: make(chan struct{}, maxBackground),
 	}
 	if s.clock == nil {
@@ -145,6 +149,10 @@ type Request struct {
 	// mailed to answer a challenge is good for the same purpose only, and its mail
 	// says which; empty stands for a caller that does not tell.
 	Purpose string
+	// Proofs say which factors count. Where not all do, no answer is remembered and
+	// nothing that was remembered counts: trust does not say how it was earned, and a
+	// bypass proves nothing.
+	Proofs rpc.Proofs
 
 	// Proof is the answer. A factor in it without a value chooses the factor that is
 	// asked for, among those that the check accepts.
@@ -167,8 +175,8 @@ type Request struct {
 // RequestOf is what a check must know of a call. Its policy is None: the caller says
 // what to ask for.
 func RequestOf(c *rpc.Call) Request {
-	return Request{User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method, Purpose: c.Purpose, Proof: c.Proof, Passed: &c.Passed,
-		Frame: c.Frame, Params: c.Params}
+	return Request{User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method, Purpose: c.Purpose, Proofs: c.Proofs,
+		Proof: c.Proof, Passed: &c.Passed, Frame: c.Frame, Params: c.Params}
 }
 
 // Outcome says why a check passed.
@@ -184,7 +192,7 @@ type Outcome struct {
 func (o Outcome) Accepted() bool { return o.Factor != "" }
 
 // Check decides whether a call may go on: nil, or ErrRequired, ErrInvalid or
-// ErrMaxAttempts with details, ErrNoProof, ErrNoUser, too-many-requests when a code would
+// ErrMaxAttempts with details, ErrNoProof, ErrNoneCounts, ErrNoUser, too-many-requests when a code would
 // have to be mailed and the budget is used up, or the store's error. Everything
 // that is not nil is a refusal.
 func (s *Service) Check(ctx context.Context, r Request) error {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/settings"
 )
@@ -37,10 +39,10 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 		}
 		s.outlived(ctx, r)
 	}
-	list := s.accepted(r.User, r.Policy)
+	list := s.accepted(r.User, r.Policy, r.Proofs)
 	switch {
-	case len(list) == 0 && (r.Policy == Fresh || r.Insist && answered && r.User.PasswordHash() == ""):
-		return Outcome{}, s.refuse(r, "", ErrNoProof)
+	case len(list) == 0 && (r.Policy == Fresh || r.Proofs.Narrow() || r.Insist && answered && r.User.PasswordHash() == ""):
+		return Outcome{}, s.refuse(r, "", s.noProof(r))
 	case len(list) == 0 && r.Insist && answered: // where there is nothing to compare with, no answer is right
 		d := Details{Method: s.fallback.Name()}
 		return Outcome{}, ErrInvalid.With(d.doc())
@@ -58,7 +60,7 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 func (s *Service) waived(r Request) string {
 	t := r.User.LoginToken(r.Token)
 	switch {
-	case t == nil || !r.Policy.remembers():
+	case t == nil || !r.remembers():
 		return ""
 	case t.IsPAT() && t.BypassTwoFactor:
 		return "bypass"
@@ -190,8 +192,12 @@ func (s *Service) strike(ctx context.Context, userID string, tries int) (attempt
 
 // details describes a challenge; send lets the factor mail a code.
 func (s *Service) details(ctx context.Context, r Request, f Factor, send bool) (*Details, error) {
-	d := &Details{Method: f.Name(), AvailableMethods: names(s.accepted(r.User, r.Policy))}
-	return d, f.Prepare(ctx, r, d, send)
+	d := &Details{Method: f.Name(), AvailableMethods: names(s.accepted(r.User, r.Policy, r.Proofs))}
+	err := f.Prepare(ctx, r, d, send)
+	if s.kept && slices.Contains(d.AvailableMethods, Email) { // beside another factor, too: who chooses the mail must know
+		d.After = append(d.After, ejson.Field{Key: "mailKept", Value: true})
+	}
+	return d, err
 }
 
 // blocked tells whether the budget of wrong answers from that source is used up,
