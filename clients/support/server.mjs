@@ -105,6 +105,7 @@ export class Server {
 
   async #launch() {
     this.log = [];
+    this.printed = [];
     this.process = spawn(binary, [], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
     createInterface({ input: this.process.stderr }).on('line', (line) => this.log.push(line));
     const ended = once(this.process, 'exit').then(([code]) => {
@@ -113,6 +114,7 @@ export class Server {
     ended.catch(() => {});
     const listening = new Promise((found) => {
       createInterface({ input: this.process.stdout }).on('line', (line) => {
+        this.printed.push(line);
         const at = /^Listening on (.*)$/.exec(line);
         if (at) found(at[1]);
       });

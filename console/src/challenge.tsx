@@ -3,8 +3,9 @@
 // it, this dialogue asks until a proof is accepted or the person gives up.
 import { effect, signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { connection, digest, session, user } from './session';
+import { connection, digest, may, session, user } from './session';
 import { Cancelled, Offline, Refused, explain, type Details } from './errors';
+import { to } from './router';
 import { texts } from './texts';
 import { Dialog } from './ui/dialog';
 import { Alert } from './ui/parts';
@@ -182,7 +183,8 @@ function Ask({ q }: { q: Question }) {
             onInput={(e) => write(e.currentTarget.value)}
           />
         </label>
-        <small id="challenge-hint">{way === 'totp' ? t.appHint : way === 'email' ? t.emailHint(q.details) : t.passwordHint}</small>
+        <small id="challenge-hint">{way === 'totp' ? t.appHint : way === 'email' ? t.emailHint(q.details) : user.value?.services?.email2fa?.enabled ? t.passwordInstead : t.passwordHint}</small>
+        {way === 'email' && q.details.mailKept && <Kept />}
         {q.wrong && !busy && <Alert key={q.round}>{q.wrong}</Alert>}
         {way === 'email' && <Resend q={q} />}
         <footer class="actions">
@@ -199,6 +201,22 @@ function Ask({ q }: { q: Question }) {
   );
 }
 
+/** Where the code is, on a server that sends no mail. */
+export function Kept() {
+  const t = texts.challenge;
+  if (!session.value) return <p class="kept">{t.keptLogin}</p>;
+  if (!may('edit-other-user-totp')) return <p class="kept">{t.keptOthers}</p>;
+  return (
+    <p class="kept">
+      {t.kept}{' '}
+      {/* The opener gives the new tab a copy of this one's storage, and so its session. */}
+      <a href={to('/outbox')} target="_blank" rel="opener">
+        {t.openOutbox}
+      </a>
+    </p>
+  );
+}
+
 function name(way: string): string {
   return (texts.factors as Record<string, string>)[way] ?? way;
 }
@@ -210,6 +228,7 @@ function Resend({ q }: { q: Question }) {
   const [note, say] = useState('');
   const [failed, fail] = useState('');
   const [mailed, mark] = useState(q.details.codeGenerated === true || Boolean(q.details.codeCount));
+  const kept = q.details.mailKept === true;
   const wait = Math.max(0, Math.ceil((until - now) / 1000));
   useEffect(() => {
     if (wait <= 0) return;
@@ -227,7 +246,7 @@ function Resend({ q }: { q: Question }) {
     fail('');
     try {
       const to = await connection.call<string[]>('sendEmailCode', q.details.emailOrUsername ?? user.value?.username ?? q.who);
-      say(texts.challenge.sent(Array.isArray(to) ? to : []));
+      say(kept ? texts.challenge.made : texts.challenge.sent(Array.isArray(to) ? to : []));
       mark(true);
     } catch (e) {
       fail(explain(e));
@@ -237,7 +256,7 @@ function Resend({ q }: { q: Question }) {
   return (
     <div class="row resend">
       <button type="button" class="secondary outline small" aria-disabled={wait > 0} onClick={send}>
-        {mailed ? texts.challenge.resend : texts.challenge.send}
+        {kept ? texts.challenge.make : mailed ? texts.challenge.resend : texts.challenge.send}
         {wait > 0 && ` (${wait} s)`}
       </button>
       <span role="status">{note}</span>

@@ -9,6 +9,8 @@ export type Details = {
   codeExpires?: (string | Date)[];
   emailOrUsername?: string;
   timeToReset?: number;
+  /** The server sends no mail: codes by e-mail are in its outbox. */
+  mailKept?: boolean;
   [key: string]: unknown;
 };
 

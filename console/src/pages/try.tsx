@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import EJSON from 'ejson';
 import { Connection, type Frame } from '../ddp';
 import { digest, session, user } from '../session';
+import { Kept } from '../challenge';
 import { explain } from '../errors';
 import { texts } from '../texts';
 import { Alert, Badge, Card, Copy, useLoad } from '../ui/parts';
@@ -11,7 +12,7 @@ import { Names, conversation, ddpcat, line } from './try/frames';
 import { surface, type Call } from './try/surface';
 
 type Entry = Frame & { shown: Record<string, unknown>; n: number };
-type Challenge = { method: string; params: unknown[]; ways: string[]; way: string; who: string };
+type Challenge = { method: string; params: unknown[]; ways: string[]; way: string; who: string; kept: boolean };
 
 /** Frames that are kept; older ones go. */
 const kept = 500;
@@ -48,7 +49,7 @@ export function TryIt() {
       if (e && /^totp-(required|invalid)$/.test(String(e.error))) {
         const d = e.details ?? {};
         const ways: string[] = d.availableMethods?.length ? d.availableMethods : [d.method ?? 'password'];
-        challenged((old) => ({ ...call, ways, way: e.error === 'totp-invalid' && old ? old.way : (d.method ?? ways[0]), who: d.emailOrUsername ?? user.value?.username ?? '' }));
+        challenged((old) => ({ ...call, ways, way: e.error === 'totp-invalid' && old ? old.way : (d.method ?? ways[0]), who: d.emailOrUsername ?? user.value?.username ?? '', kept: d.mailKept === true }));
       } else challenged((old) => (old && old.method === call.method ? null : old));
     };
     c.welcome = async () => {
@@ -199,7 +200,7 @@ function About({ call: c }: { call: Call }) {
     [t.errors, c.errors?.join('; ')],
     [t.login, c.login],
     [t.permission, c.permission],
-    [t.factor, [c.factor, c.whenNeeded].filter(Boolean).join(', ')],
+    [t.factor, [c.factor, c.whenNeeded, c.onlyFactors && `only ${c.onlyFactors.join(', ')}`, c.notFactors && `not ${c.notFactors.join(', ')}`].filter(Boolean).join(', ')],
     [t.effects, c.effects?.join(', ')],
     [t.limit, c.limit],
   ];
@@ -252,6 +253,7 @@ function Answer({ c, change, answer, mail }: { c: Challenge; change(c: Challenge
             </select>
           </label>
         </div>
+        {c.way === 'email' && c.kept && <Kept />}
         {wrong && <Alert>{wrong}</Alert>}
         <div class="row">
           <button type="submit">{t.answer}</button>

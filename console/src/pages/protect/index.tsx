@@ -214,6 +214,8 @@ function All({ calls: all, list, covered, change }: { calls: Call[]; list: strin
                 <p class="facts" id={id}>
                   <span>{t.policies[c.factor]}</span>
                   {c.whenNeeded && <span>{t.whenNeeded(t.policies[c.whenNeeded])}</span>}
+                  {c.onlyFactors && <span>{t.only(factors(c.onlyFactors))}</span>}
+                  {c.notFactors && <span>{t.not(factors(c.notFactors))}</span>}
                   {c.effects.length > 0 && <span>{t.effectsOf(c.effects.map(effect).join(', '))}</span>}
                   {c.passage && <span>{t.passage}</span>}
                   {others.length > 0 && <strong>{t.through(others.join(', '))}</strong>}
@@ -236,4 +238,5 @@ function All({ calls: all, list, covered, change }: { calls: Call[]; list: strin
   );
 }
 
+const factors = (names: string[]) => names.map((n) => (texts.factors as Record<string, string>)[n] ?? n).join(', ');
 const effect = (name: string) => (texts.protect.effects as Record<string, string>)[name] ?? name;

@@ -1,7 +1,7 @@
 // The surface of the server and the list of further protected calls, as the page needs them.
 export type Factor = 'none' | 'ordinary' | 'fresh' | 'login';
 
-type Spec = { factor: Factor; whenNeeded?: Factor; effects: string[]; actions?: string[]; passage: boolean; enrolment: boolean };
+type Spec = { factor: Factor; whenNeeded?: Factor; onlyFactors?: string[]; notFactors?: string[]; effects: string[]; actions?: string[]; passage: boolean; enrolment: boolean };
 export type Surface = {
   methods: (Spec & { name: string; doc: string })[];
   routes: (Spec & { verb: string; path: string; summary: string; method?: string })[];
@@ -11,10 +11,10 @@ export type Covered = { entry: string; known: boolean; methods: string[]; routes
 export type Protection = { setting: string; value: string; forced: boolean; entries: Covered[] };
 
 /** A call as the page lists it. name is what an entry of the list says: a method, or a route with its verb. */
-export type Call = { name: string; kind: 'method' | 'route'; path: string; doc: string; factor: Factor; whenNeeded?: Factor; effects: string[]; passage: boolean };
+export type Call = { name: string; kind: 'method' | 'route'; path: string; doc: string } & Omit<Spec, 'actions' | 'enrolment'>;
 
 export function calls(s: Surface): Call[] {
-  const pick = ({ factor, whenNeeded, effects, passage }: Spec) => ({ factor, whenNeeded, effects, passage });
+  const pick = ({ factor, whenNeeded, onlyFactors, notFactors, effects, passage }: Spec) => ({ factor, whenNeeded, onlyFactors, notFactors, effects, passage });
   return [
     ...s.methods.map((m): Call => ({ name: m.name, kind: 'method', path: m.name, doc: m.doc, ...pick(m) })),
     ...s.routes.map((r): Call => ({ name: `${r.verb} ${r.path}`, kind: 'route', path: r.path, doc: r.summary, ...pick(r) })),

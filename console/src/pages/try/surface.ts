@@ -12,6 +12,8 @@ export type Call = {
   permission?: string;
   factor?: string;
   whenNeeded?: string;
+  onlyFactors?: string[];
+  notFactors?: string[];
   effects?: string[];
   limit?: string;
   events?: string[];

@@ -1,1 +1,0 @@
-import{R as e,_ as t,c as n,f as r,n as i}from"./index-D3h_5Zfr.js";function a(i,a,...o){return t(i,async t=>{if(!r.value)throw new e;return t?n.call(`callWithTwoFactorRequired`,{code:t.code,method:t.method,ddpMethod:a,params:o}):n.call(a,...o)})}function o(e,n,r={}){return t(e,e=>i(`POST`,n,r,e))}export{o as n,a as t};
