@@ -236,8 +236,10 @@ func (h *Hub) subscribeStream(st *Stream) func(context.Context, *ddp.Subscriptio
 		if err != nil {
 			return err
 		}
-		l := s.Login()
-		if err := st.Allow(ctx, l, event); err != nil {
+		// Before it is asked whether the login may: a right that is lost after that
+		// answer was found finds the subscription, and ends it.
+		m := h.await(st, s, event)
+		if err := st.Allow(ctx, s.Login(), event); err != nil {
 			return err
 		}
 		if useCollection {
@@ -253,22 +255,27 @@ func (h *Hub) subscribeStream(st *Stream) func(context.Context, *ddp.Subscriptio
 			}
 		}
 		if listen {
-			h.listen(st, s, event)
+			h.listen(m)
+		} else {
+			h.subscribers.remove(m)
 		}
 		s.Ready()
 		return nil
 	}
 }
 
-// listen joins the event's topic and keeps what Recheck needs.
-func (h *Hub) listen(st *Stream, s *ddp.Subscription, event string) {
-	m := h.join(st.Name+"/"+event, s)
-	m.stream = st
+// await keeps what recheck needs of a subscription that begins.
+func (h *Hub) await(st *Stream, s *ddp.Subscription, event string) *member {
+	m := &member{key: st.Name + "/" + event, sub: s, stream: st}
 	h.subscribers.add(m)
-	s.OnStop(func() {
-		h.subscribers.remove(m)
-		h.leave(m)
-	})
+	s.OnStop(func() { h.subscribers.remove(m) })
+	return m
+}
+
+// listen joins the event's topic.
+func (h *Hub) listen(m *member) {
+	h.join(m)
+	m.sub.OnStop(func() { h.leave(m) })
 }
 
 // subscribers finds the stream subscriptions of a user.
@@ -314,11 +321,11 @@ func (r *subscribers) of(userID string) []*member {
 }
 
 // StreamsOf lists what a user listens to of the events that pick accepts, for a
-// group that knows which subscriptions a change concerns. What Stream.Open made
-// listen in another way is not among them.
+// group that knows which subscriptions a change concerns, those that begin among them.
+// What Stream.Open made listen in another way is not.
 func (h *Hub) StreamsOf(userID string, pick func(stream, event string) bool) (subs []*ddp.Subscription) {
 	for _, m := range h.subscribers.of(userID) {
-		if pick(cutKey(m.topic.key)) {
+		if pick(cutKey(m.key)) {
 			subs = append(subs, m.sub)
 		}
 	}
@@ -336,7 +343,7 @@ func (h *Hub) recheck(userID string) {
 	ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 	defer cancel()
 	for _, m := range members {
-		_, event := cutKey(m.topic.key)
+		_, event := cutKey(m.key)
 		if err := m.stream.Allow(ctx, m.sub.Login(), event); err != nil {
 			m.sub.Error(err)
 		}

@@ -50,9 +50,10 @@ func (n *sending) of(s *ddp.Subscription) *ddp.Frame {
 
 // member is one subscription in one topic.
 type member struct {
-	topic *topic
-	at    int32 // its place in members, guarded by topic.mu
-	own   int32 // its place in the user's list, guarded by subscribers.mu
+	key   string
+	topic *topic // nil until it joins
+	at    int32  // its place in members, guarded by topic.mu
+	own   int32  // its place in the user's list, guarded by subscribers.mu
 	sub   *ddp.Subscription
 	// stream is asked again by Recheck; nil for topics that need no leave.
 	stream *Stream
@@ -65,20 +66,18 @@ func cutKey(key string) (collection, event string) {
 
 // Join lets a subscription have what is sent to a topic, as long as it lives.
 func (h *Hub) Join(key string, s *ddp.Subscription) {
-	m := h.join(key, s)
-	s.OnStop(func() { h.leave(m) })
+	h.listen(&member{key: key, sub: s})
 }
 
-func (h *Hub) join(key string, s *ddp.Subscription) *member {
-	m := &member{sub: s}
+func (h *Hub) join(m *member) {
 	for {
-		t := h.topic(key, true)
+		t := h.topic(m.key, true)
 		t.mu.Lock()
 		if !t.gone {
 			m.topic, m.at = t, int32(len(t.members)) // sockets run out long before
 			t.members = append(t.members, m)
 			t.mu.Unlock()
-			return m
+			return
 		}
 		t.mu.Unlock()
 	}

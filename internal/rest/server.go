@@ -10,7 +10,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -386,34 +385,6 @@ func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(out)
-}
-
-// fileStall is how long a client may take for one piece of a file.
-const fileStall = 30 * time.Second
-
-// file answers a file while it is made. What holds it up is the client, for a while.
-func (s *Server) file(w http.ResponseWriter, req *Request, f File) {
-	h := w.Header()
-	h.Set("Content-Type", f.Type+"; charset=utf-8")
-	h.Set("Content-Disposition", `attachment; filename="`+f.Name+`"`)
-	if err := f.Write(req.HTTP.Context(), &patient{w: w, c: http.NewResponseController(w)}); err != nil {
-		s.logger.Warn("rest_file_cut", zap.String("route", req.Method), zap.Error(err))
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// patient gives each piece of a file its own time.
-type patient struct {
-	w http.ResponseWriter
-	c *http.ResponseController
-}
-
-func (p *patient) Write(b []byte) (int, error) {
-	// The writer of a test may know no deadlines.
-	if err := p.c.SetWriteDeadline(time.Now().Add(fileStall)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return 0, err
-	}
-	return p.w.Write(b)
 }
 
 func (s *Server) refuse(w http.ResponseWriter, err error) { s.write(w, refusal(err)) }
