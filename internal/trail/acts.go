@@ -36,7 +36,7 @@ var acts = map[string]about{
 
 	"account_created": ofTarget, "account_changed": ofTarget, "account_deleted": ofTarget, "admin_granted": ofTarget,
 	"profile_changed": ofActor, "email_changed": ofActor, "email_change_requested": ofActor, "verification_requested": ofActor, "email_verified": ofActor,
-	"password_changed": ofActor, "password_reset_requested": ofActor, "password_reset": ofActor,
+	"password_changed": ofActor, "password_reset_requested": ofTarget, "password_reset": ofActor,
 
 	"token_created": ofActor, "token_regenerated": ofActor, "token_removed": ofActor, "token_refused": ofActor,
 

@@ -5,7 +5,10 @@ import (
 	"encoding/csv"
 	"io"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"ddpserver/internal/ejson"
 )
@@ -128,17 +131,34 @@ func writeRow(w io.Writer, row []string) error {
 	return out.Error()
 }
 
+// formulas begin what a spreadsheet reckons; a line break or a tab at the beginning is cut
+// off by some.
+const formulas = "=+-@＝＋－＠"
+
 // harmless is a cell that no spreadsheet takes for a formula: texts of strangers are
-// among them. Programs cut leading blanks off, so that those count as well.
+// among them. Programs cut off what stands before it and is not seen, and where another
+// separator than the comma is usual, a cell begins behind each of those too, quoted or not.
 func harmless(cell string) string {
-	for _, c := range cell {
-		switch c {
-		case ' ', '\u00a0':
-			continue
-		case '=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠':
-			return "'" + cell
-		}
-		break
+	first := strings.TrimLeftFunc(cell, func(r rune) bool { return unseen(r) && !strings.ContainsRune("\t\r\n", r) })
+	if r, _ := utf8.DecodeRuneInString(first); first != "" && strings.ContainsRune("\t\r\n"+formulas, r) {
+		cell = "'" + cell
 	}
-	return cell
+	var out strings.Builder
+	begins := false
+	for _, r := range cell {
+		switch {
+		case strings.ContainsRune(";|\t\r\n", r):
+			begins = true
+		case begins && strings.ContainsRune(formulas, r):
+			out.WriteByte('\'')
+			begins = false
+		default:
+			begins = begins && unseen(r)
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
 }
+
+// unseen tells whether a program may pass over a letter before the text of a cell.
+func unseen(r rune) bool { return r == '"' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }

@@ -83,7 +83,8 @@ func (f Filter) query() (q Query, err error) {
 	}
 	q = Query{Account: f.Account, As: role, Act: f.Act, Outcome: f.Outcome, Text: Fold(f.Text), High: f.Cursor, Skip: f.Offset, Limit: f.Count, Scan: scanMost}
 	q.Address = strings.TrimSuffix(f.Address, "*")
-	q.Prefix = f.Address != "" && strings.HasSuffix(f.Address, "*") || strings.HasSuffix(f.Address, ".") || strings.HasSuffix(f.Address, ":")
+	// "*" alone is every event, those without an address too; stores differ in what begins with nothing.
+	q.Prefix = q.Address != "" && strings.ContainsAny(f.Address[len(f.Address)-1:], "*.:")
 	if q.Account == "" {
 		q.As = Either
 	}

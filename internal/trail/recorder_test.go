@@ -316,7 +316,7 @@ func TestExport(t *testing.T) {
 			t.Errorf("%d lines", n)
 		}
 		table := export(trail.Filter{Act: "logout"}, trail.CSV)
-		for _, cell := range []string{"'=1+1,", "'+1,", "'-1,", "'@x,", "'\t=1,", "' =1,", "'\u00a0=1,", "'＝1,", "\"'\r1\",", "\"'\n1\","} {
+		for _, cell := range []string{"'=1+1,", "'+1,", "'-1,", "'@x,", "'\t'=1,", "' =1,", "'\u00a0=1,", "'＝1,", "\"'\r1\",", "\"'\n1\","} {
 			if !strings.Contains(table, ","+cell) {
 				t.Errorf("no cell %q in %q", cell, table)
 			}
