@@ -41,7 +41,6 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request, path string
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	h["Content-Security-Policy"] = strict
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
 		http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)

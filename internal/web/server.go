@@ -125,6 +125,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.turn(r)()
 	h := w.Header()
 	h["X-Content-Type-Options"] = nosniff
+	h["Referrer-Policy"] = noReferrer
+	h["Content-Security-Policy"] = strict // a handler with pages sets its own
+	h["X-Frame-Options"] = deny
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
 		http.Error(s.watch(w, r, ""), "Method Not Allowed", http.StatusMethodNotAllowed)
 		return
@@ -138,13 +141,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m := s.find(path)
 	if !ok || m == nil {
-		h["Content-Security-Policy"] = strict
 		http.Error(s.watch(w, r, ""), "Not Found", http.StatusNotFound)
 		return
 	}
-	h["Referrer-Policy"] = noReferrer
-	h["Content-Security-Policy"] = strict // a handler with pages sets its own
-	h["X-Frame-Options"] = deny
 	if m.Streams {
 		s.patient(w, r)
 	} else {
