@@ -19,11 +19,13 @@ type line struct {
 	name    string
 	effects methods.Effects
 	actions []string
-	asks    bool // a factor of its own, whatever the administrator lists
-	instead string
-	public  bool
-	scenes  []scene
-	doors   map[string]func(s *stage, c scene) string
+	// permission is what the line asks for, "" for nothing.
+	permission string
+	asks       bool // a factor of its own, whatever the administrator lists
+	instead    string
+	public     bool
+	scenes     []scene
+	doors      map[string]func(s *stage, c scene) string
 }
 
 // lines is the whole surface. A line without a scene is an error: whoever adds a
@@ -42,8 +44,9 @@ func (w *walk) lines() []line {
 			}
 			return raw
 		}
-		l := line{name: spec.Name, effects: spec.Effects, actions: spec.Actions(), asks: spec.Factor != twofactor.None, instead: spec.Instead,
-			public: spec.Anonymous, scenes: scenes,
+		l := line{name: spec.Name, effects: spec.Effects, permission: spec.Permission, actions: spec.Actions(), asks: spec.Factor != twofactor.None,
+			instead: spec.Instead,
+			public:  spec.Anonymous, scenes: scenes,
 			doors: map[string]func(s *stage, c scene) string{
 				"ddp":         func(s *stage, c scene) string { return refusal(s.ddp(spec.Name, params(s, c))) },
 				"method.call": func(s *stage, c scene) string { return s.envelope("method.call/", spec.Name, params(s, c)) },
@@ -59,8 +62,9 @@ func (w *walk) lines() []line {
 		if len(scenes) == 0 {
 			w.T.Errorf("%s has no scene: say in scenesOfRoutes how it is called", name)
 		}
-		out = append(out, line{name: name, effects: rt.Effects, actions: rt.Actions(), asks: rt.Factor != twofactor.None, instead: rt.Instead,
-			public: rt.Auth != rest.LoginRequired, scenes: scenes,
+		out = append(out, line{name: name, effects: rt.Effects, permission: rt.Permission, actions: rt.Actions(), asks: rt.Factor != twofactor.None,
+			instead: rt.Instead,
+			public:  rt.Auth != rest.LoginRequired, scenes: scenes,
 			doors: map[string]func(s *stage, c scene) string{"rest": func(s *stage, c scene) string {
 				path, body := rt.Path, any(nil)
 				if c.path != nil {
