@@ -5,7 +5,7 @@ import type { Frame } from '../../ddp';
 import { endpoint } from '../../ddp';
 
 /** Members whose values nobody else may see, wherever they stand. */
-const secret = /^(token|authToken|resume|password|digest|code|twoFactorCode|secret|newPassword|pass|codes)$/i;
+const secret = /^(token|authToken|resume|digest|pass|codes|\w*code|\w*password|\w*secret\w*)$/i;
 
 /** Calls whose parameters, and calls whose results, are secrets as a whole. */
 const secretParams = /^(changePassword|resetPassword|verifyEmail|deleteUserOwnAccount|2fa:validateTempToken|2fa:disable|2fa:regenerateCodes)$/;
@@ -18,8 +18,11 @@ export function masked(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(masked);
   if (typeof value === 'string' && value.startsWith('otpauth:')) return mask;
   if (value === null || typeof value !== 'object' || value instanceof Date || value instanceof Uint8Array) return value;
+  // A mail holds codes and links in its text, and a setting its secret beside its name.
+  const mail = 'to' in value && 'subject' in value && 'text' in value;
+  const setting = '_id' in value && /password|secret/i.test(String(value._id));
   return Object.fromEntries(
-    Object.entries(value).map(([key, v]) => [key, secret.test(key) && (v === null || typeof v !== 'object' || Array.isArray(v)) ? hide(v) : masked(v)]),
+    Object.entries(value).map(([key, v]) => [key, (secret.test(key) || (mail && key === 'text') || (setting && key === 'value')) && (v === null || typeof v !== 'object' || Array.isArray(v)) ? hide(v) : masked(v)]),
   );
 }
 
