@@ -24,14 +24,16 @@ const streamName = "stream-server"
 
 // The events of the stream.
 const (
-	eventUsers  = "users"
-	eventStatus = "status"
-	eventOutbox = "outbox"
+	eventUsers    = "users"
+	eventStatus   = "status"
+	eventOutbox   = "outbox"
+	eventSessions = "sessions"
 )
 
 // rights are what an account needs to hear an event.
 var rights = map[string]string{
 	eventUsers: permission.ViewFullOtherUserInfo, eventStatus: permission.ViewPrivilegedSetting, eventOutbox: permission.EditOtherUserTOTP,
+	eventSessions: permission.ViewSessions,
 }
 
 // Publications lists none.
@@ -40,9 +42,10 @@ func (*stream) Publications() []realtime.Publication { return nil }
 // Streams lists the stream.
 func (g *stream) Streams() []realtime.Stream {
 	return []realtime.Stream{{
-		Name: streamName, Allow: g.allow, Open: g.begin, Events: []string{eventOutbox, eventStatus, eventUsers},
-		Doc: "Events for administrators: users, {_id} of an account that changed; status, what server:status tells, every two seconds; outbox, a new mail, " +
-			"on a connection on which outbox:list was answered.",
+		Name: streamName, Allow: g.allow, Open: g.begin, Events: []string{eventOutbox, eventSessions, eventStatus, eventUsers},
+		Doc: "Events for administrators: users, {_id} of an account that changed; sessions, {_id} of an account whose sessions are to be listed anew, or " +
+			"nothing of that when connections came and went; status, what server:status tells, every two seconds; outbox, a new mail, on a " +
+			"connection on which outbox:list was answered.",
 	}}
 }
 
@@ -85,19 +88,27 @@ func (s *Slice) listen(event string, by int) {
 	s.listening[event] += by
 }
 
-func (s *Slice) listened() (status, outbox bool) {
+func (s *Slice) listened() (status, outbox, sessions bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.listening[eventStatus] > 0, s.listening[eventOutbox] > 0
+	return s.listening[eventStatus] > 0, s.listening[eventOutbox] > 0, s.listening[eventSessions] > 0
 }
 
 // accountChanged tells of an account that changed on whichever node: every node hears
 // of it by itself.
-func (s *Slice) accountChanged(e feed.Event, _ user.News) {
+func (s *Slice) accountChanged(e feed.Event, n user.News) {
 	_ = s.o.Hub.EmitHere(streamName, eventUsers, ejson.Doc{{Key: "_id", Value: e.Key}})
+	if n.Ended != nil || !n.Only(notOfSessions...) {
+		_ = s.o.Hub.EmitHere(streamName, eventSessions, ejson.Doc{{Key: "_id", Value: e.Key}})
+	}
 }
 
-// Run tells the status and new mails until ctx ends, while somebody listens; without
+// notOfSessions are the parts of an account that change often and that a list of
+// sessions shows nothing of.
+var notOfSessions = []string{user.FieldStatus, user.FieldPassword, user.FieldProofs, user.FieldFactors, user.FieldCustom, "emails", "roles", "language",
+	"profile"}
+
+// Run tells the status, new mails and moves of connections until ctx ends, while somebody listens; without
 // anybody it waits and does nothing. Nothing it started is left when it returns.
 func (s *Slice) Run(ctx context.Context) error {
 	for {
@@ -117,16 +128,21 @@ func (s *Slice) Run(ctx context.Context) error {
 func (s *Slice) serve(ctx context.Context) (over bool) {
 	tick := time.NewTicker(every / 2)
 	defer tick.Stop()
-	told := s.newest()
+	told, moves := s.newest(), s.o.Sessions.Moves()
 	for half := true; ; half = !half {
 		select {
 		case <-ctx.Done():
 			return true
 		case <-tick.C:
 		}
-		status, mails := s.listened()
-		if !status && !mails {
+		status, mails, sessions := s.listened()
+		if !status && !mails && !sessions {
 			return false
+		}
+		// Which sessions are connected is no part of any account, so no news tells it.
+		if now := s.o.Sessions.Moves(); sessions && now != moves {
+			moves = now
+			_ = s.o.Hub.EmitHere(streamName, eventSessions, ejson.Doc{})
 		}
 		if mails {
 			told = s.tellMails(told)

@@ -79,15 +79,18 @@ func (s *Server) room(next, old string) bool {
 func (s *Server) relogin(se *Session, l rpc.Login) {
 	s.mu.Lock()
 	se.mu.Lock()
-	old := se.login.UserID
-	if l.Token != se.login.Token {
+	old, renewed := se.login.UserID, l.Token != se.login.Token
+	if renewed {
 		se.leaving = false
 	}
 	se.login = &l
 	se.mu.Unlock()
-	if _, there := s.sessions[se]; there && old != l.UserID {
+	switch _, there := s.sessions[se]; {
+	case there && old != l.UserID:
 		s.forget(se, old)
 		s.put(se, l.UserID)
+	case there && renewed:
+		s.moved()
 	}
 	s.mu.Unlock()
 	in := l.UserID != ""

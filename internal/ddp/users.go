@@ -12,6 +12,7 @@ import (
 type Registry struct {
 	mu    sync.Mutex // taken after Server.mu, before Session.mu
 	users map[string][]*Session
+	moves uint64
 }
 
 // NewRegistry makes an empty Registry.
@@ -66,6 +67,21 @@ func (r *Registry) Numbers() (doors map[rpc.Door]int, loggedIn, users int) {
 	return doors, loggedIn, users
 }
 
+// Moves counts how often the session of a login began, ended or became one of another
+// login: as long as it is the same, so is everything that Tokens tells.
+func (r *Registry) Moves() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.moves
+}
+
+// moved notes that a session which stays with its user has another login token.
+func (r *Registry) moved() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.moves++
+}
+
 func (r *Registry) of(user string) []*Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,6 +97,9 @@ func (r *Registry) count(user string) int {
 func (r *Registry) put(se *Session, user string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if user != "" {
+		r.moves++
+	}
 	r.users[user] = append(r.users[user], se)
 	se.place = len(r.users[user]) - 1
 }
@@ -93,6 +112,9 @@ func (r *Registry) forget(se *Session, user string) {
 	last := len(list) - 1
 	if se.place > last || list[se.place] != se {
 		return
+	}
+	if user != "" {
+		r.moves++
 	}
 	list[se.place] = list[last]
 	list[se.place].place = se.place

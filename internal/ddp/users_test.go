@@ -99,11 +99,13 @@ func TestRegistryFollowsSessions(t *testing.T) {
 			}
 		}
 		for step := range 200 {
+			before, moved := registry.Moves(), false
 			switch act := random.IntN(4); {
 			case act == 0 || len(clients) == 0:
 				clients, is = append(clients, r.dial(true)), append(is, "")
 			case act == 1:
 				i := random.IntN(len(clients))
+				moved = is[i] != ""
 				clients[i].Close()
 				clients, is = slices.Delete(clients, i, i+1), slices.Delete(is, i, i+1)
 			default:
@@ -115,9 +117,13 @@ func TestRegistryFollowsSessions(t *testing.T) {
 				if !r.become(clients[i], fmt.Sprint(step), param) {
 					t.Fatal("refused")
 				}
+				moved = is[i] != u
 				is[i] = u
 			}
 			check(step)
+			if got := registry.Moves() != before; got != moved {
+				t.Fatalf("step %d: told a move: %t, want %t", step, got, moved)
+			}
 		}
 	})
 }
