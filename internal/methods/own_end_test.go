@@ -58,6 +58,10 @@ var endsOwn = map[string]struct {
 		must(w, c, "2fa:enable")
 		return []any{w.Vars["ada"]}
 	}, ends: true},
+	"users:resetEmail2FA": {params: func(w *world, c *client) []any {
+		must(w, c, "2fa:enable-email")
+		return []any{w.Vars["ada"]}
+	}, ends: true},
 	"personalAccessTokens:regenerateToken": {params: bot, ends: true, pat: true},
 	"personalAccessTokens:removeToken":     {params: bot, ends: true, pat: true},
 }

@@ -122,6 +122,7 @@ var scenesOfRoutes = map[string][]scene{
 	"POST users.regenerateTotpCodes": {req(func(s *stage) any { return object{"code": s.appCode()} }).after(wholeApp)},
 	"GET users.totpCodesRemaining":   {req(plain).after(wholeApp)},
 	"POST users.resetTOTP":           {req(userID).named("somebody else"), post(object{}).named("oneself")},
+	"POST users.resetEmail2FA":       {req(userID).named("somebody else"), post(object{}).named("oneself")},
 
 	"GET settings.public": {req(plain)},
 	"GET settings":        {req(plain)},

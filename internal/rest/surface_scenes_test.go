@@ -200,6 +200,8 @@ var scenesOfMethods = map[string][]scene{
 	},
 	"users:resetTOTP": {with(func(s *stage) []any { return []any{s.other.ID} }).named("somebody else"),
 		with(func(s *stage) []any { return []any{s.admin.ID} }).named("oneself")},
+	"users:resetEmail2FA": {with(func(s *stage) []any { return []any{s.other.ID} }).named("somebody else"),
+		with(func(s *stage) []any { return []any{s.admin.ID} }).named("oneself")},
 	"users:sendPasswordLink": {with(func(s *stage) []any { return []any{s.other.ID} })},
 	"users:list":             {list(object{"search": "ann", "state": "active"}), list(object{"order": "size"}).named("unknown").hears("400")},
 	"users:info":             {with(func(s *stage) []any { return []any{s.other.ID} })},

@@ -422,3 +422,55 @@ func TestS085BoundToOwner(t *testing.T) {
 		}
 	})
 }
+
+// S068: so does the reset of codes by mail, which leaves an app alone.
+func TestS068ResetOfCodesByMail(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.Set(settings.TwoFactorResetDelay, 24) // is about apps
+		admin, a, none := w.account("root"), w.account("alice", withEmail).enrol(), w.account("bob")
+		for range 10 {
+			a.check(code(a.wrong()))
+		}
+		w.Mails.Fail(errors.New("outbox full"))
+		if err := w.svc.ResetEmail(ctx, admin.ask(), a.id); id(err) != "error-email-send-failed" {
+			t.Errorf("without mail: %v", err)
+		}
+		if !a.user().Email2FAEnabled() || len(a.user().Services.Resume.LoginTokens) == 0 {
+			t.Fatal("a reset without mail changed something")
+		}
+		w.Mails.Fail(nil)
+		state := a.user().FactorState()
+		if err := w.svc.ResetEmail(ctx, admin.ask(), a.id); err != nil {
+			t.Fatal(err)
+		}
+		u := a.user()
+		if u.Email2FAEnabled() || !u.TOTPEnabled() || len(u.Services.Resume.LoginTokens) != 0 || u.FactorState() == state {
+			t.Errorf("left behind: %+v", u.Services)
+		}
+		if g, _ := w.Store.Guard(ctx, a.id); len(g.Recent) != 0 || len(g.InRow) != 0 || len(g.Codes) != 0 {
+			t.Errorf("counters: %+v", g)
+		}
+		if dead := len(dead(w)); dead < 4 {
+			t.Errorf("%d tokens told dead", dead)
+		}
+		last := lastNotice(w)
+		if last.Change != twofactor.EmailReset || last.To[0] != "alice@example.org" || len(last.Tokens) != 0 {
+			t.Errorf("notice %+v", last)
+		}
+		trail := w.Trail.All()
+		event := trail[len(trail)-1]
+		if event.Act != "factor_reset" || event.Factor != twofactor.Email || event.User != admin.id || event.Target != a.id {
+			t.Errorf("audit %+v", event)
+		}
+		if err := w.svc.ResetEmail(ctx, admin.ask(), "nobody"); id(err) != "error-invalid-user" {
+			t.Errorf("unknown account: %v", err)
+		}
+		if err := w.svc.ResetEmail(ctx, admin.ask(), none.id); err != nil || len(none.user().Services.Resume.LoginTokens) != 4 {
+			t.Errorf("an account without codes: %v", err)
+		}
+		w.Set(settings.TwoFactorByEmail, false)
+		if err := w.svc.ResetEmail(ctx, admin.ask(), a.id); id(err) != "error-two-factor-not-enabled" {
+			t.Errorf("with the factor off: %v", err)
+		}
+	})
+}

@@ -24,6 +24,14 @@ func (f emailFactor) Calls() []Call {
 			Errors: "error-parameter-required; error-invalid-user; totp-max-attempts; too-many-requests",
 			Route:  "POST users.2fa.sendEmailCode", Summary: "Mail a new code",
 			Body: whom{}, Exact: true, Spread: true, DoRoute: f.sendUnseenTo},
+		{Method: "users:resetEmail2FA", Do: f.resetOf,
+			Doc: "Switches codes by mail off for an account, one's own or, with edit-other-user-totp, another's; its owner is told, and its sessions end. " +
+				"An app stays.",
+			Params: "userId", Result: "none",
+			Errors:  "error-not-allowed; error-two-factor-changed; error-email-send-failed; error-two-factor-not-enabled; error-invalid-user; 400 Match failed",
+			Route:   "POST users.resetEmail2FA",
+			Effects: Factors | Tokens | Others, Asks: Fresh, Late: true, Sentence: "to reset codes by e-mail",
+			Summary: "Switch codes by e-mail off for an account, one's own or another's", Account: true},
 	}
 }
 

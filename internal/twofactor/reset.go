@@ -31,24 +31,14 @@ import (
 // account without an authenticator keeps its sessions; only its counters and
 // codes are forgotten, which lifts a stop after too many wrong answers.
 func (s *Service) Reset(ctx context.Context, r Request, userID string) (due time.Time, err error) {
-	u, err := s.store.UserByID(ctx, userID)
-	switch {
-	case errors.Is(err, dberr.NotFound):
-		return time.Time{}, ErrInvalidUser
-	case err != nil:
-		return time.Time{}, err
-	}
-	if u, err = s.Present(ctx, u); err == nil {
+	u, err := s.resettable(ctx, r, userID, settings.TwoFactorByTOTP, (*user.User).TOTPEnabled)
+	if err == nil {
 		u, err = s.upheld(ctx, u)
 	}
 	if err != nil {
 		return time.Time{}, err
 	}
 	own := r.User != nil && r.User.ID == u.ID
-	on := s.config.Bool(settings.TwoFactorEnabled) && s.config.Bool(settings.TwoFactorByTOTP)
-	if !on && (!own || u.TOTPEnabled()) {
-		return time.Time{}, ErrTwoFactorOff
-	}
 	delay := time.Duration(s.config.Int(settings.TwoFactorResetDelay)) * time.Hour
 	if !own && u.TOTPEnabled() && (delay > 0 || !u.TOTPResetDue().IsZero()) {
 		return s.schedule(ctx, r, u, s.now().Add(delay))
@@ -68,7 +58,33 @@ func (s *Service) reset(ctx context.Context, r Request, u *user.User) error {
 		}
 		s.changed(u, after)
 	}
-	s.record(r, by(r.User, u, TOTPReset))
+	return s.forgotten(ctx, r, u, TOTPReset)
+}
+
+// resettable is the account of a reset as it is now, with the refusals that resets of
+// every factor have: setting switches the factor on for the server, on tells whether the
+// account has it.
+func (s *Service) resettable(ctx context.Context, r Request, userID, setting string, on func(*user.User) bool) (*user.User, error) {
+	u, err := s.store.UserByID(ctx, userID)
+	switch {
+	case errors.Is(err, dberr.NotFound):
+		return nil, ErrInvalidUser
+	case err != nil:
+		return nil, err
+	}
+	if u, err = s.Present(ctx, u); err != nil {
+		return nil, err
+	}
+	own := r.User != nil && r.User.ID == u.ID
+	if !(s.config.Bool(settings.TwoFactorEnabled) && s.config.Bool(setting)) && (!own || on(u)) {
+		return nil, ErrTwoFactorOff
+	}
+	return u, nil
+}
+
+// forgotten records a reset and forgets what was counted against the account.
+func (s *Service) forgotten(ctx context.Context, r Request, u *user.User, c Change) error {
+	s.record(r, by(r.User, u, c))
 	if err := s.store.ResetGuard(ctx, u.ID); err != nil {
 		return fmt.Errorf("forgetting the counters of an account: %w", err)
 	}

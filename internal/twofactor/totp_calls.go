@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"ddpserver/internal/fault"
-	"ddpserver/internal/permission"
 	"ddpserver/internal/rpc"
 )
 
@@ -133,12 +132,9 @@ func (f totpFactor) cancelReset(ctx context.Context, c *rpc.Call) (any, error) {
 
 // resetOf removes the authenticator of the account whose id is the parameter.
 func (f totpFactor) resetOf(ctx context.Context, c *rpc.Call) (any, error) {
-	var id string
-	if err := c.Bind(&id); err != nil {
+	id, err := whoseFactor(c)
+	if err != nil {
 		return nil, err
-	}
-	if id != c.User.ID && !permission.Has(c.User, permission.EditOtherUserTOTP) {
-		return nil, fault.NotAllowed
 	}
 	due, err := f.Reset(ctx, RequestOf(c), id)
 	if err != nil || due.IsZero() {
