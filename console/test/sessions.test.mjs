@@ -23,11 +23,17 @@ test('an administrator ends the session of somebody, who is told', async () => {
   await logIn(page, 'admin', adminPassword);
   await page.getByRole('link', { name: 'Sessions', exact: true }).click();
   await page.getByRole('row', { name: /^admin/ }).getByText('this session').waitFor();
+  // Another window shows the same, whatever is done in this one.
+  const other = await browser.open(server);
+  await logIn(other, 'admin', adminPassword);
+  await other.getByRole('link', { name: 'Sessions', exact: true }).click();
+  await other.getByRole('row', { name: /^sven/ }).waitFor();
+  await page.getByRole('row', { name: /^admin/ }).nth(1).waitFor();
   await page.getByRole('row', { name: /^sven/ }).getByText('connected').waitFor();
   await accessible(page, 'sessions');
   await picture(page, 'sessions');
   await page.getByLabel('Search by user, client or address').fill('sven');
-  await page.getByRole('row', { name: /^admin/ }).waitFor({ state: 'detached' });
+  await page.waitForFunction(() => !/admin/.test(document.querySelector('tbody')?.textContent ?? ''));
   await page.getByLabel('Order').selectOption('By user name');
   await page.getByRole('row', { name: /^sven/ }).getByRole('button', { name: 'End' }).click();
   const dialog = page.getByRole('dialog', { name: 'End this session?' });
@@ -37,6 +43,9 @@ test('an administrator ends the session of somebody, who is told', async () => {
   await page.getByText('The session was ended.').waitFor();
   await page.getByText('Nothing here yet.').waitFor();
   await his.getByText('Your session was ended').waitFor();
+  await other.getByRole('row', { name: /^sven/ }).waitFor({ state: 'detached' });
+  await other.getByRole('row', { name: /^admin/ }).first().waitFor();
+  await close(other);
   await page.setViewportSize({ width: 360, height: 700 });
   await accessible(page, 'sessions, narrow');
   assert((await page.evaluate(() => document.documentElement.scrollWidth)) <= 360, 'the page is wider than the screen');

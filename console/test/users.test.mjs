@@ -44,16 +44,28 @@ function totp(secret) {
 
 /** Sets an authenticator app up over REST, as the console's own page does over DDP. */
 async function enrol(url, username, password) {
-  const post = async (route, body, headers = {}) => {
+  const post = await inside(url, username, password);
+  const { secret } = await post('users.enableTotp');
+  await post('users.validateTotp', { code: totp(secret) });
+}
+
+/** Switches codes by e-mail on in the same way. */
+async function switchOnMail(url, username, password) {
+  const post = await inside(url, username, password);
+  await post('users.2fa.enableEmail');
+}
+
+/** Logs in over REST; what is returned posts as somebody whose password proves every call. */
+async function inside(url, username, password) {
+  const send = async (route, body, headers = {}) => {
     const r = await fetch(`${url}/api/v1/${route}`, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
     const answer = await r.json();
     assert(r.ok, `${route}: ${JSON.stringify(answer)}`);
     return answer;
   };
-  const { data } = await post('login', { user: username, password });
+  const { data } = await send('login', { user: username, password });
   const headers = { 'X-User-Id': data.userId, 'X-Auth-Token': data.authToken, 'x-2fa-code': createHash('sha256').update(password).digest('hex'), 'x-2fa-method': 'password' };
-  const { secret } = await post('users.enableTotp', {}, headers);
-  await post('users.validateTotp', { code: totp(secret) }, headers);
+  return (route, body = {}) => send(route, body, headers);
 }
 
 test('accounts are made, found and shown live in another window', async () => {
@@ -221,8 +233,18 @@ test('an account is edited, protected, closed and deleted', async () => {
   await confirm(page, adminPassword);
   await page.getByRole('status').getByText('The reset is on its way.').waitFor();
 
+  // He lost his mailbox: codes by e-mail are reset as well.
+  await switchOnMail(server.url, 'bob', bob.password);
+  await page.getByText('Codes by e-mail', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Reset codes by e-mail' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Reset codes by e-mail' }).click();
+  await confirm(page, adminPassword);
+  await page.getByRole('status').getByText('Codes by e-mail are off.').waitFor();
+  await page.getByText('Codes by e-mail', { exact: true }).waitFor({ state: 'detached' });
+
   // He forgot his password: a link, or one that the administrator hands over.
   await page.getByRole('button', { name: 'Send a link for a new password' }).click();
+  await confirm(page, adminPassword);
   await page.getByRole('status').getByText('The link is on its way.').waitFor();
   await server.mailbox.mail('bob@example.org', /#\/reset-password\//);
   await page.getByRole('button', { name: 'Set a random one' }).click();
@@ -248,5 +270,41 @@ test('an account is edited, protected, closed and deleted', async () => {
   await page.getByRole('rowheader', { name: 'admin' }).waitFor();
   assert.equal(await page.getByRole('rowheader', { name: /Bob/ }).count(), 0);
   await close(his);
+  await close(page);
+});
+
+test('the sessions of an account are shown live, and one of them ends', async () => {
+  const { username, password } = await server.addUser('dora');
+  const page = await browser.open(server);
+  await logIn(page, 'admin', adminPassword);
+  await open(page);
+  await page.getByRole('link', { name: username, exact: true }).click();
+  const card = page.locator('article').filter({ has: page.getByRole('heading', { name: 'Sessions', level: 2 }) });
+  await card.getByText('There are 0 sessions.').waitFor();
+  await card.getByText('Nothing here yet.').waitFor();
+
+  // Both appear by themselves, with what their clients say of themselves as text.
+  const hers = await browser.open(server, { userAgent: '<b>Dora/7' });
+  await logIn(hers, username, password);
+  const table = card.getByRole('region', { name: 'Sessions' });
+  await table.getByRole('row', { name: '<b>Dora 7' }).getByText('connected').waitFor();
+  await table.getByRole('row', { name: '<b>Dora 7' }).getByText('127.0.0.0/24').waitFor();
+  const phone = await browser.open(server, { userAgent: 'RC Mobile; ios 17.5; v4.49.0 (12345)' });
+  await logIn(phone, username, password);
+  await table.getByRole('row', { name: 'RC Mobile 4.49.0 (iOS 17.5)' }).waitFor();
+  await card.getByText('There are 2 sessions.').waitFor();
+  await accessible(page, 'sessions of an account');
+  await picture(page, 'users-sessions');
+
+  await table.getByRole('row', { name: 'RC Mobile' }).getByRole('button', { name: 'End' }).click();
+  await page.getByRole('dialog', { name: 'End this session?' }).getByRole('button', { name: 'End', exact: true }).click();
+  await proven(page, card.getByRole('status').getByText('The session was ended.'));
+  await table.getByRole('row', { name: 'RC Mobile' }).waitFor({ state: 'detached' });
+  await phone.getByRole('alert').getByText('Your session was ended').waitFor();
+  await card.getByText('There is 1 session.').waitFor();
+  await hers.getByRole('button', { name: 'Log out', exact: true }).click();
+  await card.getByText('Nothing here yet.').waitFor();
+  await close(phone);
+  await close(hers);
   await close(page);
 });

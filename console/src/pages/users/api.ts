@@ -59,10 +59,11 @@ let known: Promise<{ _id: string; description: string }[]> | undefined;
 export type Change = { name?: string; username?: string; email?: string; verified?: boolean; password?: string; roles?: string[] };
 
 const t = texts.users;
-export const update = (userId: string, data: Change) => post(t.whys.update, 'users.update', { userId, data });
-export const create = (data: Record<string, unknown>) => post<{ user: Account }>(t.whys.create, 'users.create', data).then((r) => r.user);
+export const update = (userId: string, data: Change) => call(t.whys.update, 'users:update', userId, data);
+export const create = (data: Record<string, unknown>) => call<{ user: Account }>(t.whys.create, 'users:create', data).then((r) => r.user);
 export const setActive = (userId: string, active: boolean) => call(active ? t.whys.activate : t.whys.deactivate, 'setUserActiveStatus', userId, active);
 export const remove = (userId: string) => call(t.whys.remove, 'deleteUser', userId);
 export const endSessions = (userId: string) => post(t.whys.endSessions, 'users.logout', { userId });
-export const resetApp = (userId: string) => post<{ due?: string }>(t.whys.resetApp, 'users.resetTOTP', { userId });
-export const sendLink = (email: string) => connection.call('forgotPassword', { email });
+export const resetApp = (userId: string) => call<{ due?: string } | undefined>(t.whys.resetApp, 'users:resetTOTP', userId);
+export const resetMail = (userId: string) => call(t.whys.resetMail, 'users:resetEmail2FA', userId);
+export const sendLink = (userId: string) => call(t.whys.sendLink, 'users:sendPasswordLink', userId);

@@ -1,23 +1,13 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { may } from '../../session';
 import { to, useQuery } from '../../router';
 import { texts } from '../../texts';
-import { Badge, Pager, Shown, Time, useLater, useLoad, useStream } from '../../ui/parts';
+import { Badge, Pager, Shown, Time, useLater, useLoad } from '../../ui/parts';
+import { useAccountNews } from '../../ui/news';
 import { Create } from './create';
 import { list, roles, statistics, type Account, type Statistics } from './api';
 
 const size = 50;
-
-/** Calls reload when accounts changed, once for many changes that come together. */
-export function useAccountNews(reload: () => void, id?: string) {
-  const timer = useRef<ReturnType<typeof setTimeout>>();
-  useEffect(() => () => clearTimeout(timer.current), []);
-  useStream('stream-server', 'users', ([changed]) => {
-    if (id !== undefined && (changed as { _id?: string } | undefined)?._id !== id) return;
-    clearTimeout(timer.current);
-    timer.current = setTimeout(reload, 300);
-  });
-}
 
 export function List() {
   const t = texts.users;
@@ -32,7 +22,7 @@ export function List() {
   );
   const numbers = useLoad(statistics);
   const known = useLoad(roles);
-  useAccountNews(() => {
+  useAccountNews('users', () => {
     page.reload();
     numbers.reload();
   });

@@ -1,19 +1,21 @@
 import { useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
-import { may, user as me } from '../../session';
+import { connection, may, user as me } from '../../session';
 import { go, to } from '../../router';
 import { texts } from '../../texts';
 import { Confirm } from '../../ui/dialog';
 import { Guard } from '../../ui/guard';
-import { Badge, Card, Copy, Outcome, Shown, Time, useAct, useLoad } from '../../ui/parts';
+import { useAccountNews } from '../../ui/news';
+import { Badge, Card, Copy, Outcome, Pager, Shown, Time, useAct, useLoad } from '../../ui/parts';
+import { SessionTable, useInside, type SessionList } from '../../ui/sessions';
 import { random } from './create';
-import { Factors, StateBadge, called, useAccountNews } from './list';
-import { endSessions, one, remove, resetApp, roles, sendLink, setActive, update, type Account, type Change } from './api';
+import { Factors, StateBadge, called } from './list';
+import { endSessions, one, remove, resetApp, resetMail, roles, sendLink, setActive, update, type Account, type Change } from './api';
 
 export function One({ id }: { id: string }) {
   const t = texts.users;
   const loaded = useLoad(() => one(id), [id]);
-  useAccountNews(loaded.reload, id);
+  useAccountNews('users', loaded.reload, id);
   return (
     <>
       <p class="back">
@@ -26,6 +28,7 @@ export function One({ id }: { id: string }) {
             <Facts u={u} />
             {may('edit-other-user-info') && <Edit u={u} saved={loaded.reload} />}
             <Protection u={u} changed={loaded.reload} />
+            <Sessions u={u} changed={loaded.reload} />
             <Ending u={u} changed={loaded.reload} />
           </>
         )}
@@ -152,7 +155,7 @@ function Edit({ u, saved }: { u: Account; saved(): void }) {
 function Protection({ u, changed }: { u: Account; changed(): void }) {
   const t = texts.users;
   const a = useAct();
-  const [asking, ask] = useState<'app' | 'sessions' | 'password' | ''>('');
+  const [asking, ask] = useState<'app' | 'mail' | 'password' | ''>('');
   const [given, show] = useState('');
   const [text, write] = useState('');
   const run = (what: () => Promise<unknown>, done: string) =>
@@ -173,7 +176,7 @@ function Protection({ u, changed }: { u: Account; changed(): void }) {
         {may('edit-other-user-password') && (
           <li>
             <p>{t.linkText}</p>
-            <button type="button" class="secondary outline" disabled={a.busy || !u.emails?.length} onClick={() => run(() => sendLink(u.emails![0]!.address), t.linkSent)}>
+            <button type="button" class="secondary outline" disabled={a.busy || !u.emails?.length} onClick={() => run(() => sendLink(u._id), t.linkSent)}>
               {t.sendLink}
             </button>
           </li>
@@ -217,11 +220,11 @@ function Protection({ u, changed }: { u: Account; changed(): void }) {
             </button>
           </li>
         )}
-        {may('logout-other-user') && (
+        {may('edit-other-user-totp') && (
           <li>
-            <p>{t.sessionsText(u.sessions)}</p>
-            <button type="button" class="danger outline" disabled={a.busy} onClick={() => ask('sessions')}>
-              {t.endSessions}
+            <p>{t.resetMailText}</p>
+            <button type="button" class="danger outline" disabled={a.busy || !u.factors.includes('email2fa')} onClick={() => ask('mail')}>
+              {t.resetMail}
             </button>
           </li>
         )}
@@ -230,12 +233,67 @@ function Protection({ u, changed }: { u: Account; changed(): void }) {
       {asking === 'app' && (
         <Confirm title={t.resetAppTitle} text={t.resetAppText(called(u))} action={t.resetApp} close={() => ask('')} run={() => run(() => resetApp(u._id), t.resetDone)} />
       )}
-      {asking === 'sessions' && (
-        <Confirm title={t.endTitle} text={t.endText(called(u))} action={t.endSessions} close={() => ask('')} run={() => run(() => endSessions(u._id), t.ended)} />
+      {asking === 'mail' && (
+        <Confirm title={t.resetMailTitle} text={t.resetMailAsk(called(u))} action={t.resetMail} close={() => ask('')} run={() => run(() => resetMail(u._id), t.resetMailDone)} />
       )}
       {asking === 'password' && (
         <Confirm title={t.passwordTitle} text={t.passwordText(called(u))} action={t.setPassword} close={() => ask('')} run={() => setPassword(text, false)} />
       )}
+    </Card>
+  );
+}
+
+/** How many sessions the tables of accounts show at once. */
+const page = 10;
+
+/** Where and when the account is logged in; ends one session, or all of them. */
+function Sessions({ u, changed }: { u: Account; changed(): void }) {
+  const t = texts.users;
+  const a = useAct();
+  const seen = may('view-device-management');
+  const [offset, go] = useState(0);
+  const [asking, ask] = useState(false);
+  const list = useLoad(
+    async () => (seen ? connection.call<SessionList>('sessions:listAll', { userId: u._id, count: page, offset, sort: '-lastUsedAt' }) : null),
+    [seen, u._id, offset],
+  );
+  useAccountNews(seen ? 'sessions' : undefined, list.reload, u._id);
+  useInside(list.data, page, go);
+  const reload = () => {
+    list.reload();
+    changed();
+  };
+  const end = () =>
+    a.act(async () => {
+      await endSessions(u._id);
+      go(0);
+      reload();
+      return t.ended;
+    });
+  return (
+    <Card
+      title={t.sessions}
+      aside={
+        may('logout-other-user') && (
+          <button type="button" class="danger outline small" disabled={a.busy} onClick={() => ask(true)}>
+            {t.endSessions}
+          </button>
+        )
+      }
+    >
+      <p>{t.sessionsText(u.sessions)}</p>
+      <Outcome of={a} />
+      <Shown of={list}>
+        {(d) =>
+          d && (
+            <>
+              <SessionTable of={d.sessions} label={t.sessions} ended={reload} />
+              <Pager offset={offset} count={page} total={d.total} go={go} />
+            </>
+          )
+        }
+      </Shown>
+      {asking && <Confirm title={t.endTitle} text={t.endText(called(u))} action={t.endSessions} close={() => ask(false)} run={() => void end()} />}
     </Card>
   );
 }
