@@ -12,7 +12,6 @@ func decoders() []growthtest.Decoder {
 		{Name: "parseAgent", Do: func(text string) { parseAgent(text) }},
 		{Name: "parseAgent of a browser", Do: func(text string) { parseAgent("Mozilla/5.0 (" + text) }},
 		{Name: "clean", Do: func(text string) { clean(text, maxText); clean(text, len(text)) }},
-		{Name: "kept", Do: func(text string) { kept("shortened", text) }},
 	}
 }
 

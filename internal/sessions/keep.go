@@ -1,8 +1,6 @@
 package sessions
 
 import (
-	"net/netip"
-
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -20,50 +18,7 @@ type Settings interface {
 func Keeper(s Settings) func(p *rpc.Peer) *user.Origin {
 	return func(p *rpc.Peer) *user.Origin {
 		o := parseAgent(p.UserAgent)
-		o.Door, o.Address = string(p.Door), kept(s.String(settings.SessionAddress), p.Address)
+		o.Door, o.Address = string(p.Door), settings.KeptAddress(s.String(settings.SessionAddress), p.Address)
 		return &o
 	}
-}
-
-// The networks that shortened addresses are told by: those that an operator of a
-// network gives to one customer or more.
-const (
-	shortIPv4 = 24
-	shortIPv6 = 48
-)
-
-// kept is how much of an address, or of what was kept of one, the setting allows. What
-// is neither an address nor a network is nothing.
-func kept(how, address string) string {
-	if how != settings.AddressFull && how != settings.AddressShortened {
-		return ""
-	}
-	net, ok := network(address)
-	if !ok {
-		return ""
-	}
-	most := shortIPv6
-	if net.Addr().Is4() {
-		most = shortIPv4
-	}
-	if how == settings.AddressShortened && net.Bits() > most {
-		net = netip.PrefixFrom(net.Addr(), most).Masked()
-	}
-	if net.IsSingleIP() {
-		return net.Addr().String()
-	}
-	return net.String()
-}
-
-// network reads an address or a network; an address is the network of itself alone.
-func network(text string) (netip.Prefix, bool) {
-	if p, err := netip.ParsePrefix(text); err == nil {
-		return p.Masked(), true
-	}
-	a, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	a = a.Unmap().WithZone("")
-	return netip.PrefixFrom(a, a.BitLen()), true
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ddpserver/internal/fault"
+	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
 
@@ -89,7 +90,7 @@ func (q Query) picker() (*picker, error) {
 		return nil, ErrSort
 	}
 	p := &picker{q: q, search: strings.ToLower(q.Search), client: strings.ToLower(q.Client), address: strings.ToLower(q.Address)}
-	p.inside, _ = network(strings.TrimSpace(q.Address))
+	p.inside, _ = settings.Network(strings.TrimSpace(q.Address))
 	p.compare = func(a, b *Session) int {
 		c := by(a, b)
 		if down {
@@ -143,7 +144,7 @@ func (p *picker) from(origins ...*user.Origin) bool {
 		if o.Address == "" {
 			return false
 		}
-		if net, ok := network(o.Address); ok && p.inside.IsValid() {
+		if net, ok := settings.Network(o.Address); ok && p.inside.IsValid() {
 			return net.Overlaps(p.inside)
 		}
 		return strings.Contains(o.Address, p.address)

@@ -169,7 +169,7 @@ func (v *view) origin(o *user.Origin) user.Origin {
 		return user.Origin{Kind: Unknown}
 	}
 	shown := *o
-	shown.Address = kept(v.address, o.Address)
+	shown.Address = settings.KeptAddress(v.address, o.Address)
 	if shown.Kind == "" {
 		shown.Kind = Unknown
 	}

@@ -14,7 +14,7 @@ func decoders() []growthtest.Decoder {
 			_, _ = defs[i].parse(text)
 			_, _ = defs[i].check(text)
 		}
-	}}}
+	}}, {Name: "KeptAddress", Do: func(text string) { KeptAddress(AddressShortened, text) }}}
 }
 
 // TestGrowth: the work of every reader of this package is in proportion to the

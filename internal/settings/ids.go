@@ -54,8 +54,8 @@ const (
 	RegistrationSecretURL = "Accounts_RegistrationForm_SecretURL" // #nosec G101 -- the name of a setting
 	// EmailVerification gives no login to accounts without a verified address, by any door.
 	EmailVerification = "Accounts_EmailVerification"
-	// SessionAddress says how much is kept, and shown, of the addresses from which
-	// sessions are made and used, see AddressFull and its siblings.
+	// SessionAddress says how much is kept in the database, and shown, of the addresses
+	// from which sessions are made and used and events come, see AddressFull and its siblings.
 	SessionAddress = "Accounts_Sessions_Address"
 	// AllowProfileChange and its siblings say what users may change of their own profile.
 	AllowProfileChange  = "Accounts_AllowUserProfileChange"

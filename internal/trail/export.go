@@ -41,11 +41,11 @@ func (s *Service) Export(ctx context.Context, f Filter, format string) (*Export,
 		return nil, wrong("'format' must be jsonl or csv")
 	}
 	f.Count = exportPage
-	q, err := f.query()
+	q, err := s.query(f)
 	if err != nil {
 		return nil, err
 	}
-	first, err := s.o.Store.PageTrail(ctx, q)
+	first, err := s.page(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (e *Export) Write(ctx context.Context, w io.Writer) error {
 			return err
 		}
 		e.q.High, e.q.Skip = page.Next, 0
-		if page, err = e.s.o.Store.PageTrail(ctx, e.q); err != nil {
+		if page, err = e.s.page(ctx, e.q); err != nil {
 			return err
 		}
 	}

@@ -97,13 +97,32 @@ func (f Filter) query() (q Query, err error) {
 	return q, nil
 }
 
+// query reads a filter. A whole address is looked for as it is kept now: what was kept
+// under a wider setting is found by how it begins.
+func (s *Service) query(f Filter) (Query, error) {
+	q, err := f.query()
+	if address := s.kept(q.Address); !q.Prefix && address != "" {
+		q.Address = address
+	}
+	return q, err
+}
+
+// page reads a page of the store, without what may not be shown of addresses any more.
+func (s *Service) page(ctx context.Context, q Query) (Page, error) {
+	p, err := s.o.Store.PageTrail(ctx, q)
+	for i := range p.Events {
+		p.Events[i].Address = s.kept(p.Events[i].Address)
+	}
+	return p, err
+}
+
 // List reads a page.
 func (s *Service) List(ctx context.Context, f Filter) (*Listed, error) {
-	q, err := f.query()
+	q, err := s.query(f)
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.o.Store.PageTrail(ctx, q)
+	page, err := s.page(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +148,7 @@ func (s *Service) Mine(ctx context.Context, accountID string, f Filter) (events 
 	if err != nil {
 		return nil, "", err
 	}
-	page, err := s.o.Store.PageTrail(ctx, q)
+	page, err := s.page(ctx, q)
 	return page.Events, page.Next, err
 }
 

@@ -87,6 +87,7 @@ func (s *Service) Record(e audit.Event) {
 	if s.days() == 0 {
 		return
 	}
+	e.Address = s.kept(e.Address)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.queue) >= MaxWaiting {
@@ -99,6 +100,12 @@ func (s *Service) Record(e audit.Event) {
 	if len(s.queue) >= batch {
 		signal(s.many)
 	}
+}
+
+// kept is how much of an address the copy may hold and show now: as much as the lists
+// of sessions. The stream has all of it, under the operator's own rules.
+func (s *Service) kept(address string) string {
+	return settings.KeptAddress(s.o.Settings.String(settings.SessionAddress), address)
 }
 
 // signal wakes whoever waits for c, once.

@@ -336,3 +336,54 @@ func TestExport(t *testing.T) {
 		}
 	})
 }
+
+// The copy holds as much of an address as the setting says when the event is recorded,
+// and shows no more than it says when somebody reads, whoever does; the stream of lines
+// has all of it.
+func TestAddressesAsTheSettingAllows(t *testing.T) {
+	const whole, network = "203.0.113.9", "203.0.113.0/24"
+	values := []string{settings.AddressFull, settings.AddressShortened, settings.AddressNone}
+	shows := map[string]string{settings.AddressFull: whole, settings.AddressShortened: network}
+	keep(t, func(t *testing.T, k *kept) {
+		for _, then := range values {
+			k.Set(settings.SessionAddress, then)
+			k.Record(audit.Event{Act: "login", Outcome: "ok", User: then, Address: whole})
+			time.Sleep(2 * trail.Interval)
+			if got := k.Trail.Of("login"); got[len(got)-1].Address != whole {
+				t.Errorf("%s: the stream has %q", then, got[len(got)-1].Address)
+			}
+			for _, now := range values {
+				k.Set(settings.SessionAddress, now)
+				want := shows[max(then, now)] // the names are in the order of what they leave out, but none
+				if then == settings.AddressNone || now == settings.AddressNone {
+					want = ""
+				}
+				listed := k.list(t, trail.Filter{Account: then})
+				mine, _, err := k.Mine(t.Context(), then, trail.Filter{Count: 5})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for door, events := range map[string][]trail.Event{"list": listed, "mine": mine} {
+					if len(events) != 1 || events[0].Address != want {
+						t.Errorf("kept %s, %s with %s: %+v, want %q", then, door, now, events, want)
+					}
+				}
+				for _, format := range []string{trail.JSONLines, trail.CSV} {
+					var file strings.Builder
+					e, err := k.Export(t.Context(), trail.Filter{Account: then}, format)
+					if err == nil {
+						err = e.Write(t.Context(), &file)
+					}
+					if err != nil || strings.Contains(file.String(), "203.0.113") != (want != "") || !strings.Contains(file.String(), want) {
+						t.Errorf("kept %s, %s with %s: %v %s", then, format, now, err, file.String())
+					}
+				}
+			}
+			// What is kept now is found by the address that somebody knows.
+			k.Set(settings.SessionAddress, then)
+			if found := k.list(t, trail.Filter{Address: whole}); then != settings.AddressNone && (len(found) != 1 || found[0].User != then) {
+				t.Errorf("%s: found %+v", then, found)
+			}
+		}
+	})
+}
