@@ -6,11 +6,13 @@ import { connection, judged, logout, may, session, user } from './session';
 import { Challenge } from './challenge';
 import { texts } from './texts';
 import { go, takeMailedLink, to, usePath, type MailedLink } from './router';
+import { Alert } from './ui/parts';
 import { Login } from './pages/login';
 import { Register } from './pages/register';
 import { Forgot } from './pages/forgot';
 import { Linked } from './pages/linked';
 import { pages, type Page } from './pages';
+import { look, outdated } from './update';
 
 const link = signal<MailedLink | null>(takeMailedLink());
 addEventListener('hashchange', () => {
@@ -25,6 +27,7 @@ export function App() {
         {texts.shell.skip}
       </a>
       <Offline />
+      <Updated />
       {link.value ? <Frame><Linked link={link.value} done={() => (link.value = null)} /></Frame> : session.value ? <Inside /> : <Outside />}
       <Challenge />
     </>
@@ -70,6 +73,30 @@ function Offline() {
     </div>
   );
 }
+
+/** Offers to load the console anew once the server has another one. */
+function Updated() {
+  const [later, put] = useState(false);
+  const shown = outdated.value && !later;
+  return (
+    <div role="status" class={shown ? 'offline updated' : undefined}>
+      {shown && (
+        <>
+          <strong>{texts.shell.updated}</strong> {texts.shell.updatedLong} <Reload />{' '}
+          <button type="button" class="secondary small" onClick={() => put(true)}>
+            {texts.shell.later}
+          </button>
+        </>
+      )}
+    </div>
+  );
+}
+
+const Reload = () => (
+  <button type="button" class="small" onClick={() => location.reload()}>
+    {texts.shell.reload}
+  </button>
+);
 
 function Outside() {
   const path = usePath();
@@ -132,11 +159,37 @@ function Nav({ path }: { path: string }) {
 function Shown({ page }: { page: Page }) {
   const [Body, set] = useState<ComponentType | null>(null);
   const [failed, fail] = useState(false);
+  const [round, again] = useState(0);
+  const online = connection.online.value;
   useEffect(() => {
     document.title = `${page.title} · ${texts.product}`;
-    page.load().then((c) => set(() => c), () => fail(true));
   }, [page]);
+  useEffect(() => {
+    let current = true;
+    fail(false);
+    page.load().then(
+      (c) => current && set(() => c),
+      () => {
+        if (!current) return;
+        fail(true);
+        void look();
+      },
+    );
+    return () => void (current = false);
+  }, [page, round]);
+  // What failed for want of a connection may be there when it is back.
+  useEffect(() => {
+    if (online && failed) again((n) => n + 1);
+  }, [online]);
   if (!allowed(page)) return judged.value ? <p role="alert">{texts.shell.refused}</p> : <p aria-busy="true">{texts.loading}</p>;
-  if (failed) return <p role="alert">{texts.errors.offline}</p>;
+  if (failed) {
+    return (
+      <div>
+        <h1>{page.title}</h1>
+        <Alert>{online ? texts.shell.missing : texts.shell.missingOffline}</Alert>
+        <Reload />
+      </div>
+    );
+  }
   return Body ? <Body /> : <p aria-busy="true">{texts.loading}</p>;
 }

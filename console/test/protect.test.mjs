@@ -46,6 +46,14 @@ test('calls are protected by a switch and by a wildcard, and are asked from then
   await page.getByRole('link', { name: 'My security' }).click();
   await page.getByRole('dialog', { name: 'Leave without saving?' }).getByRole('button', { name: 'Cancel' }).click();
 
+  // The list is narrowed to one of the two kinds.
+  await page.getByLabel('Search calls').fill('setStatus');
+  await page.getByLabel('Kind').selectOption('REST routes');
+  await page.getByRole('switch', { name: 'Protect POST users.setStatus' }).waitFor();
+  await page.getByLabel('Kind').selectOption('Methods');
+  await page.getByRole('switch', { name: 'Protect POST users.setStatus' }).waitFor({ state: 'detached' });
+  await page.getByLabel('Kind').selectOption('Methods and routes');
+
   // A wildcard says what it would cover before it is added.
   const field = page.getByLabel('Add a method, a route or a wildcard');
   await field.fill('no.such.thing');

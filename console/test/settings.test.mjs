@@ -120,7 +120,8 @@ test('a refusal of the server stands beside its field, secrets stay hidden, mark
   await secret.fill('a-secret-of-ours');
   await page.getByText('2 unsaved changes').waitFor();
   const frames = [];
-  page.on('websocket', (ws) => ws.on('framereceived', (f) => frames.push(f.payload)));
+  const sent = [];
+  page.on('websocket', (ws) => ws.on('framereceived', (f) => frames.push(f.payload)).on('framesent', (f) => sent.push(f.payload)));
   await page.getByRole('button', { name: 'Save' }).click();
   await confirm(page, adminPassword);
   await page.getByRole('status').getByText('2 settings are saved').waitFor();
@@ -136,6 +137,8 @@ test('a refusal of the server stands beside its field, secrets stay hidden, mark
   await save(page);
   await page.getByRole('status').getByText('The setting is saved').waitFor();
   assert.equal(await secret.getAttribute('placeholder'), 'empty');
+  // The default is the server's: an old page would write an old one.
+  assert(sent.some((f) => f.includes('settings:reset')) && !sent.some((f) => f.includes('saveSettings')), 'the default was written by the page');
   await find(page, 'Site_Name');
   assert.equal(await page.getByRole('textbox', { name: 'Name of the server' }).inputValue(), `${markup}!`);
   await accessible(page, 'settings dark');

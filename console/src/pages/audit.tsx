@@ -30,7 +30,7 @@ type Page = { events: Event[]; cursor?: string; total?: number; totalAtLeast?: b
 const none = { user: '', as: '', act: '', outcome: '', address: '', from: '', to: '', text: '' };
 type Filter = typeof none;
 
-/** How many events are kept in the page; older ones are a click away. */
+/** How many new events are added to a page before it is read anew. */
 const kept = 1_000;
 
 /** What the server is asked for: no empty member, times of the reader's zone as points in time. */
@@ -70,7 +70,9 @@ export function Audit() {
       again.current = setTimeout(list.reload, 500);
       return;
     }
-    setFresh((old) => [...(args as Event[]).toReversed(), ...old].slice(0, kept));
+    // Dropping some would leave a hole that nobody sees.
+    if (fresh.length + args.length > kept) list.reload();
+    else setFresh((old) => [...(args as Event[]).toReversed(), ...old]);
   });
 
   const more = () =>
@@ -122,7 +124,7 @@ export function Audit() {
       <Shown of={list} empty={(d) => d.events.length + fresh.length + older.events.length === 0 && !older.cursor}>
         {(d) => {
           const seen = new Set<string>();
-          const events = [...fresh, ...d.events, ...older.events].filter((e) => !seen.has(e._id) && seen.add(e._id)).slice(0, kept);
+          const events = [...fresh, ...d.events, ...older.events].filter((e) => !seen.has(e._id) && seen.add(e._id));
           return (
             <>
               {d.total !== undefined && <p class="empty">{t.total(d.total + (filtered ? 0 : fresh.length), d.totalAtLeast === true)}</p>}

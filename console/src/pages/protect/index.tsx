@@ -171,6 +171,7 @@ function All({ calls: all, list, covered, change }: { calls: Call[]; list: strin
   const fits = all.filter(
     (c) =>
       (!search || `${c.name} ${c.doc}`.toLowerCase().includes(search)) &&
+      (!query.kind || c.kind === query.kind) &&
       (!query.effect || c.effects.includes(query.effect)) &&
       (!query.policy || c.factor === query.policy) &&
       (!query.show || (query.show === 'listed' ? listed(c) : query.show === 'asks' ? listed(c) || c.factor !== 'none' : !listed(c) && c.factor === 'none')),
@@ -194,6 +195,7 @@ function All({ calls: all, list, covered, change }: { calls: Call[]; list: strin
           {t.search}
           <input type="search" value={query.q ?? ''} onInput={(e) => setQuery({ q: e.currentTarget.value })} autocomplete="off" spellcheck={false} />
         </label>
+        {select('kind', t.kind, [['', t.anyKind], ['method', t.kinds.method], ['route', t.kinds.route]])}
         {select('effect', t.effect, [['', t.anyEffect], ...effects.map((e): [string, string] => [e, effect(e)])])}
         {select('policy', t.policy, [['', t.anyPolicy], ...policies.map((p): [string, string] => [p, t.policies[p]])])}
         {select('show', t.show, [['', t.anyState], ['listed', t.byList], ['asks', t.asks], ['free', t.free]])}

@@ -75,7 +75,9 @@ export function Settings() {
     setSaving(ids);
     setOutcome({});
     try {
-      await call(t.toSave, 'saveSettings', changes);
+      // The server knows its defaults. What goes together with other changes is saved with them, all or nothing.
+      if (unsaved.every((s) => drafts.get(s._id)!.raw === raw(s, s.packageValue))) await call(t.toSave, 'settings:reset', [...ids]);
+      else await call(t.toSave, 'saveSettings', changes);
       drop(ids);
       setOutcome({ done: t.saved(changes.length) });
       loaded.reload();
