@@ -91,6 +91,8 @@ var (
 	admins   = []string{Admin}
 	members  = []string{Admin, User}
 	everyone = []string{Admin, User, Bot}
+	// ofRooms are the roles of members in a room.
+	ofRooms = []string{"moderator", "owner"}
 )
 
 // table is the only place where roles get their rights, ordered by id.
@@ -164,15 +166,20 @@ func All() []Permission { return table }
 func Known(id string) bool { _, ok := byID[id]; return ok }
 
 // Has tells whether the account, if it is active, may do that. Nobody has a
-// permission that does not exist.
+// permission that does not exist. Roles that members have in a room count there
+// only: an account that bears one of their names, as in a database that another
+// program has filled, has no rights from it.
 func Has(u *user.User, id string) bool {
-	return u != nil && u.IsActive() && Granted(u.Roles, id)
+	return u != nil && u.IsActive() && granted(u.Roles, id, false)
 }
 
-// Granted tells whether one of the roles, of the server or of a room, may do that.
-func Granted(roles []string, id string) bool {
+// InRoom tells whether one of the roles that a member has in a room may do that
+// there. Roles of the server count for nothing here: Has asks the account for them.
+func InRoom(roles []string, id string) bool { return granted(roles, id, true) }
+
+func granted(roles []string, id string, room bool) bool {
 	for _, r := range byID[id] {
-		if slices.Contains(roles, r) {
+		if slices.Contains(ofRooms, r) == room && slices.Contains(roles, r) {
 			return true
 		}
 	}

@@ -23,7 +23,7 @@ func TestHas(t *testing.T) {
 		{"administrator", &user.User{Roles: []string{User, Admin}}, EditPrivilegedSetting, true},
 		{"administrator, switched off", &user.User{Roles: []string{Admin}, Active: &off}, EditPrivilegedSetting, false},
 		{"unknown right", &user.User{Roles: []string{Admin}}, "fly", false},
-		{"room's role", &user.User{Roles: []string{"owner"}}, AddUserToRoom, true},
+		{"room's role", &user.User{Roles: []string{"owner"}}, AddUserToRoom, false},
 	} {
 		if got := Has(c.u, c.id); got != c.want {
 			t.Errorf("%s: %s = %v", c.name, c.id, got)
@@ -53,8 +53,24 @@ func TestTable(t *testing.T) {
 		"edit-other-user-totp", "logout-other-user", "view-full-other-user-info", "create-user", "edit-other-user-info",
 		"edit-other-user-active-status", "delete-user", "api-bypass-rate-limit",
 	} {
-		if !Known(id) || !Granted([]string{Admin}, id) {
+		if !Known(id) || !Has(&user.User{Roles: []string{Admin}}, id) {
 			t.Errorf("administrators lack %s", id)
+		}
+	}
+}
+
+// A role counts where it belongs, whatever an account or a membership bears that another
+// program has written: those of the server everywhere, those of members in their room.
+func TestRolesCountInTheirScope(t *testing.T) {
+	for _, role := range Roles() {
+		for _, p := range All() {
+			named, room := slices.Contains(p.Roles, role.ID), role.Scope == "Subscriptions"
+			if got := Has(&user.User{Roles: []string{role.ID}}, p.ID); got != (named && !room) {
+				t.Errorf("an account with the role %s: %s = %v", role.ID, p.ID, got)
+			}
+			if got := InRoom([]string{role.ID}, p.ID); got != (named && room) {
+				t.Errorf("a member with the role %s: %s = %v", role.ID, p.ID, got)
+			}
 		}
 	}
 }

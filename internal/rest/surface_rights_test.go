@@ -102,7 +102,7 @@ func TestA23NobodyWithoutRightsGetsAnything(t *testing.T) {
 	}
 	all, cells := w.strangers(), 0
 	for _, l := range w.lines() {
-		office := l.permission != "" && !permission.Granted([]string{permission.User}, l.permission)
+		office := l.permission != "" && !permission.Has(&user.User{Roles: []string{permission.User}}, l.permission)
 		if !office && l.effects&methods.Others == 0 || l.effects&(methods.Rooms|methods.Messages) != 0 || l.public {
 			continue
 		}
@@ -116,7 +116,7 @@ func TestA23NobodyWithoutRightsGetsAnything(t *testing.T) {
 			}
 			before := fmt.Sprint(s.state())
 			for name, who := range all {
-				if who.active && l.permission != "" && permission.Granted(who.roles, l.permission) {
+				if who.active && l.permission != "" && permission.Has(&user.User{Roles: who.roles}, l.permission) {
 					continue
 				}
 				s.caller = who.client

@@ -57,7 +57,7 @@ func (a *seat) office(permissions []string) bool {
 		return true
 	}
 	for _, p := range permissions {
-		if permission.Granted(a.sub.Roles, p) {
+		if permission.InRoom(a.sub.Roles, p) {
 			return false
 		}
 	}

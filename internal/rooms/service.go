@@ -87,7 +87,7 @@ func (a *seat) may(id string) bool {
 	if permission.Has(a.user, id) {
 		return true
 	}
-	return a.sub != nil && a.user.IsActive() && permission.Granted(a.sub.Roles, id)
+	return a.sub != nil && a.user.IsActive() && permission.InRoom(a.sub.Roles, id)
 }
 
 // seat reads the room and the user's place in it; dberr.NotFound when there is
