@@ -29,7 +29,8 @@ var allowed = map[string][]string{
 	"internal/permission": {"internal/user"},
 	"internal/ratelimit":  {"internal/fault", "internal/netkey"},
 	"internal/settings":   {"internal/fault", "internal/feed", "internal/permission"},
-	"internal/telemetry":  {"internal/secret", "internal/lines"},
+	"internal/passkey":    {"internal/ejson", "internal/user"}, "internal/passkey/passkeytest": {},
+	"internal/telemetry": {"internal/secret", "internal/lines"},
 
 	"internal/ddp/wire":    {},
 	"internal/ddp/ws":      {"internal/ddp", "internal/ddp/wire", "internal/rpc"},

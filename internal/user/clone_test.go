@@ -35,6 +35,8 @@ func fill(v reflect.Value) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(7)
+	case reflect.Uint8:
+		v.SetUint(7)
 	case reflect.Interface:
 	default:
 		panic("a kind that this test does not know: " + v.Kind().String())

@@ -16,6 +16,7 @@ import (
 type FactorFields struct {
 	Email2FA *Email2FA `bson:"email2fa,omitempty"`
 	TOTP     *TOTP     `bson:"totp,omitempty"`
+	WebAuthn *WebAuthn `bson:"webauthn,omitempty"`
 }
 
 // Factor is what the document of an account says of one second factor, without its
@@ -47,6 +48,9 @@ func (u *User) Factors() []Factor {
 	if e := u.Services.Email2FA; e != nil {
 		list[1].Held, list[1].Changed = true, e.ChangedAt
 	}
+	if w := u.Services.WebAuthn; w != nil {
+		list = append(list, Factor{Key: "webauthn", On: u.PasskeysEnabled(), Dated: true, Held: true, Changed: w.ChangedAt})
+	}
 	return list
 }
 
@@ -56,6 +60,7 @@ func (f FactorFields) clone() FactorFields {
 	if f.TOTP = clonePointer(f.TOTP); f.TOTP != nil {
 		f.TOTP.HashedBackup = slices.Clone(f.TOTP.HashedBackup)
 	}
+	f.WebAuthn = f.WebAuthn.clone()
 	return f
 }
 

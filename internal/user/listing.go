@@ -19,7 +19,7 @@ type State string
 const (
 	Active   State = "active"
 	Inactive State = "inactive"
-	// Invited accounts are active and have no password yet.
+	// Invited accounts are active and have no password, and no other way in, yet.
 	Invited State = "pending"
 )
 
@@ -29,6 +29,8 @@ const (
 	TraitEmail      = "=factor:email"
 	TraitTOTP       = "=factor:totp"
 	TraitTwoFactors = "=factor:both"
+	// TraitPasskeys: passkeys are a second factor of the account.
+	TraitPasskeys = "=factor:webauthn"
 	// TraitTokens: the account has personal access tokens.
 	TraitTokens = "=tokens"
 	// TraitNeverIn: nobody ever logged in to the account, so far as it is known.
@@ -39,6 +41,12 @@ const (
 
 // StateTrait is the trait of the accounts in that state.
 func StateTrait(s State) string { return "=state:" + string(s) }
+
+// PasskeyTrait is the trait of the one account that authenticators know by that handle.
+func PasskeyTrait(handle string) string { return "=passkeys:" + handle }
+
+// PartyTrait is the trait of the accounts with a key that was made for that host.
+func PartyTrait(host string) string { return "=passkeys-for:" + host }
 
 // RoleTrait is the trait of the accounts with that role.
 func RoleTrait(role string) string { return "=role:" + role }
@@ -76,7 +84,7 @@ func (u *User) State() State {
 	switch {
 	case !u.IsActive():
 		return Inactive
-	case u.PasswordHash() == "" && !u.Foreign():
+	case u.PasswordHash() == "" && !u.Foreign() && len(u.Passkeys()) == 0:
 		return Invited
 	}
 	return Active
@@ -137,6 +145,11 @@ func (u *User) traits() []string {
 	add(u.Email2FAEnabled(), TraitEmail)
 	add(u.TOTPEnabled(), TraitTOTP)
 	add(on > 1, TraitTwoFactors)
+	add(u.PasskeysEnabled(), TraitPasskeys)
+	for _, k := range u.Passkeys() {
+		add(true, PasskeyTrait(u.Services.WebAuthn.Handle))
+		add(true, PartyTrait(k.RPID))
+	}
 	_, personal := u.Tokens()
 	add(personal > 0, TraitTokens)
 	add(u.LastLogin.IsZero(), TraitNeverIn)

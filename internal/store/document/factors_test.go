@@ -54,6 +54,15 @@ func TestStoredFactorsStayAsTheyAre(t *testing.T) {
 			`,"totp": {"enabled": false,"tempSecret": "v1.t","tempAt": {"$date":{"$numberLong":"1767323045000"}},"tempTries": {"$numberInt":"1"},"tempBound": "bound"}}`,
 			"false false ", "c08ddb6c7ce4b6e426a6a403b992b45ff624f51a67b861ca42e2786c5cafbc9e",
 		},
+		"passkey": {
+			user.AddPasskey(user.Passkey{ID: "k", PublicKey: []byte{1}, Counter: 2, Transports: []string{"usb"}, DeviceType: user.SingleDevice, AAGUID: "a",
+				Format: "none", UserVerified: true, Name: "n", CreatedAt: at, LastUsedAt: at, RPID: "example.com"}, "h", at),
+			`,"webauthn": {"userHandle": "h","secondFactorEnabled": true,"credentials": [{"id": "k","publicKey": {"$binary":{"base64":"AQ==","subType":"00"}},` +
+				`"counter": {"$numberLong":"2"},"transports": ["usb"],"deviceType": "singleDevice","backedUp": false,"aaguid": "a","fmt": "none","userVerified": true,` +
+				`"name": "n","createdAt": {"$date":{"$numberLong":"1767323045000"}},"lastUsedAt": {"$date":{"$numberLong":"1767323045000"}},"rpId": "example.com"}],` +
+				`"changedAt": {"$date":{"$numberLong":"1767323045000"}}}}`,
+			"false false true 1767323045000", "9ac7e3b114aadf35e29bdc79e5b651609be01a5e593becb3c9468c8c4c630a2c",
+		},
 		"both, among others": {
 			func(s *user.Services) {
 				s.Email2FA = &user.Email2FA{Enabled: true, ChangedAt: at}

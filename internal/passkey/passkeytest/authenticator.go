@@ -1,0 +1,230 @@
+// Package passkeytest is an authenticator in software, for tests: it makes keys, answers
+// challenges, and can be told to answer wrongly in every way.
+//
+// It is no part of the server, and shares no code with what verifies its answers.
+package passkeytest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/descope/virtualwebauthn"
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Authenticator is a device with keys. The members may be changed between answers. It is
+// safe for concurrent use while they stay.
+type Authenticator struct {
+	// Origin is the page that asks; Party, when set, is what the device takes for the id of
+	// the relying party.
+	Origin, Party string
+	// Absent and Unverified are what it says of who holds it.
+	Absent, Unverified bool
+	// Synced keys are copied to other devices.
+	Synced bool
+	// Counts makes it count signatures.
+	Counts bool
+	// RSA makes keys of that kind.
+	RSA bool
+	// Attests makes it say, unasked, what kind of device it is.
+	Attests bool
+
+	mu   sync.Mutex
+	keys []*key
+}
+
+type key struct {
+	virtualwebauthn.Credential
+	party, handle string
+}
+
+// New is a device in front of a page of that origin.
+func New(origin string) *Authenticator { return &Authenticator{Origin: origin} }
+
+// creation and request are what the device reads of options.
+type creation struct {
+	Challenge string
+	RP        struct{ ID string }
+	User      struct{ ID string }
+}
+
+type request struct {
+	Challenge        string
+	RPID             string `json:"rpId"`
+	AllowCredentials []struct{ ID string }
+}
+
+// Create makes a key, as navigator.credentials.create does, and returns
+// RegistrationResponseJSON. options is anything that JSON can be made of.
+func (a *Authenticator) Create(options any) (string, error) {
+	var o creation
+	if err := read(options, &o); err != nil {
+		return "", err
+	}
+	challenge, err := base64.RawURLEncoding.DecodeString(o.Challenge)
+	if err != nil {
+		return "", err
+	}
+	kind := virtualwebauthn.KeyTypeEC2
+	if a.RSA {
+		kind = virtualwebauthn.KeyTypeRSA
+	}
+	k := &key{Credential: virtualwebauthn.NewCredential(kind), party: o.RP.ID, handle: o.User.ID}
+	if a.Counts {
+		k.Counter = 1
+	}
+	party := o.RP.ID
+	if a.Party != "" {
+		party = a.Party
+	}
+	device := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{
+		UserNotPresent: a.Absent, UserNotVerified: a.Unverified, BackupEligible: a.Synced, BackupState: a.Synced,
+	})
+	a.mu.Lock()
+	a.keys = append(a.keys, k)
+	a.mu.Unlock()
+	text := virtualwebauthn.CreateAttestationResponse(virtualwebauthn.RelyingParty{ID: party, Origin: a.Origin}, device, k.Credential,
+		virtualwebauthn.AttestationOptions{Challenge: challenge})
+	if a.Attests {
+		return text, nil
+	}
+	return unattested(text)
+}
+
+// unattested takes the attestation away, as browsers do when nobody asks for one.
+func unattested(text string) (string, error) {
+	var answer, response map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal([]byte(text), &answer), json.Unmarshal(answer["response"], &response)); err != nil {
+		return "", err
+	}
+	var object struct {
+		Data []byte `cbor:"authData"`
+	}
+	var encoded string
+	if err := json.Unmarshal(response["attestationObject"], &encoded); err != nil {
+		return "", err
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err == nil {
+		err = cbor.Unmarshal(raw, &object)
+	}
+	if err == nil {
+		raw, err = cbor.Marshal(map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": object.Data})
+	}
+	if err != nil {
+		return "", err
+	}
+	response["attestationObject"], _ = json.Marshal(base64.RawURLEncoding.EncodeToString(raw))
+	response["transports"] = json.RawMessage(`["internal","hybrid"]`)
+	answer["response"], _ = json.Marshal(response)
+	answer["clientExtensionResults"] = json.RawMessage(`{"credProps":{"rk":true}}`)
+	out, err := json.Marshal(answer)
+	return string(out), err
+}
+
+// Get answers a challenge with the newest key that it is for, as navigator.credentials.get
+// does, and returns AuthenticationResponseJSON.
+func (a *Authenticator) Get(options any) (string, error) {
+	got, err := a.Answer(options)
+	if err != nil {
+		return "", err
+	}
+	return got.JSON(), nil
+}
+
+// Answer is Get before it is written, to be changed.
+func (a *Authenticator) Answer(options any) (*Answer, error) {
+	var o request
+	if err := read(options, &o); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, k := range slices.Backward(a.keys) {
+		id := base64.RawURLEncoding.EncodeToString(k.ID)
+		listed := len(o.AllowCredentials) == 0 || slices.ContainsFunc(o.AllowCredentials, func(d struct{ ID string }) bool { return d.ID == id })
+		if k.party == o.RPID && listed {
+			return a.answer(k, o), nil
+		}
+	}
+	return nil, fmt.Errorf("the device has no key for %s", o.RPID)
+}
+
+func (a *Authenticator) answer(k *key, o request) *Answer {
+	if a.Counts {
+		k.Counter++
+	}
+	party := o.RPID
+	if a.Party != "" {
+		party = a.Party
+	}
+	hash := sha256.Sum256([]byte(party))
+	flags := byte(0)
+	for i, on := range [...]bool{!a.Absent, false, !a.Unverified, a.Synced, a.Synced} {
+		if on {
+			flags |= 1 << i
+		}
+	}
+	got := &Answer{
+		ID: slices.Clone(k.ID), RawID: slices.Clone(k.ID), Type: "public-key",
+		Client: map[string]any{"type": "webauthn.get", "challenge": o.Challenge, "origin": a.Origin, "crossOrigin": false},
+		Data:   binary.BigEndian.AppendUint32(append(hash[:], flags), k.Counter), key: k,
+	}
+	got.Handle, _ = base64.RawURLEncoding.DecodeString(k.handle)
+	got.Sign()
+	return got
+}
+
+// Answer is an answer with its parts in clear.
+type Answer struct {
+	ID, RawID []byte
+	Type      string
+	// Client is the client data; ClientJSON its text as it was signed.
+	Client     map[string]any
+	ClientJSON []byte
+	// Data is the authenticator data.
+	Data, Signature, Handle []byte
+
+	key *key
+}
+
+// Sign writes the client data anew and signs it with the data.
+func (a *Answer) Sign() {
+	a.ClientJSON, _ = json.Marshal(a.Client)
+	hash := sha256.Sum256(a.ClientJSON)
+	digest := sha256.Sum256(slices.Concat(a.Data, hash[:]))
+	signature, err := a.key.Key.Sign(digest[:])
+	if err != nil {
+		panic(err)
+	}
+	a.Signature = signature
+}
+
+// JSON is AuthenticationResponseJSON.
+func (a *Answer) JSON() string {
+	e := base64.RawURLEncoding.EncodeToString
+	text, _ := json.Marshal(map[string]any{
+		"id": e(a.ID), "rawId": e(a.RawID), "type": a.Type, "authenticatorAttachment": "platform", "clientExtensionResults": map[string]any{},
+		"response": map[string]any{
+			"clientDataJSON": e(a.ClientJSON), "authenticatorData": e(a.Data), "signature": e(a.Signature), "userHandle": e(a.Handle),
+		},
+	})
+	return string(text)
+}
+
+func read(options, into any) error {
+	text, is := options.([]byte)
+	if !is {
+		var err error
+		if text, err = json.Marshal(options); err != nil {
+			return err
+		}
+	}
+	return json.Unmarshal(text, into)
+}

@@ -1,0 +1,204 @@
+package user
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// WebAuthn holds the passkeys of an account, in the shape of Meteor's accounts-webauthn
+// (docs/adr/0012-passkeys.md): changedAt, spent, spentBefore and the rpId of a key are
+// ours. Nothing of it is secret.
+type WebAuthn struct {
+	// Handle names the account to authenticators: base64url, made at random.
+	Handle string `bson:"userHandle,omitempty"`
+	// SecondFactor says that the keys are asked for beside the password.
+	SecondFactor bool      `bson:"secondFactorEnabled"`
+	Keys         []Passkey `bson:"credentials,omitempty"`
+	// ChangedAt is when a key was last added or removed.
+	ChangedAt time.Time `bson:"changedAt,omitempty"`
+	// Spent are challenges that were answered and have not ended; none that ended at
+	// SpentBefore or earlier counts any more.
+	Spent       []SpentChallenge `bson:"spent,omitempty"`
+	SpentBefore time.Time        `bson:"spentBefore,omitempty"`
+}
+
+// The values of Passkey.DeviceType: whether the key may be copied to other devices.
+const (
+	SingleDevice = "singleDevice"
+	MultiDevice  = "multiDevice"
+)
+
+// Passkey is one key.
+type Passkey struct {
+	// ID is the id that its authenticator knows it by, base64url.
+	ID string `bson:"id"`
+	// PublicKey is a COSE key.
+	PublicKey []byte `bson:"publicKey"`
+	// Counter is the highest count of signatures seen; 0 for authenticators that do not count.
+	Counter    int64    `bson:"counter"`
+	Transports []string `bson:"transports,omitempty"`
+	DeviceType string   `bson:"deviceType,omitempty"`
+	BackedUp   bool     `bson:"backedUp"`
+	AAGUID     string   `bson:"aaguid,omitempty"`
+	Format     string   `bson:"fmt,omitempty"`
+	// UserVerified says that its owner was verified when it was made; only such a key
+	// logs in by itself.
+	UserVerified bool      `bson:"userVerified"`
+	Name         string    `bson:"name,omitempty"`
+	CreatedAt    time.Time `bson:"createdAt,omitempty"`
+	LastUsedAt   time.Time `bson:"lastUsedAt,omitempty"`
+	// RPID is the host that it was made for; "" when another program made it.
+	RPID string `bson:"rpId,omitempty"`
+}
+
+// SpentChallenge is a challenge that was answered.
+type SpentChallenge struct {
+	ID    string    `bson:"id"`
+	Until time.Time `bson:"until"`
+}
+
+func (w *WebAuthn) clone() *WebAuthn {
+	c := clonePointer(w)
+	if c == nil {
+		return nil
+	}
+	c.Keys, c.Spent = slices.Clone(c.Keys), slices.Clone(c.Spent)
+	for i := range c.Keys {
+		c.Keys[i].PublicKey, c.Keys[i].Transports = bytes.Clone(c.Keys[i].PublicKey), slices.Clone(c.Keys[i].Transports)
+	}
+	return c
+}
+
+// Passkeys are the keys of the account.
+func (u *User) Passkeys() []Passkey {
+	if u.Services.WebAuthn == nil {
+		return nil
+	}
+	return u.Services.WebAuthn.Keys
+}
+
+// Passkey finds a key by its id, or nil.
+func (u *User) Passkey(id string) *Passkey {
+	keys := u.Passkeys()
+	if i := slices.IndexFunc(keys, func(k Passkey) bool { return k.ID == id }); i >= 0 && id != "" {
+		return &keys[i]
+	}
+	return nil
+}
+
+// PasskeysEnabled tells whether passkeys are a second factor of the account.
+func (u *User) PasskeysEnabled() bool {
+	return len(u.Passkeys()) > 0 && u.Services.WebAuthn.SecondFactor
+}
+
+// AddPasskey is a Change.Factor that adds a key, and makes passkeys a second factor.
+// handle is taken where the account has none.
+func AddPasskey(k Passkey, handle string, at time.Time) func(*Services) {
+	return func(s *Services) {
+		w := s.WebAuthn.clone()
+		if w == nil {
+			w = &WebAuthn{}
+		}
+		if w.Handle == "" {
+			w.Handle = handle
+		}
+		w.Keys, w.SecondFactor = append(w.Keys, k), true
+		w.changed(at)
+		s.WebAuthn = w
+	}
+}
+
+// RemovePasskey is a Change.Factor that takes a key away, if it is there.
+func RemovePasskey(id string, at time.Time) func(*Services) {
+	return func(s *Services) {
+		w := s.WebAuthn.clone()
+		if w == nil {
+			return
+		}
+		w.Keys = slices.DeleteFunc(w.Keys, func(k Passkey) bool { return k.ID == id })
+		w.changed(at)
+		s.WebAuthn = w
+	}
+}
+
+// RenamePasskey is a Change.Factor that names a key, if it is there.
+func RenamePasskey(id, name string) func(*Services) {
+	return func(s *Services) {
+		w := s.WebAuthn.clone()
+		if w == nil {
+			return
+		}
+		for i := range w.Keys {
+			if w.Keys[i].ID == id {
+				w.Keys[i].Name = name
+			}
+		}
+		s.WebAuthn = w
+	}
+}
+
+// changed moves ChangedAt, which makes another state of the factors (FactorState),
+// forward: two changes within a millisecond are two.
+func (w *WebAuthn) changed(at time.Time) {
+	at = at.Truncate(time.Millisecond) // as stores keep it
+	if !at.After(w.ChangedAt) {
+		at = w.ChangedAt.Add(time.Millisecond)
+	}
+	w.ChangedAt = at
+}
+
+// PasskeyUse is one answer of a key that was verified.
+type PasskeyUse struct {
+	// ID and PublicKey are the key that was verified.
+	ID        string
+	PublicKey []byte
+	Counter   int64
+	BackedUp  bool
+	// Challenge is the id of the challenge that was answered, Until its end.
+	Challenge string
+	Until, At time.Time
+}
+
+// What becomes of a PasskeyUse.
+type PasskeyOutcome uint8
+
+// The outcomes; PasskeyUsed alone changes the account.
+const (
+	// PasskeyGone: the key is not there, or its challenge was spent.
+	PasskeyGone PasskeyOutcome = iota
+	// PasskeyCloned: its counter did not go forward, as if there were two of it.
+	PasskeyCloned
+	PasskeyUsed
+)
+
+// maxSpentChallenges bounds the challenges of one account that are answered within their life.
+const maxSpentChallenges = 64
+
+// Use notes that a key answered a challenge, or says why it does not count.
+func (w *WebAuthn) Use(use PasskeyUse) PasskeyOutcome {
+	if w == nil {
+		return PasskeyGone
+	}
+	i := slices.IndexFunc(w.Keys, func(k Passkey) bool { return k.ID == use.ID && bytes.Equal(k.PublicKey, use.PublicKey) })
+	if i < 0 || !use.Until.After(w.SpentBefore) || slices.ContainsFunc(w.Spent, func(s SpentChallenge) bool { return s.ID == use.Challenge }) {
+		return PasskeyGone
+	}
+	k := &w.Keys[i]
+	if use.Counter <= k.Counter && (use.Counter > 0 || k.Counter > 0) {
+		return PasskeyCloned
+	}
+	w.Spent = slices.DeleteFunc(w.Spent, func(s SpentChallenge) bool {
+		over := !s.Until.After(use.At)
+		if over && s.Until.After(w.SpentBefore) {
+			w.SpentBefore = s.Until
+		}
+		return over
+	})
+	if len(w.Spent) >= maxSpentChallenges || !use.Until.After(w.SpentBefore) {
+		return PasskeyGone
+	}
+	w.Spent = append(w.Spent, SpentChallenge{ID: use.Challenge, Until: use.Until})
+	k.Counter, k.BackedUp, k.LastUsedAt = use.Counter, use.BackedUp, use.At
+	return PasskeyUsed
+}
