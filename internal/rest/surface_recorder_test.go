@@ -46,7 +46,7 @@ var reads = strings.Fields(`
 	NextMail MailQueue EventsSince UsersByIDs UsersByUsernames RoomByID RoomByName RoomByDirectKey RoomsByIDs ListRooms DefaultRooms Subscription SubscriptionsOf
 	SubscriptionsIn RoomIDsOf Members ListMembers MembersWithRole GoneSubscriptions MessageByID History CountHistory ChangedMessages GoneMessages
 	UsersNotOffline Ping Close
-	CountPendingTOTP DropPendingTOTP UseTOTPStep ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard
+	CountPendingTOTP DropPendingTOTP UseTOTPStep UsePasskey UserByPasskeys ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard
 	AddMailCode UseMailCode UndoMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvent TouchLastMessage SavePresence TouchNode SweepPresence
 	AppendTrail PageTrail CountTrail TrimTrail
 	SaveStatuses SweepTokens SweepGone RenameUser UseToken TokenOwners Tries CountTries EndTries AddSource KeyCheck SetKeyCheck ApplyTOTPReset DueTOTPResets SealedTexts Reseal`)

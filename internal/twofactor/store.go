@@ -61,6 +61,12 @@ type Store interface {
 	ApplyTOTPReset(ctx context.Context, userID string, now time.Time) (*user.User, error)
 	// DueTOTPResets lists at most max accounts with a reset that is due at now.
 	DueTOTPResets(ctx context.Context, now time.Time, max int) (ids []string, err error)
+	// UserByPasskeys finds the account whose passkeys have that user handle.
+	UserByPasskeys(ctx context.Context, handle string) (*user.User, error)
+	// UsePasskey notes that a key answered a challenge, which is spent by it. Conditions:
+	// the key is there with that public key, and the challenge was not spent (Conflict);
+	// its counter goes forward, where it counts (Duplicate, as if there were two of it).
+	UsePasskey(ctx context.Context, userID string, use user.PasskeyUse) error
 	// SetTrust remembers trust on a login token. Condition: the token exists.
 	SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error
 	// ClearTrust forgets remembered trust on every token of the account.

@@ -41,6 +41,11 @@ func (s *Store) UserByEmail(ctx context.Context, key string) (*user.User, error)
 	return s.user(ctx, bson.D{{Key: "ddpEmailKeys", Value: key}})
 }
 
+// UserByPasskeys implements twofactor.Store.
+func (s *Store) UserByPasskeys(ctx context.Context, handle string) (*user.User, error) {
+	return s.user(ctx, bson.D{{Key: pathListKeys, Value: user.PasskeyTrait(handle)}})
+}
+
 // UserByToken implements accounts.Store.
 func (s *Store) UserByToken(ctx context.Context, hash, clear string) (*user.User, error) {
 	return s.userByToken(ctx, [][2]string{{pathHash, hash}, {pathTokens + ".token", clear}})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/document"
 	"ddpserver/internal/user"
 )
 
@@ -177,6 +178,21 @@ func (o Operations) ReplaceBackupCodes(ctx context.Context, userID, secret, salt
 	return o.inForce(ctx, userID, secret, func(t *user.TOTP) error {
 		t.HashedBackup, t.BackupSalt = slices.Clone(stored), salt
 		return nil
+	})
+}
+
+// UsePasskey implements twofactor.Store.
+func (o Operations) UsePasskey(ctx context.Context, userID string, use user.PasskeyUse) error {
+	use.At, use.Until = document.Milli(use.At), document.Milli(use.Until)
+	return o.user(ctx, userID, func(u *user.User) error {
+		switch u.Services.WebAuthn.Use(use) {
+		case user.PasskeyUsed:
+			return nil
+		case user.PasskeyCloned:
+			return dberr.Duplicate
+		default:
+			return dberr.Conflict
+		}
 	})
 }
 

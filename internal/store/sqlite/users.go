@@ -121,6 +121,11 @@ func (s *Store) UserByEmail(ctx context.Context, key string) (*user.User, error)
 	return s.user(ctx, `SELECT u.doc FROM user_emails e JOIN users u ON u.id = e.user_id WHERE e.key = ?`, key)
 }
 
+// UserByPasskeys implements twofactor.Store.
+func (s *Store) UserByPasskeys(ctx context.Context, handle string) (*user.User, error) {
+	return s.user(ctx, `SELECT u.doc FROM user_keys k JOIN users u ON u.id = k.user_id WHERE k.key = ?`, user.PasskeyTrait(handle))
+}
+
 // UserByToken implements accounts.Store.
 func (s *Store) UserByToken(ctx context.Context, hash, clear string) (*user.User, error) {
 	if s.cache != nil && hash != "" {

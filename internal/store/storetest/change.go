@@ -263,7 +263,13 @@ func genChange(id string) *rapid.Generator[user.Change] {
 			return user.PendingEmail{Address: rapid.SampledFrom([]string{"", "p@a.org"}).Draw(t, "waiting"), When: epoch}
 		}))
 		c.ClearVerification = maybeText(t, "clearVerification", "a", "b")
-		switch rapid.IntRange(0, 5).Draw(t, "factor") {
+		switch rapid.IntRange(0, 8).Draw(t, "factor") {
+		case 6:
+			c.Factor = user.AddPasskey(key("k", int64(rapid.IntRange(0, 2).Draw(t, "counter"))), "handle of "+id, epoch)
+		case 7:
+			c.Factor = user.RemovePasskey("k", epoch)
+		case 8:
+			c.Factor = user.RenamePasskey("k", "desk")
 		case 0, 1:
 			c.Factor = user.SetEmail2FA(user.Email2FA{Enabled: rapid.Bool().Draw(t, "on"), ChangedAt: epoch})
 		case 2:

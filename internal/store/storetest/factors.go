@@ -330,6 +330,9 @@ func factorOperations(d drawn) []operation {
 		{"ReplaceBackupCodes", func(ctx context.Context, o rule.Operations) error {
 			return o.ReplaceBackupCodes(ctx, d.id, "s", "salt", []string{d.code})
 		}},
+		{"UsePasskey", func(ctx context.Context, o rule.Operations) error {
+			return o.UsePasskey(ctx, d.id, used("k", int64(d.step), d.code, d.at))
+		}},
 		{"SetTrust", func(ctx context.Context, o rule.Operations) error { return o.SetTrust(ctx, d.id, d.token, "fp", d.at) }},
 		{"ClearTrust", func(ctx context.Context, o rule.Operations) error { return o.ClearTrust(ctx, d.id) }},
 	}

@@ -51,6 +51,7 @@ var parts = []part{
 	{"UnknownFields", testUnknownFields}, {"Conditions", testConditions}, {"RandomChanges", testRandomChanges},
 	{"Interleavings", testInterleavings}, {"ForeignWriters", testForeignWriters}, {"ForeignValues", testForeignValues},
 	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Resets", testResets}, {"Email2FA", testEmail2FA},
+	{"Passkeys", testPasskeys}, {"RacesOnPasskeys", testRacesOnPasskeys},
 	{"Trust", testTrust}, {"MeteorFactor", testMeteorFactor},
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets},
 	{"Tries", testTries}, {"Sources", testSources},
