@@ -185,9 +185,13 @@ func (a *App) buildServices(ctx context.Context) (err error) {
 	if a.passwords, err = accounts.NewPasswords(accounts.PasswordOptions{Store: a.store, Key: a.key}); err != nil {
 		return err
 	}
+	party, err := a.relyingParty(ctx)
+	if err != nil {
+		return err
+	}
 	a.twofactor, err = twofactor.New(twofactor.Options{
 		Store: a.store, Settings: a.settings, Key: a.key, Mailer: m, Passwords: a.passwords, Sources: a.passwords, MailLimit: a.limiter,
-		Feed: a.hub, Audit: a.audit, Node: a.hub.Node(), Stagger: stagger, MailsKept: a.mail.InClear(),
+		Feed: a.hub, Audit: a.audit, Party: party, Node: a.hub.Node(), Stagger: stagger, MailsKept: a.mail.InClear(),
 	})
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 		"internal/budget"},
 	"internal/feed/feedtest": {"internal/feed"},
 	"internal/accounts":      domain,
-	"internal/twofactor":     domain,
+	"internal/twofactor":     append([]string{"internal/passkey"}, domain...),
 	"internal/mail":          domain,
 	"internal/serverkey":     {"internal/secret", "internal/dberr"},
 	"internal/adopt":         {"internal/accounts", "internal/twofactor", "internal/settings", "internal/user"},

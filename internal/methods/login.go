@@ -32,11 +32,12 @@ func (g *logins) Specs() []Spec {
 		{
 			Name: "login", Do: g.login, Effects: Tokens, Anonymous: true, Enrolment: true, Passage: true,
 			Factor: twofactor.Login, Limit: ratelimit.Account,
-			Doc:    "Logs the connection in with a password, a password and a code, or a token of before.",
-			Params: "{user: {id | username | email}, password, code?} | {totp: {login, code}} | {resume}",
+			Doc:    "Logs the connection in with a password, a password and a code, a passkey alone, or a token of before.",
+			Params: "{user: {id | username | email}, password, code? | webauthn?} | {totp: {login, code}} | {webauthn: AuthenticationResponseJSON} | {resume}",
 			Result: "{id, token, tokenExpires, type}",
 			Errors: "400 Match failed; 400 Unrecognized options…; 403; totp-required; totp-invalid; totp-max-attempts; " +
-				"error-login-blocked-for-user; error-login-blocked-for-ip; too-many-requests",
+				"error-login-blocked-for-user; error-login-blocked-for-ip; invalid-webauthn-assertion; webauthn-passwordless-disabled; " +
+				"webauthn-not-supported; too-many-requests",
 		},
 		{
 			Name: "logout", Do: g.logout, Effects: Ends, Anonymous: true, Enrolment: true, Passage: true,
@@ -66,7 +67,7 @@ type LoginResult struct {
 	ID           string    `json:"id,omitempty"`
 	Token        string    `json:"token"`
 	TokenExpires time.Time `json:"tokenExpires"`
-	// Type is "password" or "resume", decided by the server.
+	// Type is "password", "webauthn" or "resume", decided by the server.
 	Type string `json:"type,omitempty"`
 }
 
@@ -89,6 +90,9 @@ func (g *logins) login(ctx context.Context, c *rpc.Call) (any, error) {
 			return nil, err
 		}
 		return g.gate.enter(ctx, c, got, "resume")
+	}
+	if o.passkey != nil {
+		return g.gate.enterByPasskey(ctx, c, o.passkey)
 	}
 	u, err := g.accounts.Authenticate(ctx, c.Peer, o.selector, o.password)
 	if err != nil {
@@ -126,14 +130,28 @@ func (g gate) admit(ctx context.Context, c *rpc.Call, u *user.User, proof rpc.Pr
 	return g.issue(ctx, c, u)
 }
 
-// issue gives a token without asking for anything more.
-func (g gate) issue(ctx context.Context, c *rpc.Call, u *user.User) (any, error) {
-	ctx = g.accounts.Remembering(ctx)
-	got, err := g.accounts.IssueToken(ctx, c.Peer, u, "password")
+// enterByPasskey logs in with an answer that is both factors.
+func (g gate) enterByPasskey(ctx context.Context, c *rpc.Call, answer ejson.Raw) (any, error) {
+	r := twofactor.Request{Peer: c.Peer, Action: c.Method, Purpose: "login", Proof: rpc.Proof{Factor: twofactor.WebAuthn, Value: answer}}
+	u, err := g.factors.Enter(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return g.enter(ctx, c, got, "password")
+	return g.issueAs(ctx, c, u, twofactor.WebAuthn)
+}
+
+// issue gives a token without asking for anything more.
+func (g gate) issue(ctx context.Context, c *rpc.Call, u *user.User) (any, error) {
+	return g.issueAs(ctx, c, u, "password")
+}
+
+func (g gate) issueAs(ctx context.Context, c *rpc.Call, u *user.User, how string) (any, error) {
+	ctx = g.accounts.Remembering(ctx)
+	got, err := g.accounts.IssueToken(ctx, c.Peer, u, how)
+	if err != nil {
+		return nil, err
+	}
+	return g.enter(ctx, c, got, how)
 }
 
 // enter logs the connection in. A token that was revoked between its issue and the

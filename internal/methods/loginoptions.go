@@ -5,6 +5,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
 )
 
 // errUnrecognized answers a login object that means nothing here.
@@ -17,10 +18,12 @@ type loginOptions struct {
 	selector accounts.Selector
 	password accounts.Password
 	proof    rpc.Proof
+	// passkey is an answer that logs in by itself.
+	passkey ejson.Raw
 }
 
 // readLogin reads a login object. The first member that counts decides, as in
-// Meteor: resume, password, totp; falsy ones do not count. A wrapper within a
+// Meteor: resume, password, totp, webauthn; falsy ones do not count. A wrapper within a
 // wrapper is refused, so that there is one code for one login.
 func readLogin(d ejson.Doc, wrapped bool) (loginOptions, error) {
 	if v, _ := d.Get("resume"); !falsy(v) {
@@ -35,6 +38,9 @@ func readLogin(d ejson.Doc, wrapped bool) (loginOptions, error) {
 	}
 	if v, _ := d.Get("totp"); !falsy(v) && !wrapped {
 		return readWrapped(v)
+	}
+	if v, _ := d.Get(passkeyMember); !falsy(v) && !wrapped {
+		return readPasskeyLogin(d, v)
 	}
 	return loginOptions{}, errUnrecognized
 }
@@ -68,7 +74,20 @@ func readWrapped(v any) (loginOptions, error) {
 	return o, nil
 }
 
-// readPasswordLogin reads {user, password, code?} and nothing else.
+// passkeyMember holds what an authenticator answered.
+const passkeyMember = "webauthn"
+
+// readPasskeyLogin reads {webauthn}, the answer to a challenge that names nobody, as an
+// object or as its text, and nothing else.
+func readPasskeyLogin(d ejson.Doc, answer any) (loginOptions, error) {
+	raw, err := ejson.Append(nil, answer)
+	if err != nil || len(d) != 1 {
+		return loginOptions{}, fault.MatchFailed
+	}
+	return loginOptions{passkey: raw}, nil
+}
+
+// readPasswordLogin reads {user, password, code? | webauthn?} and nothing else.
 func readPasswordLogin(d ejson.Doc) (loginOptions, error) {
 	var o loginOptions
 	for _, f := range d {
@@ -83,6 +102,9 @@ func readPasswordLogin(d ejson.Doc) (loginOptions, error) {
 				err = fault.MatchFailed
 			}
 			o.proof = loginProof(f.Value)
+		case passkeyMember: // Meteor's clients give the second factor so
+			o.proof = loginProof(f.Value)
+			o.proof.Factor = twofactor.WebAuthn
 		default:
 			err = fault.MatchFailed
 		}

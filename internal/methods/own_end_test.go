@@ -81,8 +81,10 @@ var harmless = map[string]string{
 	"saveSetting": "no token hangs on a setting", "saveSettings": "likewise", "settings:reset": "likewise",
 	"2fa:enable": "proves nothing yet", "2fa:enable-email": "keeps the tokens",
 	"2fa:disable-email": "keeps the tokens", "2fa:disable": "keeps the tokens",
-	"2fa:validateTempToken": "ends the other tokens, not the caller's",
-	"2fa:regenerateCodes":   "keeps the tokens", "2fa:cancel-reset": "keeps the tokens",
+	"generateWebAuthnRegistrationOptions": "proves nothing yet", "registerWebAuthnCredential": "ends the other tokens, not the caller's",
+	"removeWebAuthnCredential": "ends the other tokens, not the caller's",
+	"2fa:validateTempToken":    "ends the other tokens, not the caller's",
+	"2fa:regenerateCodes":      "keeps the tokens", "2fa:cancel-reset": "keeps the tokens",
 }
 
 func none(*world, *client) []any { return []any{} }

@@ -52,14 +52,14 @@ var doors = map[string]door{
 		if code == "" {
 			return `[{"user":{"username":"` + name + `"},"password":"password"}]`
 		}
-		return `[{"user":{"username":"` + name + `"},"password":"password","code":"` + code + `"}]`
+		return fmt.Sprintf(`[{"user":{"username":%q},"password":"password","code":%q}]`, name, code)
 	}},
 	"trailing parameter": {method: "login", takesCode: true, params: func(name, _, code string) string {
 		login := `{"user":{"username":"` + name + `"},"password":"password"}`
 		if code == "" {
 			return `[` + login + `]`
 		}
-		return `[` + login + `,{"twoFactorCode":"` + code + `","twoFactorMethod":""}]`
+		return fmt.Sprintf(`[%s,{"twoFactorCode":%q,"twoFactorMethod":""}]`, login, code)
 	}},
 	"empty wrapper": {method: "login", params: func(name, _, _ string) string {
 		return `[{"totp":{"login":{"user":{"username":"` + name + `"},"password":"password"}}}]`
@@ -71,7 +71,7 @@ var doors = map[string]door{
 		return fmt.Sprintf(`[{"totp":{"login":{"totp":{"login":{"user":{"username":%q},"password":"password"},"code":%q}},"code":%q}}]`, name, code, code)
 	}},
 	"launcher": {method: "callWithTwoFactorRequired", closed: true, params: func(name, _, code string) string {
-		return fmt.Sprintf(`[{"code":"%s ","ddpMethod":"login","method":"totp","params":[{"user":{"username":%q},"password":"password"}]}]`, code, name)
+		return fmt.Sprintf(`[{"code":%q,"ddpMethod":"login","method":"totp","params":[{"user":{"username":%q},"password":"password"}]}]`, code, name)
 	}},
 	"wrong password": {method: "login", closed: true, params: func(name, _, code string) string {
 		return wrapped(`{"user":{"username":"`+name+`"},"password":"passwort"}`, code)
@@ -81,7 +81,8 @@ var doors = map[string]door{
 // notDoors are the methods open to everybody that never give a token for an
 // account that exists already and has a factor; each has tests of its own.
 var notDoors = map[string]string{
-	"logout": "", "getServerTime": "", "sendEmailCode": "", "forgotPassword": "", "sendConfirmationEmail": "",
+	"generateWebAuthnAuthenticationOptions": "a challenge for anybody",
+	"logout":                                "", "getServerTime": "", "sendEmailCode": "", "forgotPassword": "", "sendConfirmationEmail": "",
 	"registerUser": "a new account", "createUser": "a new account",
 	"resetPassword": "no login for an account with a factor", "verifyEmail": "no login for an account with a factor",
 	"public-settings/get": "", "private-settings/get": "nothing without a permission",
@@ -109,7 +110,11 @@ func TestS041LoginMatrix(t *testing.T) {
 			}
 		}
 		w.Unlimited()
-		states := map[string][]string{"none": nil, "totp": {"totp"}, "email": {"email"}, "both": {"totp", "email"}}
+		// Every factor that people are asked for by name is a state, and all at once.
+		states := map[string][]string{"none": nil, "all": w.Factors.Names(), "all typed": {"totp", "email"}}
+		for _, name := range w.Factors.Names() {
+			states[name] = []string{name}
+		}
 		n := 0
 		for name, d := range doors {
 			for state, traits := range states {
@@ -141,16 +146,15 @@ func (w *world) cell(t *testing.T, name, cell string, d door, traits []string, a
 	switch {
 	case answer == "wrong":
 		code = play.wrong(factorSecret)
-	case answer == "right" && len(traits) == 1 && traits[0] == "email":
-		if _, fail := c.Call("sendEmailCode", name); fail != nil {
-			t.Fatalf("%s: %s", cell, fail.Code())
+	case answer == "right" && len(traits) > 0:
+		factor := traits[0]
+		if len(traits) > 1 {
+			factor = "totp" // which every client can ask for
 		}
-		code = w.Mails.Last()
-	case answer == "right":
-		var err error
-		if code, err = totp.GenerateCode(factorSecret, time.Now()); err != nil {
-			t.Fatal(err)
-		}
+		code = play.right(t, factor, name, func() *failure {
+			_, fail := c.CallRaw(d.method, d.params(name, w.Vars[name], ""))
+			return fail
+		})
 	}
 	result, fail := c.CallRaw(d.method, d.params(name, w.Vars[name], code))
 	want := "token"
@@ -174,53 +178,94 @@ func (w *world) cell(t *testing.T, name, cell string, d door, traits []string, a
 	}
 }
 
-// S056, S057: every protected call of the table × {session, remembered session,
-// personal access token, the same with the bypass}: ordinary ones let trust and
-// bypass pass, the others nobody.
-func TestS056ProtectedMatrix(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		w.Unlimited()
-		if err := (factorPlay{w}).account(w.Vars, "root", "totp", "admin"); err != nil {
-			t.Fatal(err)
-		}
-		in := func(kind string) *client {
-			c := w.Connect(func(p *rpc.Peer) { p.Address = "192.0.2.200" })
-			if _, fail := c.Call("login", map[string]any{"resume": w.Vars["root"+kind]}); fail != nil {
-				t.Fatal(fail.Code())
-			}
-			return c
-		}
+// right is a right answer of that factor to what is asked for. Whoever adds a factor says
+// here how people answer it.
+func (s factorPlay) right(t *testing.T, factor, name string, ask func() *failure) string {
+	t.Helper()
+	switch factor {
+	case "totp":
 		code, err := totp.GenerateCode(factorSecret, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		remembered := in("1")
-		if _, fail := remembered.Call("saveSetting", "Site_Name", "x", map[string]any{"twoFactorCode": code, "twoFactorMethod": "totp"}); fail != nil {
-			t.Fatal(fail.Code())
+		return code
+	case "email":
+		if _, err := s.Factors.SendCode(t.Context(), loggedOut, name); err != nil {
+			t.Fatal(err)
 		}
-		callers := map[string]*client{"session": in("2"), "remembered": remembered, "token": in("pat"), "bypass token": in("bypass")}
-		protected := 0
-		for _, spec := range w.Router.Specs() {
-			if spec.Factor == twofactor.None || spec.Factor == twofactor.Login {
-				continue
-			}
-			protected++
-			for name, c := range callers {
-				free := spec.Factor == twofactor.Ordinary && (name == "remembered" || name == "bypass token")
-				params := harmlessParams[spec.Name]
-				if params == "" {
-					params = `[]`
-				}
-				_, fail := c.CallRaw(spec.Name, params)
-				if asked := fail.Code() == "totp-required"; asked == free {
-					t.Errorf("%s (%v) by a %s: %q", spec.Name, spec.Factor, name, fail.Code())
-				}
-			}
+		return s.Mails.Last()
+	case "webauthn":
+		if fail := ask(); fail.Code() == "totp-required" {
+			return s.AnswerOf(fail.Details)
 		}
-		if protected < 6 {
-			t.Errorf("only %d protected methods", protected)
+		return "{}" // of a form that is closed
+	}
+	t.Fatalf("nobody says how people answer %s", factor)
+	return ""
+}
+
+// S056, S057: every protected call of the table × {session, remembered session,
+// personal access token, the same with the bypass}: ordinary ones let trust and
+// bypass pass, the others nobody.
+func TestS056ProtectedMatrix(t *testing.T) {
+	for _, factor := range []string{"totp", "email", "webauthn"} {
+		bubble(t, func(t *testing.T, w *world) { w.protectedMatrix(t, factor) })
+	}
+	bubble(t, func(t *testing.T, w *world) {
+		if names := w.Factors.Names(); len(names) != 3 {
+			t.Errorf("the matrix knows three factors, and the server has %q", names)
 		}
 	})
+}
+
+// protectedMatrix is the matrix for an account with that factor.
+func (w *world) protectedMatrix(t *testing.T, factor string) {
+	w.Unlimited()
+	w.Set(settings.TwoFactorMailsPerHour, 100)
+	w.Set(settings.TwoFactorMailsAsked, 100)
+	w.Set(settings.TwoFactorMailsPerAddress, 10_000)
+	play := factorPlay{w}
+	if err := play.account(w.Vars, "root", factor, "admin"); err != nil {
+		t.Fatal(err)
+	}
+	in := func(kind string) *client {
+		c := w.Connect(func(p *rpc.Peer) { p.Address = "192.0.2.200" })
+		if _, fail := c.Call("login", map[string]any{"resume": w.Vars["root"+kind]}); fail != nil {
+			t.Fatal(fail.Code())
+		}
+		return c
+	}
+	remembered := in("1")
+	code := play.right(t, factor, "root", func() *failure {
+		_, fail := remembered.Call("saveSetting", "Site_Name", "x")
+		return fail
+	})
+	if _, fail := remembered.Call("saveSetting", "Site_Name", "x", map[string]any{"twoFactorCode": code, "twoFactorMethod": factor}); fail != nil {
+		t.Fatal(factor, fail.Code())
+	}
+	callers := map[string]*client{"session": in("2"), "remembered": remembered, "token": in("pat"), "bypass token": in("bypass")}
+	protected := 0
+	for _, spec := range w.Router.Specs() {
+		if spec.Factor == twofactor.None || spec.Factor == twofactor.Login {
+			continue
+		}
+		protected++
+		for name, c := range callers {
+			free := spec.Factor == twofactor.Ordinary && (name == "remembered" || name == "bypass token")
+			params := harmlessParams[spec.Name]
+			if params == "" {
+				params = `[]`
+			}
+			_, fail := c.CallRaw(spec.Name, params)
+			if asked := fail.Code() == "totp-required"; asked == free {
+				t.Errorf("%s: %s (%v) by a %s: %q", factor, spec.Name, spec.Factor, name, fail.Code())
+			}
+			time.Sleep(time.Second) // for the budget of mails, once an hour
+		}
+	}
+	if protected < 6 {
+		t.Errorf("only %d protected methods", protected)
+	}
 }
 
 // harmlessParams are parameters that do not raise what the line asks for; those

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"ddpserver/internal/ddp/ddptest"
+	"ddpserver/internal/ejson"
 	"ddpserver/internal/random"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
@@ -26,13 +27,15 @@ type factorPlay struct{ *world }
 
 // player plays conversations against the world. Its functions:
 //
-//	do user NAME [email] [totp] [admin] [unverified] [nopassword]
+//	do user NAME [email] [totp] [webauthn] [admin] [unverified] [nopassword]
 //	    makes an account with the password "password" and two sessions and two
 //	    personal access tokens; sets <NAME>, <NAME1>, <NAME2>, <NAMEpat>, <NAMEbypass>
 //	do code NAME [steps]      sets <code> to the authenticator's code
 //	do secret NAME TEXT       says that NAME's authenticator has this secret
 //	do wrong NAME             sets <wrong> to a code that is not right
 //	do mailed [N]             sets <mailed> to the last, or N-th, mailed code
+//	do make OPTIONS           sets <key> to a new passkey, as its device answers
+//	do answer OPTIONS         sets <object> to what a device answers, <answer> to its text as JSON
 //	do mails N                expects that so many codes were mailed
 //	do notices WORD…          expects these notices, and forgets them
 //	do audit ACT OUTCOME N    expects so many events
@@ -72,6 +75,16 @@ func (s factorPlay) player() *ddptest.Player {
 			p.Vars["mailed"] = s.Mails.Code(n - 1)
 			return nil
 		}),
+		"make": func(options string) (err error) {
+			p.Vars["key"], err = s.Device().Create([]byte(options))
+			return err
+		},
+		"answer": func(options string) (err error) {
+			if p.Vars["object"], err = s.Device().Get([]byte(options)); err == nil {
+				p.Vars["answer"] = string(ejson.AppendString(nil, p.Vars["object"]))
+			}
+			return err
+		},
 		"mails":   words(func(w []string) error { return s.expectMails(w[0]) }),
 		"notices": words(func(w []string) error { return s.expectNotices(w) }),
 		"audit":   words(func(w []string) error { return s.expectAudit(w) }),
@@ -108,6 +121,8 @@ func (s factorPlay) account(vars map[string]string, name string, traits ...strin
 			u.Services.Email2FA = &user.Email2FA{Enabled: true}
 		case "totp":
 			u.Services.TOTP = &user.TOTP{Enabled: true, Secret: factorSecret}
+		case "webauthn":
+			u.Services.WebAuthn = s.Passkeys(name, true)
 		case "admin":
 			u.Roles = append(u.Roles, "admin")
 		case "unverified":

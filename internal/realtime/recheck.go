@@ -23,7 +23,7 @@ const recheckSteps = 30
 // before anything else.
 var rulesOfFactors = map[string]bool{
 	settings.TwoFactorMandatoryRoles: true, settings.TwoFactorEnabled: true, settings.TwoFactorByTOTP: true,
-	settings.TwoFactorByEmail: true, settings.TwoFactorEmailOAuth: true,
+	settings.TwoFactorByEmail: true, settings.TwoFactorEmailOAuth: true, settings.TwoFactorByWebAuthn: true,
 }
 
 // Run reads the accounts of whoever is logged in again, round after round, until

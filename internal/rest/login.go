@@ -11,6 +11,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
 
@@ -65,7 +66,8 @@ func (g *login) login(ctx context.Context, r *Request) (any, error) {
 // loginObject makes the method's parameter out of a body, and the answer to a challenge
 // out of body and headers (docs/wire/rocketchat.md 5.6). However the first factor is
 // written, the second may stand as code in the body, or within totp, as twoFactorCode,
-// or in the header, and the factor that it is for as twoFactorMethod or in the header.
+// or in the header, and the factor that it is for as twoFactorMethod or in the header; or it
+// is an authenticator's, as webauthn.
 func loginObject(r *Request) (any, rpc.Proof) {
 	proof := r.Peer.Proof
 	if factor := r.Text("twoFactorMethod"); factor != "" {
@@ -79,6 +81,14 @@ func loginObject(r *Request) (any, rpc.Proof) {
 	rest := maps.Clone(r.body.value)
 	for _, name := range []string{"code", "twoFactorCode", "twoFactorMethod"} {
 		delete(rest, name)
+	}
+	if answer, ok := rest["webauthn"]; ok && r.Has("password") {
+		raw, err := ejson.Append(nil, answer)
+		if err != nil {
+			raw = rpc.WrongProof("").Value
+		}
+		proof = rpc.Proof{Factor: twofactor.WebAuthn, Value: raw}
+		delete(rest, "webauthn")
 	}
 	for name := range rest {
 		if !slices.Contains(plainMembers, name) {

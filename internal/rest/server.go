@@ -274,6 +274,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route) {
 				return err
 			}
 		}
+		c.Asked = [][]byte{[]byte(r.URL.Path), []byte(r.URL.RawQuery), req.body.raw}
 		return rt.check(req)
 	}
 	spec := rt.spec

@@ -101,6 +101,8 @@ type (
 		// Another spelling of code, and the factor that it is for, as DDP has them.
 		TwoFactorCode   string `json:"twoFactorCode,omitempty"`
 		TwoFactorMethod string `json:"twoFactorMethod,omitempty"`
+		// What an authenticator answered: alone, or beside a password.
+		WebAuthn any `json:"webauthn,omitempty" about:"AuthenticationResponseJSON, as an object or as its text"`
 	}
 	codeLogin struct {
 		Login map[string]any `json:"login"`

@@ -40,7 +40,7 @@ func essential(ops []string) (out []string) {
 		}
 		list := strings.Fields(members)
 		guard := slices.ContainsFunc(list, func(m string) bool {
-			return slices.Contains([]string{"Bcrypt", "Factor", "Emails", "Active"}, m)
+			return slices.Contains([]string{"Bcrypt", "Emails", "Active"}, m) || strings.HasPrefix(m, "Factor")
 		})
 		for _, m := range list {
 			if !(guard && strings.HasPrefix(m, "Remove")) {

@@ -68,11 +68,35 @@ func (r *recorder) UpdateUser(ctx context.Context, id string, c user.Change) (*u
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
 		if !strings.HasPrefix(name, "If") && name != "At" && name != "ClearTrust" && name != "KeepToken" && !v.Field(i).IsZero() {
+			if name == "Factor" {
+				name += r.factorOf(ctx, id, c.Factor)
+			}
 			members = append(members, name)
 		}
 	}
 	r.note("UpdateUser " + strings.Join(members, " "))
 	return r.Store.UpdateUser(ctx, id, c)
+}
+
+// factorOf says what a change does to the factors of an account.
+func (r *recorder) factorOf(ctx context.Context, id string, do func(*user.Services)) string {
+	u, err := r.Store.UserByID(ctx, id)
+	if err != nil {
+		return "OfNobody"
+	}
+	before := u.Clone()
+	do(&u.Services)
+	switch n := len(u.Passkeys()) - len(before.Passkeys()); {
+	case n > 0:
+		return "KeyAdded"
+	case n < 0:
+		return "KeyRemoved"
+	case !reflect.DeepEqual(before.Services.WebAuthn, u.Services.WebAuthn):
+		return "KeyNamed"
+	case !reflect.DeepEqual(before.Services.Email2FA, u.Services.Email2FA):
+		return "Email"
+	}
+	return "App"
 }
 
 func (r *recorder) SetPendingTOTP(ctx context.Context, id, sealed, token, state string, at time.Time) error {

@@ -167,6 +167,14 @@ var scenesOfMethods = map[string][]scene{
 	"2fa:cancel-reset":        {with(nothing)},
 	"sendEmailCode":           {with(func(s *stage) []any { return []any{s.admin.Username} })},
 
+	"generateWebAuthnRegistrationOptions":   {list(object{"mode": "addCredential"})},
+	"generateWebAuthnAuthenticationOptions": {list(object{"mode": "login"})},
+	"registerWebAuthnCredential": {with(func(s *stage) []any { return []any{object{"credential": s.newKey()}} }).
+		refuses("invalid-webauthn-registration")},
+	"listWebAuthnCredentials":  {with(nothing)},
+	"renameWebAuthnCredential": {with(func(s *stage) []any { return []any{s.hasKey(), "another"} })},
+	"removeWebAuthnCredential": {with(func(s *stage) []any { return []any{s.hasKey()} })},
+
 	"callWithTwoFactorRequired": {with(func(s *stage) []any {
 		code := strings.Repeat("0", 64)
 		if s.proven {

@@ -156,6 +156,39 @@ func (s *stage) app(half bool) {
 	}
 }
 
+// newKey is a new passkey for whoever may add one, and nothing for the rest.
+func (s *stage) newKey() map[string]any {
+	s.T.Helper()
+	if !s.proven {
+		return map[string]any{"id": "x"}
+	}
+	a := s.proof().Do("POST", "users.webauthn.registrationOptions", map[string]any{"mode": "addCredential"})
+	if a.Status != 200 {
+		s.T.Fatalf("no options: %s", a.Raw)
+	}
+	text, err := s.Device().Create(a.Body["publicKey"])
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	var key map[string]any
+	if err := json.Unmarshal([]byte(text), &key); err != nil {
+		s.T.Fatal(err)
+	}
+	return key
+}
+
+// hasKey gives the administrator a passkey that nobody is asked for, and names it.
+func (s *stage) hasKey() string {
+	s.T.Helper()
+	keys := s.Passkeys(s.admin.Username, false)
+	change := user.Change{Factor: func(v *user.Services) { v.WebAuthn = keys }, At: time.Now()}
+	_, err := s.rec.Store.UpdateUser(s.T.Context(), s.admin.ID, change) // behind the recorder
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return keys.Keys[0].ID
+}
+
 // appCode is a right code for whoever may have it, and a wrong one for the rest.
 func (s *stage) appCode() string {
 	if s.proven {

@@ -99,6 +99,10 @@ type Call struct {
 	Via string
 	// Params is the raw EJSON array of parameters, or nil when absent.
 	Params []byte
+	// Asked is what a request of REST asks for, in place of Params, which its handler
+	// makes: path, query and body as they were sent. What is proved for one request is not
+	// proved for another.
+	Asked [][]byte
 	// Frame is the id of the message that carried the call, where clients send the same
 	// message again after their connection broke; nil for other calls.
 	Frame []byte

@@ -133,6 +133,7 @@ func twoFactorSettings() []Definition {
 		capped(number(TwoFactorMaxDelta, 1, 0, 2)),
 		flag(TwoFactorByTOTP, true, true),
 		flag(TwoFactorByEmail, true, true),
+		flag(TwoFactorByWebAuthn, true, true),
 		flag(TwoFactorEmailOAuth, true, true),
 		flag(TwoFactorEmailOptIn, true, false),
 		capped(number(TwoFactorEmailExpiration, 600, 30, 600)),
@@ -165,6 +166,13 @@ func accountSettings() []Definition {
 		public(number(PasswordMinLength, 6, 1, 64)),
 		flag(PasswordForbidCommon, false, true),
 	)
+	t = append(t, section("Accounts", "Passkeys",
+		Definition{ID: WebAuthnVerification, Type: Select, Default: "required", Misfit: "required", Values: []string{"required", "preferred"}},
+		Definition{ID: WebAuthnKind, Type: Select, Default: WebAuthnAnyKind, Misfit: WebAuthnAnyKind,
+			Values: []string{WebAuthnAnyKind, "platform", "cross-platform"}},
+		flag(WebAuthnLogin, true, true),
+		flag(WebAuthnSignUp, false, true),
+	)...)
 	t = append(t, section("Accounts", "",
 		flag(AllowProfileChange, true, true),
 		flag(AllowUsernameChange, true, true),

@@ -10,6 +10,18 @@ const (
 	TwoFactorByTOTP = "Accounts_TwoFactorAuthentication_By_TOTP_Enabled"
 	// TwoFactorByEmail offers codes by mail as a factor.
 	TwoFactorByEmail = "Accounts_TwoFactorAuthentication_By_Email_Enabled"
+	// TwoFactorByWebAuthn offers passkeys as a factor.
+	TwoFactorByWebAuthn = "Accounts_TwoFactorAuthentication_By_WebAuthn_Enabled"
+	// WebAuthnVerification is what is asked of devices about who holds them: "required" or
+	// "preferred".
+	WebAuthnVerification = "Accounts_WebAuthn_User_Verification"
+	// WebAuthnKind is where new passkeys may be kept, one of WebAuthnAnyKind, "platform" and
+	// "cross-platform".
+	WebAuthnKind = "Accounts_WebAuthn_Key_Kind"
+	// WebAuthnLogin lets people log in with a passkey alone, WebAuthnSignUp make accounts
+	// with one.
+	WebAuthnLogin  = "Accounts_WebAuthn_Passwordless_Login"
+	WebAuthnSignUp = "Accounts_WebAuthn_Sign_Up"
 	// TwoFactorEmailOAuth lets accounts of foreign services use codes by mail.
 	TwoFactorEmailOAuth = "Accounts_twoFactorAuthentication_email_available_for_OAuth_users"
 	// TwoFactorEmailOptIn switches codes by mail on for new accounts.
@@ -188,6 +200,9 @@ const (
 	RegistrationDisabled = "Disabled"
 	RegistrationSecret   = "Secret URL"
 )
+
+// WebAuthnAnyKind is WebAuthnKind where every passkey may be added.
+const WebAuthnAnyKind = "any"
 
 // What SessionAddress can be: whole addresses, their networks (a /24 of IPv4, a /48 of
 // IPv6), or nothing of them.

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
 	"ddpserver/internal/methods"
+	"ddpserver/internal/passkey"
+	"ddpserver/internal/passkey/passkeytest"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
@@ -85,6 +88,9 @@ type Ground struct {
 	log   *zap.Logger
 	opts  Options
 	audit audit.Recorder // Trail, and in a World the copy in front of it
+
+	deviceOnce sync.Once
+	device     *passkeytest.Authenticator
 }
 
 // NewGround makes a ground whose services publish to News.
@@ -182,7 +188,7 @@ func (g *Ground) NewFactors(change ...func(*twofactor.Options)) *twofactor.Servi
 	g.T.Helper()
 	o := twofactor.Options{
 		Store: g.Store, Settings: g.Settings, Key: g.Key, Mailer: &g.Mails, MailLimit: g.Limiter,
-		Feed: g.Feed, Audit: g.audit, Issuer: "Test", Node: g.opts.Node, Factors: g.opts.Factors, Now: g.opts.Now,
+		Feed: g.Feed, Audit: g.audit, Party: g.party(), Issuer: "Test", Node: g.opts.Node, Factors: g.opts.Factors, Now: g.opts.Now,
 	}
 	for _, f := range change {
 		f(&o)
@@ -190,6 +196,13 @@ func (g *Ground) NewFactors(change ...func(*twofactor.Options)) *twofactor.Servi
 	s, err := twofactor.New(o)
 	g.ok(err)
 	return s
+}
+
+// party is the relying party of passkeys at RootURL.
+func (g *Ground) party() *passkey.Party {
+	p, _, err := passkey.NewParty(RootURL, nil)
+	g.ok(err)
+	return p
 }
 
 // NewAccounts makes the service of accounts, which nothing follows and which has no

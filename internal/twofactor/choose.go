@@ -25,6 +25,7 @@ const (
 	ByPassword Strength = 10
 	ByEmail    Strength = 20
 	ByTOTP     Strength = 30
+	ByPasskey  Strength = 40
 )
 
 // on lists the account's factors that can be used now, strongest first: switched
@@ -72,16 +73,30 @@ func (s *Service) Lacks(u *user.User, need Strength) bool {
 		return false
 	}
 	for _, f := range s.factors {
-		if f.Strength() >= need && f.Offered(u) {
+		// What not every client can ask for, not everybody can set up: who has no device
+		// for passkeys is locked out only where they are demanded.
+		if f.Strength() >= need && f.Offered(u) && (need > ByTOTP || !f.Named()) {
 			return true
 		}
 	}
 	return false
 }
 
+// least is the strength below which a fresh check takes nothing: that of the strongest
+// factor that every client can ask for. One that not every client can, is taken beside
+// it, and does not lock the others out.
+func least(list []Factor) Strength {
+	for _, f := range list {
+		if !f.Named() {
+			return f.Strength()
+		}
+	}
+	return list[0].Strength()
+}
+
 // accepted lists the factors whose answer a check of that policy takes, strongest
 // first, of those that count for the call. Fresh takes nothing weaker than the strongest
-// of them that is on, and the password when none is on, whatever the settings say. An
+// of them that is on and that every client can ask for (least), and the password when none is on, whatever the settings say. An
 // empty list means that there is nothing to ask for, and under Fresh, and where not every
 // factor counts, that nobody can pass.
 func (s *Service) accepted(u *user.User, p Policy, proofs rpc.Proofs) []Factor {
@@ -91,8 +106,8 @@ func (s *Service) accepted(u *user.User, p Policy, proofs rpc.Proofs) []Factor {
 	}
 	list = slices.DeleteFunc(list, func(f Factor) bool { return !proofs.Count(f.Name()) })
 	if p == Fresh && len(list) > 0 {
-		strongest := list[0].Strength()
-		list = slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() < strongest })
+		floor := least(list)
+		list = slices.DeleteFunc(list, func(f Factor) bool { return f.Strength() < floor })
 	}
 	switch {
 	case len(list) > 0 || !proofs.Count(s.fallback.Name()):
@@ -143,17 +158,28 @@ func (s *Service) noProof(r Request) error {
 	return noneCounts(r.Proofs, ways)
 }
 
-// choose selects one of the accepted factors: the named one, or the strongest.
-// refused says that method names a factor that is not accepted: an answer to it
-// is not compared, and the challenge for the chosen one goes out instead. A name that
-// no factor has chooses nothing: its answer is one to the strongest.
-func (s *Service) choose(accepted []Factor, method string) (f Factor, refused bool) {
+// choose selects one of the accepted factors: the one that the answer names, or is of, or
+// the strongest that every client can ask for. refused says that the answer names a factor
+// that is not accepted: it is not compared, and the challenge for the chosen one goes out
+// instead. A name that no factor has chooses nothing: its answer is one to the strongest.
+func (s *Service) choose(accepted []Factor, p rpc.Proof) (f Factor, refused bool) {
 	for _, f := range accepted {
-		if f.Name() == method {
+		if f.Name() == p.Factor {
 			return f, false
 		}
 	}
-	return accepted[0], s.factor(method) != nil
+	refused = s.factor(p.Factor) != nil
+	for _, f := range accepted {
+		if !refused && p.Given() && f.Reads(p) {
+			return f, false
+		}
+	}
+	for _, f := range accepted {
+		if !f.Named() {
+			return f, refused
+		}
+	}
+	return accepted[0], refused
 }
 
 // passed tells whether what was accepted earlier in the same call is enough for

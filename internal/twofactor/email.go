@@ -22,7 +22,10 @@ const Email = "email"
 // emailFactor asks for a code that was mailed to every verified address. It is
 // weaker than an authenticator app (NIST SP 800-63B does not accept it) and is
 // there because the documented protocol has it.
-type emailFactor struct{ *Service }
+type emailFactor struct {
+	Base
+	*Service
+}
 
 func (emailFactor) Name() string       { return Email }
 func (emailFactor) Strength() Strength { return ByEmail }

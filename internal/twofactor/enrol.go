@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
 )
 
@@ -58,7 +59,8 @@ func (s *Service) overtaken(ctx context.Context, r Request) error {
 	case u.TOTPEnabled():
 		return ErrAlreadyEnabled
 	}
-	return s.Check(ctx, Request{User: u, Token: r.Token, Peer: r.Peer, Policy: Fresh, Action: r.Action, Purpose: r.Purpose})
+	r.User, r.Policy, r.Proof, r.Passed = u, Fresh, rpc.Proof{}, nil
+	return s.Check(ctx, r)
 }
 
 // Confirm switches the authenticator on with the first code of the pending
@@ -207,7 +209,7 @@ func (s *Service) proveTOTP(ctx context.Context, r Request) (*user.User, bool, e
 	if !r.Proof.Given() {
 		return nil, false, nil
 	}
-	a, err := s.prove(ctx, r, totpFactor{s})
+	a, err := s.prove(ctx, r, totpFactor{Base{}, s})
 	switch {
 	case err != nil:
 		return nil, false, s.refuse(r, TOTP, err)

@@ -89,6 +89,8 @@ func wordsFor(factor string) string {
 		return "an authenticator app"
 	case Password:
 		return "a password"
+	case WebAuthn:
+		return "a passkey"
 	}
 	return factor
 }

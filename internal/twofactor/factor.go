@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ddpserver/internal/ejson"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
 )
 
@@ -26,6 +27,11 @@ type Factor interface {
 	// Enabled tells whether the account can use the factor now: it is switched on
 	// for the account and for the server.
 	Enabled(u *user.User) bool
+	// Named tells that not every client can ask people for it: it is asked for when a
+	// client names it, and where nothing else is left to ask for.
+	Named() bool
+	// Reads tells that an answer which names no factor can only be meant for this one.
+	Reads(p rpc.Proof) bool
 	// Tries is how many answers a live set of codes survives; 0 when the factor
 	// has no sets.
 	Tries() int
@@ -46,6 +52,12 @@ type Factor interface {
 // of its own, calls.
 type Base struct{}
 
+// Named implements Factor.
+func (Base) Named() bool { return false }
+
+// Reads implements Factor.
+func (Base) Reads(rpc.Proof) bool { return false }
+
 // Tries implements Factor.
 func (Base) Tries() int { return 0 }
 
@@ -57,7 +69,7 @@ func (Base) Calls() []Call { return nil }
 
 // builtin are the factors of the server. A new one is a line here.
 func builtin(s *Service) []Factor {
-	return []Factor{emailFactor{s}, totpFactor{s}, backupCodes{Base{}, s}, passwordFactor{Base{}, s}}
+	return []Factor{emailFactor{Base{}, s}, totpFactor{Base{}, s}, backupCodes{Base{}, s}, passwordFactor{Base{}, s}, passkeyFactor{Base{}, s}}
 }
 
 // byStrength orders factors, strongest first.
@@ -95,6 +107,12 @@ func (s *Service) SwitchedOn(u *user.User) bool {
 // the password. It is never nil, and empty while second factors are switched off
 // on the server.
 func (s *Service) Available(u *user.User) []string { return names(s.on(u)) }
+
+// Names lists the factors that people are asked for by name, strongest first, whether or
+// not an account has them.
+func (s *Service) Names() []string {
+	return names(slices.DeleteFunc(slices.Clone(s.factors), func(f Factor) bool { return f.Name() == Backup }))
+}
 
 // names are those of the factors that can be named.
 func names(list []Factor) []string {

@@ -45,10 +45,16 @@ type Change struct {
 	// Factor and Act stand in the audit stream.
 	Factor, Act string
 	// Subject and Text are the mail: whole sentences, line breaks between paragraphs.
-	// {by} and {due} stand for Notice.By and Notice.Due.
+	// {by} and {due} stand for Notice.By and Notice.Due, {key} for a name (about).
 	Subject, Text string
 	// Ends says that personal access tokens end too, so that none is listed.
 	Ends bool
+}
+
+// about is the change with the name of what it happened to.
+func (c Change) about(what, name string) Change {
+	c.Text = strings.ReplaceAll(c.Text, "{"+what+"}", "“"+name+"”")
+	return c
 }
 
 // Notice tells the owner of an account that its factors changed.

@@ -37,7 +37,10 @@ const TOTP = "totp"
 // totpFactor asks for the six digits of an authenticator app, or for a backup
 // code. The algorithm is pquerna/otp's; the walk through the window and the
 // memory of spent steps are ours, because its validator trims blanks and forgets.
-type totpFactor struct{ *Service }
+type totpFactor struct {
+	Base
+	*Service
+}
 
 func (totpFactor) Name() string                 { return TOTP }
 func (totpFactor) Strength() Strength           { return ByTOTP }

@@ -10,6 +10,7 @@ import (
 
 	"ddpserver/internal/audit"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/passkey"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/user"
@@ -60,7 +61,10 @@ type Options struct {
 	// MailsKept says that mails are not sent but kept where administrators read them:
 	// challenges by mail tell so (docs/adr/0011-the-outbox-is-the-mailbox.md).
 	MailsKept bool
-	// Issuer names the server in authenticator apps; empty means the setting Site_Name.
+	// Party makes and verifies passkeys; nil offers none.
+	Party *passkey.Party
+	// Issuer names the server in authenticator apps and for passkeys; empty means the
+	// setting Site_Name.
 	Issuer string
 	// Node names this server in events.
 	Node string
@@ -85,6 +89,7 @@ type Service struct {
 	feed      feed.Publisher
 	audit     audit.Recorder
 	kept      bool
+	party     *passkey.Party
 	issuer    string
 	node      string
 	stagger   time.Duration
@@ -112,7 +117,8 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		store: o.Store, config: o.Settings, key: o.Key, mailer: o.Mailer, passwords: o.Passwords, sources: o.Sources,
-		mailLimit: o.MailLimit, feed: o.Feed, audit: o.Audit, kept: o.MailsKept, issuer: o.Issuer, node: o.Node, stagger: o.Stagger, clock: o.Now,
+		mailLimit: o.MailLimit, feed: o.Feed, audit: o.Audit, kept: o.MailsKept, party: o.Party, issuer: o.Issuer, node: o.Node, stagger: o.Stagger,
+		clock: o.Now,
 		slots: make(chan struct{}, maxBackground),
 	}
 	if s.clock == nil {
@@ -167,6 +173,8 @@ type Request struct {
 	// Frame and Params tell a message that is sent again from another one; a nil Frame
 	// is never the same (see resent).
 	Frame, Params []byte
+	// Asked is what a request asks for that has no Params yet (rpc.Call.Asked).
+	Asked [][]byte
 	// Insist compares the answer even where trust, a bypass or the policy None
 	// would let the call pass (callWithTwoFactorRequired).
 	Insist bool
@@ -176,7 +184,7 @@ type Request struct {
 // what to ask for.
 func RequestOf(c *rpc.Call) Request {
 	return Request{User: c.User, Token: c.Login.Token, Peer: c.Peer, Action: c.Method, Purpose: c.Purpose, Proofs: c.Proofs,
-		Proof: c.Proof, Passed: &c.Passed, Frame: c.Frame, Params: c.Params}
+		Proof: c.Proof, Passed: &c.Passed, Frame: c.Frame, Params: c.Params, Asked: c.Asked}
 }
 
 // Outcome says why a check passed.

@@ -49,7 +49,7 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 	case len(list) == 0:
 		return Outcome{Reason: "nothing"}, nil
 	}
-	f, refused := s.choose(list, r.Proof.Factor)
+	f, refused := s.choose(list, r.Proof)
 	if answered && !refused {
 		return s.answer(ctx, r, f)
 	}
