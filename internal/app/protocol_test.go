@@ -216,15 +216,15 @@ const protocolHead = "# Protocol\n\n" +
 	"| REST, `login` | `code` (or `twoFactorCode`) in the body, or the header `x-2fa-code`, or `{totp: {login, code}}`; which factor it is for, in the header " +
 	"`x-2fa-method` or as `twoFactorMethod` |\n\n" +
 	"The code is six digits of the app, six digits of a mail (blanks and a hyphen do not matter), an eight-character backup code, or the lower-case hex " +
-	"SHA-256 of the password.\n\n" +
+	"SHA-256 of the password; or what an authenticator answered, as the text of `JSON.stringify(credential)` (`webauthn`).\n\n" +
 	"The column *Factor* says what a call asks for: *none*; *ordinary* (remembered trust and tokens with `bypassTwoFactor` pass); *fresh* (neither passes, " +
 	"and nothing weaker " +
 	"than the strongest factor that is on; at least the password, whatever the settings say); *login* (any factor that is on, never the password). " +
-	"From strong to weak: app and backup code, e-mail, password. `method` and `availableMethods` offer only what this very call accepts; " +
+	"From strong to weak: passkey, app and backup code, e-mail, password; a passkey is taken beside the strongest that people type. `method` and `availableMethods` offer only what this very call accepts; " +
 	"a code for another factor is not compared, not spent and answered with the challenge. " +
 	"*When needed* means that the call decides. " +
-	"*Not* names factors that are no proof for the call, *only* those that are the only ones: trust and tokens with `bypassTwoFactor` do not pass such a " +
-	"call, and passing it is not remembered. " +
+	"*Not* names factors that are no proof for the call, *only* those that are the only ones: tokens with `bypassTwoFactor` do not pass such a " +
+	"call, and trust does only where it was earned with one of those. " +
 	"The column *Effects* says what a call changes and decides the least it asks for: *accounts*, *rights*, *factors*, *tokens* and *guards* (settings that " +
 	"guard) are fresh; " +
 	"*others* (acts of office on other people's accounts and rooms) are ordinary; *rooms*, *messages*, *profile*, *ends* (logging one's own sessions out) " +
@@ -232,7 +232,8 @@ const protocolHead = "# Protocol\n\n" +
 	"Where no factor can be asked for, another proof stands in: a mailed link, or the code or password in the parameters. " +
 	"Below the effects stand the *actions* where they are not the call's own name: calls with an action in common do the same, and listing one of them " +
 	"protects all. " +
-	"An administrator can put any other call under *ordinary* with the setting `Accounts_TwoFactorAuthentication_Protected_Calls`.\n\n" +
+	"An administrator can put any other call under *ordinary* with the setting `Accounts_TwoFactorAuthentication_Protected_Calls`; " +
+	"`settings.* = webauthn` there takes passkeys only, and `= totp` nothing weaker than the app.\n\n" +
 	"### Limits\n" +
 	"\n" +
 	"Windows are fixed, begin with a caller's first call, and go on counting what they refuse. The refusal is `too-many-requests` (REST: " +

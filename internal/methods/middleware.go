@@ -197,6 +197,7 @@ func (r *Router) Enrolled(ctx context.Context, l rpc.Login) error {
 // administrator's list.
 func (r *Router) factor(ctx context.Context, c *rpc.Call, spec *Spec) error {
 	policy := r.asks(c, spec)
+	r.demand(c, spec)
 	switch policy {
 	case twofactor.Login: // the handler asks, after the password
 		return nil
@@ -223,6 +224,22 @@ func (r *Router) asks(c *rpc.Call, spec *Spec) twofactor.Policy {
 	return policy
 }
 
+// demand leaves as proofs of a call what the administrator's list takes for its actions.
+func (r *Router) demand(c *rpc.Call, spec *Spec) {
+	demands := r.policy.Load().demands
+	if len(demands) == 0 || c.User == nil || spec.Passage || spec.Factor == twofactor.Login {
+		return
+	}
+	need := max(demands[spec.Action], demands[c.Via])
+	for _, a := range spec.Also {
+		need = max(need, demands[a])
+	}
+	// Who has none of what is demanded must be able to set it up.
+	if need > 0 && !(spec.Enrolment && r.deps.TwoFactor.Lacks(c.User, need)) {
+		c.Proofs = r.deps.TwoFactor.AtLeast(c.Proofs, need)
+	}
+}
+
 // listed tells whether the administrator's list names a call of an action that
 // this one does, or the envelope that carried it.
 func (r *Router) listed(c *rpc.Call, spec *Spec) bool {
@@ -234,9 +251,17 @@ func (r *Router) listed(c *rpc.Call, spec *Spec) bool {
 // list names a call of one of these actions. Handlers ask it for what their
 // parameters make the call do (Spec.Carries).
 func (r *Router) ChallengeActions(ctx context.Context, c *rpc.Call, actions ...string) error {
-	listed := r.policy.Load().actions
-	if !slices.ContainsFunc(actions, func(a string) bool { return listed[a] }) {
+	p, need := r.policy.Load(), twofactor.Strength(0)
+	if !slices.ContainsFunc(actions, func(a string) bool { return p.actions[a] }) {
 		return nil
+	}
+	for _, a := range actions {
+		need = max(need, p.demands[a])
+	}
+	if need > 0 {
+		proofs := c.Proofs
+		c.Proofs = r.deps.TwoFactor.AtLeast(proofs, need)
+		defer func() { c.Proofs = proofs }()
 	}
 	return r.Challenge(ctx, c, twofactor.Ordinary)
 }

@@ -11,11 +11,23 @@ import (
 // policy is what two settings say about all calls: the administrator's list of
 // further protected ones, and the roles that must have a factor.
 type policy struct {
-	exact    map[string]bool
-	prefixes []string
-	// actions are those of which the list names a call.
+	// exact and prefixes are the entries, with the weakest factor that each takes; 0 for any.
+	exact    map[string]twofactor.Strength
+	prefixes map[string]twofactor.Strength
+	// actions are those of which the list names a call; demands is the weakest factor that
+	// one of them takes.
 	actions map[string]bool
+	demands map[string]twofactor.Strength
 	roles   []settings.Mandatory
+}
+
+// demanded is the strength of the weakest factor that will do. What names none that can be
+// demanded asks for the most: a typing error must not ask for less.
+func demanded(factor string) twofactor.Strength {
+	if factor == settings.MandatoryTOTP {
+		return twofactor.ByTOTP
+	}
+	return twofactor.ByPasskey
 }
 
 // apiPrefix may stand before a REST route in the list.
@@ -28,9 +40,14 @@ var verbs = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
 // (docs/decisions.md 2.4). unknown are entries that fit no name that known tells of; they
 // count nevertheless.
 func parsePolicy(protected, mandatory string, known func(pattern string) bool) (p *policy, unknown []string) {
-	p = &policy{exact: map[string]bool{}}
+	p = &policy{exact: map[string]twofactor.Strength{}, prefixes: map[string]twofactor.Strength{}}
 	p.roles, _ = settings.ParseMandatory(mandatory) // what is wrong with it is told by the settings
 	for _, entry := range split(protected) {
+		entry, factor, demanding := settings.CutDemand(entry)
+		need := twofactor.Strength(0)
+		if demanding {
+			need = demanded(factor)
+		}
 		entry = canonical(entry)
 		name := entry
 		if verb, route, ok := cutVerb(entry); ok {
@@ -38,13 +55,11 @@ func parsePolicy(protected, mandatory string, known func(pattern string) bool) (
 			entry = verb + " " + route
 		}
 		if prefix, wild := strings.CutSuffix(entry, "*"); wild {
-			if !slices.Contains(p.prefixes, prefix) {
-				p.prefixes = append(p.prefixes, prefix)
-			}
+			p.prefixes[prefix] = max(p.prefixes[prefix], need)
 		} else {
-			p.exact[entry] = true
+			p.exact[entry] = max(p.exact[entry], need)
 		}
-		if !known(name) {
+		if !known(name) || demanding && !settings.Demandable(factor) {
 			unknown = append(unknown, clip(entry))
 		}
 	}
@@ -79,31 +94,36 @@ func cutVerb(entry string) (verb, route string, ok bool) {
 
 // list marks the actions of a call that the list names.
 func (p *policy) list(name, verb string, actions ...string) {
-	if !p.protects(name, verb) {
+	need, listed := p.protects(name, verb)
+	if !listed {
 		return
 	}
 	if p.actions == nil {
-		p.actions = map[string]bool{}
+		p.actions, p.demands = map[string]bool{}, map[string]twofactor.Strength{}
 	}
 	for _, a := range actions {
-		p.actions[a] = true
+		p.actions[a], p.demands[a] = true, max(p.demands[a], need)
 	}
 }
 
-// protects tells whether the list names a DDP method (verb "") or a REST route.
-func (p *policy) protects(name, verb string) bool {
-	if len(p.exact) == 0 && len(p.prefixes) == 0 {
-		return false
+// protects tells whether the list names a DDP method (verb "") or a REST route, and the
+// weakest factor that all entries which do take.
+func (p *policy) protects(name, verb string) (need twofactor.Strength, listed bool) {
+	names := []string{name}
+	if verb != "" {
+		names = append(names, verb+" "+name)
 	}
-	if p.exact[name] || verb != "" && p.exact[verb+" "+name] {
-		return true
-	}
-	for _, prefix := range p.prefixes {
-		if strings.HasPrefix(name, prefix) || verb != "" && strings.HasPrefix(verb+" "+name, prefix) {
-			return true
+	for _, name := range names {
+		if n, ok := p.exact[name]; ok {
+			need, listed = max(need, n), true
+		}
+		for prefix, n := range p.prefixes {
+			if strings.HasPrefix(name, prefix) {
+				need, listed = max(need, n), true
+			}
 		}
 	}
-	return false
+	return need, listed
 }
 
 // mandatory are the demands on an account with these roles, each the weakest
@@ -116,7 +136,7 @@ func (p *policy) mandatory(roles []string) (needs []twofactor.Strength) {
 		case m.Factor == "":
 			needs = append(needs, twofactor.ByEmail)
 		default:
-			needs = append(needs, twofactor.ByTOTP)
+			needs = append(needs, demanded(m.Factor))
 		}
 	}
 	return needs

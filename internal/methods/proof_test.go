@@ -10,6 +10,7 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 )
 
@@ -123,7 +124,7 @@ func TestParsePolicy(t *testing.T) {
 		if c.name == "POST knownRoute" {
 			continue // no method has such a name
 		}
-		if got := p.protects(c.name, c.verb); got != c.want {
+		if _, got := p.protects(c.name, c.verb); got != c.want {
 			t.Errorf("%q %q: %v", c.name, c.verb, got)
 		}
 	}
@@ -131,11 +132,24 @@ func TestParsePolicy(t *testing.T) {
 		p.mandatory([]string{"user"}) != nil || p.mandatory(nil) != nil {
 		t.Error("mandatory roles")
 	}
+	p, unknown = parsePolicy("known1 = webauthn, known*, known2=totp, known3 = nonsense, POST known.x = totp", "", known)
+	for name, want := range map[string]twofactor.Strength{"known1": twofactor.ByPasskey, "known": 0, "known2": twofactor.ByTOTP, "known3": twofactor.ByPasskey} {
+		if got, listed := p.protects(name, ""); got != want || !listed {
+			t.Errorf("%s takes %d", name, got)
+		}
+	}
+	if got, _ := p.protects("known.x", "POST"); got != twofactor.ByTOTP || !slices.Equal(unknown, []string{"known3"}) {
+		t.Errorf("a route takes %d, unknown %q", got, unknown)
+	}
 	empty, unknown := parsePolicy(" ,\n,", "", known)
-	if empty.protects("login", "") || empty.mandatory([]string{"admin"}) != nil || unknown != nil {
+	if _, listed := empty.protects("login", ""); listed || empty.mandatory([]string{"admin"}) != nil || unknown != nil {
 		t.Error("an empty list protects something")
 	}
-	if all, _ := parsePolicy("*", "", known); !all.protects("anything", "") || !all.protects("route", "GET") {
+	all, _ := parsePolicy("*", "", known)
+	if _, listed := all.protects("anything", ""); !listed {
+		t.Error("* does not fit everything")
+	}
+	if _, listed := all.protects("route", "GET"); !listed {
 		t.Error("a lone star protects everything")
 	}
 }
@@ -148,9 +162,10 @@ func FuzzProtectedCalls(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, list, name, verb string) {
 		p, _ := parsePolicy(list, list, func(string) bool { return false })
-		got := p.protects(name, verb)
+		_, got := p.protects(name, verb)
 		fits := false
 		for _, e := range split(list) {
+			e, _, _ = settings.CutDemand(e)
 			e = canonical(e)
 			prefix, wild := strings.CutSuffix(e, "*")
 			for _, spelled := range []string{name, verb + " " + name} {

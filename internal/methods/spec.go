@@ -42,8 +42,9 @@ type Spec struct {
 	// conditions hold; it is for the list of the surface only.
 	Inside twofactor.Policy
 	// Proofs say which factors are a proof where the line, its handler or the
-	// administrator's list asks for one; the zero value takes all. Neither trust nor a
-	// bypass counts for a call that does not take them all, and passing it earns none.
+	// administrator's list asks for one; the zero value takes all. A bypass does not count
+	// for a call that does not take them all, and trust only if it was earned with one that
+	// it takes.
 	Proofs rpc.Proofs
 	// Effects say what the call changes; see CheckEffects for what follows.
 	Effects Effects

@@ -26,7 +26,7 @@ var ErrNotFound = fault.New("error-session-not-found", "Session not found")
 type Store interface {
 	UserByID(ctx context.Context, id string) (*user.User, error)
 	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
-	SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error
+	SetTrust(ctx context.Context, userID, token, fingerprint, factor string, until time.Time) error
 	TokenOwners(ctx context.Context, visit func(*user.User) error) error
 }
 
@@ -314,7 +314,7 @@ func (s *Service) forget(ctx context.Context, u *user.User, l rpc.Login, id stri
 	if err != nil {
 		return err
 	}
-	if err := s.store.SetTrust(ctx, u.ID, one.token, "", time.Time{}); err != nil {
+	if err := s.store.SetTrust(ctx, u.ID, one.token, "", "", time.Time{}); err != nil {
 		return gone(err)
 	}
 	user.Changed.Publish(s.feed, u.ID, user.News{Fields: []string{user.FieldTrust}})

@@ -126,6 +126,8 @@ func list(id string) Definition {
 	return Definition{ID: id, Type: Text, Default: "", Lines: true, MaxLen: 16 << 10}
 }
 
+func checked(d Definition, check func(v any) error) Definition { d.CheckNew = check; return d }
+
 // twoFactorSettings: docs/wire/rocketchat.md 4 with the defaults of docs/decisions.md 3.
 func twoFactorSettings() []Definition {
 	return section("Accounts", "Two Factor Authentication",
@@ -147,7 +149,7 @@ func twoFactorSettings() []Definition {
 		number(TwoFactorWrongPerHour, 10, 1, 100),
 		number(TwoFactorWrongInRow, 100, 1, 1000),
 		number(TwoFactorResetDelay, 0, 0, 168),
-		list(TwoFactorProtectedCalls),
+		checked(list(TwoFactorProtectedCalls), protectedCalls),
 		Definition{ID: TwoFactorMandatoryRoles, Type: Text, Default: "", Lines: true, MaxLen: 16 << 10, CheckNew: mandatoryRoles},
 	)
 }

@@ -12,12 +12,17 @@ import (
 // a second factor.
 type Mandatory struct {
 	Role string
-	// Factor is the weakest factor that will do, "totp"; empty for any.
+	// Factor is the weakest factor that will do, MandatoryTOTP or MandatoryWebAuthn; empty
+	// for any.
 	Factor string
 }
 
-// MandatoryTOTP demands the authenticator app, or what is stronger.
-const MandatoryTOTP = "totp"
+// The factors that can be demanded by name: the authenticator app or what is stronger,
+// and a passkey.
+const (
+	MandatoryTOTP     = "totp"
+	MandatoryWebAuthn = "webauthn"
+)
 
 // String writes the entry as the setting has it.
 func (m Mandatory) String() string {
@@ -27,9 +32,9 @@ func (m Mandatory) String() string {
 	return m.Role + ":" + m.Factor
 }
 
-// ParseMandatory reads "role" and "role:totp", separated by commas or line breaks.
-// The error names what fits no role of the server, or those named beside, and no
-// factor; such entries are in the list all the same, and demand the most where the
+// ParseMandatory reads "role", "role:totp" and "role:webauthn", separated by commas or
+// line breaks. The error names what fits no role of the server, or those named beside, and
+// no factor; such entries are in the list all the same, and demand the app where the
 // factor is not known.
 func ParseMandatory(text string, beside ...string) (list []Mandatory, err error) {
 	roles := slices.Clone(beside)
@@ -48,15 +53,37 @@ func ParseMandatory(text string, beside ...string) (list []Mandatory, err error)
 		case err != nil: // one is enough to tell
 		case !slices.Contains(roles, m.Role):
 			err = fmt.Errorf("there is no role %q; the roles are %s", m.Role, strings.Join(roles, ", "))
-		case demanding && m.Factor != MandatoryTOTP:
-			err = fmt.Errorf("%q demands a factor that does not exist; write %s, or %s:%s for an authenticator app", m, m.Role, m.Role, MandatoryTOTP)
+		case demanding && !Demandable(m.Factor):
+			err = fmt.Errorf("%q demands a factor that does not exist; write %s, %s:%s for an authenticator app or %s:%s for a passkey", m, m.Role,
+				m.Role, MandatoryTOTP, m.Role, MandatoryWebAuthn)
 		}
-		if demanding {
+		if demanding && !Demandable(m.Factor) {
 			m.Factor = MandatoryTOTP
 		}
 		list = append(list, m)
 	}
 	return list, err
+}
+
+// Demandable tells whether a factor can be demanded by that name.
+func Demandable(factor string) bool { return factor == MandatoryTOTP || factor == MandatoryWebAuthn }
+
+// CutDemand parts an entry of TwoFactorProtectedCalls, "pattern" or "pattern = factor".
+func CutDemand(entry string) (pattern, factor string, demanding bool) {
+	pattern, factor, demanding = strings.Cut(entry, "=")
+	return strings.TrimSpace(pattern), strings.TrimSpace(factor), demanding
+}
+
+// protectedCalls is CheckNew of TwoFactorProtectedCalls.
+func protectedCalls(v any) error {
+	for _, entry := range strings.FieldsFunc(v.(string), func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+		pattern, factor, demanding := CutDemand(entry)
+		if demanding && !Demandable(factor) {
+			return fmt.Errorf("%q demands a factor that does not exist; write %s, %s = %s for an authenticator app or %s = %s for a passkey", entry, pattern,
+				pattern, MandatoryTOTP, pattern, MandatoryWebAuthn)
+		}
+	}
+	return nil
 }
 
 // mandatoryRoles is CheckNew of TwoFactorMandatoryRoles.
@@ -86,7 +113,7 @@ func (d *Definition) demand(roles []string) {
 
 // deciding are the settings that decide together whether a mandatory factor can
 // be had at all.
-var deciding = []string{TwoFactorMandatoryRoles, TwoFactorEnabled, TwoFactorByTOTP, TwoFactorByEmail}
+var deciding = []string{TwoFactorMandatoryRoles, TwoFactorEnabled, TwoFactorByTOTP, TwoFactorByEmail, TwoFactorByWebAuthn}
 
 // unsatisfied lists, for each entry of TwoFactorMandatoryRoles that no factor of
 // the server can satisfy, a sentence for the administrator; by the entry's text.
@@ -100,6 +127,10 @@ func unsatisfied(value func(id string) any) map[string]string {
 		switch {
 		case !value(TwoFactorEnabled).(bool):
 			off = TwoFactorEnabled + " is off"
+		case m.Factor == MandatoryWebAuthn:
+			if !value(TwoFactorByWebAuthn).(bool) {
+				off = TwoFactorByWebAuthn + " is off"
+			}
 		case value(TwoFactorByTOTP).(bool):
 		case m.Factor != "":
 			off = TwoFactorByTOTP + " is off"

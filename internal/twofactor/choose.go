@@ -118,6 +118,35 @@ func (s *Service) accepted(u *user.User, p Policy, proofs rpc.Proofs) []Factor {
 	return nil
 }
 
+// AtLeast takes from what counts for a call everything that is weaker than need.
+func (s *Service) AtLeast(p rpc.Proofs, need Strength) rpc.Proofs {
+	var only []string
+	for _, f := range s.factors {
+		if f.Name() != Backup && f.Strength() >= need && p.Count(f.Name()) {
+			only = append(only, f.Name())
+		}
+	}
+	if len(only) == 0 { // nothing counts, and an empty list would mean everything
+		only = []string{WebAuthn}
+		p.Not = append(slices.Clone(p.Not), WebAuthn)
+	}
+	p.Only = only
+	return p
+}
+
+// demanded leaves to an account of a role that must have a passkey nothing but its
+// passkeys, once it has one: what can be phished would be the way around it.
+func (s *Service) demanded(u *user.User, p rpc.Proofs) rpc.Proofs {
+	if !u.PasskeysEnabled() || !s.passkeysOn() || !s.config.Bool(settings.TwoFactorEnabled) {
+		return p
+	}
+	roles, _ := settings.ParseMandatory(s.config.String(settings.TwoFactorMandatoryRoles))
+	if slices.ContainsFunc(roles, func(m settings.Mandatory) bool { return m.Factor == settings.MandatoryWebAuthn && u.HasRole(m.Role) }) {
+		return s.AtLeast(p, ByPasskey)
+	}
+	return p
+}
+
 // counts tells whether what was accepted is a proof for the call. A backup code is where
 // the app is, which it stands in for.
 func counts(proofs rpc.Proofs, accepted string) bool {

@@ -34,8 +34,5 @@ func (p Policy) String() string {
 	return "unknown"
 }
 
-// remembers tells whether the check honours and stores remembered trust.
-func (r *Request) remembers() bool { return r.Policy.remembers() && !r.Proofs.Narrow() }
-
 // remembers tells whether the policy honours and stores remembered trust.
 func (p Policy) remembers() bool { return p == None || p == Ordinary }

@@ -138,8 +138,8 @@ func (a *account) tryNarrow(print, name string, p twofactor.Policy, proofs rpc.P
 	}
 	err := a.w.svc.Check(ctx, r)
 	defer a.forget()
-	if trusted := a.user().LoginToken(a.name()+"-1").TrustHash != ""; narrow && given != "trust" && trusted {
-		a.w.T.Errorf("%s: is remembered", name)
+	if t := a.user().LoginToken(a.name() + "-1"); given != "trust" && t.TrustHash != "" && !slices.Contains(taken, t.TrustFactor) {
+		a.w.T.Errorf("%s: is remembered, as earned by %q", name, t.TrustFactor)
 	}
 	switch {
 	case !asked || right:
@@ -193,7 +193,7 @@ func (a *account) wasEnough(kind string, p twofactor.Policy, proofs rpc.Proofs, 
 // trust remembers session 1 as an accepted answer does.
 func (a *account) trust(print string) {
 	a.w.T.Helper()
-	err := a.w.Store.SetTrust(ctx, a.id, a.name()+"-1", print, time.Now().Add(time.Minute).UTC())
+	err := a.w.Store.SetTrust(ctx, a.id, a.name()+"-1", print, "", time.Now().Add(time.Minute).UTC())
 	if err != nil {
 		a.w.T.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func (a *account) trust(print string) {
 // forget takes away what one cell leaves to the next: trust, codes, counted answers.
 func (a *account) forget() {
 	a.w.T.Helper()
-	if err := a.w.Store.SetTrust(ctx, a.id, a.name()+"-1", "", time.Time{}); err != nil {
+	if err := a.w.Store.SetTrust(ctx, a.id, a.name()+"-1", "", "", time.Time{}); err != nil {
 		a.w.T.Fatal(err)
 	}
 	time.Sleep(90 * time.Second)
@@ -266,8 +266,8 @@ func TestTheRefusalSaysWhatWouldCount(t *testing.T) {
 			want   string
 		}{
 			{rpc.Proofs{Not: []string{"email"}}, true, "does not take codes by e-mail, and your account has nothing that it takes. " +
-				"Set up an authenticator app, or a password, which an administrator can give you"},
-			{rpc.Proofs{Not: []string{"email"}}, false, "Set up a password, which an administrator can give you"},
+				"Set up a passkey, or an authenticator app, or a password, which an administrator can give you"},
+			{rpc.Proofs{Not: []string{"email"}}, false, "Set up a passkey, or a password, which an administrator can give you"},
 			{rpc.Proofs{Only: []string{"totp"}}, true, "takes nothing but an authenticator app, " +
 				"and your account has nothing that it takes. Set up an authenticator app"},
 			{rpc.Proofs{Only: []string{"totp"}}, false, "ask an administrator"},

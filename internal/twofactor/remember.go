@@ -30,15 +30,15 @@ func (s *Service) trusted(t *user.LoginToken, p *rpc.Peer) bool {
 	return left > 0 && left <= life && t.TrustHash == print
 }
 
-// remember gives the login token trust after an accepted code, where the policy
-// allows. Losing it costs the user one more code, so a failure is not one of the call.
-func (s *Service) remember(ctx context.Context, r Request) {
+// remember gives the login token trust after an accepted answer, where the policy
+// allows, and with it which factor earned it. Losing it costs the user one more code, so a failure is not one of the call.
+func (s *Service) remember(ctx context.Context, r Request, factor string) {
 	print, known := fingerprint(r.Peer)
 	life := s.rememberFor()
-	if !known || life <= 0 || r.Token == "" || !r.remembers() {
+	if !known || life <= 0 || r.Token == "" || !r.Policy.remembers() {
 		return
 	}
-	if s.store.SetTrust(ctx, r.User.ID, r.Token, print, s.now().Add(life)) == nil {
+	if s.store.SetTrust(ctx, r.User.ID, r.Token, print, factor, s.now().Add(life)) == nil {
 		s.tell(r.User.ID, user.FieldTrust)
 	}
 }
@@ -48,7 +48,7 @@ func (s *Service) remember(ctx context.Context, r Request) {
 func (s *Service) outlived(ctx context.Context, r Request) {
 	t := r.User.LoginToken(r.Token)
 	if t != nil && t.TrustHash != "" && !t.TrustUntil.After(s.now()) {
-		_ = s.store.SetTrust(ctx, r.User.ID, r.Token, "", t.TrustUntil)
+		_ = s.store.SetTrust(ctx, r.User.ID, r.Token, "", "", t.TrustUntil)
 	}
 }
 

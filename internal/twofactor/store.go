@@ -67,8 +67,9 @@ type Store interface {
 	// the key is there with that public key, and the challenge was not spent (Conflict);
 	// its counter goes forward, where it counts (Duplicate, as if there were two of it).
 	UsePasskey(ctx context.Context, userID string, use user.PasskeyUse) error
-	// SetTrust remembers trust on a login token. Condition: the token exists.
-	SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error
+	// SetTrust remembers trust on a login token, and the factor that earned it. Condition:
+	// the token exists.
+	SetTrust(ctx context.Context, userID, token, fingerprint, factor string, until time.Time) error
 	// ClearTrust forgets remembered trust on every token of the account.
 	ClearTrust(ctx context.Context, userID string) error
 

@@ -20,7 +20,7 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 		if err != nil {
 			return Outcome{}, s.refuse(r, "", err)
 		}
-		r.User = u
+		r.User, r.Proofs = u, s.demanded(u, r.Proofs)
 	}
 	answered := r.Proof.Given()
 	switch {
@@ -60,11 +60,11 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 func (s *Service) waived(r Request) string {
 	t := r.User.LoginToken(r.Token)
 	switch {
-	case t == nil || !r.remembers():
+	case t == nil || !r.Policy.remembers():
 		return ""
-	case t.IsPAT() && t.BypassTwoFactor:
+	case t.IsPAT() && t.BypassTwoFactor && !r.Proofs.Narrow():
 		return "bypass"
-	case s.trusted(t, r.Peer):
+	case s.trusted(t, r.Peer) && (!r.Proofs.Narrow() || t.TrustFactor != "" && counts(r.Proofs, t.TrustFactor)):
 		return "trust"
 	}
 	return ""
@@ -104,7 +104,7 @@ func (s *Service) answer(ctx context.Context, r Request, f Factor) (Outcome, err
 		if r.Passed != nil {
 			r.Passed.Factor = a.accepted
 		}
-		s.remember(ctx, r)
+		s.remember(ctx, r, a.accepted)
 		s.recovered(ctx, r, a.accepted)
 		s.record(r, event{act: "factor_check", outcome: "ok", factor: a.accepted, user: r.User.ID})
 		if a.accepted != f.Name() { // one that stood in for the factor, which is worth a look

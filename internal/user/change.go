@@ -196,7 +196,7 @@ func (c *Change) applyTokens(s *Services) {
 			tokens[i].Token, tokens[i].HashedToken = "", up.Hash
 		}
 		if c.ClearTrust {
-			tokens[i].TrustHash, tokens[i].TrustUntil = "", time.Time{}
+			tokens[i].TrustHash, tokens[i].TrustFactor, tokens[i].TrustUntil = "", "", time.Time{}
 		}
 	}
 	s.Resume.LoginTokens = tokens

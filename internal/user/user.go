@@ -160,6 +160,9 @@ type LoginToken struct {
 	// Remembered trust (docs/wire/rocketchat.md 3).
 	TrustHash  string    `bson:"twoFactorAuthorizedHash,omitempty"`
 	TrustUntil time.Time `bson:"twoFactorAuthorizedUntil,omitempty"`
+	// TrustFactor is what earned it; "" where nobody noted it, and then it counts for
+	// nothing that asks for a factor by name.
+	TrustFactor string `bson:"twoFactorAuthorizedBy,omitempty"`
 }
 
 // Origin is where a login token came from, as much of it as the server keeps. The

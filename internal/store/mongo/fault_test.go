@@ -160,7 +160,7 @@ func operations(s *mongo.Store) map[string]func(context.Context) error {
 		},
 		"UseTOTPStep":   func(ctx context.Context) error { return s.UseTOTPStep(ctx, "ann", "s", now.Unix()) },
 		"UseBackupCode": func(ctx context.Context) error { return s.UseBackupCode(ctx, "ann", "b") },
-		"SetTrust":      func(ctx context.Context) error { return s.SetTrust(ctx, "ann", "h", "f", now) },
+		"SetTrust":      func(ctx context.Context) error { return s.SetTrust(ctx, "ann", "h", "f", "totp", now) },
 		"CountAttempt": func(ctx context.Context) error {
 			_, err := s.CountAttempt(ctx, "ann", "totp", now, limits)
 			return err

@@ -32,7 +32,7 @@ func TestRoundTrips(t *testing.T) {
 	use := func(ctx context.Context) error { return s.UseToken(ctx, "ann", "h", user.Use{At: now}) }
 	step := func(ctx context.Context) error { return s.UseTOTPStep(ctx, "ann", "s", now.Unix()) }
 	backup := func(ctx context.Context) error { return s.UseBackupCode(ctx, "ann", "b") }
-	trust := func(ctx context.Context) error { return s.SetTrust(ctx, "ann", "h", "f", now) }
+	trust := func(ctx context.Context) error { return s.SetTrust(ctx, "ann", "h", "f", "totp", now) }
 	count := func(ctx context.Context) error {
 		_, err := s.CountAttempt(ctx, "ann", "totp", now, limits)
 		return err

@@ -197,8 +197,8 @@ func (o Operations) UsePasskey(ctx context.Context, userID string, use user.Pass
 }
 
 // SetTrust implements twofactor.Store.
-func (o Operations) SetTrust(ctx context.Context, userID, token, fingerprint string, until time.Time) error {
-	return o.token(ctx, userID, token, func(t *user.LoginToken) { t.TrustHash, t.TrustUntil = fingerprint, until })
+func (o Operations) SetTrust(ctx context.Context, userID, token, fingerprint, factor string, until time.Time) error {
+	return o.token(ctx, userID, token, func(t *user.LoginToken) { t.TrustHash, t.TrustFactor, t.TrustUntil = fingerprint, factor, until })
 }
 
 // ClearTrust implements twofactor.Store.
@@ -209,7 +209,7 @@ func (o Operations) ClearTrust(ctx context.Context, userID string) error {
 		}
 		for i := range u.Services.Resume.LoginTokens {
 			t := &u.Services.Resume.LoginTokens[i]
-			t.TrustHash, t.TrustUntil = "", time.Time{}
+			t.TrustHash, t.TrustFactor, t.TrustUntil = "", "", time.Time{}
 		}
 		return nil
 	})

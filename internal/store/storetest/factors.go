@@ -199,7 +199,7 @@ func testTOTP(t *testing.T, db Database) {
 	fails(t, s.UseTOTPStep(ctx, "ann", "v2.final", 12), dberr.Conflict)
 	fails(t, fault(s.DisableTOTP(ctx, "ann", "v1.final", "h2", epoch)), dberr.Conflict)
 	must[*user.User](t)(s.UpdateUser(ctx, "ann", user.Change{AddToken: ptr(trusted("h4")), At: epoch}))
-	ok(t, s.SetTrust(ctx, "ann", "h2", "fp", epoch))
+	ok(t, s.SetTrust(ctx, "ann", "h2", "fp", "totp", epoch))
 	same(t, "returned", must[*user.User](t)(s.DisableTOTP(ctx, "ann", "v2.final", "h4", epoch)), get(t, s, "ann"))
 	if u := get(t, s, "ann"); u.Services.TOTP != nil || len(trust(u)) != 0 || fmt.Sprint(hashes(u)) != "[p1 h4]" {
 		t.Errorf("after switching off: %+v, tokens %v, trust %v", u.Services.TOTP, hashes(u), trust(u))
@@ -219,7 +219,7 @@ func testTOTP(t *testing.T, db Database) {
 		"ScheduleTOTPReset": s.ScheduleTOTPReset(ctx, "nobody", "a", "root", epoch), "CancelTOTPReset": s.CancelTOTPReset(ctx, "nobody", epoch),
 		"ApplyTOTPReset":     fault(s.ApplyTOTPReset(ctx, "nobody", epoch)),
 		"ReplaceBackupCodes": s.ReplaceBackupCodes(ctx, "nobody", "a", "s", nil), "UpdateUser": switchMail(t, s, "nobody", true),
-		"SetTrust": s.SetTrust(ctx, "nobody", "h", "f", epoch), "ClearTrust": s.ClearTrust(ctx, "nobody"),
+		"SetTrust": s.SetTrust(ctx, "nobody", "h", "f", "totp", epoch), "ClearTrust": s.ClearTrust(ctx, "nobody"),
 	} {
 		if err == nil {
 			t.Error(what, "worked on nobody")
@@ -281,7 +281,7 @@ func testEmail2FA(t *testing.T, db Database) {
 	if e := u.Services.Email2FA; !e.Enabled || !e.ChangedAt.Equal(epoch.Truncate(time.Millisecond)) || len(trust(u)) != 0 {
 		t.Errorf("switched on: %+v, trust %v", e, trust(u))
 	}
-	ok(t, s.SetTrust(ctx, "ann", "h1", "fp", epoch))
+	ok(t, s.SetTrust(ctx, "ann", "h1", "fp", "totp", epoch))
 	ok(t, switchMail(t, s, "ann", false))
 	if u := get(t, s, "ann"); u.Email2FAEnabled() || len(trust(u)) != 0 {
 		t.Errorf("switched off: %+v, trust %v", u.Services.Email2FA, trust(u))
@@ -294,10 +294,10 @@ func testTrust(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	create(t, s, "ann", withTokens(session("h1"), pat("p", "h2"), session("h3")))
 	before := get(t, s, "ann")
-	fails(t, s.SetTrust(ctx, "ann", "h4", "fp", epoch), dberr.Conflict)
-	fails(t, s.SetTrust(ctx, "ann", "", "fp", epoch), dberr.Conflict)
-	ok(t, s.SetTrust(ctx, "ann", "h2", "fp", epoch))
-	ok(t, s.SetTrust(ctx, "ann", "h3", "fp3", epoch.Add(time.Hour)))
+	fails(t, s.SetTrust(ctx, "ann", "h4", "fp", "totp", epoch), dberr.Conflict)
+	fails(t, s.SetTrust(ctx, "ann", "", "fp", "totp", epoch), dberr.Conflict)
+	ok(t, s.SetTrust(ctx, "ann", "h2", "fp", "totp", epoch))
+	ok(t, s.SetTrust(ctx, "ann", "h3", "fp3", "totp", epoch.Add(time.Hour)))
 	u := get(t, s, "ann")
 	if fmt.Sprint(trust(u)) != "[h2 h3]" || u.LoginToken("h3").TrustHash != "fp3" ||
 		!u.LoginToken("h3").TrustUntil.Equal(epoch.Add(time.Hour).Truncate(time.Millisecond)) {
@@ -333,7 +333,9 @@ func factorOperations(d drawn) []operation {
 		{"UsePasskey", func(ctx context.Context, o rule.Operations) error {
 			return o.UsePasskey(ctx, d.id, used("k", int64(d.step), d.code, d.at))
 		}},
-		{"SetTrust", func(ctx context.Context, o rule.Operations) error { return o.SetTrust(ctx, d.id, d.token, "fp", d.at) }},
+		{"SetTrust", func(ctx context.Context, o rule.Operations) error {
+			return o.SetTrust(ctx, d.id, d.token, "fp", "totp", d.at)
+		}},
 		{"ClearTrust", func(ctx context.Context, o rule.Operations) error { return o.ClearTrust(ctx, d.id) }},
 	}
 }

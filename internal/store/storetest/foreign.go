@@ -129,7 +129,7 @@ func testForeignValues(t *testing.T, db Database) {
 	for what, do := range map[string]func() error{
 		"step":  func() error { return s.UseTOTPStep(ctx, "odd", "s", 4) },
 		"code":  func() error { return s.UseBackupCode(ctx, "odd", "b") },
-		"trust": func() error { return s.SetTrust(ctx, "odd", "h", "fp", epoch) },
+		"trust": func() error { return s.SetTrust(ctx, "odd", "h", "fp", "totp", epoch) },
 		"login": func() error {
 			return fault(s.UpdateUser(ctx, "odd", user.Change{AddToken: ptr(session("h2")), Name: ptr("n"), At: epoch}))
 		},

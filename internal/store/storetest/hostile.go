@@ -102,7 +102,7 @@ func everything(t *testing.T, s Core, id string) map[string]error {
 	_, out["UpdateUser, rewriting"] = s.UpdateUser(ctx, id, user.Change{ClearTrust: true, ClearVerification: "a",
 		AddVerification: &user.VerificationToken{Token: "sha256:2" + id, Address: "a"}, At: epoch})
 	out["ClearTrust"] = s.ClearTrust(ctx, id)
-	out["SetTrust"] = s.SetTrust(ctx, id, "t-"+id, "fp", epoch)
+	out["SetTrust"] = s.SetTrust(ctx, id, "t-"+id, "fp", "totp", epoch)
 	out["UseTOTPStep"] = s.UseTOTPStep(ctx, id, "s", 1)
 	out["UseBackupCode"] = s.UseBackupCode(ctx, id, "x")
 	return out

@@ -128,7 +128,7 @@ func testRacesOnFactors(t *testing.T, db Database) {
 	if won := race(t, func(i int) error {
 		switch i % 3 {
 		case 0:
-			return s.SetTrust(ctx, "ann", "h", "fp", epoch)
+			return s.SetTrust(ctx, "ann", "h", "fp", "totp", epoch)
 		case 1:
 			return s.ClearTrust(ctx, "ann")
 		}

@@ -330,7 +330,7 @@ func testUnknownFields(t *testing.T, db Database) {
 	up(user.Change{AddToken: ptr(session("h3"))})
 	up(user.Change{RemoveToken: "h2"})
 	up(user.Change{ClearTrust: true})
-	ok(t, s.SetTrust(ctx, "ann", "h3", "fp", epoch))
+	ok(t, s.SetTrust(ctx, "ann", "h3", "fp", "totp", epoch))
 	ok(t, s.UseToken(ctx, "ann", "h1", user.Use{At: epoch, From: &user.Origin{Client: "Firefox"}}))
 	ok(t, s.UseTOTPStep(ctx, "ann", "S", 5))
 	ok(t, switchMail(t, s, "ann", true))

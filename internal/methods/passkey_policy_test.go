@@ -1,0 +1,125 @@
+package methods_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"ddpserver/internal/settings"
+	"ddpserver/internal/testkit"
+)
+
+// answering gives the answer of the device to a challenge for a passkey.
+func (w *world) answering(fail *failure) map[string]any {
+	w.T.Helper()
+	text := w.AnswerOf(fail.Details)
+	if text == "" {
+		w.T.Fatalf("no challenge: %s %s", fail.Code(), fail.Details)
+	}
+	return map[string]any{"twoFactorCode": text, "twoFactorMethod": "webauthn"}
+}
+
+// A call that the list puts under a passkey takes nothing else: no code, no trust that a
+// code earned, no bypass, through no door. Trust that a passkey earned does.
+func TestProtectedCallsDemandAPasskey(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.Unlimited()
+		play := factorPlay{w}
+		for name, traits := range map[string][]string{"both": {"totp", "webauthn", "admin"}, "app": {"totp", "admin"}} {
+			if err := play.account(w.Vars, name, traits...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		in := func(token string) *client {
+			c := w.Connect()
+			if _, fail := c.Call("login", map[string]any{"resume": w.Vars[token]}); fail != nil {
+				t.Fatal(fail.Code())
+			}
+			return c
+		}
+		typed := map[string]any{"twoFactorCode": play.right(t, "totp", "both", nil), "twoFactorMethod": "totp"}
+		both, bot := in("both1"), in("bothbypass")
+		if _, fail := both.Call("saveSetting", "Site_Name", "x", typed); fail != nil {
+			t.Fatal(fail.Code())
+		}
+		w.Set(settings.TwoFactorProtectedCalls, "saveSetting = webauthn")
+		save := func(c *client, more ...any) *failure {
+			_, fail := c.Call("saveSetting", append([]any{"Site_Name", "y"}, more...)...)
+			return fail
+		}
+		for name, c := range map[string]*client{"trust of a code": both, "a bypass": bot} {
+			if fail := save(c); fail.Code() != "totp-required" || w.AnswerOf(fail.Details) == "" {
+				t.Errorf("%s: %s", name, fail.Code())
+			}
+		}
+		app := in("app1")
+		code := map[string]any{"twoFactorCode": play.right(t, "totp", "app", nil), "twoFactorMethod": "totp"}
+		if fail := save(app, code); fail.Code() != "error-no-factor-for-call" {
+			t.Errorf("who has no passkey: %s", fail.Code())
+		}
+		if fail := save(both, map[string]any{"twoFactorCode": "000000", "twoFactorMethod": "totp"}); fail.Code() != "totp-required" {
+			t.Errorf("a code where none counts: %s", fail.Code())
+		}
+		_, fail := both.Call("callWithTwoFactorRequired", map[string]any{
+			"code": "000000", "ddpMethod": "saveSetting", "method": "totp", "params": []any{"Site_Name", "z"},
+		})
+		if fail.Code() != "totp-required" {
+			t.Errorf("through the launcher: %s", fail.Code())
+		}
+		if fail := save(both, w.answering(save(both))); fail != nil {
+			t.Errorf("the passkey: %s", fail.Code())
+		}
+		if fail := save(both); fail != nil {
+			t.Errorf("trust that the passkey earned: %s", fail.Code())
+		}
+		if w.Settings.String(settings.SiteName) != "y" {
+			t.Error("not saved")
+		}
+	})
+}
+
+// An account of a role that must have a passkey sets one up with what it has, and is asked
+// for nothing else from then on, at login too.
+func TestRolesDemandAPasskey(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.Unlimited()
+		play := factorPlay{w}
+		if err := play.account(w.Vars, "root", "totp", "admin"); err != nil {
+			t.Fatal(err)
+		}
+		w.Set(settings.TwoFactorMandatoryRoles, "admin:webauthn")
+		w.Set(settings.TwoFactorProtectedCalls, "* = webauthn") // not even this keeps the way to a passkey closed
+		c := w.Connect()
+		if _, fail := c.Call("login", map[string]any{"resume": w.Vars["root1"]}); fail != nil {
+			t.Fatal(fail.Code())
+		}
+		if _, fail := c.Call("saveSetting", "Site_Name", "x"); fail.Code() != "error-two-factor-setup-required" {
+			t.Errorf("without one: %s", fail.Code())
+		}
+		typed := map[string]any{"twoFactorCode": play.right(t, "totp", "root", nil), "twoFactorMethod": "totp"}
+		raw, fail := c.Call("generateWebAuthnRegistrationOptions", map[string]any{"mode": "addCredential"}, typed)
+		if fail != nil {
+			t.Fatal(fail.Code())
+		}
+		text, err := w.Device().Create([]byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, fail := c.Call("registerWebAuthnCredential", map[string]any{"credential": testkit.Unmarshal[map[string]any](t, []byte(text))}); fail != nil {
+			t.Fatal(fail.Code())
+		}
+		_, fail = c.Call("saveSetting", "Site_Name", "x")
+		if _, fail := c.Call("saveSetting", "Site_Name", "x", w.answering(fail)); fail != nil {
+			t.Errorf("with one: %s", fail.Code())
+		}
+		login := map[string]any{"user": map[string]any{"username": "root"}, "password": "password"}
+		other := w.Connect()
+		_, fail = other.Call("login", login)
+		var d struct{ AvailableMethods []string }
+		if err := json.Unmarshal(fail.Details, &d); err != nil || len(d.AvailableMethods) != 1 || d.AvailableMethods[0] != "webauthn" {
+			t.Errorf("the login offers %s", fail.Details)
+		}
+		if _, fail := other.Call("login", login, w.answering(fail)); fail != nil {
+			t.Errorf("the login: %s", fail.Code())
+		}
+	})
+}
