@@ -28,6 +28,8 @@ type Registration struct {
 	Username, Email, Name string
 	// Password may be zero: nobody can log in until a link sets one.
 	Password Password
+	// Passkeys are what proves the owner, for an account that begins with one; nil for none.
+	Passkeys *user.WebAuthn
 	// Profile is the free object of Meteor's createUser.
 	Profile map[string]any
 	// Reason is a sentence for the administrator who approves accounts.
@@ -96,6 +98,7 @@ func (s *Service) register(ctx context.Context, p *rpc.Peer, r Registration) (*u
 		}
 		u.Services.Password = &user.Password{Bcrypt: hash}
 	}
+	u.Services.WebAuthn = r.Passkeys
 	u.Roles = s.defaultRoles()
 	active := !s.set.Bool(settings.ManuallyApproveUsers)
 	u.Active = &active

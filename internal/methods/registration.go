@@ -8,6 +8,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/twofactor"
 )
 
 // registration serves the making of accounts and the links that mails carry
@@ -34,6 +35,15 @@ func (g *registration) Specs() []Spec {
 			Errors: "400 Match failed; 400 Need to set a username or email; 403; 403 Signups forbidden; error-user-registration-secret; " +
 				"username-invalid; error-blocked-username; error-invalid-email; error-email-domain-not-accepted; " +
 				"error-password-policy-not-met; error-user-is-not-activated; too-many-requests",
+		},
+		{
+			Name: "createUserWithWebAuthn", Action: "registerUser", Do: g.createWithPasskey, Effects: Accounts | Tokens, Instead: nobody, Anonymous: true,
+			Enrolment: true, Limit: ratelimit.Account,
+			Doc:    "Makes an account whose owner proves themselves by a passkey, and logs it in (Meteor).",
+			Params: "{credential: RegistrationResponseJSON, credentialName?}", Result: "{id, token, tokenExpires, type}",
+			Errors: "400 Match failed; 403; 403 Signups forbidden; error-user-registration-secret; invalid-webauthn-registration; " +
+				"webauthn-not-supported; webauthn-sign-up-disabled; username-invalid; error-blocked-username; error-invalid-email; " +
+				"error-email-domain-not-accepted; error-invalid-name; error-user-is-not-activated; too-many-requests",
 		},
 		{
 			Name: "registerUser", Do: g.register, Effects: Accounts, Instead: nobody, Anonymous: true, Enrolment: true, Limit: ratelimit.Account,
@@ -98,6 +108,28 @@ func (g *registration) create(ctx context.Context, c *rpc.Call) (any, error) {
 		return nil, accounts.ErrNotActivated
 	}
 	return g.gate.admit(ctx, c, u, rpc.Proof{})
+}
+
+func (g *registration) createWithPasskey(ctx context.Context, c *rpc.Call) (any, error) {
+	var o struct {
+		Credential ejson.Raw `ejson:"credential"`
+		Name       *string   `ejson:"credentialName"`
+	}
+	if err := c.Bind(&o); err != nil {
+		return nil, err
+	}
+	who, keys, err := g.gate.factors.Join(o.Credential, value(o.Name))
+	if err != nil {
+		return nil, err
+	}
+	u, err := g.accounts.Register(ctx, c.Peer, accounts.Registration{Username: who.Username, Email: who.Email, Passkeys: keys})
+	if err != nil {
+		return nil, err
+	}
+	if !u.IsActive() {
+		return nil, accounts.ErrNotActivated
+	}
+	return g.gate.issueAs(ctx, c, u, twofactor.WebAuthn)
 }
 
 func (g *registration) register(ctx context.Context, c *rpc.Call) (any, error) {

@@ -82,7 +82,8 @@ var doors = map[string]door{
 // account that exists already and has a factor; each has tests of its own.
 var notDoors = map[string]string{
 	"generateWebAuthnAuthenticationOptions": "a challenge for anybody",
-	"logout":                                "", "getServerTime": "", "sendEmailCode": "", "forgotPassword": "", "sendConfirmationEmail": "",
+	"generateWebAuthnSignUpOptions":         "likewise", "createUserWithWebAuthn": "a new account",
+	"logout": "", "getServerTime": "", "sendEmailCode": "", "forgotPassword": "", "sendConfirmationEmail": "",
 	"registerUser": "a new account", "createUser": "a new account",
 	"resetPassword": "no login for an account with a factor", "verifyEmail": "no login for an account with a factor",
 	"public-settings/get": "", "private-settings/get": "nothing without a permission",

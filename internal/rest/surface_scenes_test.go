@@ -169,6 +169,8 @@ var scenesOfMethods = map[string][]scene{
 
 	"generateWebAuthnRegistrationOptions":   {list(object{"mode": "addCredential"})},
 	"generateWebAuthnAuthenticationOptions": {list(object{"mode": "login"})},
+	"generateWebAuthnSignUpOptions":         {list(object{"userData": object{"username": "newcomer"}}).after(signUps)},
+	"createUserWithWebAuthn":                {with(func(s *stage) []any { return []any{object{"credential": s.joiningKey()}} }).after(signUps)},
 	"registerWebAuthnCredential": {with(func(s *stage) []any { return []any{object{"credential": s.newKey()}} }).
 		refuses("invalid-webauthn-registration")},
 	"listWebAuthnCredentials":  {with(nothing)},

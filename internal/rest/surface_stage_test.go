@@ -21,6 +21,7 @@ import (
 	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/testkit"
+	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
 
@@ -175,6 +176,31 @@ func (s *stage) newKey() map[string]any {
 		s.T.Fatal(err)
 	}
 	return key
+}
+
+// signUps lets strangers make accounts with a passkey.
+func signUps(s *stage) { s.Set(settings.WebAuthnSignUp, true) }
+
+// joiningKey is the passkey of a stranger who makes an account.
+func (s *stage) joiningKey() map[string]any {
+	s.T.Helper()
+	o, err := s.Factors.SignUpOptions(twofactor.Joining{Username: fmt.Sprint("newcomer", s.n)})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	text, err := s.Device().Create(s.json(o))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return testkit.Unmarshal[map[string]any](s.T, []byte(text))
+}
+
+func (s *stage) json(d ejson.Doc) []byte {
+	raw, err := ejson.Append(nil, d)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return raw
 }
 
 // hasKey gives the administrator a passkey that nobody is asked for, and names it.

@@ -45,6 +45,12 @@ func (f passkeyFactor) Calls() []Call {
 			Params: "id", Result: "none",
 			Errors: "webauthn-credential-not-found; webauthn-last-credential; error-two-factor-not-enabled; error-two-factor-changed; error-invalid-user; " + refused,
 			Route:  "POST users.webauthn.remove", Summary: "Remove a passkey", Body: removeBody{}, Spread: true},
+		{Method: "generateWebAuthnSignUpOptions", Do: f.signUpOptions, Effects: Reads, Anonymous: true, Passage: true,
+			Doc:    "Makes the options of the passkey with which a stranger makes an account (createUserWithWebAuthn), for two minutes.",
+			Params: "{userData: {username?, email?}}", Result: "PublicKeyCredentialCreationOptionsJSON",
+			Errors: "webauthn-not-supported; webauthn-sign-up-disabled",
+			Route:  "POST users.webauthn.signUpOptions", Summary: "Start to make an account with a passkey",
+			Body: signUpBody{}, Answer: options{}, Shape: shapeOptions},
 		{Method: "generateWebAuthnAuthenticationOptions", Do: f.loginOptions, Effects: Reads, Anonymous: true, Passage: true,
 			Doc:    "Makes the options of a login by passkey that names nobody, for two minutes.",
 			Params: `{mode: "login"}`, Result: "PublicKeyCredentialRequestOptionsJSON", Errors: "webauthn-not-supported; webauthn-passwordless-disabled",
@@ -76,6 +82,11 @@ type removeBody struct {
 // loginOptionsBody is the parameter of generateWebAuthnAuthenticationOptions.
 type loginOptionsBody struct {
 	Mode string `json:"mode" ejson:"mode" enum:"login"`
+}
+
+// signUpBody is the parameter of generateWebAuthnSignUpOptions.
+type signUpBody struct {
+	UserData map[string]any `json:"userData" about:"username, email, or both"`
 }
 
 // options is what the routes for options answer.
@@ -151,6 +162,16 @@ func (f passkeyFactor) loginOptions(_ context.Context, c *rpc.Call) (any, error)
 		return nil, fault.MatchFailed
 	}
 	return result(f.LoginOptions())
+}
+
+func (f passkeyFactor) signUpOptions(_ context.Context, c *rpc.Call) (any, error) {
+	var o struct {
+		UserData Joining `ejson:"userData"`
+	}
+	if err := c.Bind(&o); err != nil {
+		return nil, err
+	}
+	return result(f.SignUpOptions(o.UserData))
 }
 
 // result keeps a document that is nil from becoming one that is not.
