@@ -53,7 +53,7 @@ func (a *App) relyingParty(ctx context.Context) (*passkey.Party, error) {
 	if lost := with - here; lost > 0 {
 		a.log.Error("passkeys_orphaned", zap.Int("accounts", lost), zap.String("host", p.ID),
 			zap.String("hint", "the passkeys of these accounts were made for another host than that of ROOT_URL: their owners cannot use them here, "+
-				"and log in with another factor or not at all. Set ROOT_URL back, or remove their passkeys"))
+				"and log in with another factor or not at all. Set ROOT_URL back, or remove their passkeys with users:resetWebAuthn"))
 		if _, err := fmt.Fprintf(a.opts.Out, "Passkeys of %d accounts were made for another host than %s and cannot be used\n", lost, p.ID); err != nil {
 			return nil, fmt.Errorf("the warning about passkeys cannot be shown: %w", err)
 		}

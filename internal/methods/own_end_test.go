@@ -73,9 +73,9 @@ var endsOwn = map[string]struct {
 // harmless are the methods with such effects that no session of the caller can end by,
 // and why.
 var harmless = map[string]string{
-	"sessions:forgetTrust":   "ends what a session remembers, not the session",
-	"createUserWithWebAuthn": "logs in as somebody new",
-	"createUser":             "logs in as somebody new", "registerUser": "makes another account",
+	"sessions:forgetTrust": "ends what a session remembers, not the session",
+	"users:resetWebAuthn":  "refuses one's own account", "createUserWithWebAuthn": "logs in as somebody new",
+	"createUser": "logs in as somebody new", "registerUser": "makes another account",
 	"forgotPassword": "mails a link", "sendConfirmationEmail": "mails a link",
 	"personalAccessTokens:generateToken": "one more token", "sendEmailCode": "mails a code",
 	"users:create": "makes another account", "users:sendPasswordLink": "mails a link",

@@ -125,6 +125,7 @@ var scenesOfRoutes = map[string][]scene{
 	"POST users.resetEmail2FA":                {req(userID).named("somebody else"), post(object{}).named("oneself")},
 	"POST users.webauthn.registrationOptions": {post(object{"mode": "addCredential"})},
 	"POST users.webauthn.signUpOptions":       {post(object{"userData": object{"username": "newcomer"}}).after(signUps)},
+	"POST users.resetWebAuthn":                {req(func(s *stage) any { return object{"userId": s.theirKey()} })},
 	"POST login.webauthn.options":             {post(object{"mode": "login"})},
 	"POST users.webauthn.register": {req(func(s *stage) any { return object{"credential": s.newKey()} }).
 		refuses("invalid-webauthn-registration")},

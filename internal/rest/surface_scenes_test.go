@@ -173,6 +173,7 @@ var scenesOfMethods = map[string][]scene{
 	"createUserWithWebAuthn":                {with(func(s *stage) []any { return []any{object{"credential": s.joiningKey()}} }).after(signUps)},
 	"registerWebAuthnCredential": {with(func(s *stage) []any { return []any{object{"credential": s.newKey()}} }).
 		refuses("invalid-webauthn-registration")},
+	"users:resetWebAuthn":      {with(func(s *stage) []any { return []any{s.theirKey()} })},
 	"listWebAuthnCredentials":  {with(nothing)},
 	"renameWebAuthnCredential": {with(func(s *stage) []any { return []any{s.hasKey(), "another"} })},
 	"removeWebAuthnCredential": {with(func(s *stage) []any { return []any{s.hasKey()} })},

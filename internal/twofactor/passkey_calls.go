@@ -6,6 +6,7 @@ import (
 
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
+	"ddpserver/internal/permission"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
 )
@@ -45,6 +46,12 @@ func (f passkeyFactor) Calls() []Call {
 			Params: "id", Result: "none",
 			Errors: "webauthn-credential-not-found; webauthn-last-credential; error-two-factor-not-enabled; error-two-factor-changed; error-invalid-user; " + refused,
 			Route:  "POST users.webauthn.remove", Summary: "Remove a passkey", Body: removeBody{}, Spread: true},
+		{Method: "users:resetWebAuthn", Do: f.resetOf, Effects: Factors | Tokens | Others, Asks: Fresh, Late: true,
+			Sentence: "to remove the passkeys of an account",
+			Doc:      "Removes the passkeys of another's account, with edit-other-user-totp; its owner is told, and its sessions end.",
+			Params:   "userId", Result: "none",
+			Errors: "error-not-allowed; error-reset-not-allowed; error-email-send-failed; error-two-factor-not-enabled; error-invalid-user; 400 Match failed",
+			Route:  "POST users.resetWebAuthn", Summary: "Remove the passkeys of another's account", Account: true},
 		{Method: "generateWebAuthnSignUpOptions", Do: f.signUpOptions, Effects: Reads, Anonymous: true, Passage: true,
 			Doc:    "Makes the options of the passkey with which a stranger makes an account (createUserWithWebAuthn), for two minutes.",
 			Params: "{userData: {username?, email?}}", Result: "PublicKeyCredentialCreationOptionsJSON",
@@ -162,6 +169,18 @@ func (f passkeyFactor) loginOptions(_ context.Context, c *rpc.Call) (any, error)
 		return nil, fault.MatchFailed
 	}
 	return result(f.LoginOptions())
+}
+
+// resetOf removes the passkeys of the account whose id is the parameter.
+func (f passkeyFactor) resetOf(ctx context.Context, c *rpc.Call) (any, error) {
+	var id string
+	if err := c.Bind(&id); err != nil {
+		return nil, err
+	}
+	if !permission.Has(c.User, permission.EditOtherUserTOTP) {
+		return nil, fault.NotAllowed
+	}
+	return nil, f.ResetPasskeys(ctx, RequestOf(c), id)
 }
 
 func (f passkeyFactor) signUpOptions(_ context.Context, c *rpc.Call) (any, error) {

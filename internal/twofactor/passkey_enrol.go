@@ -54,6 +54,11 @@ var (
 	PasskeyRemoved = Change{Name: "passkey-removed", Factor: WebAuthn, Act: "factor_disabled",
 		Subject: "A passkey was removed from your account",
 		Text:    "The passkey {key} does not open your account any more. Your other sessions were closed."}
+	// PasskeysReset: by an administrator.
+	PasskeysReset = Change{Name: "passkeys-reset", Factor: WebAuthn, Act: "factor_reset", Ends: true,
+		Subject: "Your passkeys have been removed",
+		Text: "The administrator {by} removed all passkeys from your account, and all its sessions and tokens are closed. " +
+			"Log in again and set two-factor authentication up anew."}
 	// PasskeyCloned: a device answered that has signed less than it had before.
 	PasskeyCloned = Change{Name: "passkey-cloned", Factor: WebAuthn, Act: "passkey_cloned",
 		Subject: "A passkey of your account was refused",

@@ -606,3 +606,48 @@ func TestNoRelyingParty(t *testing.T) {
 		}
 	})
 }
+
+// An administrator removes the passkeys of somebody who lost them: everything of the
+// account ends, and its owner is told by whom. Where resets wait it is refused.
+func TestPasskeysReset(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		a, root, d := w.account("ann"), w.account("root"), device()
+		a.enrolPasskey(d)
+		reset := func(who, whom *account) string { return id(w.svc.ResetPasskeys(ctx, who.ask(), whom.id)) }
+		if got := reset(a, a); got != "error-reset-not-allowed" {
+			t.Errorf("one's own: %q", got)
+		}
+		w.Set(settings.TwoFactorResetDelay, 1)
+		if got := reset(root, a); got != "error-reset-not-allowed" {
+			t.Errorf("where resets wait: %q", got)
+		}
+		w.Set(settings.TwoFactorResetDelay, 0)
+		w.Set(settings.TwoFactorByWebAuthn, false)
+		if got := reset(root, a); got != "error-two-factor-not-enabled" {
+			t.Errorf("switched off: %q", got)
+		}
+		w.Set(settings.TwoFactorByWebAuthn, true)
+		if got := id(w.svc.ResetPasskeys(ctx, root.ask(), "nobody")); got != "error-invalid-user" {
+			t.Errorf("nobody: %q", got)
+		}
+		if len(a.user().Passkeys()) != 1 {
+			t.Fatal("a refusal removed it")
+		}
+		if got := reset(root, a); got != "" {
+			t.Fatal(got)
+		}
+		u, notices := a.user(), w.Mails.Notices()
+		if u.PasskeysEnabled() || len(u.Services.Resume.LoginTokens) != 0 {
+			t.Errorf("%+v", u.Services)
+		}
+		if last := notices[len(notices)-1]; last.Change.Name != "passkeys-reset" || !strings.Contains(last.Text(), "administrator root removed") {
+			t.Errorf("told %q", last.Text())
+		}
+		if e := w.Trail.Of("factor_reset"); len(e) != 1 || e[0].Target != a.id || e[0].User != root.id {
+			t.Errorf("%+v", e)
+		}
+		if n := len(notices); reset(root, a) != "" || len(w.Mails.Notices()) != n {
+			t.Error("done twice")
+		}
+	})
+}

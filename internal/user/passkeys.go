@@ -122,6 +122,19 @@ func RemovePasskey(id string, at time.Time) func(*Services) {
 	}
 }
 
+// DropPasskeys is a Change.Factor that takes every key away.
+func DropPasskeys(at time.Time) func(*Services) {
+	return func(s *Services) {
+		w := s.WebAuthn.clone()
+		if w == nil {
+			return
+		}
+		w.Keys = nil
+		w.changed(at)
+		s.WebAuthn = w
+	}
+}
+
 // RenamePasskey is a Change.Factor that names a key, if it is there.
 func RenamePasskey(id, name string) func(*Services) {
 	return func(s *Services) {
