@@ -5,7 +5,11 @@
 package passkeytest
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -71,11 +75,12 @@ func (a *Authenticator) Create(options any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	kind := virtualwebauthn.KeyTypeEC2
+	k := &key{party: o.RP.ID, handle: o.User.ID}
 	if a.RSA {
-		kind = virtualwebauthn.KeyTypeRSA
+		k.Credential = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeRSA)
+	} else if k.Credential, err = elliptical(); err != nil {
+		return "", err
 	}
-	k := &key{Credential: virtualwebauthn.NewCredential(kind), party: o.RP.ID, handle: o.User.ID}
 	if a.Counts {
 		k.Counter = 1
 	}
@@ -95,6 +100,27 @@ func (a *Authenticator) Create(options any) (string, error) {
 		return text, nil
 	}
 	return unattested(text)
+}
+
+// elliptical is a key on P-256. The library writes coordinates without leading zeros, which
+// no authenticator may (RFC 9053, 7.1.1) and the server refuses: one key of 128 would not
+// do, so another one is made.
+func elliptical() (virtualwebauthn.Credential, error) {
+	for {
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return virtualwebauthn.Credential{}, err
+		}
+		public, err := private.PublicKey.Bytes() // 4, x, y
+		if err != nil {
+			return virtualwebauthn.Credential{}, err
+		}
+		if public[1] == 0 || public[33] == 0 {
+			continue
+		}
+		raw, err := x509.MarshalPKCS8PrivateKey(private)
+		return virtualwebauthn.NewCredentialWithImportedKey(virtualwebauthn.KeyTypeEC2, raw), err
+	}
 }
 
 // unattested takes the attestation away, as browsers do when nobody asks for one.
