@@ -174,7 +174,7 @@ func (r *reader) doors(token string) map[string]func(factor, code string) string
 // The outbox is the mailbox: every door × what the administrator has × every kind of
 // proof × what the list of protected calls says. A code by e-mail opens it nowhere, nor
 // does trust that one earned, a token that skips checks, or the password beside an app;
-// it is not spent; and what opened it is remembered for no other call.
+// it is not spent; and what opened it is remembered for no call that would not have taken it.
 func TestACodeFromTheOutboxDoesNotOpenTheOutbox(t *testing.T) {
 	cells, passed := 0, 0
 	for _, listed := range []string{"", "outbox:list, callWithTwoFactorRequired, method.call/*"} {
@@ -246,7 +246,8 @@ func (r *reader) try(name, door, given string) (answered bool) {
 		r.T.Errorf("%s: the code was spent: %v", name, err)
 	}
 	u, err := r.Accounts.User(ctx, r.u.ID)
-	if err != nil || given != "trust" && u.LoginToken(r.token.Token).TrustHash != "" {
+	// The app would have opened an ordinary call, too; the password beside codes by mail would not.
+	if trust := u.LoginToken(r.token.Token); err != nil || given != "trust" && trust.TrustHash != "" && (trust.TrustFactor == "password" || !answered) {
 		r.T.Errorf("%s is remembered: %v", name, err)
 	}
 	return answered

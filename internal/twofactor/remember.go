@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"ddpserver/internal/rpc"
@@ -31,16 +32,30 @@ func (s *Service) trusted(t *user.LoginToken, p *rpc.Peer) bool {
 }
 
 // remember gives the login token trust after an accepted answer, where the policy
-// allows, and with it which factor earned it. Losing it costs the user one more code, so a failure is not one of the call.
+// allows, and with it which factor earned it. A call that does not take every factor may
+// have taken one that others would not, such as the password beside codes by mail
+// (docs/adr/0011-the-outbox-is-the-mailbox.md): that earns nothing. Losing trust costs the
+// user one more code, so a failure is not one of the call.
 func (s *Service) remember(ctx context.Context, r Request, factor string) {
 	print, known := fingerprint(r.Peer)
 	life := s.rememberFor()
-	if !known || life <= 0 || r.Token == "" || !r.Policy.remembers() {
+	if !known || life <= 0 || r.Token == "" || !r.Policy.remembers() || !s.everywhere(r, factor) {
 		return
 	}
 	if s.store.SetTrust(ctx, r.User.ID, r.Token, print, factor, s.now().Add(life)) == nil {
 		s.tell(r.User.ID, user.FieldTrust)
 	}
+}
+
+// everywhere tells whether what was accepted would have been where every factor counts.
+func (s *Service) everywhere(r Request, accepted string) bool {
+	if !r.Proofs.Narrow() {
+		return true
+	}
+	if accepted == Backup {
+		accepted = TOTP
+	}
+	return slices.Contains(names(s.accepted(r.User, r.Policy, rpc.Proofs{})), accepted)
 }
 
 // outlived forgets trust that is over, so that a clock that jumps back does not
