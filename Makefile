@@ -18,6 +18,9 @@ FUZZTIME_SHORT ?= 3s
 # -race also checks every conversion of an unsafe pointer. SQLite, which is C that
 # was translated to Go, is nothing but those: a third of the time of the tests.
 RACEFLAGS := -gcflags=modernc.org/...=-d=checkptr=0
+# It asks the kernel for fresh memory at every allocation of more than 32 KiB, unless
+# told not to: slow in virtual machines, and no time of ours (internal/growthtest).
+export GORACE ?= clear_shadow_mmap_threshold=1073741824
 # The detector is C: where no compiler works the tests run without it, loudly.
 NEEDS      = GO='$(GO)' $(SHELL) tools/needs.sh
 # Repetitions of `make bench`, and the time of each. What waits for the disk or

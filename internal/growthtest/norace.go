@@ -2,6 +2,9 @@
 
 package growthtest
 
+// timed says whether times are compared.
+const timed = true
+
 // every says which of the families are read: all of them.
 const every = 1
 
