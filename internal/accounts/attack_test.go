@@ -139,6 +139,49 @@ func TestA06NoFirstProofForAnAccountWithAForeignApp(t *testing.T) {
 	}
 }
 
+// A6, pre-hijacking by a passkey, which is a way in by itself: it does not outlive the first
+// proof of an address, by a link of either kind, unless the proof is given in a session of
+// the account. One that was made after an address was proved stays.
+func TestA06NoPasskeyOutlivesTheFirstProof(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		for _, reset := range []bool{false, true} {
+			for _, proved := range []bool{false, true} {
+				if reset && own {
+					continue // a reset asks for no session
+				}
+				w := newWorld(t)
+				ada := w.add("ada", "ada@x.com")
+				link := w.linkToken(accounts.TemplateVerify)
+				session, l := w.login(ada), rpc.Login{}
+				if proved {
+					if _, err := w.VerifyEmail(t.Context(), w.peer, session.Login(), link); err != nil {
+						t.Fatal(err)
+					}
+				}
+				at := w.now()
+				w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: "a2V5", PublicKey: []byte("key"), CreatedAt: at}, "aGFuZGxl", at)})
+				if own {
+					l = session.Login()
+				}
+				var err error
+				switch {
+				case reset:
+					if err = w.ForgotPassword(t.Context(), w.peer, "ada@x.com"); err == nil {
+						_, err = w.ResetPassword(t.Context(), w.peer, w.linkToken(accounts.TemplateReset), plain(t, "another long password"))
+					}
+				case proved:
+					continue // there is nothing left to prove by a link
+				default:
+					_, err = w.VerifyEmail(t.Context(), w.peer, l, link)
+				}
+				if u := w.user(ada.ID); err != nil || len(u.VerifiedEmails()) != 1 || (len(u.Passkeys()) == 1) != (own || proved) {
+					t.Errorf("own %v, reset %v, proved %v: %v, %d passkeys", own, reset, proved, err, len(u.Passkeys()))
+				}
+			}
+		}
+	}
+}
+
 // A4: that a password was set with a mailed link is remembered when a login only
 // stores its hash anew, at another cost: nothing but the mailbox was proved by it.
 func TestA4AnotherCostForgetsNoReset(t *testing.T) {

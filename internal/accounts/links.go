@@ -150,7 +150,8 @@ type Proven struct {
 // ResetPassword sets a new password with the token of a reset or enrol link,
 // marks the address as verified, ends every login token, forgets remembered
 // trust and drops an address that waited for its proof: a thief may have asked
-// for that one. It logs nobody in.
+// for that one. Where no address was proved before, passkeys go, too: whoever registered
+// a foreign address would enter by one. It logs nobody in.
 //
 // Errors: ErrTokenExpired (unknown, used, old, deactivated account),
 // ErrTokenAddress, ErrPolicy (the link stays good), too-many-requests.
@@ -205,11 +206,15 @@ func (s *Service) resetPassword(ctx context.Context, token string, pw Password) 
 	if err != nil {
 		return got, err
 	}
-	got.After, err = s.change(ctx, u.ID, user.Change{
+	c := user.Change{
 		IfResetToken: r.Token, IfEmails: &u.Emails,
 		Bcrypt: &bcrypt, ResetAt: ptr(s.time()), Emails: &emails, RemoveTokens: true, ClearTrust: true,
 		Pending: &user.PendingEmail{}, Verifications: ptr(proofsWithout(u, emails[i].Address, u.PendingEmail())),
-	})
+	}
+	if len(u.VerifiedEmails()) == 0 && len(u.Passkeys()) > 0 { // as in firstProof
+		c.IfFactors, c.Factor = ptr(u.FactorState()), user.DropPasskeys(s.time())
+	}
+	got.After, err = s.change(ctx, u.ID, c)
 	return got, err
 }
 

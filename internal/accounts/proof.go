@@ -128,7 +128,9 @@ func (s *Service) proofOf(u *user.User, l rpc.Login, v user.VerificationToken) (
 // firstProof ends what was made before anybody proved to own the address. An app
 // cannot be ended so: it may be the owner's, and the mailbox alone removes none. It
 // may as well be that of somebody who registered a foreign address and would enter
-// the account with it, so such an account is proved in a session of its own.
+// the account with it, so such an account is proved in a session of its own. Passkeys
+// go: each is a way in by itself, and who began with one alone has no session yet. Its
+// owner sets a password with a reset mail.
 func (s *Service) firstProof(u *user.User, l rpc.Login, c *user.Change) error {
 	c.RemoveTokens, c.ClearTrust = true, true
 	if l.UserID == u.ID && l.Token != "" {
@@ -138,8 +140,19 @@ func (s *Service) firstProof(u *user.User, l rpc.Login, c *user.Change) error {
 	if c.IfFactors = ptr(u.FactorState()); u.TOTPEnabled() {
 		return ErrProveInSession
 	}
+	var factors []func(*user.Services)
+	if len(u.Passkeys()) > 0 {
+		factors = append(factors, user.DropPasskeys(s.time()))
+	}
 	if e := u.Services.Email2FA; e != nil && !e.Enabled && s.set.Bool(settings.TwoFactorEmailOptIn) {
-		c.Factor = user.SetEmail2FA(user.Email2FA{Enabled: true, ChangedAt: s.time()})
+		factors = append(factors, user.SetEmail2FA(user.Email2FA{Enabled: true, ChangedAt: s.time()}))
+	}
+	if len(factors) > 0 {
+		c.Factor = func(of *user.Services) {
+			for _, change := range factors {
+				change(of)
+			}
+		}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/passkey"
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -122,9 +123,7 @@ func (s *Service) creation(challenge, handle, name, display string, has []user.P
 // else of what protects it may have changed.
 func (s *Service) proveOwner(ctx context.Context, r Request, u *user.User) (*user.User, error) {
 	r.User, r.Policy = u, Fresh
-	if len(u.Passkeys()) > 0 && !slices.Contains(r.Proofs.Not, Email) { // whoever reads the mailbox must not take a key's place
-		r.Proofs.Not = append(slices.Clone(r.Proofs.Not), Email)
-	}
+	r.Proofs = s.ofOwner(u, r.Proofs)
 	if err := s.Check(ctx, r); err != nil {
 		return nil, err
 	}
@@ -133,6 +132,17 @@ func (s *Service) proveOwner(ctx context.Context, r Request, u *user.User) (*use
 		err = ErrOvertaken
 	}
 	return after, err
+}
+
+// ofOwner takes codes by mail from the proofs of a change of factors where the account has
+// a passkey in use: whoever reads the mailbox must not take its place, with another key
+// or with an app that then opens the way to the keys. Where mails are the strongest that is
+// in use they count, since what is weaker would stand in for them.
+func (s *Service) ofOwner(u *user.User, p rpc.Proofs) rpc.Proofs {
+	if (passkeyFactor{Base{}, s}).Enabled(u) && !slices.Contains(p.Not, Email) {
+		p.Not = append(slices.Clone(p.Not), Email)
+	}
+	return p
 }
 
 // AddPasskey adds the key that answers the options of PasskeyOptions. It asks no factor:
@@ -199,7 +209,7 @@ func (s *Service) RemovePasskey(ctx context.Context, r Request, id string) error
 	if err != nil {
 		return err
 	}
-	if u.PasskeysEnabled() && len(s.on(u)) == 0 {
+	if u.PasskeysEnabled() && (!(passkeyFactor{Base{}, s}).Enabled(u) || len(s.on(u)) == 0) {
 		return ErrTwoFactorOff
 	}
 	if u, err = s.proveOwner(ctx, r, u); err != nil {
