@@ -195,6 +195,38 @@ test('a page that hears of more changes than it may ask for shows the last one',
   await close(page);
 });
 
+test('what the limits refuse to a page is asked for again when they allow it', async () => {
+  const page = await browser.open(server);
+  await logIn(page, 'admin', adminPassword);
+  await open(page);
+  // Two other connections of the same account use up what it may ask in ten seconds.
+  await page.evaluate(async () => {
+    const { token, userId } = JSON.parse(Object.values(sessionStorage)[0]);
+    const use = () => new Promise((done, fail) => {
+      const socket = new WebSocket(document.baseURI.replace(/^http/, 'ws').replace(/#.*/, '') + 'websocket');
+      const send = (m) => socket.send(JSON.stringify(m));
+      let answers = 0;
+      socket.addEventListener('open', () => send({ msg: 'connect', version: '1', support: ['1'] }));
+      socket.addEventListener('message', ({ data }) => {
+        const m = JSON.parse(data);
+        if (m.msg === 'connected') send({ msg: 'method', id: 'in', method: 'login', params: [{ resume: token }] });
+        if (m.msg !== 'result') return;
+        if (m.id === 'in') {
+          if (m.error) return fail(new Error(data));
+          for (let n = 0; n < 10; n++) send({ msg: 'method', id: `${n}`, method: 'users:info', params: [userId] });
+        } else if (++answers === 10) {
+          socket.close();
+          done();
+        }
+      });
+    });
+    await Promise.all([use(), use()]);
+  });
+  await page.getByRole('link', { name: 'bob', exact: true }).click();
+  await page.getByRole('heading', { name: 'bob', level: 1 }).waitFor();
+  await close(page);
+});
+
 test('an account is edited, protected, closed and deleted', async () => {
   const page = await browser.open(server);
   const his = await browser.open(server);
