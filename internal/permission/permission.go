@@ -91,8 +91,6 @@ var (
 	admins   = []string{Admin}
 	members  = []string{Admin, User}
 	everyone = []string{Admin, User, Bot}
-	// ofRooms are the roles of members in a room.
-	ofRooms = []string{"moderator", "owner"}
 )
 
 // table is the only place where roles get their rights, ordered by id.
@@ -159,6 +157,15 @@ var byID = func() map[string][]string {
 	return m
 }()
 
+// ofRooms are the roles that members have in a room.
+var ofRooms = func() map[string]bool {
+	m := map[string]bool{}
+	for _, r := range Roles() {
+		m[r.ID] = r.Scope == "Subscriptions"
+	}
+	return m
+}()
+
 // All lists the permissions. The list and its elements must not be changed.
 func All() []Permission { return table }
 
@@ -179,7 +186,7 @@ func InRoom(roles []string, id string) bool { return granted(roles, id, true) }
 
 func granted(roles []string, id string, room bool) bool {
 	for _, r := range byID[id] {
-		if slices.Contains(ofRooms, r) == room && slices.Contains(roles, r) {
+		if ofRooms[r] == room && slices.Contains(roles, r) {
 			return true
 		}
 	}
