@@ -96,9 +96,9 @@ func least(list []Factor) Strength {
 
 // accepted lists the factors whose answer a check of that policy takes, strongest
 // first, of those that count for the call. Fresh takes nothing weaker than the strongest
-// of them that is on and that every client can ask for (least), and the password when none is on, whatever the settings say. An
-// empty list means that there is nothing to ask for, and under Fresh, and where not every
-// factor counts, that nobody can pass.
+// of them that is on and that every client can ask for (least), and the password when
+// none is on, whatever the settings say. An empty list means that there is nothing to ask
+// for, and under Fresh, and where not every factor counts, that nobody can pass.
 func (s *Service) accepted(u *user.User, p Policy, proofs rpc.Proofs) []Factor {
 	list := s.on(u)
 	if len(list) > 0 && list[0].Strength() > ByEmail && recovering(u) {
@@ -147,13 +147,16 @@ func (s *Service) demanded(u *user.User, p rpc.Proofs) rpc.Proofs {
 	return p
 }
 
-// counts tells whether what was accepted is a proof for the call. A backup code is where
-// the app is, which it stands in for.
-func counts(proofs rpc.Proofs, accepted string) bool {
+// counts tells whether what was accepted is a proof for the call.
+func counts(proofs rpc.Proofs, accepted string) bool { return proofs.Count(standsFor(accepted)) }
+
+// standsFor is the factor that people are asked for when this is accepted: a backup code
+// stands in for the app.
+func standsFor(accepted string) string {
 	if accepted == Backup {
-		accepted = TOTP
+		return TOTP
 	}
-	return proofs.Count(accepted)
+	return accepted
 }
 
 // CheckProofs tells what is wrong with a line of the surface that says which factors

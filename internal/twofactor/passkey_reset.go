@@ -50,9 +50,5 @@ func (s *Service) ResetPasskeys(ctx context.Context, r Request, userID string) e
 		return fmt.Errorf("removing the passkeys of an account: %w", err)
 	}
 	s.changed(u, after)
-	s.record(r, by(r.User, u, PasskeysReset))
-	if err := s.store.ResetGuard(ctx, u.ID); err != nil {
-		return fmt.Errorf("forgetting the counters of an account: %w", err)
-	}
-	return nil
+	return s.forgotten(ctx, r, u, PasskeysReset)
 }

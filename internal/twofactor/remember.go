@@ -49,13 +49,7 @@ func (s *Service) remember(ctx context.Context, r Request, factor string) {
 
 // everywhere tells whether what was accepted would have been where every factor counts.
 func (s *Service) everywhere(r Request, accepted string) bool {
-	if !r.Proofs.Narrow() {
-		return true
-	}
-	if accepted == Backup {
-		accepted = TOTP
-	}
-	return slices.Contains(names(s.accepted(r.User, r.Policy, rpc.Proofs{})), accepted)
+	return !r.Proofs.Narrow() || slices.Contains(names(s.accepted(r.User, r.Policy, rpc.Proofs{})), standsFor(accepted))
 }
 
 // outlived forgets trust that is over, so that a clock that jumps back does not

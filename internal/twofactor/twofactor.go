@@ -155,9 +155,9 @@ type Request struct {
 	// mailed to answer a challenge is good for the same purpose only, and its mail
 	// says which; empty stands for a caller that does not tell.
 	Purpose string
-	// Proofs say which factors count. Where not all do, no answer is remembered and
-	// nothing that was remembered counts: trust does not say how it was earned, and a
-	// bypass proves nothing.
+	// Proofs say which factors count. Where not all do, trust counts that was earned with
+	// one of them, a bypass proves nothing, and an answer is remembered only if it would
+	// have been accepted where all count.
 	Proofs rpc.Proofs
 
 	// Proof is the answer. A factor in it without a value chooses the factor that is
