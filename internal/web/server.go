@@ -23,8 +23,9 @@ type Mount struct {
 	// Subtree also takes everything below Path. Otherwise only Path itself and
 	// Path with one slash behind it are taken.
 	Subtree bool
-	// Streams are answers that may last: no time limit once the request was
-	// read. Everything else must be written within Options.WriteTimeout.
+	// Streams are answers whose writing may last. Of everything else each write
+	// must be over within Options.WriteTimeout. How long the handler takes before
+	// it writes is nobody's limit here: what it did would be done, and its answer lost.
 	Streams bool
 	// Counted handlers count, limit and record what they refuse themselves.
 	Counted bool
@@ -144,10 +145,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(s.watch(w, r, ""), "Not Found", http.StatusNotFound)
 		return
 	}
-	if m.Streams {
-		s.patient(w, r)
-	} else {
-		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout))
+	s.patient(w, r)
+	if !m.Streams {
+		timed := &timedWriter{ResponseWriter: w, limit: s.opts.WriteTimeout}
+		defer timed.extend() // for what net/http still holds when the handler is done
+		w = timed
 	}
 	if !m.Counted {
 		w = s.watch(w, r, m.Path)
@@ -212,9 +214,35 @@ func stripped(r *http.Request, prefix, path string) *http.Request {
 	return &r2
 }
 
-// patient lifts the read deadline once the request was read: net/http would
-// otherwise end a long poll when ReadTimeout is over. Until then a slow body
-// still runs into it.
+// timedWriter gives each write of an answer its own time.
+type timedWriter struct {
+	http.ResponseWriter
+	limit time.Duration
+}
+
+// Unwrap lets http.ResponseController find what is below.
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *timedWriter) WriteHeader(status int) {
+	w.extend()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *timedWriter) Write(p []byte) (int, error) {
+	w.extend()
+	return w.ResponseWriter.Write(p)
+}
+
+// extend begins the time of a write. A connection that knows no deadlines has none.
+func (w *timedWriter) extend() {
+	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(w.limit))
+}
+
+// patient lifts the deadlines once the request was read: net/http would
+// otherwise take a slow call or a long poll for a client that is gone when
+// ReadTimeout is over. Until then a slow body still runs into it.
 func (s *Server) patient(w http.ResponseWriter, r *http.Request) {
 	c := http.NewResponseController(w)
 	c.SetWriteDeadline(time.Time{})
