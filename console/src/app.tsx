@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { signal } from '@preact/signals';
 import { connection, judged, logout, may, session, user } from './session';
 import { Challenge } from './challenge';
+import { Demand } from './demand';
 import { texts } from './texts';
 import { go, takeMailedLink, to, usePath, type MailedLink } from './router';
 import { Alert } from './ui/parts';
@@ -28,6 +29,7 @@ export function App() {
       </a>
       <Offline />
       <Updated />
+      <Demand />
       {link.value ? <Frame><Linked link={link.value} done={() => (link.value = null)} /></Frame> : session.value ? <Inside /> : <Outside />}
       <Challenge />
     </>

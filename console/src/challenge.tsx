@@ -5,13 +5,18 @@ import { effect, signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { connection, digest, may, session, user } from './session';
 import { Cancelled, Offline, Refused, explain, type Details } from './errors';
+import { answer, fresh, misplaced, obstacle, stop } from './passkeys';
 import { to } from './router';
 import { texts } from './texts';
 import { Dialog } from './ui/dialog';
 import { Alert } from './ui/parts';
 
-/** code is what is sent: digits, a backup code, or the digest of a password. */
+/** code is what is sent: digits, a backup code, the digest of a password, the text of a passkey; '' only names the factor, and asks for its challenge. */
 export type Proof = { code: string; method: string };
+
+const passkey = 'webauthn';
+/** Asks for the question that a passkey answers. */
+const named: Proof = { code: '', method: passkey };
 
 type Question = {
   /** Which challenge it is; the answers to one challenge are several questions with the same number. */
@@ -20,6 +25,8 @@ type Question = {
   /** Who logs in, as it was typed; mails are asked for under this name. */
   who: string;
   details: Details;
+  /** When they came, by performance.now(): what a passkey answers grows old. */
+  came: number;
   wrong: string;
   /** How many answers were wrong, so that the same sentence is read out again. */
   round: number;
@@ -35,10 +42,15 @@ let count = 0;
 const asksAgain = (e: unknown): e is Refused =>
   e instanceof Refused && (e.error === 'totp-required' || e.error === 'totp-invalid' || e.error === 'totp-max-attempts');
 
-/** Runs a call and answers its challenges. Challenges of several calls wait for each other. */
-export async function challenged<T>(why: string, run: (proof?: Proof) => Promise<T>, who = ''): Promise<T> {
+/**
+ * Runs a call and answers its challenges. Challenges of several calls wait for each other. who is the name that somebody logs
+ * in with; with passkey the call names that factor from the start, so that no mail is sent to who has something better.
+ */
+export async function challenged<T>(why: string, run: (proof?: Proof) => Promise<T>, of: { who?: string; passkey?: boolean } = {}): Promise<T> {
+  const who = of.who ?? '';
+  const first = of.passkey ? named : undefined;
   try {
-    return await run();
+    return await run(first);
   } catch (e) {
     if (!asksAgain(e)) throw e;
     const alone = waiting++ === 0;
@@ -49,7 +61,7 @@ export async function challenged<T>(why: string, run: (proof?: Proof) => Promise
       if (alone) return ask(why, who, run, e);
       // The answer before this one may have been enough for both.
       try {
-        return await run();
+        return await run(first);
       } catch (again) {
         if (!asksAgain(again)) throw again;
         return ask(why, who, run, again);
@@ -63,13 +75,14 @@ export async function challenged<T>(why: string, run: (proof?: Proof) => Promise
 async function ask<T>(why: string, who: string, run: (proof?: Proof) => Promise<T>, first: Refused): Promise<T> {
   let { details } = first;
   let wrong = first.error === 'totp-required' ? '' : said(first);
+  let came = performance.now();
   const number = ++count;
   const asker = session.peek()?.userId;
   let ended = () => {};
   try {
     for (let round = 0; ; round++) {
       const proof = await new Promise<Proof>((answer, cancel) => {
-        question.value = { number, why, who, details, wrong, round, answer, cancel: () => cancel(new Cancelled()) };
+        question.value = { number, why, who, details, came, wrong, round, answer, cancel: () => cancel(new Cancelled()) };
         // A session that ends takes its questions with it.
         ended = effect(() => {
           if (session.value?.userId !== asker) cancel(new Cancelled());
@@ -85,9 +98,12 @@ async function ask<T>(why: string, who: string, run: (proof?: Proof) => Promise<
         else if (!asksAgain(e)) throw e;
         else {
           // A wrong code says what the account has, but not always which factor was meant.
-          details = { ...details, ...e.details, method: e.details.method ?? proof.method };
+          // The question of a passkey is good once, so that of before is none any more.
+          const { publicKey: _, asked: __, ...rest } = details;
+          details = { ...rest, ...e.details, method: e.details.method ?? proof.method };
+          came = performance.now();
           if (e.error === 'totp-invalid') details.method = proof.method;
-          wrong = said(e);
+          wrong = e.error === 'totp-required' && !proof.code ? '' : said(e);
         }
       }
     }
@@ -100,7 +116,7 @@ async function ask<T>(why: string, who: string, run: (proof?: Proof) => Promise<
 function said(e: Refused): string {
   switch (e.error) {
     case 'totp-invalid':
-      return e.details.method === 'password' ? texts.challenge.wrongPassword : texts.challenge.wrong;
+      return e.details.method === 'password' ? texts.challenge.wrongPassword : e.details.method === passkey ? texts.challenge.wrongPasskey : texts.challenge.wrong;
     case 'totp-max-attempts':
       return texts.challenge.tooMany(e.details.timeToReset);
     default:
@@ -108,12 +124,14 @@ function said(e: Refused): string {
   }
 }
 
-/** Which ways the server offers for this call. */
+/** Which ways the server offers for this call; a passkey only where this page can use one, unless there is nothing else. */
 export function ways(details: Details): string[] {
   const all = details.availableMethods ?? [];
   const list = all.length ? all : [details.method ?? 'password'];
   const first = details.method;
-  return first && list.includes(first) ? [first, ...list.filter((m) => m !== first)] : first ? [first, ...list] : list;
+  const every = first && list.includes(first) ? [first, ...list.filter((m) => m !== first)] : first ? [first, ...list] : list;
+  const usable = obstacle() ? every.filter((m) => m !== passkey) : every;
+  return usable.length ? usable : every;
 }
 
 /** A code as it was meant: pasted with blanks, hyphens or marks that nobody sees. */
@@ -132,17 +150,18 @@ function Ask({ q }: { q: Question }) {
   const [text, write] = useState('');
   const [busy, work] = useState(false);
   const field = useRef<HTMLInputElement>(null);
+  const seen = useRef<Details>();
 
   // Every new question, a wrong code for instance, begins with an empty field that has the focus.
   useEffect(() => {
     work(false);
     write('');
     field.current?.focus();
+    // What says nothing about the factor, a lost connection for instance, moves nobody to another.
+    if (q.details !== seen.current && q.details.method && offered.includes(q.details.method)) choose(q.details.method);
+    seen.current = q.details;
   }, [q]);
   useEffect(() => write(''), [way]);
-  useEffect(() => {
-    if (q.details.method && offered.includes(q.details.method)) choose(q.details.method);
-  }, [q.details.method]);
 
   const t = texts.challenge;
   const code = way === 'password' ? text : bare(text);
@@ -165,39 +184,125 @@ function Ask({ q }: { q: Question }) {
           ))}
         </fieldset>
       )}
-      <form onSubmit={submit}>
-        <label>
-          {way === 'password' ? t.password : way === 'totp' ? t.app : way === 'email' ? t.email : name(way)}
-          <input
-            ref={field}
-            key={way}
-            name="code"
-            type={way === 'password' ? 'password' : 'text'}
-            autocomplete={way === 'password' ? 'current-password' : 'one-time-code'}
-            autocapitalize="off"
-            spellcheck={false}
-            inputMode={way === 'email' ? 'numeric' : undefined}
-            value={text}
-            aria-invalid={q.wrong ? 'true' : undefined}
-            aria-describedby="challenge-hint"
-            onInput={(e) => write(e.currentTarget.value)}
-          />
-        </label>
-        <small id="challenge-hint">{way === 'totp' ? t.appHint : way === 'email' ? t.emailHint(q.details) : user.value?.services?.email2fa?.enabled ? t.passwordInstead : t.passwordHint}</small>
-        {way === 'email' && q.details.mailKept && <Kept />}
-        {q.wrong && !busy && <Alert key={q.round}>{q.wrong}</Alert>}
-        {way === 'email' && <Resend q={q} />}
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={q.cancel}>
-            {texts.cancel}
-          </button>
-          <button type="submit" aria-busy={busy} disabled={busy || !code}>
-            {t.confirm}
-          </button>
-        </footer>
-        {user.value && <small>{t.remembered}</small>}
-      </form>
+      {way === passkey ? <ByPasskey q={q} /> : (
+        <form onSubmit={submit}>
+          <label>
+            {way === 'password' ? t.password : way === 'totp' ? t.app : way === 'email' ? t.email : name(way)}
+            <input
+              ref={field}
+              key={way}
+              name="code"
+              type={way === 'password' ? 'password' : 'text'}
+              autocomplete={way === 'password' ? 'current-password' : 'one-time-code'}
+              autocapitalize="off"
+              spellcheck={false}
+              inputMode={way === 'email' ? 'numeric' : undefined}
+              value={text}
+              aria-invalid={q.wrong ? 'true' : undefined}
+              aria-describedby="challenge-hint"
+              onInput={(e) => write(e.currentTarget.value)}
+            />
+          </label>
+          <small id="challenge-hint">{way === 'totp' ? t.appHint : way === 'email' ? t.emailHint(q.details) : user.value?.services?.email2fa?.enabled ? t.passwordInstead : t.passwordHint}</small>
+          {way === 'email' && q.details.mailKept && <Kept />}
+          {q.wrong && !busy && <Alert key={q.round}>{q.wrong}</Alert>}
+          {way === 'email' && <Resend q={q} />}
+          <footer class="actions">
+            <button type="button" class="secondary" onClick={q.cancel}>
+              {texts.cancel}
+            </button>
+            <button type="submit" aria-busy={busy} disabled={busy || !code}>
+              {t.confirm}
+            </button>
+          </footer>
+          {user.value && <small>{t.remembered}</small>}
+        </form>
+      )}
     </Dialog>
+  );
+}
+
+/**
+ * The answer of a passkey. The question is good for two minutes and one call: one that grew old is asked for anew when the
+ * button is pressed, and used at once.
+ */
+function ByPasskey({ q }: { q: Question }) {
+  const t = texts.challenge;
+  const [busy, work] = useState(false);
+  const [failed, fail] = useState('');
+  const pressed = useRef(false);
+  const button = useRef<HTMLButtonElement>(null);
+  const me = useRef({}).current;
+  const options = q.details.method === passkey ? q.details.publicKey : undefined;
+  const hindered = obstacle() || misplaced(options?.rpId);
+
+  const ask = () => {
+    work(true);
+    fail('');
+    q.answer(named);
+  };
+  const use = async () => {
+    if (!options) return;
+    work(true);
+    fail('');
+    try {
+      q.answer({ method: passkey, code: await answer(me, options) });
+    } catch (e) {
+      work(false);
+      fail(explain(e));
+    }
+  };
+  const entered = useRef(false);
+  useEffect(() => {
+    work(false);
+    fail('');
+    const [began, now] = [entered.current, pressed.current];
+    entered.current = true;
+    pressed.current = false;
+    if (hindered) return;
+    if (options && now) void use();
+    // Whoever comes from another way has not been asked yet.
+    else if (!options && !began && q.details.method !== passkey) ask();
+    else button.current?.focus();
+  }, [q]);
+  // The ceremony ends with the dialogue, and when another way is chosen.
+  useEffect(() => () => stop(me), []);
+
+  const submit = (e: SubmitEvent) => {
+    e.preventDefault();
+    if (busy) return;
+    if (options && performance.now() - q.came < fresh) return void use();
+    pressed.current = true;
+    ask();
+  };
+  const none = q.details.method === passkey && !options && !q.wrong;
+  return (
+    <form onSubmit={submit}>
+      {typeof q.details.asked === 'string' && options && <p>{t.passkeyAsked(q.details.asked)}</p>}
+      {hindered ? (
+        <>
+          <Alert>{hindered}</Alert>
+          {!q.details.availableMethods?.some((m) => m !== passkey) && <p>{t.passkeyOnly}</p>}
+        </>
+      ) : none ? (
+        <Alert>{t.passkeyNone}</Alert>
+      ) : (
+        <p class="hint">{t.passkeyHint}</p>
+      )}
+      {q.wrong && !busy && !failed && <Alert key={q.round}>{q.wrong}</Alert>}
+      {failed && <Alert>{failed}</Alert>}
+      <footer class="actions">
+        <button type="button" class="secondary" onClick={q.cancel}>
+          {texts.cancel}
+        </button>
+        {!hindered && !none && (
+          <button ref={button} type="submit" autofocus aria-busy={busy} aria-disabled={busy}>
+            {t.passkey}
+          </button>
+        )}
+      </footer>
+      {user.value && <small>{t.remembered}</small>}
+    </form>
   );
 }
 

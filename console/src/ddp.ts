@@ -45,6 +45,8 @@ export class Connection {
   readonly users = signal<ReadonlyMap<string, Record<string, unknown>>>(new Map());
   /** Called on every new connection, before the subscriptions come back. */
   welcome: () => Promise<void> = async () => {};
+  /** Sees every refusal of a call. */
+  refused?: (e: Refused) => void;
   /** Sees every frame, both ways. */
   watch?: (frame: Frame) => void;
 
@@ -102,8 +104,11 @@ export class Connection {
       case 'result': {
         const p = this.#pending.get(m.id);
         this.#pending.delete(m.id);
-        if (m.error) p?.reject(new Refused(m.error));
-        else p?.resolve(m.result);
+        if (m.error) {
+          const refusal = new Refused(m.error);
+          this.refused?.(refusal);
+          p?.reject(refusal);
+        } else p?.resolve(m.result);
         return;
       }
       case 'ready':

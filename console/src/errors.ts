@@ -1,4 +1,5 @@
 // What may go wrong on the way to the server, and how a person is told.
+import type { PublicKeyCredentialRequestOptionsJSON } from '@simplewebauthn/browser';
 import { texts } from './texts';
 
 export type Details = {
@@ -9,6 +10,9 @@ export type Details = {
   codeExpires?: (string | Date)[];
   emailOrUsername?: string;
   timeToReset?: number;
+  /** The question of a passkey, and in words what its answer is good for. */
+  publicKey?: PublicKeyCredentialRequestOptionsJSON;
+  asked?: string;
   /** The server sends no mail: codes by e-mail are in its outbox. */
   mailKept?: boolean;
   [key: string]: unknown;

@@ -1,6 +1,6 @@
 // The REST door, for what has no method of its own. The token travels in a
 // header, never in an address.
-import { session } from './session';
+import { connection, session } from './session';
 import { Offline, Refused } from './errors';
 import type { Proof } from './challenge';
 
@@ -9,7 +9,8 @@ export async function rest<T = any>(verb: 'GET' | 'POST', route: string, data: R
   url.hash = '';
   const headers = authorization();
   if (proof) {
-    headers['x-2fa-code'] = proof.code;
+    // Without a code the factor is named only, so that its challenge is asked for.
+    if (proof.code) headers['x-2fa-code'] = proof.code;
     headers['x-2fa-method'] = proof.method;
   }
   const init: RequestInit = { method: verb, headers, credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer' };
@@ -27,7 +28,9 @@ export async function rest<T = any>(verb: 'GET' | 'POST', route: string, data: R
   }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok || body.success === false) {
-    throw new Refused({ error: body.errorType ?? answer.status, reason: String(body.error ?? body.message ?? '').replace(/ \[[^\]]*\]$/, ''), details: body.details });
+    const refusal = new Refused({ error: body.errorType ?? answer.status, reason: String(body.error ?? body.message ?? '').replace(/ \[[^\]]*\]$/, ''), details: body.details });
+    connection.refused?.(refusal);
+    throw refusal;
   }
   return body;
 }

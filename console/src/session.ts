@@ -7,6 +7,7 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { Connection } from './ddp';
 import { Offline, limited, patient } from './errors';
 import { challenged, type Proof } from './challenge';
+import { answer, make, obstacle, type Creation, type Request } from './passkeys';
 import { texts } from './texts';
 
 export type Session = { userId: string; token: string; expires?: number };
@@ -16,7 +17,7 @@ export type User = {
   name?: string;
   roles?: string[];
   emails?: { address: string; verified: boolean }[];
-  services?: { totp?: { enabled?: boolean; resetDue?: Date }; email2fa?: { enabled?: boolean } };
+  services?: { totp?: { enabled?: boolean; resetDue?: Date }; email2fa?: { enabled?: boolean }; webauthn?: { enabled?: boolean } };
 };
 
 const key = `ddpserver.session:${new URL('.', document.baseURI).pathname}`;
@@ -28,6 +29,8 @@ export const ended = signal('');
 /** Set when the server said, on this connection, that the login is good. */
 export const member = signal(false);
 export const user = computed<User | null>(() => (member.value && session.value ? (connection.users.value.get(session.value.userId) as User) ?? null : null));
+/** Counts how often what the server refused became open to the account: pages ask for it again. */
+export const opened = signal(0);
 const table = signal<{ _id: string; roles: string[] }[] | null>(null);
 /** The roles that were known last, and whose. */
 let known: { userId: string; roles: string[] } | null = null;
@@ -82,12 +85,43 @@ function took(r: LoginResult, stay: boolean) {
     .then((all) => (table.value = all), () => (table.value ??= []));
 }
 
+/** Whether a public setting is on; one that is not known yet counts as on. */
+export const allows = (...ids: string[]) => ids.every((id) => publicSettings.value.get(id) !== false);
+
+/** Whether the settings let people use passkeys at all. */
+export const passkeysOn = () => allows('Accounts_TwoFactorAuthentication_Enabled', 'Accounts_TwoFactorAuthentication_By_WebAuthn_Enabled');
+
+/** Whether somebody can log in with a passkey alone, as far as this page and the settings go. */
+export const passkeysEnter = () => publicSettings.value.size > 0 && passkeysOn() && allows('Accounts_WebAuthn_Passwordless_Login') && !obstacle();
+
+/** The question of a login by passkey, which names nobody. */
+export const loginOptions = () => connection.call<Request>('generateWebAuthnAuthenticationOptions', { mode: 'login' });
+
+/** Logs in with the answer of a passkey to loginOptions, and nothing else. */
+export async function enter(text: string, stay: boolean) {
+  took(await connection.call<LoginResult>('login', { webauthn: JSON.parse(text) }), stay);
+  connection.resubscribe();
+}
+
+/** Asks the browser for a passkey and logs in with it. */
+export async function loginByPasskey(owner: object, stay: boolean) {
+  await enter(await answer(owner, await loginOptions()), stay);
+}
+
+/** Makes an account that is opened by a passkey, and logs in to it. */
+export async function join(owner: object, userData: { username: string; email: string }, credentialName: string) {
+  const options = await connection.call<Creation>('generateWebAuthnSignUpOptions', { userData });
+  took(await connection.call<LoginResult>('createUserWithWebAuthn', { credential: await make(owner, options), credentialName }), false);
+  connection.resubscribe();
+}
+
 /** Logs in with a password; asks for the second factor in the dialogue where the server does. */
 export async function login(name: string, password: string, stay: boolean) {
   const who = name.includes('@') ? { email: name } : { username: name };
   const options = { user: who, password: { digest: digest(password), algorithm: 'sha-256' } };
   const r = await challenged(texts.challenge.toLogIn, (proof?: Proof) =>
-    connection.call<LoginResult>('login', options, ...(proof ? [{ twoFactorCode: proof.code, twoFactorMethod: proof.method }] : [])), name);
+    connection.call<LoginResult>('login', options, ...(proof ? [{ twoFactorCode: proof.code, twoFactorMethod: proof.method }] : [])),
+    { who: name, passkey: passkeysOn() && !obstacle() });
   took(r, stay);
   connection.resubscribe();
 }

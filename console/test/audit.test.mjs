@@ -27,7 +27,7 @@ test('an event appears by itself, is found with filters and exported', async () 
   const hers = await browser.open(server, { userAgent: '<b>Anna</b>"s browser' });
   await hers.getByLabel('User name or e-mail address').fill(username);
   await hers.getByLabel('Password', { exact: true }).fill('not it');
-  await hers.getByRole('button', { name: 'Log in' }).click();
+  await hers.getByRole('button', { name: 'Log in', exact: true }).click();
   await page.getByRole('row', { name: /login refused/ }).first().waitFor();
   await logIn(hers, username, password);
   await page.getByRole('row', { name: /login ok anna/ }).waitFor();

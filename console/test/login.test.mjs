@@ -16,12 +16,12 @@ after(async () => {
 
 test('a wrong password is told, a right one opens the own page, logging out closes it', async () => {
   const page = await browser.open(server);
-  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   await accessible(page, 'login');
   await picture(page, 'login');
   await page.getByLabel('User name or e-mail address').fill('admin');
   await page.getByLabel('Password', { exact: true }).fill('not it');
-  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
   await page.getByRole('alert').getByText('The name or the password is wrong.').waitFor();
   await logIn(page, 'admin', adminPassword);
   // A reload stays logged in; the session is kept in this tab only.
@@ -29,7 +29,7 @@ test('a wrong password is told, a right one opens the own page, logging out clos
   await page.getByRole('heading', { name: 'My security' }).waitFor();
   assert.equal(await page.evaluate(() => localStorage.length), 0);
   await page.getByRole('button', { name: 'Log out', exact: true }).click();
-  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   assert.equal(await page.evaluate(() => localStorage.length + sessionStorage.length), 0);
   await close(page);
 });
@@ -42,7 +42,7 @@ test('who stays logged in is logged in in the next tab, and logging out there en
   await second.goto(server.url);
   await second.getByRole('heading', { name: 'My security' }).waitFor();
   await second.getByRole('button', { name: 'Log out', exact: true }).click();
-  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   await close(page);
 });
 

@@ -180,16 +180,16 @@ test('an authenticator app: set up, backup codes kept, new ones, login with each
   await app.getByText(`${renewed.length - 1} backup codes are left.`).waitFor();
   // … the app's next code is good …
   await page.getByRole('button', { name: 'Log out', exact: true }).click();
-  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   await page.reload(); // another connection: one may log in five times in ten seconds
   await logIn(page, user.username, user.password, () => codeNow(secret, 1));
   // … and so is a mail, when the other factor is chosen.
   await page.getByRole('button', { name: 'Log out', exact: true }).click();
-  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   await page.reload(); // another connection: one may log in five times in ten seconds
   await page.getByLabel('User name or e-mail address').fill(user.username);
   await page.getByLabel('Password', { exact: true }).fill(user.password);
-  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
   await asked(page).getByLabel('Code of your authenticator app').waitFor();
   await picture(page, 'challenge-choice');
   await asked(page).getByLabel('Code by e-mail').check();
@@ -225,7 +225,7 @@ test('too many wrong codes are told, and codes that run out are warned of', asyn
   const app = section(page, 'Authenticator app');
   for (const code of codes.slice(0, codes.length - 3)) {
     await page.getByRole('button', { name: 'Log out', exact: true }).click();
-    await page.getByRole('button', { name: 'Log in' }).waitFor();
+    await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
     await page.reload(); // another connection: one may log in five times in ten seconds
     await logIn(page, user.username, user.password, code);
     await summary(page).getByText('Strong').waitFor();
@@ -271,10 +271,10 @@ test('two windows show the same, and one that is logged out elsewhere says so', 
   await summary(second).getByText('Middling').waitFor(soon);
   // A factor that is switched on ends the sessions that were made without it.
   await other.getByText('Your session was ended').waitFor();
-  await other.getByRole('button', { name: 'Log in' }).waitFor();
+  await other.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   await accessible(other, 'ended elsewhere');
   await page.getByRole('button', { name: 'Log out', exact: true }).click();
-  await second.getByRole('button', { name: 'Log in' }).waitFor(soon);
+  await second.getByRole('button', { name: 'Log in', exact: true }).waitFor(soon);
   await close(page);
   await close(other);
 });
@@ -492,7 +492,7 @@ test('sessions are listed, live, and ended one by one or all at once', async (t)
   await other.getByText('Your session was ended').waitFor();
   await sessions.getByRole('button', { name: /^Log out here/ }).click();
   await dialog(page, 'End this session?').getByRole('button', { name: 'Log out here' }).click();
-  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   await close(page);
   await close(other);
 });
@@ -524,7 +524,7 @@ test('with the keyboard alone: into the page, codes by e-mail on and off', async
     }
     assert.fail(`${name} is not reached with Tab`);
   };
-  await page.getByRole('button', { name: 'Log in' }).waitFor();
+  await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   await reach('User name or e-mail address');
   await keyboard.type('kim');
   await keyboard.press('Tab');

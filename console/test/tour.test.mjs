@@ -158,7 +158,7 @@ test('who may not see the outbox, or is not logged in yet, is told where the cod
 
     await page.getByLabel('User name or e-mail address').fill(username);
     await page.getByLabel('Password', { exact: true }).fill(password);
-    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('button', { name: 'Log in', exact: true }).click();
     await asked(page).getByText('The code is in the newest file of the folder “outbox” in the server’s data').waitFor();
     assert.equal(await asked(page).getByRole('link').count(), 0);
     await accessible(page, 'login, the mail is kept');

@@ -254,7 +254,7 @@ test('an account is edited, protected, closed and deleted', async () => {
   await page.getByRole('button', { name: 'End all sessions' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'End all sessions' }).click();
   await proven(page, page.getByRole('status').getByText('All sessions are ended.'));
-  await his.getByRole('button', { name: 'Log in' }).waitFor();
+  await his.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   await his.getByRole('alert').getByText('Your session was ended').waitFor();
 
   // He lost his app: it is reset, and the page shows it by itself.
@@ -290,7 +290,7 @@ test('an account is edited, protected, closed and deleted', async () => {
   await page.getByRole('dialog').getByRole('button', { name: 'Deactivate' }).click();
   await confirm(page, adminPassword);
   await page.getByText('Deactivated', { exact: true }).waitFor();
-  await his.getByRole('button', { name: 'Log in' }).waitFor();
+  await his.getByRole('button', { name: 'Log in', exact: true }).waitFor();
   await page.getByRole('button', { name: 'Activate' }).click();
   await confirm(page, adminPassword);
   await page.getByRole('status').getByText('The account is active.').waitFor();

@@ -2,14 +2,16 @@
 // thing that protects it.
 import type { ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { publicSettings, session, user, type User } from '../session';
+import { allows, publicSettings, session, user, type User } from '../session';
+import { useQuery } from '../router';
 import { texts } from '../texts';
 import { Account } from './security/account';
 import { Activity } from './security/activity';
 import { App } from './security/app';
 import { Danger } from './security/danger';
+import { Keys } from './security/keys';
 import { Mail } from './security/mail';
-import { allows, cardOf, hasTokens, useOwn, useSecurityNews, type Own } from './security/own';
+import { cardOf, hasTokens, jump, useOwn, useSecurityNews, type Own } from './security/own';
 import { PasswordSection } from './security/password';
 import { Sessions } from './security/sessions';
 import { Summary } from './security/summary';
@@ -25,8 +27,9 @@ type Section = {
   Body: ComponentType<{ id: string; own: Own }>;
 };
 
-/** The sections, in their order. One more way to prove who one is, passkeys for instance, is one more line beside the factors. */
+/** The sections, in their order. One more way to prove who one is, is one more line beside the factors. */
 const sections: Section[] = [
+  { id: 'keys', Body: Keys, wide: true },
   { id: 'app', Body: App },
   { id: 'mail', Body: Mail },
   { id: 'account', Body: Account },
@@ -56,12 +59,23 @@ export function Security() {
 function Page({ u }: { u: User }) {
   useSecurityNews(u._id);
   const own = useOwn(u);
+  const [query, change] = useQuery();
+  // Other pages lead here to a section.
+  useEffect(() => {
+    if (!query.show) return;
+    jump(query.show);
+    change({ show: '' });
+  }, [query.show]);
   const shown = sections.filter((s) => s.shown?.(own) ?? true);
+  // Those beside others stand together, below what comes before them.
+  const pairs = shown.findIndex((s) => !s.wide);
+  const body = (s: Section) => <s.Body key={s.id} id={cardOf(s.id)} own={own} />;
   return (
     <>
       <Summary own={own} />
-      <div class="cards pair">{shown.filter((s) => !s.wide).map((s) => <s.Body key={s.id} id={cardOf(s.id)} own={own} />)}</div>
-      {shown.filter((s) => s.wide).map((s) => <s.Body key={s.id} id={cardOf(s.id)} own={own} />)}
+      {shown.slice(0, pairs).map(body)}
+      <div class="cards pair">{shown.filter((s) => !s.wide).map(body)}</div>
+      {shown.slice(pairs).filter((s) => s.wide).map(body)}
     </>
   );
 }

@@ -5,14 +5,15 @@ import EJSON from 'ejson';
 import { Connection, type Frame } from '../ddp';
 import { digest, session, user } from '../session';
 import { Kept } from '../challenge';
-import { explain } from '../errors';
+import { explain, type Details } from '../errors';
+import { answer as byPasskey, stop } from '../passkeys';
 import { texts } from '../texts';
 import { Alert, Badge, Card, Copy, useLoad } from '../ui/parts';
 import { Names, conversation, ddpcat, line } from './try/frames';
 import { surface, type Call } from './try/surface';
 
 type Entry = Frame & { shown: Record<string, unknown>; n: number };
-type Challenge = { method: string; params: unknown[]; ways: string[]; way: string; who: string; kept: boolean };
+type Challenge = { method: string; params: unknown[]; ways: string[]; way: string; who: string; kept: boolean; publicKey?: Details['publicKey']; asked?: string };
 
 /** Frames that are kept; older ones go. */
 const kept = 500;
@@ -49,7 +50,7 @@ export function TryIt() {
       if (e && /^totp-(required|invalid)$/.test(String(e.error))) {
         const d = e.details ?? {};
         const ways: string[] = d.availableMethods?.length ? d.availableMethods : [d.method ?? 'password'];
-        challenged((old) => ({ ...call, ways, way: e.error === 'totp-invalid' && old ? old.way : (d.method ?? ways[0]), who: d.emailOrUsername ?? user.value?.username ?? '', kept: d.mailKept === true }));
+        challenged((old) => ({ ...call, ways, way: e.error === 'totp-invalid' && old ? old.way : (d.method ?? ways[0]), who: d.emailOrUsername ?? user.value?.username ?? '', kept: d.mailKept === true, publicKey: d.publicKey, asked: d.asked }));
       } else challenged((old) => (old && old.method === call.method ? null : old));
     };
     c.welcome = async () => {
@@ -220,8 +221,17 @@ function Answer({ c, change, answer, mail }: { c: Challenge; change(c: Challenge
   const [code, setCode] = useState('');
   const [how, setHow] = useState('wrapped');
   const [wrong, setWrong] = useState('');
+  const me = useRef({}).current;
+  useEffect(() => () => stop(me), []);
+  const passkey = c.way === 'webauthn';
   const submit = (e: SubmitEvent) => {
     e.preventDefault();
+    if (passkey) {
+      // An empty answer names the factor, and so asks for its question.
+      if (!c.publicKey) return setWrong(answer(c, '', how));
+      setWrong('');
+      return void byPasskey(me, c.publicKey).then((text) => setWrong(answer(c, text, how)), (bad) => setWrong(explain(bad)));
+    }
     setWrong(answer(c, c.way === 'password' ? digest(code) : code.replace(/[\s-]/g, ''), how));
     setCode('');
   };
@@ -240,10 +250,12 @@ function Answer({ c, change, answer, mail }: { c: Challenge; change(c: Challenge
               ))}
             </select>
           </label>
-          <label>
-            {t.code}
-            <input name="answer" required autocomplete="off" type={c.way === 'password' ? 'password' : 'text'} value={code} onInput={(e) => setCode(e.currentTarget.value)} />
-          </label>
+          {!passkey && (
+            <label>
+              {t.code}
+              <input name="answer" required autocomplete="off" type={c.way === 'password' ? 'password' : 'text'} value={code} onInput={(e) => setCode(e.currentTarget.value)} />
+            </label>
+          )}
           <label>
             {t.how}
             <select value={how} onChange={(e) => setHow(e.currentTarget.value)}>
@@ -253,10 +265,11 @@ function Answer({ c, change, answer, mail }: { c: Challenge; change(c: Challenge
             </select>
           </label>
         </div>
+        {passkey && c.publicKey && c.asked && <p>{t.asked(c.asked)}</p>}
         {c.way === 'email' && c.kept && <Kept />}
         {wrong && <Alert>{wrong}</Alert>}
         <div class="row">
-          <button type="submit">{t.answer}</button>
+          <button type="submit">{!passkey ? t.answer : c.publicKey ? t.usePasskey : t.askPasskey}</button>
           {c.way === 'email' && (
             <button type="button" class="secondary outline" onClick={() => setWrong(mail(c.who))}>
               {t.mail}

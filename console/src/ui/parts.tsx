@@ -1,7 +1,7 @@
 // Small parts that every page is made of.
 import type { ComponentChildren, VNode } from 'preact';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { connection, member } from '../session';
+import { connection, member, opened } from '../session';
 import { Cancelled, Refused, explain, patient } from '../errors';
 import { texts } from '../texts';
 
@@ -100,7 +100,7 @@ export function useLoad<T>(load: () => Promise<T>, keys: unknown[] = []): Loaded
       (e) => took((s) => ({ ...s, failed: explain(e), refused: e instanceof Refused && /not-allowed|not-authorized|unauthorized/.test(String(e.error)), loading: false, waits: 0 })),
     );
     return () => void (current = false);
-  }, [online, round, ...keys]);
+  }, [online, round, opened.value, ...keys]);
   const reload = useCallback(() => {
     if (asked.current.busy) asked.current.stale = true;
     else again((n) => n + 1);

@@ -76,7 +76,7 @@ export async function close(page) {
 export async function logIn(page, name, password, code) {
   await page.getByLabel('User name or e-mail address').fill(name);
   await page.getByLabel('Password', { exact: true }).fill(password);
-  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
   if (code) await confirm(page, code);
   await page.getByRole('heading', { name: 'My security' }).waitFor();
 }

@@ -2,12 +2,12 @@
 // do by themselves. The server says what an entry covers, also before it is saved.
 import { useMemo, useState } from 'preact/hooks';
 import { call } from '../../call';
-import { connection, may } from '../../session';
+import { connection, may, user } from '../../session';
 import { useQuery } from '../../router';
 import { texts } from '../../texts';
 import { Guard } from '../../ui/guard';
 import { Alert, Badge, Card, Outcome, Shown, useAct, useLater, useLoad, useStream } from '../../ui/parts';
-import { calls, canonical, coverage, entries, naming, type Call, type Covered, type Protection, type Surface } from './model';
+import { calls, canonical, coverage, entries, joined, naming, parts, type Call, type Covered, type Protection, type Surface } from './model';
 import './protect.css';
 
 const preview = (text: string) => connection.call<Surface>('server:surface', { protectedCalls: text }).then((s) => s.protection);
@@ -63,11 +63,12 @@ function Editor({ surface, saved, reload }: { surface: Surface; saved: Protectio
         ) : (
           <ul class="entries">
             {list.map((e) => (
-              <Entry key={e} entry={e} fits={shown.data?.entries.find((x) => canonical(x.entry) === e)} drop={editable ? () => change(list.filter((x) => x !== e)) : undefined} />
+              <Entry key={e} entry={e} fits={shown.data?.entries.find((x) => canonical(x.entry) === e)} change={editable ? (next) => change([...new Set(list.flatMap((x) => (x !== e ? [x] : next ? [next] : [])))]) : undefined} />
             ))}
           </ul>
         )}
-        {editable && <Add list={list} add={(e) => change([...list, e])} />}
+        {editable && list.some((e) => parts(e).demand === 'webauthn') && user.value && user.value.services?.webauthn?.enabled !== true && <p class="warn">{t.noKey}</p>}
+        {editable && <Add list={list} add={(e) => change([...list.filter((x) => parts(x).pattern !== parts(e).pattern), e])} />}
       </Card>
       <All calls={all} list={list} covered={covered} change={editable ? change : undefined} />
       <section class={dirty ? 'savebar shown' : 'savebar'} aria-label={texts.settings.bar}>
@@ -89,22 +90,36 @@ function Editor({ surface, saved, reload }: { surface: Surface; saved: Protectio
   );
 }
 
-/** An entry of the list and what it covers. */
-function Entry({ entry, fits, drop }: { entry: string; fits?: Covered; drop?(): void }) {
+const demands = Object.entries(texts.protect.demands).map(([value, text]) => (
+  <option key={value} value={value}>
+    {text}
+  </option>
+));
+
+/** An entry of the list and what it covers. change puts another entry in its place, or none. */
+function Entry({ entry, fits, change }: { entry: string; fits?: Covered; change?(next: string): void }) {
   const t = texts.protect;
+  const { pattern, demand } = parts(entry);
   return (
     <li>
       <details>
         <summary>
-          <code>{entry}</code> <span class="count">{fits ? t.covers(fits.methods.length, fits.routes.length) : ''}</span>{' '}
+          <code>{pattern}</code> <span class="count">{fits ? t.covers(fits.methods.length, fits.routes.length) : ''}</span>{' '}
           {fits && !fits.known && <Badge kind="bad">{t.unknown}</Badge>}
         </summary>
         {fits && <Names of={fits} />}
       </details>
-      {drop && (
-        <button type="button" class="secondary outline small" aria-label={t.dropOf(entry)} onClick={drop}>
-          {t.drop}
-        </button>
+      {change ? (
+        <div class="row">
+          <select aria-label={t.demandOf(pattern)} value={demand} onChange={(e) => change(joined(pattern, e.currentTarget.value))}>
+            {demands}
+          </select>
+          <button type="button" class="secondary outline small" aria-label={t.dropOf(pattern)} onClick={() => change('')}>
+            {t.drop}
+          </button>
+        </div>
+      ) : (
+        <span class="hint">{t.demands[demand] ?? demand}</span>
       )}
     </li>
   );

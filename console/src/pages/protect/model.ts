@@ -27,15 +27,29 @@ export function entries(text: string): string[] {
   return [...new Set(all)];
 }
 
-/** One blank between verb and route, the verb in capitals, the route without the prefix of its address. */
+/** An entry in its two parts: what it names, and the least factor that it takes, '' where every one will do. */
+export function parts(entry: string): { pattern: string; demand: string } {
+  const [pattern = '', ...demand] = entry.split('=');
+  return { pattern: pattern.trim(), demand: demand.join('=').trim() };
+}
+
+/** The parts as an entry. */
+export const joined = (pattern: string, demand: string) => (demand ? `${pattern} = ${demand}` : pattern);
+
+/** One blank between verb and route, the verb in capitals, the route without the prefix of its address; a demand behind an equals sign. */
 export function canonical(entry: string): string {
+  const { pattern, demand } = parts(entry);
+  return joined(named(pattern), demand);
+}
+
+function named(entry: string): string {
   const m = /^(GET|POST|PUT|PATCH|DELETE)\s+(.*)$/i.exec(entry.trim());
   const path = (m ? m[2]! : entry).trim().replace(/^\/api\/v1\//, '');
   return m ? `${m[1]!.toUpperCase()} ${path}` : path;
 }
 
 /** The entries that name this very call and nothing else. */
-export const naming = (c: Call, list: string[]) => list.filter((e) => e === c.name || (c.kind === 'route' && e === c.path));
+export const naming = (c: Call, list: string[]) => list.filter((e) => [c.name, c.kind === 'route' && c.path].includes(parts(e).pattern));
 
 /** Which entries cover which call: by its name, by a wildcard, or because the call does the same as one that is named. */
 export function coverage(p: Protection | undefined): Map<string, string[]> {

@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks';
-import { connection } from '../../session';
+import { allows, connection } from '../../session';
 import { call } from '../../call';
 import { texts } from '../../texts';
 import { Badge, Card, Outcome, useAct } from '../../ui/parts';
 import { Dialog } from '../../ui/dialog';
-import { allows, type Own } from './own';
+import type { Own } from './own';
 
 type Field = {
   key: 'realname' | 'username' | 'email';

@@ -2,7 +2,7 @@
 // one of them, and the news that says what to load again.
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { connection, may, publicSettings, type User } from '../../session';
+import { allows, connection, may, type User } from '../../session';
 import { Refused } from '../../errors';
 import { useLoad, useStream, type Loaded } from '../../ui/parts';
 
@@ -20,6 +20,9 @@ export type Own = {
   u: User;
   app: boolean;
   mail: boolean;
+  /** Whether passkeys are a factor of the account. */
+  passkey: boolean;
+  keys: Loaded<Key[]>;
   /** Whether an address is confirmed. */
   confirmed: boolean;
   /** Backup codes that are left; none without the app. */
@@ -27,10 +30,19 @@ export type Own = {
   tokens: Loaded<Token[]>;
 };
 
-/** Whether a public setting is on; one that is not known yet counts as on. */
-export const allows = (...ids: string[]) => ids.every((id) => publicSettings.value.get(id) !== false);
+/** A passkey as the server lists it. */
+export type Key = {
+  id: string;
+  name: string;
+  createdAt?: Date;
+  lastUsedAt?: Date;
+  deviceType: string;
+  backedUp: boolean;
+  userVerified: boolean;
+  transports: string[];
+};
 
-export const twoFactor = (factor: 'TOTP' | 'Email') =>
+export const twoFactor = (factor: 'TOTP' | 'Email' | 'WebAuthn') =>
   allows('Accounts_TwoFactorAuthentication_Enabled', `Accounts_TwoFactorAuthentication_By_${factor}_Enabled`);
 
 export const hasTokens = () => may('create-personal-access-tokens') && allows('API_Enable_Personal_Access_Tokens');
@@ -83,10 +95,16 @@ export function useOwn(u: User): Own {
   const codes = useLoad(async () => (app ? (await connection.call<{ remaining: number }>('2fa:checkCodesRemaining')).remaining : undefined), [app]);
   const has = hasTokens();
   const tokens = useLoad(async () => (has ? (await connection.call<{ tokens: Token[] }>('personalAccessTokens:list')).tokens : []), [has]);
-  useNews(['factors'], codes.reload);
+  // Those that are no factor, of an adopted database for instance, are listed too.
+  const keys = useLoad(async () => (await orNothing(connection.call<Key[]>('listWebAuthnCredentials'))) ?? []);
+  useNews(['factors'], () => {
+    codes.reload();
+    keys.reload();
+  });
   useNews(['tokens', 'password'], tokens.reload);
   return {
-    u, app, codes, tokens,
+    u, app, codes, tokens, keys,
+    passkey: u.services?.webauthn?.enabled === true,
     mail: u.services?.email2fa?.enabled === true,
     confirmed: (u.emails ?? []).some((e) => e.verified),
   };

@@ -1,7 +1,7 @@
 import { useLoad } from '../../ui/parts';
-import { connection } from '../../session';
+import { allows, connection } from '../../session';
 import { texts } from '../../texts';
-import { allows, few, hasTokens, jump, orNothing, twoFactor, useNews, type Own } from './own';
+import { few, hasTokens, jump, orNothing, twoFactor, useNews, type Own } from './own';
 
 type Grade = 'strong' | 'middling' | 'weak';
 /** reason says why, step what to do about it and in which section. */
@@ -17,13 +17,18 @@ export function judge(own: Own): Judgement {
   if (!allows('Accounts_TwoFactorAuthentication_Enabled')) return { grade: 'weak', reason: t.serverOff };
   const app = own.app && twoFactor('TOTP');
   const mailed = own.mail && own.confirmed && twoFactor('Email');
+  const keys = own.passkey && twoFactor('WebAuthn');
   if (app && own.u.services?.totp?.resetDue) return { grade: 'weak', reason: t.pending, step: { text: t.stop, section: 'app' } };
-  if (!app && !mailed) {
+  if (!app && !mailed && !keys) {
     if (own.mail && !own.confirmed) return { grade: 'weak', reason: t.mailWaits, step: { text: t.verify, section: 'account' } };
     return { grade: 'weak', reason: t.none, step: setUp ?? mail };
   }
   const open = (own.tokens.data ?? []).filter((k) => k.bypassTwoFactor && !k.allowedAddresses?.length && !(k.expiresAt && new Date(k.expiresAt) < new Date()));
   if (open.length) return { grade: 'middling', reason: t.bypass(open.map((k) => k.name)), step: { text: t.lookAtTokens, section: 'tokens' } };
+  if (keys) {
+    const only = own.keys.data?.length === 1 && !app;
+    return only ? { grade: 'strong', reason: `${t.keys} ${t.oneKey}`, step: { text: t.addKey, section: 'keys' } } : { grade: 'strong', reason: t.keys };
+  }
   if (!app) return { grade: 'middling', reason: t.mailOnly, step: setUp };
   const codes = own.codes.data;
   if (codes === 0) return { grade: 'middling', reason: t.noCodes, step: { text: t.makeCodes, section: 'app' } };
@@ -42,7 +47,8 @@ export function Summary({ own }: { own: Own }) {
     [t.facts.mail, own.mail ? texts.on : texts.off],
     [t.facts.address, address ? (own.confirmed ? t.confirmed : t.unconfirmed) : t.noAddress],
   ];
-  if (own.codes.data !== undefined) facts.splice(1, 0, [t.facts.codes, t.codesLeft(own.codes.data)]);
+  if (own.keys.data?.length || twoFactor('WebAuthn')) facts.unshift([t.facts.keys, own.keys.data?.length ? String(own.keys.data.length) : t.noKeys]);
+  if (own.codes.data !== undefined) facts.splice(facts.findIndex(([name]) => name === t.facts.app) + 1, 0, [t.facts.codes, t.codesLeft(own.codes.data)]);
   if (hasTokens() && own.tokens.data) facts.push([t.facts.tokens, own.tokens.data.length ? String(own.tokens.data.length) : t.noTokens]);
   if (places.data !== undefined) facts.push([t.facts.sessions, t.devices(places.data)]);
   return (

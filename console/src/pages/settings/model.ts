@@ -52,10 +52,13 @@ export function parse(s: Setting, text: boolean | string): { value: Value } | { 
 export function told(s: Setting, value: Value): string {
   if (typeof value === 'boolean') return value ? texts.on : texts.off;
   if (s.secret && value !== '') return texts.settings.hidden;
-  const text = String(value ?? '');
+  const text = s.type === 'select' ? choice(s, String(value ?? '')) : String(value ?? '');
   if (text === '') return texts.settings.empty;
   return text.length > 80 ? `${text.slice(0, 80)} …` : text;
 }
+
+/** What a value of a choice is called. */
+export const choice = (s: Setting, key: string): string => texts.settings.choices[s._id]?.[key] ?? key.replaceAll('_', ' ');
 
 /** The name of a setting for a person: a text of the console, or the words of its id. */
 export function label(s: Setting): string {

@@ -1,6 +1,6 @@
 import { texts } from '../../texts';
 import { Badge } from '../../ui/parts';
-import { label, raw, told, type Draft, type Setting } from './model';
+import { choice, label, raw, told, type Draft, type Setting } from './model';
 
 type Props = {
   setting: Setting;
@@ -51,7 +51,7 @@ export function Row({ setting: s, draft, wrong, news, editable, edit, undo }: Pr
           <select {...common} value={String(value)} onChange={(e) => edit(e.currentTarget.value)}>
             {s.values?.map((v) => (
               <option key={v.key} value={v.key}>
-                {v.key.replaceAll('_', ' ')}
+                {choice(s, v.key)}
               </option>
             ))}
           </select>

@@ -5,7 +5,7 @@ import type { Frame } from '../../ddp';
 import { endpoint } from '../../ddp';
 
 /** Members whose values nobody else may see, wherever they stand. */
-const secret = /^(token|authToken|resume|digest|pass|codes|\w*code|\w*password|\w*secret\w*)$/i;
+const secret = /^(token|authToken|resume|digest|pass|codes|signature|\w*code|\w*password|\w*secret\w*)$/i;
 
 /** Calls whose parameters, and calls whose results, are secrets as a whole. */
 const secretParams = /^(changePassword|resetPassword|verifyEmail|deleteUserOwnAccount|2fa:validateTempToken|2fa:disable|2fa:regenerateCodes)$/;

@@ -35,7 +35,7 @@ export type Statistics = {
   inactive: number;
   pending: number;
   neverLoggedIn: number;
-  factors: { none: number; email: number; totp: number; both: number };
+  factors: { none: number; email: number; totp: number; webauthn?: number; both: number };
   personalAccessTokens: number;
   roles: Record<string, number>;
 };
@@ -66,4 +66,5 @@ export const remove = (userId: string) => call(t.whys.remove, 'deleteUser', user
 export const endSessions = (userId: string) => post(t.whys.endSessions, 'users.logout', { userId });
 export const resetApp = (userId: string) => call<{ due?: string } | undefined>(t.whys.resetApp, 'users:resetTOTP', userId);
 export const resetMail = (userId: string) => call(t.whys.resetMail, 'users:resetEmail2FA', userId);
+export const resetKeys = (userId: string) => call(t.whys.resetKeys, 'users:resetWebAuthn', userId);
 export const sendLink = (userId: string) => call(t.whys.sendLink, 'users:sendPasswordLink', userId);

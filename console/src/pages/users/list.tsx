@@ -29,6 +29,8 @@ export function List() {
   // Another question begins with its first page.
   const filter = (changes: Record<string, string>) => setQuery({ offset: '', ...changes });
   const filtered = query.q || query.role || query.state || query.factor;
+  // A server that counts accounts with passkeys finds them, too.
+  const passkeys: [string, string][] = numbers.data?.factors.webauthn === undefined ? [] : [['webauthn', t.factors.webauthn]];
   const select = (name: string, label: string, options: [string, string][]) => (
     <label>
       {label}
@@ -62,7 +64,7 @@ export function List() {
         </label>
         {select('role', t.role, [['', t.anyRole], ...(known.data ?? []).map((r): [string, string] => [r._id, r._id])])}
         {select('state', t.state, [['', t.anyState], ['active', t.states.active], ['inactive', t.states.inactive], ['pending', t.states.pending]])}
-        {select('factor', t.factor, [['', t.anyFactor], ['none', t.factors.none], ['totp', t.factors.totp], ['email', t.factors.email], ['tokens', t.factors.tokens]])}
+        {select('factor', t.factor, [['', t.anyFactor], ['none', t.factors.none], ...passkeys, ['totp', t.factors.totp], ['email', t.factors.email], ['tokens', t.factors.tokens]])}
         {select('order', t.order, [['', t.orders.username], ['name', t.orders.name], ['-createdAt', t.orders.newest], ['-lastLogin', t.orders.lastLogin]])}
       </form>
       <Shown of={page}>
@@ -154,6 +156,7 @@ function Tiles({ n, filter, now }: { n: Statistics; filter(changes: Record<strin
       {tile(n.inactive, t.states.inactive, { state: 'inactive' })}
       {tile(n.pending, t.states.pending, { state: 'pending' })}
       {tile(n.factors.none, t.factors.none, { factor: 'none' })}
+      {n.factors.webauthn !== undefined && tile(n.factors.webauthn, t.factors.webauthn, { factor: 'webauthn' })}
       {tile(n.factors.totp, t.factors.totp, { factor: 'totp' })}
       {tile(n.factors.email, t.factors.email, { factor: 'email' })}
       {tile(n.personalAccessTokens, t.factors.tokens, { factor: 'tokens' })}
@@ -174,7 +177,7 @@ export function Factors({ of: u }: { of: Account }) {
     <>
       {u.factors.map((f) => (
         <span key={f}>
-          <Badge kind="good">{f === 'totp' ? t.totp : f === 'email2fa' ? t.email : f}</Badge>{' '}
+          <Badge kind="good">{f === 'totp' ? t.totp : f === 'email2fa' ? t.email : f === 'webauthn' ? t.webauthn : f}</Badge>{' '}
         </span>
       ))}
     </>

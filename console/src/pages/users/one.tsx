@@ -10,7 +10,7 @@ import { Badge, Card, Copy, Outcome, Pager, Shown, Time, useAct, useLoad } from 
 import { SessionTable, useInside, type SessionList } from '../../ui/sessions';
 import { random } from './create';
 import { Factors, StateBadge, called } from './list';
-import { endSessions, one, remove, resetApp, resetMail, roles, sendLink, setActive, update, type Account, type Change } from './api';
+import { endSessions, one, remove, resetApp, resetKeys, resetMail, roles, sendLink, setActive, update, type Account, type Change } from './api';
 
 export function One({ id }: { id: string }) {
   const t = texts.users;
@@ -155,7 +155,7 @@ function Edit({ u, saved }: { u: Account; saved(): void }) {
 function Protection({ u, changed }: { u: Account; changed(): void }) {
   const t = texts.users;
   const a = useAct();
-  const [asking, ask] = useState<'app' | 'mail' | 'password' | ''>('');
+  const [asking, ask] = useState<'app' | 'mail' | 'keys' | 'password' | ''>('');
   const [given, show] = useState('');
   const [text, write] = useState('');
   const run = (what: () => Promise<unknown>, done: string) =>
@@ -228,6 +228,14 @@ function Protection({ u, changed }: { u: Account; changed(): void }) {
             </button>
           </li>
         )}
+        {may('edit-other-user-totp') && (
+          <li>
+            <p>{t.resetKeysText}</p>
+            <button type="button" class="danger outline" disabled={a.busy || !u.factors.includes('webauthn')} onClick={() => ask('keys')}>
+              {t.resetKeys}
+            </button>
+          </li>
+        )}
       </ul>
       <Outcome of={a} />
       {asking === 'app' && (
@@ -235,6 +243,9 @@ function Protection({ u, changed }: { u: Account; changed(): void }) {
       )}
       {asking === 'mail' && (
         <Confirm title={t.resetMailTitle} text={t.resetMailAsk(called(u))} action={t.resetMail} close={() => ask('')} run={() => run(() => resetMail(u._id), t.resetMailDone)} />
+      )}
+      {asking === 'keys' && (
+        <Confirm title={t.resetKeysTitle} text={t.resetKeysAsk(called(u))} action={t.resetKeys} close={() => ask('')} run={() => run(() => resetKeys(u._id), t.resetKeysDone)} />
       )}
       {asking === 'password' && (
         <Confirm title={t.passwordTitle} text={t.passwordText(called(u))} action={t.setPassword} close={() => ask('')} run={() => setPassword(text, false)} />

@@ -1,0 +1,338 @@
+// Passkeys in a browser, with Chromium's own virtual authenticator: added, asked
+// for, logged in with, lost, and what browsers without them are shown.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { Browser, Server, accessible, adminPassword, close, confirm, logIn, picture } from './support/world.mjs';
+
+let server, browser;
+before(async () => {
+  server = await Server.start();
+  browser = await Browser.start();
+});
+after(async () => {
+  await browser?.stop();
+  await server?.stop();
+});
+
+const markup = '<img src=x onerror="document.title=1"> & "key"';
+const section = (page) => page.locator('#my-keys');
+const summary = (page) => page.getByRole('region', { name: 'How your account is protected' });
+const dialog = (page, name) => page.getByRole('dialog', { name });
+const asked = (page) => dialog(page, 'Confirm that it is you');
+const usePasskey = (page) => asked(page).getByRole('button', { name: 'Use a passkey' });
+const sha256 = (text) => createHash('sha256').update(text).digest('hex');
+
+/** The device of a window: keeps keys, and answers as its owner does. */
+async function device(page) {
+  const cdp = await page.context().newCDPSession(page);
+  await cdp.send('WebAuthn.enable', { enableUI: false });
+  const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2', ctap2Version: 'ctap2_1', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  });
+  const send = (name, params = {}) => cdp.send(`WebAuthn.${name}`, { authenticatorId, ...params });
+  return {
+    /** Whether the finger on it is the owner's. */
+    verified: (isUserVerified) => send('setUserVerified', { isUserVerified }),
+    /** Whether somebody touches it when it asks. */
+    present: (enabled) => send('setAutomaticPresenceSimulation', { enabled }),
+    keys: async () => (await send('getCredentials')).credentials,
+    take: (credential) => send('addCredential', { credential }),
+    empty: () => send('clearCredentials'),
+  };
+}
+
+/** A window of a new account, logged in, with a device. */
+async function enter(name, options = {}) {
+  const user = await server.addUser(name, options);
+  const page = await browser.open(server, options);
+  const d = await device(page);
+  if (options.stay) await page.getByLabel('Stay logged in on this device').check();
+  await logIn(page, user.username, user.password);
+  await summary(page).waitFor();
+  return { user, page, d };
+}
+
+/** Adds a passkey; prove answers what is asked before. */
+async function add(page, name, prove) {
+  await section(page).getByRole('button', { name: 'Add a passkey' }).click();
+  const form = dialog(page, 'Add a passkey');
+  await form.getByLabel('Name', { exact: true }).fill(name);
+  await form.getByRole('button', { name: 'Continue' }).click();
+  await prove?.();
+}
+
+const added = (page, name) => section(page).getByText(`“${name}” is added. Your other sessions were ended.`).waitFor();
+
+async function enrolled(name, options) {
+  const all = await enter(name, options);
+  const { key = 'Key' } = options ?? {};
+  await add(all.page, key, () => confirm(all.page, all.user.password));
+  await added(all.page, key);
+  return all;
+}
+
+async function logOut(page) {
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
+  await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
+}
+
+/** Posts to a route as the administrator. */
+async function office(route, body) {
+  admin ??= await post('login', { user: 'admin', password: adminPassword });
+  return post(route, body, {
+    'X-Auth-Token': admin.data.authToken, 'X-User-Id': admin.data.userId, 'x-2fa-code': sha256(adminPassword), 'x-2fa-method': 'password',
+  });
+}
+let admin;
+
+async function post(route, body, headers = {}) {
+  const answer = await fetch(`${server.url}/api/v1/${route}`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) });
+  assert.equal(answer.status, 200, `${route}: ${await answer.clone().text()}`);
+  return answer.json();
+}
+
+const set = (id, value) => office(`settings/${id}`, { value });
+
+/** What calls a page makes. */
+function calls(page) {
+  const list = [];
+  page.on('websocket', (ws) => ws.on('framesent', ({ payload }) => {
+    const m = JSON.parse(payload);
+    if (m.msg === 'method') list.push(m.method);
+  }));
+  return list;
+}
+
+test('a passkey is added, named and removed, and passes protected calls without typing', async () => {
+  const { user, page, d } = await enter('pia');
+  // Another login of the account ends when the key is added.
+  const other = await browser.open(server);
+  await logIn(other, user.username, user.password);
+  await accessible(page, 'no passkey');
+  await section(page).getByRole('button', { name: 'Add a passkey' }).click();
+  const form = dialog(page, 'Add a passkey');
+  assert.match(await form.getByLabel('Name', { exact: true }).inputValue(), /on Linux/);
+  await accessible(page, 'add a passkey');
+  await page.keyboard.press('Escape');
+  await form.waitFor({ state: 'detached' });
+
+  // The finger of somebody else adds nothing; the same options are good once more, without another proof.
+  await d.verified(false);
+  await add(page, markup, () => confirm(page, user.password));
+  await form.getByRole('alert').getByText('Nothing was confirmed').waitFor();
+  await d.verified(true);
+  await form.getByRole('button', { name: 'Continue' }).click();
+  await added(page, markup);
+  assert.equal(await asked(page).count(), 0);
+  await summary(page).getByText('Strong').waitFor();
+  await section(page).getByRole('heading', { name: markup }).waitFor();
+  await section(page).getByText('on one device').waitFor();
+  await other.getByText('Your session was ended').waitFor();
+  await close(other);
+
+  // A protected call: the sentence of the server, one button, and nothing typed.
+  const mail = page.locator('#my-mail');
+  await mail.getByRole('button', { name: 'Switch on' }).click();
+  await asked(page).getByText('It confirms this and nothing else: to switch codes by e-mail on.').waitFor();
+  assert(await usePasskey(page).evaluate((e) => e === document.activeElement), 'the button has no focus');
+  await accessible(page, 'challenge by passkey');
+  await picture(page, 'challenge-passkey');
+  await d.verified(false);
+  await page.keyboard.press('Enter');
+  await asked(page).getByRole('alert').getByText('Nothing was confirmed').waitFor();
+  await d.verified(true);
+  await usePasskey(page).click();
+  await mail.getByRole('button', { name: 'Switch off' }).waitFor();
+
+  // Both ways: to the mail, wrong there, and back to the passkey, whose question is asked for anew.
+  const off = async () => {
+    await mail.getByRole('button', { name: 'Switch off' }).click();
+    await dialog(page, 'Switch codes by e-mail off?').getByRole('button', { name: 'Switch off' }).click();
+    await usePasskey(page).waitFor();
+  };
+  await off();
+  await asked(page).getByLabel('Code by e-mail').check();
+  await asked(page).getByRole('button', { name: 'Send a code' }).click();
+  await asked(page).getByText(`Sent to ${user.email}.`).waitFor();
+  const code = await server.mailbox.code(user.email);
+  await confirm(page, code === '000000' ? '000001' : '000000');
+  await asked(page).getByRole('alert').getByText('That code is wrong').waitFor();
+  await asked(page).getByLabel('Passkey').check();
+  await asked(page).getByText('It confirms this and nothing else: to switch codes by e-mail off.').waitFor();
+  await page.keyboard.press('Escape');
+  await asked(page).waitFor({ state: 'detached' });
+  await off();
+  // A dialogue that was left open for long asks anew before it uses the key.
+  await page.evaluate(() => {
+    const now = performance.now.bind(performance);
+    performance.now = () => now() + 110_000;
+  });
+  await usePasskey(page).click();
+  await mail.getByRole('button', { name: 'Switch on' }).waitFor();
+
+  // The device has a key for the account: it makes no second one.
+  await add(page, 'Twice', () => usePasskey(page).click());
+  await form.getByRole('alert').getByText('This device has a passkey for your account already.').waitFor();
+  await form.getByRole('button', { name: 'Cancel' }).click();
+
+  await section(page).getByRole('button', { name: `Rename: ${markup}` }).click();
+  await accessible(page, 'rename a passkey');
+  await dialog(page, 'Rename this passkey').getByLabel('Name', { exact: true }).fill('Laptop');
+  await page.keyboard.press('Enter');
+  await section(page).getByRole('heading', { name: 'Laptop' }).waitFor();
+  await section(page).getByText('The new name is kept.').waitFor();
+  await accessible(page, 'passkeys');
+
+  await section(page).getByRole('button', { name: 'Remove: Laptop' }).click();
+  await dialog(page, 'Remove this passkey?').getByText('It is your last passkey. After this your password alone opens the account.').waitFor();
+  await accessible(page, 'remove a passkey');
+  await dialog(page, 'Remove this passkey?').getByRole('button', { name: 'Remove' }).click();
+  await usePasskey(page).click();
+  await section(page).getByText('“Laptop” is removed.').waitFor();
+  await section(page).getByRole('heading', { name: 'Laptop' }).waitFor({ state: 'detached' });
+  await summary(page).getByText('Weak').waitFor();
+  assert(!(await page.title()).startsWith('1'), 'markup of a name was run');
+  await close(page);
+});
+
+test('a login with nothing typed: in the field of the name, by the button; with the password the passkey is asked for', async () => {
+  const { user, page, d } = await enrolled('leo', { key: 'Laptop' });
+  await summary(page).getByText('Strong').waitFor();
+  await picture(page, 'passkeys');
+  const list = calls(page);
+  const logins = () => list.filter((m) => m === 'login').length;
+  // The browser offers the key in the field; Chromium's virtual device takes the offer by itself.
+  await page.reload();
+  await summary(page).waitFor();
+  let before = logins();
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
+  await summary(page).waitFor({ state: 'detached' });
+  await summary(page).waitFor();
+  assert.equal(logins(), before + 1);
+
+  // Nobody takes it: it is there until the button asks, which ends it. One login comes of both.
+  await d.present(false);
+  await logOut(page);
+  assert.equal(await page.getByLabel('User name or e-mail address').getAttribute('autocomplete'), 'username webauthn');
+  const button = page.getByRole('button', { name: 'Log in with a passkey' });
+  await button.waitFor();
+  await accessible(page, 'login with a passkey');
+  await picture(page, 'login-passkey');
+  await d.present(true);
+  before = logins();
+  await button.click();
+  await summary(page).waitFor();
+  assert.equal(logins(), before + 1);
+
+  // Given up, it says so, and the password is there.
+  await d.present(false);
+  await logOut(page);
+  await d.verified(false);
+  await d.present(true);
+  await button.click();
+  await page.getByRole('alert').getByText('Nothing was confirmed').waitFor();
+  await page.getByLabel('User name or e-mail address').fill(user.username);
+  await page.getByLabel('Password', { exact: true }).fill(user.password);
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
+  await asked(page).getByText('It confirms this and nothing else: to log in.').waitFor();
+  await d.verified(true);
+  await usePasskey(page).click();
+  await summary(page).waitFor();
+
+  // A key that the server does not know any more is told, and so is a setting that takes the button away.
+  await section(page).getByRole('button', { name: 'Remove: Laptop' }).click();
+  await dialog(page, 'Remove this passkey?').getByRole('button', { name: 'Remove' }).click();
+  await usePasskey(page).click();
+  await section(page).getByText('“Laptop” is removed.').waitFor();
+  await d.present(false);
+  await logOut(page);
+  await d.present(true);
+  await button.click();
+  await page.getByRole('alert').getByText('That passkey opens no account here.').waitFor();
+  await set('Accounts_WebAuthn_Passwordless_Login', false);
+  await button.waitFor({ state: 'detached' });
+  await set('Accounts_WebAuthn_Passwordless_Login', true);
+  await button.waitFor();
+  await close(page);
+});
+
+test('two tabs answer each their own question, and a question goes with its session', async () => {
+  const { user, page, d } = await enrolled('tim', { stay: true });
+  const second = await page.context().newPage();
+  const copy = await device(second);
+  for (const key of await d.keys()) await copy.take(key);
+  await second.goto(server.url);
+  await summary(second).waitFor();
+
+  // What the second tab changes makes the question of the first one void; it gets another.
+  await page.locator('#my-app').getByRole('button', { name: 'Set up' }).click();
+  await asked(page).getByText('to set up an authenticator app.', { exact: false }).first().waitFor();
+  await second.locator('#my-mail').getByRole('button', { name: 'Switch on' }).click();
+  await usePasskey(second).click();
+  await second.locator('#my-mail').getByRole('button', { name: 'Switch off' }).waitFor();
+  await usePasskey(page).click();
+  await asked(page).getByRole('alert').getByText('That passkey was not taken').waitFor();
+  await usePasskey(page).click();
+  await dialog(page, 'Set up an authenticator app').waitFor();
+  await page.keyboard.press('Escape');
+
+  // The device waits for a finger when the session ends: nothing stays open, and no error is left of it.
+  await d.present(false);
+  await page.locator('#my-app').getByRole('button', { name: 'Set up' }).click();
+  await usePasskey(page).click();
+  await asked(page).locator('button[aria-busy=true]').waitFor();
+  await second.getByRole('button', { name: 'Log out', exact: true }).click();
+  await page.getByRole('button', { name: 'Log in', exact: true }).waitFor();
+  assert.equal(await page.getByRole('dialog').count(), 0);
+  assert.equal(await page.getByText('Something went wrong').count(), 0);
+  assert(user.username);
+  await close(page);
+});
+
+test('a demand of a passkey leads to adding one: for a call, and for a role', async () => {
+  await set('Accounts_TwoFactorAuthentication_Protected_Calls', 'personalAccessTokens:generateToken = webauthn');
+  const { user, page } = await enter('ada');
+  const token = async () => {
+    await page.getByRole('button', { name: 'New token' }).click();
+    await dialog(page, 'New token').getByLabel('Name', { exact: true }).fill('bot');
+    await dialog(page, 'New token').getByRole('button', { name: 'Make the token' }).click();
+  };
+  await token();
+  await dialog(page, 'New token').getByRole('alert').getByText('Set up a passkey').waitFor();
+  await page.keyboard.press('Escape');
+  const banner = page.getByRole('status').filter({ has: page.getByRole('button', { name: 'Add a passkey' }) });
+  await accessible(page, 'a passkey is demanded');
+  await banner.getByRole('button', { name: 'Add a passkey' }).click();
+  await page.waitForFunction(() => document.activeElement?.closest('article')?.id === 'my-keys');
+  await add(page, 'Key', () => confirm(page, user.password));
+  await added(page, 'Key');
+  await banner.waitFor({ state: 'detached' });
+  await token();
+  await usePasskey(page).click();
+  await dialog(page, 'Your new token').getByLabel('I have kept it').check();
+  await dialog(page, 'Your new token').getByRole('button', { name: 'Done' }).click();
+  await set('Accounts_TwoFactorAuthentication_Protected_Calls', '');
+  await close(page);
+
+  const bea = await server.addUser('bea');
+  const { users } = await fetch(`${server.url}/api/v1/users.list?count=100`, { headers: { 'X-Auth-Token': admin.data.authToken, 'X-User-Id': admin.data.userId } }).then((r) => r.json());
+  await office('users.update', { userId: users.find((u) => u.username === 'bea')._id, data: { roles: ['user', 'bot'] } });
+  await set('Accounts_TwoFactorAuthentication_Mandatory_Roles', 'bot:webauthn');
+  const hers = await browser.open(server);
+  await device(hers);
+  await logIn(hers, bea.username, bea.password);
+  await hers.getByText('has none that is strong enough').waitFor();
+  await hers.getByRole('status').getByRole('button', { name: 'Add a passkey' }).click();
+  await add(hers, 'Key', () => confirm(hers, bea.password));
+  await added(hers, 'Key');
+  await hers.getByText('has none that is strong enough').waitFor({ state: 'detached' });
+  await hers.locator('#my-sessions').getByText('this one').waitFor();
+  await set('Accounts_TwoFactorAuthentication_Mandatory_Roles', '');
+  await close(hers);
+});
+

@@ -1,1 +1,0 @@
-import{n as e,p as t,r as n,s as r,z as i}from"./index-HpTcDhi1.js";function a(e,a,...o){return t(e,async e=>{if(!r.value)throw new i;return e?n.call(`callWithTwoFactorRequired`,{code:e.code,method:e.method,ddpMethod:a,params:o}):n.call(a,...o)})}function o(n,r,i={}){return t(n,t=>e(`POST`,r,i,t))}export{o as n,a as t};
