@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { ddpjs } from '../../clients/support/ddpjs.mjs';
+import { watchWebSocket } from '../../clients/support/sockets.mjs';
 import { Browser, Server, accessible, adminPassword, close, confirm, logIn, picture } from './support/world.mjs';
 
 let server, browser;
@@ -150,12 +152,10 @@ test('a passkey is added, named and removed, and passes protected calls without 
   await mail.getByRole('button', { name: 'Switch off' }).waitFor();
 
   // Both ways: to the mail, wrong there, and back to the passkey, whose question is asked for anew.
-  const off = async () => {
-    await mail.getByRole('button', { name: 'Switch off' }).click();
-    await dialog(page, 'Switch codes by e-mail off?').getByRole('button', { name: 'Switch off' }).click();
-    await usePasskey(page).waitFor();
-  };
-  await off();
+  await page.getByRole('button', { name: 'New token' }).click();
+  await dialog(page, 'New token').getByLabel('Name', { exact: true }).fill('bot');
+  await dialog(page, 'New token').getByRole('button', { name: 'Make the token' }).click();
+  await usePasskey(page).waitFor();
   await asked(page).getByLabel('Code by e-mail').check();
   await asked(page).getByRole('button', { name: 'Send a code' }).click();
   await asked(page).getByText(`Sent to ${user.email}.`).waitFor();
@@ -163,15 +163,17 @@ test('a passkey is added, named and removed, and passes protected calls without 
   await confirm(page, code === '000000' ? '000001' : '000000');
   await asked(page).getByRole('alert').getByText('That code is wrong').waitFor();
   await asked(page).getByLabel('Passkey').check();
-  await asked(page).getByText('It confirms this and nothing else: to switch codes by e-mail off.').waitFor();
-  await page.keyboard.press('Escape');
-  await asked(page).waitFor({ state: 'detached' });
-  await off();
+  await asked(page).getByText('It confirms this and nothing else: to ').waitFor();
   // A dialogue that was left open for long asks anew before it uses the key.
   await page.evaluate(() => {
     const now = performance.now.bind(performance);
     performance.now = () => now() + 110_000;
   });
+  await usePasskey(page).click();
+  await dialog(page, 'Your new token').getByLabel('I have kept it').check();
+  await dialog(page, 'Your new token').getByRole('button', { name: 'Done' }).click();
+  await mail.getByRole('button', { name: 'Switch off' }).click();
+  await dialog(page, 'Switch codes by e-mail off?').getByRole('button', { name: 'Switch off' }).click();
   await usePasskey(page).click();
   await mail.getByRole('button', { name: 'Switch on' }).waitFor();
 
@@ -259,6 +261,77 @@ test('a login with nothing typed: in the field of the name, by the button; with 
   await set('Accounts_WebAuthn_Passwordless_Login', true);
   await button.waitFor();
   await close(page);
+});
+
+test('an account that begins with a passkey keeps its only way in; browsers without passkeys say so', async () => {
+  await set('Accounts_WebAuthn_Sign_Up', true);
+  const page = await browser.open(server, { path: '#/register', viewport: { width: 360, height: 800 } });
+  const d = await device(page);
+  await page.getByLabel('a passkey').check();
+  await page.getByLabel('User name').fill('admin');
+  await page.getByLabel('E-mail address').fill('sue@example.org');
+  await accessible(page, 'register with a passkey');
+  await page.getByRole('button', { name: 'Make the account' }).click();
+  await page.getByRole('alert').getByText(/exists|taken|already|blocked/).waitFor();
+  await d.empty();
+  await page.getByLabel('User name').fill('sue');
+  await page.getByRole('button', { name: 'Make the account' }).click();
+  await summary(page).waitFor();
+  await set('Accounts_WebAuthn_Sign_Up', false);
+  await accessible(page, 'passkeys, narrow');
+  await picture(page, 'passkeys-narrow');
+  await section(page).getByRole('button', { name: /^Remove: / }).click();
+  await dialog(page, 'Remove this passkey?').getByRole('button', { name: 'Remove' }).click();
+  await usePasskey(page).click();
+  await section(page).getByRole('alert').getByText('This passkey is the only way into your account, so it stays.').waitFor();
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+  assert(!wide, 'the page is wider than the window');
+  await close(page);
+
+  // An account with a passkey and codes by e-mail, in a browser that knows no passkeys.
+  const eli = await enrolled('eli');
+  await eli.page.locator('#my-mail').getByRole('button', { name: 'Switch on' }).click();
+  await usePasskey(eli.page).click();
+  await eli.page.locator('#my-mail').getByRole('button', { name: 'Switch off' }).waitFor();
+  const old = await browser.open(server);
+  await old.addInitScript(() => delete window.PublicKeyCredential);
+  await old.reload();
+  await old.getByRole('button', { name: 'Log in', exact: true }).waitFor();
+  assert.equal(await old.getByRole('button', { name: 'Log in with a passkey' }).count(), 0);
+  await logIn(old, eli.user.username, eli.user.password, () => server.mailbox.code(eli.user.email));
+  await section(old).getByText('This browser knows no passkeys.').waitFor();
+  await section(old).getByRole('heading', { name: 'Key', exact: true }).waitFor();
+  assert.equal(await section(old).getByRole('button', { name: 'Add a passkey' }).count(), 0);
+  await accessible(old, 'no passkeys in this browser');
+  // What takes nothing else says where to go.
+  await section(old).getByRole('button', { name: 'Remove: Key' }).click();
+  await dialog(old, 'Remove this passkey?').getByRole('button', { name: 'Remove' }).click();
+  await asked(old).getByRole('alert').getByText('This browser knows no passkeys.').waitFor();
+  await asked(old).getByText('Nothing else of your account is taken here.').waitFor();
+  await accessible(old, 'challenge without passkeys');
+  await old.keyboard.press('Escape');
+
+  // The setting takes them away and gives them back while the page is open.
+  await set('Accounts_TwoFactorAuthentication_By_WebAuthn_Enabled', false);
+  await section(eli.page).getByText('Passkeys are switched off on this server.').waitFor();
+  await set('Accounts_TwoFactorAuthentication_By_WebAuthn_Enabled', true);
+  await section(eli.page).getByRole('button', { name: 'Add a passkey' }).waitFor();
+  // A page that came without HTTPS, as browsers tell it.
+  await old.addInitScript(() => Object.defineProperty(window, 'isSecureContext', { value: false }));
+  await old.reload();
+  await section(old).getByText('Browsers use passkeys on pages with HTTPS only').waitFor();
+  await close(old);
+
+  // The published client knows nothing of passkeys, and passes with its mail.
+  const client = ddpjs(server.ws, watchWebSocket());
+  await client.connect();
+  const details = await client.login(eli.user).then(() => assert.fail('no challenge'), (e) => e.details);
+  assert.deepEqual([details.method, details.availableMethods], ['email', ['webauthn', 'email']]);
+  const object = { user: { username: eli.user.username }, password: { digest: sha256(eli.user.password), algorithm: 'sha-256' } };
+  const { id } = await client.call('login', { totp: { login: object, code: await server.mailbox.code(eli.user.email) } });
+  assert(id);
+  client.close();
+  await close(eli.page);
 });
 
 test('two tabs answer each their own question, and a question goes with its session', async () => {
