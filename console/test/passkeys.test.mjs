@@ -409,3 +409,64 @@ test('a demand of a passkey leads to adding one: for a call, and for a role', as
   await close(hers);
 });
 
+test('administrators see, demand and reset passkeys, and a call is tried with one', async () => {
+  const { page: his } = await enrolled('otto');
+  // Frames both ways: the question is asked for and answered, and its signature is not shown.
+  await his.goto(`${server.url}/#/try`);
+  await his.getByText('Connected, session').waitFor();
+  const send = async (name, ...params) => {
+    await his.getByLabel('Name', { exact: true }).fill(name);
+    await his.getByLabel('Parameters, as a JSON list').fill(JSON.stringify(params));
+    await his.getByRole('button', { name: 'Send', exact: true }).click();
+  };
+  const challenge = his.getByRole('article').filter({ hasText: 'The call was challenged' });
+  await send('2fa:enable-email');
+  await challenge.getByText('The answer is good for this alone: to switch codes by e-mail on.').waitFor();
+  await accessible(his, 'try with a passkey');
+  await challenge.getByRole('button', { name: 'Answer with a passkey' }).click();
+  await challenge.waitFor({ state: 'detached' });
+  await send('personalAccessTokens:generateToken', { tokenName: 'bot' });
+  await challenge.locator('select').first().selectOption('webauthn');
+  await challenge.getByLabel('How to answer').selectOption('literal');
+  await challenge.getByRole('button', { name: 'Ask for the question of a passkey' }).click();
+  await challenge.getByRole('button', { name: 'Answer with a passkey' }).click();
+  await challenge.waitFor({ state: 'detached' });
+  assert(!/signature\W+[A-Za-z0-9_-]{40}/.test(await his.locator('ol.frames').innerText()), 'a signature is shown');
+
+  const page = await browser.open(server);
+  await logIn(page, 'admin', adminPassword);
+  await page.goto(`${server.url}/#/settings?q=passkey`);
+  await page.getByLabel('Log in with a passkey alone').waitFor();
+  await page.getByLabel('Where new passkeys are kept').getByRole('option', { name: 'On another device or a security key' }).waitFor({ state: 'attached' });
+  await accessible(page, 'settings of passkeys');
+
+  await page.goto(`${server.url}/#/protect`);
+  await page.getByLabel('Add a method, a route or a wildcard').fill('saveSettings');
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.getByLabel('What saveSettings takes').selectOption('takes a passkey only');
+  await page.getByText('Some entries take a passkey only, and your account has none').waitFor();
+  await page.getByText(/^covers \d+ method/).waitFor();
+  await accessible(page, 'a passkey only');
+  await page.getByRole('button', { name: 'Remove saveSettings' }).click();
+  await page.getByLabel('Add a method, a route or a wildcard').fill('getServerTime=webauthn');
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await confirm(page, adminPassword);
+  await page.getByText('The list is saved and in force.').waitFor();
+  await page.getByRole('switch', { name: 'Protect getServerTime' }).uncheck();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await confirm(page, adminPassword);
+  await page.getByText('Nothing: calls ask only where they do by themselves.').waitFor();
+
+  await page.goto(`${server.url}/#/users?q=otto`);
+  await page.getByRole('row').filter({ hasText: 'otto' }).getByText('Passkeys').waitFor();
+  await page.getByRole('link', { name: 'otto' }).click();
+  await page.getByRole('button', { name: 'Reset the passkeys' }).click();
+  await accessible(page, 'reset of passkeys');
+  await dialog(page, 'Reset the passkeys?').getByRole('button', { name: 'Reset the passkeys' }).click();
+  await confirm(page, adminPassword);
+  await page.getByText('The passkeys are removed.').waitFor();
+  await his.getByText('Your session was ended').waitFor();
+  await close(page);
+  await close(his);
+});
