@@ -174,7 +174,10 @@ func (r *Router) Method(ctx context.Context, c *rpc.Call) (any, error) {
 func (s *Spec) purpose() string { return cmp.Or(s.Action, s.Name) }
 
 // settle writes into a call what its line says of every check on its way.
-func (s *Spec) settle(c *rpc.Call) { c.Purpose, c.Proofs = s.purpose(), s.Proofs }
+func (s *Spec) settle(c *rpc.Call) {
+	c.Purpose, c.Proofs = s.purpose(), s.Proofs
+	c.Proofs.OfFactors = s.Effects&Factors != 0
+}
 
 // run is the pipeline of DDP: limit ► user ► factor ► permission ► handler.
 func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {

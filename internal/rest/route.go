@@ -246,7 +246,7 @@ func (rt *Route) compile(method methods.Lookup) error {
 	rt.spec = methods.Spec{
 		Action: rt.spec.Action, Also: rt.spec.Also, Carries: rt.spec.Carries,
 		Name: rt.Path, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
-		Permission: rt.Permission, Proofs: rt.Proofs, Rest: rt.Limit, Enrolment: rt.Enrolment, Passage: rt.Passage, Doc: rt.Summary,
+		Effects: rt.Effects, Permission: rt.Permission, Proofs: rt.Proofs, Rest: rt.Limit, Enrolment: rt.Enrolment, Passage: rt.Passage, Doc: rt.Summary,
 	}
 	rt.body = newChecker(rt.Verb+"/"+rt.Path+"/body", rt.Body)
 	rt.query = newChecker(rt.Verb+"/"+rt.Path+"/query", rt.Query)

@@ -70,6 +70,8 @@ type stage struct {
 	// caller is who calls, proven whether with the proof.
 	caller client
 	proven bool
+	// inUse makes passkeys a second factor of whoever is given one.
+	inUse  bool
 	secret string // of an authenticator app
 	token  string // of a mailed link
 }
@@ -206,7 +208,7 @@ func (s *stage) json(d ejson.Doc) []byte {
 	return raw
 }
 
-// hasKey gives the administrator a passkey that nobody is asked for, and names it.
+// hasKey gives the administrator a passkey, which nobody is asked for unless inUse, and names it.
 func (s *stage) hasKey() string { return s.keyOf(s.admin).ID }
 
 // theirKey gives somebody else one, and names the account.
@@ -214,7 +216,7 @@ func (s *stage) theirKey() string { s.keyOf(s.other); return s.other.ID }
 
 func (s *stage) keyOf(u *user.User) user.Passkey {
 	s.T.Helper()
-	keys := s.Passkeys(u.Username, false)
+	keys := s.Passkeys(u.Username, s.inUse)
 	change := user.Change{Factor: func(v *user.Services) { v.WebAuthn = keys }, At: time.Now()}
 	if _, err := s.rec.Store.UpdateUser(s.T.Context(), u.ID, change); err != nil { // behind the recorder
 		s.T.Fatal(err)

@@ -94,14 +94,22 @@ type Proofs struct {
 	Only []string
 	// Not are those that do not count, whatever Only says.
 	Not []string
+	// None says that nothing counts: what the line takes is less than what is demanded.
+	None bool
+	// OfFactors says that the call changes how accounts are protected: where the caller
+	// has a passkey in use, a code by mail is no proof for it (twofactor.Service.Verify).
+	OfFactors bool
 }
 
-// Narrow tells whether some factor does not count.
-func (p Proofs) Narrow() bool { return len(p.Only)+len(p.Not) > 0 }
+// Narrow tells whether some factor does not count, whoever calls.
+func (p Proofs) Narrow() bool { return p.None || len(p.Only)+len(p.Not) > 0 }
 
 // String names them as documents and the golden surface file do: "only totp", "not
-// email", and "" when all count.
+// email", "nothing", and "" when all count.
 func (p Proofs) String() string {
+	if p.None {
+		return "nothing"
+	}
 	var parts []string
 	if len(p.Only) > 0 {
 		parts = append(parts, "only "+strings.Join(p.Only, " or "))
@@ -114,7 +122,7 @@ func (p Proofs) String() string {
 
 // Count tells whether the factor of that name is a proof.
 func (p Proofs) Count(factor string) bool {
-	return (len(p.Only) == 0 || slices.Contains(p.Only, factor)) && !slices.Contains(p.Not, factor)
+	return !p.None && (len(p.Only) == 0 || slices.Contains(p.Only, factor)) && !slices.Contains(p.Not, factor)
 }
 
 // Passed says which second factor was accepted for a call. The zero value is none.

@@ -37,3 +37,15 @@ func TestHeaderProof(t *testing.T) {
 		}
 	}
 }
+
+// What nothing counts for takes nothing, whatever the lists say.
+func TestNothingCounts(t *testing.T) {
+	for _, p := range []Proofs{{None: true}, {None: true, Only: []string{"totp"}}, {None: true, Not: []string{"email"}}} {
+		if p.Count("totp") || p.Count("webauthn") || p.Count("password") || !p.Narrow() || p.String() != "nothing" {
+			t.Errorf("%+v: %q", p, p)
+		}
+	}
+	if (Proofs{OfFactors: true}).Narrow() {
+		t.Error("what the account decides narrows the line")
+	}
+}

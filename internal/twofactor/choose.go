@@ -126,11 +126,23 @@ func (s *Service) AtLeast(p rpc.Proofs, need Strength) rpc.Proofs {
 			only = append(only, f.Name())
 		}
 	}
-	if len(only) == 0 { // nothing counts, and an empty list would mean everything
-		only = []string{WebAuthn}
-		p.Not = append(slices.Clone(p.Not), WebAuthn)
+	p.Only, p.None = only, len(only) == 0 // an empty list would mean everything
+	return p
+}
+
+// countsOf is what counts for this account's call, of what counts for the call.
+func (s *Service) countsOf(u *user.User, p rpc.Proofs) rpc.Proofs {
+	return s.demanded(u, s.ofOwner(u, p))
+}
+
+// ofOwner takes codes by mail from the proofs of a change of factors where the account has
+// a passkey in use: whoever reads the mailbox must not take its place, with another key
+// or with an app that then opens the way to the keys. Where mails are the strongest that is
+// in use they count, since what is weaker would stand in for them.
+func (s *Service) ofOwner(u *user.User, p rpc.Proofs) rpc.Proofs {
+	if p.OfFactors && (passkeyFactor{Base{}, s}).Enabled(u) && !slices.Contains(p.Not, Email) {
+		p.Not = append(slices.Clone(p.Not), Email)
 	}
-	p.Only = only
 	return p
 }
 

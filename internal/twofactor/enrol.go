@@ -31,7 +31,6 @@ func (s *Service) Enrol(ctx context.Context, r Request) (Enrolment, error) {
 		return Enrolment{}, ErrAlreadyEnabled
 	}
 	r.User, r.Policy = u, Fresh
-	r.Proofs = s.ofOwner(u, r.Proofs)
 	if err := s.Check(ctx, r); err != nil {
 		return Enrolment{}, err
 	}
@@ -61,7 +60,6 @@ func (s *Service) overtaken(ctx context.Context, r Request) error {
 		return ErrAlreadyEnabled
 	}
 	r.User, r.Policy, r.Proof, r.Passed = u, Fresh, rpc.Proof{}, nil
-	r.Proofs = s.ofOwner(u, r.Proofs)
 	return s.Check(ctx, r)
 }
 

@@ -59,6 +59,10 @@ var (
 func noneCounts(p rpc.Proofs, ways []string) error {
 	e := *ErrNoneCounts
 	e.Reason = "This call does not take " + listed(p.Not)
+	if p.None {
+		e.Reason = "This call takes no factor that is as strong as the administrator demands: ask for the demand to be taken back"
+		return &e
+	}
 	if len(p.Only) > 0 {
 		e.Reason = "This call takes nothing but " + listed(slices.DeleteFunc(slices.Clone(p.Only), func(f string) bool { return !p.Count(f) }))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -12,7 +11,6 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/passkey"
-	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
@@ -69,7 +67,7 @@ var (
 
 // PasskeyOptions are the options of a new key of r.User, for ten seconds' work: the
 // challenge in them is good for two minutes. An existing factor is asked first, as for
-// every change of factors; where there are passkeys, the mailbox is not enough. Refusals:
+// every change of factors (rpc.Proofs.OfFactors). Refusals:
 // ErrPasskeysOff, ErrPasskeyMany, ErrOvertaken, and those of Check.
 func (s *Service) PasskeyOptions(ctx context.Context, r Request) (ejson.Doc, error) {
 	u, err := s.reload(ctx, r)
@@ -123,7 +121,6 @@ func (s *Service) creation(challenge, handle, name, display string, has []user.P
 // else of what protects it may have changed.
 func (s *Service) proveOwner(ctx context.Context, r Request, u *user.User) (*user.User, error) {
 	r.User, r.Policy = u, Fresh
-	r.Proofs = s.ofOwner(u, r.Proofs)
 	if err := s.Check(ctx, r); err != nil {
 		return nil, err
 	}
@@ -132,17 +129,6 @@ func (s *Service) proveOwner(ctx context.Context, r Request, u *user.User) (*use
 		err = ErrOvertaken
 	}
 	return after, err
-}
-
-// ofOwner takes codes by mail from the proofs of a change of factors where the account has
-// a passkey in use: whoever reads the mailbox must not take its place, with another key
-// or with an app that then opens the way to the keys. Where mails are the strongest that is
-// in use they count, since what is weaker would stand in for them.
-func (s *Service) ofOwner(u *user.User, p rpc.Proofs) rpc.Proofs {
-	if (passkeyFactor{Base{}, s}).Enabled(u) && !slices.Contains(p.Not, Email) {
-		p.Not = append(slices.Clone(p.Not), Email)
-	}
-	return p
 }
 
 // AddPasskey adds the key that answers the options of PasskeyOptions. It asks no factor:

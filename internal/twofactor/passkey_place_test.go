@@ -57,5 +57,5 @@ func TestTheMailboxTakesNoKeysPlace(t *testing.T) {
 }
 
 func proof(factor, text string) func(*twofactor.Request) {
-	return func(r *twofactor.Request) { r.Proof = rpc.TextProof(factor, text) }
+	return func(r *twofactor.Request) { r.Proof, r.Proofs.OfFactors = rpc.TextProof(factor, text), true } // as the router says
 }

@@ -329,3 +329,21 @@ func TestChallengesSayThatMailsAreKept(t *testing.T) {
 		})
 	}
 }
+
+// A demand that is stronger than all that a line takes leaves nothing, not everything: who
+// has every factor is refused with each.
+func TestADemandBeyondTheLineLeavesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		a, d := w.account("ann", withEmail).enrol(), device()
+		a.enrolPasskey(d)
+		proofs := w.svc.AtLeast(rpc.Proofs{Only: []string{twofactor.TOTP}}, twofactor.ByPasskey)
+		beyond := func(r *twofactor.Request) { r.Policy, r.Proofs = twofactor.Fresh, proofs }
+		key := answered(t, d, a.challenged(fresh))
+		time.Sleep(time.Minute)
+		for name, text := range map[string]string{"nothing": "", "the app": a.now(0), "the password": digest, "the passkey": key} {
+			if got := a.check(beyond, code(text)); got != "error-no-factor-for-call" {
+				t.Errorf("%s: %q", name, got)
+			}
+		}
+	})
+}

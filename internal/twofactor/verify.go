@@ -20,7 +20,7 @@ func (s *Service) Verify(ctx context.Context, r Request) (Outcome, error) {
 		if err != nil {
 			return Outcome{}, s.refuse(r, "", err)
 		}
-		r.User, r.Proofs = u, s.demanded(u, r.Proofs)
+		r.User, r.Proofs = u, s.countsOf(u, r.Proofs)
 	}
 	answered := r.Proof.Given()
 	switch {
