@@ -234,10 +234,16 @@ func (r *Router) demand(c *rpc.Call, spec *Spec) {
 	for _, a := range spec.Also {
 		need = max(need, demands[a])
 	}
-	// Who has none of what is demanded must be able to set it up.
-	if need > 0 && !(spec.Enrolment && r.deps.TwoFactor.Lacks(c.User, need)) {
+	// Who has none of what is demanded must be able to set it up, and to see where he is.
+	if need > 0 && !(spec.leadsTo(need) && r.deps.TwoFactor.Lacks(c.User, need)) {
 		c.Proofs = r.deps.TwoFactor.AtLeast(c.Proofs, need)
 	}
+}
+
+// leadsTo tells whether the call is a step of setting up a factor of at least that strength,
+// or shows the own state and changes nothing.
+func (s *Spec) leadsTo(need twofactor.Strength) bool {
+	return s.Enrols >= need || s.Enrolment && s.Effects == Reads
 }
 
 // listed tells whether the administrator's list names a call of an action that

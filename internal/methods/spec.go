@@ -72,6 +72,9 @@ type Spec struct {
 	// Enrolment keeps the call open to users who must set up a factor first
 	// (setting Accounts_TwoFactorAuthentication_Mandatory_Roles).
 	Enrolment bool
+	// Enrols is the strength of the factor that the call is a step of setting up, 0 for
+	// none: a demand for a factor of the administrator's list is lifted for these steps.
+	Enrols twofactor.Strength
 	// Passage calls are the way to give or to get a factor, or to leave: the
 	// administrator's list of protected calls does not close them. Envelopes are among
 	// them: what they carry is asked, once (rpc.Call.Via).

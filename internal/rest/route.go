@@ -244,7 +244,7 @@ func (rt *Route) compile(method methods.Lookup) error {
 		rt.Limit = ratelimit.Rule{Count: -1}
 	}
 	rt.spec = methods.Spec{
-		Action: rt.spec.Action, Also: rt.spec.Also, Carries: rt.spec.Carries,
+		Action: rt.spec.Action, Also: rt.spec.Also, Carries: rt.spec.Carries, Enrols: rt.spec.Enrols,
 		Name: rt.Path, Anonymous: rt.Auth != LoginRequired, LoginError: nil, Factor: rt.Factor,
 		Effects: rt.Effects, Permission: rt.Permission, Proofs: rt.Proofs, Rest: rt.Limit, Enrolment: rt.Enrolment, Passage: rt.Passage, Doc: rt.Summary,
 	}
@@ -281,6 +281,7 @@ func (rt *Route) borrow(method methods.Lookup) error {
 	if rt.Effects == 0 {
 		rt.Effects, rt.Instead = m.Effects, m.Instead
 	}
+	rt.spec.Enrols = m.Enrols
 	rt.spec.Action, rt.spec.Also, rt.spec.Carries = cmp.Or(rt.Action, m.Action, rt.Path), m.Also, m.Carries
 	rt.Errors = append(rt.inherited(m), rt.Errors...)
 	rt.run = m.Do

@@ -24,8 +24,11 @@ type line struct {
 	asks       bool // a factor of its own, whatever the administrator lists
 	instead    string
 	public     bool
-	scenes     []scene
-	doors      map[string]func(s *stage, c scene) string
+	// enrolment and passage are those of methods.Spec; a call that knows no caller, or asks
+	// for the factor of a login, is a passage.
+	enrolment, passage bool
+	scenes             []scene
+	doors              map[string]func(s *stage, c scene) string
 }
 
 // lines is the whole surface. A line without a scene is an error: whoever adds a
@@ -46,7 +49,7 @@ func (w *walk) lines() []line {
 		}
 		l := line{name: spec.Name, effects: spec.Effects, permission: spec.Permission, actions: spec.Actions(), asks: spec.Factor != twofactor.None,
 			instead: spec.Instead,
-			public:  spec.Anonymous, scenes: scenes,
+			public:  spec.Anonymous, scenes: scenes, enrolment: spec.Enrolment, passage: spec.Passage || spec.Factor == twofactor.Login,
 			doors: map[string]func(s *stage, c scene) string{
 				"ddp":         func(s *stage, c scene) string { return refusal(s.ddp(spec.Name, params(s, c))) },
 				"method.call": func(s *stage, c scene) string { return s.envelope("method.call/", spec.Name, params(s, c)) },
@@ -64,7 +67,7 @@ func (w *walk) lines() []line {
 		}
 		out = append(out, line{name: name, effects: rt.Effects, permission: rt.Permission, actions: rt.Actions(), asks: rt.Factor != twofactor.None,
 			instead: rt.Instead,
-			public:  rt.Auth != rest.LoginRequired, scenes: scenes,
+			public:  rt.Auth != rest.LoginRequired, scenes: scenes, enrolment: rt.Enrolment, passage: rt.Passage || rt.Auth == rest.NoLogin,
 			doors: map[string]func(s *stage, c scene) string{"rest": func(s *stage, c scene) string {
 				path, body := rt.Path, any(nil)
 				if c.path != nil {

@@ -1,9 +1,11 @@
 package rest_test
 
 import (
+	"slices"
 	"testing"
 
 	"ddpserver/internal/methods"
+	"ddpserver/internal/settings"
 )
 
 // A22: where the caller has a passkey in use, a code by mail is no proof for any line of the
@@ -60,4 +62,55 @@ func (s *stage) byMail() (n int) {
 		}
 	}
 	return n
+}
+
+// A22: a passkey that is demanded for every call is demanded of who has none, too, for every
+// line of the surface through every door, but for the steps of adding one and what shows
+// the own state; and of who has one for these as well.
+func TestA22ADemandIsLiftedForTheWayToItOnly(t *testing.T) {
+	steps := []string{"generateWebAuthnRegistrationOptions", "registerWebAuthnCredential",
+		"POST users.webauthn.registrationOptions", "POST users.webauthn.register"}
+	w := newWalk(t, nil)
+	w.mail = true
+	demand := func(s *stage, inUse bool) *stage {
+		if s.inUse = inUse; inUse {
+			s.hasKey()
+		}
+		s.caller = *s.proof() // good until it is taken, which only a lifted demand does
+		w.Set(settings.TwoFactorProtectedCalls, "* = webauthn")
+		return s
+	}
+	refused := 0
+	for _, inUse := range []bool{false, true} {
+		shared := demand(w.stage(false, true), inUse)
+		for _, l := range w.lines() {
+			step := slices.Contains(steps, l.name)
+			if l.passage || inUse && !step {
+				continue
+			}
+			lifted := !inUse && (step || l.enrolment && l.effects == methods.Reads)
+			for _, c := range l.scenes {
+				s := shared
+				if c.prep != nil {
+					w.Set(settings.TwoFactorProtectedCalls, "")
+					s = w.stage(false, l.effects&(methods.Rooms|methods.Messages) != 0)
+					c.prep(s)
+					demand(s, inUse)
+				}
+				for door, do := range l.doors {
+					refusal := do(s, c)
+					demanded := refusal == "error-no-factor-for-call" || inUse && refusal == "totp-required"
+					if demanded {
+						refused++
+					}
+					if demanded == lifted {
+						t.Errorf("%s %s by %s, a passkey in use %v: %q", l.name, c.does, door, inUse, refusal)
+					}
+				}
+			}
+		}
+	}
+	if refused < 300 {
+		t.Errorf("%d calls met the demand", refused)
+	}
 }

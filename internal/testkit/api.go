@@ -327,7 +327,7 @@ func (a *API) conforms(verb, path string, got Answer) {
 
 // anyRoute are refusals that every route may answer, beside its own.
 var anyRoute = []string{"invalid-params", "error-invalid-params", "error-invalid-json", "totp-required", "totp-invalid", "totp-max-attempts",
-	"error-two-factor-setup-required", "error-no-password-or-factor"}
+	"error-two-factor-setup-required", "error-no-password-or-factor", "error-no-factor-for-call"}
 
 // publishes checks that a refusal is among those of its route, whose path is written
 // as in the document.

@@ -26,6 +26,9 @@ type Call struct {
 	// Late closes the call to somebody who must set up a factor first: it is no way to
 	// get one.
 	Late bool
+	// Enrols is the strength of the factor that the call is a step of setting up, 0 for none:
+	// who lacks a factor that is demanded for every call may take the steps to it.
+	Enrols Strength
 	// Passage keeps the administrator's list of protected calls from asking for a factor
 	// here: the call is how people get a code to answer with.
 	Passage bool

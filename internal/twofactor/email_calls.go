@@ -10,7 +10,7 @@ import (
 func (f emailFactor) Calls() []Call {
 	const refused = "totp-required; totp-invalid; totp-max-attempts"
 	return []Call{
-		{Method: "2fa:enable-email", Do: f.switchOn, Effects: Factors, Inside: Fresh, Sentence: "to switch codes by e-mail on",
+		{Method: "2fa:enable-email", Do: f.switchOn, Effects: Factors, Inside: Fresh, Enrols: ByEmail, Sentence: "to switch codes by e-mail on",
 			Doc:    "Switches codes by mail on. Asks for the authenticator app if that is on.",
 			Result: "true", Errors: "error-invalid-user; " + refused,
 			Route: "POST users.2fa.enableEmail", Summary: "Switch codes by e-mail on"},

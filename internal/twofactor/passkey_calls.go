@@ -21,15 +21,17 @@ const (
 func (f passkeyFactor) Calls() []Call {
 	const refused = "totp-required; totp-invalid; totp-max-attempts"
 	return []Call{
-		{Method: "generateWebAuthnRegistrationOptions", Do: f.newOptions, Effects: Factors, Inside: Fresh, Sentence: "to add a passkey",
-			Doc:    "Makes the options of a new passkey, for two minutes. Asks for a factor that is on, else for the password.",
-			Params: `{mode: "addCredential", name?}`, Result: "PublicKeyCredentialCreationOptionsJSON",
+		{Method: "generateWebAuthnRegistrationOptions", Do: f.newOptions, Effects: Factors, Inside: Fresh, Enrols: ByPasskey,
+			Sentence: "to add a passkey",
+			Doc:      "Makes the options of a new passkey, for two minutes. Asks for a factor that is on, else for the password.",
+			Params:   `{mode: "addCredential", name?}`, Result: "PublicKeyCredentialCreationOptionsJSON",
 			Errors: "webauthn-not-supported; webauthn-too-many-credentials; error-two-factor-changed; error-invalid-user; " + refused,
 			Route:  "POST users.webauthn.registrationOptions", Summary: "Start to add a passkey",
 			Body: newOptionsBody{}, Answer: options{}, Shape: shapeOptions},
-		{Method: "registerWebAuthnCredential", Do: f.register, Effects: Factors, Instead: "an answer to a challenge that was handed out for a fresh factor",
-			Doc:    "Adds the passkey that answers the options. Other sessions and remembered trust end.",
-			Params: "{credential: RegistrationResponseJSON, name?}", Result: "the passkey, as listWebAuthnCredentials has it",
+		{Method: "registerWebAuthnCredential", Do: f.register, Effects: Factors, Enrols: ByPasskey,
+			Instead: "an answer to a challenge that was handed out for a fresh factor",
+			Doc:     "Adds the passkey that answers the options. Other sessions and remembered trust end.",
+			Params:  "{credential: RegistrationResponseJSON, name?}", Result: "the passkey, as listWebAuthnCredentials has it",
 			Errors: "invalid-webauthn-registration; webauthn-credential-in-use; webauthn-not-supported; error-invalid-name; error-two-factor-changed; " +
 				"error-invalid-user",
 			Route: "POST users.webauthn.register", Summary: "Finish adding a passkey", Body: newKeyBody{}, Answer: oneKey{}, Shape: shapeKey},

@@ -14,14 +14,16 @@ const codeInstead = "a code of the app, or a backup code, in the parameters"
 func (f totpFactor) Calls() []Call {
 	const refused = "totp-required; totp-invalid; totp-max-attempts"
 	return []Call{
-		{Method: "2fa:enable", Do: f.enable, Effects: Factors, Inside: Fresh, Sentence: "to set up an authenticator app",
-			Doc:    "Makes a secret for an authenticator app. Asks for the factor that is on, else for the password.",
-			Params: `{qr?: "svg" | "png"}?`, Result: "{secret, url, qr?}", Errors: "error-2fa-already-enabled; error-invalid-user; " + refused,
+		{Method: "2fa:enable", Do: f.enable, Effects: Factors, Inside: Fresh, Enrols: ByTOTP,
+			Sentence: "to set up an authenticator app",
+			Doc:      "Makes a secret for an authenticator app. Asks for the factor that is on, else for the password.",
+			Params:   `{qr?: "svg" | "png"}?`, Result: "{secret, url, qr?}", Errors: "error-2fa-already-enabled; error-invalid-user; " + refused,
 			Route: "POST users.enableTotp", Summary: "Start to enrol an authenticator app",
 			Body: drawn{}, Answer: enrolled{}},
-		{Method: "2fa:validateTempToken", Do: f.validate, Effects: Factors, Instead: "the first code of an app whose secret was handed out for a fresh factor",
-			Doc:    "Switches the authenticator app on with its first code. The backup codes are shown only here.",
-			Params: "code", Result: "{codes}", Errors: "invalid-totp; error-invalid-user",
+		{Method: "2fa:validateTempToken", Do: f.validate, Effects: Factors, Enrols: ByTOTP,
+			Instead: "the first code of an app whose secret was handed out for a fresh factor",
+			Doc:     "Switches the authenticator app on with its first code. The backup codes are shown only here.",
+			Params:  "code", Result: "{codes}", Errors: "invalid-totp; error-invalid-user",
 			Route: "POST users.validateTotp", Summary: "Finish enrolling with a first code",
 			Body: codeBody{}, Spread: true, Answer: shownCodes{}},
 		{Method: "2fa:disable", Do: f.disable, Effects: Factors, Instead: codeInstead, Sentence: "to remove the authenticator app",
