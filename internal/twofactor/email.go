@@ -93,12 +93,12 @@ func (f emailFactor) codes(ctx context.Context, r Request, send bool) (live []Ma
 	if err != nil {
 		return nil, false, fmt.Errorf("reading mailed codes: %w", err)
 	}
-	source, err := f.source(ctx, r)
+	blocked, err := f.blocked(ctx, g, r, Email)
 	if err != nil {
 		return nil, false, err
 	}
 	live = goodFor(f.alive(g), r.Purpose)
-	if len(live) > 0 || !send || f.blocked(g, source, Email) {
+	if len(live) > 0 || !send || blocked {
 		return live, false, nil
 	}
 	if err := f.payMail(r.Peer); err != nil {

@@ -32,6 +32,9 @@ type Factor interface {
 	Named() bool
 	// Reads tells that an answer which names no factor can only be meant for this one.
 	Reads(p rpc.Proof) bool
+	// Unguessable tells that nobody finds a right answer by trying, so that wrong ones stand
+	// for no risk: they have a budget of their own, and shut out no other factor.
+	Unguessable() bool
 	// Tries is how many answers a live set of codes survives; 0 when the factor
 	// has no sets.
 	Tries() int
@@ -57,6 +60,9 @@ func (Base) Named() bool { return false }
 
 // Reads implements Factor.
 func (Base) Reads(rpc.Proof) bool { return false }
+
+// Unguessable implements Factor.
+func (Base) Unguessable() bool { return false }
 
 // Tries implements Factor.
 func (Base) Tries() int { return 0 }

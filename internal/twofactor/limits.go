@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"ddpserver/internal/netkey"
 	"ddpserver/internal/settings"
 )
 
@@ -26,13 +27,24 @@ const (
 	pendingTries = 10
 )
 
-// limits are the budgets of an answer, without that of a set of mail codes.
-func (s *Service) limits() Limits {
-	return Limits{
+// limits are the budgets of an answer with that factor, without that of a set of mail
+// codes. Strangers' answers that are counted apart are counted for each network: who sends
+// wrong ones shuts nobody else out.
+func (s *Service) limits(ctx context.Context, r Request, factor string) (l Limits, err error) {
+	l = Limits{
 		MaxRecent: s.positive(settings.TwoFactorWrongPerHour, defaultMaxRecent),
 		Window:    budgetWindow,
 		MaxInRow:  s.positive(settings.TwoFactorWrongInRow, defaultMaxInRow),
 	}
+	if l.Source, err = s.source(ctx, r); err != nil {
+		return l, err
+	}
+	if f := s.factor(factor); f != nil && f.Unguessable() {
+		if l.Apart, l.MaxRecent = true, min(l.MaxRecent, MaxApart); l.Source == strangers && r.Peer != nil {
+			l.Source = s.key.Digest("twofactor source of strangers", r.User.ID, netkey.Of(r.Peer.Address))[:16]
+		}
+	}
+	return l, nil
 }
 
 // source says for counting where an answer comes from: an address from which the

@@ -28,6 +28,7 @@ type passkeyFactor struct {
 func (passkeyFactor) Name() string                 { return WebAuthn }
 func (passkeyFactor) Strength() Strength           { return ByPasskey }
 func (passkeyFactor) Named() bool                  { return true }
+func (passkeyFactor) Unguessable() bool            { return true }
 func (passkeyFactor) SwitchedOn(u *user.User) bool { return u.PasskeysEnabled() }
 
 // Offered needs a page on which browsers make passkeys.

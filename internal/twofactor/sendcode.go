@@ -115,11 +115,11 @@ func (s *Service) sendCode(ctx context.Context, r Request, stranger, pay bool) (
 	if err != nil {
 		return nil, err
 	}
-	source, err := s.source(ctx, r)
+	blocked, err := s.blocked(ctx, g, r, Email)
 	switch {
 	case err != nil:
 		return nil, err
-	case s.blocked(g, source, Email):
+	case blocked:
 		return nil, ErrMaxAttempts
 	case len(s.alive(g)) >= maxAlive:
 		return u.VerifiedEmails(), nil

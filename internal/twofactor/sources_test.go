@@ -125,3 +125,71 @@ type unknown struct{}
 func (unknown) Source(context.Context, string, string) (string, error) {
 	return "", fmt.Errorf("broken")
 }
+
+// A22: wrong answers of passkeys, which nobody guesses, shut out nothing else: whoever sends
+// them, at the login, in a session and alone, uses up a budget of their own there. Codes
+// work on from everywhere, and a passkey from every other network.
+func TestA22WrongPasskeysShutNothingElse(t *testing.T) {
+	for _, budget := range []string{settings.TwoFactorWrongPerHour, settings.TwoFactorWrongInRow} {
+		bubble(t, func(t *testing.T, w *world) {
+			w.Set(settings.TwoFactorRememberFor, 0)
+			a, d := w.account("alice").enrol(), device()
+			a.enrolPasskey(d)
+			time.Sleep(2 * time.Hour)
+			w.Set(budget, 4)
+			thief, elsewhere := &rpc.Peer{Address: "198.51.100.1", UserAgent: "thief"}, &rpc.Peer{Address: "203.0.113.99", UserAgent: "phone"}
+			alone := func(p *rpc.Peer, spoilt bool) string {
+				options, err := w.svc.LoginOptions()
+				if err != nil {
+					t.Fatal(err)
+				}
+				x, err := d.Answer(written(t, options))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if spoilt {
+					x.Signature[9] ^= 1
+				}
+				_, err = w.svc.Enter(ctx, twofactor.Request{Peer: p, Action: "login", Purpose: "login", Proof: rpc.TextProof("", x.JSON())})
+				return id(err)
+			}
+			login := func(r *twofactor.Request) { r.Policy, r.Token = twofactor.Login, "" }
+			forged := map[string]func(int) string{
+				"at the login": func(int) string { return a.check(login, from(thief), method(twofactor.WebAuthn), code(`{"id":"x"}`)) },
+				"in a session": func(int) string { return a.check(from(thief), method(twofactor.WebAuthn), code(`{"id":"x"}`)) },
+				"alone":        func(int) string { return alone(thief, true) },
+			}
+			for name, send := range forged {
+				for i := range 30 {
+					if got := send(i); got == "" {
+						t.Fatalf("%s: passed", name)
+					}
+				}
+			}
+			key := func() string { return answered(t, d, a.challenged(login, from(elsewhere))) }
+			for name, got := range map[string]string{
+				"the app from elsewhere":            a.check(login, from(elsewhere), code(a.soon())),
+				"the app from the thief's address":  a.check(login, from(thief), code(a.soon())),
+				"the app in the thief's session":    a.check(from(thief), code(a.soon())),
+				"the passkey from elsewhere":        a.check(login, from(elsewhere), code(key())),
+				"the passkey alone, from elsewhere": alone(elsewhere, false),
+			} {
+				if got != "" {
+					t.Errorf("%s, %s: %q", budget, name, got)
+				}
+			}
+			if got := a.check(login, from(thief), method(twofactor.WebAuthn)); budget == settings.TwoFactorWrongPerHour && got != "totp-max-attempts" {
+				t.Errorf("the thief goes on: %q", got)
+			}
+			for range 5 {
+				a.check(login, from(elsewhere), method(twofactor.TOTP), code(a.wrong()))
+			}
+			if got := a.check(login, from(elsewhere), code(key())); got != "" {
+				t.Errorf("%s: wrong codes shut out the passkey: %q", budget, got)
+			}
+		})
+	}
+}
+
+// soon is a code of the app that was not used.
+func (a *account) soon() string { time.Sleep(time.Minute); return a.now(0) }

@@ -77,8 +77,9 @@ type Store interface {
 	Guard(ctx context.Context, userID string) (Guard, error)
 	// CountAttempt counts one answer before it is compared, in its own write,
 	// and returns the id of the count. Exhausted, and only Received grows, when
-	// MaxRecent counts of l.Source are younger than Window, or MaxInRow answers in
-	// a row were wrong with this factor (Row). With l.CodeTries > 0 the count is also made
+	// MaxRecent counts of l.Source are younger than Window (Guard.Within), or MaxInRow
+	// answers in a row were wrong with this factor (Row). With l.Apart there is no row, and
+	// the oldest of MaxApart such counts is forgotten for a new one. With l.CodeTries > 0 the count is also made
 	// against the live set of mail codes: Conflict when no code is alive,
 	// Exhausted when CodeTries answers were counted against it. Received grows
 	// in either case.
@@ -116,6 +117,8 @@ type Limits struct {
 	MaxInRow  int
 	// Source is where the answer comes from: each has a budget of its own.
 	Source string
+	// Apart answers are counted for themselves: those of factors that nobody guesses.
+	Apart bool
 	// CodeTries is the number of answers a set of mail codes survives; 0 for other factors.
 	CodeTries int
 }
@@ -146,7 +149,8 @@ func (c MailCode) GoodFor(purpose string) bool { return c.Purpose == "" || c.Pur
 // document (collection "ddpserver_guards").
 type Guard struct {
 	UserID string `bson:"_id"`
-	// Recent are counted answers, oldest first, at most MaxRecent of each source.
+	// Recent are counted answers, oldest first, at most MaxRecent of each source, and
+	// MaxApart that were counted apart.
 	Recent []Count `bson:"recent,omitempty"`
 	// InRow counts wrong answers in a row by Row.
 	InRow map[string]int `bson:"inRow,omitempty"`
@@ -171,6 +175,20 @@ type Count struct {
 	Factor string    `bson:"factor"`
 	At     time.Time `bson:"at"`
 	Source string    `bson:"source,omitempty"`
+	Apart  bool      `bson:"apart,omitempty"`
+}
+
+// MaxApart bounds the counts of a guard that are Apart.
+const MaxApart = 64
+
+// Within counts the answers of that kind that came from there after since.
+func (g *Guard) Within(source string, apart bool, since time.Time) (n int) {
+	for _, c := range g.Recent {
+		if c.Source == source && c.Apart == apart && c.At.After(since) {
+			n++
+		}
+	}
+	return n
 }
 
 // MaxSpent bounds Guard.Spent.

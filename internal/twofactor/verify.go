@@ -76,11 +76,10 @@ func (s *Service) challenge(ctx context.Context, r Request, f Factor) error {
 	if err != nil {
 		return s.refuse(r, f.Name(), err)
 	}
-	source, err := s.source(ctx, r)
+	blocked, err := s.blocked(ctx, g, r, f.Name())
 	if err != nil {
 		return s.refuse(r, f.Name(), err)
 	}
-	blocked := s.blocked(g, source, f.Name())
 	d, err := s.details(ctx, r, f, !blocked)
 	switch {
 	case err != nil:
@@ -164,11 +163,12 @@ func (s *Service) prove(ctx context.Context, r Request, f Factor) (attempt, erro
 // count counts one answer. live says that it was counted against a set of mail
 // codes; an answer without a live set cannot be right but is counted all the same.
 func (s *Service) count(ctx context.Context, r Request, factor string, tries int) (id string, live bool, err error) {
-	l, userID := s.limits(), r.User.ID
-	l.CodeTries = tries
-	if l.Source, err = s.source(ctx, r); err != nil {
+	l, err := s.limits(ctx, r, factor)
+	if err != nil {
 		return "", false, err
 	}
+	userID := r.User.ID
+	l.CodeTries = tries
 	id, err = s.store.CountAttempt(ctx, userID, factor, s.now(), l)
 	if tries > 0 && errors.Is(err, dberr.Conflict) {
 		l.CodeTries = 0
@@ -200,17 +200,14 @@ func (s *Service) details(ctx context.Context, r Request, f Factor, send bool) (
 	return d, err
 }
 
-// blocked tells whether the budget of wrong answers from that source is used up,
-// in all or in a row with that factor.
-func (s *Service) blocked(g Guard, source, factor string) bool {
-	l, since, recent := s.limits(), s.now(), 0
-	since = since.Add(-l.Window)
-	for _, c := range g.Recent {
-		if c.Source == source && c.At.After(since) {
-			recent++
-		}
+// blocked tells whether the budget of wrong answers of a request is used up, in all or in
+// a row with that factor.
+func (s *Service) blocked(ctx context.Context, g Guard, r Request, factor string) (bool, error) {
+	l, err := s.limits(ctx, r, factor)
+	if err != nil {
+		return false, err
 	}
-	return recent >= l.MaxRecent || g.InRow[Row(factor, source)] >= l.MaxInRow
+	return g.Within(l.Source, l.Apart, s.now().Add(-l.Window)) >= l.MaxRecent || !l.Apart && g.InRow[Row(factor, l.Source)] >= l.MaxInRow, nil
 }
 
 // refuse books a refusal in the audit stream and hands it on.

@@ -42,15 +42,9 @@ func countAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofac
 			g.CodeTries = 0
 		}
 	}
-	recent := 0
-	for _, c := range g.Recent {
-		if c.Source == l.Source && c.At.After(now.Add(-l.Window)) {
-			recent++
-		}
-	}
 	row := twofactor.Row(factor, l.Source)
 	switch {
-	case recent >= l.MaxRecent, g.InRow[row] >= l.MaxInRow:
+	case g.Within(l.Source, l.Apart, now.Add(-l.Window)) >= l.MaxRecent, !l.Apart && g.InRow[row] >= l.MaxInRow:
 		return dberr.Exhausted
 	case l.CodeTries > 0 && len(alive(g.Codes, now)) == 0:
 		return dberr.Conflict
@@ -58,16 +52,39 @@ func countAttempt(g *twofactor.Guard, id, factor string, now time.Time, l twofac
 		return dberr.Exhausted
 	}
 	g.Recent = slices.DeleteFunc(g.Recent, func(c twofactor.Count) bool { return !c.At.After(now.Add(-l.Window)) })
-	g.Recent = append(g.Recent, twofactor.Count{ID: id, Factor: factor, At: now, Source: l.Source})
+	if l.Apart {
+		makeRoom(g)
+	}
+	g.Recent = append(g.Recent, twofactor.Count{ID: id, Factor: factor, At: now, Source: l.Source, Apart: l.Apart})
 	if g.InRow == nil {
 		g.InRow = make(map[string]int)
 	}
-	g.InRow[row]++
+	if !l.Apart {
+		g.InRow[row]++
+	}
 	if l.CodeTries > 0 {
 		g.CodeTries++
 	}
 	keepUntil(g, now.Add(l.Window))
 	return nil
+}
+
+// makeRoom forgets the oldest counts that are apart, for one more: they come from any number
+// of networks, and none of them is a guess.
+func makeRoom(g *twofactor.Guard) {
+	over := -twofactor.MaxApart + 1
+	for _, c := range g.Recent {
+		if c.Apart {
+			over++
+		}
+	}
+	g.Recent = slices.DeleteFunc(g.Recent, func(c twofactor.Count) bool {
+		drop := c.Apart && over > 0
+		if drop {
+			over--
+		}
+		return drop
+	})
 }
 
 // Succeeded implements twofactor.Store.

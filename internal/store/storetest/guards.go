@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -87,6 +88,23 @@ func testAttempts(t *testing.T, db Database) {
 	if g := guard(t, s, "cid"); len(g.Recent) != 7 || g.InRow["totp"] != 2 || g.InRow["totp in sessions"] != 2 || g.InRow["totp from known addresses"] != 3 ||
 		g.Recent[2].Source != "session" {
 		t.Errorf("budgets of sources: %+v", g)
+	}
+	// What is counted apart has a budget of its own, and no row; of many sources the newest
+	// counts are kept.
+	apart := twofactor.Limits{MaxRecent: 2, Window: time.Hour, MaxInRow: 1, Apart: true}
+	for i := range 3 {
+		_, err = s.CountAttempt(ctx, "cid", "webauthn", epoch, apart)
+		if want := map[bool]error{true: dberr.Exhausted}[i == 2]; !errors.Is(err, want) {
+			t.Errorf("apart, %d: %v", i, err)
+		}
+	}
+	for i := range twofactor.MaxApart {
+		apart.Source = fmt.Sprint("network ", i)
+		must[string](t)(s.CountAttempt(ctx, "cid", "webauthn", epoch, apart))
+	}
+	if g := guard(t, s, "cid"); len(g.Recent) != 7+twofactor.MaxApart || g.InRow["webauthn"] != 0 || g.Within("", true, epoch.Add(-1)) != 0 ||
+		g.Within("", false, epoch.Add(-time.Hour)) != 2 || g.Within(apart.Source, true, epoch.Add(-time.Hour)) != 1 {
+		t.Errorf("apart: %+v", g)
 	}
 	// A clock that jumps back forgets nothing.
 	for range 2 {
@@ -199,7 +217,7 @@ func testMailCodes(t *testing.T, db Database) {
 }
 
 func guardOperations(d drawn) []operation {
-	limits := twofactor.Limits{MaxRecent: 2, Window: time.Hour, MaxInRow: 2, CodeTries: int(d.step % 2)}
+	limits := twofactor.Limits{MaxRecent: 2, Window: time.Hour, MaxInRow: 2, CodeTries: int(d.step % 2), Apart: d.step%3 == 0}
 	return []operation{
 		{"CountAttempt", func(ctx context.Context, o rule.Operations) error {
 			_, err := o.CountAttempt(ctx, d.id, "email", d.at, limits)
