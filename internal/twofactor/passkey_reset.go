@@ -2,10 +2,8 @@ package twofactor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
@@ -24,16 +22,12 @@ var ErrPasskeyReset = fault.New("error-reset-not-allowed",
 // server, and ErrPasskeyReset with the setting TwoFactorResetDelay above 0, which exists so
 // that no administrator takes over an account unseen. Nothing happens without passkeys.
 func (s *Service) ResetPasskeys(ctx context.Context, r Request, userID string) error {
-	u, err := s.store.UserByID(ctx, userID)
+	u, err := s.resettable(ctx, r, userID, settings.TwoFactorByWebAuthn, (*user.User).PasskeysEnabled)
 	switch {
-	case errors.Is(err, dberr.NotFound):
-		return ErrInvalidUser
 	case err != nil:
 		return err
 	case r.User == nil || r.User.ID == u.ID || s.config.Int(settings.TwoFactorResetDelay) > 0:
 		return ErrPasskeyReset
-	case !s.config.Bool(settings.TwoFactorEnabled) || !s.passkeysOn():
-		return ErrTwoFactorOff
 	case len(u.Passkeys()) == 0:
 		return nil
 	}
