@@ -171,7 +171,8 @@ func (s *Service) UpdateUser(ctx context.Context, p *rpc.Peer, by *user.User, id
 		s.emailChanged(ctx, p, before, after)
 	}
 	if change.Bcrypt != nil {
-		s.passwordChanged(ctx, p, after, "Your password was changed by an administrator and you were logged out everywhere.", s.kept(after)...)
+		s.passwordChanged(ctx, p, after, also("Your password was changed by an administrator and you were logged out everywhere.",
+			s.keysChanged(p, by.ID, before, after)), s.kept(after)...)
 	}
 	return after, nil
 }
@@ -236,6 +237,9 @@ func (s *Service) userChange(ctx context.Context, by, u *user.User, c UserChange
 	}
 	hash, err := s.passwords.hasher.hashFor(ctx, owner(u.ID), c.Password)
 	change.Bcrypt, change.RemoveSessions, change.ClearTrust = &hash, true, true
+	if by.ID != u.ID { // who changes his own has proved a factor of it
+		s.suspendKeys(u, &change)
+	}
 	dropPending(u, &change)
 	return change, err
 }

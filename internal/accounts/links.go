@@ -150,8 +150,8 @@ type Proven struct {
 // ResetPassword sets a new password with the token of a reset or enrol link,
 // marks the address as verified, ends every login token, forgets remembered
 // trust and drops an address that waited for its proof: a thief may have asked
-// for that one. Where no address was proved before, passkeys go, too: whoever registered
-// a foreign address would enter by one. It logs nobody in.
+// for that one. Passkeys of before are suspended until one is used beside the new password
+// (suspendKeys); where no address was proved before, they go (dropKeys). It logs nobody in.
 //
 // Errors: ErrTokenExpired (unknown, used, old, deactivated account),
 // ErrTokenAddress, ErrPolicy (the link stays good), too-many-requests.
@@ -172,7 +172,8 @@ func (s *Service) ResetPassword(ctx context.Context, p *rpc.Peer, token string, 
 	if err != nil {
 		return Proven{}, err
 	}
-	s.passwordChanged(ctx, p, got.After, "Your password was reset with a link from a mail. You were logged out everywhere and all access tokens ended.")
+	s.passwordChanged(ctx, p, got.After, also("Your password was reset with a link from a mail. You were logged out everywhere and all access tokens ended.",
+		s.keysChanged(p, got.After.ID, got.Before, got.After)))
 	return got, nil
 }
 
@@ -211,8 +212,10 @@ func (s *Service) resetPassword(ctx context.Context, token string, pw Password) 
 		Bcrypt: &bcrypt, ResetAt: ptr(s.time()), Emails: &emails, RemoveTokens: true, ClearTrust: true,
 		Pending: &user.PendingEmail{}, Verifications: ptr(proofsWithout(u, emails[i].Address, u.PendingEmail())),
 	}
-	if len(u.VerifiedEmails()) == 0 && len(u.Passkeys()) > 0 { // as in firstProof
-		c.IfFactors, c.Factor = ptr(u.FactorState()), user.DropPasskeys(s.time())
+	if len(u.VerifiedEmails()) == 0 { // as in firstProof
+		s.dropKeys(u, &c)
+	} else {
+		s.suspendKeys(u, &c)
 	}
 	got.After, err = s.change(ctx, u.ID, c)
 	return got, err

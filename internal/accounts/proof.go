@@ -47,6 +47,7 @@ func (s *Service) VerifyEmail(ctx context.Context, p *rpc.Peer, l rpc.Login, tok
 		return Proven{}, err
 	}
 	s.proved(ctx, p, got)
+	s.keysNotice(ctx, p, got.Before, got.After)
 	return got, nil
 }
 

@@ -28,7 +28,7 @@ var acts = map[string]about{
 	"session_ended": ofTarget, "trust_forgotten": ofTarget,
 
 	"factor_check": ofActor, "code_sent": ofActor, "backup_code_used": ofActor, "secret_unreadable": ofActor, "recovery_ended": ofActor,
-	"passkey_cloned": ofActor,
+	"passkey_cloned": ofActor, "passkeys_removed": ofTarget, "passkeys_suspended": ofTarget,
 
 	"factor_pending": ofActor, "factor_enabled": ofActor, "factor_disabled": ofActor, "factor_reset_pending": ofTarget, "factor_reset_stopped": ofTarget,
 	"factor_reset_void": ofTarget, "factor_reset": ofTarget, "backup_codes_replaced": ofActor,

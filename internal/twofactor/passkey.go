@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ddpserver/internal/dberr"
@@ -60,7 +61,11 @@ func (f passkeyFactor) Prepare(_ context.Context, r Request, d *Details, send bo
 		return nil
 	}
 	asked, _ := f.Sentence(r.Purpose)
-	options := f.party.Request(f.challengeFor(answering, "", callParts(r)...), r.User.Passkeys(), f.verification(), challengeLife)
+	keys := r.User.Passkeys()
+	if r.Policy != Login {
+		keys = slices.DeleteFunc(slices.Clone(keys), func(k user.Passkey) bool { return k.NeedsPassword })
+	}
+	options := f.party.Request(f.challengeFor(answering, "", callParts(r)...), keys, f.verification(), challengeLife)
 	if asked != "" {
 		d.After = append(d.After, ejson.Field{Key: "asked", Value: asked})
 	}
@@ -78,12 +83,17 @@ func (f passkeyFactor) Verify(ctx context.Context, r Request) (string, error) {
 	if !good {
 		return "", nil
 	}
-	return f.use(ctx, r, a, c, f.verification() == passkey.Required)
+	beside := ""
+	if r.Policy == Login { // whose caller has proved the password
+		beside = r.User.PasswordHash()
+	}
+	return f.use(ctx, r, a, c, f.verification() == passkey.Required, beside)
 }
 
-// use verifies an answer to a challenge that was opened, and spends it. It is "" for a
-// wrong one.
-func (f passkeyFactor) use(ctx context.Context, r Request, a *passkey.Assertion, c challenge, verified bool) (string, error) {
+// use verifies an answer to a challenge that was opened, and spends it; beside is the hash
+// of the password that was proved beside it. It is "" for a wrong one, and for one of a key
+// that needs the password without it.
+func (f passkeyFactor) use(ctx context.Context, r Request, a *passkey.Assertion, c challenge, verified bool, beside string) (string, error) {
 	key := r.User.Passkey(a.ID)
 	if key == nil || f.party == nil {
 		return "", nil
@@ -93,7 +103,7 @@ func (f passkeyFactor) use(ctx context.Context, r Request, a *passkey.Assertion,
 		return "", nil
 	}
 	err = f.store.UsePasskey(ctx, r.User.ID, user.PasskeyUse{
-		ID: key.ID, PublicKey: key.PublicKey, Counter: got.Counter, BackedUp: got.BackedUp, Challenge: c.id, Until: c.until, At: f.now(),
+		ID: key.ID, PublicKey: key.PublicKey, Counter: got.Counter, BackedUp: got.BackedUp, Password: beside, Challenge: c.id, Until: c.until, At: f.now(),
 	})
 	switch {
 	case err == nil:

@@ -37,7 +37,7 @@ func (f passkeyFactor) Calls() []Call {
 			Route: "POST users.webauthn.register", Summary: "Finish adding a passkey", Body: newKeyBody{}, Answer: oneKey{}, Shape: shapeKey},
 		{Method: "listWebAuthnCredentials", Do: f.list, Effects: Reads,
 			Doc:    "Lists the passkeys of the account.",
-			Result: "[{id, name, createdAt, lastUsedAt?, deviceType, backedUp, userVerified, transports, aaguid?}]", Errors: "error-invalid-user",
+			Result: "[{id, name, createdAt, lastUsedAt?, deviceType, backedUp, userVerified, transports, aaguid?, needsPassword?}]", Errors: "error-invalid-user",
 			Route: "GET users.webauthn.list", Summary: "The passkeys of the account", Answer: keyList{}, Shape: shapeKeys},
 		{Method: "renameWebAuthnCredential", Do: f.rename, Effects: Profile,
 			Doc:    "Names a passkey.",
@@ -114,6 +114,8 @@ type keyView struct {
 	UserVerified bool     `json:"userVerified"`
 	Transports   []string `json:"transports"`
 	AAGUID       string   `json:"aaguid,omitempty"`
+	// NeedsPassword is there when it is true.
+	NeedsPassword bool `json:"needsPassword,omitempty" about:"the password was set anew since: it proves nothing until it was used beside that at a login"`
 }
 
 // oneKey and keyList are what the routes answer.
@@ -147,6 +149,9 @@ func shown(k user.Passkey) ejson.Doc {
 		{Key: "userVerified", Value: k.UserVerified}, {Key: "transports", Value: transports}}...)
 	if k.AAGUID != "" {
 		d = append(d, ejson.Field{Key: "aaguid", Value: k.AAGUID})
+	}
+	if k.NeedsPassword {
+		d = append(d, ejson.Field{Key: "needsPassword", Value: true})
 	}
 	return d
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -205,7 +206,7 @@ func (s *Service) RemovePasskey(ctx context.Context, r Request, id string) error
 	switch {
 	case key == nil:
 		return ErrPasskeyGone
-	case len(u.Passkeys()) == 1 && u.PasswordHash() == "" && !u.Foreign():
+	case u.PasswordHash() == "" && !u.Foreign() && !slices.ContainsFunc(u.Passkeys(), func(k user.Passkey) bool { return k.ID != id && s.opens(k) }):
 		return ErrPasskeyLast
 	}
 	now, factors, bcrypt := s.now(), u.FactorState(), u.PasswordHash()
@@ -220,6 +221,12 @@ func (s *Service) RemovePasskey(ctx context.Context, r Request, id string) error
 	}
 	s.settle(ctx, r, u, after, PasskeyRemoved.about("key", key.Name))
 	return nil
+}
+
+// opens tells whether a key lets its owner in by itself, on this host and under the settings
+// in force: only such a one is a way in.
+func (s *Service) opens(k user.Passkey) bool {
+	return s.mayEnter() == nil && k.UserVerified && !k.NeedsPassword && (k.RPID == "" || k.RPID == s.party.ID)
 }
 
 // RenamePasskey names a key of r.User. Refusals: ErrPasskeyGone, ErrPasskeyName.

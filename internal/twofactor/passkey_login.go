@@ -92,5 +92,5 @@ func (e entry) Verify(ctx context.Context, r Request) (string, error) {
 	if k := r.User.Passkey(e.answer.ID); k == nil || !k.UserVerified {
 		return "", nil
 	}
-	return e.use(ctx, r, e.answer, e.challenge, true)
+	return e.use(ctx, r, e.answer, e.challenge, true, "")
 }

@@ -64,7 +64,8 @@ type Store interface {
 	// UserByPasskeys finds the account whose passkeys have that user handle.
 	UserByPasskeys(ctx context.Context, handle string) (*user.User, error)
 	// UsePasskey notes that a key answered a challenge, which is spent by it. Conditions:
-	// the key is there with that public key, and the challenge was not spent (Conflict);
+	// the key is there with that public key, the challenge was not spent, the password is the
+	// one that was proved, or none was and the key does not need one (Conflict);
 	// its counter goes forward, where it counts (Duplicate, as if there were two of it).
 	UsePasskey(ctx context.Context, userID string, use user.PasskeyUse) error
 	// SetTrust remembers trust on a login token, and the factor that earned it. Condition:

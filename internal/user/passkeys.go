@@ -48,6 +48,9 @@ type Passkey struct {
 	Name         string    `bson:"name,omitempty"`
 	CreatedAt    time.Time `bson:"createdAt,omitempty"`
 	LastUsedAt   time.Time `bson:"lastUsedAt,omitempty"`
+	// NeedsPassword says that the password was set anew by a mailed link or by somebody else
+	// since the key was added: it proves nothing alone until it was used beside that password.
+	NeedsPassword bool `bson:"needsPassword,omitempty"`
 	// RPID is the host that it was made for; "" when another program made it.
 	RPID string `bson:"rpId,omitempty"`
 }
@@ -135,6 +138,27 @@ func DropPasskeys(at time.Time) func(*Services) {
 	}
 }
 
+// SuspendPasskeys is a Change.Factor after which no key proves anything alone until it was
+// used beside the password.
+func SuspendPasskeys(at time.Time) func(*Services) {
+	return func(s *Services) {
+		w := s.WebAuthn.clone()
+		if w == nil {
+			return
+		}
+		for i := range w.Keys {
+			w.Keys[i].NeedsPassword = true
+		}
+		w.changed(at)
+		s.WebAuthn = w
+	}
+}
+
+// PasskeysSuspended tells whether no key of the account proves anything alone.
+func (u *User) PasskeysSuspended() bool {
+	return len(u.Passkeys()) > 0 && !slices.ContainsFunc(u.Passkeys(), func(k Passkey) bool { return !k.NeedsPassword })
+}
+
 // RenamePasskey is a Change.Factor that names a key, if it is there.
 func RenamePasskey(id, name string) func(*Services) {
 	return func(s *Services) {
@@ -168,6 +192,9 @@ type PasskeyUse struct {
 	PublicKey []byte
 	Counter   int64
 	BackedUp  bool
+	// Password is the stored hash of the password that was proved beside it, "" for none.
+	// The use is void when it is another by now.
+	Password string
 	// Challenge is the id of the challenge that was answered, Until its end.
 	Challenge string
 	Until, At time.Time
@@ -198,6 +225,9 @@ func (w *WebAuthn) Use(use PasskeyUse) PasskeyOutcome {
 		return PasskeyGone
 	}
 	k := &w.Keys[i]
+	if k.NeedsPassword && use.Password == "" {
+		return PasskeyGone
+	}
 	if use.Counter <= k.Counter && (use.Counter > 0 || k.Counter > 0) {
 		return PasskeyCloned
 	}
@@ -212,6 +242,9 @@ func (w *WebAuthn) Use(use PasskeyUse) PasskeyOutcome {
 		return PasskeyGone
 	}
 	w.Spent = append(w.Spent, SpentChallenge{ID: use.Challenge, Until: use.Until})
+	if use.Password != "" {
+		k.NeedsPassword = false
+	}
 	k.Counter, k.BackedUp, k.LastUsedAt = use.Counter, use.BackedUp, use.At
 	return PasskeyUsed
 }

@@ -185,6 +185,9 @@ func (o Operations) ReplaceBackupCodes(ctx context.Context, userID, secret, salt
 func (o Operations) UsePasskey(ctx context.Context, userID string, use user.PasskeyUse) error {
 	use.At, use.Until = document.Milli(use.At), document.Milli(use.Until)
 	return o.user(ctx, userID, func(u *user.User) error {
+		if use.Password != "" && use.Password != u.PasswordHash() {
+			return dberr.Conflict
+		}
 		switch u.Services.WebAuthn.Use(use) {
 		case user.PasskeyUsed:
 			return nil

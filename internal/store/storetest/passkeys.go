@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -63,6 +64,19 @@ func testPasskeys(t *testing.T, db Database) {
 	}
 	ok(t, s.UsePasskey(ctx, "ann", used("k", 2, "e", epoch.Add(3*time.Minute))))
 	fails(t, s.UsePasskey(ctx, "ann", used("k", 3, "c", epoch)), dberr.Conflict)
+	// What needs the password proves nothing without it, nor beside another one.
+	hash := "hash"
+	must[*user.User](t)(s.UpdateUser(ctx, "ann", user.Change{Bcrypt: &hash, Factor: user.SuspendPasskeys(epoch), At: epoch}))
+	for i, password := range []string{"", "another", hash, ""} {
+		use := used("k", int64(3+i), fmt.Sprint("p", i), epoch.Add(4*time.Minute))
+		use.Password = password
+		if err := s.UsePasskey(ctx, "ann", use); (err == nil) != (i > 1) || i < 2 && !errors.Is(err, dberr.Conflict) {
+			t.Errorf("use %d of a key that needs the password: %v", i, err)
+		}
+	}
+	if u := get(t, s, "ann"); u.Passkey("k").NeedsPassword || !u.Passkey("l").NeedsPassword {
+		t.Errorf("%+v", u.Passkeys())
+	}
 	change(user.RemovePasskey("k", epoch))
 	change(user.RemovePasskey("l", epoch))
 	if _, err := s.UserByPasskeys(ctx, "handle"); err != dberr.NotFound {

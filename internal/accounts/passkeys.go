@@ -1,0 +1,73 @@
+package accounts
+
+import (
+	"context"
+
+	"ddpserver/internal/audit"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/user"
+)
+
+// dropKeys makes a change take the passkeys of an account away whose address nobody had
+// proved: whoever registered a foreign address would enter by one.
+func (s *Service) dropKeys(u *user.User, c *user.Change) {
+	s.changeKeys(u, c, user.DropPasskeys(s.time()))
+}
+
+// suspendKeys makes a change of the password that the owner did not make in a session of
+// the account keep its passkeys from proving anything alone: whoever had the password before
+// may have added one. It is kept by a login with the new password and the key.
+func (s *Service) suspendKeys(u *user.User, c *user.Change) {
+	s.changeKeys(u, c, user.SuspendPasskeys(s.time()))
+}
+
+func (s *Service) changeKeys(u *user.User, c *user.Change, change func(*user.Services)) {
+	if len(u.Passkeys()) == 0 {
+		return
+	}
+	state := u.FactorState()
+	c.IfFactors, c.Factor = &state, change
+}
+
+// What owners are told of it, beside what caused it.
+const (
+	keysDropped   = "The passkeys of the account were removed, because they were added before anybody proved to own this address."
+	keysSuspended = "The passkeys of the account do not log in by themselves any more. Log in once with the new password and a passkey to keep that one. " +
+		"If one of them is not yours, ask your administrator to remove them."
+)
+
+// keysChanged records what a change by somebody that was committed did to passkeys, and
+// returns what the owner is told of it: "" for nothing.
+func (s *Service) keysChanged(p *rpc.Peer, by string, before, after *user.User) string {
+	if before == nil || len(before.Passkeys()) == 0 {
+		return ""
+	}
+	act, text := "passkeys_suspended", keysSuspended
+	switch {
+	case len(after.Passkeys()) == 0:
+		act, text = "passkeys_removed", keysDropped
+	case !after.PasskeysSuspended():
+		return ""
+	}
+	s.record(p, act, by, nil, func(e *audit.Event) {
+		if e.Factor = "webauthn"; by != after.ID {
+			e.Target = after.ID
+		}
+	})
+	return text
+}
+
+// also joins what owners are told.
+func also(text, more string) string {
+	if more == "" {
+		return text
+	}
+	return text + "\n" + more
+}
+
+// keysNotice tells the owner of an account whose first proof removed passkeys.
+func (s *Service) keysNotice(ctx context.Context, p *rpc.Peer, before, after *user.User) {
+	if text := s.keysChanged(p, after.ID, before, after); text != "" {
+		s.notice(ctx, p, after, nil, "The passkeys of your account were removed", text)
+	}
+}

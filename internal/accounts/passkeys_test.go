@@ -1,0 +1,87 @@
+package accounts_test
+
+import (
+	"strings"
+	"testing"
+
+	"ddpserver/internal/accounts"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/user"
+)
+
+// A22: every way to another password × whether the address was proved: where the owner did
+// not make it in a session of the account, passkeys of before prove nothing alone, or are
+// gone; the owner and the audit are told which.
+func TestA22PasskeysOfBeforeAnotherPassword(t *testing.T) {
+	ways := map[string]func(w *world, u *user.User, l rpc.Login, verify string) error{
+		"a reset link": func(w *world, u *user.User, _ rpc.Login, _ string) error {
+			if err := w.ForgotPassword(w.t.Context(), w.peer, u.Emails[0].Address); err != nil {
+				return err
+			}
+			_, err := w.ResetPassword(w.t.Context(), w.peer, w.linkToken(accounts.TemplateReset), plain(w.t, "another long password"))
+			return err
+		},
+		"an administrator": func(w *world, u *user.User, _ rpc.Login, _ string) error {
+			root := w.add("chief", "chief@x.com")
+			root = w.patch(root.ID, user.Change{Roles: &[]string{"admin"}})
+			w.mailed()
+			_, err := w.UpdateUser(w.t.Context(), w.peer, root, u.ID, accounts.UserChange{Password: plain(w.t, "another long password")})
+			return err
+		},
+		"the owner": func(w *world, u *user.User, l rpc.Login, _ string) error {
+			return w.ChangePassword(w.t.Context(), w.peer, l, u, plain(w.t, "another long password"))
+		},
+		"the first proof alone": func(w *world, _ *user.User, _ rpc.Login, verify string) error {
+			_, err := w.VerifyEmail(w.t.Context(), w.peer, rpc.Login{}, verify)
+			return err
+		},
+	}
+	for name, way := range ways {
+		for _, proved := range []bool{false, true} {
+			if proved && name == "the first proof alone" {
+				continue
+			}
+			w := newWorld(t)
+			ada := w.add("ada", "ada@x.com")
+			link := w.linkToken(accounts.TemplateVerify)
+			session := w.login(ada)
+			if proved {
+				if _, err := w.VerifyEmail(t.Context(), w.peer, session.Login(), link); err != nil {
+					t.Fatal(err)
+				}
+			}
+			at := w.now()
+			w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: "a2V5", PublicKey: []byte("key"), CreatedAt: at}, "aGFuZGxl", at)})
+			want, act := "kept", ""
+			switch {
+			case name == "the first proof alone", name == "a reset link" && !proved:
+				want, act = "dropped", "passkeys_removed"
+			case name != "the owner":
+				want, act = "suspended", "passkeys_suspended"
+			}
+			if err := way(w, w.user(ada.ID), session.Login(), link); err != nil {
+				t.Fatalf("%s, proved %v: %v", name, proved, err)
+			}
+			u, got := w.user(ada.ID), "kept"
+			switch {
+			case len(u.Passkeys()) == 0:
+				got = "dropped"
+			case u.PasskeysSuspended():
+				got = "suspended"
+			}
+			if got != want {
+				t.Errorf("%s, proved %v: %s, want %s", name, proved, got, want)
+			}
+			told := ""
+			for _, m := range w.mailed() {
+				told += m.Data["text"]
+			}
+			if strings.Contains(told, "passkey") != (act != "") {
+				t.Errorf("%s, proved %v: told %q", name, proved, told)
+			}
+			if n := w.ground.Trail.Count(act, "ok"); act != "" && n != 1 {
+				t.Errorf("%s, proved %v: %d of %s in the audit", name, proved, n, act)
+			}
+		}
+	}
+}
