@@ -6,11 +6,17 @@ import (
 	"ddpserver/internal/growthtest"
 )
 
-// decoders are the normalisation of names.
+// decoders are the normalisation of names, and the reader of public keys.
 func decoders() []growthtest.Decoder {
 	return []growthtest.Decoder{
 		{Name: "Key", Do: func(text string) { Key(text) }},
 		{Name: "words", Do: func(text string) { words(text); _, _ = WordOf(text) }},
+		{Name: "CheckPublicKey, readCOSE, readHead", Do: func(text string) {
+			_ = CheckPublicKey([]byte(text))
+			_, _, _ = readCOSE([]byte(text))
+			_, _, _, _ = readHead([]byte(text))
+		}},
+		{Name: "checkRSA", Do: func(text string) { _ = checkRSA([]byte(text), []byte(text)) }},
 	}
 }
 

@@ -29,8 +29,10 @@ const (
 	TraitEmail      = "=factor:email"
 	TraitTOTP       = "=factor:totp"
 	TraitTwoFactors = "=factor:both"
-	// TraitPasskeys: passkeys are a second factor of the account.
-	TraitPasskeys = "=factor:webauthn"
+	// TraitPasskeys: passkeys are a second factor of the account. TraitHasPasskeys: it has
+	// some, which may only log in.
+	TraitPasskeys    = "=factor:webauthn"
+	TraitHasPasskeys = "=passkeys"
 	// TraitTokens: the account has personal access tokens.
 	TraitTokens = "=tokens"
 	// TraitNeverIn: nobody ever logged in to the account, so far as it is known.
@@ -147,8 +149,7 @@ func (u *User) traits() []string {
 	add(on > 1, TraitTwoFactors)
 	add(u.PasskeysEnabled(), TraitPasskeys)
 	for _, k := range u.Passkeys() {
-		add(true, PasskeyTrait(u.Services.WebAuthn.Handle))
-		add(true, PartyTrait(k.RPID))
+		list = append(list, TraitHasPasskeys, PasskeyTrait(u.PasskeyHandle()), PartyTrait(k.RPID))
 	}
 	_, personal := u.Tokens()
 	add(personal > 0, TraitTokens)

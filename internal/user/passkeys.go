@@ -73,12 +73,25 @@ func (w *WebAuthn) clone() *WebAuthn {
 	return c
 }
 
-// Passkeys are the keys of the account.
+// Passkeys are the keys of the account: what its document holds that is one (fits).
 func (u *User) Passkeys() []Passkey {
-	if u.Services.WebAuthn == nil {
+	if u.PasskeyHandle() == "" {
 		return nil
 	}
-	return u.Services.WebAuthn.Keys
+	keys := u.Services.WebAuthn.Keys
+	if len(keys) > maxCounted || slices.ContainsFunc(keys, func(k Passkey) bool { return !k.fits() }) {
+		keys = slices.DeleteFunc(slices.Clone(keys), func(k Passkey) bool { return !k.fits() })
+	}
+	return keys[:min(len(keys), maxCounted)]
+}
+
+// PasskeyHandle is what authenticators know the account by, "" while it has none that they
+// would take.
+func (u *User) PasskeyHandle() string {
+	if u.Services.WebAuthn == nil || !fitsBase64(u.Services.WebAuthn.Handle, maxHandle) {
+		return ""
+	}
+	return u.Services.WebAuthn.Handle
 }
 
 // Passkey finds a key by its id, or nil.
@@ -96,14 +109,14 @@ func (u *User) PasskeysEnabled() bool {
 }
 
 // AddPasskey is a Change.Factor that adds a key, and makes passkeys a second factor.
-// handle is taken where the account has none.
+// handle is taken where the account has none (PasskeyHandle).
 func AddPasskey(k Passkey, handle string, at time.Time) func(*Services) {
 	return func(s *Services) {
 		w := s.WebAuthn.clone()
 		if w == nil {
 			w = &WebAuthn{}
 		}
-		if w.Handle == "" {
+		if !fitsBase64(w.Handle, maxHandle) {
 			w.Handle = handle
 		}
 		w.Keys, w.SecondFactor = append(w.Keys, k), true

@@ -90,7 +90,7 @@ func TestPasskeysChangeTheState(t *testing.T) {
 	u := ada()
 	states := []string{u.FactorState()}
 	for _, change := range []func(*Services){
-		AddPasskey(Passkey{ID: "a"}, "h", at), AddPasskey(Passkey{ID: "b"}, "other", at),
+		AddPasskey(fitting("a"), "h", at), AddPasskey(fitting("b"), "other", at),
 		RemovePasskey("a", at), RemovePasskey("b", at), RemovePasskey("b", at.Add(-time.Hour)),
 	} {
 		change(&u.Services)
@@ -104,7 +104,7 @@ func TestPasskeysChangeTheState(t *testing.T) {
 		t.Errorf("%+v", u.Services.WebAuthn)
 	}
 	RenamePasskey("a", "x")(&u.Services)
-	AddPasskey(Passkey{ID: "a"}, "h", at)(&u.Services)
+	AddPasskey(fitting("a"), "h", at)(&u.Services)
 	state := u.FactorState()
 	RenamePasskey("a", "desk")(&u.Services)
 	if u.Passkey("a").Name != "desk" || u.FactorState() != state || u.Passkey("") != nil {
@@ -120,16 +120,16 @@ func TestPasskeysAreListed(t *testing.T) {
 	if u.State() != Invited {
 		t.Error(u.State())
 	}
-	AddPasskey(Passkey{ID: "a", RPID: "example.com"}, "h", at)(&u.Services)
+	AddPasskey(fitting("a"), "h", at)(&u.Services)
 	u.FillKeys()
-	for _, trait := range []string{TraitPasskeys, PasskeyTrait("h"), PartyTrait("example.com"), StateTrait(Active)} {
+	for _, trait := range []string{TraitPasskeys, TraitHasPasskeys, PasskeyTrait("h"), PartyTrait("example.com"), StateTrait(Active)} {
 		if !slices.Contains(u.ListKeys, trait) {
 			t.Errorf("not found by %s", trait)
 		}
 	}
 	RemovePasskey("a", at)(&u.Services)
 	u.FillKeys()
-	for _, trait := range []string{TraitPasskeys, PasskeyTrait("h"), PartyTrait("example.com")} {
+	for _, trait := range []string{TraitPasskeys, TraitHasPasskeys, PasskeyTrait("h"), PartyTrait("example.com")} {
 		if slices.Contains(u.ListKeys, trait) {
 			t.Errorf("still found by %s", trait)
 		}

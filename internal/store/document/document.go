@@ -24,9 +24,14 @@ import (
 // type, a truncated document. The text names keys and types, never values.
 var ErrBroken = errors.New("stored document is broken")
 
-// registry is the driver's with one addition: dates that old databases keep as
-// floating-point numbers of milliseconds (docs/wire/ddp.md D6).
-var registry = newRegistry()
+// registry is the driver's with two additions: dates that old databases keep as
+// floating-point numbers of milliseconds (docs/wire/ddp.md D6), and what other programs
+// keep where passkeys stand.
+var registry = func() *bson.Registry {
+	r := newRegistry()
+	r.RegisterTypeDecoder(reflect.TypeFor[user.WebAuthn](), bson.ValueDecoderFunc(decodePasskeys))
+	return r
+}()
 
 func newRegistry() *bson.Registry {
 	r := bson.NewRegistry()

@@ -1,6 +1,8 @@
 package document_test
 
 import (
+	"encoding/base64"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +11,9 @@ import (
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/user"
 )
+
+// publicKey is one on P-256 in COSE.
+var publicKey = slices.Concat([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}, make([]byte, 32), []byte{0x22, 0x58, 32}, make([]byte, 32))
 
 // What is stored of second factors, and the fingerprints of their state that wait in
 // documents, are those of version 1, to the byte: a factor that is added, or a field that
@@ -55,9 +60,9 @@ func TestStoredFactorsStayAsTheyAre(t *testing.T) {
 			"false false ", "c08ddb6c7ce4b6e426a6a403b992b45ff624f51a67b861ca42e2786c5cafbc9e",
 		},
 		"passkey": {
-			user.AddPasskey(user.Passkey{ID: "k", PublicKey: []byte{1}, Counter: 2, Transports: []string{"usb"}, DeviceType: user.SingleDevice, AAGUID: "a",
+			user.AddPasskey(user.Passkey{ID: "k", PublicKey: publicKey, Counter: 2, Transports: []string{"usb"}, DeviceType: user.SingleDevice, AAGUID: "a",
 				Format: "none", UserVerified: true, Name: "n", CreatedAt: at, LastUsedAt: at, RPID: "example.com"}, "h", at),
-			`,"webauthn": {"userHandle": "h","secondFactorEnabled": true,"credentials": [{"id": "k","publicKey": {"$binary":{"base64":"AQ==","subType":"00"}},` +
+			`,"webauthn": {"userHandle": "h","secondFactorEnabled": true,"credentials": [{"id": "k","publicKey": {"$binary":{"base64":"` + base64.StdEncoding.EncodeToString(publicKey) + `","subType":"00"}},` +
 				`"counter": {"$numberLong":"2"},"transports": ["usb"],"deviceType": "singleDevice","backedUp": false,"aaguid": "a","fmt": "none","userVerified": true,` +
 				`"name": "n","createdAt": {"$date":{"$numberLong":"1767323045000"}},"lastUsedAt": {"$date":{"$numberLong":"1767323045000"}},"rpId": "example.com"}],` +
 				`"changedAt": {"$date":{"$numberLong":"1767323045000"}}}}`,

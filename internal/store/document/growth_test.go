@@ -38,11 +38,25 @@ func decoders() []growthtest.Decoder {
 		}
 		return string(raw)
 	}
+	// What stands where passkeys do, and is none: readsMember, readableList.
+	foreign := func(text string) string {
+		list := []any{}
+		for i := 0; i+64 <= len(text); i += 64 {
+			list = append(list, map[string]any{"id": text[i : i+64], "counter": "one"}, text[i:i+64])
+		}
+		raw, err := document.Encode(map[string]any{"_id": "a", "services": map[string]any{"webauthn": map[string]any{
+			"credentials": list, "spent": list, "userHandle": list, "other": text}}})
+		if err != nil {
+			panic(err)
+		}
+		return string(raw)
+	}
 	return []growthtest.Decoder{
 		{Name: "any bytes", Do: read, Allocated: 512},
 		{Name: "a name", Do: read, Allocated: 512, In: in("username")},
 		{Name: "a date", Do: read, Allocated: 512, In: in("createdAt")},
 		{Name: "lists", Do: read, Allocated: 512, In: nested},
+		{Name: "foreign passkeys", Do: read, Allocated: 4096, In: foreign},
 	}
 }
 

@@ -265,7 +265,7 @@ func genChange(id string) *rapid.Generator[user.Change] {
 		c.ClearVerification = maybeText(t, "clearVerification", "a", "b")
 		switch rapid.IntRange(0, 8).Draw(t, "factor") {
 		case 6:
-			c.Factor = user.AddPasskey(key("k", int64(rapid.IntRange(0, 2).Draw(t, "counter"))), "handle of "+id, epoch)
+			c.Factor = user.AddPasskey(key("k", int64(rapid.IntRange(0, 2).Draw(t, "counter"))), "handle_of_"+id, epoch)
 		case 7:
 			c.Factor = user.RemovePasskey("k", epoch)
 		case 8:

@@ -51,7 +51,7 @@ var parts = []part{
 	{"UnknownFields", testUnknownFields}, {"Conditions", testConditions}, {"RandomChanges", testRandomChanges},
 	{"Interleavings", testInterleavings}, {"ForeignWriters", testForeignWriters}, {"ForeignValues", testForeignValues},
 	{"TOTP", testTOTP}, {"PendingIsBound", testPendingIsBound}, {"BackupCodes", testBackupCodes}, {"Resets", testResets}, {"Email2FA", testEmail2FA},
-	{"Passkeys", testPasskeys}, {"RacesOnPasskeys", testRacesOnPasskeys},
+	{"Passkeys", testPasskeys}, {"RacesOnPasskeys", testRacesOnPasskeys}, {"ForeignPasskeys", testForeignPasskeys},
 	{"Trust", testTrust}, {"MeteorFactor", testMeteorFactor},
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets},
 	{"Tries", testTries}, {"Sources", testSources},
