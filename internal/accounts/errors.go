@@ -51,6 +51,8 @@ var (
 	// texts are switched on or the asker is an administrator.
 	ErrUsernameExists = fault.Num(403, "Username already exists.")
 	ErrEmailExists    = fault.Num(403, "Email already exists.")
+	// ErrMadeBefore: the account that must be made only once was made.
+	ErrMadeBefore = fault.New("error-account-exists", "This account was made already")
 
 	// ErrUsername, ErrEmail and ErrName answer values that break the rules.
 	ErrUsername = fault.New("username-invalid", "The username is not valid: use up to 64 letters, digits, dots, hyphens and underscores")

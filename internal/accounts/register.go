@@ -24,6 +24,9 @@ import (
 
 // Registration is what somebody says who makes an account for themselves.
 type Registration struct {
+	// ID is the id of the account, for one that must not be made twice; "" makes one up.
+	// Register fails with ErrMadeBefore where it is taken, whatever that account is called.
+	ID string
 	// Username or Email is required.
 	Username, Email, Name string
 	// Password may be zero: nobody can log in until a link sets one.
@@ -171,7 +174,7 @@ func (s *Service) draft(r Registration) (*user.User, error) {
 	if r.Username == "" && r.Email == "" {
 		return nil, ErrNeedNameOrEmail
 	}
-	u := &user.User{Username: r.Username, Profile: r.Profile}
+	u := &user.User{ID: r.ID, Username: r.Username, Profile: r.Profile}
 	if r.Username != "" {
 		if err := s.freeUsername(r.Username, nil); err != nil {
 			return nil, err
@@ -199,7 +202,10 @@ func (s *Service) draft(r Registration) (*user.User, error) {
 
 // insert completes a new document and stores it.
 func (s *Service) insert(ctx context.Context, u *user.User) error {
-	u.ID, u.Type = random.ID(), "user"
+	if u.ID == "" {
+		u.ID = random.ID()
+	}
+	u.Type = "user"
 	u.Status, u.StatusDefault = "offline", "online"
 	u.CreatedAt = s.time()
 	u.UpdatedAt = u.CreatedAt
@@ -225,6 +231,8 @@ func (s *Service) taken(err error) error {
 		return ErrEmailExists.Because(err)
 	case errors.Is(err, dberr.DuplicateUsername), errors.Is(err, dberr.DuplicateEmail):
 		return ErrCredentials.Because(err)
+	case errors.Is(err, dberr.Duplicate):
+		return ErrMadeBefore.Because(err)
 	}
 	return err
 }

@@ -21,7 +21,7 @@ func (a *App) relyingParty(ctx context.Context) (*passkey.Party, error) {
 		a.log.Info("passkeys_switched_off", zap.String("hint", "the setting "+settings.TwoFactorByWebAuthn+" is off"))
 	}
 	p, left, err := passkey.NewParty(a.cfg.RootURL, a.cfg.AllowedOrigins)
-	with, countErr := a.store.CountUsers(ctx, user.TraitPasskeys)
+	with, countErr := a.store.CountUsers(ctx, user.TraitHasPasskeys)
 	if countErr != nil {
 		return nil, fmt.Errorf("the accounts with passkeys cannot be counted: %w", countErr)
 	}
@@ -36,17 +36,13 @@ func (a *App) relyingParty(ctx context.Context) (*passkey.Party, error) {
 	}
 	if len(left) > 0 {
 		a.log.Info("passkeys_elsewhere", zap.String("origins", strings.Join(left, " ")),
-			zap.String("hint", "pages of these ALLOWED_ORIGINS cannot use passkeys, which are made for the host of ROOT_URL and what is below it"))
+			zap.String("hint", "pages of these ALLOWED_ORIGINS cannot use passkeys: they are made for the host of ROOT_URL and what is below it, over https, and a "+
+				"star in a host names none"))
 	}
 	if with == 0 {
 		return p, nil
 	}
-	here, err := a.store.CountUsers(ctx, user.PartyTrait(p.ID))
-	if err == nil {
-		var unknown int
-		unknown, err = a.store.CountUsers(ctx, user.PartyTrait("")) // made by another program, which did not say for whom
-		here += unknown
-	}
+	here, err := a.withPasskeysFor(ctx, p.ID)
 	if err != nil {
 		return nil, fmt.Errorf("the accounts with passkeys cannot be counted: %w", err)
 	}
@@ -59,4 +55,19 @@ func (a *App) relyingParty(ctx context.Context) (*passkey.Party, error) {
 		}
 	}
 	return p, nil
+}
+
+// withPasskeysFor counts the accounts that have a passkey for that host, or one of another
+// program, which did not say for which. Accounts that have both are counted once.
+func (a *App) withPasskeysFor(ctx context.Context, host string) (int, error) {
+	known, err := a.store.CountUsers(ctx, user.PartyTrait(host))
+	if err != nil {
+		return 0, err
+	}
+	unknown, err := a.store.CountUsers(ctx, user.PartyTrait(""))
+	if err != nil {
+		return 0, err
+	}
+	_, both, err := a.store.FindUsers(ctx, user.Query{Traits: []string{user.PartyTrait(host), user.PartyTrait("")}})
+	return known + unknown - both, err
 }

@@ -85,7 +85,7 @@ type Admin struct {
 type Trust struct {
 	ForwardedCount int      `key:"http_forwarded_count" min:"0" max:"32" doc:"number of proxies in front of the server that add to X-Forwarded-For"`
 	TrustedProxies []string `key:"trusted_proxies" doc:"addresses or networks of those proxies; from anybody else forwarded headers are ignored"`
-	AllowedOrigins []string `key:"allowed_origins" doc:"origins of pages that may connect, besides root_url's own; the word loopback stands for every origin on this machine, apps for capacitor://, ionic://, tauri:// and file://, * for all"`
+	AllowedOrigins []string `key:"allowed_origins" doc:"origins of pages that may connect, besides root_url's own; the word loopback stands for every origin on this machine, apps for capacitor://, ionic://, tauri:// and file://, * for all; android:apk-key-hash:… is an application that uses passkeys"`
 }
 
 // Telemetry says what the program tells about itself, and to whom.

@@ -143,15 +143,19 @@ func (c *Config) checkTrust(add adder) {
 		}
 	}
 	for _, s := range c.AllowedOrigins {
-		if s == "*" || s == Loopback || s == Apps {
+		if s == "*" || s == Loopback || s == Apps || androidApp.MatchString(s) {
 			continue
 		}
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.TrimRight(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-			add("ALLOWED_ORIGINS", "%q is no origin; write entries such as https://app.example.com, or loopback, or apps, or *", s)
+			add("ALLOWED_ORIGINS", "%q is no origin; write entries such as https://app.example.com, or loopback, or apps, or *, "+
+				"or android:apk-key-hash: and the base64url SHA-256 of an application's certificate", s)
 		}
 	}
 }
+
+// androidApp is the origin of an application on Android, which uses passkeys of the host.
+var androidApp = regexp.MustCompile(`^android:apk-key-hash:[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$`)
 
 func checkRootURL(raw string) string {
 	u, err := url.Parse(raw)
@@ -185,6 +189,11 @@ func isNetwork(entry string) bool {
 
 // warnings are combinations that are allowed and probably not meant.
 func (c *Config) warnings() (w []string) {
+	for _, s := range c.AllowedOrigins {
+		if s != "*" && strings.Contains(s, "*") {
+			w = append(w, fmt.Sprintf("ALLOWED_ORIGINS names %s: no page has a star in its origin, so the entry allows none; name every origin", s))
+		}
+	}
 	if c.ForwardedCount > 0 && len(c.TrustedProxies) == 0 {
 		w = append(w, "HTTP_FORWARDED_COUNT is set and TRUSTED_PROXIES names nobody: forwarded headers are ignored; name the proxies")
 	}

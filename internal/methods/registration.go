@@ -42,7 +42,8 @@ func (g *registration) Specs() []Spec {
 			Doc:    "Makes an account whose owner proves themselves by a passkey, and logs it in (Meteor).",
 			Params: "{credential: RegistrationResponseJSON, credentialName?}", Result: "{id, token, tokenExpires, type}",
 			Errors: "400 Match failed; 403; 403 Signups forbidden; error-user-registration-secret; invalid-webauthn-registration; " +
-				"webauthn-not-supported; webauthn-sign-up-disabled; username-invalid; error-blocked-username; error-invalid-email; " +
+				"webauthn-key-not-supported; webauthn-key-kind-not-allowed; webauthn-not-supported; webauthn-sign-up-disabled; " +
+				"username-invalid; error-blocked-username; error-invalid-email; " +
 				"error-email-domain-not-accepted; error-invalid-name; error-user-is-not-activated; too-many-requests",
 		},
 		{
@@ -118,11 +119,14 @@ func (g *registration) createWithPasskey(ctx context.Context, c *rpc.Call) (any,
 	if err := c.Bind(&o); err != nil {
 		return nil, err
 	}
-	who, keys, err := g.gate.factors.Join(o.Credential, value(o.Name))
+	j, err := g.gate.factors.Join(o.Credential, value(o.Name))
 	if err != nil {
 		return nil, err
 	}
-	u, err := g.accounts.Register(ctx, c.Peer, accounts.Registration{Username: who.Username, Email: who.Email, Passkeys: keys})
+	u, err := g.accounts.Register(ctx, c.Peer, accounts.Registration{ID: j.ID, Username: j.Username, Email: j.Email, Passkeys: j.Passkeys})
+	if errors.Is(err, accounts.ErrMadeBefore) {
+		return nil, twofactor.ErrPasskeyNew.Because(err)
+	}
 	if err != nil {
 		return nil, err
 	}

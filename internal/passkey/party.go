@@ -1,6 +1,8 @@
 package passkey
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -24,10 +26,17 @@ type Party struct {
 	lib *webauthn.WebAuthn
 }
 
+// appOrigin begins the origin of an application on Android: what follows is the SHA-256 of
+// the certificate that signed it, base64url.
+const appOrigin = "android:apk-key-hash:"
+
 // NewParty makes the relying party of a server at rootURL, whose host is its id. Of
 // allowed, the origins that may connect besides, those on that host or below it count, as
-// browsers have it; left lists the others that name a host. The error says why browsers
-// know no passkeys there: the host is an address, or pages come from it in clear.
+// browsers have it, and applications on Android, which the host vouches for itself
+// (assetlinks.json); left lists the others that name a host. An entry means what it means to
+// whoever checks the origins of connections (web.Origins): a star in a host is no host, and
+// ws and wss are http and https. The error says why browsers know no passkeys there: the
+// host is an address, or pages come from it in clear.
 func NewParty(rootURL string, allowed []string) (p *Party, left []string, err error) {
 	root, err := url.Parse(rootURL)
 	if err != nil || root.Hostname() == "" {
@@ -45,16 +54,12 @@ func NewParty(rootURL string, allowed []string) (p *Party, left []string, err er
 	}
 	p = &Party{ID: id, Origins: []string{origin(root)}}
 	for _, text := range allowed {
-		u, err := url.Parse(text)
-		if err != nil || u.Host == "" {
-			continue // a word for many, or an application, which has no host
-		}
-		host := strings.ToLower(u.Hostname())
-		if (host != id && !strings.HasSuffix(host, "."+id)) || !secure(u) {
+		o, ours := allowedOrigin(text, id)
+		switch {
+		case o == "": // a word for many
+		case !ours:
 			left = append(left, text)
-			continue
-		}
-		if o := origin(u); !slices.Contains(p.Origins, o) {
+		case !slices.Contains(p.Origins, o):
 			p.Origins = append(p.Origins, o)
 		}
 	}
@@ -67,6 +72,30 @@ func NewParty(rootURL string, allowed []string) (p *Party, left []string, err er
 		return nil, nil, fmt.Errorf("preparing passkeys for %s: %w", id, err)
 	}
 	return p, left, nil
+}
+
+// allowedOrigin is an entry of the list as clients spell it, "" for a word that stands for
+// many; ours says that passkeys of that host may be used there.
+func allowedOrigin(text, id string) (spelled string, ours bool) {
+	if IsApp(text) {
+		return text, true
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return "", false
+	}
+	if web, is := map[string]string{"ws": "http", "wss": "https"}[u.Scheme]; is {
+		u.Scheme = web
+	}
+	host := strings.ToLower(u.Hostname())
+	return origin(u), (host == id || strings.HasSuffix(host, "."+id)) && !strings.Contains(host, "*") && secure(u)
+}
+
+// IsApp tells whether a text is the origin of an application on Android.
+func IsApp(text string) bool {
+	digest, is := strings.CutPrefix(text, appOrigin)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(digest)
+	return is && err == nil && len(raw) == sha256.Size
 }
 
 // secure tells whether browsers call the pages of an origin secure.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/passkey"
 	"ddpserver/internal/passkey/passkeytest"
@@ -55,7 +57,7 @@ func made(t testing.TB, p *passkey.Party, d *passkeytest.Authenticator) user.Pas
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := p.Accept(n, challenge, handle, true)
+	k, err := p.Accept(n, passkey.Demand{Challenge: challenge, Handle: handle, Verified: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +199,7 @@ func TestNewKeysRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Accept(n, challenge, handle, true); !errors.Is(err, passkey.ErrAnswer) {
+		if _, err := p.Accept(n, passkey.Demand{Challenge: challenge, Handle: handle, Verified: true}); !errors.Is(err, passkey.ErrAnswer) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -209,8 +211,139 @@ func TestNewKeysRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Accept(n, challenge[1:], handle, true); !errors.Is(err, passkey.ErrAnswer) {
+	if _, err := p.Accept(n, passkey.Demand{Challenge: challenge[1:], Handle: handle, Verified: true}); !errors.Is(err, passkey.ErrAnswer) {
 		t.Errorf("another challenge: %v", err)
+	}
+}
+
+// accepted is what becomes of a new key of a device, where keys of that kind are asked for.
+func accepted(t *testing.T, p *passkey.Party, d *passkeytest.Authenticator, kind string) error {
+	t.Helper()
+	text, err := d.Create(creation(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := passkey.ReadNew([]byte(text))
+	if err != nil {
+		return err
+	}
+	_, err = p.Accept(n, passkey.Demand{Challenge: challenge, Handle: handle, Verified: true, Kind: kind})
+	return err
+}
+
+// rsaKey is an RSA key in COSE.
+func rsaKey(t *testing.T, modulus, exponent []byte) []byte {
+	t.Helper()
+	key, err := cbor.Marshal(map[int]any{1: 3, 3: -257, -1: modulus, -2: exponent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// What is beyond the bounds is refused as such, before anybody calculates with it, when a
+// key is added, and when one that stands in the account answers.
+func TestKeysBeyondTheBounds(t *testing.T) {
+	p := party(t)
+	number := func(n int) []byte { return slices.Repeat([]byte{0xab}, n) }
+	for name, d := range map[string]*passkeytest.Authenticator{
+		"the longest id": {ID: number(1023)}, "RSA 4096": {PublicKey: rsaKey(t, number(512), []byte{1, 0, 1})},
+	} {
+		d.Origin = root
+		if err := accepted(t, p, d, ""); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	k := made(t, p, passkeytest.New(root))
+	for name, d := range map[string]*passkeytest.Authenticator{
+		"a modulus of 32 KiB":        {PublicKey: rsaKey(t, number(32<<10), []byte{1, 0, 1})},
+		"a modulus of 4104 bits":     {PublicKey: rsaKey(t, number(513), []byte{1, 0, 1})},
+		"a modulus of 1024 bits":     {PublicKey: rsaKey(t, number(128), []byte{1, 0, 1})},
+		"an exponent like a modulus": {PublicKey: rsaKey(t, number(256), number(255))},
+		"an exponent of 62 bits":     {PublicKey: rsaKey(t, number(256), number(8))},
+		"a longer id":                {ID: number(1024)},
+	} {
+		d.Origin = root
+		err := accepted(t, p, d, "")
+		if !errors.Is(err, passkey.ErrAnswer) || d.PublicKey != nil && !errors.Is(err, passkey.ErrKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if d.PublicKey == nil {
+			continue
+		}
+		stored := k
+		stored.PublicKey = d.PublicKey
+		device := passkeytest.New(root)
+		if _, err := verify(p, answer(t, p, device, made(t, p, device)).JSON(), stored); !errors.Is(err, passkey.ErrKey) {
+			t.Errorf("%s, in the account: %v", name, err)
+		}
+	}
+}
+
+// Where keys of a kind are asked for, one whose client says that it is of another is refused,
+// in whatever way it says so; and so is one whose client says nothing. A flag that
+// contradicts another is refused everywhere.
+func TestKeysOfAKind(t *testing.T) {
+	p := party(t)
+	in, out := []string{"internal", "hybrid"}, []string{"usb", "nfc"}
+	for _, c := range []struct {
+		attachment string
+		transports []string
+		platform   bool
+		carried    bool
+	}{
+		{"platform", in, true, false}, {"platform", []string{}, true, false}, {"platform", out, false, false},
+		{"cross-platform", out, false, true}, {"cross-platform", []string{}, false, true}, {"cross-platform", []string{"internal"}, false, false},
+		{"cross-platform", in, false, true}, // a telephone beside the computer
+		{"", in, true, true}, {"", []string{"internal"}, true, false}, {"", out, false, true}, {"", []string{"smart-card"}, false, true},
+		{"", []string{"hybrid"}, false, true}, {"", []string{}, false, false}, {"", []string{"other"}, false, false}, {"other", in, true, true},
+	} {
+		for _, synced := range []bool{false, true} {
+			d := &passkeytest.Authenticator{Origin: root, Attachment: c.attachment, Transports: c.transports, Synced: synced}
+			for kind, want := range map[string]bool{"": true, "platform": c.platform, "cross-platform": c.carried} {
+				if err := accepted(t, p, d, kind); (err == nil) != want || err != nil && !errors.Is(err, passkey.ErrKind) {
+					t.Errorf("%q over %q, where %q is asked for: %v", c.attachment, c.transports, kind, err)
+				}
+			}
+		}
+	}
+	if err := accepted(t, p, &passkeytest.Authenticator{Origin: root, BackedUp: true}, ""); !errors.Is(err, passkey.ErrAnswer) {
+		t.Errorf("backed up, and cannot: %v", err)
+	}
+}
+
+// An application on Android that the operator names answers as a page does, and no other.
+func TestApplications(t *testing.T) {
+	app := "android:apk-key-hash:" + base64.RawURLEncoding.EncodeToString(slices.Repeat([]byte{5}, 32))
+	other := "android:apk-key-hash:" + base64.RawURLEncoding.EncodeToString(slices.Repeat([]byte{6}, 32))
+	for _, url := range []string{root, "http://localhost:3000"} {
+		with, left, err := passkey.NewParty(url, []string{app})
+		if err != nil || len(left) != 0 {
+			t.Fatal(err, left)
+		}
+		without, _, err := passkey.NewParty(url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for origin, want := range map[string]bool{app: true, other: false, strings.ToUpper(app): false, app + "A": false, url: true} {
+			if err := accepted(t, with, passkeytest.New(origin), ""); (err == nil) != want {
+				t.Errorf("a key made in %s: %v", origin, err)
+			}
+			if err := accepted(t, without, passkeytest.New(origin), ""); (err == nil) != (origin == url) {
+				t.Errorf("a key made in %s, which nobody named: %v", origin, err)
+			}
+			d := passkeytest.New(url)
+			k := made(t, with, d)
+			d.Origin = origin
+			if _, err := verify(with, answer(t, with, d, k).JSON(), k); (err == nil) != want {
+				t.Errorf("an answer from %s: %v", origin, err)
+			}
+		}
+	}
+	for _, text := range []string{"android:apk-key-hash:", "android:apk-key-hash:AAAA", app + "=", app[:len(app)-1] + "B", "ios:" + app} {
+		if passkey.IsApp(text) {
+			t.Errorf("%s is taken for an application", text)
+		}
 	}
 }
 
@@ -227,14 +360,15 @@ func TestParty(t *testing.T) {
 	}
 	p, left, err := passkey.NewParty("https://example.com/x", []string{
 		"loopback", "apps", "*", "https://app.example.com", "https://APP.example.com:443", "https://notexample.com", "http://example.com", "https://other.org",
+		"https://*.example.com", "wss://ws.example.com", "https://*",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"https://example.com", "https://app.example.com"}; !slices.Equal(p.Origins, want) {
+	if want := []string{"https://example.com", "https://app.example.com", "https://ws.example.com"}; !slices.Equal(p.Origins, want) {
 		t.Errorf("origins %q", p.Origins)
 	}
-	if want := []string{"https://notexample.com", "http://example.com", "https://other.org"}; !slices.Equal(left, want) {
+	if want := []string{"https://notexample.com", "http://example.com", "https://other.org", "https://*.example.com", "https://*"}; !slices.Equal(left, want) {
 		t.Errorf("left out %q", left)
 	}
 }
@@ -276,7 +410,7 @@ func FuzzNew(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if k, err := p.Accept(n, challenge, handle, true); err == nil && (k.ID == "" || len(k.PublicKey) == 0) {
+		if k, err := p.Accept(n, passkey.Demand{Challenge: challenge, Handle: handle, Verified: true}); err == nil && (k.ID == "" || len(k.PublicKey) == 0) {
 			t.Errorf("a key without a name or a lock: %+v", k)
 		}
 	})

@@ -17,14 +17,18 @@ import (
 const (
 	maxAssertion = 16 << 10
 	maxCreation  = 64 << 10
-	// maxID bounds the id of a key (WebAuthn 4, Credential ID), maxTransports and
-	// maxTransport what a client may say of how it is reached.
-	maxID, maxTransports, maxTransport = 1023, 8, 32
 )
 
 // ErrAnswer is the kind of every error about an answer. What is wrong with it is for
 // tests and nobody else: it says nothing that a client should be told.
 var ErrAnswer = errors.New("not a valid answer of an authenticator")
+
+// What people can do something about, and are told, is of these kinds as well: a key that
+// is beyond the bounds of what is kept, and one that is kept elsewhere than is asked for.
+var (
+	ErrKey  = errors.New("a key that is not taken")
+	ErrKind = errors.New("a key of another kind than is asked for")
+)
 
 func wrong(err error) error { return fmt.Errorf("%w: %w", ErrAnswer, err) }
 
@@ -63,6 +67,9 @@ type Use struct {
 // Verify checks an answer to a challenge by one of an account's keys. verified asks for
 // user verification. Whether the counter goes forward is asked where it is stored.
 func (p *Party) Verify(a *Assertion, challenge, handle string, key user.Passkey, verified bool) (Use, error) {
+	if err := user.CheckPublicKey(key.PublicKey); err != nil { // before any arithmetic with it
+		return Use{}, wrong(fmt.Errorf("%w: %w", ErrKey, err))
+	}
 	owner, err := ownerOf(handle, key)
 	if err != nil {
 		return Use{}, wrong(err)
@@ -102,15 +109,30 @@ func ReadNew(text []byte) (*New, error) {
 	}, nil
 }
 
-// Accept checks a new key for the account of handle and returns what is kept of it, all
-// but its name and times.
-func (p *Party) Accept(n *New, challenge, handle string, verified bool) (user.Passkey, error) {
-	owner, err := ownerOf(handle, user.Passkey{})
+// Demand is what the answer to the options of a new key must be.
+type Demand struct {
+	// Challenge and Handle are those of the options.
+	Challenge, Handle string
+	// Verified asks for user verification.
+	Verified bool
+	// Kind is "platform", "cross-platform", or "" for any.
+	Kind string
+}
+
+// Accept checks a new key and returns what is kept of it, all but its name and times.
+func (p *Party) Accept(n *New, d Demand) (user.Passkey, error) {
+	owner, err := ownerOf(d.Handle, user.Passkey{})
 	if err != nil {
 		return user.Passkey{}, wrong(err)
 	}
-	session := webauthn.SessionData{Challenge: challenge, RelyingPartyID: p.ID, UserID: owner.id, UserVerification: protocol.VerificationPreferred}
-	if verified {
+	if err := n.taken(); err != nil {
+		return user.Passkey{}, wrong(fmt.Errorf("%w: %w", ErrKey, err))
+	}
+	if err := n.of(d.Kind); err != nil {
+		return user.Passkey{}, wrong(fmt.Errorf("%w: %w", ErrKind, err))
+	}
+	session := webauthn.SessionData{Challenge: d.Challenge, RelyingPartyID: p.ID, UserID: owner.id, UserVerification: protocol.VerificationPreferred}
+	if d.Verified {
 		session.UserVerification = protocol.VerificationRequired
 	}
 	for _, a := range algorithms {
@@ -120,8 +142,6 @@ func (p *Party) Accept(n *New, challenge, handle string, verified bool) (user.Pa
 	switch {
 	case err != nil:
 		return user.Passkey{}, wrong(err)
-	case len(c.ID) > maxID:
-		return user.Passkey{}, wrong(errors.New("the id of the key is too long"))
 	case base64.RawURLEncoding.EncodeToString(c.ID) != n.ID:
 		return user.Passkey{}, wrong(errors.New("the key has two ids"))
 	}
@@ -136,11 +156,50 @@ func (p *Party) Accept(n *New, challenge, handle string, verified bool) (user.Pa
 		key.AAGUID = fmt.Sprintf("%x-%x-%x-%x-%x", g[:4], g[4:6], g[6:8], g[8:10], g[10:])
 	}
 	for _, t := range c.Transport {
-		if len(key.Transports) < maxTransports && len(t) <= maxTransport {
+		if len(key.Transports) < user.MaxTransports && len(t) <= user.MaxTransport {
 			key.Transports = append(key.Transports, string(t))
 		}
 	}
 	return key, nil
+}
+
+// taken tells why the key is not kept: its id is too long, or its public key is none of
+// those that are taken. It is asked before the key verifies its own attestation.
+func (n *New) taken() error {
+	data := n.parsed.Response.AttestationObject.AuthData.AttData
+	if len(n.parsed.RawID) > user.MaxPasskeyID || len(data.CredentialID) > user.MaxPasskeyID {
+		return errors.New("the id of the key is too long")
+	}
+	return user.CheckPublicKey(data.CredentialPublicKey)
+}
+
+// carried are the ways in which a browser reaches a key that is carried around.
+var carried = []protocol.AuthenticatorTransport{protocol.USB, protocol.NFC, protocol.BLE, protocol.SmartCard, protocol.Hybrid}
+
+// of tells why the key is not of that kind, as far as its client says where it is kept. The
+// client's word is all there is without attestation: one that lies is believed. What it
+// leaves out is not: who asks for a kind hears of none otherwise.
+func (n *New) of(kind string) error {
+	if kind == "" {
+		return nil
+	}
+	said, ways := n.parsed.AuthenticatorAttachment, n.parsed.Response.Transports
+	if said != "" && string(said) != kind {
+		return fmt.Errorf("it is said to be %s", said)
+	}
+	fits := slices.ContainsFunc(ways, func(w protocol.AuthenticatorTransport) bool {
+		if kind == string(protocol.Platform) {
+			return w == protocol.Internal
+		}
+		return slices.Contains(carried, w)
+	})
+	switch {
+	case len(ways) > 0 && !fits:
+		return errors.New("it is reached in no way that fits")
+	case said == "" && len(ways) == 0:
+		return errors.New("its client does not say where it is kept")
+	}
+	return nil
 }
 
 // owner is an account as the library asks for it.

@@ -4,7 +4,9 @@ package random
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
+	"math/big"
 )
 
 const (
@@ -21,6 +23,25 @@ const (
 
 // ID makes a document id: 17 characters, about 98 bits. It is unpredictable.
 func ID() string { return text(idAlphabet, idLength) }
+
+// IDOf makes a document id out of texts: the same for the same ones, and as unpredictable
+// as they are.
+func IDOf(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		var n [8]byte
+		binary.LittleEndian.PutUint64(n[:], uint64(len(p)))
+		h.Write(n[:])
+		h.Write([]byte(p))
+	}
+	sum := new(big.Int).SetBytes(h.Sum(nil))
+	out, size, rest := make([]byte, idLength), big.NewInt(int64(len(idAlphabet))), new(big.Int)
+	for i := range out {
+		sum.QuoRem(sum, size, rest)
+		out[i] = idAlphabet[rest.Int64()]
+	}
+	return string(out)
+}
 
 // Secret makes a token: 43 characters of an alphabet of 64, 258 bits.
 func Secret() string { return text(secretAlphabet, secretLength) }

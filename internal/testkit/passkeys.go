@@ -32,7 +32,7 @@ func (g *Ground) Passkeys(name string, asked bool) *user.WebAuthn {
 	g.ok(err)
 	n, err := passkey.ReadNew([]byte(text))
 	g.ok(err)
-	key, err := party.Accept(n, handle, handle, true)
+	key, err := party.Accept(n, passkey.Demand{Challenge: handle, Handle: handle, Verified: true})
 	g.ok(err)
 	key.Name, key.CreatedAt = "key", time.Now().UTC().Truncate(time.Millisecond)
 	return &user.WebAuthn{Handle: handle, SecondFactor: asked, Keys: []user.Passkey{key}, ChangedAt: key.CreatedAt}

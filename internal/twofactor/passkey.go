@@ -98,7 +98,7 @@ func (f passkeyFactor) use(ctx context.Context, r Request, a *passkey.Assertion,
 	if key == nil || f.party == nil {
 		return "", nil
 	}
-	got, err := f.party.Verify(a, a.Challenge, r.User.Services.WebAuthn.Handle, *key, verified)
+	got, err := f.party.Verify(a, a.Challenge, r.User.PasskeyHandle(), *key, verified)
 	if err != nil {
 		return "", nil
 	}
@@ -109,7 +109,7 @@ func (f passkeyFactor) use(ctx context.Context, r Request, a *passkey.Assertion,
 	case err == nil:
 		return WebAuthn, nil
 	case errors.Is(err, dberr.Duplicate):
-		f.announce(context.WithoutCancel(ctx), r, r.User, PasskeyCloned.about("key", key.Name))
+		f.announce(context.WithoutCancel(ctx), r, r.User, PasskeyCloned.about("key", key.DisplayName()))
 		return "", nil
 	case errors.Is(err, dberr.Conflict), errors.Is(err, dberr.NotFound):
 		return "", nil

@@ -21,10 +21,9 @@ const (
 func (f passkeyFactor) Calls() []Call {
 	const refused = "totp-required; totp-invalid; totp-max-attempts"
 	return []Call{
-		{Method: "generateWebAuthnRegistrationOptions", Do: f.newOptions, Effects: Factors, Inside: Fresh, Enrols: ByPasskey,
-			Sentence: "to add a passkey",
-			Doc:      "Makes the options of a new passkey, for two minutes. Asks for a factor that is on, else for the password.",
-			Params:   `{mode: "addCredential", name?}`, Result: "PublicKeyCredentialCreationOptionsJSON",
+		{Method: "generateWebAuthnRegistrationOptions", Do: f.newOptions, Effects: Factors, Inside: Fresh, Enrols: ByPasskey, Sentence: "to add a passkey",
+			Doc:    "Makes the options of a new passkey, for two minutes. Asks for a factor that is on, else for the password.",
+			Params: `{mode: "addCredential", name?}`, Result: "PublicKeyCredentialCreationOptionsJSON",
 			Errors: "webauthn-not-supported; webauthn-too-many-credentials; error-two-factor-changed; error-invalid-user; " + refused,
 			Route:  "POST users.webauthn.registrationOptions", Summary: "Start to add a passkey",
 			Body: newOptionsBody{}, Answer: options{}, Shape: shapeOptions},
@@ -32,8 +31,8 @@ func (f passkeyFactor) Calls() []Call {
 			Instead: "an answer to a challenge that was handed out for a fresh factor",
 			Doc:     "Adds the passkey that answers the options. Other sessions and remembered trust end.",
 			Params:  "{credential: RegistrationResponseJSON, name?}", Result: "the passkey, as listWebAuthnCredentials has it",
-			Errors: "invalid-webauthn-registration; webauthn-credential-in-use; webauthn-not-supported; error-invalid-name; error-two-factor-changed; " +
-				"error-invalid-user",
+			Errors: "invalid-webauthn-registration; webauthn-key-not-supported; webauthn-key-kind-not-allowed; webauthn-credential-in-use; " +
+				"webauthn-not-supported; error-invalid-name; error-two-factor-changed; error-invalid-user",
 			Route: "POST users.webauthn.register", Summary: "Finish adding a passkey", Body: newKeyBody{}, Answer: oneKey{}, Shape: shapeKey},
 		{Method: "listWebAuthnCredentials", Do: f.list, Effects: Reads,
 			Doc:    "Lists the passkeys of the account.",
@@ -133,7 +132,7 @@ func shapeKeys(result any) (any, error)    { return ejson.Doc{{Key: "credentials
 
 // shown is the passkey as its owner is shown it: dates are EJSON's, as in Meteor.
 func shown(k user.Passkey) ejson.Doc {
-	d := ejson.Doc{{Key: "id", Value: k.ID}, {Key: "name", Value: k.Name}}
+	d := ejson.Doc{{Key: "id", Value: k.ID}, {Key: "name", Value: k.DisplayName()}}
 	date := func(key string, t time.Time) {
 		if !t.IsZero() {
 			d = append(d, ejson.Field{Key: key, Value: t})

@@ -23,6 +23,10 @@ var (
 	ErrPasskeysOff = fault.New("webauthn-not-supported", "Passkeys cannot be used on this server")
 	// ErrPasskeyNew answers what is no new key, or none that was asked for.
 	ErrPasskeyNew = fault.New("invalid-webauthn-registration", "This passkey could not be added. Ask for it anew")
+	// ErrPasskeyKey refuses a key of a size or kind that is not kept, ErrPasskeyKind one that
+	// is kept elsewhere than the setting has it.
+	ErrPasskeyKey  = fault.New("webauthn-key-not-supported", "The key that this device makes is not taken here. Use another device")
+	ErrPasskeyKind = fault.New("webauthn-key-kind-not-allowed", "Passkeys that are kept there are not taken by this server. Choose another place for it")
 	// ErrPasskeyTwice refuses a key that the account has.
 	ErrPasskeyTwice = fault.New("webauthn-credential-in-use", "The account has this passkey already")
 	// ErrPasskeyMany refuses one key too many.
@@ -39,11 +43,6 @@ var (
 	ErrPasskeyLogin = fault.New("invalid-webauthn-assertion", "The login with this passkey failed")
 	// ErrPasskeyLoginOff refuses them where the setting does.
 	ErrPasskeyLoginOff = fault.New("webauthn-passwordless-disabled", "Logging in with a passkey alone is switched off")
-)
-
-const (
-	maxPasskeys    = 20
-	maxPasskeyName = 64
 )
 
 // What happens to passkeys.
@@ -77,7 +76,7 @@ func (s *Service) PasskeyOptions(ctx context.Context, r Request) (ejson.Doc, err
 		return nil, err
 	case !(passkeyFactor{Base{}, s}).Offered(u):
 		return nil, ErrPasskeysOff
-	case len(u.Passkeys()) >= maxPasskeys:
+	case len(u.Passkeys()) >= user.MaxPasskeys:
 		return nil, ErrPasskeyMany
 	}
 	if u, err = s.proveOwner(ctx, r, u); err != nil {
@@ -88,10 +87,7 @@ func (s *Service) PasskeyOptions(ctx context.Context, r Request) (ejson.Doc, err
 		return nil, ErrInvalidUser
 	}
 	text := s.challengeFor(enrolling, "", u.ID, r.Token, state)
-	handle := ""
-	if w := u.Services.WebAuthn; w != nil {
-		handle = w.Handle
-	}
+	handle := u.PasskeyHandle()
 	if c, ok := s.openChallenge(enrolling, text, u.ID, r.Token, state); ok && handle == "" {
 		handle = handleFrom(c)
 	}
@@ -107,14 +103,33 @@ func (s *Service) creation(challenge, handle, name, display string, has []user.P
 	if display == "" {
 		display = name
 	}
-	kind := s.config.String(settings.WebAuthnKind)
-	if kind == settings.WebAuthnAnyKind {
-		kind = ""
-	}
 	return s.party.Creation(passkey.Creation{
 		Challenge: challenge, Site: s.issuerName(), Handle: handle, Name: name, Display: display, Has: has, Verify: s.verification(),
-		Kind: kind, Life: challengeLife,
+		Kind: s.passkeyKind(), Life: challengeLife,
 	})
+}
+
+// passkeyKind is where the setting has new keys kept, "" for anywhere.
+func (s *Service) passkeyKind() string {
+	if kind := s.config.String(settings.WebAuthnKind); kind != settings.WebAuthnAnyKind {
+		return kind
+	}
+	return ""
+}
+
+// accept checks the key that answers a challenge, for an account that authenticators know
+// by that handle. Refusals: ErrPasskeyKey, ErrPasskeyKind, and ErrPasskeyNew for all else.
+func (s *Service) accept(n *passkey.New, handle string, verified bool) (user.Passkey, error) {
+	key, err := s.party.Accept(n, passkey.Demand{Challenge: n.Challenge, Handle: handle, Verified: verified, Kind: s.passkeyKind()})
+	switch {
+	case errors.Is(err, passkey.ErrKey):
+		return key, ErrPasskeyKey.Because(err)
+	case errors.Is(err, passkey.ErrKind):
+		return key, ErrPasskeyKind.Because(err)
+	case err != nil:
+		return key, ErrPasskeyNew
+	}
+	return key, nil
 }
 
 // proveOwner asks for a fresh factor before the passkeys of an account change, and returns
@@ -135,7 +150,7 @@ func (s *Service) proveOwner(ctx context.Context, r Request, u *user.User) (*use
 // AddPasskey adds the key that answers the options of PasskeyOptions. It asks no factor:
 // the challenge is good only for the token and the state of the account under which one
 // was proved. Other sessions and trust end in the same write. Refusals: ErrPasskeysOff,
-// ErrPasskeyName, ErrPasskeyNew, ErrPasskeyTwice, ErrOvertaken.
+// ErrPasskeyName, ErrPasskeyNew, ErrPasskeyKey, ErrPasskeyKind, ErrPasskeyTwice, ErrOvertaken.
 func (s *Service) AddPasskey(ctx context.Context, r Request, answer []byte, name string) (user.Passkey, error) {
 	u, err := s.reload(ctx, r)
 	if err != nil {
@@ -157,14 +172,14 @@ func (s *Service) AddPasskey(ctx context.Context, r Request, answer []byte, name
 	if !good || state == "" {
 		return user.Passkey{}, s.refuse(r, WebAuthn, ErrPasskeyNew)
 	}
-	handle := handleFrom(c)
-	if w := u.Services.WebAuthn; w != nil && w.Handle != "" {
-		handle = w.Handle
+	handle := u.PasskeyHandle()
+	if handle == "" {
+		handle = handleFrom(c)
 	}
-	key, err := s.party.Accept(n, n.Challenge, handle, s.verification() == passkey.Required)
+	key, err := s.accept(n, handle, s.verification() == passkey.Required)
 	switch {
 	case err != nil:
-		return user.Passkey{}, s.refuse(r, WebAuthn, ErrPasskeyNew)
+		return user.Passkey{}, s.refuse(r, WebAuthn, err)
 	case u.Passkey(key.ID) != nil:
 		return user.Passkey{}, ErrPasskeyTwice
 	}
@@ -183,7 +198,7 @@ func (s *Service) AddPasskey(ctx context.Context, r Request, answer []byte, name
 		return user.Passkey{}, fmt.Errorf("adding a passkey: %w", err)
 	}
 	s.recovered(ctx, Request{User: after, Peer: r.Peer, Action: r.Action}, WebAuthn)
-	s.settle(ctx, r, u, after, PasskeyAdded.about("key", key.Name))
+	s.settle(ctx, r, u, after, PasskeyAdded.about("key", key.DisplayName()))
 	return key, nil
 }
 
@@ -219,7 +234,7 @@ func (s *Service) RemovePasskey(ctx context.Context, r Request, id string) error
 	case err != nil:
 		return fmt.Errorf("removing a passkey: %w", err)
 	}
-	s.settle(ctx, r, u, after, PasskeyRemoved.about("key", key.Name))
+	s.settle(ctx, r, u, after, PasskeyRemoved.about("key", key.DisplayName()))
 	return nil
 }
 
@@ -256,7 +271,7 @@ func (s *Service) RenamePasskey(ctx context.Context, r Request, id, name string)
 // passkeyName is a name as it is kept; "" is none.
 func passkeyName(name string) (string, error) {
 	name = strings.TrimSpace(name)
-	if utf8.RuneCountInString(name) > maxPasskeyName || strings.ContainsFunc(name, user.Hidden) {
+	if utf8.RuneCountInString(name) > user.MaxPasskeyName || strings.ContainsFunc(name, user.Hidden) {
 		return "", ErrPasskeyName
 	}
 	return name, nil

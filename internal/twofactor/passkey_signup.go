@@ -4,12 +4,22 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/passkey"
+	"ddpserver/internal/random"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
 
 // ErrPasskeySignUpOff refuses accounts that begin with a passkey where the setting does.
 var ErrPasskeySignUpOff = fault.New("webauthn-sign-up-disabled", "Making an account with a passkey is switched off")
+
+// Joined is what an answer to SignUpOptions makes: who it is from, what the document of the
+// account is to hold, and its id. The id is the same for every answer to one challenge, so
+// that no more than one of them makes an account.
+type Joined struct {
+	Joining
+	ID       string
+	Passkeys *user.WebAuthn
+}
 
 // Joining is who somebody wants to be who makes an account with a passkey.
 type Joining struct {
@@ -47,35 +57,36 @@ func (s *Service) mayJoin() error {
 	return nil
 }
 
-// Join reads the answer to SignUpOptions: who it is from, and what the account's document
-// is to hold. The person must have been verified, since nothing else guards the account.
-// Refusals: ErrPasskeysOff, ErrPasskeySignUpOff, ErrPasskeyName, ErrPasskeyNew.
-func (s *Service) Join(answer []byte, name string) (Joining, *user.WebAuthn, error) {
+// Join reads the answer to SignUpOptions. The person must have been verified, since nothing else guards the account.
+// Refusals: ErrPasskeysOff, ErrPasskeySignUpOff, ErrPasskeyName, ErrPasskeyNew, ErrPasskeyKey,
+// ErrPasskeyKind.
+func (s *Service) Join(answer []byte, name string) (*Joined, error) {
 	if err := s.mayJoin(); err != nil {
-		return Joining{}, nil, err
+		return nil, err
 	}
 	name, err := passkeyName(name)
 	if err != nil {
-		return Joining{}, nil, err
+		return nil, err
 	}
 	n, err := passkey.ReadNew(answer)
 	if err != nil {
-		return Joining{}, nil, ErrPasskeyNew
+		return nil, ErrPasskeyNew
 	}
 	c, good := s.openChallenge(joining, n.Challenge)
-	var who Joining
-	if !good || ejson.Unmarshal([]byte(c.carried), &who) != nil {
-		return Joining{}, nil, ErrPasskeyNew
+	j := &Joined{ID: random.IDOf("an account that begins with a passkey", c.id)}
+	if !good || ejson.Unmarshal([]byte(c.carried), &j.Joining) != nil {
+		return nil, ErrPasskeyNew
 	}
 	handle := handleFrom(c)
-	key, err := s.party.Accept(n, n.Challenge, handle, true)
+	key, err := s.accept(n, handle, true)
 	if err != nil {
-		return Joining{}, nil, ErrPasskeyNew
+		return nil, err
 	}
 	if key.Name = name; name == "" {
 		key.Name = freeName(&user.User{})
 	}
 	key.CreatedAt = s.now()
-	return who, &user.WebAuthn{Handle: handle, SecondFactor: true, Keys: []user.Passkey{key}, ChangedAt: key.CreatedAt,
-		Spent: []user.SpentChallenge{{ID: c.id, Until: c.until}}}, nil
+	j.Passkeys = &user.WebAuthn{Handle: handle, SecondFactor: true, Keys: []user.Passkey{key}, ChangedAt: key.CreatedAt,
+		Spent: []user.SpentChallenge{{ID: c.id, Until: c.until}}}
+	return j, nil
 }

@@ -22,6 +22,8 @@ const (
 	everyOrigin    = "*"
 	loopbackOrigin = "loopback"
 	appOrigins     = "apps"
+	// androidApps begins entries for applications, which are no pages.
+	androidApps = "android:apk-key-hash:"
 )
 
 // appSchemes are the schemes of pages that are packed into an application. No page
@@ -30,7 +32,8 @@ var appSchemes = map[string]bool{"capacitor": true, "ionic": true, "tauri": true
 
 // NewOrigins allows the origin of root and the entries of list: origins, the
 // word "loopback" for every origin whose host is this machine, "apps" for pages
-// within applications, and "*" for all.
+// within applications, and "*" for all. A star within an origin stands for itself, and
+// so for no page. Applications on Android are no matter of origins here.
 func NewOrigins(root string, list []string) (*Origins, error) {
 	o := &Origins{allowed: map[string]bool{}}
 	for _, s := range append([]string{root}, list...) {
@@ -42,6 +45,9 @@ func NewOrigins(root string, list []string) (*Origins, error) {
 		case appOrigins:
 			o.apps = true
 		default:
+			if strings.HasPrefix(s, androidApps) {
+				continue // it connects without an Origin, and says who it is in its passkeys' answers
+			}
 			u, err := url.Parse(s)
 			if err != nil || u.Scheme == "" || u.Host == "" {
 				return nil, fmt.Errorf("%q is no origin", s)

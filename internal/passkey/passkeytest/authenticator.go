@@ -30,14 +30,21 @@ type Authenticator struct {
 	Origin, Party string
 	// Absent and Unverified are what it says of who holds it.
 	Absent, Unverified bool
-	// Synced keys are copied to other devices.
-	Synced bool
+	// Synced keys are copied to other devices. BackedUp new keys were, whether they can or not.
+	Synced, BackedUp bool
 	// Counts makes it count signatures.
 	Counts bool
 	// RSA makes keys of that kind.
 	RSA bool
 	// Attests makes it say, unasked, what kind of device it is.
 	Attests bool
+	// Attachment and Transports are what the browser says of where new keys are kept. No
+	// attachment is said where it is empty; transports are "internal" and "hybrid" where nil.
+	Attachment string
+	Transports []string
+	// ID and PublicKey, when set, are what new keys claim in place of their own: they answer
+	// nothing. Only a device that does not attest claims them.
+	ID, PublicKey []byte
 
 	mu   sync.Mutex
 	keys []*key
@@ -89,7 +96,7 @@ func (a *Authenticator) Create(options any) (string, error) {
 		party = a.Party
 	}
 	device := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{
-		UserNotPresent: a.Absent, UserNotVerified: a.Unverified, BackupEligible: a.Synced, BackupState: a.Synced,
+		UserNotPresent: a.Absent, UserNotVerified: a.Unverified, BackupEligible: a.Synced, BackupState: a.Synced || a.BackedUp,
 	})
 	a.mu.Lock()
 	a.keys = append(a.keys, k)
@@ -99,7 +106,7 @@ func (a *Authenticator) Create(options any) (string, error) {
 	if a.Attests {
 		return text, nil
 	}
-	return unattested(text)
+	return a.unattested(text)
 }
 
 // elliptical is a key on P-256. The library writes coordinates without leading zeros, which
@@ -124,7 +131,7 @@ func elliptical() (virtualwebauthn.Credential, error) {
 }
 
 // unattested takes the attestation away, as browsers do when nobody asks for one.
-func unattested(text string) (string, error) {
+func (a *Authenticator) unattested(text string) (string, error) {
 	var answer, response map[string]json.RawMessage
 	if err := errors.Join(json.Unmarshal([]byte(text), &answer), json.Unmarshal(answer["response"], &response)); err != nil {
 		return "", err
@@ -141,17 +148,43 @@ func unattested(text string) (string, error) {
 		err = cbor.Unmarshal(raw, &object)
 	}
 	if err == nil {
-		raw, err = cbor.Marshal(map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": object.Data})
+		raw, err = cbor.Marshal(map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": a.claimed(object.Data)})
 	}
 	if err != nil {
 		return "", err
 	}
 	response["attestationObject"], _ = json.Marshal(base64.RawURLEncoding.EncodeToString(raw))
 	response["transports"] = json.RawMessage(`["internal","hybrid"]`)
+	if a.Transports != nil {
+		response["transports"], _ = json.Marshal(a.Transports)
+	}
+	if a.Attachment != "" {
+		answer["authenticatorAttachment"], _ = json.Marshal(a.Attachment)
+	}
+	if a.ID != nil {
+		id, _ := json.Marshal(base64.RawURLEncoding.EncodeToString(a.ID))
+		answer["id"], answer["rawId"] = id, id
+	}
 	answer["response"], _ = json.Marshal(response)
 	answer["clientExtensionResults"] = json.RawMessage(`{"credProps":{"rk":true}}`)
 	out, err := json.Marshal(answer)
 	return string(out), err
+}
+
+// claimed is the authenticator data with the id and the public key that the device claims:
+// behind the hash, flags, counter and AAGUID stand the length of the id, the id and the key.
+func (a *Authenticator) claimed(data []byte) []byte {
+	const head = 32 + 1 + 4 + 16
+	length := int(binary.BigEndian.Uint16(data[head:]))
+	id, key := data[head+2:head+2+length], data[head+2+length:]
+	if a.ID != nil {
+		id = a.ID
+	}
+	if a.PublicKey != nil {
+		key = a.PublicKey
+	}
+	out := binary.BigEndian.AppendUint16(slices.Clone(data[:head]), uint16(len(id))) // #nosec G115 -- of tests
+	return slices.Concat(out, id, key)
 }
 
 // Get answers a challenge with the newest key that it is for, as navigator.credentials.get
