@@ -14,8 +14,8 @@ type Search struct {
 	// Text begins a word of the user name, the name or an address, in any case.
 	Text string
 	Role string
-	// State is one of user.State, Factor "none", "email", "totp" or "tokens", Order one
-	// of user.Order, with "-" in front for the other way round.
+	// State is one of user.State, Factor "none", "email", "totp", "webauthn", "both" (more than
+	// one) or "tokens", Order one of user.Order, with "-" in front for the other way round.
 	State, Factor, Order string
 	// BeenIn selects those who have, or have never, logged in; nil both.
 	BeenIn *bool
@@ -30,7 +30,8 @@ func (s Search) Filters() bool {
 
 // searched are the traits behind the words of Search.
 var searched = map[string]string{
-	"none": user.TraitNoFactor, "email": user.TraitEmail, "totp": user.TraitTOTP, "tokens": user.TraitTokens,
+	"none": user.TraitNoFactor, "email": user.TraitEmail, "totp": user.TraitTOTP, "webauthn": user.TraitPasskeys,
+	"both": user.TraitTwoFactors, "tokens": user.TraitTokens,
 	"active": user.StateTrait(user.Active), "inactive": user.StateTrait(user.Inactive), "pending": user.StateTrait(user.Invited),
 }
 
@@ -87,13 +88,14 @@ type Statistics struct {
 	Roles         map[string]int `json:"roles"`
 }
 
-// FactorNumbers are how many accounts have which second factor switched on; Both are
-// among Email and TOTP.
+// FactorNumbers are how many accounts have which second factor switched on; Both have more
+// than one, and are among the others.
 type FactorNumbers struct {
-	None  int `json:"none"`
-	Email int `json:"email"`
-	TOTP  int `json:"totp"`
-	Both  int `json:"both"`
+	None     int `json:"none"`
+	Email    int `json:"email"`
+	TOTP     int `json:"totp"`
+	WebAuthn int `json:"webauthn"`
+	Both     int `json:"both"`
 }
 
 // Statistics counts accounts. The numbers are read one after the other.
@@ -106,7 +108,7 @@ func (s *Service) Statistics(ctx context.Context) (*Statistics, error) {
 	numbers := map[string]*int{
 		user.StateTrait(user.Active): &st.Active, user.StateTrait(user.Inactive): &st.Inactive, user.StateTrait(user.Invited): &st.Pending,
 		user.TraitNeverIn: &st.NeverLoggedIn, user.TraitTokens: &st.Tokens, user.TraitNoFactor: &st.Factors.None, user.TraitEmail: &st.Factors.Email,
-		user.TraitTOTP: &st.Factors.TOTP, user.TraitTwoFactors: &st.Factors.Both,
+		user.TraitTOTP: &st.Factors.TOTP, user.TraitPasskeys: &st.Factors.WebAuthn, user.TraitTwoFactors: &st.Factors.Both,
 	}
 	for trait, n := range numbers {
 		if *n, err = s.store.CountUsers(ctx, trait); err != nil {

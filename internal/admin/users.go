@@ -28,7 +28,8 @@ func (g *listing) Specs() []methods.Spec {
 		{
 			Name: "users:list", Do: g.list, Effects: methods.Reads, Permission: permission.ViewFullOtherUserInfo,
 			Doc: "Finds accounts: by the beginning of a word of user name, name or address, by role, state (active, inactive, pending: invited and without " +
-				"a password) and factor (none, email, totp, tokens), ordered by username, name, createdAt or lastLogin, with - in front the other way round.",
+				"a password) and factor (none, email, totp, webauthn, both, tokens), ordered by username, name, createdAt or lastLogin, with - in front the other " +
+				"way round.",
 			Params: "{search?, role?, state?, factor?, order?, offset?, count?}?", Errors: "400 Match failed",
 			Result: "{users: [" + rowText + "], count, offset, total}",
 		},
@@ -41,7 +42,7 @@ func (g *listing) Specs() []methods.Spec {
 			Name: "users:statistics", Do: g.statistics, Effects: methods.Reads, Permission: permission.ViewFullOtherUserInfo,
 			Doc:    "Counts accounts by state, second factor and role.",
 			Params: "none", Errors: "400 Match failed",
-			Result: "{total, active, inactive, pending, neverLoggedIn, factors: {none, email, totp, both}, personalAccessTokens, roles: {…}}",
+			Result: "{total, active, inactive, pending, neverLoggedIn, factors: {none, email, totp, webauthn, both}, personalAccessTokens, roles: {…}}",
 		},
 	}
 }
@@ -136,10 +137,11 @@ type (
 		Roles                map[string]any `json:"roles"`
 	}
 	factorNumbers struct {
-		None  int `json:"none"`
-		Email int `json:"email"`
-		TOTP  int `json:"totp"`
-		Both  int `json:"both" about:"counted in email and totp too"`
+		None     int `json:"none"`
+		Email    int `json:"email"`
+		TOTP     int `json:"totp"`
+		WebAuthn int `json:"webauthn"`
+		Both     int `json:"both" about:"more than one; counted in the others too"`
 	}
 )
 

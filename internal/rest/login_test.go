@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"encoding/base32"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -8,10 +9,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"ddpserver/internal/rest"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/testkit"
+	"ddpserver/internal/user"
 )
 
 // doors are the ways in over REST, each with an optional code. Which routes can
@@ -82,7 +85,7 @@ func byMethod(c *client, path, name, code string) answer {
 	params, _ := json.Marshal([]any{login})
 	a := c.Do("POST", path, map[string]any{"message": `{"msg":"method","id":"1","method":"login","params":` + string(params) + `}`})
 	var frame struct {
-		Error  struct{ Error any }
+		Error  struct{ Error, Details any }
 		Result struct{ ID, Token string }
 	}
 	_ = json.Unmarshal([]byte(a.Text("message")), &frame)
@@ -90,7 +93,7 @@ func byMethod(c *client, path, name, code string) answer {
 	case frame.Result.Token != "":
 		a.Body = map[string]any{"data": map[string]any{"userId": frame.Result.ID, "authToken": frame.Result.Token}}
 	case frame.Error.Error != nil:
-		a.Status, a.Body["error"] = 401, frame.Error.Error
+		a.Status, a.Body["error"], a.Body["details"] = 401, frame.Error.Error, frame.Error.Details
 	}
 	return a
 }
@@ -101,33 +104,26 @@ func TestS041LoginMatrix(t *testing.T) {
 		t.Run(door, func(t *testing.T) {
 			w := newWorld(t, map[string]string{settings.TwoFactorWrongPerHour: "100", settings.TwoFactorMailsPerHour: "100",
 				"DDP_Rate_Limit_Connection_By_Method_Enabled": "false"})
-			for _, state := range []string{"none", "email", "totp", "both"} {
-				u := w.Account("u" + state)
-				secret := ""
-				c := w.Login("u" + state)
-				if state == "totp" || state == "both" {
-					a := c.Proven().Do("POST", "users.enableTotp", nil)
-					need(t, "enrol", a, 200, "")
-					secret = a.Text("secret")
-					need(t, "first code", c.Do("POST", "users.validateTotp", map[string]any{"code": w.TOTPCode(secret)}), 200, "")
-				}
-				if state == "email" || state == "both" {
-					on := c
-					if secret != "" {
-						on = c.With("x-2fa-code", w.TOTPCode(secret))
-					}
-					need(t, "mail factor", on.Do("POST", "users.2fa.enableEmail", nil), 200, "")
-				}
+			// Every factor that people are asked for by name is a state, and all at once.
+			states := map[string][]string{"none": nil, "all": w.Factors.Names(), "all typed": {"totp", "email"}}
+			for _, name := range w.Factors.Names() {
+				states[name] = []string{name}
+			}
+			for state, factors := range states {
+				u := w.Account("u" + strings.ReplaceAll(state, " ", ""))
+				secret := guard(t, w, u, factors)
 				closed := door == "method.call without headers"
 				for _, kind := range []string{"no", "wrong", "right"} {
 					code := ""
 					switch {
 					case kind == "wrong":
 						code = w.WrongCode(secret)
-					case kind == "right" && secret != "":
-						code = w.TOTPCode(secret)
-					case kind == "right" && state == "email" && !closed:
-						code = w.LastCode()
+					case kind == "right" && !closed && state != "none":
+						factor := factors[0]
+						if len(factors) > 1 {
+							factor = "totp" // which every client can ask for
+						}
+						code = right(t, w, factor, secret, func() answer { return enter(w.Caller(), u.Username, "") })
 					}
 					a := enter(w.Caller(), u.Username, code)
 					data, _ := a.Body["data"].(map[string]any)
@@ -146,6 +142,47 @@ func TestS041LoginMatrix(t *testing.T) {
 			}
 		})
 	}
+}
+
+// guard gives an account these factors, and returns the secret of its app.
+func guard(t *testing.T, w *world, u *user.User, factors []string) (secret string) {
+	t.Helper()
+	for _, factor := range factors {
+		var change func(*user.Services)
+		switch factor {
+		case "totp":
+			secret = base32.StdEncoding.EncodeToString(fmt.Appendf(nil, "%-20.20s", u.Username))
+			change = func(s *user.Services) { s.TOTP = &user.TOTP{Enabled: true, Secret: secret} }
+		case "email":
+			change = user.SetEmail2FA(user.Email2FA{Enabled: true})
+		case "webauthn":
+			keys := w.Passkeys(u.Username, true)
+			change = func(s *user.Services) { s.WebAuthn = keys }
+		default:
+			t.Fatalf("nobody says how an account gets %s", factor)
+		}
+		if _, err := w.Store.UpdateUser(t.Context(), u.ID, user.Change{Factor: change, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return secret
+}
+
+// right is a right answer of that factor to what a door asks for. Whoever adds a factor says
+// here how people answer it.
+func right(t *testing.T, w *world, factor, secret string, ask func() answer) string {
+	t.Helper()
+	switch factor {
+	case "totp":
+		return w.TOTPCode(secret)
+	case "email":
+		return w.LastCode()
+	case "webauthn":
+		details, _ := json.Marshal(ask().Details())
+		return w.AnswerOf(details)
+	}
+	t.Fatalf("nobody says how people answer %s", factor)
+	return ""
 }
 
 // Every route whose answer may hold a login token has to be a door of the matrix

@@ -199,7 +199,7 @@ type (
 		Search string `json:"search,omitempty" about:"begins a word of the user name, the name or an address"`
 		Role   string `json:"role,omitempty"`
 		State  string `json:"state,omitempty" enum:"active,inactive,pending"`
-		Factor string `json:"factor,omitempty" enum:"none,email,totp,tokens"`
+		Factor string `json:"factor,omitempty" enum:"none,email,totp,webauthn,both,tokens"`
 		Order  string `json:"order,omitempty" enum:"username,-username,name,-name,createdAt,-createdAt,lastLogin,-lastLogin"`
 	}
 	accountPage struct {
