@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
@@ -20,17 +21,17 @@ var switches = []string{
 }
 
 // state is what an account of the matrix has.
-type state struct{ app, mail, verified, password bool }
+type state struct{ app, mail, verified, password, key bool }
 
 func states() (all []state) {
-	for n := range 16 {
-		all = append(all, state{n&1 > 0, n&2 > 0, n&4 > 0, n&8 > 0})
+	for n := range 32 {
+		all = append(all, state{n&1 > 0, n&2 > 0, n&4 > 0, n&8 > 0, n&16 > 0})
 	}
 	return all
 }
 
 func (s state) String() string {
-	return fmt.Sprintf("app %v, mail %v, verified %v, password %v", s.app, s.mail, s.verified, s.password)
+	return fmt.Sprintf("app %v, mail %v, verified %v, password %v, key %v", s.app, s.mail, s.verified, s.password, s.key)
 }
 
 func (s state) account(w *world, name string) *account {
@@ -39,6 +40,9 @@ func (s state) account(w *world, name string) *account {
 			u.Services.TOTP = &user.TOTP{Enabled: true, Secret: sealedAs, HashedBackup: plainHashes("abcdWXYZ")[:1]}
 		}
 		u.Services.Email2FA = &user.Email2FA{Enabled: s.mail}
+		if s.key {
+			u.Services.WebAuthn = w.Passkeys(name, true)
+		}
 		u.Emails[0].Verified = s.verified
 		if !s.password {
 			u.Services.Password = nil
@@ -59,18 +63,46 @@ func (s state) accepts(set map[string]bool, p twofactor.Policy) (proofs []string
 	switch {
 	case p == twofactor.None, p != twofactor.Fresh && !on:
 		return nil, false
-	case p == twofactor.Fresh && app:
-		return []string{"totp", "backup"}, true
-	case app && mail:
-		return []string{"totp", "backup", "email"}, true
 	case app:
-		return []string{"totp", "backup"}, true
-	case mail:
-		return []string{"email"}, true
-	case p == twofactor.Fresh && s.password, p == twofactor.Ordinary && s.password && set[settings.TwoFactorPasswordFallback]:
-		return []string{"password"}, true
+		proofs = []string{"totp", "backup"}
 	}
-	return nil, p == twofactor.Fresh
+	if mail && !(app && p == twofactor.Fresh) {
+		proofs = append(proofs, "email")
+	}
+	if on && s.key { // beside what people type, and nobody but who names it is asked for it
+		proofs = append(proofs, "webauthn")
+	}
+	if len(proofs) == 0 && s.password && (p == twofactor.Fresh || p == twofactor.Ordinary && set[settings.TwoFactorPasswordFallback]) {
+		proofs = []string{"password"}
+	}
+	return proofs, p == twofactor.Fresh || len(proofs) > 0
+}
+
+// offers is how a challenge names the proofs, the strongest first.
+func offers(proofs []string) string {
+	list := []string{}
+	for _, name := range []string{"webauthn", "totp", "email"} {
+		if slices.Contains(proofs, name) {
+			list = append(list, `"`+name+`"`)
+		}
+	}
+	return `"availableMethods":[` + strings.Join(list, ",") + `]`
+}
+
+// byKey answers the challenge for a passkey that such a check makes; what is no answer where
+// it makes none.
+func (a *account) byKey(r twofactor.Request) rpc.Proof {
+	a.w.T.Helper()
+	r.Proof, r.Passed = rpc.TextProof("webauthn", ""), &rpc.Passed{}
+	text := "{}"
+	if err := a.w.svc.Check(ctx, r); err != nil {
+		if f, _ := fault.From(err); f.Details != nil {
+			if answer := a.w.AnswerOf(written(a.w.T, f.Details)); answer != "" {
+				text = answer
+			}
+		}
+	}
+	return rpc.TextProof("webauthn", text)
 }
 
 // A2, A4: settings × what the account has × policies × given answers. A fresh
@@ -90,10 +122,13 @@ func TestA2FreshMatrix(t *testing.T) {
 				w.Set(id, set[id])
 			}
 			for i, s := range states() {
+				if s.key && (!set[settings.TwoFactorByTOTP] || !set[settings.TwoFactorByEmail]) {
+					continue // such a factor is one that the account has not, which the others show
+				}
 				for _, p := range []twofactor.Policy{twofactor.None, twofactor.Ordinary, twofactor.Fresh, twofactor.Login} {
 					proofs, asked := s.accepts(set, p)
 					a := s.account(w, fmt.Sprintf("u%d-%d-%d", n, i, p))
-					for _, given := range []string{"none", "wrong", "totp", "backup", "email", "password"} {
+					for _, given := range []string{"none", "wrong", "totp", "backup", "email", "password", "webauthn"} {
 						if given != "none" && given != "wrong" && !asked {
 							continue
 						}
@@ -124,6 +159,9 @@ func (a *account) tryCell(name string, p twofactor.Policy, given string, proofs 
 		answer = append(answer, code("abcdWXYZ"), method("totp"))
 	case "password":
 		answer = append(answer, code(digest), method("password"))
+	case "webauthn":
+		p := a.byKey(a.ask(answer...))
+		answer = append(answer, func(r *twofactor.Request) { r.Proof = p })
 	case "email":
 		before := a.w.Mails.Count()
 		if _, err := a.w.svc.SendCode(ctx, a.ask(), a.name()); err != nil {
@@ -154,20 +192,22 @@ func (a *account) tryCell(name string, p twofactor.Policy, given string, proofs 
 	if got := id(err); got != "totp-required" && got != "totp-invalid" {
 		a.w.T.Errorf("%s: %s", name, got)
 	}
-	offered := "[]"
-	switch {
-	case slices.Contains(proofs, "totp") && slices.Contains(proofs, "email"):
-		offered = `["totp","email"]`
-	case proofs[0] != "password":
-		offered = `["` + proofs[0] + `"]`
-	}
-	if want := fmt.Sprintf(`{"method":%q,`, proofs[0]); !strings.HasPrefix(details(a.w.T, err), want) ||
-		!strings.Contains(details(a.w.T, err), `"availableMethods":`+offered) {
+	if want := fmt.Sprintf(`{"method":%q,`, asks(given, proofs)); !strings.HasPrefix(details(a.w.T, err), want) ||
+		!strings.Contains(details(a.w.T, err), offers(proofs)) {
 		a.w.T.Errorf("%s: %s", name, details(a.w.T, err))
 	}
 	if g, e := a.w.Store.Guard(ctx, a.id); mailed != "" && (e != nil || len(g.Codes) == 0) {
 		a.w.T.Errorf("%s: the weaker code was spent: %+v %v", name, g, e)
 	}
+}
+
+// asks is what a challenge asks for: what the answer named, if it is a proof that is asked
+// for by name, else the first.
+func asks(given string, proofs []string) string {
+	if given == "webauthn" && slices.Contains(proofs, given) {
+		return given
+	}
+	return proofs[0]
 }
 
 // A factor that is switched off on the server only, and may be switched on again,
