@@ -57,6 +57,7 @@ func essential(ops []string) (out []string) {
 // for a factor anyway need no list, and those that are open to strangers cannot
 // be put under one. Then each is listed in turn, and every one of its siblings asks.
 func TestA7SiblingsShareAnAction(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, map[string]string{settings.TwoFactorRememberFor: "0"})
 	found := map[string][]way{}
 	w.each(true, func(s *stage) { s.caller = *s.proof() }, func(s *stage, l line, c scene, what, refusal string, _, _ state) {

@@ -38,6 +38,13 @@ func (r *recorder) take() []string {
 	return ops
 }
 
+// seen is what was noted since the last time that it was handed out.
+func (r *recorder) seen() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.ops)
+}
+
 // reads are the operations of a store that change nothing, and those that keep
 // the server's own books: attempts, codes, trust, mails, events, presence, its key. No
 // call is told from another by them.

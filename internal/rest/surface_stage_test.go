@@ -244,6 +244,9 @@ type state struct {
 	// sessions and tokens are the hashes of login tokens, by account.
 	sessions, tokens []string
 	total            int
+	// whole is everything that is kept of the accounts, with their counters, codes and
+	// trust; not when a token was used.
+	whole string
 }
 
 func (s *stage) state() state {
@@ -266,6 +269,7 @@ func (s *stage) state() state {
 		if err != nil {
 			s.T.Fatal(err)
 		}
+		out.whole += s.whole(u)
 		name := u.Username
 		if id == s.admin.ID {
 			name = "" // one's own user name is part of one's profile
@@ -302,6 +306,34 @@ func (s *stage) state() state {
 	}
 	out.total = total
 	return out
+}
+
+// guarded is what the accounts are guarded by, as a text.
+func (s *stage) guarded() string {
+	s.T.Helper()
+	now := s.state()
+	now.whole = "" // parameters may be made of a passkey that is made for them
+	return fmt.Sprint(now)
+}
+
+// whole is everything that is kept of an account, but when its tokens were used.
+func (s *stage) whole(u *user.User) string {
+	s.T.Helper()
+	u = u.Clone()
+	if r := u.Services.Resume; r != nil {
+		for i := range r.LoginTokens {
+			r.LoginTokens[i].LastUsedAt, r.LoginTokens[i].UsedFrom = time.Time{}, nil
+		}
+	}
+	guard, err := s.Store.Guard(s.T.Context(), u.ID)
+	if err != nil && !errors.Is(err, dberr.NotFound) {
+		s.T.Fatal(err)
+	}
+	out, err := json.Marshal([]any{u, guard})
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return string(out)
 }
 
 // effects are those of a change from one state to another.
