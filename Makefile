@@ -8,6 +8,10 @@ GO      ?= go
 # A program that tools/go.mod names, run where the recipe stands.
 tool     = "$$($(GO) tool -C tools -n $(1))"
 PKGS    ?= ./...
+# Tests are compiled as the program is, so that what it is made of is compiled once:
+# without paths of this machine and, where no race detector needs it, without C.
+export GOFLAGS ?= -trimpath
+core bench-once load-once fuzz-short lint: export CGO_ENABLED = 0
 # Everything but the slice of rooms and what looks at the whole program.
 CORE     = $(shell $(GO) list ./... | grep -vE '/internal/(rooms|soak|archtest)')
 # Set VERSION to stamp a release; without it the program tells its built-in one.
@@ -17,7 +21,9 @@ FUZZTIME       ?= 60s
 FUZZTIME_SHORT ?= 3s
 # -race also checks every conversion of an unsafe pointer. SQLite, which is C that
 # was translated to Go, is nothing but those: a third of the time of the tests.
-RACEFLAGS := -gcflags=modernc.org/...=-d=checkptr=0
+# The sums of Blowfish, by which every test hashes passwords, share nothing with anybody:
+# they are compiled without the detector, which made them a fifth of the time of the tests.
+RACEFLAGS := -gcflags=modernc.org/...=-d=checkptr=0 -gcflags=golang.org/x/crypto/blowfish=-race=false
 # It asks the kernel for fresh memory at every allocation of more than 32 KiB, unless
 # told not to: slow in virtual machines, and no time of ours (internal/growthtest).
 export GORACE ?= clear_shadow_mmap_threshold=1073741824
@@ -27,10 +33,13 @@ NEEDS      = GO='$(GO)' $(SHELL) tools/needs.sh
 # opens ten thousand sockets is left to bench-once and load.
 COUNT     ?= 6
 BENCHTIME ?= 100ms
+BENCHED    = $(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^func Benchmark' cmd internal))))
 # How many times its committed ratio fails a benchmark: busy neighbours alone
 # make 2 of it. On a quiet machine use 1.4.
 LIMIT     ?= 2.5
 BENCH      = $(GO) test -run '^$$' -bench . -skip 'BenchmarkIdle|BenchmarkStore|BenchmarkSessionMemory|BenchmarkRoomMessage'
+# npm writes this when it has installed what a lock file names: once for all targets.
+NPM       := node_modules/.package-lock.json
 # Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.
 VULNDB ?= ../shared/vulndb/vdb.tgz
 
@@ -55,14 +64,14 @@ needs: ## Say what the tests need and this machine lacks.
 	@$(NEEDS)
 
 race: ## Go tests with the race detector, where it can run, and in random order.
-	race=$$($(NEEDS) race); $(GO) test $$race $${race:+$(RACEFLAGS)} -shuffle=on -count=1 -timeout 3h $(PKGS); \
+	race=$$($(NEEDS) race); $(GO) test $$race $${race:+$(RACEFLAGS)} -vet=off -shuffle=on -count=1 -timeout 3h $(PKGS); \
 	$(GO) test -C tools $$race -shuffle=on -count=1 -timeout 3h ./...; \
 	if [ -z "$$race" ]; then echo "WARNING: the tests passed WITHOUT the race detector: no C compiler works here"; fi
 
 core: ## Vet and test the server without rooms (build tag norooms), and vet it without the trail (notrail): accounts and second factors alone.
 	$(GO) vet -tags norooms $(CORE)
 	$(GO) vet -tags norooms,notrail $(filter-out ddpserver/internal/trail ddpserver/internal/trail/%,$(CORE))
-	$(GO) test -tags norooms -short -count=1 $(CORE)
+	$(GO) test -tags norooms -vet=off -short -count=1 $$(GO='$(GO)' tools/core.sh norooms $(CORE))
 
 test-short: ## Go tests without the race detector, without the long ones.
 	$(GO) test -short -count=1 $(PKGS)
@@ -86,7 +95,7 @@ bench-baseline: ## Take this machine's ratios as the baseline.
 	$(GO) run -C tools ./benchratio < build/bench.txt > docs/bench-baseline.txt
 
 bench-once: ## Run every benchmark once, to see that it works.
-	$(GO) test -run '^$$' -bench . -benchtime 1x $(PKGS) | (grep -vE 'no test files|^(goos|goarch|pkg|cpu|PASS)' || true)
+	$(GO) test -run '^$$' -vet=off -bench . -benchtime 1x $(BENCHED) | (grep -vE 'no test files|^(goos|goarch|pkg|cpu|PASS)' || true)
 
 load: build ## Measure the server against the floor of the same machine, as ratios: half an hour.
 	$(GO) run -C tools ./ddpload compare -server ../bin/ddpserver
@@ -113,33 +122,32 @@ lint: fmt-check ## Formatting, go vet and staticcheck.
 vuln: ## Look for known vulnerabilities that the program calls, with offline data.
 	tools/vuln.sh '$(VULNDB)'
 
-clients: build ## Run the published clients of clients/ against bin/ddpserver.
-	cd clients && npm ci --no-audit --no-fund && npm_config_script_shell=$(SHELL) npm test
+clients: build clients/$(NPM) ## Run the published clients of clients/ against bin/ddpserver.
+	cd clients && npm_config_script_shell=$(SHELL) npm test
+
+%/$(NPM): %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
+	@touch $@
 
 console: ## Build the web console of console/ into internal/console/dist, which is committed.
 	cd console && npm ci && npm_config_script_shell=$(SHELL) npm run build
 
-console-check: ## Fail when internal/console/dist is not what console/ builds.
+console-check: console/$(NPM) ## Fail when internal/console/dist is not what console/ builds.
 	@mkdir -p build
-	cd console && npm ci && npx tsc --noEmit && npx vite build --outDir ../build/console-dist
+	cd console && npx tsc --noEmit && npx vite build --outDir ../build/console-dist
 	diff -r build/console-dist internal/console/dist || { echo "internal/console/dist is not what console/ builds: run make console"; exit 1; }
 
-console-test: build ## Do in a browser, on both stores, what people do with the console. Pictures go to build/console.
+console-test: build clients/$(NPM) console/$(NPM) ## Do in a browser, on both stores, what people do with the console. Pictures go to build/console.
 	@mkdir -p build
 	$(GO) build -o bin/wired ./internal/store/mongotest/wired
-	cd clients && npm ci
-	cd console && npm ci
 	$(SHELL) tools/console.sh
 
-console-measure: build ## Measure the console in a browser on 10,000 accounts and 100,000 events of the audit (embedded store).
+console-measure: build clients/$(NPM) console/$(NPM) ## Measure the console in a browser on 10,000 accounts and 100,000 events of the audit (embedded store).
 	$(GO) build -C tools -o ../bin/fill ./fill
-	cd clients && npm ci
-	cd console && npm ci
 	node console/measure/many.mjs
 
-console-pictures: build ## Take the pictures of docs/console.md anew.
-	cd clients && npm ci
-	cd console && npm ci && CONSOLE_PICTURES=../build/console node --test --test-force-exit test/*.test.mjs
+console-pictures: build clients/$(NPM) console/$(NPM) ## Take the pictures of docs/console.md anew.
+	cd console && CONSOLE_PICTURES=../build/console node --test --test-force-exit test/*.test.mjs
 	for name in docs/console/*.png; do cp build/console/"$$(basename "$$name")" docs/console/; done
 
 cover: ## Test coverage, as build/cover.html.
