@@ -35,7 +35,7 @@ func (g *outbox) Specs() []methods.Spec {
 		Proofs: rpc.Proofs{Not: []string{twofactor.Email}}, Permission: permission.EditOtherUserTOTP,
 		Doc: "Shows the newest mails, with the codes in them, on a server without MAIL_URL, for development: up to 100 that this node wrote since its start. " +
 			"Asks for a fresh factor, and never for a code by e-mail, which would be among the mails; on a connection of DDP once in twelve hours, " +
-			"and the event outbox of stream-server is open on it from then on.",
+			"and the event outbox of stream-server is open on it for that time.",
 		Params: "{count?}?", Result: "{mails: [{_id, to, subject, text, at}], count}",
 		Errors: "error-outbox-unavailable; error-no-factor-for-call; 400 Match failed",
 	}}
@@ -52,7 +52,7 @@ func (g *outbox) list(ctx context.Context, c *rpc.Call) (any, error) {
 	if !g.o.Outbox.InClear() {
 		return nil, errNoOutbox
 	}
-	if !g.opened(c.Peer, c.Login) {
+	if g.opened(c.Peer, c.Login) <= 0 {
 		if err := g.challenger.Challenge(ctx, c, twofactor.Fresh); err != nil {
 			return nil, err
 		}
@@ -96,11 +96,15 @@ func (s *Slice) open(p *rpc.Peer, l rpc.Login) {
 	s.openers[opener{p.Conn, l.UserID, l.Token}] = now
 }
 
-func (s *Slice) opened(p *rpc.Peer, l rpc.Login) bool {
+// opened is for how much longer the outbox is open on a connection.
+func (s *Slice) opened(p *rpc.Peer, l rpc.Login) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, ok := s.openers[opener{p.Conn, l.UserID, l.Token}]
-	return ok && s.o.Now().Sub(at) < openFor
+	if !ok {
+		return 0
+	}
+	return openFor - s.o.Now().Sub(at)
 }
 
 // outboxRoutes is the same over REST.

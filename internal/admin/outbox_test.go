@@ -282,6 +282,30 @@ func (r *reader) backup() {
 	}
 }
 
+// A23: what a proof opened ends with it, also for those who only listen.
+func TestA23TheOutboxClosesAgain(t *testing.T) {
+	testkit.Bubble(t, testkit.Options{}, func(t *testing.T, w *testkit.World) {
+		w.User("ada", "role=admin")
+		c := w.As("ada")
+		open := func() {
+			t.Helper()
+			if _, fail := c.Call("outbox:list", map[string]any{}, map[string]any{"twoFactorCode": testkit.DigestOf("ada"), "twoFactorMethod": "password"}); fail != nil {
+				t.Fatal(fail)
+			}
+			c.Send(`{"msg":"sub","id":"s","name":"stream-server","params":["outbox",false]}`)
+			if f := c.Read(); f.Msg != "ready" {
+				t.Fatal(f.Text)
+			}
+		}
+		open()
+		began := time.Now()
+		if f, after := c.ReadWithin(24*time.Hour), time.Since(began); f.Msg != "nosub" || f.Error.Code() != "not-allowed" || after.Round(time.Minute) != 12*time.Hour {
+			t.Errorf("after %v: %s", after, f.Text)
+		}
+		open() // who proves himself again hears again
+	})
+}
+
 // Every call of the surface that does not take all factors says so to whoever asks, and
 // its route takes the same ones.
 func TestTheSurfaceSaysWhichFactorsCount(t *testing.T) {

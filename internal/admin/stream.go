@@ -42,10 +42,10 @@ func (*stream) Publications() []realtime.Publication { return nil }
 // Streams lists the stream.
 func (g *stream) Streams() []realtime.Stream {
 	return []realtime.Stream{{
-		Name: streamName, Allow: g.allow, Open: g.begin, Events: []string{eventOutbox, eventSessions, eventStatus, eventUsers},
+		Name: streamName, Allow: g.allow, Proven: g.proven, Open: g.begin, Events: []string{eventOutbox, eventSessions, eventStatus, eventUsers},
 		Doc: "Events for administrators: users, {_id} of an account that changed; sessions, {_id} of an account whose sessions are to be listed anew, or " +
 			"nothing of that when connections came and went; status, what server:status tells, every two seconds; outbox, a new mail, on a " +
-			"connection on which outbox:list was answered.",
+			"connection on which outbox:list was answered, for as long as that is asked for no further factor: the subscription ends then.",
 	}}
 }
 
@@ -65,9 +65,17 @@ func (g *stream) allow(ctx context.Context, l rpc.Login, event string) error {
 	return nil
 }
 
+// proven is how long the mails stay open on a connection.
+func (g *stream) proven(s *ddp.Subscription, event string) (left time.Duration, needed bool) {
+	if event != eventOutbox {
+		return 0, false
+	}
+	return g.opened(s.Session().Peer(), s.Login()), true
+}
+
 // begin counts who listens, and wakes Run for the events that it makes.
 func (g *stream) begin(_ context.Context, s *ddp.Subscription, event string) (listen bool, err error) {
-	if event == eventOutbox && (!g.o.Outbox.InClear() || !g.opened(s.Session().Peer(), s.Login())) {
+	if event == eventOutbox && !g.o.Outbox.InClear() {
 		return false, realtime.ErrStream
 	}
 	if event == eventUsers {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
@@ -35,6 +36,10 @@ type Stream struct {
 	// Allow refuses events that the login may not have, or that do not exist. It
 	// is asked again when the rights of the account change. It is required.
 	Allow func(ctx context.Context, l rpc.Login, event string) error
+	// Proven is for events that are open only while a proof counts that somebody gave:
+	// for how much longer it does, and whether the event needs one at all. Without the
+	// proof the event is refused, and with its end the subscription ends.
+	Proven func(s *ddp.Subscription, event string) (left time.Duration, needed bool)
 	// Open runs before a subscription listens to the event, and makes it listen in
 	// another way if it returns false. The subscription is ready afterwards.
 	Open func(ctx context.Context, s *ddp.Subscription, event string) (listen bool, err error)
@@ -242,6 +247,9 @@ func (h *Hub) subscribeStream(st *Stream) func(context.Context, *ddp.Subscriptio
 		if err := st.Allow(ctx, s.Login(), event); err != nil {
 			return err
 		}
+		if err := st.proven(s, event); err != nil {
+			return err
+		}
 		if useCollection {
 			// Clients that keep a collection refuse a change of a document they do not have.
 			if err := s.Added(st.Name, "id", ejson.Doc{{Key: "eventName", Value: event}}); err != nil {
@@ -262,6 +270,23 @@ func (h *Hub) subscribeStream(st *Stream) func(context.Context, *ddp.Subscriptio
 		s.Ready()
 		return nil
 	}
+}
+
+// proven refuses an event whose proof is missing. With the proof ends the subscription.
+func (st *Stream) proven(s *ddp.Subscription, event string) error {
+	if st.Proven == nil {
+		return nil
+	}
+	left, needed := st.Proven(s, event)
+	switch {
+	case !needed:
+		return nil
+	case left <= 0:
+		return ErrStream
+	}
+	end := time.AfterFunc(left, func() { s.Error(ErrStream) })
+	s.OnStop(func() { end.Stop() })
+	return nil
 }
 
 // await keeps what recheck needs of a subscription that begins.
