@@ -61,6 +61,7 @@ type Service struct {
 
 	mu     sync.Mutex
 	queue  []Event // at most MaxWaiting, the oldest first
+	floods map[alike]*flood
 	number uint32
 	self   string        // ends the ids that are made here
 	wake   chan struct{} // something waits
@@ -76,11 +77,12 @@ func New(o Options) *Service {
 		o.Now = time.Now
 	}
 	self := hex.EncodeToString([]byte(random.ID()))[:idNode]
-	return &Service{o: o, self: self, wake: make(chan struct{}, 1), many: make(chan struct{}, 1)}
+	return &Service{o: o, self: self, floods: map[alike]*flood{}, wake: make(chan struct{}, 1), many: make(chan struct{}, 1)}
 }
 
 // Record implements audit.Recorder: the event goes to the audit stream, and a copy
-// waits for the store. It never waits and never fails.
+// waits for the store. Refusals that are many and alike wait as one event with their
+// number. It never waits and never fails.
 func (s *Service) Record(e audit.Event) {
 	e = e.Clean(s.o.Node, s.o.Now)
 	s.o.Next.Record(e)
@@ -90,8 +92,15 @@ func (s *Service) Record(e audit.Event) {
 	e.Address = s.kept(e.Address)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.fold(e) {
+		s.keep(e)
+	}
+}
+
+// keep lets an event wait for the store. The caller holds s.mu.
+func (s *Service) keep(e audit.Event) {
 	if len(s.queue) >= MaxWaiting {
-		s.lost.Add(1)
+		s.lost.Add(int64(max(1, e.Count)))
 		return
 	}
 	s.number++
@@ -100,6 +109,14 @@ func (s *Service) Record(e audit.Event) {
 	if len(s.queue) >= batch {
 		signal(s.many)
 	}
+}
+
+// due lets what was counted of refusals wait for the store, when its time is over or
+// when the process ends.
+func (s *Service) due(end bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unfold(end)
 }
 
 // kept is how much of an address the copy may hold and show now: as much as the lists
@@ -136,6 +153,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			s.due(true)
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 			defer cancel()
 			if err := s.Flush(last); err != nil {
@@ -144,6 +162,7 @@ func (s *Service) Run(ctx context.Context) error {
 			}
 			return nil
 		case <-sweep.C:
+			s.due(false)
 			s.sweep(ctx)
 			continue
 		case <-s.wake:
