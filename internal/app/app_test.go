@@ -65,7 +65,8 @@ func load(t *testing.T, env ...string) *config.Config {
 // start runs a server on dir until the test ends.
 func start(t *testing.T, dir string, env ...string) *node {
 	t.Helper()
-	env = append([]string{"DATA_DIR=" + dir}, env...)
+	// A test that waits elsewhere reads nothing meanwhile, and answers no ping.
+	env = append([]string{"DATA_DIR=" + dir, "HEARTBEAT_INTERVAL=10m"}, env...)
 	n := &node{t: t, dir: dir, env: env, out: &output{}, logs: &output{}, done: make(chan struct{})}
 	log, stats, err := telemetry.NewLogger(telemetry.LogOptions{Level: "debug", Format: "json", Out: zapcore.AddSync(n.logs), Terminal: true})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"ddpserver/internal/ddp/ddptest"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/testwait"
 )
 
 // Client is one connection to a World.
@@ -113,7 +114,7 @@ func (c *Client) Send(format string, args ...any) { c.Conn.Send(fmt.Sprintf(form
 
 // Read waits for the next frame; a zero frame means that the server closed or
 // nothing came.
-func (c *Client) Read() Frame { return c.ReadWithin(time.Minute) }
+func (c *Client) Read() Frame { return c.ReadWithin(testwait.Limit) }
 
 // ReadWithin waits for the next frame, so long.
 func (c *Client) ReadWithin(d time.Duration) Frame {

@@ -20,6 +20,7 @@ import (
 	"ddpserver/internal/sessions"
 	"ddpserver/internal/sessions/calls"
 	"ddpserver/internal/telemetry"
+	"ddpserver/internal/testwait"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
@@ -109,6 +110,9 @@ func NewWorld(t testing.TB, o Options) *World {
 	groups := append([]realtime.Group{w.Base, panel.Streams()}, w.streams()...)
 	groups = append(groups, w.trailStreams()...)
 	w.Publications = realtime.NewPublications(w.Hub, w.Router, w.Limiter, groups...)
+	if o.Limits.HeartbeatInterval == 0 { // a client that waits for another one reads nothing, and answers no ping
+		o.Limits.HeartbeatInterval = -1
+	}
 	w.Engine = ddp.New(ddp.Options{Handler: handler{w.Router, w.Publications}, Registry: registry, Limits: o.Limits, Logger: w.log})
 	w.run(panel)
 	return w
@@ -172,7 +176,7 @@ func (w *World) run(panel *admin.Slice) {
 	}
 	w.T.Cleanup(func() {
 		stop()
-		end, cancel := context.WithTimeout(context.Background(), time.Minute)
+		end, cancel := context.WithTimeout(context.Background(), testwait.Limit)
 		defer cancel()
 		_ = w.Engine.Shutdown(end)
 		running.Wait()
