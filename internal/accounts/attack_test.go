@@ -159,7 +159,7 @@ func TestA06NoPasskeyOutlivesTheFirstProof(t *testing.T) {
 					}
 				}
 				at := w.now()
-				w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: "a2V5", PublicKey: []byte("key"), CreatedAt: at}, "aGFuZGxl", at)})
+				w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: "a2V5", PublicKey: coseKey, CreatedAt: at}, "aGFuZGxl", at)})
 				if own {
 					l = session.Login()
 				}

@@ -1,6 +1,7 @@
 package accounts_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,6 +9,9 @@ import (
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/user"
 )
+
+// coseKey is a public key on P-256: only what is one counts as a passkey.
+var coseKey = slices.Concat([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}, make([]byte, 32), []byte{0x22, 0x58, 32}, make([]byte, 32))
 
 // A22: every way to another password × whether the address was proved: where the owner did
 // not make it in a session of the account, passkeys of before prove nothing alone, or are
@@ -51,7 +55,7 @@ func TestA22PasskeysOfBeforeAnotherPassword(t *testing.T) {
 				}
 			}
 			at := w.now()
-			w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: "a2V5", PublicKey: []byte("key"), CreatedAt: at}, "aGFuZGxl", at)})
+			w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: "a2V5", PublicKey: coseKey, CreatedAt: at}, "aGFuZGxl", at)})
 			want, act := "kept", ""
 			switch {
 			case name == "the first proof alone", name == "a reset link" && !proved:

@@ -299,7 +299,8 @@ func TestA23TheOutboxClosesAgain(t *testing.T) {
 		}
 		open()
 		began := time.Now()
-		if f, after := c.ReadWithin(24*time.Hour), time.Since(began); f.Msg != "nosub" || f.Error.Code() != "not-allowed" || after.Round(time.Minute) != 12*time.Hour {
+		f, after := c.ReadWithin(24*time.Hour), time.Since(began)
+		if f.Msg != "nosub" || f.Error.Code() != "not-allowed" || after.Round(time.Minute) != 12*time.Hour {
 			t.Errorf("after %v: %s", after, f.Text)
 		}
 		open() // who proves himself again hears again
