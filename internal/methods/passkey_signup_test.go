@@ -32,8 +32,7 @@ func TestJoiningAnswersAreGoodOnce(t *testing.T) {
 			}
 			return text
 		}
-		join := func(text string) (id, code string) {
-			c := w.Connect()
+		joinOn := func(c *client, text string) (id, code string) {
 			defer c.Close()
 			raw, fail := c.Call("createUserWithWebAuthn", map[string]any{"credential": testkit.Unmarshal[map[string]any](t, []byte(text))})
 			if fail != nil {
@@ -41,6 +40,7 @@ func TestJoiningAnswersAreGoodOnce(t *testing.T) {
 			}
 			return testkit.Unmarshal[struct{ ID string }](t, []byte(raw)).ID, ""
 		}
+		join := func(text string) (id, code string) { return joinOn(w.Connect(), text) }
 		for name, who := range map[string]map[string]any{
 			"a name": {"username": "newcomer"}, "an address": {"email": "new@example.org"}, "both": {"username": "other", "email": "other@example.org"},
 		} {
@@ -66,8 +66,8 @@ func TestJoiningAnswersAreGoodOnce(t *testing.T) {
 		asked := options(map[string]any{"username": "crowd"})
 		made := make(chan string, 8)
 		for range cap(made) {
-			text := create(asked)
-			go func() { id, _ := join(text); made <- id }()
+			text, c := create(asked), w.Connect()
+			go func() { id, _ := joinOn(c, text); made <- id }()
 		}
 		won := 0
 		for range cap(made) {
