@@ -19,6 +19,7 @@ import (
 	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/mail"
+	"ddpserver/internal/passkey"
 	"ddpserver/internal/random"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/realtime"
@@ -106,6 +107,9 @@ func openSettings(ctx context.Context, c *config.Config, st settings.Store, p fe
 	o := settings.Options{
 		Store: st, Publisher: p, Overrides: c.Settings, Definitions: table,
 		Warn: func(text string, err error) { log.Warn("settings", zap.String("hint", text), zap.Error(err)) },
+	}
+	if _, _, err := passkey.NewParty(c.RootURL, c.AllowedOrigins); err != nil {
+		o.NoPasskeys = err.Error()
 	}
 	if c.MongoURL != "" {
 		o.Poll = settingsPoll

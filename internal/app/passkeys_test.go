@@ -15,6 +15,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/passkey"
 	"ddpserver/internal/passkey/passkeytest"
+	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/user"
@@ -157,6 +158,27 @@ func TestPasskeysAreRuledOut(t *testing.T) {
 		b := beginning(t, st, "ROOT_URL=https://example.com", "ALLOWED_ORIGINS=https://app.example.com,https://*.example.com,https://other.org,apps")
 		if e := b.told("passkeys_elsewhere"); e == nil || e.ContextMap()["origins"] != "https://*.example.com https://other.org" {
 			t.Errorf("%s: %v", name, b.logs.All())
+		}
+	}
+}
+
+// Demands for a passkey that nobody can have are told by name at the start, with what becomes
+// of them, whatever rules passkeys out; and are not, where they can be had.
+func TestDemandsThatNobodyCanMeetAreTold(t *testing.T) {
+	for name, st := range stores(t) {
+		for _, env := range []string{"ROOT_URL=http://chat.example.com", "ROOT_URL=https://192.0.2.7", "ROOT_URL=https://chat.example.com",
+			"OVERWRITE_SETTING_" + settings.TwoFactorByWebAuthn + "=false"} {
+			b := beginning(t, st, env, "MAIL_FROM=a@example.com", "OVERWRITE_SETTING_"+settings.TwoFactorMandatoryRoles+"=admin:webauthn",
+				"OVERWRITE_SETTING_"+settings.TwoFactorProtectedCalls+"=saveSettings = webauthn")
+			var told []string
+			for _, e := range b.logs.FilterMessage("settings").All() {
+				told = append(told, fmt.Sprint(e.ContextMap()["hint"]))
+			}
+			all := strings.Join(told, "\n")
+			can := env == "ROOT_URL=https://chat.example.com"
+			if strings.Contains(all, `not enforced: "admin:webauthn"`) == can || strings.Contains(all, `shut to everybody: "saveSettings = webauthn"`) == can {
+				t.Errorf("%s, %s: %q", name, env, told)
+			}
 		}
 	}
 }

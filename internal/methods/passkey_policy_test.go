@@ -2,6 +2,7 @@ package methods_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"ddpserver/internal/settings"
@@ -73,6 +74,23 @@ func TestProtectedCallsDemandAPasskey(t *testing.T) {
 		}
 		if w.Settings.String(settings.SiteName) != "y" {
 			t.Error("not saved")
+		}
+		// What shuts a call to everybody is not saved. Where it comes from elsewhere, the call
+		// stays shut, and its words name the way out.
+		_, fail = both.Call("saveSetting", settings.TwoFactorByWebAuthn, false)
+		_, fail = both.Call("saveSetting", settings.TwoFactorByWebAuthn, false, w.answering(fail))
+		if fail.Code() != "error-invalid-setting-value" || !strings.Contains(string(fail.Details), "shut to everybody") {
+			t.Errorf("passkeys switched off beside the demand: %s %s", fail.Code(), fail.Details)
+		}
+		w.storeSettings(map[string]any{settings.TwoFactorByWebAuthn: false})
+		typed = map[string]any{"twoFactorCode": play.right(t, "totp", "app", nil), "twoFactorMethod": "totp"}
+		wayOut := "OVERWRITE_SETTING_" + settings.TwoFactorProtectedCalls
+		if fail := save(app, typed); fail.Code() != "error-no-factor-for-call" || !strings.Contains(fail.Reason, wayOut) {
+			t.Errorf("where nobody can have a passkey: %s %s", fail.Code(), fail.Reason)
+		}
+		w.storeSettings(map[string]any{settings.TwoFactorProtectedCalls: ""}) // as the environment would
+		if fail := save(app, typed); fail != nil {
+			t.Errorf("without the demand: %s", fail.Code())
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func ParseMandatory(text string, beside ...string) (list []Mandatory, err error)
 			roles = append(roles, r.ID)
 		}
 	}
-	for _, entry := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+	for _, entry := range entries(text) {
 		if strings.TrimSpace(entry) == "" {
 			continue
 		}
@@ -65,6 +66,11 @@ func ParseMandatory(text string, beside ...string) (list []Mandatory, err error)
 	return list, err
 }
 
+// entries are the parts of a list that commas or line breaks separate.
+func entries(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' })
+}
+
 // Demandable tells whether a factor can be demanded by that name.
 func Demandable(factor string) bool { return factor == MandatoryTOTP || factor == MandatoryWebAuthn }
 
@@ -76,7 +82,7 @@ func CutDemand(entry string) (pattern, factor string, demanding bool) {
 
 // protectedCalls is CheckNew of TwoFactorProtectedCalls.
 func protectedCalls(v any) error {
-	for _, entry := range strings.FieldsFunc(v.(string), func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+	for _, entry := range entries(v.(string)) {
 		pattern, factor, demanding := CutDemand(entry)
 		if demanding && !Demandable(factor) {
 			return fmt.Errorf("%q demands a factor that does not exist; write %s, %s = %s for an authenticator app or %s = %s for a passkey", entry, pattern,
@@ -111,62 +117,92 @@ func (d *Definition) demand(roles []string) {
 	}
 }
 
-// deciding are the settings that decide together whether a mandatory factor can
-// be had at all.
-var deciding = []string{TwoFactorMandatoryRoles, TwoFactorEnabled, TwoFactorByTOTP, TwoFactorByEmail, TwoFactorByWebAuthn}
+// deciding are the settings that decide together whether a factor that is demanded
+// can be had at all.
+var deciding = []string{TwoFactorMandatoryRoles, TwoFactorProtectedCalls, TwoFactorEnabled, TwoFactorByTOTP, TwoFactorByEmail, TwoFactorByWebAuthn}
 
-// unsatisfied lists, for each entry of TwoFactorMandatoryRoles that no factor of
-// the server can satisfy, a sentence for the administrator; by the entry's text.
-// Such an entry is not enforced: it would lock its users out for good. value
-// gives the settings.
-func unsatisfied(value func(id string) any) map[string]string {
-	list, _ := ParseMandatory(value(TwoFactorMandatoryRoles).(string))
-	bad := map[string]string{}
-	for _, m := range list {
-		off := ""
-		switch {
-		case !value(TwoFactorEnabled).(bool):
-			off = TwoFactorEnabled + " is off"
-		case m.Factor == MandatoryWebAuthn:
-			if !value(TwoFactorByWebAuthn).(bool) {
-				off = TwoFactorByWebAuthn + " is off"
-			}
-		case value(TwoFactorByTOTP).(bool):
-		case m.Factor != "":
-			off = TwoFactorByTOTP + " is off"
-		case !value(TwoFactorByEmail).(bool):
-			off = TwoFactorByTOTP + " and " + TwoFactorByEmail + " are off"
+// unmet is a demand that no factor of the server can meet.
+type unmet struct {
+	// why is a sentence for the administrator.
+	why string
+	// shut says that what demands it is shut to everybody. Otherwise the demand is not
+	// enforced: it would lock its users out for good.
+	shut bool
+}
+
+// unsatisfied lists the entries of TwoFactorMandatoryRoles and TwoFactorProtectedCalls
+// that no factor of the server can satisfy, by the entry's text. value gives the settings;
+// noPasskeys says why nobody can have a passkey whatever they say (Options.NoPasskeys).
+//
+// A role that demands what nobody can have is let off, since its users could do nothing any
+// more, the administrator included. A call is not: it alone is shut, and is opened from
+// outside (OVERWRITE_SETTING_…) should it be the one that saves settings.
+func unsatisfied(value func(id string) any, noPasskeys string) map[string]unmet {
+	off := func(id string) string {
+		if value(id).(bool) {
+			return ""
 		}
-		if off != "" {
-			bad[m.String()] = fmt.Sprintf("%q in %s needs a second factor that nobody can set up while %s: "+
-				"its users, you perhaps among them, could do nothing any more. Switch the factor on, or take the role out", m, TwoFactorMandatoryRoles, off)
+		return id + " is off"
+	}
+	keysOff := cmp.Or(off(TwoFactorByWebAuthn), noPasskeys)
+	bad := map[string]unmet{}
+	list, _ := ParseMandatory(value(TwoFactorMandatoryRoles).(string))
+	for _, m := range list {
+		why := off(TwoFactorEnabled)
+		switch {
+		case why != "":
+		case m.Factor == MandatoryWebAuthn:
+			why = keysOff
+		case m.Factor != "":
+			why = off(TwoFactorByTOTP)
+		case off(TwoFactorByTOTP) != "" && off(TwoFactorByEmail) != "":
+			why = TwoFactorByTOTP + " and " + TwoFactorByEmail + " are off"
+		}
+		if why != "" {
+			bad[m.String()] = unmet{why: fmt.Sprintf("%q in %s needs a second factor that nobody can set up while %s: "+
+				"its users, you perhaps among them, could do nothing any more. Switch the factor on, or take the role out", m, TwoFactorMandatoryRoles, why)}
+		}
+	}
+	for _, entry := range entries(value(TwoFactorProtectedCalls).(string)) {
+		pattern, factor, demanding := CutDemand(entry)
+		why := ""
+		switch {
+		case !demanding || !value(TwoFactorEnabled).(bool): // without factors the list asks for none
+		case factor == MandatoryWebAuthn:
+			why = keysOff
+		case off(TwoFactorByTOTP) != "" && keysOff != "": // a passkey is stronger than the app
+			why = off(TwoFactorByTOTP) + " and " + keysOff
+		}
+		if why != "" {
+			bad[pattern+" = "+factor] = unmet{shut: true, why: fmt.Sprintf("%q in %s needs a second factor that nobody can have while %s: "+
+				"the calls would be shut to everybody, to you as well. Switch the factor on, or take the demand out", pattern+" = "+factor, TwoFactorProtectedCalls, why)}
 		}
 	}
 	return bad
 }
 
-// lockout refuses a change after which an entry of TwoFactorMandatoryRoles cannot
-// be satisfied that could be before, or that was not there. What is wrong already
+// lockout refuses a change after which an entry of TwoFactorMandatoryRoles or
+// TwoFactorProtectedCalls cannot be satisfied that could be before, or that was not there. What is wrong already
 // does not stand in the way of other changes.
-func lockout(old *snapshot, changed map[string]any) error {
+func lockout(old *snapshot, changed map[string]any, noPasskeys string) error {
 	if !slices.ContainsFunc(deciding, func(id string) bool { _, ok := changed[id]; return ok && old.byID[id] != nil }) {
 		return nil
 	}
 	if slices.ContainsFunc(deciding, func(id string) bool { return old.byID[id] == nil }) {
 		return nil // a test's table
 	}
-	was := unsatisfied(func(id string) any { return old.byID[id].Value })
+	was := unsatisfied(func(id string) any { return old.byID[id].Value }, noPasskeys)
 	now := unsatisfied(func(id string) any {
 		if v, ok := changed[id]; ok {
 			return v
 		}
 		return old.byID[id].Value
-	})
+	}, noPasskeys)
 	for _, entry := range sortedKeys(now) {
 		if _, known := was[entry]; !known {
 			for _, id := range deciding {
 				if v, ok := changed[id]; ok && v != old.byID[id].Value {
-					return ErrValue.With(map[string]any{"setting": id, "reason": now[entry]})
+					return ErrValue.With(map[string]any{"setting": id, "reason": now[entry].why})
 				}
 			}
 		}
@@ -176,7 +212,7 @@ func lockout(old *snapshot, changed map[string]any) error {
 
 // warnings are the sentences an operator should read about values that are in
 // force: they may come from another release, the environment or other tools.
-func (n *snapshot) warnings() []string {
+func (n *snapshot) warnings(noPasskeys string) []string {
 	if slices.ContainsFunc(deciding, func(id string) bool { return n.byID[id] == nil }) {
 		return nil
 	}
@@ -185,9 +221,14 @@ func (n *snapshot) warnings() []string {
 	if err := n.byID[TwoFactorMandatoryRoles].CheckNew(value(TwoFactorMandatoryRoles)); err != nil {
 		out = append(out, TwoFactorMandatoryRoles+": "+err.Error())
 	}
-	bad := unsatisfied(value)
+	bad := unsatisfied(value, noPasskeys)
 	for _, entry := range sortedKeys(bad) {
-		out = append(out, "not enforced: "+bad[entry])
+		if bad[entry].shut {
+			out = append(out, "shut to everybody: "+bad[entry].why+"; if no administrator can save settings any more, start with OVERWRITE_SETTING_"+
+				TwoFactorProtectedCalls)
+			continue
+		}
+		out = append(out, "not enforced: "+bad[entry].why)
 	}
 	return out
 }

@@ -117,6 +117,96 @@ func TestA10NobodyLocksTheRoleOut(t *testing.T) {
 	}
 }
 
+// A22: the same for passkeys, which the settings, or the address of the server, may rule
+// out, and for demands on calls: whoever saves settings cannot shut himself out of saving
+// them, by a demand or by a switch.
+func TestA22NobodyDemandsPasskeysThatNobodyCanHave(t *testing.T) {
+	type state struct {
+		on, app, keys bool
+		rule, calls   string
+	}
+	stuck := func(s state, ruledOut bool) (out []string) {
+		keys := s.keys && !ruledOut
+		if s.rule != "" && !(s.on && keys) {
+			out = append(out, s.rule)
+		}
+		if _, factor, _ := strings.Cut(s.calls, " = "); s.on && !keys && (factor == "webauthn" || factor == "totp" && !s.app) {
+			out = append(out, s.calls)
+		}
+		return out
+	}
+	var all []state
+	for n := range 8 {
+		for _, rule := range []string{"", "admin:webauthn"} {
+			for _, calls := range []string{"", "saveSettings", "saveSettings = totp", "saveSettings = webauthn"} {
+				all = append(all, state{n&1 > 0, n&2 > 0, n&4 > 0, rule, calls})
+			}
+		}
+	}
+	values := func(s state) map[string]any {
+		return map[string]any{settings.TwoFactorEnabled: s.on, settings.TwoFactorByTOTP: s.app, settings.TwoFactorByWebAuthn: s.keys,
+			settings.TwoFactorMandatoryRoles: s.rule, settings.TwoFactorProtectedCalls: s.calls}
+	}
+	refusals := 0
+	for _, why := range []string{"", "passkeys are made for names"} {
+		db := storetest.OpenSQLite(t)
+		for _, from := range all {
+			var stored []settings.Stored
+			for id, v := range values(from) {
+				stored = append(stored, settings.Stored{ID: id, Value: v, UpdatedAt: time.Now()})
+			}
+			restore := func() {
+				if err := db.SaveSettings(t.Context(), stored); err != nil { // as other tools or releases may
+					t.Fatal(err)
+				}
+			}
+			restore()
+			var told []string
+			s := open(t, settings.Options{Store: db, NoPasskeys: why, Warn: func(text string, _ error) { told = append(told, text) }})
+			was := stuck(from, why != "")
+			for _, entry := range was {
+				begin := "not enforced: "
+				if entry == from.calls {
+					begin = "shut to everybody: "
+				}
+				if !slices.ContainsFunc(told, func(text string) bool { return strings.HasPrefix(text, fmt.Sprintf("%s%q", begin, entry)) }) {
+					t.Errorf("%+v, %q: nobody is told of %q: %q", from, why, entry, told)
+				}
+			}
+			if len(told) != len(was) {
+				t.Errorf("%+v, %q: told %q", from, why, told)
+			}
+			for _, to := range all {
+				var batch []settings.Change
+				for id, v := range values(to) {
+					if v != values(from)[id] {
+						batch = append(batch, settings.Change{ID: id, Value: v})
+					}
+				}
+				if len(batch) != 1 {
+					continue
+				}
+				refuse := slices.ContainsFunc(stuck(to, why != ""), func(e string) bool { return !slices.Contains(was, e) })
+				_, err := s.Save(t.Context(), batch)
+				if refuse != (err != nil) || refuse && !(errors.Is(err, settings.ErrValue) && strings.Contains(reason(err), "nobody can")) {
+					t.Errorf("%+v to %+v, %q: %v, want refused %v", from, to, why, err, refuse)
+				}
+				if refuse {
+					refusals++
+					continue
+				}
+				restore()
+				if err := s.Refresh(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if refusals < 100 {
+		t.Errorf("%d refusals", refusals)
+	}
+}
+
 // A10: what is stored or forced and cannot do what it says is kept, because its
 // default would guard less, and told at the start and at every change; and once.
 func TestA10WarningsOfRulesInForce(t *testing.T) {

@@ -109,7 +109,7 @@ func (s *Service) accept(old *snapshot, changes []Change) (changed []*Setting, e
 		}
 	}
 	slices.SortFunc(changed, func(a, b *Setting) int { return strings.Compare(a.ID, b.ID) })
-	return changed, lockout(old, values)
+	return changed, lockout(old, values, s.opts.NoPasskeys)
 }
 
 // storable is the form Stored.Value asks for.

@@ -84,6 +84,9 @@ type Options struct {
 	// TwoFactorMandatoryRoles says: it always has them, beside what is stored, saved or
 	// forced.
 	MandatoryRoles []string
+	// NoPasskeys says why nobody can have a passkey on this server whatever the settings
+	// say; "" where they can be had.
+	NoPasskeys string
 	// Definitions replaces Table, for tests.
 	Definitions []Definition
 	// Poll is how often Run reads the store again, so that a node follows even
@@ -320,7 +323,7 @@ func (s *Service) warn(n *snapshot) {
 			warnings = append(warnings, set.misfit)
 		}
 	}
-	warnings = append(warnings, n.warnings()...)
+	warnings = append(warnings, n.warnings(s.opts.NoPasskeys)...)
 	for _, w := range warnings {
 		if !slices.Contains(s.warned, w) {
 			s.opts.Warn(w, nil)

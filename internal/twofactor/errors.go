@@ -10,6 +10,7 @@ import (
 	"ddpserver/internal/fault"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/settings"
 )
 
 // Refusals of a check. The reasons are Rocket.Chat's, spelling included.
@@ -68,7 +69,8 @@ func noneCounts(p rpc.Proofs, ways []string) error {
 	}
 	e.Reason += ", and your account has nothing that it takes. "
 	if len(ways) == 0 {
-		e.Reason += "The server offers nothing that you could set up: ask an administrator"
+		e.Reason += "The server offers nothing that you could set up: ask an administrator, or the operator, who can take a demand of the list of " +
+			"protected calls back with OVERWRITE_SETTING_" + settings.TwoFactorProtectedCalls
 		return &e
 	}
 	e.Reason += "Set up " + strings.Join(ways, ", or ")
