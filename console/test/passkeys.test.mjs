@@ -457,6 +457,7 @@ test('administrators see, demand and reset passkeys, and a call is tried with on
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await confirm(page, adminPassword);
   await page.getByText('Nothing: calls ask only where they do by themselves.').waitFor();
+  await page.getByText('Unsaved', { exact: true }).waitFor({ state: 'detached' });
 
   await page.goto(`${server.url}/#/users?q=otto`);
   await page.getByRole('row').filter({ hasText: 'otto' }).getByText('Passkeys').waitFor();
