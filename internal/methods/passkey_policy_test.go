@@ -77,10 +77,12 @@ func TestProtectedCallsDemandAPasskey(t *testing.T) {
 		}
 		// What shuts a call to everybody is not saved. Where it comes from elsewhere, the call
 		// stays shut, and its words name the way out.
-		_, fail = both.Call("saveSetting", settings.TwoFactorByWebAuthn, false)
-		_, fail = both.Call("saveSetting", settings.TwoFactorByWebAuthn, false, w.answering(fail))
-		if fail.Code() != "error-invalid-setting-value" || !strings.Contains(string(fail.Details), "shut to everybody") {
-			t.Errorf("passkeys switched off beside the demand: %s %s", fail.Code(), fail.Details)
+		for _, id := range []string{settings.TwoFactorByWebAuthn, settings.TwoFactorEnabled} {
+			_, fail := both.Call("saveSetting", id, false)
+			_, fail = both.Call("saveSetting", id, false, w.answering(fail))
+			if fail.Code() != "error-invalid-setting-value" || !strings.Contains(string(fail.Details), "shut to everybody") {
+				t.Errorf("%s switched off beside the demand: %s %s", id, fail.Code(), fail.Details)
+			}
 		}
 		w.storeSettings(map[string]any{settings.TwoFactorByWebAuthn: false})
 		typed = map[string]any{"twoFactorCode": play.right(t, "totp", "app", nil), "twoFactorMethod": "totp"}

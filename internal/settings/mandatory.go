@@ -167,7 +167,9 @@ func unsatisfied(value func(id string) any, noPasskeys string) map[string]unmet 
 		pattern, factor, demanding := CutDemand(entry)
 		why := ""
 		switch {
-		case !demanding || !value(TwoFactorEnabled).(bool): // without factors the list asks for none
+		case !demanding:
+		case off(TwoFactorEnabled) != "": // calls that ask by themselves, as what guards the settings does, still do
+			why = off(TwoFactorEnabled)
 		case factor == MandatoryWebAuthn:
 			why = keysOff
 		case off(TwoFactorByTOTP) != "" && keysOff != "": // a passkey is stronger than the app
@@ -182,8 +184,8 @@ func unsatisfied(value func(id string) any, noPasskeys string) map[string]unmet 
 }
 
 // lockout refuses a change after which an entry of TwoFactorMandatoryRoles or
-// TwoFactorProtectedCalls cannot be satisfied that could be before, or that was not there. What is wrong already
-// does not stand in the way of other changes.
+// TwoFactorProtectedCalls cannot be satisfied that could be before, or that was not
+// there. What is wrong already does not stand in the way of other changes.
 func lockout(old *snapshot, changed map[string]any, noPasskeys string) error {
 	if !slices.ContainsFunc(deciding, func(id string) bool { _, ok := changed[id]; return ok && old.byID[id] != nil }) {
 		return nil
