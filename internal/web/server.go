@@ -214,7 +214,7 @@ func stripped(r *http.Request, prefix, path string) *http.Request {
 	return &r2
 }
 
-// timedWriter gives each write of an answer its own time.
+// timedWriter gives each write of an answer its own time. A header goes with the first.
 type timedWriter struct {
 	http.ResponseWriter
 	limit time.Duration
@@ -222,12 +222,6 @@ type timedWriter struct {
 
 // Unwrap lets http.ResponseController find what is below.
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// WriteHeader implements http.ResponseWriter.
-func (w *timedWriter) WriteHeader(status int) {
-	w.extend()
-	w.ResponseWriter.WriteHeader(status)
-}
 
 // Write implements http.ResponseWriter.
 func (w *timedWriter) Write(p []byte) (int, error) {
