@@ -21,12 +21,13 @@ func (s *Service) suspendKeys(u *user.User, c *user.Change) {
 	s.changeKeys(u, c, user.SuspendPasskeys(s.time()))
 }
 
+// changeKeys holds the change to the keys that were read, also where there were none: one
+// that is added meanwhile is met at the next try.
 func (s *Service) changeKeys(u *user.User, c *user.Change, change func(*user.Services)) {
-	if len(u.Passkeys()) == 0 {
-		return
-	}
 	state := u.FactorState()
-	c.IfFactors, c.Factor = &state, change
+	if c.IfFactors = &state; len(u.Passkeys()) > 0 {
+		c.Factor = change
+	}
 }
 
 // What owners are told of it, beside what caused it.

@@ -1,14 +1,44 @@
 package accounts_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/rpc"
+	"ddpserver/internal/store"
+	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/user"
 )
+
+// newPasswords are the ways in which an account gets another password, or its first proof.
+var newPasswords = map[string]func(w *world, u *user.User, l rpc.Login, verify string) error{
+	"a reset link": func(w *world, u *user.User, _ rpc.Login, _ string) error {
+		if err := w.ForgotPassword(w.t.Context(), w.peer, u.Emails[0].Address); err != nil {
+			return err
+		}
+		_, err := w.ResetPassword(w.t.Context(), w.peer, w.linkToken(accounts.TemplateReset), plain(w.t, "another long password"))
+		return err
+	},
+	"an administrator": func(w *world, u *user.User, _ rpc.Login, _ string) error {
+		root := w.add("chief", "chief@x.com")
+		root = w.patch(root.ID, user.Change{Roles: &[]string{"admin"}})
+		w.mailed()
+		_, err := w.UpdateUser(w.t.Context(), w.peer, root, u.ID, accounts.UserChange{Password: plain(w.t, "another long password")})
+		return err
+	},
+	"the owner": func(w *world, u *user.User, l rpc.Login, _ string) error {
+		return w.ChangePassword(w.t.Context(), w.peer, l, u, plain(w.t, "another long password"))
+	},
+	"the first proof alone": func(w *world, _ *user.User, _ rpc.Login, verify string) error {
+		_, err := w.VerifyEmail(w.t.Context(), w.peer, rpc.Login{}, verify)
+		return err
+	},
+}
 
 // coseKey is a public key on P-256: only what is one counts as a passkey.
 var coseKey = slices.Concat([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}, make([]byte, 32), []byte{0x22, 0x58, 32}, make([]byte, 32))
@@ -17,30 +47,7 @@ var coseKey = slices.Concat([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}
 // not make it in a session of the account, passkeys of before prove nothing alone, or are
 // gone; the owner and the audit are told which.
 func TestA22PasskeysOfBeforeAnotherPassword(t *testing.T) {
-	ways := map[string]func(w *world, u *user.User, l rpc.Login, verify string) error{
-		"a reset link": func(w *world, u *user.User, _ rpc.Login, _ string) error {
-			if err := w.ForgotPassword(w.t.Context(), w.peer, u.Emails[0].Address); err != nil {
-				return err
-			}
-			_, err := w.ResetPassword(w.t.Context(), w.peer, w.linkToken(accounts.TemplateReset), plain(w.t, "another long password"))
-			return err
-		},
-		"an administrator": func(w *world, u *user.User, _ rpc.Login, _ string) error {
-			root := w.add("chief", "chief@x.com")
-			root = w.patch(root.ID, user.Change{Roles: &[]string{"admin"}})
-			w.mailed()
-			_, err := w.UpdateUser(w.t.Context(), w.peer, root, u.ID, accounts.UserChange{Password: plain(w.t, "another long password")})
-			return err
-		},
-		"the owner": func(w *world, u *user.User, l rpc.Login, _ string) error {
-			return w.ChangePassword(w.t.Context(), w.peer, l, u, plain(w.t, "another long password"))
-		},
-		"the first proof alone": func(w *world, _ *user.User, _ rpc.Login, verify string) error {
-			_, err := w.VerifyEmail(w.t.Context(), w.peer, rpc.Login{}, verify)
-			return err
-		},
-	}
-	for name, way := range ways {
+	for name, way := range newPasswords {
 		for _, proved := range []bool{false, true} {
 			if proved && name == "the first proof alone" {
 				continue
@@ -85,6 +92,58 @@ func TestA22PasskeysOfBeforeAnotherPassword(t *testing.T) {
 			}
 			if n := w.ground.Trail.Count(act, "ok"); act != "" && n != 1 {
 				t.Errorf("%s, proved %v: %d of %s in the audit", name, proved, n, act)
+			}
+		}
+	}
+}
+
+// keyMeanwhile adds a passkey between the read and the write of a change of the password.
+type keyMeanwhile struct {
+	store.Store
+	once func()
+}
+
+func (m *keyMeanwhile) UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error) {
+	if once := m.once; once != nil && c.Bcrypt != nil {
+		m.once = nil
+		once()
+	}
+	return m.Store.UpdateUser(ctx, id, c)
+}
+
+// A22: a passkey that is added at the moment at which somebody else sets the password is one
+// of before, whether the account had any or not.
+func TestA22PasskeysAddedMeanwhile(t *testing.T) {
+	for name, way := range newPasswords {
+		if name == "the owner" || name == "the first proof alone" { // which leave keys, or set no password
+			continue
+		}
+		for _, had := range []int{0, 1} {
+			for _, proved := range []bool{false, true} {
+				m := &keyMeanwhile{Store: storetest.OpenSQLite(t)}
+				w := newWorldOn(t, bcrypt.MinCost, m)
+				ada := w.add("ada", "ada@x.com")
+				link := w.linkToken(accounts.TemplateVerify)
+				session := w.login(ada)
+				if proved {
+					if _, err := w.VerifyEmail(t.Context(), w.peer, session.Login(), link); err != nil {
+						t.Fatal(err)
+					}
+				}
+				add := func(id string) {
+					at := w.now()
+					w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: id, PublicKey: coseKey, CreatedAt: at}, "aGFuZGxl", at)})
+				}
+				if had > 0 {
+					add("a2V5")
+				}
+				m.once = func() { add("bGF0ZQ") }
+				if err := way(w, w.user(ada.ID), session.Login(), link); err != nil {
+					t.Fatalf("%s, %d keys, proved %v: %v", name, had, proved, err)
+				}
+				if u := w.user(ada.ID); m.once != nil || len(u.Passkeys()) > 0 && !u.PasskeysSuspended() {
+					t.Errorf("%s, %d keys, proved %v: %+v", name, had, proved, u.Passkeys())
+				}
 			}
 		}
 	}
