@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 import { go, guardLeaving } from '../router';
 import { texts } from '../texts';
 import { Confirm } from './dialog';
@@ -6,7 +6,8 @@ import { Confirm } from './dialog';
 /** Asks before a page with unsaved changes is left, by a link, the browser's buttons or a closed tab. */
 export function Guard({ when }: { when: boolean }) {
   const [next, ask] = useState('');
-  useEffect(() => {
+  // Before the page is drawn: who reads that all is saved may leave at once.
+  useLayoutEffect(() => {
     if (!when) return;
     const unload = (e: BeforeUnloadEvent) => e.preventDefault();
     addEventListener('beforeunload', unload);
@@ -14,6 +15,7 @@ export function Guard({ when }: { when: boolean }) {
     return () => {
       removeEventListener('beforeunload', unload);
       guardLeaving(null);
+      ask('');
     };
   }, [when]);
   if (!next) return null;
