@@ -115,7 +115,7 @@ func (a *App) restPeer(r *http.Request) *rpc.Peer {
 
 func (a *App) mounts(api, page http.Handler) []web.Mount {
 	m := []web.Mount{
-		{Path: "/sockjs", Subtree: true, Streams: true, Handler: a.sockjs},
+		{Path: "/sockjs", Subtree: true, Handler: a.sockjs},
 		{Path: "/api", Subtree: true, Counted: true, Handler: api},
 		{Path: "/avatar", Subtree: true, Handler: rest.Avatar()},
 		{Path: "/api/info", Handler: info(a.opts.Version)},
@@ -123,7 +123,7 @@ func (a *App) mounts(api, page http.Handler) []web.Mount {
 		{Path: console.Assets, Subtree: true, Handler: page},
 	}
 	if !a.cfg.DisableWebSockets {
-		m = append(m, web.Mount{Path: "/websocket", Streams: true, Handler: a.ws})
+		m = append(m, web.Mount{Path: "/websocket", Handler: a.ws})
 	}
 	return m
 }

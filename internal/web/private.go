@@ -32,7 +32,7 @@ func NewPrivate(metrics http.Handler, host string, logger *zap.Logger) *Server {
 	return New(Options{
 		Mounts: []Mount{
 			{Path: "/metrics", Handler: guarded},
-			{Path: "/debug/pprof", Subtree: true, Streams: true, Handler: guarded},
+			{Path: "/debug/pprof", Subtree: true, Handler: guarded},
 		},
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,

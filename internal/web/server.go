@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -16,17 +17,14 @@ import (
 )
 
 // Mount is a handler and the path under which it answers, below the prefix.
-// Handlers see paths without the prefix.
+// Handlers see paths without the prefix. How long one takes before it writes is nobody's
+// limit here: what it did would be done, and its answer lost.
 type Mount struct {
 	// Path starts with a slash and has none at its end.
 	Path string
 	// Subtree also takes everything below Path. Otherwise only Path itself and
 	// Path with one slash behind it are taken.
 	Subtree bool
-	// Streams are answers whose writing may last. Of everything else each write
-	// must be over within Options.WriteTimeout. How long the handler takes before
-	// it writes is nobody's limit here: what it did would be done, and its answer lost.
-	Streams bool
 	// Counted handlers count, limit and record what they refuse themselves.
 	Counted bool
 	Handler http.Handler
@@ -49,8 +47,11 @@ type Options struct {
 	// aside. A wait above zero turns the answer into 429. Nil discards them.
 	Refused func(r *http.Request, mount string, status int) (wait time.Duration)
 
-	ReadHeaderTimeout, ReadTimeout, IdleTimeout, WriteTimeout time.Duration
-	MaxHeaderBytes                                            int
+	ReadHeaderTimeout, ReadTimeout, IdleTimeout time.Duration
+	// WriteTimeout is in what each write of an answer must be over, unless its handler
+	// says another time, and the end of every answer.
+	WriteTimeout   time.Duration
+	MaxHeaderBytes int
 	// Turn waits for the turn of a connection that makes many requests; done ends
 	// it. Nil lets all go on.
 	Turn func() (done func())
@@ -121,7 +122,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error { return s.http.Close() }
 
 // ServeHTTP implements http.Handler: headers, health, mounts, in that order.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(under http.ResponseWriter, r *http.Request) {
+	timed := &timedWriter{ResponseWriter: under, limit: s.opts.WriteTimeout}
+	defer timed.end()
+	var w http.ResponseWriter = timed
 	defer s.contain(w, r)
 	defer s.turn(r)()
 	h := w.Header()
@@ -145,12 +149,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(s.watch(w, r, ""), "Not Found", http.StatusNotFound)
 		return
 	}
-	s.patient(w, r)
-	if !m.Streams {
-		timed := &timedWriter{ResponseWriter: w, limit: s.opts.WriteTimeout}
-		defer timed.extend() // for what net/http still holds when the handler is done
-		w = timed
-	}
+	s.patient(under, r)
 	if !m.Counted {
 		w = s.watch(w, r, m.Path)
 	}
@@ -218,6 +217,8 @@ func stripped(r *http.Request, prefix, path string) *http.Request {
 type timedWriter struct {
 	http.ResponseWriter
 	limit time.Duration
+	own   bool // the handler times its writes itself
+	taken bool // and the whole connection
 }
 
 // Unwrap lets http.ResponseController find what is below.
@@ -225,8 +226,30 @@ func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Write implements http.ResponseWriter.
 func (w *timedWriter) Write(p []byte) (int, error) {
-	w.extend()
+	if !w.own {
+		w.extend()
+	}
 	return w.ResponseWriter.Write(p)
+}
+
+// SetWriteDeadline is for http.ResponseController: from here on the handler does it.
+func (w *timedWriter) SetWriteDeadline(at time.Time) error {
+	w.own = true
+	return http.NewResponseController(w.ResponseWriter).SetWriteDeadline(at)
+}
+
+// Hijack implements http.Hijacker: the connection is the handler's from here on.
+func (w *timedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, b, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	w.taken = err == nil
+	return c, b, err
+}
+
+// end begins the time of what net/http still holds when everything is done.
+func (w *timedWriter) end() {
+	if !w.taken {
+		w.extend()
+	}
 }
 
 // extend begins the time of a write. A connection that knows no deadlines has none.

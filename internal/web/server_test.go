@@ -211,12 +211,11 @@ func patience() Options {
 
 // S090: a client that sends a byte now and then is closed in time.
 func TestSlowClientsAreClosed(t *testing.T) {
-	for _, first := range []string{"", "GET /a HTTP/1.1\r\nHost: x\r\nX: ", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
-		"POST /s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"} {
+	for _, first := range []string{"", "GET /a HTTP/1.1\r\nHost: x\r\nX: ", "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"} {
 		synctest.Test(t, func(t *testing.T) {
 			o := patience()
 			read := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.ReadAll(r.Body) })
-			o.Mounts = []Mount{{Path: "/a", Handler: read}, {Path: "/s", Handler: read, Streams: true}}
+			o.Mounts = []Mount{{Path: "/a", Handler: read}}
 			_, l := serve(t, o)
 			c := l.dial()
 			start := time.Now()
@@ -249,13 +248,19 @@ func TestAnswersMayTakeTheirTime(t *testing.T) {
 				o := patience()
 				slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					io.ReadAll(r.Body)
+					said := "late"
+					if r.URL.Path == "/stream" {
+						io.WriteString(w, "la")
+						http.NewResponseController(w).Flush()
+						said = "te"
+					}
 					select {
 					case <-time.After(5 * time.Minute):
-						io.WriteString(w, "late")
+						io.WriteString(w, said)
 					case <-r.Context().Done():
 					}
 				})
-				o.Mounts = []Mount{{Path: "/call", Handler: slow}, {Path: "/stream", Handler: slow, Streams: true}}
+				o.Mounts = []Mount{{Path: "/call", Handler: slow}, {Path: "/stream", Handler: slow}}
 				_, l := serve(t, o)
 				c := l.dial()
 				defer c.Close()
@@ -293,6 +298,67 @@ func TestSlowReadersAreClosed(t *testing.T) {
 		start := <-began
 		if err := <-ended; err == nil || time.Since(start) > time.Minute {
 			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+// S090: nor can it hold any other answer, of a mount or of none, by asking for many and
+// reading none.
+func TestNoAnswerWaitsForEver(t *testing.T) {
+	for name, ask := range map[string]string{
+		"an answer": "GET /a", "one without a body": "GET /empty", "a panic": "GET /boom", "no such path": "GET /none", "no such verb": "TRACE /a",
+		"health": "GET /livez", "health by a verb": "POST /livez", "the end of one that was timed by its handler": "GET /own",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { unread(t, ask) })
+		})
+	}
+}
+
+// unread asks twice and reads nothing for two minutes.
+func unread(t *testing.T, ask string) {
+	o := patience()
+	o.Mounts = []Mount{
+		{Path: "/a", Handler: echo("a")}, {Path: "/empty", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})},
+		{Path: "/boom", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") })},
+		{Path: "/own", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.NewResponseController(w).SetWriteDeadline(time.Time{})
+			io.WriteString(w, "x")
+		})},
+	}
+	_, l := serve(t, o)
+	c := l.dial()
+	defer c.Close()
+	go io.WriteString(c, strings.Repeat(ask+" HTTP/1.1\r\nHost: x\r\n\r\n", 2))
+	time.Sleep(2 * time.Minute) // bubble time
+	if b, _ := io.ReadAll(c); len(b) > 0 {
+		t.Errorf("waited for its reader: %.20q", b)
+	}
+}
+
+// A connection that its handler took is the handler's: nobody ends its writes.
+func TestATakenConnectionIsNotTimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := patience()
+		taken := make(chan net.Conn, 1)
+		o.Mounts = []Mount{{Path: "/ws", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+			}
+			c.SetDeadline(time.Time{}) // as the library of sockets does
+			taken <- c
+		})}}
+		_, l := serve(t, o)
+		c := l.dial()
+		defer c.Close()
+		io.WriteString(c, "GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
+		mine := <-taken
+		defer mine.Close()
+		time.Sleep(2 * time.Minute) // bubble time
+		go mine.Write([]byte("x"))
+		if n, err := c.Read(make([]byte, 1)); n != 1 {
+			t.Errorf("the connection was ended: %v", err)
 		}
 	})
 }
