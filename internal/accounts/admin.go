@@ -261,6 +261,9 @@ func (s *Service) emailsChange(u *user.User, c UserChange, change *user.Change) 
 	}
 	if !slices.Equal(emails, u.Emails) {
 		change.Emails, change.IfEmails = &emails, &u.Emails
+		if len(u.VerifiedEmails()) > 0 && !slices.ContainsFunc(emails, func(e user.Email) bool { return e.Verified }) {
+			s.keepKeys(u, change)
+		}
 	}
 	return nil
 }

@@ -151,7 +151,7 @@ type Proven struct {
 // marks the address as verified, ends every login token, forgets remembered
 // trust and drops an address that waited for its proof: a thief may have asked
 // for that one. Passkeys of before are suspended until one is used beside the new password
-// (suspendKeys); where no address was proved before, they go (dropKeys). It logs nobody in.
+// (suspendKeys); those of when no address was proved go (dropKeys). It logs nobody in.
 //
 // Errors: ErrTokenExpired (unknown, used, old, deactivated account),
 // ErrTokenAddress, ErrPolicy (the link stays good), too-many-requests.
@@ -214,9 +214,8 @@ func (s *Service) resetPassword(ctx context.Context, token string, pw Password) 
 	}
 	if len(u.VerifiedEmails()) == 0 { // as in firstProof
 		s.dropKeys(u, &c)
-	} else {
-		s.suspendKeys(u, &c)
 	}
+	s.suspendKeys(u, &c)
 	got.After, err = s.change(ctx, u.ID, c)
 	return got, err
 }

@@ -8,11 +8,14 @@ import (
 	"ddpserver/internal/user"
 )
 
-// dropKeys makes a change take the passkeys of an account away whose address nobody had
-// proved: whoever registered a foreign address would enter by one.
-func (s *Service) dropKeys(u *user.User, c *user.Change) {
-	s.changeKeys(u, c, user.DropPasskeys(s.time()))
-}
+// dropKeys makes a change take the passkeys of an account away that were added while nobody
+// had proved an address of it: whoever registered a foreign one would enter by them. Keys
+// that are the owner's stay (keepKeys).
+func (s *Service) dropKeys(u *user.User, c *user.Change) { s.changeKeys(u, c, user.DropUnkept(s.time())) }
+
+// keepKeys makes a change that calls the only proved address unproved keep the passkeys that
+// were added under it from a proof of the same mailbox, which they are stronger than.
+func (s *Service) keepKeys(u *user.User, c *user.Change) { s.changeKeys(u, c, user.KeepPasskeys) }
 
 // suspendKeys makes a change of the password that the owner did not make in a session of
 // the account keep its passkeys from proving anything alone: whoever had the password before
@@ -25,9 +28,17 @@ func (s *Service) suspendKeys(u *user.User, c *user.Change) {
 // that is added meanwhile is met at the next try.
 func (s *Service) changeKeys(u *user.User, c *user.Change, change func(*user.Services)) {
 	state := u.FactorState()
-	if c.IfFactors = &state; len(u.Passkeys()) > 0 {
-		c.Factor = change
+	if c.IfFactors = &state; len(u.Passkeys()) == 0 {
+		return
 	}
+	if before := c.Factor; before != nil {
+		then := change
+		change = func(of *user.Services) {
+			before(of)
+			then(of)
+		}
+	}
+	c.Factor = change
 }
 
 // What owners are told of it, beside what caused it.
@@ -39,36 +50,39 @@ const (
 
 // keysChanged records what a change by somebody that was committed did to passkeys, and
 // returns what the owner is told of it: "" for nothing.
-func (s *Service) keysChanged(p *rpc.Peer, by string, before, after *user.User) string {
-	if before == nil || len(before.Passkeys()) == 0 {
+func (s *Service) keysChanged(p *rpc.Peer, by string, before, after *user.User) (text string) {
+	if before == nil {
 		return ""
 	}
-	act, text := "passkeys_suspended", keysSuspended
-	switch {
-	case len(after.Passkeys()) == 0:
-		act, text = "passkeys_removed", keysDropped
-	case !after.PasskeysSuspended():
-		return ""
+	tell := func(act, what string) {
+		s.record(p, act, by, nil, func(e *audit.Event) {
+			if e.Factor = "webauthn"; by != after.ID {
+				e.Target = after.ID
+			}
+		})
+		text = also(text, what)
 	}
-	s.record(p, act, by, nil, func(e *audit.Event) {
-		if e.Factor = "webauthn"; by != after.ID {
-			e.Target = after.ID
-		}
-	})
+	if len(after.Passkeys()) < len(before.Passkeys()) {
+		tell("passkeys_removed", keysDropped)
+	}
+	if after.PasskeysSuspended() {
+		tell("passkeys_suspended", keysSuspended)
+	}
 	return text
 }
 
 // also joins what owners are told.
 func also(text, more string) string {
-	if more == "" {
-		return text
+	if text == "" || more == "" {
+		return text + more
 	}
 	return text + "\n" + more
 }
 
 // keysNotice tells the owner of an account whose first proof removed passkeys.
 func (s *Service) keysNotice(ctx context.Context, p *rpc.Peer, before, after *user.User) {
-	if text := s.keysChanged(p, after.ID, before, after); text != "" {
-		s.notice(ctx, p, after, nil, "The passkeys of your account were removed", text)
+	if len(after.Passkeys()) == len(before.Passkeys()) {
+		return
 	}
+	s.notice(ctx, p, after, nil, "Passkeys of your account were removed", s.keysChanged(p, after.ID, before, after))
 }

@@ -97,6 +97,62 @@ func TestA22PasskeysOfBeforeAnotherPassword(t *testing.T) {
 	}
 }
 
+// A22: an administrator who calls a proved address unproved opens no way to the passkeys
+// for whoever reads that mailbox: keys of when it was proved stay what they are, through
+// every way to another password and the proof that follows; keys of later go with it.
+func TestA22NoPasskeyGoesWithAProofThatWasTakenBack(t *testing.T) {
+	for name, way := range newPasswords {
+		w := newWorld(t)
+		ada := w.add("ada", "ada@x.com")
+		link := w.linkToken(accounts.TemplateVerify)
+		session := w.login(ada)
+		if _, err := w.VerifyEmail(t.Context(), w.peer, session.Login(), link); err != nil {
+			t.Fatal(err)
+		}
+		add := func(id string) {
+			at := w.now()
+			w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: id, PublicKey: coseKey, CreatedAt: at}, "aGFuZGxl", at)})
+		}
+		add("a2V5")
+		boss := w.patch(w.add("boss", "boss@x.com").ID, user.Change{Roles: &[]string{"admin"}})
+		no := false
+		if _, err := w.UpdateUser(t.Context(), w.peer, boss, ada.ID, accounts.UserChange{Verified: &no}); err != nil || len(w.user(ada.ID).VerifiedEmails()) > 0 {
+			t.Fatal(err)
+		}
+		add("bGF0ZQ")
+		w.mailed()
+		if err := w.SendConfirmation(t.Context(), w.peer, w.user(ada.ID), "ada@x.com"); err != nil {
+			t.Fatal(err)
+		}
+		link = w.linkToken(accounts.TemplateVerify)
+		if err := way(w, w.user(ada.ID), session.Login(), link); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		u := w.user(ada.ID)
+		of, after := u.Passkey("a2V5"), u.Passkey("bGF0ZQ")
+		owner, byLink := name == "the owner", name == "a reset link" || name == "the first proof alone"
+		switch {
+		case of == nil:
+			t.Errorf("%s: the key of when the address was proved is gone", name)
+		case of.NeedsPassword != (name == "a reset link" || name == "an administrator"):
+			t.Errorf("%s: %+v", name, of)
+		case (after == nil) != byLink, after != nil && after.NeedsPassword == owner:
+			t.Errorf("%s: the key of later: %+v", name, after)
+		}
+		told := ""
+		for _, m := range w.mailed() {
+			told += m.Data["text"]
+		}
+		if n := w.ground.Trail.Count("passkeys_removed", "ok"); (n == 1) != byLink || strings.Contains(told, "were removed") != byLink {
+			t.Errorf("%s: %d of keys removed in the audit, told %q", name, n, told)
+		}
+		suspends := name == "a reset link" || name == "an administrator"
+		if n := w.ground.Trail.Count("passkeys_suspended", "ok"); (n == 1) != suspends || strings.Contains(told, "do not log in by themselves") != suspends {
+			t.Errorf("%s: %d of keys suspended in the audit, told %q", name, n, told)
+		}
+	}
+}
+
 // keyMeanwhile adds a passkey between the read and the write of a change of the password.
 type keyMeanwhile struct {
 	store.Store

@@ -130,31 +130,21 @@ func (s *Service) proofOf(u *user.User, l rpc.Login, v user.VerificationToken) (
 // cannot be ended so: it may be the owner's, and the mailbox alone removes none. It
 // may as well be that of somebody who registered a foreign address and would enter
 // the account with it, so such an account is proved in a session of its own. Passkeys
-// go: each is a way in by itself, and who began with one alone has no session yet. Its
-// owner sets a password with a reset mail.
+// of before any proof go: each is a way in by itself, and who began with one alone has
+// no session yet. Its owner sets a password with a reset mail.
 func (s *Service) firstProof(u *user.User, l rpc.Login, c *user.Change) error {
 	c.RemoveTokens, c.ClearTrust = true, true
 	if l.UserID == u.ID && l.Token != "" {
 		c.KeepToken, c.IfToken = l.Token, l.Token
 		return nil
 	}
-	if c.IfFactors = ptr(u.FactorState()); u.TOTPEnabled() {
+	if u.TOTPEnabled() {
 		return ErrProveInSession
 	}
-	var factors []func(*user.Services)
-	if len(u.Passkeys()) > 0 {
-		factors = append(factors, user.DropPasskeys(s.time()))
-	}
 	if e := u.Services.Email2FA; e != nil && !e.Enabled && s.set.Bool(settings.TwoFactorEmailOptIn) {
-		factors = append(factors, user.SetEmail2FA(user.Email2FA{Enabled: true, ChangedAt: s.time()}))
+		c.Factor = user.SetEmail2FA(user.Email2FA{Enabled: true, ChangedAt: s.time()})
 	}
-	if len(factors) > 0 {
-		c.Factor = func(of *user.Services) {
-			for _, change := range factors {
-				change(of)
-			}
-		}
-	}
+	s.dropKeys(u, c)
 	return nil
 }
 

@@ -51,6 +51,9 @@ type Passkey struct {
 	// NeedsPassword says that the password was set anew by a mailed link or by somebody else
 	// since the key was added: it proves nothing alone until it was used beside that password.
 	NeedsPassword bool `bson:"needsPassword,omitempty"`
+	// Kept says that it was there while an address of the account was proved, before somebody
+	// took that back: the first proof that follows does not take it (DropUnkept).
+	Kept bool `bson:"kept,omitempty"`
 	// RPID is the host that it was made for; "" when another program made it.
 	RPID string `bson:"rpId,omitempty"`
 }
@@ -146,6 +149,30 @@ func DropPasskeys(at time.Time) func(*Services) {
 			return
 		}
 		w.Keys = nil
+		w.changed(at)
+		s.WebAuthn = w
+	}
+}
+
+// KeepPasskeys is a Change.Factor after which no first proof takes the keys that there are.
+func KeepPasskeys(s *Services) {
+	if w := s.WebAuthn.clone(); w != nil {
+		for i := range w.Keys {
+			w.Keys[i].Kept = true
+		}
+		s.WebAuthn = w
+	}
+}
+
+// DropUnkept is a Change.Factor that takes away the keys that were added while no address
+// of the account was proved.
+func DropUnkept(at time.Time) func(*Services) {
+	return func(s *Services) {
+		w := s.WebAuthn.clone()
+		if w == nil {
+			return
+		}
+		w.Keys = slices.DeleteFunc(w.Keys, func(k Passkey) bool { return !k.Kept })
 		w.changed(at)
 		s.WebAuthn = w
 	}
