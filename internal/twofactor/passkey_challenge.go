@@ -96,9 +96,10 @@ func handleFrom(c challenge) string {
 }
 
 // callParts is what an answer to a challenge of a call is bound to: the account, the
-// token and everything that was proved with it, the call and its parameters.
+// token and everything that was proved with it, the call and its parameters. Calls that do
+// the same share a purpose, and are two all the same.
 func callParts(r Request) []string {
-	parts := []string{r.User.ID, r.Token, stateOf(r.User, r.Token), r.Purpose}
+	parts := []string{r.User.ID, r.Token, stateOf(r.User, r.Token), r.Action, r.Purpose}
 	if r.Asked == nil {
 		return append(parts, string(canonical(r.Params)))
 	}

@@ -216,6 +216,7 @@ func TestPasskeyAnswersAreBound(t *testing.T) {
 		}
 		for name, change := range map[string]func(*twofactor.Request){
 			"another call":        func(r *twofactor.Request) { r.Purpose = "deleteUser" },
+			"one for the same":    func(r *twofactor.Request) { r.Action = "saveSettingToo" },
 			"other parameters":    func(r *twofactor.Request) { r.Params = []byte(`["a",2]`) },
 			"parameters moved":    func(r *twofactor.Request) { r.Params = []byte(`[1,"a"]`) },
 			"no parameters":       func(r *twofactor.Request) { r.Params = nil },
