@@ -235,7 +235,7 @@ func (r *Router) demand(c *rpc.Call, spec *Spec) {
 		need = max(need, demands[a])
 	}
 	// Who has none of what is demanded must be able to set it up, and to see where he is.
-	if need > 0 && !(spec.leadsTo(need) && r.deps.TwoFactor.Lacks(c.User, need)) {
+	if need > 0 && !(spec.leadsTo(need) && r.deps.TwoFactor.Without(c.User, need)) {
 		c.Proofs = r.deps.TwoFactor.AtLeast(c.Proofs, need)
 	}
 }

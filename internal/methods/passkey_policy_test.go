@@ -143,3 +143,52 @@ func TestRolesDemandAPasskey(t *testing.T) {
 		}
 	})
 }
+
+// A22: whatever demand of every call can be saved, whichever factors the server has
+// switched on, an account that has none of what is demanded can set one up.
+func TestA22ADemandThatIsSavedCanBeMet(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.Unlimited()
+		play := factorPlay{w}
+		callers := map[string]*client{}
+		for _, name := range []string{"nothing", "email", "totp"} {
+			traits := []string{name}
+			if name == "nothing" {
+				traits = nil
+			}
+			if err := play.account(w.Vars, name, traits...); err != nil {
+				t.Fatal(err)
+			}
+			callers[name] = w.Connect()
+			if _, fail := callers[name].Call("login", map[string]any{"resume": w.Vars[name+"1"]}); fail != nil {
+				t.Fatal(fail.Code())
+			}
+		}
+		saved := 0
+		for n := range 8 {
+			app, keys, mail := n&1 > 0, n&2 > 0, n&4 > 0
+			for _, factor := range []string{"totp", "webauthn"} {
+				w.storeSettings(map[string]any{settings.TwoFactorByTOTP: app, settings.TwoFactorByWebAuthn: keys, settings.TwoFactorByEmail: mail,
+					settings.TwoFactorProtectedCalls: ""})
+				_, err := w.Settings.Save(t.Context(), []settings.Change{{ID: settings.TwoFactorProtectedCalls, Value: "* = " + factor}})
+				if err != nil {
+					continue
+				}
+				saved++
+				for name, c := range callers {
+					_, key := c.Call("generateWebAuthnRegistrationOptions", map[string]any{"mode": "addCredential"})
+					_, code := c.Call("2fa:enable")
+					has := name == "totp" && app && factor == "totp"
+					way := keys && key.Code() == "totp-required" || app && factor == "totp" && code.Code() == "totp-required"
+					if !has && !way {
+						t.Errorf("app %v, passkeys %v, mail %v, every call = %s: who has %s adds a passkey: %q, an app: %q",
+							app, keys, mail, factor, name, key.Code(), code.Code())
+					}
+				}
+			}
+		}
+		if saved != 10 {
+			t.Errorf("%d demands were saved", saved)
+		}
+	})
+}

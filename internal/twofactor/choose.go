@@ -69,17 +69,22 @@ func (s *Service) recovered(ctx context.Context, r Request, accepted string) {
 // strength. It is false when the account has one, and when it could set none up
 // because the server offers none: who cannot comply must not be locked out.
 func (s *Service) Lacks(u *user.User, need Strength) bool {
+	// What not every client can ask for, not everybody can set up: who has no device
+	// for passkeys is locked out only where they are demanded.
+	return s.lacks(u, need, func(f Factor) bool { return need > ByTOTP || !f.Named() })
+}
+
+// Without tells whether an account has no factor of at least that strength and could set
+// one up, with whichever client.
+func (s *Service) Without(u *user.User, need Strength) bool {
+	return s.lacks(u, need, func(Factor) bool { return true })
+}
+
+func (s *Service) lacks(u *user.User, need Strength, would func(Factor) bool) bool {
 	if list := s.on(u); len(list) > 0 && list[0].Strength() >= need || !s.config.Bool(settings.TwoFactorEnabled) {
 		return false
 	}
-	for _, f := range s.factors {
-		// What not every client can ask for, not everybody can set up: who has no device
-		// for passkeys is locked out only where they are demanded.
-		if f.Strength() >= need && f.Offered(u) && (need > ByTOTP || !f.Named()) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.factors, func(f Factor) bool { return f.Strength() >= need && f.Offered(u) && would(f) })
 }
 
 // least is the strength below which a fresh check takes nothing: that of the strongest
@@ -147,9 +152,10 @@ func (s *Service) ofOwner(u *user.User, p rpc.Proofs) rpc.Proofs {
 }
 
 // demanded leaves to an account of a role that must have a passkey nothing but its
-// passkeys, once it has one: what can be phished would be the way around it.
+// passkeys, once it has one: what can be phished would be the way around it. Where nobody
+// can use any, the role is let off.
 func (s *Service) demanded(u *user.User, p rpc.Proofs) rpc.Proofs {
-	if !u.PasskeysEnabled() || !s.passkeysOn() || !s.config.Bool(settings.TwoFactorEnabled) {
+	if !u.PasskeysEnabled() || !(passkeyFactor{Base{}, s}).Offered(u) || !s.config.Bool(settings.TwoFactorEnabled) {
 		return p
 	}
 	roles, _ := settings.ParseMandatory(s.config.String(settings.TwoFactorMandatoryRoles))

@@ -608,6 +608,28 @@ func TestNoRelyingParty(t *testing.T) {
 	})
 }
 
+// A22: a role that must have passkeys is let off where the address of the server rules
+// them out, as the start tells: who has one beside the app passes with the app. Where
+// passkeys can be used, nothing else is taken.
+func TestA22ARoleIsLetOffWhereNobodyCanUseAPasskey(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.Set(settings.TwoFactorMandatoryRoles, "user:webauthn")
+		a, d := w.account("ann", func(u *user.User) { u.Roles = []string{"user"} }).enrol(), device()
+		a.enrolPasskey(d)
+		svc := w.NewFactors(func(o *twofactor.Options) { o.Passwords, o.Party = verifier{}, nil })
+		t.Cleanup(svc.Close)
+		for _, p := range []twofactor.Policy{twofactor.Ordinary, twofactor.Fresh, twofactor.Login} {
+			for ruled, s := range map[bool]*twofactor.Service{false: w.svc, true: svc} {
+				time.Sleep(time.Minute)
+				err := s.Check(ctx, a.ask(policy(p), code(a.now(0)), method(twofactor.TOTP)))
+				if (err == nil) != ruled || s.Lacks(a.user(), twofactor.ByPasskey) {
+					t.Errorf("%v, ruled out %v: %v", p, ruled, err)
+				}
+			}
+		}
+	})
+}
+
 // An administrator removes the passkeys of somebody who lost them: everything of the
 // account ends, and its owner is told by whom. Where resets wait it is refused.
 func TestPasskeysReset(t *testing.T) {
