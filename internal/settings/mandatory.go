@@ -170,7 +170,7 @@ func unsatisfied(value func(id string) any, noPasskeys string) map[string]unmet 
 		case !demanding:
 		case off(TwoFactorEnabled) != "": // calls that ask by themselves, as what guards the settings does, still do
 			why = off(TwoFactorEnabled)
-		case factor == MandatoryWebAuthn:
+		case factor != MandatoryTOTP: // what does not exist demands the most
 			why = keysOff
 		case off(TwoFactorByTOTP) != "" && keysOff != "": // a passkey is stronger than the app
 			why = off(TwoFactorByTOTP) + " and " + keysOff

@@ -238,6 +238,24 @@ func TestA10WarningsOfRulesInForce(t *testing.T) {
 	}
 }
 
+// A22: an entry that was stored with a factor that does not exist demands the most, so that
+// it is told as shut wherever one for a passkey is.
+func TestA22AMisspelledDemandIsToldAsShut(t *testing.T) {
+	for _, factor := range []string{"webauthn", "webautn", "", "totp"} {
+		db := storetest.OpenSQLite(t)
+		if err := db.SaveSettings(t.Context(), []settings.Stored{{ID: settings.TwoFactorProtectedCalls, Value: "saveSettings = " + factor,
+			UpdatedAt: time.Now()}}); err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		open(t, settings.Options{Store: db, Warn: func(text string, _ error) { told = append(told, text) },
+			Overrides: map[string]string{settings.TwoFactorByWebAuthn: "false"}})
+		if shut := strings.Contains(strings.Join(told, "\n"), "shut to everybody: "); shut != (factor != "totp") {
+			t.Errorf("%q: told %q", factor, told)
+		}
+	}
+}
+
 // Roles that must have a factor in a database that was adopted stay so whatever the
 // setting says, and may be roles that this server does not know.
 func TestMandatoryRolesOfTheDatabase(t *testing.T) {
