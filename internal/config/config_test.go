@@ -194,6 +194,7 @@ func TestEachProblemNamesTheKeyAndTheCure(t *testing.T) {
 		{"ADMIN_EMAIL=Bob <b@c.d>", "ADMIN_EMAIL:"},
 		{"TRUSTED_PROXIES=10.0.0.0/8,proxy", "TRUSTED_PROXIES: \"proxy\" is no address or network"},
 		{"ALLOWED_ORIGINS=app.example.com", "ALLOWED_ORIGINS: \"app.example.com\" is no origin"},
+		{"ALLOWED_ORIGINS=android:apk-key-hash:AAAA", "ALLOWED_ORIGINS: \"android:apk-key-hash:AAAA\" is no origin"},
 		{"METRICS_ADDR=9464", "METRICS_ADDR: \"9464\" is no address"},
 		{"LOG_LEVEL=loud", "LOG_LEVEL in the environment: \"loud\" is none of the words it may be; write one of debug, info, warn, error"},
 		{"CONNECT_TIMEOUT=45", "CONNECT_TIMEOUT in the environment: \"45\" is not a time; write a time such as"},
