@@ -34,6 +34,7 @@ var endsOwn = map[string]struct {
 	"sessions:end":       {params: current, ends: true},
 	"sessions:endAny":    {params: current, ends: true},
 	"sessions:endOthers": {params: none},
+	"users:logout":       {params: none, ends: true},
 	"changePassword":     {params: func(*world, *client) []any { return []any{testkit.PasswordOf("ada"), "another password"} }},
 	"resetPassword": {params: func(w *world, c *client) []any {
 		must(w, c, "forgotPassword", map[string]any{"email": "ada@example.com"})

@@ -12,7 +12,7 @@ import (
 // alone are the routes that no method does under another name.
 var alone = []string{
 	"GET me", "POST method.call/:method", "POST method.callAnon/:method",
-	"POST users.update", "POST users.create", "GET users.info", "GET users.list", "POST users.logout", "GET users.checkUsernameAvailability",
+	"POST users.update", "POST users.create", "GET users.info", "GET users.list", "GET users.checkUsernameAvailability",
 	"GET settings/:_id", "GET service.configurations", "GET settings.oauth", "GET roles.list",
 	"GET rooms.info", "GET subscriptions.getOne", "GET channels.info", "GET groups.info",
 	"GET channels.list", "GET channels.list.joined", "GET groups.list", "GET im.list", "GET dm.list",

@@ -151,6 +151,8 @@ var scenesOfMethods = map[string][]scene{
 
 	"setUserActiveStatus": {with(func(s *stage) []any { return []any{s.other.ID, false} })},
 	"deleteUser":          {with(func(s *stage) []any { return []any{s.other.ID} })},
+	"users:logout": {with(func(s *stage) []any { return []any{s.other.ID} }).named("somebody else"),
+		with(nothing).named("oneself")},
 
 	"personalAccessTokens:generateToken":   {list(object{"tokenName": "another", "bypassTwoFactor": true})},
 	"personalAccessTokens:regenerateToken": {list(object{"tokenName": "bot"})},

@@ -38,9 +38,8 @@ func (g *users) Routes() []Route {
 			Body: fits[activation](), Result: answers[accountAnswer](), Do: g.setActive},
 		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Method: "deleteUser",
 			Body: fits[deletion](), Params: g.named},
-		{Verb: "POST", Path: "users.logout", Action: "removeOtherTokens", Tag: tag, Summary: "End every session of an account, one's own or another's",
-			Body: fits[otherLogout](), Raise: raiseLogout, Inside: twofactor.Ordinary, Effects: methods.Ends | methods.Others,
-			Result: answers[endedSessions](), Do: g.logout, Errors: []string{"error-not-allowed"}},
+		{Verb: "POST", Path: "users.logout", Tag: tag, Summary: "End every session of an account, one's own or another's", Method: "users:logout",
+			Body: fits[otherLogout](), Raise: raiseLogout, Inside: twofactor.Ordinary, Result: answers[endedSessions](), Do: g.logout},
 		{Verb: "GET", Path: "users.getUsernameSuggestion", Tag: tag, Summary: "A user name that is free", Result: answers[suggestion](),
 			Method: "getUsernameSuggestion", Shape: under("result")},
 		{Verb: "GET", Path: "users.checkUsernameAvailability", Tag: tag, Summary: "Whether a user name is free", Query: fits[usernameQuery](),
@@ -254,10 +253,7 @@ func (g *users) logout(ctx context.Context, r *Request) (any, error) {
 	if id == "" {
 		id = r.User.ID
 	}
-	if id != r.User.ID && !permission.Has(r.User, permission.LogoutOtherUser) {
-		return nil, fault.NotAllowed
-	}
-	if err := g.accounts.LogoutUser(ctx, r.Peer, r.User, id, ""); err != nil {
+	if _, err := r.Run(ctx, id); err != nil {
 		return nil, err
 	}
 	return ejson.Doc{{Key: "message", Value: "User " + id + " has been logged out!"}}, nil

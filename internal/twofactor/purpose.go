@@ -21,6 +21,7 @@ var sentences = map[string]string{
 	"users:update":                         "to change an account",
 	"users:sendPasswordLink":               "to mail somebody a link to choose a password",
 	"users.logout":                         "to end the sessions of an account",
+	"users:logout":                         "to end the sessions of an account",
 	"saveSetting":                          "to change a setting of the server",
 	"saveSettings":                         "to change settings of the server",
 	"outbox:list":                          "to read the mails of others",
