@@ -83,6 +83,10 @@ func TestA22PasskeysOfBeforeAnotherPassword(t *testing.T) {
 			if got != want {
 				t.Errorf("%s, proved %v: %s, want %s", name, proved, got, want)
 			}
+			// Administrators see at the account how many of its keys wait for the password.
+			if n, shown := accounts.Listed(u).Get("passkeysSuspended"); shown != (want == "suspended") || shown && n != 1 {
+				t.Errorf("%s, proved %v: %v in the list, want it of what is %s", name, proved, n, want)
+			}
 			told := ""
 			for _, m := range w.mailed() {
 				told += m.Data["text"]

@@ -144,5 +144,6 @@ func Listed(u *user.User) ejson.Doc {
 	add("sessions", sessions, true)
 	add("personalAccessTokens", personal, true)
 	add("totpResetDue", u.TOTPResetDue(), !u.TOTPResetDue().IsZero())
+	add("passkeysSuspended", u.SuspendedPasskeys(), u.SuspendedPasskeys() > 0)
 	return d
 }

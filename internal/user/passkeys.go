@@ -196,7 +196,18 @@ func SuspendPasskeys(at time.Time) func(*Services) {
 
 // PasskeysSuspended tells whether no key of the account proves anything alone.
 func (u *User) PasskeysSuspended() bool {
-	return len(u.Passkeys()) > 0 && !slices.ContainsFunc(u.Passkeys(), func(k Passkey) bool { return !k.NeedsPassword })
+	return len(u.Passkeys()) > 0 && u.SuspendedPasskeys() == len(u.Passkeys())
+}
+
+// SuspendedPasskeys is how many keys of the account prove nothing alone.
+func (u *User) SuspendedPasskeys() int {
+	n := 0
+	for _, k := range u.Passkeys() {
+		if k.NeedsPassword {
+			n++
+		}
+	}
+	return n
 }
 
 // RenamePasskey is a Change.Factor that names a key, if it is there.
