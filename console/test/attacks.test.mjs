@@ -6,21 +6,16 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { after, before, test } from 'node:test';
-import { Browser, Server, adminPassword, close, confirm, logIn } from './support/world.mjs';
+import { test } from 'node:test';
+import { adminPassword, close, confirm, logIn, stage } from './support/world.mjs';
 
 let server, browser, eve, admin;
-before(async () => {
-  // No MAIL_URL: mails are files, and the outbox shows them.
-  server = await Server.start({ MAIL_URL: '' });
-  browser = await Browser.start();
+// No MAIL_URL: mails are files, and the outbox shows them.
+stage(async (s, b) => {
+  [server, browser] = [s, b];
   eve = await server.addUser('eve');
   admin = await caller('admin', adminPassword);
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
-});
+}, { MAIL_URL: '' });
 
 /** Markup that says where it was put, and does something if a page takes it for markup. */
 const markup = (where) => `${where}<img src=x onerror=hit=1><b class=hit>`;

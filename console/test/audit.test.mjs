@@ -3,17 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, logIn, picture } from './support/world.mjs';
+import { test } from 'node:test';
+import { accessible, adminPassword, close, logIn, picture, stage } from './support/world.mjs';
 
 let server, browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.start();
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
+stage((s, b) => {
+  [server, browser] = [s, b];
 });
 
 test('an event appears by itself, is found with filters and exported', async () => {

@@ -2,17 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, confirm, logIn } from './support/world.mjs';
+import { test } from 'node:test';
+import { accessible, adminPassword, close, confirm, logIn, stage } from './support/world.mjs';
 
 const accounts = 55, logins = 30;
 /** With the administrator, and who logs in again and again. */
 const all = accounts + 2;
 let server, browser;
-before(async () => {
-  // What is made here in a moment is what a year makes.
-  server = await Server.start({ OVERWRITE_SETTING_API_Enable_Rate_Limiter: 'false' });
-  browser = await Browser.start();
+// What is made here in a moment is what a year makes.
+stage(async (s, b) => {
+  [server, browser] = [s, b];
   const admin = await inside('admin', adminPassword);
   for (let n = 0; n < accounts; n++) {
     const username = `guest${String(n).padStart(2, '0')}`;
@@ -20,11 +19,7 @@ before(async () => {
   }
   const { username, password } = await server.addUser('lena');
   for (let n = 0; n < logins; n++) await inside(username, password, `Reader${n}/1`);
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
-});
+}, { OVERWRITE_SETTING_API_Enable_Rate_Limiter: 'false' });
 
 /** Logs in over REST; what is returned posts as somebody whose password proves every call. */
 async function inside(username, password, agent = 'lists') {

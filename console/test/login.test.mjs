@@ -1,17 +1,12 @@
 // Logging in, registering and the links of mails, in a browser.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, logIn, picture } from './support/world.mjs';
+import { test } from 'node:test';
+import { accessible, adminPassword, close, logIn, picture, stage } from './support/world.mjs';
 
 let server, browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.start();
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
+stage((s, b) => {
+  [server, browser] = [s, b];
 });
 
 test('a wrong password is told, a right one opens the own page, logging out closes it', async () => {

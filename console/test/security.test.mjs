@@ -4,18 +4,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, confirm, logIn, picture } from './support/world.mjs';
+import { test } from 'node:test';
+import { accessible, adminPassword, close, confirm, logIn, picture, stage } from './support/world.mjs';
 import { codeNow } from './support/totp.mjs';
 
 let server, browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.start();
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
+stage((s, b) => {
+  [server, browser] = [s, b];
 });
 
 const section = (page, title) => page.locator('article.card').filter({ has: page.getByRole('heading', { name: title, level: 2 }) });

@@ -1,19 +1,14 @@
 // What an administrator sees of the server, and the mails of one that sends none.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, confirm, logIn, picture } from './support/world.mjs';
+import { test } from 'node:test';
+import { Server, accessible, adminPassword, close, confirm, logIn, picture, stage } from './support/world.mjs';
 
 let server, browser;
-before(async () => {
-  // No MAIL_URL: mails are files, and the outbox shows them.
-  server = await Server.start({ MAIL_URL: '' });
-  browser = await Browser.start();
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
-});
+// No MAIL_URL: mails are files, and the outbox shows them.
+stage((s, b) => {
+  [server, browser] = [s, b];
+}, { MAIL_URL: '' });
 
 test('the figures of the server move while one looks', async () => {
   const page = await browser.open(server);

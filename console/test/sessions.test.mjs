@@ -1,17 +1,12 @@
 // Sessions of everybody: an administrator sees them, finds one and ends it.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, confirm, logIn, picture } from './support/world.mjs';
+import { test } from 'node:test';
+import { accessible, adminPassword, close, confirm, logIn, picture, stage } from './support/world.mjs';
 
 let server, browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.start();
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
+stage((s, b) => {
+  [server, browser] = [s, b];
 });
 
 test('an administrator ends the session of somebody, who is told', async () => {

@@ -2,17 +2,12 @@
 // the three ways, and copies without secrets.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, logIn, picture } from './support/world.mjs';
+import { test } from 'node:test';
+import { accessible, adminPassword, close, logIn, picture, stage } from './support/world.mjs';
 
 let server, browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.start();
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
+stage((s, b) => {
+  [server, browser] = [s, b];
 });
 
 const frame = (page, text) => page.locator('ol.frames code').filter({ hasText: text });

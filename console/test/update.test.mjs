@@ -1,16 +1,11 @@
 // A console that stays open while the server gets another one.
 
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, logIn, picture } from './support/world.mjs';
+import { test } from 'node:test';
+import { Server, accessible, adminPassword, close, logIn, picture, stage } from './support/world.mjs';
 
 let server, browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.start();
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
+stage((s, b) => {
+  [server, browser] = [s, b];
 });
 
 /** A window whose connection is lost with cut, and refused while away is set. */

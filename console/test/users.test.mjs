@@ -2,19 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, confirm, logIn, picture } from './support/world.mjs';
+import { test } from 'node:test';
+import { accessible, adminPassword, close, confirm, logIn, picture, stage } from './support/world.mjs';
 
 const markup = '<img src=x onerror="document.title=1">';
 let server, browser, bob;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.start();
+stage(async (s, b) => {
+  [server, browser] = [s, b];
   bob = await server.addUser('bob');
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
 });
 
 const open = async (page) => {

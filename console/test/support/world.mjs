@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
+import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { Server, adminPassword } from '../../../clients/support/server.mjs';
@@ -63,6 +64,20 @@ export class Browser {
   async stop() {
     await this.chromium.close();
   }
+}
+
+/** Starts a server and a browser before the tests of a file, hands them to take, and ends them after the last one. */
+export function stage(take, env) {
+  let server, browser;
+  before(async () => {
+    server = await Server.start(env);
+    browser = await Browser.start();
+    await take(server, browser);
+  });
+  after(async () => {
+    await browser?.stop();
+    await server?.stop();
+  });
 }
 
 /** Ends the window and fails if anything was wrong with its page. */
