@@ -8,7 +8,7 @@ import { Cancelled, Offline, Refused, explain, type Details } from './errors';
 import { answer, fresh, misplaced, obstacle, stop } from './passkeys';
 import { to } from './router';
 import { texts } from './texts';
-import { Dialog } from './ui/dialog';
+import { Actions, Dialog } from './ui/dialog';
 import { Alert } from './ui/parts';
 
 /** code is what is sent: digits, a backup code, the digest of a password, the text of a passkey; '' only names the factor, and asks for its challenge. */
@@ -207,14 +207,9 @@ function Ask({ q }: { q: Question }) {
           {way === 'email' && q.details.mailKept && <Kept />}
           {q.wrong && !busy && <Alert key={q.round}>{q.wrong}</Alert>}
           {way === 'email' && <Resend q={q} />}
-          <footer class="actions">
-            <button type="button" class="secondary" onClick={q.cancel}>
-              {texts.cancel}
-            </button>
-            <button type="submit" aria-busy={busy} disabled={busy || !code}>
-              {t.confirm}
-            </button>
-          </footer>
+          <Actions close={q.cancel} busy={busy} off={busy || !code}>
+            {t.confirm}
+          </Actions>
           {user.value && <small>{t.remembered}</small>}
         </form>
       )}

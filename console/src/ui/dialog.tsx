@@ -47,6 +47,26 @@ export function Dialog({ title, close, children, wide }: { title: string; close(
   );
 }
 
+/** The buttons below a form in a dialogue: give up, or send it. off is for what cannot be sent as it is. */
+export function Actions({ close, busy, danger, off, children }: {
+  close(): void;
+  busy: boolean;
+  danger?: boolean;
+  off?: boolean;
+  children: ComponentChildren;
+}) {
+  return (
+    <footer class="actions">
+      <button type="button" class="secondary" onClick={close}>
+        {texts.cancel}
+      </button>
+      <button type="submit" class={danger ? 'danger' : undefined} aria-busy={busy} disabled={off}>
+        {children}
+      </button>
+    </footer>
+  );
+}
+
 /** Asks before something that cannot be taken back. */
 export function Confirm({ title, text, action, close, run }: { title: string; text: ComponentChildren; action: string; close(): void; run(): void }) {
   return (

@@ -3,7 +3,7 @@ import { allows, connection } from '../../session';
 import { call } from '../../call';
 import { texts } from '../../texts';
 import { Badge, Card, Outcome, useAct } from '../../ui/parts';
-import { Dialog } from '../../ui/dialog';
+import { Actions, Dialog } from '../../ui/dialog';
 import type { Own } from './own';
 
 type Field = {
@@ -115,14 +115,9 @@ function Edit({ field, close, done }: { field: Field; close(): void; done(text: 
         </label>
         {field.hint && <small id="field-hint">{field.hint}</small>}
         <Outcome of={a} />
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={close}>
-            {texts.cancel}
-          </button>
-          <button type="submit" aria-busy={a.busy}>
-            {texts.save}
-          </button>
-        </footer>
+        <Actions close={close} busy={a.busy}>
+          {texts.save}
+        </Actions>
       </form>
     </Dialog>
   );

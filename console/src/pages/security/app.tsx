@@ -5,7 +5,7 @@ import { bare } from '../../challenge';
 import { Refused } from '../../errors';
 import { texts } from '../../texts';
 import { Alert, Badge, Card, Copy, Outcome, useAct } from '../../ui/parts';
-import { Dialog } from '../../ui/dialog';
+import { Actions, Dialog } from '../../ui/dialog';
 import { BackupCodes } from './backup';
 import { few, twoFactor, type Own } from './own';
 import { QR } from './qr';
@@ -150,14 +150,9 @@ function Enrol({ e, close, done }: { e: Enrolment; close(): void; done(codes: st
         <small id="first-hint">{t.firstHint}</small>
         <Outcome of={a} />
         {a.failed && <p class="hint">{t.tooLong}</p>}
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={close}>
-            {texts.cancel}
-          </button>
-          <button type="submit" aria-busy={a.busy}>
-            {t.switchOn}
-          </button>
-        </footer>
+        <Actions close={close} busy={a.busy}>
+          {t.switchOn}
+        </Actions>
       </form>
     </Dialog>
   );
@@ -196,14 +191,9 @@ function WithCode({ title, about, action, danger, close, run }: {
           />
         </label>
         <Outcome of={a} />
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={close}>
-            {texts.cancel}
-          </button>
-          <button type="submit" class={danger ? 'danger' : undefined} aria-busy={a.busy}>
-            {action}
-          </button>
-        </footer>
+        <Actions close={close} busy={a.busy} danger={danger}>
+          {action}
+        </Actions>
       </form>
     </Dialog>
   );

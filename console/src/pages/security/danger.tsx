@@ -4,7 +4,7 @@ import { call } from '../../call';
 import { Refused } from '../../errors';
 import { texts } from '../../texts';
 import { Card, Outcome, useAct } from '../../ui/parts';
-import { Dialog } from '../../ui/dialog';
+import { Actions, Dialog } from '../../ui/dialog';
 
 /** Deletes the own account, where the server allows it. */
 export function Danger({ id }: { id: string }) {
@@ -48,14 +48,9 @@ function Delete({ close }: { close(): void }) {
           <input name="password" type="password" autocomplete="current-password" required maxLength={256} />
         </label>
         <Outcome of={a} />
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={close}>
-            {texts.cancel}
-          </button>
-          <button type="submit" class="danger" aria-busy={a.busy}>
-            {t.run}
-          </button>
-        </footer>
+        <Actions close={close} busy={a.busy} danger>
+          {t.run}
+        </Actions>
       </form>
     </Dialog>
   );

@@ -5,7 +5,7 @@ import { Refused } from '../../errors';
 import { fresh, make, misplaced, obstacle, stop, suggestion, type Creation } from '../../passkeys';
 import { texts } from '../../texts';
 import { Badge, Card, Outcome, Shown, Time, useAct, useLoad } from '../../ui/parts';
-import { Confirm, Dialog } from '../../ui/dialog';
+import { Actions, Confirm, Dialog } from '../../ui/dialog';
 import { orNothing, type Key, type Own } from './own';
 
 type Open = { what: 'add' } | { what: 'rename' | 'remove'; key: Key } | undefined;
@@ -171,14 +171,9 @@ function Add({ close, done }: { close(): void; done(name: string): void }) {
       <form onSubmit={submit}>
         <Name value={suggestion()} />
         <Outcome of={a} />
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={close}>
-            {texts.cancel}
-          </button>
-          <button type="submit" aria-busy={a.busy}>
-            {t.go}
-          </button>
-        </footer>
+        <Actions close={close} busy={a.busy}>
+          {t.go}
+        </Actions>
       </form>
     </Dialog>
   );
@@ -201,14 +196,9 @@ function Rename({ of: k, close, done }: { of: Key; close(): void; done(): void }
       <form onSubmit={submit}>
         <Name value={k.name} />
         <Outcome of={a} />
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={close}>
-            {texts.cancel}
-          </button>
-          <button type="submit" aria-busy={a.busy}>
-            {texts.save}
-          </button>
-        </footer>
+        <Actions close={close} busy={a.busy}>
+          {texts.save}
+        </Actions>
       </form>
     </Dialog>
   );

@@ -4,7 +4,7 @@ import { call } from '../../call';
 import { Refused } from '../../errors';
 import { texts } from '../../texts';
 import { Card, Outcome, useAct } from '../../ui/parts';
-import { Dialog } from '../../ui/dialog';
+import { Actions, Dialog } from '../../ui/dialog';
 import type { Own } from './own';
 
 /** The password: change it. */
@@ -71,14 +71,9 @@ function Change({ username, close, done }: { username: string; close(): void; do
           <input name="again" type="password" autocomplete="new-password" required maxLength={256} />
         </label>
         <Outcome of={a} />
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={close}>
-            {texts.cancel}
-          </button>
-          <button type="submit" aria-busy={a.busy}>
-            {t.change}
-          </button>
-        </footer>
+        <Actions close={close} busy={a.busy}>
+          {t.change}
+        </Actions>
       </form>
     </Dialog>
   );

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { call } from '../../call';
 import { texts } from '../../texts';
 import { Badge, Card, Copy, Outcome, Shown, Time, useAct } from '../../ui/parts';
-import { Confirm, Dialog } from '../../ui/dialog';
+import { Actions, Confirm, Dialog } from '../../ui/dialog';
 import { Once } from './once';
 import type { Own, Token } from './own';
 
@@ -167,14 +167,9 @@ function Add({ close, done }: { close(): void; done(secret: string): void }) {
           {t.warning} {bypass && t.warningMore}
         </small>
         <Outcome of={a} />
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={close}>
-            {texts.cancel}
-          </button>
-          <button type="submit" aria-busy={a.busy}>
-            {t.create}
-          </button>
-        </footer>
+        <Actions close={close} busy={a.busy}>
+          {t.create}
+        </Actions>
       </form>
     </Dialog>
   );

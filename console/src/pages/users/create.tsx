@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { Refused } from '../../errors';
 import { go } from '../../router';
 import { texts } from '../../texts';
-import { Dialog } from '../../ui/dialog';
+import { Actions, Dialog } from '../../ui/dialog';
 import { Copy, Done, Outcome, useAct, useLoad } from '../../ui/parts';
 import { create, roles, type Account } from './api';
 
@@ -124,14 +124,9 @@ export function Create({ close, made }: { close(): void; made(): void }) {
           </label>
         )}
         <Outcome of={a} />
-        <footer class="actions">
-          <button type="button" class="secondary" onClick={close}>
-            {texts.cancel}
-          </button>
-          <button type="submit" aria-busy={a.busy} disabled={a.busy}>
-            {t.make}
-          </button>
-        </footer>
+        <Actions close={close} busy={a.busy} off={a.busy}>
+          {t.make}
+        </Actions>
       </form>
     </Dialog>
   );
