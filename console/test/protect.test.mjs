@@ -1,18 +1,13 @@
 // The editor of the list of protected calls.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { Browser, Server, accessible, adminPassword, close, confirm, logIn, picture } from './support/world.mjs';
+import { test } from 'node:test';
+import { accessible, adminPassword, close, confirm, logIn, picture, stage } from './support/world.mjs';
 
 let server, browser, bob;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.start();
+stage(async (s, b) => {
+  [server, browser] = [s, b];
   bob = await server.addUser('bob');
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
 });
 
 const open = async (page) => {
@@ -26,8 +21,34 @@ const save = async (page) => {
   await page.getByRole('status').getByText('The list is saved and in force.').waitFor();
 };
 
+/** A line on which the list can be late, with answers 'held' until it is set to something else, or 'failed'. */
+async function line(page) {
+  const asked = new Set(), held = [];
+  let state = '';
+  await page.routeWebSocket(/websocket$/, (ws) => {
+    const there = ws.connectToServer();
+    ws.onMessage((text) => {
+      const m = JSON.parse(text);
+      if (m.method === 'server:surface' && !m.params?.length) asked.add(m.id);
+      there.send(text);
+    });
+    there.onMessage((text) => {
+      const m = JSON.parse(text);
+      if (m.msg !== 'result' || !asked.has(m.id)) return ws.send(text);
+      held.push(() => ws.send(state === 'failed' ? JSON.stringify({ msg: 'result', id: m.id, error: { error: 500, reason: 'Internal server error' } }) : text));
+      if (state !== 'held') held.splice(0).forEach((send) => send());
+    });
+  });
+  await page.reload();
+  return (next) => {
+    state = next;
+    if (state !== 'held') held.splice(0).forEach((send) => send());
+  };
+}
+
 test('calls are protected by a switch and by a wildcard, and are asked from then on', async () => {
   const page = await browser.open(server);
+  const list = await line(page);
   await logIn(page, 'admin', adminPassword);
   await open(page);
   const other = await browser.open(server, { viewport: { width: 360, height: 800 }, colorScheme: 'dark' });
@@ -109,7 +130,17 @@ test('calls are protected by a switch and by a wildcard, and are asked from then
   await own.uncheck();
   await page.getByRole('button', { name: 'Remove users.get*' }).click();
   await page.getByText('2 removed, not saved').waitFor();
+  list('held');
   await save(page);
+  // What was saved stays in sight until the list was read anew, also when it cannot be read.
+  const asSaved = async () => {
+    assert.deepEqual([await page.getByRole('button', { name: 'Remove users.get*' }).count(), await own.isChecked()], [0, false]);
+    assert.equal(await page.getByText('Unsaved', { exact: true }).count(), 0);
+  };
+  await asSaved();
+  list('failed');
+  await page.getByRole('alert').getByText('The server failed.').waitFor();
+  await asSaved();
   await other.getByText('Nothing: calls ask only where they do by themselves.').waitFor();
   await close(other);
   await close(page);

@@ -1,6 +1,6 @@
 // The editor of the list of calls that ask for a second factor beside those that
 // do by themselves. The server says what an entry covers, also before it is saved.
-import { useMemo, useState } from 'preact/hooks';
+import { useMemo, useRef, useState } from 'preact/hooks';
 import { call } from '../../call';
 import { connection, may, user } from '../../session';
 import { useQuery } from '../../router';
@@ -29,12 +29,17 @@ function Editor({ surface, saved, reload }: { surface: Surface; saved: Protectio
   const t = texts.protect;
   const a = useAct();
   const all = useMemo(() => calls(surface), [surface]);
-  const before = entries(saved.value);
+  // What was saved here counts until the list that was read then gives way to another: it is the newer one of the two.
+  const [kept, keep] = useState<{ value: string; over: Protection } | null>(null);
+  const latest = useRef(saved);
+  latest.current = saved;
+  const current = kept?.over === saved ? kept.value : saved.value;
+  const before = entries(current);
   const [draft, write] = useState<{ list: string[]; base: string } | null>(null);
   const list = draft?.list ?? before;
   const dirty = draft !== null && !same(list, before);
   // Somebody else saved another list since this one was begun.
-  const overtaken = dirty && draft.base !== saved.value;
+  const overtaken = dirty && !same(entries(draft.base), before);
   const text = useLater(list.join('\n'));
   const shown = useLoad(() => preview(text), [text, saved]);
   const covered = useMemo(() => coverage(shown.data), [shown.data]);
@@ -44,11 +49,13 @@ function Editor({ surface, saved, reload }: { surface: Surface; saved: Protectio
   const editable = !saved.forced && may('edit-privileged-setting');
   const change = (next: string[]) => {
     a.clear();
-    write(same(next, before) ? null : { list: next, base: draft?.base ?? saved.value });
+    write(same(next, before) ? null : { list: next, base: draft?.base ?? current });
   };
   const save = () =>
     void a.act(async () => {
-      await call(t.toSave, 'saveSetting', saved.setting, list.join('\n'));
+      const value = list.join('\n');
+      await call(t.toSave, 'saveSetting', saved.setting, value);
+      keep({ value, over: latest.current });
       write(null);
       reload();
       return t.saved;
