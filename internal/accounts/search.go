@@ -143,7 +143,10 @@ func Listed(u *user.User) ejson.Doc {
 	add("passwordSet", u.PasswordHash() != "", true)
 	add("sessions", sessions, true)
 	add("personalAccessTokens", personal, true)
-	add("totpResetDue", u.TOTPResetDue(), !u.TOTPResetDue().IsZero())
+	for _, f := range user.Resets {
+		due := u.ResetDue(f)
+		add(f+"ResetDue", due, !due.IsZero())
+	}
 	add("passkeysSuspended", u.SuspendedPasskeys(), u.SuspendedPasskeys() > 0)
 	return d
 }

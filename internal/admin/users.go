@@ -21,7 +21,7 @@ import (
 type listing struct{ *Slice }
 
 const rowText = "{_id, username, name, active, state, emails, roles, createdAt, lastLogin?, factors, passwordSet, sessions, personalAccessTokens, " +
-	"totpResetDue?, passkeysSuspended?, …}"
+	"totpResetDue?, webauthnResetDue?, passkeysSuspended?, …}"
 
 func (g *listing) Specs() []methods.Spec {
 	return []methods.Spec{

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"ddpserver/internal/config"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/passkey"
 	"ddpserver/internal/passkey/passkeytest"
@@ -230,4 +231,21 @@ func answers(t *testing.T, p *passkey.Party, page string) bool {
 	}
 	_, err = p.Accept(n, passkey.Demand{Challenge: handle, Handle: handle})
 	return err == nil
+}
+
+// What the configuration takes for an application is what passkeys take for one.
+func TestApplicationsAreReadAlike(t *testing.T) {
+	digest := strings.Repeat("A", 43)
+	for _, text := range []string{
+		digest, digest[:42], digest + "A", digest + "=", digest[:42] + "B", digest[:42] + "8", "-_" + digest[2:], "+/" + digest[2:], "",
+	} {
+		entry := "android:apk-key-hash:" + text
+		_, _, err := config.Load(config.Source{Environ: []string{"ALLOWED_ORIGINS=" + entry}})
+		if (err == nil) != passkey.IsApp(entry) {
+			t.Errorf("%s: an application %v, in the configuration %v", entry, passkey.IsApp(entry), err)
+		}
+	}
+	if !passkey.IsApp("android:apk-key-hash:" + digest) {
+		t.Error("none is one")
+	}
 }

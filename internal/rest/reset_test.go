@@ -31,7 +31,7 @@ func TestA4ResetThatWaits(t *testing.T) {
 	}
 	need(t, "stopping needs a factor", ada.Do("POST", "users.2fa.cancelReset", nil), 400, "totp-required")
 	need(t, "stop", ada.With("x-2fa-code", backup).Do("POST", "users.2fa.cancelReset", nil), 200, "")
-	if u, err := w.Store.UserByID(t.Context(), ada.ID); err != nil || !u.TOTPEnabled() || !u.TOTPResetDue().IsZero() {
+	if u, err := w.Store.UserByID(t.Context(), ada.ID); err != nil || !u.TOTPEnabled() || !u.ResetDue("totp").IsZero() {
 		t.Errorf("not stopped: %v", err)
 	}
 }

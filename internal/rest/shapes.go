@@ -86,6 +86,7 @@ type shownAccount struct {
 	Sessions    int       `json:"sessions,omitempty"`
 	Tokens      int       `json:"personalAccessTokens,omitempty"`
 	ResetDue    time.Time `json:"totpResetDue,omitempty" about:"when a reset of the authenticator app takes effect"`
+	KeysDue     time.Time `json:"webauthnResetDue,omitempty" about:"when a reset of the passkeys takes effect"`
 	Suspended   int       `json:"passkeysSuspended,omitempty" about:"how many passkeys prove nothing until they were used beside the password"`
 }
 

@@ -56,7 +56,7 @@ var reads = strings.Fields(`
 	CountPendingTOTP DropPendingTOTP UseTOTPStep UsePasskey UserByPasskeys ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard
 	AddMailCode UseMailCode UndoMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvent TouchLastMessage SavePresence TouchNode SweepPresence
 	AppendTrail PageTrail CountTrail TrimTrail
-	SaveStatuses SweepTokens SweepGone RenameUser UseToken TokenOwners Tries CountTries EndTries AddSource KeyCheck SetKeyCheck ApplyTOTPReset DueTOTPResets SealedTexts Reseal`)
+	SaveStatuses SweepTokens SweepGone RenameUser UseToken TokenOwners Tries CountTries EndTries AddSource KeyCheck SetKeyCheck ApplyReset DueResets SealedTexts Reseal`)
 
 func (r *recorder) CreateUser(ctx context.Context, u *user.User) error {
 	r.note("CreateUser")
@@ -121,14 +121,14 @@ func (r *recorder) DisableTOTP(ctx context.Context, id, secret, keep string, at 
 	return r.Store.DisableTOTP(ctx, id, secret, keep, at)
 }
 
-func (r *recorder) ScheduleTOTPReset(ctx context.Context, id, secret, by string, due time.Time) error {
-	r.note("ScheduleTOTPReset")
-	return r.Store.ScheduleTOTPReset(ctx, id, secret, by, due)
+func (r *recorder) ScheduleReset(ctx context.Context, id, factor, mark, by string, due time.Time) error {
+	r.note("ScheduleReset")
+	return r.Store.ScheduleReset(ctx, id, factor, mark, by, due)
 }
 
-func (r *recorder) CancelTOTPReset(ctx context.Context, id string, now time.Time) error {
-	r.note("CancelTOTPReset")
-	return r.Store.CancelTOTPReset(ctx, id, now)
+func (r *recorder) CancelReset(ctx context.Context, id, factor string, now time.Time) error {
+	r.note("CancelReset")
+	return r.Store.CancelReset(ctx, id, factor, now)
 }
 
 func (r *recorder) ReplaceBackupCodes(ctx context.Context, id, secret, salt string, stored []string) error {

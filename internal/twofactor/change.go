@@ -57,6 +57,9 @@ func (s *Service) sendNotice(ctx context.Context, r Request, u *user.User, c Cha
 // notice is what a change is told with.
 func (s *Service) notice(r Request, u *user.User, c Change, to []string) Notice {
 	n := Notice{To: to, Name: u.Username, Change: c, At: s.now(), Expire: s.now().Add(noticeLife)}
+	if r.User != nil {
+		n.By = r.User.Username
+	}
 	if r.Peer != nil {
 		n.Address, n.Agent = r.Peer.Address, r.Peer.UserAgent
 	}

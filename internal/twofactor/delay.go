@@ -9,12 +9,13 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/permission"
+	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
 
-// A reset that an administrator asked for and that waits. Until it is due the
-// authenticator counts as on everywhere; what ends it is one conditional write:
-// the owner's answer that is accepted, ApplyTOTPReset, or the end of the asker's right.
+// A reset that an administrator asked for and that waits. Until it is due the factor
+// counts as on everywhere; what ends it is one conditional write: the owner's answer with
+// it that is accepted, ApplyReset, or the end of the asker's right.
 
 const (
 	// sweepEvery is how soon after its time a reset takes effect on an account that
@@ -24,19 +25,34 @@ const (
 	sweepMost = 1000
 )
 
+// lostFactor is a factor that administrators remove from accounts whose owners lost it.
+type lostFactor struct {
+	// factor is its name and its field in user.Services, setting what switches it on for
+	// the server, action the name under which its resets are recorded.
+	factor, setting, action string
+	// What the owner is told: done, that it waits, and that it does not come about.
+	done, pending, stopped, void Change
+}
+
+var lostApp = lostFactor{factor: TOTP, setting: settings.TwoFactorByTOTP, action: "users.resetTOTP",
+	done: TOTPReset, pending: TOTPResetPending, stopped: TOTPResetStopped, void: TOTPResetVoid}
+
+var lostPasskeys = lostFactor{factor: WebAuthn, setting: settings.TwoFactorByWebAuthn, action: "users.resetWebAuthn",
+	done: PasskeysReset, pending: PasskeysResetPending, stopped: PasskeysResetStopped, void: PasskeysResetVoid}
+
+// lostFactors are those of user.Resets.
+var lostFactors = []lostFactor{lostApp, lostPasskeys}
+
 // schedule notes a reset for later, unless one is pending, and tells the owner.
-func (s *Service) schedule(ctx context.Context, r Request, u *user.User, due time.Time) (time.Time, error) {
-	if pending := u.TOTPResetDue(); !pending.IsZero() {
+func (s *Service) schedule(ctx context.Context, r Request, u *user.User, f lostFactor, due time.Time) (time.Time, error) {
+	if pending := u.ResetDue(f.factor); !pending.IsZero() {
 		return pending, nil
 	}
 	if to := u.VerifiedEmails(); len(to) > 0 {
-		n := s.notice(r, u, TOTPResetPending, to)
+		n := s.notice(r, u, f.pending, to)
 		n.Due = due
 		if n.Expire.Before(due) {
 			n.Expire = due // the mail is worth sending as long as the owner can object
-		}
-		if r.User != nil {
-			n.By = r.User.Username
 		}
 		if err := s.mailer.SendNotice(ctx, n); err != nil {
 			return time.Time{}, ErrMailFailed.Because(err)
@@ -46,13 +62,13 @@ func (s *Service) schedule(ctx context.Context, r Request, u *user.User, due tim
 	if r.User != nil {
 		actor = r.User.ID
 	}
-	err := s.store.ScheduleTOTPReset(ctx, u.ID, u.Services.TOTP.Secret, actor, due)
+	err := s.store.ScheduleReset(ctx, u.ID, f.factor, u.ResetMark(f.factor), actor, due)
 	if errors.Is(err, dberr.Conflict) {
 		after, err := s.store.UserByID(ctx, u.ID)
 		if err != nil {
 			return time.Time{}, fmt.Errorf("reading an account whose reset was asked for twice: %w", err)
 		}
-		if pending := after.TOTPResetDue(); !pending.IsZero() {
+		if pending := after.ResetDue(f.factor); !pending.IsZero() {
 			return pending, nil // another administrator was first
 		}
 		return time.Time{}, ErrOvertaken
@@ -61,22 +77,34 @@ func (s *Service) schedule(ctx context.Context, r Request, u *user.User, due tim
 		return time.Time{}, fmt.Errorf("noting a reset for later: %w", err)
 	}
 	s.tell(u.ID, user.FieldFactors) // the owner's document shows when
-	s.record(r, by(r.User, u, TOTPResetPending))
+	s.record(r, by(r.User, u, f.pending))
 	return due, nil
 }
 
-// Present is u as it is now: a reset of its authenticator that is due takes effect
+// Present is u as it is now: resets of its factors that are due take effect
 // first. Whatever looks at an account's factors to decide something asks it.
-func (s *Service) Present(ctx context.Context, u *user.User) (*user.User, error) {
-	due := u.TOTPResetDue()
-	if due.IsZero() || due.After(s.now()) {
-		return u, nil
+func (s *Service) Present(ctx context.Context, u *user.User) (_ *user.User, err error) {
+	for _, f := range lostFactors {
+		if due := u.ResetDue(f.factor); !due.IsZero() && !due.After(s.now()) {
+			if u, err = s.carryOut(ctx, u, f); err != nil {
+				return nil, err
+			}
+		}
 	}
-	u, err := s.upheld(ctx, u)
-	if err != nil || u.TOTPResetDue().IsZero() {
+	return u, nil
+}
+
+// carryOut does the reset of one factor that is due, if it still stands.
+func (s *Service) carryOut(ctx context.Context, u *user.User, f lostFactor) (*user.User, error) {
+	u, err := s.upheld(ctx, u, f)
+	if err != nil || u.ResetDue(f.factor).IsZero() {
 		return u, err
 	}
-	after, err := s.store.ApplyTOTPReset(ctx, u.ID, s.now())
+	who, err := s.resetBy(ctx, u, f)
+	if err != nil {
+		return nil, err
+	}
+	after, err := s.store.ApplyReset(ctx, u.ID, f.factor, s.now())
 	switch {
 	case errors.Is(err, dberr.Conflict): // the owner's answer or another node was first
 		return s.store.UserByID(ctx, u.ID)
@@ -86,12 +114,12 @@ func (s *Service) Present(ctx context.Context, u *user.User) (*user.User, error)
 	// The reset stands whatever happens from here on.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	r := Request{Action: "users.resetTOTP"}
+	r := Request{Action: f.action, User: who}
 	s.changed(u, after)
-	if err := s.sendNotice(ctx, r, u, TOTPReset); err != nil {
-		s.record(r, event{act: "notice_sent", outcome: "error", user: u.ID, target: TOTPReset.Name})
+	if err := s.sendNotice(ctx, r, u, f.done); err != nil {
+		s.record(r, event{act: "notice_sent", outcome: "error", user: u.ID, target: f.done.Name})
 	}
-	s.record(r, by(&user.User{ID: u.Services.TOTP.ResetBy}, u, TOTPReset))
+	s.record(r, by(who, u, f.done))
 	if err := s.store.ResetGuard(ctx, u.ID); err != nil {
 		s.record(r, event{act: "counters_forgotten", outcome: "error", user: u.ID})
 	}
@@ -100,26 +128,36 @@ func (s *Service) Present(ctx context.Context, u *user.User) (*user.User, error)
 
 // upheld is u without a pending reset whose asker may not ask for one any more: an
 // administrator's account that was found to be an attacker's must not go on working.
-func (s *Service) upheld(ctx context.Context, u *user.User) (*user.User, error) {
-	if u.TOTPResetDue().IsZero() {
+func (s *Service) upheld(ctx context.Context, u *user.User, f lostFactor) (*user.User, error) {
+	if u.ResetDue(f.factor).IsZero() {
 		return u, nil
 	}
-	by, err := s.store.UserByID(ctx, u.Services.TOTP.ResetBy)
-	switch {
-	case err == nil && permission.Has(by, permission.EditOtherUserTOTP):
-		return u, nil
-	case err != nil && !errors.Is(err, dberr.NotFound):
-		return nil, fmt.Errorf("reading who asked for a reset: %w", err)
+	who, err := s.resetBy(ctx, u, f)
+	if err != nil || permission.Has(who, permission.EditOtherUserTOTP) {
+		return u, err
 	}
 	// Before the beginning of time, so that it may be due already.
-	err = s.store.CancelTOTPReset(ctx, u.ID, time.Time{})
+	err = s.store.CancelReset(ctx, u.ID, f.factor, time.Time{})
 	switch {
 	case err == nil:
-		s.ended(ctx, Request{Action: "users.resetTOTP"}, u, TOTPResetVoid)
+		s.ended(ctx, Request{Action: f.action}, u, f.void)
 	case !errors.Is(err, dberr.Conflict): // the owner's answer or another node was first
 		return nil, fmt.Errorf("ending a void reset: %w", err)
 	}
 	return s.store.UserByID(ctx, u.ID)
+}
+
+// resetBy is who asked for a pending reset, without any right if that account is gone.
+func (s *Service) resetBy(ctx context.Context, u *user.User, f lostFactor) (*user.User, error) {
+	id := u.Reset(f.factor).ResetBy
+	who, err := s.store.UserByID(ctx, id)
+	switch {
+	case errors.Is(err, dberr.NotFound):
+		return &user.User{ID: id}, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading who asked for a reset: %w", err)
+	}
+	return who, nil
 }
 
 // present is Present for a call with that login token, which a reset may have
@@ -135,11 +173,6 @@ func (s *Service) present(ctx context.Context, u *user.User, token string) (*use
 	return after, nil
 }
 
-// stopped tells of a pending reset that the owner ended.
-func (s *Service) stopped(ctx context.Context, r Request, u *user.User) {
-	s.ended(ctx, r, u, TOTPResetStopped)
-}
-
 // ended tells of a pending reset that does not come about.
 func (s *Service) ended(ctx context.Context, r Request, u *user.User, c Change) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
@@ -148,22 +181,23 @@ func (s *Service) ended(ctx context.Context, r Request, u *user.User, c Change) 
 	s.announce(ctx, r, u, c)
 }
 
-// CancelReset stops a pending reset of the caller's own authenticator; nothing
+// CancelReset stops the pending resets of the caller's own factors; nothing
 // happens when there is none. The caller has checked a fresh factor: where that
-// was the app or a backup code, the answer has stopped the reset already.
+// was the factor itself, the answer has stopped its reset already.
 func (s *Service) CancelReset(ctx context.Context, r Request) error {
 	u, err := s.reload(ctx, r)
 	if err != nil {
 		return err
 	}
-	err = s.store.CancelTOTPReset(ctx, u.ID, s.now())
-	switch {
-	case errors.Is(err, dberr.Conflict):
-		return nil
-	case err != nil:
-		return fmt.Errorf("stopping a reset: %w", err)
+	for _, f := range lostFactors {
+		switch err := s.store.CancelReset(ctx, u.ID, f.factor, s.now()); {
+		case errors.Is(err, dberr.Conflict):
+		case err != nil:
+			return fmt.Errorf("stopping a reset: %w", err)
+		default:
+			s.ended(ctx, r, u, f.stopped)
+		}
 	}
-	s.stopped(ctx, r, u)
 	return nil
 }
 
@@ -177,7 +211,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-				s.record(Request{Action: "users.resetTOTP"}, event{act: "resets_swept", outcome: "error"})
+				s.record(Request{Action: "users.reset"}, event{act: "resets_swept", outcome: "error"})
 			}
 		}
 	}
@@ -186,7 +220,7 @@ func (s *Service) Run(ctx context.Context) error {
 // Sweep carries out every reset that is due. One account's failure does not keep
 // the others waiting.
 func (s *Service) Sweep(ctx context.Context) error {
-	ids, err := s.store.DueTOTPResets(ctx, s.now(), sweepMost)
+	ids, err := s.store.DueResets(ctx, s.now(), sweepMost)
 	for _, id := range ids {
 		u, one := s.store.UserByID(ctx, id)
 		if one == nil {

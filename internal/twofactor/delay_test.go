@@ -8,26 +8,82 @@ import (
 	"testing"
 	"time"
 
+	"ddpserver/internal/rpc"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
 	"ddpserver/internal/user"
 )
 
-// delayed is a world in which an administrator's reset takes a day.
-func delayed(t *testing.T, f func(t *testing.T, w *world, admin, a *account)) {
+// losable is a factor whose reset can wait.
+type losable struct {
+	factor                       string
+	done, pending, stopped, void twofactor.Change
+	// asked asks for a reset; right is an answer of the account's owner to a check, and
+	// enrol makes an account have the factor.
+	asked func(w *world, admin, a *account) (time.Time, error)
+	alone func(a *account) (*user.User, error) // a login with it and nothing else
+	right func(a *account, change ...func(*twofactor.Request)) func(*twofactor.Request)
+	enrol func(a *account) *account
+}
+
+func losables() []losable {
+	d := device()
+	return []losable{
+		{
+			factor: twofactor.TOTP, done: twofactor.TOTPReset, pending: twofactor.TOTPResetPending, stopped: twofactor.TOTPResetStopped, void: twofactor.TOTPResetVoid,
+			asked: func(w *world, admin, a *account) (time.Time, error) { return w.svc.Reset(ctx, admin.ask(), a.id) },
+			right: func(a *account, _ ...func(*twofactor.Request)) func(*twofactor.Request) { return code(a.now(0)) },
+			enrol: (*account).enrol,
+		},
+		{
+			factor: twofactor.WebAuthn,
+			done:   twofactor.PasskeysReset, pending: twofactor.PasskeysResetPending, stopped: twofactor.PasskeysResetStopped, void: twofactor.PasskeysResetVoid,
+			asked: func(w *world, admin, a *account) (time.Time, error) {
+				return w.svc.ResetPasskeys(ctx, admin.ask(), a.id)
+			},
+			right: func(a *account, change ...func(*twofactor.Request)) func(*twofactor.Request) {
+				text := answered(a.w.T, d, a.challenged(change...))
+				return func(r *twofactor.Request) { r.Proof = rpc.TextProof(twofactor.WebAuthn, text) }
+			},
+			enrol: func(a *account) *account {
+				a.enrolPasskey(d)
+				return a
+			},
+			alone: func(a *account) (*user.User, error) {
+				options, err := a.w.svc.LoginOptions()
+				if err != nil {
+					return nil, err
+				}
+				text := answered(a.w.T, d, written(a.w.T, options))
+				return a.w.svc.Enter(ctx, twofactor.Request{Peer: home, Proof: rpc.TextProof(twofactor.WebAuthn, text)})
+			},
+		},
+	}
+}
+
+// on tells whether the account has the factor, due when its reset takes effect.
+func (l losable) on(a *account) bool       { return a.user().Reset(l.factor) != nil }
+func (l losable) due(a *account) time.Time { return a.user().ResetDue(l.factor) }
+
+// delayed is a world in which an administrator's reset takes a day, once for each factor.
+func delayed(t *testing.T, f func(t *testing.T, w *world, admin, a *account, l losable)) {
 	t.Helper()
-	bubble(t, func(t *testing.T, w *world) {
-		never(t, w)
-		admin, a := w.account("root", withRole("admin")), w.account("alice").enrol()
-		w.Set(settings.TwoFactorResetDelay, 24.0)
-		f(t, w, admin, a)
-	})
+	for _, l := range losables() {
+		t.Run(l.factor, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				never(t, w)
+				admin, a := w.account("root", withRole("admin")), l.enrol(w.account("alice"))
+				w.Set(settings.TwoFactorResetDelay, 24.0)
+				f(t, w, admin, a, l)
+			})
+		})
+	}
 }
 
 // reset asks for a reset and says when it is due.
-func (a *account) reset(t *testing.T, admin *account) time.Time {
+func (l losable) reset(t *testing.T, admin, a *account) time.Time {
 	t.Helper()
-	due, err := a.w.svc.Reset(ctx, admin.ask(), a.id)
+	due, err := l.asked(a.w, admin, a)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,23 +99,23 @@ func lastNotice(w *world) twofactor.Notice {
 // after the delay; asking again, or lowering the setting, does not hurry it, and
 // until then the app counts as on. One's own is done at once.
 func TestA4ResetWaits(t *testing.T) {
-	delayed(t, func(t *testing.T, w *world, admin, a *account) {
+	delayed(t, func(t *testing.T, w *world, admin, a *account, l losable) {
 		w.Mails.Fail(errors.New("outbox full"))
-		if _, err := w.svc.Reset(ctx, admin.ask(), a.id); id(err) != "error-email-send-failed" || !a.user().TOTPResetDue().IsZero() {
+		if _, err := l.asked(w, admin, a); id(err) != "error-email-send-failed" || !l.due(a).IsZero() {
 			t.Errorf("without a mail: %v", err)
 		}
 		w.Mails.Fail(nil)
 		w.Set(settings.TwoFactorResetDelay, 168.0)
-		w.account("bob").enrol().reset(t, admin)
+		l.reset(t, admin, l.enrol(w.account("bob")))
 		if n := lastNotice(w); n.Expire.Before(n.Due) {
 			t.Errorf("the notice is given up at %v, before the reset at %v", n.Expire, n.Due)
 		}
 		w.Set(settings.TwoFactorResetDelay, 24.0)
-		due := a.reset(t, admin)
+		due := l.reset(t, admin, a)
 		if want := time.Now().Add(24 * time.Hour); !due.Equal(want.Truncate(time.Millisecond)) {
 			t.Errorf("due at %v, want %v", due, want)
 		}
-		if n := lastNotice(w); n.Change != twofactor.TOTPResetPending || !slices.Equal(n.To, []string{"alice@example.org"}) ||
+		if n := lastNotice(w); n.Change != l.pending || !slices.Equal(n.To, []string{"alice@example.org"}) ||
 			!strings.Contains(n.Text(), "root") || !strings.Contains(n.Text(), due.Format("2006-01-02 15:04 UTC")) || n.Subject() == "" {
 			t.Errorf("the notice: %+v %s", n, n.Text())
 		}
@@ -70,7 +126,7 @@ func TestA4ResetWaits(t *testing.T) {
 		mails := len(changes(w))
 		for _, delay := range []float64{24, 1, 0} {
 			w.Set(settings.TwoFactorResetDelay, delay)
-			if again := a.reset(t, admin); !again.Equal(due) || !a.user().TOTPEnabled() {
+			if again := l.reset(t, admin, a); !again.Equal(due) || !l.on(a) {
 				t.Errorf("asked again with %v hours: due at %v", delay, again)
 			}
 		}
@@ -78,14 +134,17 @@ func TestA4ResetWaits(t *testing.T) {
 			t.Errorf("%d more notices for asking again", got-mails)
 		}
 		time.Sleep(23*time.Hour - time.Millisecond)
-		if err := w.svc.Sweep(ctx); err != nil || !a.user().TOTPEnabled() || len(a.user().Services.Resume.LoginTokens) == 0 {
+		if err := w.svc.Sweep(ctx); err != nil || !l.on(a) || len(a.user().Services.Resume.LoginTokens) == 0 {
 			t.Fatalf("before its time: %v", err)
 		}
 		if got := a.check(); got != "totp-required" {
 			t.Errorf("the app does not count while its reset waits: %q", got)
 		}
+		if l.factor != twofactor.TOTP {
+			return
+		}
 		own := w.account("own").enrol()
-		if due, err := w.svc.Reset(ctx, own.ask(), own.id); err != nil || !due.IsZero() || own.user().TOTPEnabled() {
+		if due, err := w.svc.Reset(ctx, own.ask(), own.id); err != nil || !due.IsZero() || l.on(own) {
 			t.Errorf("one's own: %v, %v", due, err)
 		}
 	})
@@ -102,8 +161,8 @@ func TestA4ResetWhenDue(t *testing.T) {
 		"a check": func(w *world, a *account) error {
 			return refusal(w.svc.Check(ctx, a.ask()), "error-not-authorized")
 		},
-		"the right code": func(w *world, a *account) error {
-			return refusal(w.svc.Check(ctx, a.ask(code(a.now(0)))), "error-not-authorized")
+		"an answer": func(w *world, a *account) error {
+			return refusal(w.svc.Check(ctx, a.ask(code("123456"))), "error-not-authorized")
 		},
 		"a flow": func(w *world, a *account) error {
 			_, err := w.svc.Remaining(ctx, a.ask())
@@ -119,18 +178,18 @@ func TestA4ResetWhenDue(t *testing.T) {
 		},
 		"Present": func(w *world, a *account) error {
 			u, err := w.svc.Present(ctx, a.user())
-			if err == nil && u.TOTPEnabled() {
+			if err == nil && u.NextReset() != (time.Time{}) {
 				return errors.New("still on")
 			}
 			return err
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			delayed(t, func(t *testing.T, w *world, admin, a *account) {
+			delayed(t, func(t *testing.T, w *world, admin, a *account, l losable) {
 				for range 10 {
 					a.check(code(a.wrong()))
 				}
-				due := a.reset(t, admin)
+				due := l.reset(t, admin, a)
 				time.Sleep(time.Until(due))
 				if err := use(w, a); err != nil {
 					t.Fatal(err)
@@ -139,13 +198,13 @@ func TestA4ResetWhenDue(t *testing.T) {
 					t.Fatal(err)
 				}
 				u := a.user()
-				if u.Services.TOTP != nil || len(u.Services.Resume.LoginTokens) != 0 || len(dead(w)) < 4 {
+				if u.Reset(l.factor) != nil || len(u.Services.Resume.LoginTokens) != 0 || len(dead(w)) < 4 {
 					t.Errorf("left behind: %+v", u.Services)
 				}
 				if g, _ := w.Store.Guard(ctx, a.id); len(g.Recent) != 0 || len(g.InRow) != 0 {
 					t.Errorf("counters: %+v", g)
 				}
-				if n := lastNotice(w); n.Change != twofactor.TOTPReset || w.Trail.Count("factor_reset", "ok") != 1 {
+				if n := lastNotice(w); n.Change != l.done || w.Trail.Count("factor_reset", "ok") != 1 {
 					t.Errorf("told as %v, %d times in the audit stream", n.Change, w.Trail.Count("factor_reset", "ok"))
 				}
 				for _, e := range w.Trail.All() {
@@ -166,45 +225,66 @@ func refusal(err error, want string) error {
 	return nil
 }
 
-// A4: every accepted answer with the app or a backup code stops a pending reset,
+// errNone says that a factor has no such answer.
+var errNone = errors.New("there is none")
+
+// A4: every accepted answer with the factor, or a backup code of the app, stops a pending reset,
 // wherever it is given; a wrong one, a weaker factor and trust do not.
 func TestA4ResetStoppedByTheOwner(t *testing.T) {
-	for what, answer := range map[string]func(w *world, a *account) error{
-		"a check":       func(w *world, a *account) error { return w.svc.Check(ctx, a.ask(code(a.now(0)))) },
-		"a backup code": func(w *world, a *account) error { return w.svc.Check(ctx, a.ask(code(a.backup[0]))) },
-		"a login": func(w *world, a *account) error {
-			return w.svc.Check(ctx, a.ask(token(""), policy(twofactor.Login), code(a.now(0))))
+	for what, answer := range map[string]func(w *world, a *account, l losable) error{
+		"a check": func(w *world, a *account, l losable) error { return w.svc.Check(ctx, a.ask(l.right(a))) },
+		"a backup code": func(w *world, a *account, l losable) error {
+			if l.factor != twofactor.TOTP {
+				return errNone
+			}
+			return w.svc.Check(ctx, a.ask(code(a.backup[0])))
 		},
-		"new backup codes": func(w *world, a *account) error {
+		"a login": func(w *world, a *account, l losable) error {
+			return w.svc.Check(ctx, a.ask(token(""), policy(twofactor.Login), l.right(a, token(""), policy(twofactor.Login))))
+		},
+		"a login without the password": func(w *world, a *account, l losable) error {
+			if l.factor != twofactor.WebAuthn {
+				return errNone
+			}
+			_, err := l.alone(a)
+			return err
+		},
+		"new backup codes": func(w *world, a *account, l losable) error {
+			if l.factor != twofactor.TOTP {
+				return errNone
+			}
 			_, err := w.svc.Regenerate(ctx, a.ask(code(a.now(0))))
 			return err
 		},
-		"the call": func(w *world, a *account) error { return w.svc.CancelReset(ctx, a.ask()) },
+		"the call": func(w *world, a *account, _ losable) error { return w.svc.CancelReset(ctx, a.ask()) },
 	} {
 		t.Run(what, func(t *testing.T) {
-			delayed(t, func(t *testing.T, w *world, admin, a *account) {
-				due := a.reset(t, admin)
-				if got := a.check(code(a.wrong())); got != "totp-invalid" || a.user().TOTPResetDue().IsZero() {
+			delayed(t, func(t *testing.T, w *world, admin, a *account, l losable) {
+				due := l.reset(t, admin, a)
+				if got := a.check(code(a.wrong())); got != "totp-invalid" || l.due(a).IsZero() {
 					t.Errorf("a wrong code: %q", got)
 				}
-				if got := a.check(code(a.password), method("password")); got == "" || a.user().TOTPResetDue().IsZero() {
+				if got := a.check(code(a.password), method("password")); got == "" || l.due(a).IsZero() {
 					t.Errorf("the password: %q", got)
 				}
-				if err := answer(w, a); err != nil {
+				switch err := answer(w, a, l); {
+				case errors.Is(err, errNone):
+					return
+				case err != nil:
 					t.Fatal(err)
 				}
-				if !a.user().TOTPResetDue().IsZero() || w.Trail.Count("factor_reset_stopped", "ok") != 1 ||
-					!slices.Contains(changes(w), twofactor.TOTPResetStopped) {
+				if !l.due(a).IsZero() || w.Trail.Count("factor_reset_stopped", "ok") != 1 ||
+					!slices.Contains(changes(w), l.stopped) {
 					t.Errorf("not stopped, or not told: %v", changes(w))
 				}
 				if err := w.svc.CancelReset(ctx, a.ask()); err != nil || w.Trail.Count("factor_reset_stopped", "ok") != 1 {
 					t.Errorf("stopping nothing: %v", err)
 				}
 				time.Sleep(time.Until(due) + time.Hour)
-				if err := w.svc.Sweep(ctx); err != nil || !a.user().TOTPEnabled() {
+				if err := w.svc.Sweep(ctx); err != nil || !l.on(a) {
 					t.Errorf("a stopped reset took effect: %v", err)
 				}
-				if next := a.reset(t, admin); !next.After(due) {
+				if next := l.reset(t, admin, a); !next.After(due) {
 					t.Errorf("a new request is due at %v", next)
 				}
 			})
@@ -233,29 +313,29 @@ func TestA4ResetFallsWithItsAdministrator(t *testing.T) {
 		"deleted": func(w *world, admin *account) error { return w.Store.DeleteUser(ctx, admin.id, true) },
 	} {
 		t.Run(what, func(t *testing.T) {
-			delayed(t, func(t *testing.T, w *world, admin, a *account) {
-				second, b := w.account("toor", withRole("admin")), w.account("bob").enrol()
-				due := a.reset(t, admin)
-				b.reset(t, admin)
+			delayed(t, func(t *testing.T, w *world, admin, a *account, l losable) {
+				second, b := w.account("toor", withRole("admin")), l.enrol(w.account("bob"))
+				due := l.reset(t, admin, a)
+				l.reset(t, admin, b)
 				time.Sleep(time.Hour)
 				if err := fall(w, admin); err != nil {
 					t.Fatal(err)
 				}
-				if got := b.reset(t, second); !got.Equal(due.Add(time.Hour)) {
+				if got := l.reset(t, second, b); !got.Equal(due.Add(time.Hour)) {
 					t.Errorf("asked for anew: due at %v", got)
 				}
 				time.Sleep(time.Until(due))
 				if err := w.svc.Sweep(ctx); err != nil {
 					t.Fatal(err)
 				}
-				if u := a.user(); !u.TOTPEnabled() || !u.TOTPResetDue().IsZero() || len(u.Services.Resume.LoginTokens) == 0 {
+				if u := a.user(); u.Reset(l.factor) == nil || !u.ResetDue(l.factor).IsZero() || len(u.Services.Resume.LoginTokens) == 0 {
 					t.Errorf("took effect: %+v", u.Services.TOTP)
 				}
-				if n := lastNotice(w); n.Change != twofactor.TOTPResetVoid || n.Subject() == "" || w.Trail.Count("factor_reset_void", "ok") != 2 {
+				if n := lastNotice(w); n.Change != l.void || n.Subject() == "" || w.Trail.Count("factor_reset_void", "ok") != 2 {
 					t.Errorf("told as %v, %d times in the audit stream", n.Change, w.Trail.Count("factor_reset_void", "ok"))
 				}
 				time.Sleep(time.Hour)
-				if err := w.svc.Sweep(ctx); err != nil || b.user().TOTPEnabled() {
+				if err := w.svc.Sweep(ctx); err != nil || l.on(b) {
 					t.Errorf("the second administrator's: %v", err)
 				}
 			})
@@ -267,13 +347,13 @@ func TestA4ResetFallsWithItsAdministrator(t *testing.T) {
 // does not come true; a reset that an answer stopped is told of as stopped also when
 // the rest of that answer fails.
 func TestA4ResetWithAFailingStore(t *testing.T) {
-	delayed(t, func(t *testing.T, w *world, admin, a *account) {
-		a.reset(t, admin)
-		if _, err := w.service(failing{w.Store, "Succeeded"}).Verify(ctx, a.ask(code(a.now(0)))); err == nil || !a.user().TOTPResetDue().IsZero() ||
+	delayed(t, func(t *testing.T, w *world, admin, a *account, l losable) {
+		l.reset(t, admin, a)
+		if _, err := w.service(failing{w.Store, "Succeeded"}).Verify(ctx, a.ask(l.right(a))); err == nil || !l.due(a).IsZero() ||
 			w.Trail.Count("factor_reset_stopped", "ok") != 1 {
 			t.Errorf("an answer whose booking failed: %v, told %d times", err, w.Trail.Count("factor_reset_stopped", "ok"))
 		}
-		due := a.reset(t, admin)
+		due := l.reset(t, admin, a)
 		time.Sleep(time.Until(due))
 		refuses := func(op string) {
 			t.Helper()
@@ -283,18 +363,18 @@ func TestA4ResetWithAFailingStore(t *testing.T) {
 					t.Errorf("%s lost, %v: let in with %+v", op, p, out)
 				}
 			}
-			if err := broken.Sweep(ctx); err == nil || !a.user().TOTPEnabled() || len(a.user().Services.Resume.LoginTokens) == 0 {
+			if err := broken.Sweep(ctx); err == nil || !l.on(a) || len(a.user().Services.Resume.LoginTokens) == 0 {
 				t.Errorf("%s lost: the sweep says %v", op, err)
 			}
 		}
-		refuses("ApplyTOTPReset")
+		refuses("ApplyReset")
 		refuses("UserByID")
 		w.account("second", func(u *user.User) { u.Roles = []string{"admin"} }) // the last administrator would stay
 		if err := w.Store.DeleteUser(ctx, admin.id, true); err != nil {
 			t.Fatal(err)
 		}
-		refuses("CancelTOTPReset")
-		if err := w.svc.Sweep(ctx); err != nil || !a.user().TOTPEnabled() || !a.user().TOTPResetDue().IsZero() {
+		refuses("CancelReset")
+		if err := w.svc.Sweep(ctx); err != nil || !l.on(a) || !l.due(a).IsZero() {
 			t.Errorf("afterwards: %v", err)
 		}
 	})

@@ -81,16 +81,16 @@ func (f failing) AddMailCode(ctx context.Context, userID string, c twofactor.Mai
 	return f.Store.AddMailCode(ctx, userID, c, now, r)
 }
 
-func (f failing) ApplyTOTPReset(ctx context.Context, userID string, now time.Time) (*user.User, error) {
-	if err := f.lost("ApplyTOTPReset"); err != nil {
+func (f failing) ApplyReset(ctx context.Context, userID, factor string, now time.Time) (*user.User, error) {
+	if err := f.lost("ApplyReset"); err != nil {
 		return nil, err
 	}
-	return f.Store.ApplyTOTPReset(ctx, userID, now)
+	return f.Store.ApplyReset(ctx, userID, factor, now)
 }
 
-func (f failing) CancelTOTPReset(ctx context.Context, userID string, now time.Time) error {
-	if err := f.lost("CancelTOTPReset"); err != nil {
+func (f failing) CancelReset(ctx context.Context, userID, factor string, now time.Time) error {
+	if err := f.lost("CancelReset"); err != nil {
 		return err
 	}
-	return f.Store.CancelTOTPReset(ctx, userID, now)
+	return f.Store.CancelReset(ctx, userID, factor, now)
 }

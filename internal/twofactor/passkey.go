@@ -107,6 +107,9 @@ func (f passkeyFactor) use(ctx context.Context, r Request, a *passkey.Assertion,
 	})
 	switch {
 	case err == nil:
+		if !r.User.ResetDue(WebAuthn).IsZero() {
+			f.ended(ctx, r, r.User, PasskeysResetStopped)
+		}
 		return WebAuthn, nil
 	case errors.Is(err, dberr.Duplicate):
 		f.announce(context.WithoutCancel(ctx), r, r.User, PasskeyCloned.about("key", key.DisplayName()))

@@ -50,9 +50,10 @@ func (f passkeyFactor) Calls() []Call {
 		{Method: "users:resetWebAuthn", Do: f.resetOf, Effects: Factors | Tokens | Others, Asks: Fresh, Late: true,
 			Sentence: "to remove the passkeys of an account",
 			Doc:      "Removes the passkeys of another's account, with edit-other-user-totp; its owner is told, and its sessions end.",
-			Params:   "userId", Result: "none",
-			Errors: "error-not-allowed; error-reset-not-allowed; error-email-send-failed; error-two-factor-not-enabled; error-invalid-user; 400 Match failed",
-			Route:  "POST users.resetWebAuthn", Summary: "Remove the passkeys of another's account", Account: true},
+			Params:   "userId", Result: "{due} when it takes effect later",
+			Errors: "error-not-allowed; error-reset-not-allowed; error-two-factor-changed; error-email-send-failed; error-two-factor-not-enabled; " +
+				"error-invalid-user; 400 Match failed",
+			Route: "POST users.resetWebAuthn", Summary: "Remove the passkeys of another's account", Account: true, Answer: scheduled{}},
 		{Method: "generateWebAuthnSignUpOptions", Do: f.signUpOptions, Effects: Reads, Anonymous: true, Passage: true,
 			Doc:    "Makes the options of the passkey with which a stranger makes an account (createUserWithWebAuthn), for two minutes.",
 			Params: "{userData: {username?, email?}}", Result: "PublicKeyCredentialCreationOptionsJSON",
@@ -186,7 +187,7 @@ func (f passkeyFactor) resetOf(ctx context.Context, c *rpc.Call) (any, error) {
 	if !permission.Has(c.User, permission.EditOtherUserTOTP) {
 		return nil, fault.NotAllowed
 	}
-	return nil, f.ResetPasskeys(ctx, RequestOf(c), id)
+	return later(f.ResetPasskeys(ctx, RequestOf(c), id))
 }
 
 func (f passkeyFactor) signUpOptions(_ context.Context, c *rpc.Call) (any, error) {

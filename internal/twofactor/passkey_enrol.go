@@ -58,6 +58,23 @@ var (
 		Subject: "Your passkeys have been removed",
 		Text: "The administrator {by} removed all passkeys from your account, and all its sessions and tokens are closed. " +
 			"Log in again and set two-factor authentication up anew."}
+	// PasskeysResetPending: an administrator asked for a reset that takes effect later.
+	PasskeysResetPending = Change{Name: "passkeys-reset-pending", Factor: WebAuthn, Act: "factor_reset_pending", Ends: true,
+		Subject: "Your passkeys are going to be removed",
+		Text: "The administrator {by} asked to remove all passkeys from your account. It takes effect at {due}; until then nothing changes." +
+			"\nIf you have lost them, wait until then: all your sessions and tokens are closed, and you log in without them." +
+			"\nIf you still have one, stop it: log in with it, or use it for anything that asks for a second factor. " +
+			"If you did not ask for this, tell whoever runs the server."}
+	// PasskeysResetStopped: the owner showed that they are not lost.
+	PasskeysResetStopped = Change{Name: "passkeys-reset-stopped", Factor: WebAuthn, Act: "factor_reset_stopped",
+		Subject: "Your passkeys stay",
+		Text: "The removal of the passkeys from your account, which an administrator had asked for, was stopped by its owner's proof. " +
+			"If that was not you, somebody else has one of your passkeys or your password: ask an administrator for help."}
+	// PasskeysResetVoid: whoever asked for it is no administrator any more.
+	PasskeysResetVoid = Change{Name: "passkeys-reset-void", Factor: WebAuthn, Act: "factor_reset_void",
+		Subject: "Your passkeys stay",
+		Text: "The removal of the passkeys from your account is void: whoever asked for it is no administrator any more. " +
+			"If you have lost them, ask another administrator."}
 	// PasskeyCloned: a device answered that has signed less than it had before.
 	PasskeyCloned = Change{Name: "passkey-cloned", Factor: WebAuthn, Act: "passkey_cloned",
 		Subject: "A passkey of your account was refused",

@@ -149,3 +149,44 @@ func TestA22TheLastWayInOpens(t *testing.T) {
 		})
 	}
 }
+
+// A key that is kept elsewhere than the setting says is not taken, of an account or of
+// somebody who makes one.
+func TestPasskeysOfAKind(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.Set(settings.WebAuthnSignUp, true)
+		a, d := w.account("ann"), device()
+		for _, kept := range []string{"platform", "cross-platform"} {
+			d.Attachment, d.Transports = kept, []string{map[string]string{"platform": "internal", "cross-platform": "usb"}[kept]}
+			for _, asked := range []string{settings.WebAuthnAnyKind, "platform", "cross-platform"} {
+				w.Set(settings.WebAuthnKind, asked)
+				want := "webauthn-key-kind-not-allowed"
+				if asked == kept || asked == settings.WebAuthnAnyKind {
+					want = ""
+				}
+				_, err := w.svc.PasskeyOptions(ctx, a.ask())
+				options, err := w.svc.PasskeyOptions(ctx, a.ask(a.prove(err, d)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := d.Create(written(t, options))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.svc.AddPasskey(ctx, a.ask(), []byte(text), ""); id(err) != want {
+					t.Errorf("%s, where %s is asked for: %v", kept, asked, err)
+				}
+				options, err = w.svc.SignUpOptions(twofactor.Joining{Username: "new"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if text, err = d.Create(written(t, options)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.svc.Join([]byte(text), ""); id(err) != want {
+					t.Errorf("%s, where an account is made and %s is asked for: %v", kept, asked, err)
+				}
+			}
+		}
+	})
+}

@@ -631,26 +631,28 @@ func TestA22ARoleIsLetOffWhereNobodyCanUseAPasskey(t *testing.T) {
 }
 
 // An administrator removes the passkeys of somebody who lost them: everything of the
-// account ends, and its owner is told by whom. Where resets wait it is refused.
+// account ends, and its owner is told by whom. (TestA4ResetWaits: where resets wait.)
 func TestPasskeysReset(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		a, root, d := w.account("ann"), w.account("root"), device()
 		a.enrolPasskey(d)
-		reset := func(who, whom *account) string { return id(w.svc.ResetPasskeys(ctx, who.ask(), whom.id)) }
+		of := func(who *account, whom string) string {
+			due, err := w.svc.ResetPasskeys(ctx, who.ask(), whom)
+			if !due.IsZero() {
+				t.Errorf("waits until %v", due)
+			}
+			return id(err)
+		}
+		reset := func(who, whom *account) string { return of(who, whom.id) }
 		if got := reset(a, a); got != "error-reset-not-allowed" {
 			t.Errorf("one's own: %q", got)
 		}
-		w.Set(settings.TwoFactorResetDelay, 1)
-		if got := reset(root, a); got != "error-reset-not-allowed" {
-			t.Errorf("where resets wait: %q", got)
-		}
-		w.Set(settings.TwoFactorResetDelay, 0)
 		w.Set(settings.TwoFactorByWebAuthn, false)
 		if got := reset(root, a); got != "error-two-factor-not-enabled" {
 			t.Errorf("switched off: %q", got)
 		}
 		w.Set(settings.TwoFactorByWebAuthn, true)
-		if got := id(w.svc.ResetPasskeys(ctx, root.ask(), "nobody")); got != "error-invalid-user" {
+		if got := of(root, "nobody"); got != "error-invalid-user" {
 			t.Errorf("nobody: %q", got)
 		}
 		if len(a.user().Passkeys()) != 1 {

@@ -31,19 +31,23 @@ import (
 // account without an authenticator keeps its sessions; only its counters and
 // codes are forgotten, which lifts a stop after too many wrong answers.
 func (s *Service) Reset(ctx context.Context, r Request, userID string) (due time.Time, err error) {
-	u, err := s.resettable(ctx, r, userID, settings.TwoFactorByTOTP, (*user.User).TOTPEnabled)
-	if err == nil {
-		u, err = s.upheld(ctx, u)
-	}
+	u, err := s.losing(ctx, r, userID, lostApp)
 	if err != nil {
 		return time.Time{}, err
 	}
 	own := r.User != nil && r.User.ID == u.ID
-	delay := time.Duration(s.config.Int(settings.TwoFactorResetDelay)) * time.Hour
-	if !own && u.TOTPEnabled() && (delay > 0 || !u.TOTPResetDue().IsZero()) {
-		return s.schedule(ctx, r, u, s.now().Add(delay))
+	if due, waits := s.waits(u, lostApp); waits && !own {
+		return s.schedule(ctx, r, u, lostApp, due)
 	}
 	return time.Time{}, s.reset(ctx, r, u)
+}
+
+// waits tells whether an administrator's reset of that factor waits, and until when it
+// would if it was asked for now.
+func (s *Service) waits(u *user.User, f lostFactor) (due time.Time, waits bool) {
+	delay := time.Duration(s.config.Int(settings.TwoFactorResetDelay)) * time.Hour
+	r := u.Reset(f.factor)
+	return s.now().Add(delay), r != nil && (delay > 0 || !r.ResetDue.IsZero())
 }
 
 // reset is Reset at once.
@@ -80,6 +84,16 @@ func (s *Service) resettable(ctx context.Context, r Request, userID, setting str
 		return nil, ErrTwoFactorOff
 	}
 	return u, nil
+}
+
+// losing is resettable for a factor whose reset can wait. One that is pending ends first,
+// if whoever asked for it may not do so any more.
+func (s *Service) losing(ctx context.Context, r Request, userID string, f lostFactor) (*user.User, error) {
+	u, err := s.resettable(ctx, r, userID, f.setting, func(u *user.User) bool { return u.Reset(f.factor) != nil })
+	if err != nil {
+		return nil, err
+	}
+	return s.upheld(ctx, u, f)
 }
 
 // forgotten records a reset and forgets what was counted against the account.

@@ -51,16 +51,17 @@ type Store interface {
 	UseBackupCode(ctx context.Context, userID, stored string) error
 	// ReplaceBackupCodes replaces the whole set. Condition: secret is the one in force.
 	ReplaceBackupCodes(ctx context.Context, userID, secret, salt string, stored []string) error
-	// ScheduleTOTPReset notes that the factor is to be removed at due, asked for by
-	// the account by. Condition: secret is the one in force, and no reset is pending.
-	ScheduleTOTPReset(ctx context.Context, userID, secret, by string, due time.Time) error
-	// CancelTOTPReset forgets a pending reset. Condition: one is, and due after now.
-	CancelTOTPReset(ctx context.Context, userID string, now time.Time) error
-	// ApplyTOTPReset removes the factor and every token, and clears trust.
+	// ScheduleReset notes that a factor of user.Resets is to be removed at due, asked for
+	// by the account by. Condition: mark is the account's (User.ResetMark), and no reset of
+	// the factor is pending.
+	ScheduleReset(ctx context.Context, userID, factor, mark, by string, due time.Time) error
+	// CancelReset forgets a pending reset. Condition: one is, and due after now.
+	CancelReset(ctx context.Context, userID, factor string, now time.Time) error
+	// ApplyReset removes the factor and every token, and clears trust.
 	// Condition: a reset is pending and due at now. It returns the new document.
-	ApplyTOTPReset(ctx context.Context, userID string, now time.Time) (*user.User, error)
-	// DueTOTPResets lists at most max accounts with a reset that is due at now.
-	DueTOTPResets(ctx context.Context, now time.Time, max int) (ids []string, err error)
+	ApplyReset(ctx context.Context, userID, factor string, now time.Time) (*user.User, error)
+	// DueResets lists at most max accounts with a reset that is due at now.
+	DueResets(ctx context.Context, now time.Time, max int) (ids []string, err error)
 	// UserByPasskeys finds the account whose passkeys have that user handle.
 	UserByPasskeys(ctx context.Context, handle string) (*user.User, error)
 	// UsePasskey notes that a key answered a challenge, which is spent by it. Conditions:

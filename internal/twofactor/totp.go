@@ -55,8 +55,8 @@ func (f totpFactor) Enabled(u *user.User) bool { return f.Offered(u) && u.TOTPEn
 // authenticator in the same write, and the owner is told, whatever fails from there on.
 func (f totpFactor) Verify(ctx context.Context, r Request) (accepted string, err error) {
 	accepted, err = f.compare(ctx, r)
-	if accepted != "" && !r.User.TOTPResetDue().IsZero() {
-		f.stopped(ctx, r, r.User)
+	if accepted != "" && !r.User.ResetDue(TOTP).IsZero() {
+		f.ended(ctx, r, r.User, TOTPResetStopped)
 	}
 	return accepted, err
 }

@@ -2,6 +2,7 @@ package twofactor
 
 import (
 	"context"
+	"time"
 
 	"ddpserver/internal/fault"
 	"ddpserver/internal/rpc"
@@ -31,10 +32,10 @@ func (f totpFactor) Calls() []Call {
 			Params: "code", Result: "true | false",
 			Route: "POST users.disableTotp", Summary: "Remove the authenticator app", Body: codeBody{}, Spread: true, Answer: disabled{},
 			Shape: func(result any) (any, error) { return disabled{result == true}, nil }},
-		{Method: "2fa:cancel-reset", Do: f.cancelReset, Effects: Factors, Asks: Fresh, Late: true, Sentence: "to keep the authenticator app",
-			Doc:    "Stops a reset of one's own authenticator app that an administrator asked for and that is not due yet.",
+		{Method: "2fa:cancel-reset", Do: f.cancelReset, Effects: Factors, Asks: Fresh, Late: true, Sentence: "to keep the second factor",
+			Doc:    "Stops the resets of one's own authenticator app and passkeys that an administrator asked for and that are not due yet.",
 			Result: "true", Errors: refused,
-			Route: "POST users.2fa.cancelReset", Summary: "Stop a pending reset of one's own authenticator app"},
+			Route: "POST users.2fa.cancelReset", Summary: "Stop the pending resets of one's own factors"},
 		{Method: "users:resetTOTP", Do: f.resetOf,
 			Doc:    "Removes the authenticator app of an account, one's own or, with edit-other-user-totp, another's; its owner is told, and its sessions end.",
 			Params: "userId", Result: "{due} when it takes effect later",
@@ -67,7 +68,7 @@ type disabled struct {
 	Disabled bool `json:"disabled"`
 }
 
-// scheduled is what users.resetTOTP answers.
+// scheduled is what users.resetTOTP and users.resetWebAuthn answer.
 type scheduled struct {
 	Due string `json:"due,omitempty" format:"date-time" about:"when a reset that waits takes effect; absent when it is done"`
 }
@@ -138,7 +139,11 @@ func (f totpFactor) resetOf(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	due, err := f.Reset(ctx, RequestOf(c), id)
+	return later(f.Reset(ctx, RequestOf(c), id))
+}
+
+// later says when a reset takes effect that waits, and nothing of one that is done.
+func later(due time.Time, err error) (any, error) {
 	if err != nil || due.IsZero() {
 		return nil, err
 	}

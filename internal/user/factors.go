@@ -42,14 +42,14 @@ type Factor struct {
 // change what documents of before say.
 func (u *User) Factors() []Factor {
 	list := []Factor{
-		{Key: "totp", On: u.TOTPEnabled(), Held: u.Services.TOTP != nil, ResetDue: u.TOTPResetDue()},
+		{Key: "totp", On: u.TOTPEnabled(), Held: u.Services.TOTP != nil, ResetDue: u.ResetDue("totp")},
 		{Key: "email2fa", On: u.Email2FAEnabled(), Dated: true},
 	}
 	if e := u.Services.Email2FA; e != nil {
 		list[1].Held, list[1].Changed = true, e.ChangedAt
 	}
 	if w := u.Services.WebAuthn; w != nil {
-		list = append(list, Factor{Key: "webauthn", On: u.PasskeysEnabled(), Dated: true, Held: true, Changed: w.ChangedAt})
+		list = append(list, Factor{Key: "webauthn", On: u.PasskeysEnabled(), Dated: true, Held: true, Changed: w.ChangedAt, ResetDue: u.ResetDue("webauthn")})
 	}
 	return list
 }
@@ -142,24 +142,11 @@ type TOTP struct {
 	// hex SHA-256 of an adopted database.
 	HashedBackup []string `bson:"hashedBackup,omitempty"`
 	BackupSalt   string   `bson:"backupSalt,omitempty"`
-	// ResetDue is when the reset that an administrator asked for takes effect, and
-	// ResetBy the administrator's id; zero when none is pending. They stand inside
-	// the factor so that they go with it.
-	ResetDue time.Time `bson:"resetDue,omitempty"`
-	ResetBy  string    `bson:"resetBy,omitempty"`
+	PendingReset `bson:",inline"`
 }
 
 // TOTPEnabled tells whether the authenticator app factor is switched on.
 func (u *User) TOTPEnabled() bool { return u.Services.TOTP != nil && u.Services.TOTP.Enabled }
-
-// TOTPResetDue is when a pending reset of the authenticator app takes effect; zero
-// when none is pending.
-func (u *User) TOTPResetDue() time.Time {
-	if !u.TOTPEnabled() {
-		return time.Time{}
-	}
-	return u.Services.TOTP.ResetDue
-}
 
 // Email2FAEnabled tells whether the mail factor is switched on, whatever the
 // state of the addresses.

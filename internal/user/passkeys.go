@@ -7,8 +7,8 @@ import (
 )
 
 // WebAuthn holds the passkeys of an account, in the shape of Meteor's accounts-webauthn
-// (docs/adr/0012-passkeys.md): changedAt, spent, spentBefore and the rpId of a key are
-// ours. Nothing of it is secret.
+// (docs/adr/0012-passkeys.md): changedAt, spent, spentBefore, resetDue, resetBy and the
+// rpId of a key are ours. Nothing of it is secret.
 type WebAuthn struct {
 	// Handle names the account to authenticators: base64url, made at random.
 	Handle string `bson:"userHandle,omitempty"`
@@ -21,6 +21,8 @@ type WebAuthn struct {
 	// SpentBefore or earlier counts any more.
 	Spent       []SpentChallenge `bson:"spent,omitempty"`
 	SpentBefore time.Time        `bson:"spentBefore,omitempty"`
+
+	PendingReset `bson:",inline"`
 }
 
 // The values of Passkey.DeviceType: whether the key may be copied to other devices.
@@ -121,6 +123,9 @@ func AddPasskey(k Passkey, handle string, at time.Time) func(*Services) {
 		}
 		if !fitsBase64(w.Handle, maxHandle) {
 			w.Handle = handle
+		}
+		if !slices.ContainsFunc(w.Keys, func(k Passkey) bool { return k.fits() }) {
+			w.PendingReset = PendingReset{} // of keys that are gone
 		}
 		w.Keys, w.SecondFactor = append(w.Keys, k), true
 		w.changed(at)
@@ -297,5 +302,6 @@ func (w *WebAuthn) Use(use PasskeyUse) PasskeyOutcome {
 		k.NeedsPassword = false
 	}
 	k.Counter, k.BackedUp, k.LastUsedAt = use.Counter, use.BackedUp, use.At
+	w.PendingReset = PendingReset{} // whoever can still use one did not lose them
 	return PasskeyUsed
 }

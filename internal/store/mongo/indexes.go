@@ -38,6 +38,7 @@ func (s *Store) indexes() map[*driver.Collection][]Index {
 			{Keys: []string{"services.password.reset.when"}, Sparse: true},
 			{Keys: []string{"services.password.enroll.when"}, Sparse: true},
 			{Keys: []string{"services.totp.resetDue"}, Sparse: true},
+			{Keys: []string{"services.webauthn.resetDue"}, Sparse: true},
 			{Keys: []string{"roles"}, Sparse: true},
 			{Keys: []string{"ddpListKeys"}, Ours: true},
 			{Keys: []string{"ddpNameKey", "_id"}, Ours: true},

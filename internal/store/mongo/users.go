@@ -241,12 +241,15 @@ func tooOld(t time.Time) []bson.D {
 // zeroDate is how time.Time's zero value is stored where it is not left out.
 var zeroDate = bson.NewDateTimeFromTime(time.Time{})
 
-// DueTOTPResets implements twofactor.Store.
-func (s *Store) DueTOTPResets(ctx context.Context, now time.Time, max int) ([]string, error) {
+// DueResets implements twofactor.Store.
+func (s *Store) DueResets(ctx context.Context, now time.Time, max int) ([]string, error) {
 	ctx, cancel := s.op(ctx)
 	defer cancel()
-	due := bson.D{{Key: "services.totp.resetDue", Value: bson.D{{Key: "$lte", Value: now}}}, {Key: "services.totp.enabled", Value: true}}
-	return s.userIDs(ctx, due, options.Find().SetSort(bson.D{{Key: "services.totp.resetDue", Value: 1}}).SetLimit(int64(max)))
+	due := bson.D{{Key: "$lte", Value: now}}
+	return s.userIDs(ctx, bson.D{{Key: "$or", Value: bson.A{
+		bson.D{{Key: "services.totp.resetDue", Value: due}, {Key: "services.totp.enabled", Value: true}},
+		bson.D{{Key: "services.webauthn.resetDue", Value: due}, {Key: "services.webauthn.credentials.id", Value: bson.D{{Key: "$exists", Value: true}}}},
+	}}}, options.Find().SetLimit(int64(max)))
 }
 
 // userIDs lists the ids of the users that a filter selects.

@@ -111,44 +111,45 @@ func (o Operations) UseTOTPStep(ctx context.Context, userID, secret string, step
 			return dberr.Conflict
 		}
 		t.LastStep = step
-		forgetReset(t)
+		t.PendingReset = lost
 		return nil
 	})
 }
 
-// forgetReset is what every accepted answer with the app or a backup code does:
-// whoever can still give one did not lose them.
-func forgetReset(t *user.TOTP) { t.ResetDue, t.ResetBy = time.Time{}, "" }
+// lost is what every accepted answer with a factor leaves of a reset of it: whoever can
+// still give one did not lose it.
+var lost user.PendingReset
 
-// ScheduleTOTPReset implements twofactor.Store.
-func (o Operations) ScheduleTOTPReset(ctx context.Context, userID, secret, by string, due time.Time) error {
-	return o.inForce(ctx, userID, secret, func(t *user.TOTP) error {
-		if due.IsZero() || !t.ResetDue.IsZero() {
-			return dberr.Conflict
-		}
-		t.ResetDue, t.ResetBy = due, by
-		return nil
-	})
-}
-
-// CancelTOTPReset implements twofactor.Store.
-func (o Operations) CancelTOTPReset(ctx context.Context, userID string, now time.Time) error {
+// ScheduleReset implements twofactor.Store.
+func (o Operations) ScheduleReset(ctx context.Context, userID, factor, mark, by string, due time.Time) error {
 	return o.user(ctx, userID, func(u *user.User) error {
-		if due := u.TOTPResetDue(); due.IsZero() || !due.After(now) {
+		r := u.Reset(factor)
+		if r == nil || u.ResetMark(factor) != mark || due.IsZero() || !r.ResetDue.IsZero() {
 			return dberr.Conflict
 		}
-		forgetReset(u.Services.TOTP)
+		r.ResetDue, r.ResetBy = document.Milli(due), by
 		return nil
 	})
 }
 
-// ApplyTOTPReset implements twofactor.Store.
-func (o Operations) ApplyTOTPReset(ctx context.Context, userID string, now time.Time) (*user.User, error) {
-	return o.engine.ChangeUser(ctx, userID, func(u *user.User) error {
-		if due := u.TOTPResetDue(); due.IsZero() || due.After(now) {
+// CancelReset implements twofactor.Store.
+func (o Operations) CancelReset(ctx context.Context, userID, factor string, now time.Time) error {
+	return o.user(ctx, userID, func(u *user.User) error {
+		if due := u.ResetDue(factor); due.IsZero() || !due.After(now) {
 			return dberr.Conflict
 		}
-		return apply(u, user.Change{Factor: user.DropTOTP, RemoveTokens: true, ClearTrust: true, At: now})
+		*u.Reset(factor) = user.PendingReset{}
+		return nil
+	})
+}
+
+// ApplyReset implements twofactor.Store.
+func (o Operations) ApplyReset(ctx context.Context, userID, factor string, now time.Time) (*user.User, error) {
+	return o.engine.ChangeUser(ctx, userID, func(u *user.User) error {
+		if due := u.ResetDue(factor); due.IsZero() || due.After(now) {
+			return dberr.Conflict
+		}
+		return apply(u, user.Change{Factor: user.DropFactor(factor, now), RemoveTokens: true, ClearTrust: true, At: now})
 	})
 }
 
@@ -168,7 +169,7 @@ func (o Operations) UseBackupCode(ctx context.Context, userID, stored string) er
 			return dberr.Conflict
 		}
 		t.HashedBackup = slices.DeleteFunc(t.HashedBackup, func(s string) bool { return s == stored })
-		forgetReset(t)
+		t.PendingReset = lost
 		return nil
 	})
 }

@@ -51,8 +51,8 @@ func tokens(u *user.User) map[tokenRow]int64 {
 			add(verification, t.Token, time.Time{})
 		}
 	}
-	if due := u.TOTPResetDue(); !due.IsZero() {
-		add(appReset, u.ID, due)
+	if due := u.NextReset(); !due.IsZero() {
+		add(factorReset, u.ID, due)
 	}
 	return out
 }
@@ -132,14 +132,14 @@ func (t *Tx) sweep(ids []string, sessions, resets, enrols time.Time) (owners []s
 	return owners, nil
 }
 
-// DueTOTPResets implements twofactor.Store.
-func (s *Store) DueTOTPResets(ctx context.Context, now time.Time, max int) (ids []string, err error) {
+// DueResets implements twofactor.Store.
+func (s *Store) DueResets(ctx context.Context, now time.Time, max int) (ids []string, err error) {
 	err = s.QueryAll(ctx, `SELECT user_id FROM user_tokens WHERE kind = ? AND at <= ? ORDER BY at LIMIT ?`, func(r *sql.Rows) error {
 		var id string
 		err := r.Scan(&id)
 		ids = append(ids, id)
 		return err
-	}, int(appReset), now.UnixMilli(), max)
+	}, int(factorReset), now.UnixMilli(), max)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ const (
 	reset        tokenKind = 3
 	enroll       tokenKind = 4
 	verification tokenKind = 5
-	appReset     tokenKind = 6 // services.totp.resetDue; its text is the account's id
+	factorReset  tokenKind = 6 // the first reset of a factor that is due; its text is the account's id
 )
 
 type tokenRow struct {

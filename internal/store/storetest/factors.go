@@ -216,8 +216,8 @@ func testTOTP(t *testing.T, db Database) {
 		"DropPendingTOTP": s.DropPendingTOTP(ctx, "nobody", "a"), "EnableTOTP": fault(s.EnableTOTP(ctx, "nobody", "a", next, "", epoch)),
 		"DisableTOTP": fault(s.DisableTOTP(ctx, "nobody", "a", "", epoch)), "UseTOTPStep": s.UseTOTPStep(ctx, "nobody", "a", 1),
 		"ResealTOTP": s.ResealTOTP(ctx, "nobody", "a", "b"), "UseBackupCode": s.UseBackupCode(ctx, "nobody", "a"),
-		"ScheduleTOTPReset": s.ScheduleTOTPReset(ctx, "nobody", "a", "root", epoch), "CancelTOTPReset": s.CancelTOTPReset(ctx, "nobody", epoch),
-		"ApplyTOTPReset":     fault(s.ApplyTOTPReset(ctx, "nobody", epoch)),
+		"ScheduleReset": s.ScheduleReset(ctx, "nobody", "totp", "a", "root", epoch), "CancelReset": s.CancelReset(ctx, "nobody", "totp", epoch),
+		"ApplyReset":         fault(s.ApplyReset(ctx, "nobody", "totp", epoch)),
 		"ReplaceBackupCodes": s.ReplaceBackupCodes(ctx, "nobody", "a", "s", nil), "UpdateUser": switchMail(t, s, "nobody", true),
 		"SetTrust": s.SetTrust(ctx, "nobody", "h", "f", "totp", epoch), "ClearTrust": s.ClearTrust(ctx, "nobody"),
 	} {

@@ -219,6 +219,12 @@ func genUser(id string) *rapid.Generator[*user.User] {
 				u.Services.TOTP.ResetDue = epoch.Add(time.Hour)
 			}
 		}
+		if rapid.Bool().Draw(t, "passkey") {
+			user.AddPasskey(key("k", 0), "handle_of_"+id, epoch)(&u.Services)
+			if rapid.Bool().Draw(t, "passkeys due") {
+				u.Services.WebAuthn.ResetDue = epoch.Add(time.Hour)
+			}
+		}
 		return u
 	})
 }
@@ -227,6 +233,7 @@ func genUser(id string) *rapid.Generator[*user.User] {
 type drawn struct {
 	id, token, code string
 	state           string // the ProofState of h1 when the operations were drawn
+	factor, mark    string // one of user.Resets, and its ResetMark then
 	step            int64
 	at              time.Time
 	change          user.Change
@@ -240,6 +247,8 @@ func genOperation(u *user.User) *rapid.Generator[operation] {
 	return rapid.Custom(func(t *rapid.T) operation {
 		d := drawn{id: u.ID, state: u.ProofState("h1"), change: genChange(u.ID).Draw(t, "change")}
 		d.change.Username, d.change.Emails = nil, nil // names are for others to race for
+		d.factor = rapid.SampledFrom(user.Resets).Draw(t, "factor")
+		d.mark = u.ResetMark(d.factor)
 		d.token, d.step = rapid.SampledFrom(tokenHashes).Draw(t, "token"), rapid.Int64Range(0, 5).Draw(t, "step")
 		d.code, d.at = rapid.SampledFrom([]string{"b1", "b2"}).Draw(t, "code"), epoch.Add(time.Duration(d.step)*time.Minute)
 		var all []operation
