@@ -174,14 +174,23 @@ func gather(addr string, a *account, n int, order func(i int) (state, input stri
 	enemies := make([]*enemy, n)
 	for i := range enemies {
 		state, _ := order(i)
-		e := &enemy{addr: addr, name: fmt.Sprintf("e%d-%d", i, time.Now().UnixNano())}
-		if strings.HasSuffix(state, "logged in") {
-			e.login = a
+		// The server gives a client ten seconds for its request; a crowd at the lowest
+		// priority on a busy machine may take longer.
+		for end := time.Now().Add(patience); ; {
+			e := &enemy{addr: addr, name: fmt.Sprintf("e%d-%d", i, time.Now().UnixNano())}
+			if strings.HasSuffix(state, "logged in") {
+				e.login = a
+			}
+			err := states[state](e)
+			if err == nil {
+				enemies[i] = e
+				break
+			}
+			e.close()
+			if time.Now().After(end) {
+				return nil, fmt.Errorf("%s: %w", state, err)
+			}
 		}
-		if err := states[state](e); err != nil {
-			return nil, fmt.Errorf("%s: %w", state, err)
-		}
-		enemies[i] = e
 	}
 	return enemies, nil
 }
