@@ -11,7 +11,9 @@ import (
 // dropKeys makes a change take the passkeys of an account away that were added while nobody
 // had proved an address of it: whoever registered a foreign one would enter by them. Keys
 // that are the owner's stay (keepKeys).
-func (s *Service) dropKeys(u *user.User, c *user.Change) { s.changeKeys(u, c, user.DropUnkept(s.time())) }
+func (s *Service) dropKeys(u *user.User, c *user.Change) {
+	s.changeKeys(u, c, user.DropUnkept(s.time()))
+}
 
 // keepKeys makes a change that calls the only proved address unproved keep the passkeys that
 // were added under it from a proof of the same mailbox, which they are stronger than.

@@ -31,6 +31,7 @@ func (g *acts) Specs() []methods.Spec {
 		},
 		{
 			Name: "users:update", Action: "users.update", Do: g.update, Factor: twofactor.Ordinary, Raise: raiseUpdate, Inside: twofactor.Fresh,
+			Carries: []string{methods.SwitchAccount}, Carried: carriedByUpdate,
 			Permission: permission.EditOtherUserInfo, Effects: methods.Accounts | methods.Rights | methods.Others, Result: made,
 			Doc: "Changes somebody's account, all or nothing. More than the name, the status text and custom fields asks for a fresh factor; a new password " +
 				"and deactivation end the sessions.",
@@ -117,6 +118,16 @@ func raiseUpdate(c *rpc.Call) twofactor.Policy {
 		return twofactor.Fresh
 	}
 	return twofactor.Ordinary
+}
+
+// carriedByUpdate is what a change of an account does that another call does, too.
+func carriedByUpdate(c *rpc.Call) []string {
+	var id string
+	var in accountChange
+	if c.Bind(&id, &in) == nil && in.Active == nil {
+		return nil
+	}
+	return []string{methods.SwitchAccount}
 }
 
 func (g *acts) update(ctx context.Context, c *rpc.Call) (any, error) {

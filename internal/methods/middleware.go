@@ -221,6 +221,9 @@ func (r *Router) asks(c *rpc.Call, spec *Spec) twofactor.Policy {
 	if policy == twofactor.None && c.User != nil && !spec.Passage && r.listed(c, spec) {
 		policy = twofactor.Ordinary
 	}
+	if policy == twofactor.Fresh && spec.Effects&Guards != 0 { // which may switch factors off
+		c.Proofs.OfFactors = true
+	}
 	return policy
 }
 
@@ -231,7 +234,11 @@ func (r *Router) demand(c *rpc.Call, spec *Spec) {
 		return
 	}
 	need := max(demands[spec.Action], demands[c.Via])
-	for _, a := range spec.Also {
+	also := spec.Also
+	if spec.Carried != nil {
+		also = slices.Concat(also, spec.Carried(c))
+	}
+	for _, a := range also {
 		need = max(need, demands[a])
 	}
 	// Who has none of what is demanded must be able to set it up, and to see where he is.

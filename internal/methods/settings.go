@@ -43,20 +43,20 @@ func (g *settingsMethods) Specs() []Spec {
 				"or {update, remove} for a Date",
 		},
 		{
-			Name: "saveSetting", Do: g.saveOne, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseOne, Effects: Guards,
+			Name: "saveSetting", Also: []string{"saveSettings"}, Do: g.saveOne, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseOne, Effects: Guards,
 			Permission: permission.EditPrivilegedSetting, PermissionError: refused("saveSetting"),
 			Doc: "Saves one setting. One that guards asks for a fresh second factor.", Params: "_id, value, editor?", Result: "true",
 			Errors: "error-action-not-allowed; error-invalid-setting; error-invalid-setting-value; 400 Match failed",
 		},
 		{
-			Name: "saveSettings", Do: g.saveAll, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseAll, Effects: Guards,
+			Name: "saveSettings", Also: []string{"saveSetting"}, Do: g.saveAll, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseAll, Effects: Guards,
 			Permission: permission.EditPrivilegedSetting, PermissionError: refused("saveSettings"),
 			Doc: "Saves several settings, all or none. When one of them guards, a fresh second factor is asked for.", Params: "[{_id, value}]", Result: "true",
 			Errors: "error-action-not-allowed; error-invalid-setting; error-invalid-setting-value; 400 Match failed",
 		},
 		{
 			Name: "settings:reset", Do: g.reset, Factor: twofactor.Ordinary, Inside: twofactor.Fresh, Raise: g.raiseReset, Effects: Guards,
-			Permission: permission.EditPrivilegedSetting, PermissionError: refused("settings:reset"), Action: "saveSettings",
+			Permission: permission.EditPrivilegedSetting, PermissionError: refused("settings:reset"), Action: "saveSettings", Also: []string{"saveSetting"},
 			Doc: "Saves the defaults of several settings, all or none. When one of them guards, a fresh second factor is asked for.", Params: "[_id]", Result: "true",
 			Errors: "error-action-not-allowed; error-invalid-setting; error-invalid-setting-value; 400 Match failed",
 		},

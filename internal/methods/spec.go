@@ -67,6 +67,10 @@ type Spec struct {
 	// does when its parameters say so: the handler asks for them
 	// (Router.ChallengeActions). Listing the call lists them too.
 	Also, Carries []string
+	// Carried names those of Carries that this very call does, read from its parameters
+	// before anything is asked, where the call asks for a factor in any case: one answer is
+	// for all. nil leaves it to the handler.
+	Carried func(c *rpc.Call) []string
 	// Rest is a REST route's own limit; the zero value is the configured default.
 	Rest ratelimit.Rule
 	// Enrolment keeps the call open to users who must set up a factor first

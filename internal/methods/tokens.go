@@ -38,6 +38,7 @@ func (g *tokens) Specs() []Spec {
 		factor
 
 	regenerate := spec("regenerateToken", g.regenerate)
+	regenerate.Also = []string{generate.Name, "personalAccessTokens:removeToken"}
 	regenerate.Doc = "Replaces a personal access token by a new one of the same name; the old one dies at once."
 	regenerate.Params, regenerate.Result = "{tokenName}", "the new token"
 	regenerate.Errors = "400 Match failed; not-authorized; error-token-does-not-exists; " + factor

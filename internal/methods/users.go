@@ -10,13 +10,16 @@ import (
 	"ddpserver/internal/twofactor"
 )
 
+// SwitchAccount is the action of whatever switches somebody's account on or off.
+const SwitchAccount = "setUserActiveStatus"
+
 // users serves what administrators do with other people's accounts.
 type users struct{ accounts *accounts.Service }
 
 func (g *users) Specs() []Spec {
 	return []Spec{
 		{
-			Name: "setUserActiveStatus", Do: g.setActive, Factor: twofactor.Fresh, Effects: Accounts | Others, Permission: permission.EditOtherUserActiveStatus,
+			Name: SwitchAccount, Do: g.setActive, Factor: twofactor.Fresh, Effects: Accounts | Others, Permission: permission.EditOtherUserActiveStatus,
 			Doc:    "Activates or deactivates an account. Deactivation ends every token and closes every connection.",
 			Params: "userId, active, confirmRelinquish?", Result: "true",
 			Errors: "400 Match failed; error-not-allowed; error-invalid-user; error-action-not-allowed; totp-required; totp-invalid; totp-max-attempts",

@@ -61,6 +61,10 @@ type Route struct {
 	Instead string
 	// Action names what a route does that stands for no method (methods.Spec).
 	Action string
+	// Carries are further actions that its parameters may ask for, Carried those that this
+	// very request does (methods.Spec).
+	Carries []string
+	Carried func(r *Request) []string
 	// Limit is the route's own limit; the zero value is the configured default.
 	Limit ratelimit.Rule
 	// Unlimited leaves the REST limit out, for routes that the method limits cover.
@@ -282,7 +286,7 @@ func (rt *Route) borrow(method methods.Lookup) error {
 		rt.Effects, rt.Instead = m.Effects, m.Instead
 	}
 	rt.spec.Enrols = m.Enrols
-	rt.spec.Action, rt.spec.Also, rt.spec.Carries = cmp.Or(rt.Action, m.Action, rt.Path), m.Also, m.Carries
+	rt.spec.Action, rt.spec.Also, rt.spec.Carries = cmp.Or(rt.Action, m.Action, rt.Path), m.Also, slices.Concat(m.Carries, rt.Carries)
 	rt.Errors = append(rt.inherited(m), rt.Errors...)
 	rt.run = m.Do
 	if rt.Do == nil {

@@ -282,6 +282,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route) {
 	if rt.Raise != nil {
 		spec.Raise = func(*rpc.Call) twofactor.Policy { return rt.Raise(req) }
 	}
+	if rt.Carried != nil {
+		spec.Carried = func(*rpc.Call) []string { return rt.Carried(req) }
+	}
 	result, verdict, err := s.router.Route(r.Context(), call, &spec, enter, params)
 	s.finish(w, rt, req, verdict, result, err)
 }

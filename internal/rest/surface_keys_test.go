@@ -10,14 +10,15 @@ import (
 )
 
 // A22: where the caller has a passkey in use, a code by mail is no proof for any line of the
-// surface whose effect is factors, through any door, whoever's account it is about. Where
-// the key is not in use, the same code is.
+// surface whose effect is factors, through any door, whoever's account it is about, and
+// changes no setting that guards, as those that switch factors off do. Where the key is not
+// in use, the same code is one.
 func TestA22TheMailboxChangesNoFactorsBesideAPasskey(t *testing.T) {
 	w := newWalk(t, nil)
 	w.mail = true
-	asked := 0
+	asked, guards := 0, 0
 	for _, l := range w.lines() {
-		if l.effects&methods.Factors == 0 || l.public {
+		if l.effects&(methods.Factors|methods.Guards) == 0 || l.public {
 			continue
 		}
 		for _, c := range l.scenes {
@@ -37,6 +38,10 @@ func TestA22TheMailboxChangesNoFactorsBesideAPasskey(t *testing.T) {
 					refusal := do(s, c)
 					changed, took := s.effects(before, s.state())&methods.Factors != 0, s.byMail() > mailed
 					switch {
+					case l.effects == methods.Guards && (c.does == "harmless" || took != inUse):
+						guards++ // what is harmless may be saved
+					case l.effects == methods.Guards:
+						t.Errorf("%s %s by %s, a passkey in use %v: a code by mail was taken %v", l.name, c.does, door, inUse, took)
 					case c.first && refusal == "" && !changed: // codes by mail are on already
 					case inUse && (took || changed && l.instead == "" || l.instead == "" && refusal != "totp-required"):
 						t.Errorf("%s %s by %s beside a passkey: %q, the code was taken %v", l.name, c.does, door, refusal, took)
@@ -50,8 +55,8 @@ func TestA22TheMailboxChangesNoFactorsBesideAPasskey(t *testing.T) {
 			}
 		}
 	}
-	if asked < 30 {
-		t.Errorf("%d cells", asked)
+	if asked < 30 || guards < 12 {
+		t.Errorf("%d cells, %d settings that guard", asked, guards)
 	}
 }
 

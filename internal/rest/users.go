@@ -32,8 +32,9 @@ func (g *users) Routes() []Route {
 			Body:    fits[newAccount](), Result: answers[accountAnswer](), Do: g.create,
 			Errors: []string{"error-action-not-allowed", "403", "username-invalid", "error-invalid-email"}},
 		{Verb: "POST", Path: "users.update", Tag: tag, Summary: "Change somebody's account", Permission: permission.EditOtherUserInfo, Factor: twofactor.Ordinary,
-			Raise: raiseUpdate, Inside: twofactor.Fresh, Effects: methods.Accounts | methods.Rights | methods.Others,
-			Body: fits[accountUpdate](), Result: answers[accountAnswer](), Do: g.update, Errors: []string{"error-action-not-allowed", "error-invalid-user"}},
+			Raise: raiseUpdate, Inside: twofactor.Fresh, Carries: []string{methods.SwitchAccount}, Carried: carriedByUpdate,
+			Effects: methods.Accounts | methods.Rights | methods.Others,
+			Body:    fits[accountUpdate](), Result: answers[accountAnswer](), Do: g.update, Errors: []string{"error-action-not-allowed", "error-invalid-user"}},
 		{Verb: "POST", Path: "users.setActiveStatus", Tag: tag, Summary: "Activate or deactivate an account", Method: "setUserActiveStatus",
 			Body: fits[activation](), Result: answers[accountAnswer](), Do: g.setActive},
 		{Verb: "POST", Path: "users.delete", Tag: tag, Summary: "Delete an account", Method: "deleteUser",
@@ -186,6 +187,14 @@ func raiseLogout(r *Request) twofactor.Policy {
 		return twofactor.None
 	}
 	return twofactor.Ordinary
+}
+
+// carriedByUpdate is what a change of an account does that another route does, too.
+func carriedByUpdate(r *Request) []string {
+	if data, _ := r.body.value["data"].(map[string]any); data["active"] == nil {
+		return nil
+	}
+	return []string{methods.SwitchAccount}
 }
 
 func (g *users) update(ctx context.Context, r *Request) (any, error) {
