@@ -124,13 +124,16 @@ function said(e: Refused): string {
   }
 }
 
+/** Whether the account has passkeys of which none proves anything yet: the question names no key. */
+const suspended = (d: Details) => d.publicKey !== undefined && !d.publicKey.allowCredentials?.length;
+
 /** Which ways the server offers for this call; a passkey only where this page can use one, unless there is nothing else. */
 export function ways(details: Details): string[] {
   const all = details.availableMethods ?? [];
   const list = all.length ? all : [details.method ?? 'password'];
   const first = details.method;
   const every = first && list.includes(first) ? [first, ...list.filter((m) => m !== first)] : first ? [first, ...list] : list;
-  const usable = obstacle() ? every.filter((m) => m !== passkey) : every;
+  const usable = obstacle() || suspended(details) ? every.filter((m) => m !== passkey) : every;
   return usable.length ? usable : every;
 }
 
@@ -146,6 +149,7 @@ export function Challenge() {
 function Ask({ q }: { q: Question }) {
   // The order of the first challenge stays, so that nothing jumps after a wrong code.
   const [offered] = useState(() => ways(q.details));
+  const [waiting] = useState(() => suspended(q.details));
   const [way, choose] = useState(offered[0] ?? 'password');
   const [text, write] = useState('');
   const [busy, work] = useState(false);
@@ -174,6 +178,7 @@ function Ask({ q }: { q: Question }) {
   return (
     <Dialog title={t.title} close={q.cancel}>
       <p>{t.why(q.why)}</p>
+      {waiting && <p class="hint">{t.passkeySuspended}</p>}
       {offered.length > 1 && (
         <fieldset>
           <legend>{t.choose}</legend>
@@ -230,6 +235,7 @@ function ByPasskey({ q }: { q: Question }) {
   const me = useRef({}).current;
   const options = q.details.method === passkey ? q.details.publicKey : undefined;
   const hindered = obstacle() || misplaced(options?.rpId);
+  const waiting = suspended(q.details);
 
   const ask = () => {
     work(true);
@@ -254,7 +260,7 @@ function ByPasskey({ q }: { q: Question }) {
     const [began, now] = [entered.current, pressed.current];
     entered.current = true;
     pressed.current = false;
-    if (hindered) return;
+    if (hindered || waiting) return;
     if (options && now) void use();
     // Whoever comes from another way has not been asked yet.
     else if (!options && !began && q.details.method !== passkey) ask();
@@ -279,7 +285,7 @@ function ByPasskey({ q }: { q: Question }) {
           <Alert>{hindered}</Alert>
           {!q.details.availableMethods?.some((m) => m !== passkey) && <p>{t.passkeyOnly}</p>}
         </>
-      ) : none ? (
+      ) : waiting ? null : none ? (
         <Alert>{t.passkeyNone}</Alert>
       ) : (
         <p class="hint">{t.passkeyHint}</p>
@@ -290,7 +296,7 @@ function ByPasskey({ q }: { q: Question }) {
         <button type="button" class="secondary" onClick={q.cancel}>
           {texts.cancel}
         </button>
-        {!hindered && !none && (
+        {!hindered && !waiting && !none && (
           <button ref={button} type="submit" autofocus aria-busy={busy} aria-disabled={busy}>
             {t.passkey}
           </button>

@@ -1,13 +1,14 @@
 // The REST door, for what has no method of its own. The token travels in a
 // header, never in an address.
-import { connection, session } from './session';
+import { connection, session, type Session } from './session';
 import { Offline, Refused } from './errors';
 import type { Proof } from './challenge';
 
-export async function rest<T = any>(verb: 'GET' | 'POST', route: string, data: Record<string, unknown> = {}, proof?: Proof): Promise<T> {
+/** Asks a route, as the login of this page or another one. */
+export async function rest<T = any>(verb: 'GET' | 'POST', route: string, data: Record<string, unknown> = {}, proof?: Proof, as = session.value): Promise<T> {
   const url = new URL(`api/v1/${route}`, document.baseURI);
   url.hash = '';
-  const headers = authorization();
+  const headers = authorization(as);
   if (proof) {
     // Without a code the factor is named only, so that its challenge is asked for.
     if (proof.code) headers['x-2fa-code'] = proof.code;
@@ -36,7 +37,6 @@ export async function rest<T = any>(verb: 'GET' | 'POST', route: string, data: R
 }
 
 /** The headers of somebody who is logged in. */
-export function authorization(): Record<string, string> {
-  const s = session.value;
+export function authorization(s: Session | null = session.value): Record<string, string> {
   return s ? { 'X-User-Id': s.userId, 'X-Auth-Token': s.token } : {};
 }

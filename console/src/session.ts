@@ -5,7 +5,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { Connection } from './ddp';
-import { Offline, limited, patient } from './errors';
+import { Offline, Refused, limited, patient } from './errors';
 import { challenged, type Proof } from './challenge';
 import { answer, make, obstacle, type Creation, type Request } from './passkeys';
 import { texts } from './texts';
@@ -106,6 +106,29 @@ export async function enter(text: string, stay: boolean) {
 /** Asks the browser for a passkey and logs in with it. */
 export async function loginByPasskey(owner: object, stay: boolean) {
   await enter(await answer(owner, await loginOptions()), stay);
+}
+
+/**
+ * Logs in once more with the password and this passkey of the account: so a key from before the password was set anew counts again.
+ * The login that was there goes on without this page; it is returned.
+ */
+export async function loginAgain(owner: object, password: string, key: string): Promise<Session> {
+  const before = session.value!;
+  const stay = staying();
+  const options = { user: { id: before.userId }, password: { digest: digest(password), algorithm: 'sha-256' } };
+  const send = (code: string) => connection.call<LoginResult>('login', options, { twoFactorCode: code, twoFactorMethod: 'webauthn' });
+  let asked = false;
+  // Only named, the factor is asked for: the refusal has its question.
+  const r = await send('').catch(async (e: unknown) => {
+    const question = e instanceof Refused ? e.details.publicKey : undefined;
+    if (!question) throw e;
+    asked = true;
+    return send(await answer(owner, { ...question, allowCredentials: question.allowCredentials?.filter((c) => c.id === key) }));
+  });
+  took(r, stay);
+  connection.resubscribe();
+  if (!asked) throw new Refused({ error: 'passkey', reason: texts.mine.keys.notAsked });
+  return before;
 }
 
 /** Makes an account that is opened by a passkey, and logs in to it. */

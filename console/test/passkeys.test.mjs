@@ -3,19 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { ddpjs } from '../../clients/support/ddpjs.mjs';
 import { watchWebSocket } from '../../clients/support/sockets.mjs';
-import { Browser, Server, accessible, adminPassword, close, confirm, logIn, picture } from './support/world.mjs';
+import { codeNow } from './support/totp.mjs';
+import { accessible, adminPassword, close, confirm, logIn, picture, stage } from './support/world.mjs';
 
 let server, browser;
-before(async () => {
-  server = await Server.start();
-  browser = await Browser.start();
-});
-after(async () => {
-  await browser?.stop();
-  await server?.stop();
+stage((s, b) => {
+  [server, browser] = [s, b];
 });
 
 const markup = '<img src=x onerror="document.title=1"> & "key"';
@@ -26,14 +22,14 @@ const asked = (page) => dialog(page, 'Confirm that it is you');
 const usePasskey = (page) => asked(page).getByRole('button', { name: 'Use a passkey' });
 const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 
-/** The device of a window: keeps keys, and answers as its owner does. */
-async function device(page) {
+/** The device of a window: keeps keys, and answers as its owner does. kind is what it is beside a computer that keeps its keys. */
+async function device(page, kind = {}) {
   const cdp = await page.context().newCDPSession(page);
   await cdp.send('WebAuthn.enable', { enableUI: false });
   const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
     options: {
       protocol: 'ctap2', ctap2Version: 'ctap2_1', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true,
-      automaticPresenceSimulation: true,
+      automaticPresenceSimulation: true, ...kind,
     },
   });
   const send = (name, params = {}) => cdp.send(`WebAuthn.${name}`, { authenticatorId, ...params });
@@ -52,7 +48,7 @@ async function device(page) {
 async function enter(name, options = {}) {
   const user = await server.addUser(name, options);
   const page = await browser.open(server, options);
-  const d = await device(page);
+  const d = await device(page, options.kind);
   if (options.stay) await page.getByLabel('Stay logged in on this device').check();
   await logIn(page, user.username, user.password);
   await summary(page).waitFor();
@@ -289,7 +285,8 @@ test('an account that begins with a passkey keeps its only way in; browsers with
   await close(page);
 
   // An account with a passkey and codes by e-mail, in a browser that knows no passkeys.
-  const eli = await enrolled('eli');
+  const eli = await enrolled('eli', { kind: { defaultBackupEligibility: true, defaultBackupState: true } });
+  await section(eli.page).getByText('synced', { exact: true }).waitFor();
   await eli.page.locator('#my-mail').getByRole('button', { name: 'Switch on' }).click();
   await usePasskey(eli.page).click();
   await eli.page.locator('#my-mail').getByRole('button', { name: 'Switch off' }).waitFor();
@@ -397,12 +394,13 @@ test('a demand of a passkey leads to adding one: for a call, and for a role', as
   await office('users.update', { userId: users.find((u) => u.username === 'bea')._id, data: { roles: ['user', 'bot'] } });
   await set('Accounts_TwoFactorAuthentication_Mandatory_Roles', 'bot:webauthn');
   const hers = await browser.open(server);
-  await device(hers);
+  await device(hers, { transport: 'usb' });
   await logIn(hers, bea.username, bea.password);
   await hers.getByText('has none that is strong enough').waitFor();
   await hers.getByRole('status').getByRole('button', { name: 'Add a passkey' }).click();
   await add(hers, 'Key', () => confirm(hers, bea.password));
   await added(hers, 'Key');
+  await section(hers).getByText('security key', { exact: true }).waitFor();
   await hers.getByText('has none that is strong enough').waitFor({ state: 'detached' });
   await hers.locator('#my-sessions').getByText('this one').waitFor();
   await set('Accounts_TwoFactorAuthentication_Mandatory_Roles', '');
@@ -459,12 +457,33 @@ test('administrators see, demand and reset passkeys, and a call is tried with on
   await page.getByText('Nothing: calls ask only where they do by themselves.').waitFor();
   await page.getByText('Unsaved', { exact: true }).waitFor({ state: 'detached' });
 
+  // The tile is the filter: as many as it says, and nobody without a passkey.
+  await page.goto(`${server.url}/#/users`);
+  const tile = page.getByRole('list', { name: 'Numbers of accounts' }).getByRole('button', { name: /Passkeys$/ });
+  const count = Number(await tile.locator('strong').innerText());
+  await page.getByRole('rowheader', { name: 'admin' }).waitFor();
+  await tile.click();
+  await page.getByRole('rowheader', { name: 'admin' }).waitFor({ state: 'detached' });
+  assert.equal(await page.getByLabel('Second factor').inputValue(), 'webauthn');
+  await page.getByText(count === 1 ? '1 account' : `${count} accounts`, { exact: false }).first().waitFor();
+  assert.equal(await page.getByRole('rowheader').count(), count);
+  await page.getByRole('rowheader', { name: 'otto' }).waitFor();
+  await page.getByLabel('Second factor').selectOption('none');
+  await page.getByRole('rowheader', { name: 'otto' }).waitFor({ state: 'detached' });
+  assert.equal(await tile.getAttribute('aria-pressed'), 'false');
+
   await page.goto(`${server.url}/#/users?q=otto`);
   await page.getByRole('row').filter({ hasText: 'otto' }).getByText('Passkeys').waitFor();
   await page.getByRole('link', { name: 'otto' }).click();
   // The device would take the offer of the login page by itself, with the key that is gone.
   await d.present(false);
-  await page.getByRole('button', { name: 'Reset the passkeys' }).click();
+  const reset = page.getByRole('button', { name: 'Reset the passkeys' });
+  await reset.waitFor();
+  const userId = decodeURIComponent(page.url().split('/users/')[1]);
+  await office('users.update', { userId, data: { password: 'otto has another password' } });
+  await page.getByText('One passkey waits for the password').waitFor();
+  await page.getByText('Remove them if they are somebody else’s.').waitFor();
+  await reset.click();
   await accessible(page, 'reset of passkeys');
   await dialog(page, 'Reset the passkeys?').getByRole('button', { name: 'Reset the passkeys' }).click();
   await confirm(page, adminPassword);
@@ -472,4 +491,135 @@ test('administrators see, demand and reset passkeys, and a call is tried with on
   await his.getByText('Your session was ended').waitFor();
   await close(page);
   await close(his);
+});
+
+test('a passkey from before a mailed link set the password is shown as such, and counts again beside the new one', async () => {
+  const { user, page, d } = await enrolled('sam', { key: 'Laptop' });
+  // The app lets its owner in without the key. A code by e-mail would not, beside a link by e-mail.
+  await page.locator('#my-app').getByRole('button', { name: 'Set up' }).click();
+  await usePasskey(page).click();
+  const setUp = dialog(page, 'Set up an authenticator app');
+  await setUp.getByLabel('First code that the app shows').fill(codeNow(await setUp.locator('.secret').innerText()));
+  await setUp.getByRole('button', { name: 'Switch on' }).click();
+  const codes = dialog(page, 'Your backup codes');
+  const backup = await codes.getByRole('listitem').first().innerText();
+  await codes.getByLabel('I have kept them').check();
+  await codes.getByRole('button', { name: 'Done' }).click();
+  await d.present(false);
+  await post('users.forgotPassword', { email: user.email });
+  const link = await server.mailbox.mail(user.email, /#\/reset-password\//);
+  const [, token] = /#\/reset-password\/([A-Za-z0-9_-]+)/.exec(link.replace(/=\r?\n/g, ''));
+  const password = 'sam chose another password';
+  await post('users.resetPassword', { token, password });
+  await page.getByText('Your session was ended').waitFor();
+  await page.getByLabel('User name or e-mail address').fill(user.username);
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
+  await asked(page).getByLabel('Authenticator app').check();
+  await confirm(page, backup);
+  await summary(page).getByText('One passkey is from before your password was set anew').waitFor();
+  await summary(page).getByText('1, 1 not confirmed').waitFor();
+  await section(page).getByText('It proves nothing until you use it once beside the new password.').waitFor();
+  await accessible(page, 'a passkey that is not confirmed');
+  await picture(page, 'passkeys-unconfirmed');
+
+  // No call is asked to be confirmed with it; the page says why.
+  await page.getByRole('button', { name: 'New token' }).click();
+  await dialog(page, 'New token').getByLabel('Name', { exact: true }).fill('bot');
+  await dialog(page, 'New token').getByRole('button', { name: 'Make the token' }).click();
+  await asked(page).getByText('prove nothing yet').waitFor();
+  assert.equal(await usePasskey(page).count(), 0);
+  await accessible(page, 'challenge without a passkey that counts');
+  await page.keyboard.press('Escape');
+  await asked(page).waitFor({ state: 'detached' });
+
+  // A new connection, for which fewer logins are counted, and the summary leads to the key.
+  await page.reload();
+  await summary(page).getByRole('button', { name: 'Confirm your passkeys' }).click();
+  await page.waitForFunction(() => document.activeElement?.closest('article')?.id === 'my-keys');
+  await section(page).getByRole('button', { name: 'Confirm: Laptop' }).click();
+  const form = dialog(page, 'Confirm this passkey');
+  await accessible(page, 'confirm a passkey');
+  await form.getByLabel('Your password').fill(user.password);
+  await form.getByRole('button', { name: 'Confirm', exact: true }).click();
+  await form.getByRole('alert').getByText('That is not your password.').waitFor();
+  await d.present(true);
+  await form.getByLabel('Your password').fill(password);
+  await form.getByRole('button', { name: 'Confirm', exact: true }).click();
+  await section(page).getByText('“Laptop” counts again.').waitFor();
+  await section(page).getByText('not confirmed').waitFor({ state: 'detached' });
+  await summary(page).getByText('A passkey is your second factor.').waitFor();
+  // The login before gave way to the one that is used now, which a reload finds.
+  await summary(page).getByText('one place').waitFor();
+  await page.reload();
+  await summary(page).getByText('A passkey is your second factor.').waitFor();
+  // It logs in alone again: the device takes what the browser offers.
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
+  await summary(page).waitFor({ state: 'detached' });
+  await summary(page).waitFor();
+  await close(page);
+});
+
+/** Adds passkeys to the account of a page over REST until the server refuses one. It says which one that was, and why. */
+const fillUp = (page) => page.evaluate(async () => {
+  const { userId, token } = JSON.parse(sessionStorage.getItem('ddpserver.session:/'));
+  const post = async (route, body, proof = {}) => {
+    const headers = { 'content-type': 'application/json', 'x-user-id': userId, 'x-auth-token': token, ...proof };
+    return (await fetch(`api/v1/${route}`, { method: 'POST', headers, body: JSON.stringify(body) })).json();
+  };
+  const passkey = { 'x-2fa-method': 'webauthn' };
+  for (let n = 2; ; n++) {
+    const body = { mode: 'addCredential' };
+    const { details, errorType } = await post('users.webauthn.registrationOptions', body, passkey);
+    if (errorType !== 'totp-required') return { n, errorType };
+    const answer = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(details.publicKey) });
+    const { publicKey } = await post('users.webauthn.registrationOptions', body, { ...passkey, 'x-2fa-code': JSON.stringify(answer) });
+    // The device makes another key for the account in the place of its own, which is lost on it.
+    const options = PublicKeyCredential.parseCreationOptionsFromJSON({ ...publicKey, excludeCredentials: [] });
+    await post('users.webauthn.register', { credential: await navigator.credentials.create({ publicKey: options }), name: `Key ${n}` });
+  }
+});
+
+/** Starts the server again with another ROOT_URL, at the address it had: pages there are of an origin that it allows. */
+async function move(rootURL) {
+  const { url } = server;
+  await server.down();
+  Object.assign(server.env, { ROOT_URL: rootURL, ALLOWED_ORIGINS: url });
+  await server.up();
+  server.url = url;
+}
+
+// The last one: it leaves the server at another address.
+test('too many passkeys, a server for another host, and one whose address rules passkeys out say so', async () => {
+  const { page } = await enrolled('ida', { key: 'Key 1', expected: [/WebSocket/, /ERR_CONNECTION_REFUSED/] });
+  const button = section(page).getByRole('button', { name: 'Add a passkey' });
+  await button.click();
+  await set('API_Enable_Rate_Limiter', false);
+  assert.deepEqual(await fillUp(page), { n: 21, errorType: 'webauthn-too-many-credentials' });
+  // A window that was open meanwhile hears it of the server, and then no window offers it.
+  await dialog(page, 'Add a passkey').getByRole('button', { name: 'Continue' }).click();
+  await dialog(page, 'Add a passkey').getByRole('alert').getByText('as many passkeys as it may have').waitFor();
+  await page.keyboard.press('Escape');
+  await section(page).getByText('Remove one to add another.').waitFor();
+  assert(await button.isDisabled(), 'the button is on');
+  await accessible(page, 'too many passkeys');
+  await section(page).getByRole('button', { name: 'Remove: Key 2', exact: true }).click();
+  await dialog(page, 'Remove this passkey?').getByRole('button', { name: 'Remove' }).click();
+  await usePasskey(page).click();
+  await section(page).getByText('Remove one to add another.').waitFor({ state: 'detached' });
+  assert(await button.isEnabled(), 'the button is off');
+  await set('API_Enable_Rate_Limiter', true);
+
+  for (const [rootURL, said] of [
+    ['https://chat.example.com', 'The passkeys of this server are for chat.example.com'],
+    [server.url.replace('localhost', '127.0.0.1'), 'The address of this server rules passkeys out'],
+  ]) {
+    await move(rootURL);
+    await page.reload();
+    await section(page).getByText(said).waitFor();
+    await section(page).getByRole('heading', { name: 'Key 3', exact: true }).waitFor();
+    assert.equal(await button.count(), 0);
+    await accessible(page, said);
+  }
+  await close(page);
 });

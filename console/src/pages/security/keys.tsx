@@ -1,14 +1,17 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { connection, loginOptions, passkeysOn } from '../../session';
+import { connection, loginAgain, loginOptions, passkeysOn } from '../../session';
 import { call } from '../../call';
 import { Refused } from '../../errors';
+import { rest } from '../../rest';
 import { fresh, make, misplaced, obstacle, stop, suggestion, type Creation } from '../../passkeys';
 import { texts } from '../../texts';
 import { Badge, Card, Outcome, Shown, Time, useAct, useLoad } from '../../ui/parts';
 import { Actions, Confirm, Dialog } from '../../ui/dialog';
-import { orNothing, type Key, type Own } from './own';
+import { most, orNothing, type Key, type Own } from './own';
 
-type Open = { what: 'add' } | { what: 'rename' | 'remove'; key: Key } | undefined;
+/** What is done with a key. */
+type Act = 'rename' | 'remove' | 'confirm';
+type Open = { what: 'add' } | { what: Act; key: Key } | undefined;
 
 /** Why passkeys cannot be added on this page, or '': the settings, this browser, or the address of the server, which it is asked for. */
 function useHindrance(): string {
@@ -36,6 +39,7 @@ export function Keys({ id, own }: { id: string; own: Own }) {
   const hindered = useHindrance();
   const close = () => show(undefined);
   const on = own.passkey && passkeysOn();
+  const full = (own.keys.data?.length ?? 0) >= most;
   const done = (text: string) => {
     close();
     void a.act(async () => text);
@@ -63,19 +67,21 @@ export function Keys({ id, own }: { id: string; own: Own }) {
           list.length === 0 ? null : (
             <ul class="list">
               {list.map((k) => (
-                <Entry key={k.id} of={k} act={(what) => show({ what, key: k })} />
+                <Entry key={k.id} of={k} usable={!hindered && on} act={(what) => show({ what, key: k })} />
               ))}
             </ul>
           )
         }
       </Shown>
+      {!hindered && full && <p class="hint">{t.full}</p>}
       {!hindered && (
-        <button type="button" aria-busy={a.busy} onClick={() => show({ what: 'add' })}>
+        <button type="button" aria-busy={a.busy} disabled={full} onClick={() => show({ what: 'add' })}>
           {t.add}
         </button>
       )}
       {open?.what === 'add' && <Add close={close} done={(name) => done(t.added(name))} />}
       {open?.what === 'rename' && <Rename of={open.key} close={close} done={() => done(t.renamed)} />}
+      {open?.what === 'confirm' && <Again of={open.key} own={own} close={close} done={() => done(t.confirmed(open.key.name))} />}
       {open?.what === 'remove' && (
         <Confirm
           title={t.removeTitle}
@@ -96,13 +102,22 @@ function kind(k: Key): string {
   return k.transports.includes('internal') || !k.transports.length ? t.device : t.key;
 }
 
-function Entry({ of: k, act }: { of: Key; act(what: 'rename' | 'remove'): void }) {
+/** A key of the list. usable says that passkeys are used here. */
+function Entry({ of: k, usable, act }: { of: Key; usable: boolean; act(what: Act): void }) {
   const t = texts.mine.keys;
   return (
     <li>
       <div class="main">
         <h3>{k.name}</h3>
-        <Badge kind="plain">{kind(k)}</Badge> {!k.userVerified && <Badge kind="plain">{t.unverified}</Badge>}
+        <Badge kind="plain">{kind(k)}</Badge> {!k.userVerified && <Badge kind="plain">{t.unverified}</Badge>}{' '}
+        {k.needsPassword && (
+          <>
+            <Badge kind="bad">{t.suspended}</Badge>
+            <p>
+              {t.suspendedText} {usable ? t.confirmIt : t.suspendedHere}
+            </p>
+          </>
+        )}
         <dl class="facts">
           <div>
             <dt>{t.made}</dt>
@@ -117,6 +132,11 @@ function Entry({ of: k, act }: { of: Key; act(what: 'rename' | 'remove'): void }
         </dl>
       </div>
       <div class="row acts">
+        {k.needsPassword && usable && (
+          <button type="button" class="small" aria-label={t.of(t.confirm, k.name)} onClick={() => act('confirm')}>
+            {t.confirm}
+          </button>
+        )}
         <button type="button" class="secondary outline small" aria-label={t.of(t.rename, k.name)} onClick={() => act('rename')}>
           {t.rename}
         </button>
@@ -198,6 +218,47 @@ function Rename({ of: k, close, done }: { of: Key; close(): void; done(): void }
         <Outcome of={a} />
         <Actions close={close} busy={a.busy}>
           {texts.save}
+        </Actions>
+      </form>
+    </Dialog>
+  );
+}
+
+/** Logs in again with the password and a passkey that waits for it. */
+function Again({ of: k, own, close, done }: { of: Key; own: Own; close(): void; done(): void }) {
+  const t = texts.mine.keys;
+  const a = useAct();
+  const me = useRef({}).current;
+  useEffect(() => () => stop(me), []);
+  const submit = (e: SubmitEvent) => {
+    e.preventDefault();
+    const password = String(new FormData(e.currentTarget as HTMLFormElement).get('password'));
+    void a.act(async () => {
+      try {
+        const before = await loginAgain(me, password, k.id);
+        // This page goes on with the new login; nobody would look after the other one. It ends by itself, too.
+        await rest('POST', 'logout', {}, undefined, before).catch(() => {});
+      } catch (e) {
+        if (e instanceof Refused && e.error === 403) throw new Refused({ error: 'wrong', reason: texts.challenge.wrongPassword });
+        if (e instanceof Refused && e.error === 'totp-invalid') throw new Refused({ error: 'wrong', reason: texts.challenge.wrongPasskey });
+        throw e;
+      }
+      done();
+    });
+  };
+  return (
+    <Dialog title={t.confirmTitle} close={close}>
+      <p>{t.confirmText(k.name)}</p>
+      <form onSubmit={submit}>
+        {/* Programs that keep passwords look for whose it is. */}
+        <input class="offscreen" type="text" name="username" autocomplete="username" value={own.u.username ?? ''} readOnly tabIndex={-1} aria-hidden="true" />
+        <label>
+          {t.password}
+          <input name="password" type="password" autocomplete="current-password" required maxLength={256} />
+        </label>
+        <Outcome of={a} />
+        <Actions close={close} busy={a.busy}>
+          {t.confirm}
         </Actions>
       </form>
     </Dialog>

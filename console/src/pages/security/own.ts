@@ -40,7 +40,15 @@ export type Key = {
   backedUp: boolean;
   userVerified: boolean;
   transports: string[];
+  /** The password was set anew since, by a mailed link or an administrator: it proves nothing until it was used beside that. */
+  needsPassword?: boolean;
 };
+
+/** How many passkeys an account may have: the server refuses more. */
+export const most = 20;
+
+/** Passkeys that prove nothing until each was used beside the password. */
+export const suspended = (own: Own) => (own.keys.data ?? []).filter((k) => k.needsPassword);
 
 export const twoFactor = (factor: 'TOTP' | 'Email' | 'WebAuthn') =>
   allows('Accounts_TwoFactorAuthentication_Enabled', `Accounts_TwoFactorAuthentication_By_${factor}_Enabled`);
@@ -102,6 +110,8 @@ export function useOwn(u: User): Own {
     keys.reload();
   });
   useNews(['tokens', 'password'], tokens.reload);
+  // A login in another window may have been the one that they waited for.
+  useNews(['sessions'], () => keys.data?.some((k) => k.needsPassword) && keys.reload());
   return {
     u, app, codes, tokens, keys,
     passkey: u.services?.webauthn?.enabled === true,

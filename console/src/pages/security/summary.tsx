@@ -1,7 +1,7 @@
 import { useLoad } from '../../ui/parts';
 import { allows, connection } from '../../session';
 import { texts } from '../../texts';
-import { few, hasTokens, jump, orNothing, twoFactor, useNews, type Own } from './own';
+import { few, hasTokens, jump, orNothing, suspended, twoFactor, useNews, type Own } from './own';
 
 type Grade = 'strong' | 'middling' | 'weak';
 /** reason says why, step what to do about it and in which section. */
@@ -23,9 +23,13 @@ export function judge(own: Own): Judgement {
     if (own.mail && !own.confirmed) return { grade: 'weak', reason: t.mailWaits, step: { text: t.verify, section: 'account' } };
     return { grade: 'weak', reason: t.none, step: setUp ?? mail };
   }
+  const waiting = keys ? suspended(own).length : 0;
+  const idle = waiting > 0 && waiting === own.keys.data?.length;
+  if (idle && !app) return { grade: 'middling', reason: t.suspended, step: { text: t.confirmKeys, section: 'keys' } };
   const open = (own.tokens.data ?? []).filter((k) => k.bypassTwoFactor && !k.allowedAddresses?.length && !(k.expiresAt && new Date(k.expiresAt) < new Date()));
   if (open.length) return { grade: 'middling', reason: t.bypass(open.map((k) => k.name)), step: { text: t.lookAtTokens, section: 'tokens' } };
   if (keys) {
+    if (waiting) return { grade: 'strong', reason: `${idle ? t.app : t.keys} ${t.someSuspended(waiting)}`, step: { text: t.confirmKeys, section: 'keys' } };
     const only = own.keys.data?.length === 1 && !app;
     return only ? { grade: 'strong', reason: `${t.keys} ${t.oneKey}`, step: { text: t.addKey, section: 'keys' } } : { grade: 'strong', reason: t.keys };
   }
@@ -47,7 +51,8 @@ export function Summary({ own }: { own: Own }) {
     [t.facts.mail, own.mail ? texts.on : texts.off],
     [t.facts.address, address ? (own.confirmed ? t.confirmed : t.unconfirmed) : t.noAddress],
   ];
-  if (own.keys.data?.length || twoFactor('WebAuthn')) facts.unshift([t.facts.keys, own.keys.data?.length ? String(own.keys.data.length) : t.noKeys]);
+  const held = own.keys.data?.length;
+  if (held || twoFactor('WebAuthn')) facts.unshift([t.facts.keys, held ? t.keysHeld(held, suspended(own).length) : t.noKeys]);
   if (own.codes.data !== undefined) facts.splice(facts.findIndex(([name]) => name === t.facts.app) + 1, 0, [t.facts.codes, t.codesLeft(own.codes.data)]);
   if (hasTokens() && own.tokens.data) facts.push([t.facts.tokens, own.tokens.data.length ? String(own.tokens.data.length) : t.noTokens]);
   if (places.data !== undefined) facts.push([t.facts.sessions, t.devices(places.data)]);

@@ -1,5 +1,5 @@
 // What the page of accounts asks the server for.
-import { call, post } from '../../call';
+import { call } from '../../call';
 import { connection } from '../../session';
 import { rest } from '../../rest';
 import { texts } from '../../texts';
@@ -25,6 +25,8 @@ export type Account = {
   sessions: number;
   passwordSet: boolean;
   totpResetDue?: Date | string;
+  /** How many passkeys prove nothing until they were used beside the password. */
+  passkeysSuspended?: number;
 };
 
 export type Page = { users: Account[]; count: number; offset: number; total: number };
@@ -63,7 +65,7 @@ export const update = (userId: string, data: Change) => call(t.whys.update, 'use
 export const create = (data: Record<string, unknown>) => call<{ user: Account }>(t.whys.create, 'users:create', data).then((r) => r.user);
 export const setActive = (userId: string, active: boolean) => call(active ? t.whys.activate : t.whys.deactivate, 'setUserActiveStatus', userId, active);
 export const remove = (userId: string) => call(t.whys.remove, 'deleteUser', userId);
-export const endSessions = (userId: string) => post(t.whys.endSessions, 'users.logout', { userId });
+export const endSessions = (userId: string) => call(t.whys.endSessions, 'users:logout', userId);
 export const resetApp = (userId: string) => call<{ due?: string } | undefined>(t.whys.resetApp, 'users:resetTOTP', userId);
 export const resetMail = (userId: string) => call(t.whys.resetMail, 'users:resetEmail2FA', userId);
 export const resetKeys = (userId: string) => call(t.whys.resetKeys, 'users:resetWebAuthn', userId);

@@ -60,7 +60,12 @@ function Facts({ u }: { u: Account }) {
             : '–',
         )}
         {fact(t.role, u.roles.join(', ') || '–')}
-        {fact(t.factor, <Factors of={u} />)}
+        {fact(
+          t.factor,
+          <>
+            <Factors of={u} /> {u.passkeysSuspended && <Badge kind="bad">{t.keysSuspended(u.passkeysSuspended)}</Badge>}
+          </>,
+        )}
         {fact(t.sessions, u.sessions)}
         {fact(t.factors.tokens, u.personalAccessTokens)}
         {fact(t.createdAt, <Time at={u.createdAt} />)}
@@ -230,7 +235,9 @@ function Protection({ u, changed }: { u: Account; changed(): void }) {
         )}
         {may('edit-other-user-totp') && (
           <li>
-            <p>{t.resetKeysText}</p>
+            <p>
+              {t.resetKeysText} {u.passkeysSuspended && t.keysSuspendedText}
+            </p>
             <button type="button" class="danger outline" disabled={a.busy || !u.factors.includes('webauthn')} onClick={() => ask('keys')}>
               {t.resetKeys}
             </button>
