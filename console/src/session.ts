@@ -17,7 +17,7 @@ export type User = {
   name?: string;
   roles?: string[];
   emails?: { address: string; verified: boolean }[];
-  services?: { totp?: { enabled?: boolean; resetDue?: Date }; email2fa?: { enabled?: boolean }; webauthn?: { enabled?: boolean } };
+  services?: { totp?: { enabled?: boolean; resetDue?: Date }; email2fa?: { enabled?: boolean }; webauthn?: { enabled?: boolean; resetDue?: Date } };
 };
 
 const key = `ddpserver.session:${new URL('.', document.baseURI).pathname}`;

@@ -157,6 +157,7 @@ export const texts = {
       middling: 'Middling',
       weak: 'Weak',
       pending: 'Your authenticator app is about to be removed by an administrator. If that is not what you asked for, stop it.',
+      pendingKeys: 'Your passkeys are about to be removed by an administrator. If that is not what you asked for, stop it.',
       serverOff: 'Second factors are switched off on this server: your password alone opens the account.',
       none: 'Your password alone opens the account. Whoever finds it out is in.',
       mailOnly: 'After the password a code is mailed to you. Whoever reads your mail can have it.',
@@ -191,6 +192,7 @@ export const texts = {
     },
 
     keys: {
+      pending: (when: string) => `An administrator asked for the removal of your passkeys. They are removed on ${when} unless you stop that.`,
       title: 'Passkeys',
       about: 'A passkey is kept by your device, your password manager or a security key. It works on this server’s own page only, so nobody can phish it.',
       serverOff: 'Passkeys are switched off on this server.',
@@ -280,9 +282,12 @@ export const texts = {
       make: 'Make the codes',
       removed: 'The authenticator app is removed. Your other sessions were ended.',
       pending: (when: string) => `An administrator asked for the removal of your authenticator app. It is removed on ${when} unless you stop that.`,
+    },
+
+    pending: {
       stop: 'Stop the removal',
-      toStop: 'to keep the authenticator app',
-      stopped: 'The app stays.',
+      toStop: 'to keep what was to be removed',
+      stopped: 'It stays.',
     },
 
     backup: {
@@ -414,7 +419,7 @@ export const texts = {
         session_ended: 'Session ended', session_removed: 'Session ended', trust_forgotten: 'Trust forgotten',
         factor_check: 'Second factor checked', code_sent: 'Code mailed', backup_code_used: 'Backup code used', secret_unreadable: 'Secret of the app unreadable',
         recovery_ended: 'Recovery ended', factor_pending: 'Set-up of a factor begun', factor_enabled: 'Factor switched on', factor_disabled: 'Factor switched off',
-        factor_reset_pending: 'Removal of the app asked for', factor_reset_stopped: 'Removal of the app stopped', factor_reset_void: 'Removal of the app void',
+        factor_reset_pending: 'Removal of a factor asked for', factor_reset_stopped: 'Removal of a factor stopped', factor_reset_void: 'Removal of a factor void',
         factor_reset: 'App removed', backup_codes_replaced: 'Backup codes replaced', notice_sent: 'Notice mailed', trust_cleared: 'Trust forgotten',
         codes_voided: 'Codes made void', counters_forgotten: 'Counters of wrong codes cleared', account_created: 'Account made', account_changed: 'Account changed',
         account_deleted: 'Account deleted', admin_granted: 'Became an administrator', profile_changed: 'Profile changed', email_changed: 'E-mail address changed',
@@ -769,6 +774,7 @@ export const texts = {
     resetKeysText: 'Removes all passkeys, for somebody who lost them.',
     keysSuspended: (n: number) => `${n === 1 ? 'One passkey waits' : `${n} passkeys wait`} for the password`,
     keysSuspendedText: 'The password was set anew since they were added: they prove nothing until their owner uses each once beside it. Remove them if they are somebody else’s.',
+    resetKeysDue: 'The passkeys are reset at',
     resetKeys: 'Reset the passkeys',
     resetKeysTitle: 'Reset the passkeys?',
     resetKeysAsk: (name: string) => `All passkeys of ${name} are removed. ${name} is told by mail and is logged out everywhere. Be sure that it was really them who asked you.`,

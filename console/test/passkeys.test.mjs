@@ -475,10 +475,27 @@ test('administrators see, demand and reset passkeys, and a call is tried with on
   await page.goto(`${server.url}/#/users?q=otto`);
   await page.getByRole('row').filter({ hasText: 'otto' }).getByText('Passkeys').waitFor();
   await page.getByRole('link', { name: 'otto' }).click();
-  // The device would take the offer of the login page by itself, with the key that is gone.
-  await d.present(false);
   const reset = page.getByRole('button', { name: 'Reset the passkeys' });
   await reset.waitFor();
+  // Where resets wait, the owner sees it and stops it.
+  const delay = (hours) => office('settings/Accounts_TwoFactorAuthentication_Reset_Delay', { value: hours });
+  await delay(1);
+  await reset.click();
+  await dialog(page, 'Reset the passkeys?').getByRole('button', { name: 'Reset the passkeys' }).click();
+  await confirm(page, adminPassword);
+  await page.getByText('The reset is on its way.').waitFor();
+  await page.getByText('The passkeys are reset at').waitFor();
+  await his.goto(`${server.url}/#/security`);
+  await summary(his).getByText('Your passkeys are about to be removed by an administrator.').waitFor();
+  await section(his).getByText('An administrator asked for the removal of your passkeys.').waitFor();
+  await accessible(his, 'pending reset of passkeys');
+  await section(his).getByRole('button', { name: 'Stop the removal' }).click();
+  await usePasskey(his).click();
+  await section(his).getByText('It stays.').waitFor();
+  await summary(his).getByText('Your passkeys are about to be removed').waitFor({ state: 'detached' });
+  await delay(0);
+  // The device would take the offer of the login page by itself, with the key that is gone.
+  await d.present(false);
   const userId = decodeURIComponent(page.url().split('/users/')[1]);
   await office('users.update', { userId, data: { password: 'otto has another password' } });
   await page.getByText('One passkey waits for the password').waitFor();

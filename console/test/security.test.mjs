@@ -456,10 +456,10 @@ test('a removal of the app that an administrator asked for shows at once and is 
   await picture(page, 'pending-reset');
   await summary(page).getByRole('button', { name: 'Stop the removal' }).click();
   await page.keyboard.press('Enter');
-  await asked(page).getByText('A second proof is needed to keep the authenticator app.').waitFor();
+  await asked(page).getByText('A second proof is needed to keep what was to be removed.').waitFor();
   await confirm(page, codes[0]);
   await summary(page).getByText('Strong').waitFor();
-  await section(page, 'Authenticator app').getByText('The app stays.').waitFor();
+  await section(page, 'Authenticator app').getByText('It stays.').waitFor();
   await close(page);
 });
 

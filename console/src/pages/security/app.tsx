@@ -4,10 +4,11 @@ import { call } from '../../call';
 import { bare } from '../../challenge';
 import { Refused } from '../../errors';
 import { texts } from '../../texts';
-import { Alert, Badge, Card, Copy, Outcome, useAct } from '../../ui/parts';
+import { Badge, Card, Copy, Outcome, useAct } from '../../ui/parts';
 import { Actions, Dialog } from '../../ui/dialog';
 import { BackupCodes } from './backup';
 import { few, twoFactor, type Own } from './own';
+import { Pending } from './pending';
 import { QR } from './qr';
 
 type Enrolment = { secret: string; url: string };
@@ -27,20 +28,9 @@ export function App({ id, own }: { id: string; own: Own }) {
   const setUp = () => a.act(async () => {
     show({ what: 'enrol', e: await call<Enrolment>(t.toSetUp, '2fa:enable') });
   });
-  const stop = () => a.act(async () => {
-    await call(t.toStop, '2fa:cancel-reset');
-    return t.stopped;
-  });
   return (
     <Card id={id} title={t.title} aside={<Badge kind={own.app ? 'good' : 'plain'}>{own.app ? texts.on : texts.off}</Badge>}>
-      {own.app && due && (
-        <div class="pending">
-          <Alert>{t.pending(new Date(due).toLocaleString())}</Alert>
-          <button type="button" onClick={() => void stop()} aria-busy={a.busy}>
-            {t.stop}
-          </button>
-        </div>
-      )}
+      {own.app && due && <Pending due={due} text={t.pending} a={a} />}
       <p>{t.about}</p>
       {!offered && <p class="hint">{t.serverOff}</p>}
       {own.app && left !== undefined && (

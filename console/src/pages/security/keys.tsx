@@ -8,6 +8,7 @@ import { texts } from '../../texts';
 import { Badge, Card, Outcome, Shown, Time, useAct, useLoad } from '../../ui/parts';
 import { Actions, Confirm, Dialog } from '../../ui/dialog';
 import { most, orNothing, type Key, type Own } from './own';
+import { Pending } from './pending';
 
 /** What is done with a key. */
 type Act = 'rename' | 'remove' | 'confirm';
@@ -38,6 +39,7 @@ export function Keys({ id, own }: { id: string; own: Own }) {
   const [open, show] = useState<Open>();
   const hindered = useHindrance();
   const close = () => show(undefined);
+  const due = own.u.services?.webauthn?.resetDue;
   const on = own.passkey && passkeysOn();
   const full = (own.keys.data?.length ?? 0) >= most;
   const done = (text: string) => {
@@ -55,6 +57,7 @@ export function Keys({ id, own }: { id: string; own: Own }) {
   });
   return (
     <Card id={id} title={t.title} aside={<Badge kind={on ? 'good' : 'plain'}>{on ? texts.on : texts.off}</Badge>}>
+      {due && <Pending due={due} text={t.pending} a={a} />}
       <p>{t.about}</p>
       {hindered && (
         <p class="hint">

@@ -19,6 +19,7 @@ export function judge(own: Own): Judgement {
   const mailed = own.mail && own.confirmed && twoFactor('Email');
   const keys = own.passkey && twoFactor('WebAuthn');
   if (app && own.u.services?.totp?.resetDue) return { grade: 'weak', reason: t.pending, step: { text: t.stop, section: 'app' } };
+  if (keys && own.u.services?.webauthn?.resetDue) return { grade: 'weak', reason: t.pendingKeys, step: { text: t.stop, section: 'keys' } };
   if (!app && !mailed && !keys) {
     if (own.mail && !own.confirmed) return { grade: 'weak', reason: t.mailWaits, step: { text: t.verify, section: 'account' } };
     return { grade: 'weak', reason: t.none, step: setUp ?? mail };

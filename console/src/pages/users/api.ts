@@ -25,6 +25,7 @@ export type Account = {
   sessions: number;
   passwordSet: boolean;
   totpResetDue?: Date | string;
+  webauthnResetDue?: Date | string;
   /** How many passkeys prove nothing until they were used beside the password. */
   passkeysSuspended?: number;
 };
@@ -68,5 +69,5 @@ export const remove = (userId: string) => call(t.whys.remove, 'deleteUser', user
 export const endSessions = (userId: string) => call(t.whys.endSessions, 'users:logout', userId);
 export const resetApp = (userId: string) => call<{ due?: string } | undefined>(t.whys.resetApp, 'users:resetTOTP', userId);
 export const resetMail = (userId: string) => call(t.whys.resetMail, 'users:resetEmail2FA', userId);
-export const resetKeys = (userId: string) => call(t.whys.resetKeys, 'users:resetWebAuthn', userId);
+export const resetKeys = (userId: string) => call<{ due?: string } | undefined>(t.whys.resetKeys, 'users:resetWebAuthn', userId);
 export const sendLink = (userId: string) => call(t.whys.sendLink, 'users:sendPasswordLink', userId);

@@ -165,9 +165,9 @@ function Protection({ u, changed }: { u: Account; changed(): void }) {
   const [text, write] = useState('');
   const run = (what: () => Promise<unknown>, done: string) =>
     void a.act(async () => {
-      await what();
+      const result = await what();
       changed();
-      return done;
+      return (result as { due?: string } | undefined)?.due ? t.resetDone : done;
     });
   const setPassword = (password: string, shown: boolean) =>
     run(async () => {
@@ -236,7 +236,7 @@ function Protection({ u, changed }: { u: Account; changed(): void }) {
         {may('edit-other-user-totp') && (
           <li>
             <p>
-              {t.resetKeysText} {u.passkeysSuspended && t.keysSuspendedText}
+              {u.webauthnResetDue ? <>{t.resetKeysDue} <Time at={u.webauthnResetDue} /></> : t.resetKeysText} {u.passkeysSuspended && t.keysSuspendedText}
             </p>
             <button type="button" class="danger outline" disabled={a.busy || !u.factors.includes('webauthn')} onClick={() => ask('keys')}>
               {t.resetKeys}
