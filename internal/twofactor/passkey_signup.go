@@ -53,6 +53,10 @@ func (s *Service) mayJoin() error {
 		return ErrPasskeysOff
 	case !s.config.Bool(settings.WebAuthnSignUp):
 		return ErrPasskeySignUpOff
+	case s.config.Bool(settings.EmailVerification):
+		// Nobody has a session before the address is proved, and a proof outside of one takes
+		// away passkeys of before: the account would be left with no way in.
+		return ErrPasskeySignUpOff
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ export function Register() {
   const approved = s.get('Accounts_ManuallyApproveNewUsers') === true;
   const me = useRef({}).current;
   useEffect(() => () => stop(me), []);
-  const offered = passkeysEnter() && s.get('Accounts_WebAuthn_Sign_Up') === true;
+  const offered = passkeysEnter() && s.get('Accounts_WebAuthn_Sign_Up') === true && s.get('Accounts_EmailVerification') !== true;
   const [chosen, choose] = useState(false);
   const passkey = offered && chosen;
   const submit = (e: SubmitEvent) => {
