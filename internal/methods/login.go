@@ -117,9 +117,13 @@ type gate struct {
 // admit asks for the second factor of an account whose first one was proved,
 // then issues a token and logs the connection in.
 func (g gate) admit(ctx context.Context, c *rpc.Call, u *user.User, proof rpc.Proof) (any, error) {
+	proved := u.PasswordHash()
 	u, err := g.factors.Present(ctx, u)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case u.PasswordHash() != proved: // it was read anew, and set anew meanwhile
+		return nil, twofactor.ErrOvertaken
 	}
 	err = g.factors.Check(ctx, twofactor.Request{
 		User: u, Peer: c.Peer, Policy: twofactor.Login, Action: c.Method, Purpose: "login", Proof: proof, Passed: &c.Passed,

@@ -1,6 +1,7 @@
 package methods_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -232,4 +233,42 @@ func TestTokenEndsByOtherToolsWhileLoggingIn(t *testing.T) {
 			t.Error("the connection is still open after a minute")
 		}
 	})
+}
+
+// renewed sets a password at the moment at which a reset that is due takes effect.
+type renewed struct {
+	testkit.Store
+	hash string
+}
+
+func (r *renewed) ApplyReset(ctx context.Context, id, factor string, now time.Time) (*user.User, error) {
+	if _, err := r.UpdateUser(ctx, id, user.Change{Bcrypt: &r.hash, At: now}); err != nil {
+		return nil, err
+	}
+	return r.Store.ApplyReset(ctx, id, factor, now)
+}
+
+// A4: the password that a login proved is the one that the account has when its factors
+// were looked at, also when that look carried a reset out.
+func TestA4LoginWhileAResetTakesEffect(t *testing.T) {
+	for _, set := range []bool{true, false} {
+		db := &renewed{Store: testkit.OpenStore(t)}
+		onStore(t, db, func(t *testing.T, w *world) {
+			root, bob := w.User("root", "role=admin"), w.User("bob", "verified")
+			if db.hash = bob.PasswordHash(); set {
+				db.hash = root.PasswordHash()
+			}
+			_, err := db.UpdateUser(t.Context(), bob.ID, user.Change{At: time.Now(), Factor: func(s *user.Services) {
+				s.TOTP = &user.TOTP{Enabled: true, Secret: "JBSWY3DPEHPK3PXP", PendingReset: user.PendingReset{ResetDue: time.Now().Add(time.Hour), ResetBy: root.ID}}
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Hour)
+			_, fail := w.Connect().Call("login", map[string]any{"user": map[string]any{"username": "bob"}, "password": testkit.PasswordOf("bob")})
+			if (fail.Code() == "error-two-factor-changed") != set || !set && fail != nil {
+				t.Errorf("set anew %v: %q", set, fail.Code())
+			}
+		})
+	}
 }
