@@ -28,7 +28,8 @@ const (
 	// caches and the collector make 2 of it, a square makes 16.
 	tolerated = 4
 	// cheap is what a byte of a long text may cost whatever a short one does: too
-	// little to be work that grows, at that length.
+	// little to be work that grows, at that length. Under the race detector, whose own
+	// memory is several times that of the text, it may be four times as much.
 	cheap = 30 * time.Nanosecond
 	// patience is the processor time of looks before a reader is accused.
 	patience = 2 * time.Second
@@ -101,7 +102,7 @@ func (d *Decoder) compare(f family) string {
 	if per := allocated / uint64(len(big)); per > uint64(limit*slack) {
 		return fmt.Sprintf("%d bytes allocated for each of %d", per, len(big))
 	}
-	enough := cheap * time.Duration(len(big))
+	enough := cheap * slack * slack * time.Duration(len(big))
 	if took <= enough || !timed {
 		return ""
 	}
