@@ -38,7 +38,12 @@ type Event struct {
 	At      time.Time `bson:"at"`
 
 	payload any // nil in an event of another node
+	urgent  bool
 }
+
+// Urgent tells whether the event goes to other nodes before those that wait: its payload
+// has a method Urgent() bool, and says so.
+func (e Event) Urgent() bool { return e.urgent }
 
 // Publisher takes events. Publish delivers to local subscribers before it
 // returns and hands the event to other nodes; it never blocks on a slow client.
@@ -70,7 +75,8 @@ func (k Kind[P]) Version() int { return k.version }
 
 // Event makes an event about key. The payload must not be changed afterwards.
 func (k Kind[P]) Event(key string, payload P) Event {
-	return Event{Kind: k.name, Key: key, Version: k.version, payload: payload}
+	u, may := any(payload).(interface{ Urgent() bool })
+	return Event{Kind: k.name, Key: key, Version: k.version, payload: payload, urgent: may && u.Urgent()}
 }
 
 // Encoded is the event as a store takes it, with its payload as Body. A payload

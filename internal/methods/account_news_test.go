@@ -66,7 +66,9 @@ func TestTokensRevokedByAnOlderVersion(t *testing.T) {
 		if _, err := n1.Store.UpdateUser(t.Context(), ada.ID, user.Change{RemoveTokens: true, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if err := n1.Store.AppendEvent(t.Context(), feed.Event{ID: "old", Node: "older", Kind: "tokens-revoked", Key: ada.ID, At: time.Now()}); err != nil {
+		if err := n1.Store.AppendEvents(t.Context(), []feed.Event{
+			{ID: "old", Node: "older", Kind: "tokens-revoked", Key: ada.ID, At: time.Now()},
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if !c.Closed(2 * time.Second) {

@@ -22,11 +22,11 @@ type cable struct {
 	down atomic.Bool
 }
 
-func (c *cable) AppendEvent(ctx context.Context, e feed.Event) error {
+func (c *cable) AppendEvents(ctx context.Context, events []feed.Event) error {
 	if c.down.Load() {
 		return errors.New("cut")
 	}
-	return c.Store.AppendEvent(ctx, e)
+	return c.Store.AppendEvents(ctx, events)
 }
 
 func (c *cable) EventsSince(ctx context.Context, cursor string) ([]feed.Event, string, error) {

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -9,12 +10,16 @@ import (
 	"go.uber.org/zap"
 
 	"ddpserver/internal/feed"
+	"ddpserver/internal/random"
 )
 
 const (
-	// maxOutgoing bounds the events that wait for the store. Beyond it the
-	// oldest are dropped: other nodes read anew what matters.
+	// maxOutgoing bounds the events of one lane that wait for the store. Beyond it the
+	// oldest are dropped, and other nodes are told to read anew what matters.
 	maxOutgoing = 1 << 16
+	// maxAppended and maxAppendedBytes bound what is appended at once.
+	maxAppended      = 1000
+	maxAppendedBytes = 4 << 20
 	// maxSeen is how many events are remembered so that one that comes twice is
 	// delivered once.
 	maxSeen = 4096
@@ -32,26 +37,68 @@ const (
 // refusal, which says what was wrong, is to come first.
 const StoreTime = 5 * time.Second
 
-// outgoing is the queue of events for the other nodes.
+// lost is the kind of an event that says that others before it are missing. It has no
+// payload, and no listeners: whoever gets it reads anew what is kept in memory.
+const lost = "events-lost"
+
+// outgoing are the events for the other nodes, in their order. Those that are urgent
+// (feed.Event.Urgent) overtake the others: they end sessions, and are few.
 type outgoing struct {
 	mu      sync.Mutex
-	events  []feed.Event
+	lanes   [2][]feed.Event // the urgent ones first
 	dropped int
 	wake    chan struct{}
+	logged  int // of dropped, by flush, which is never called twice at once
 }
 
 func (h *Hub) enqueue(e feed.Event) {
 	q := &h.out
 	q.mu.Lock()
-	if len(q.events) >= maxOutgoing {
-		q.events = q.events[1:]
+	lane := &q.lanes[1]
+	if e.Urgent() {
+		lane = &q.lanes[0]
+	}
+	if len(*lane) >= maxOutgoing {
+		*lane = (*lane)[1:]
 		q.dropped++
 	}
-	q.events = append(q.events, e)
+	*lane = append(*lane, e)
 	q.mu.Unlock()
 	select {
 	case q.wake <- struct{}{}:
 	default:
+	}
+}
+
+// next is what is to be appended next, at least one event if there are any, all of one
+// lane; dropped says how many are missing of which nobody was told.
+func (q *outgoing) next() (events []feed.Event, dropped int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, lane := range q.lanes {
+		if len(lane) == 0 {
+			q.lanes[i] = nil
+			continue
+		}
+		n, size := 0, 0
+		for n < len(lane) && n < maxAppended && (n == 0 || size+len(lane[n].Body) <= maxAppendedBytes) {
+			size += len(lane[n].Body)
+			n++
+		}
+		return slices.Clone(lane[:n]), q.dropped
+	}
+	return nil, 0
+}
+
+// done takes what was appended out of its lane, as far as it was not dropped meanwhile.
+func (q *outgoing) done(events []feed.Event, dropped int) {
+	last := events[len(events)-1].ID
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped -= dropped
+	for i, lane := range q.lanes {
+		n := slices.IndexFunc(lane[:min(len(events), len(lane))], func(e feed.Event) bool { return e.ID == last })
+		q.lanes[i] = lane[n+1:]
 	}
 }
 
@@ -71,7 +118,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// send appends queued events to the store, in order, each until it is there.
+// send appends queued events to the store, many at once, until they are there.
 func (h *Hub) send(ctx context.Context) {
 	pause, failing := h.opts.Poll, false
 	for {
@@ -103,31 +150,27 @@ func (h *Hub) send(ctx context.Context) {
 
 // flush appends what is queued; after an error something is left.
 func (h *Hub) flush(ctx context.Context) error {
-	q := &h.out
 	for {
-		q.mu.Lock()
-		if q.dropped > 0 {
-			h.log.Warn("events_dropped", zap.Int("count", q.dropped))
-			q.dropped = 0
-		}
-		if len(q.events) == 0 {
-			q.events = nil
-			q.mu.Unlock()
+		events, dropped := h.out.next()
+		if len(events) == 0 {
 			return nil
 		}
-		e := q.events[0]
-		q.mu.Unlock()
+		all := events
+		if dropped > 0 {
+			if dropped > h.out.logged {
+				h.log.Warn("events_dropped", zap.Int("count", dropped-h.out.logged))
+				h.out.logged = dropped
+			}
+			all = append(slices.Clip(events), feed.Event{ID: random.ID(), Node: h.opts.Node, Kind: lost, At: h.opts.Now().UTC().Truncate(time.Millisecond)})
+		}
 		op, cancel := context.WithTimeout(ctx, StoreTime)
-		err := h.opts.Store.AppendEvent(op, e)
+		err := h.opts.Store.AppendEvents(op, all)
 		cancel()
 		if err != nil {
 			return err
 		}
-		q.mu.Lock()
-		if len(q.events) > 0 && q.events[0].ID == e.ID {
-			q.events = q.events[1:]
-		}
-		q.mu.Unlock()
+		h.out.done(events, dropped)
+		h.out.logged = 0
 	}
 }
 
@@ -182,7 +225,7 @@ func (h *Hub) take(events []feed.Event, seen *recent) bool {
 	all := true
 	for _, e := range events {
 		if e.Node != h.opts.Node && seen.add(e.ID) {
-			if !h.deliver(e) {
+			if e.Kind == lost || !h.deliver(e) {
 				h.heard.Miss()
 				all = false
 			}

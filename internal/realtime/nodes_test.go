@@ -44,11 +44,11 @@ type cut struct {
 
 var errCut = errors.New("cut")
 
-func (c *cut) AppendEvent(ctx context.Context, e feed.Event) error {
+func (c *cut) AppendEvents(ctx context.Context, events []feed.Event) error {
 	if c.down.Load() {
 		return errCut
 	}
-	return c.Store.AppendEvent(ctx, e)
+	return c.Store.AppendEvents(ctx, events)
 }
 
 func (c *cut) EventsSince(ctx context.Context, cursor string) ([]feed.Event, string, error) {
@@ -206,8 +206,8 @@ func TestOutgoingIsBounded(t *testing.T) {
 		for i := range maxOutgoing + 10 {
 			note.Publish(h, fmt.Sprint(i), noteNews{})
 		}
-		if len(h.out.events) != maxOutgoing || h.out.events[0].Key != "10" {
-			t.Errorf("%d events wait, the first is %s", len(h.out.events), h.out.events[0].Key)
+		if waiting := h.out.lanes[1]; len(waiting) != maxOutgoing || waiting[0].Key != "10" {
+			t.Errorf("%d events wait, the first is %s", len(waiting), waiting[0].Key)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -216,6 +216,79 @@ func TestOutgoingIsBounded(t *testing.T) {
 		}
 		if logs.FilterMessage("events_dropped").Len() != 1 {
 			t.Error("not logged")
+		}
+	})
+}
+
+// counted is a store that counts its commands.
+type counted struct {
+	cut
+	appends atomic.Int64
+}
+
+func (c *counted) AppendEvents(ctx context.Context, events []feed.Event) error {
+	c.appends.Add(1)
+	return c.cut.AppendEvents(ctx, events)
+}
+
+// alarm is news that does not wait behind others.
+var alarm = feed.NewKind[alarmNews]("alarm", 1)
+
+type alarmNews struct{}
+
+func (alarmNews) Check() error { return nil }
+func (alarmNews) Urgent() bool { return true }
+
+// What waited while the store was away goes out in few commands, in its order, what ends
+// sessions before everything else; and who misses what was dropped reads anew.
+func TestBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &counted{cut: cut{Store: storetest.OpenSQLite(t)}}
+		n1, n2 := run(t, "n1", s), run(t, "n2", s.cut.Store)
+		for _, n := range []*node{n1, n2} {
+			Listen(n.Hub, alarm, func(e feed.Event, _ alarmNews) {
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				n.got = append(n.got, e.Key)
+			})
+		}
+		time.Sleep(time.Second)
+		s.down.Store(true)
+		want := []string{"ended"}
+		for i := range 5000 {
+			n1.publish(fmt.Sprint(i))
+			want = append(want, fmt.Sprint(i))
+		}
+		alarm.Publish(n1, "ended", alarmNews{})
+		time.Sleep(2 * time.Second)
+		s.appends.Store(0)
+		s.down.Store(false)
+		time.Sleep(20 * time.Second)
+		if got := n2.news(); !slices.Equal(got, want) {
+			t.Errorf("%d of %d came, the first are %v", len(got), len(want), got[:min(3, len(got))])
+		}
+		if n := s.appends.Load(); n > 7 {
+			t.Errorf("%d events went out in %d commands", len(want), n)
+		}
+		if n2.gapCount() != 0 {
+			t.Error("read anew, though nothing was missing")
+		}
+		mark := n2.Heard().Mark()
+		s.down.Store(true)
+		for i := range maxOutgoing + 10 {
+			n1.publish(fmt.Sprint("many ", i))
+		}
+		time.Sleep(2 * time.Second)
+		s.down.Store(false)
+		time.Sleep(time.Minute)
+		if got := n2.news(); got[len(got)-1] != fmt.Sprint("many ", maxOutgoing+9) || len(got) != len(want)+maxOutgoing {
+			t.Errorf("%d came, the last is %s", len(got), got[len(got)-1])
+		}
+		if n2.gapCount() != 1 || !n2.Heard().Since(mark, "anybody") {
+			t.Errorf("of what was dropped nobody was told: %d gaps", n2.gapCount())
+		}
+		if n := n2.logs.FilterMessage("event_not_readable").Len(); n != 0 {
+			t.Errorf("%d lines for events that cannot be read", n)
 		}
 	})
 }
@@ -241,8 +314,8 @@ func TestAlone(t *testing.T) {
 	cancel()
 	h := New(Options{})
 	note.Publish(h, "u", noteNews{})
-	if err := h.Run(ctx); err != nil || h.Node() == "" || len(h.out.events) != 0 {
-		t.Errorf("%v, %d events wait", err, len(h.out.events))
+	if err := h.Run(ctx); err != nil || h.Node() == "" || len(h.out.lanes[1]) != 0 {
+		t.Errorf("%v, %d events wait", err, len(h.out.lanes[1]))
 	}
 }
 
@@ -258,7 +331,7 @@ func TestEventsOfOtherVersions(t *testing.T) {
 			e := note.Event(id, noteNews{}).Encoded()
 			e.ID, e.Node, e.At = id, "n2", time.Now()
 			change(&e)
-			if err := s.AppendEvent(t.Context(), e); err != nil {
+			if err := s.AppendEvents(t.Context(), []feed.Event{e}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -307,7 +380,7 @@ func TestManyUnreadableEvents(t *testing.T) {
 		const span = 20 * time.Second
 		var last time.Time
 		for i := range int(span / (100 * time.Millisecond)) {
-			if err := s.AppendEvent(t.Context(), feed.Event{ID: fmt.Sprint(i), Node: "old", Kind: "user-changed"}); err != nil {
+			if err := s.AppendEvents(t.Context(), []feed.Event{{ID: fmt.Sprint(i), Node: "old", Kind: "user-changed"}}); err != nil {
 				t.Fatal(err)
 			}
 			last = time.Now()

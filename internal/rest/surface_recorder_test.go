@@ -54,7 +54,7 @@ var reads = strings.Fields(`
 	SubscriptionsIn RoomIDsOf Members ListMembers MembersWithRole GoneSubscriptions MessageByID History CountHistory ChangedMessages GoneMessages
 	UsersNotOffline Ping Close
 	CountPendingTOTP DropPendingTOTP UseTOTPStep UsePasskey UserByPasskeys ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard
-	AddMailCode UseMailCode UndoMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvent TouchLastMessage SavePresence TouchNode SweepPresence
+	AddMailCode UseMailCode UndoMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvents TouchLastMessage SavePresence TouchNode SweepPresence
 	AppendTrail PageTrail CountTrail TrimTrail
 	SaveStatuses SweepTokens SweepGone RenameUser UseToken TokenOwners Tries CountTries EndTries AddSource KeyCheck SetKeyCheck ApplyReset DueResets SealedTexts Reseal`)
 

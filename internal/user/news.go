@@ -81,6 +81,10 @@ func (n News) Security() (kinds []string) {
 // longer so. One more login token, or less trust in one, voids nothing.
 func (n News) Voids() bool { return n.Ended != nil || !n.Only(FieldTokens, FieldTrust) }
 
+// Urgent says that other nodes are told before they are told of other things: sessions
+// may have to end there.
+func (n News) Urgent() bool { return n.Voids() }
+
 // Fields names the parts of the document that the change touches, for News.
 func (c *Change) Fields() []string {
 	fields := []string{}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"ddpserver/internal/feed"
@@ -70,25 +71,31 @@ func (c *cursors) put(cur cursor) string {
 	return key
 }
 
-// AppendEvent implements feed.Store. An upsert, because only an update can ask
-// the server for its clock.
-func (s *Store) AppendEvent(ctx context.Context, e feed.Event) error {
+// AppendEvents implements feed.Store, with one command for all of them. They are
+// upserts, because only an update can ask the server for its clock. The primary's word
+// is enough: readers see what a majority has, and what a fail-over takes back is made
+// good as everything that news misses is.
+func (s *Store) AppendEvents(ctx context.Context, events []feed.Event) error {
 	ctx, cancel := s.op(ctx)
 	defer cancel()
-	raw, err := document.Encode(e)
-	if err != nil {
-		return err
+	forgetAt := s.now().Add(eventLife)
+	writes := make([]driver.WriteModel, len(events))
+	for i, e := range events {
+		raw, err := document.Encode(e)
+		if err != nil {
+			return err
+		}
+		var fields bson.D
+		if err := bson.Unmarshal(raw, &fields); err != nil {
+			return err
+		}
+		set := append(fields[1:], bson.E{Key: "forgetAt", Value: forgetAt}) // without _id, which comes first
+		writes[i] = driver.NewUpdateOneModel().SetUpsert(true).SetFilter(bson.D{{Key: "_id", Value: e.ID}}).SetUpdate(bson.D{
+			{Key: "$setOnInsert", Value: set},
+			{Key: "$currentDate", Value: bson.D{{Key: "ts", Value: bson.D{{Key: "$type", Value: "timestamp"}}}}},
+		})
 	}
-	var fields bson.D
-	if err := bson.Unmarshal(raw, &fields); err != nil {
-		return err
-	}
-	set := fields[1:] // without _id, which comes first
-	set = append(set, bson.E{Key: "forgetAt", Value: s.now().Add(eventLife)})
-	_, err = s.events.UpdateOne(ctx, bson.D{{Key: "_id", Value: e.ID}}, bson.D{
-		{Key: "$setOnInsert", Value: set},
-		{Key: "$currentDate", Value: bson.D{{Key: "ts", Value: bson.D{{Key: "$type", Value: "timestamp"}}}}},
-	}, options.UpdateOne().SetUpsert(true))
+	_, err := s.events.BulkWrite(ctx, writes)
 	return failure(err)
 }
 

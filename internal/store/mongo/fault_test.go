@@ -179,8 +179,10 @@ func operations(s *mongo.Store) map[string]func(context.Context) error {
 			_, err := s.ClaimMail(ctx, "n", now, time.Minute)
 			return err
 		},
-		"DeleteMail":  func(ctx context.Context) error { return s.DeleteMail(ctx, "m") },
-		"AppendEvent": func(ctx context.Context) error { return s.AppendEvent(ctx, feed.Event{ID: "e", At: now}) },
+		"DeleteMail": func(ctx context.Context) error { return s.DeleteMail(ctx, "m") },
+		"AppendEvents": func(ctx context.Context) error {
+			return s.AppendEvents(ctx, []feed.Event{{ID: "e", At: now}})
+		},
 	}
 }
 
@@ -211,7 +213,8 @@ func TestErrorsQuoteNothing(t *testing.T) {
 	}
 }
 
-// TestConcerns: writes are majority and journaled, reads majority, all at the primary.
+// TestConcerns: writes are majority and journaled but for news, which is the primary's,
+// reads majority, all at the primary.
 func TestConcerns(t *testing.T) {
 	s, server, _ := start(t, mongo.Options{})
 	createAnn(t, s)
@@ -225,6 +228,12 @@ func TestConcerns(t *testing.T) {
 		switch command {
 		case "insert", "update", "delete", "findAndModify":
 			wc := raw.Lookup("writeConcern")
+			if into, _ := raw.Lookup(command).StringValueOK(); into == "ddpserver_events" {
+				if w, _ := wc.Document().Lookup("w").Int32OK(); w != 1 {
+					t.Errorf("news with write concern %v", wc)
+				}
+				return
+			}
 			w, _ := wc.Document().Lookup("w").StringValueOK()
 			if j, _ := wc.Document().Lookup("j").BooleanOK(); w != "majority" || !j {
 				t.Errorf("%s with write concern %v", command, wc)
@@ -423,7 +432,7 @@ func TestLateEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AppendEvent(t.Context(), feed.Event{ID: "young", Node: "n", Kind: "kind", Key: "k", At: time.Now()}); err != nil {
+	if err := s.AppendEvents(t.Context(), []feed.Event{{ID: "young", Node: "n", Kind: "kind", Key: "k", At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}
 	events, cursor, err := s.EventsSince(t.Context(), cursor)

@@ -129,7 +129,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 		settings: db.Collection("rocketchat_settings"),
 		batches:  db.Collection("ddpserver_setting_batches"),
 		outbox:   db.Collection("ddpserver_outbox"),
-		events:   db.Collection("ddpserver_events"),
+		events:   db.Collection("ddpserver_events", options.Collection().SetWriteConcern(writeconcern.W1())),
 		counters: db.Collection("ddpserver_counters"),
 	}
 	s.openDocuments(o)
@@ -280,6 +280,7 @@ func serverFailure(err driver.ServerError) error {
 	name, code := "server error", 0
 	var ce driver.CommandError
 	var we driver.WriteException
+	var many driver.BulkWriteException
 	switch {
 	case errors.As(err, &ce):
 		name, code = ce.Name, int(ce.Code)
@@ -287,6 +288,10 @@ func serverFailure(err driver.ServerError) error {
 		name, code = "write concern: "+we.WriteConcernError.Name, we.WriteConcernError.Code
 	case errors.As(err, &we) && len(we.WriteErrors) > 0:
 		code = we.WriteErrors[0].Code
+	case errors.As(err, &many) && many.WriteConcernError != nil:
+		name, code = "write concern: "+many.WriteConcernError.Name, many.WriteConcernError.Code
+	case errors.As(err, &many) && len(many.WriteErrors) > 0:
+		code = many.WriteErrors[0].Code
 	}
 	if ce.Wrapped != nil && ce.Code == 0 {
 		// No server answered: the network failed under way, or the time was over. The text

@@ -97,7 +97,9 @@ func (c *call) insert() (bson.D, error) {
 func (c *call) update() (bson.D, error) {
 	var matched, modified int32
 	var upserted bson.A
+	at := int32(-1)
 	failures, err := c.each("updates", func(st bson.D) error {
+		at++
 		res, err := c.change(st, "u", nil)
 		if err != nil {
 			return err
@@ -106,7 +108,7 @@ func (c *call) update() (bson.D, error) {
 		modified += int32(len(res.Modified))
 		if res.Upserted != nil {
 			matched++
-			upserted = append(upserted, bson.D{{Key: "index", Value: int32(0)}, {Key: "_id", Value: bsonkit.Get(res.Upserted, "_id")}})
+			upserted = append(upserted, bson.D{{Key: "index", Value: at}, {Key: "_id", Value: bsonkit.Get(res.Upserted, "_id")}})
 		}
 		return nil
 	})

@@ -25,18 +25,27 @@ CREATE INDEX events_age ON events (at);
 // eventLife is how long events are kept for nodes that poll.
 const eventLife = 10 * time.Minute
 
-// AppendEvent implements feed.Store.
-func (s *Store) AppendEvent(ctx context.Context, e feed.Event) error {
-	raw, err := document.Encode(e)
-	if err != nil {
-		return err
+// AppendEvents implements feed.Store.
+func (s *Store) AppendEvents(ctx context.Context, events []feed.Event) error {
+	docs := make([][]byte, len(events))
+	for i, e := range events {
+		raw, err := document.Encode(e)
+		if err != nil {
+			return err
+		}
+		docs[i] = raw
 	}
 	return s.Update(ctx, func(t *Tx) error {
 		now := s.now()
 		if err := t.Exec(`DELETE FROM events WHERE at < ?`, now.Add(-eventLife).UnixMilli()); err != nil {
 			return err
 		}
-		return t.Exec(`INSERT INTO events (at, doc) VALUES (?, ?)`, now.UnixMilli(), []byte(raw))
+		for _, doc := range docs {
+			if err := t.Exec(`INSERT INTO events (at, doc) VALUES (?, ?)`, now.UnixMilli(), doc); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -49,7 +49,9 @@ func TestEventsOfOtherForms(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.AppendEvent(t.Context(), feed.Event{ID: "now", Node: "n", Kind: "kind", Key: "k", Version: 1, Body: []byte("{}"), At: time.Now()}); err != nil {
+	if err := s.AppendEvents(t.Context(), []feed.Event{
+		{ID: "now", Node: "n", Kind: "kind", Key: "k", Version: 1, Body: []byte("{}"), At: time.Now()},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	events, _, err := s.EventsSince(t.Context(), cursor)

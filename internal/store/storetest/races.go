@@ -264,7 +264,7 @@ func testRacesOnRest(t *testing.T, db Database) {
 			}
 			return nil
 		}
-		return s.AppendEvent(ctx, feed.Event{ID: fmt.Sprint("e", i), Node: "n", Kind: "kind", Key: "k", At: epoch})
+		return s.AppendEvents(ctx, []feed.Event{{ID: fmt.Sprint("e", i), Node: "n", Kind: "kind", Key: "k", At: epoch}})
 	})
 	ok(t, poll())
 	if len(seen) != crowd-1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -211,7 +212,7 @@ func testEvents(t *testing.T, db Database) {
 	event := func(id string) feed.Event {
 		return feed.Event{ID: id, Node: "n", Kind: "kind", Key: "k", Version: 3, Body: []byte("{\"x\":\"\xff\"}"), At: epoch}
 	}
-	ok(t, s.AppendEvent(ctx, event("before")))
+	ok(t, s.AppendEvents(ctx, []feed.Event{event("before")}))
 	events, start := since(s, "")
 	if len(events) != 0 {
 		t.Errorf("the empty cursor gave %v", events)
@@ -220,8 +221,8 @@ func testEvents(t *testing.T, db Database) {
 	if len(events) != 0 {
 		t.Errorf("an event from before: %v", events)
 	}
-	ok(t, s.AppendEvent(ctx, event("e1")))
-	ok(t, s.AppendEvent(ctx, event("e2")))
+	ok(t, s.AppendEvents(ctx, []feed.Event{event("e1")}))
+	ok(t, s.AppendEvents(ctx, []feed.Event{event("e2")}))
 	events, cursor = since(s, cursor)
 	if len(events) != 2 || events[0].ID != "e1" || events[1].ID != "e2" {
 		t.Fatalf("got %v", events)
@@ -236,12 +237,27 @@ func testEvents(t *testing.T, db Database) {
 		t.Errorf("from the first cursor: %v", events)
 	}
 	// Another process with that cursor is left out of nothing.
-	ok(t, s.AppendEvent(ctx, event("e3")))
+	ok(t, s.AppendEvents(ctx, []feed.Event{event("e3")}))
 	ok(t, s.Close())
 	s = open(t, db)
 	events, cursor = since(s, cursor)
 	if len(events) == 0 || events[len(events)-1].ID != "e3" {
 		t.Errorf("after reopening: %v", events)
+	}
+	if events, _ = since(s, cursor); len(events) != 0 {
+		t.Errorf("given twice: %v", events)
+	}
+	// Many at once keep their order.
+	var many []feed.Event
+	for i := range 300 {
+		many = append(many, event(fmt.Sprintf("m%03d", i)))
+	}
+	_, cursor = since(s, "")
+	ok(t, s.AppendEvents(ctx, many[:1]))
+	ok(t, s.AppendEvents(ctx, many[1:]))
+	events, cursor = since(s, cursor)
+	if len(events) != len(many) || !slices.IsSortedFunc(events, func(a, b feed.Event) int { return strings.Compare(a.ID, b.ID) }) {
+		t.Errorf("%d of %d events at once, in this order: %v", len(events), len(many), events)
 	}
 	if events, _ = since(s, cursor); len(events) != 0 {
 		t.Errorf("given twice: %v", events)
