@@ -83,6 +83,15 @@ func Encode(v any) (bson.Raw, error) {
 	return raw, nil
 }
 
+// Fields is a value as its stored fields, in the order of its type.
+func Fields(v any) (fields bson.D, err error) {
+	raw, err := Encode(v)
+	if err == nil {
+		err = bson.Unmarshal(raw, &fields)
+	}
+	return fields, err
+}
+
 // Decode reads raw into v, a pointer to a struct with bson tags; members for
 // which raw has no key keep their value if it is read at the first try and are
 // zero otherwise. Any failure, a panic of the decoder included, is ErrBroken.

@@ -81,12 +81,8 @@ func (s *Store) AppendEvents(ctx context.Context, events []feed.Event) error {
 	forgetAt := s.now().Add(eventLife)
 	writes := make([]driver.WriteModel, len(events))
 	for i, e := range events {
-		raw, err := document.Encode(e)
+		fields, err := document.Fields(e)
 		if err != nil {
-			return err
-		}
-		var fields bson.D
-		if err := bson.Unmarshal(raw, &fields); err != nil {
 			return err
 		}
 		set := append(fields[1:], bson.E{Key: "forgetAt", Value: forgetAt}) // without _id, which comes first

@@ -40,12 +40,8 @@ func Parts() []mongo.Part {
 func (s *Store) AppendTrail(ctx context.Context, events []trail.Event) error {
 	writes := make([]driver.WriteModel, len(events))
 	for i, e := range events {
-		raw, err := document.Encode(e)
+		fields, err := document.Fields(e)
 		if err != nil {
-			return err
-		}
-		var fields bson.D
-		if err := bson.Unmarshal(raw, &fields); err != nil {
 			return err
 		}
 		// Without _id, which comes first and stands in the filter.
