@@ -147,6 +147,7 @@ func Listed(u *user.User) ejson.Doc {
 		due := u.ResetDue(f)
 		add(f+"ResetDue", due, !due.IsZero())
 	}
-	add("passkeysSuspended", u.SuspendedPasskeys(), u.SuspendedPasskeys() > 0)
+	suspended := u.SuspendedPasskeys()
+	add("passkeysSuspended", suspended, suspended > 0)
 	return d
 }

@@ -96,13 +96,12 @@ func (s *Service) Present(ctx context.Context, u *user.User) (_ *user.User, err 
 
 // carryOut does the reset of one factor that is due, if it still stands.
 func (s *Service) carryOut(ctx context.Context, u *user.User, f lostFactor) (*user.User, error) {
-	u, err := s.upheld(ctx, u, f)
-	if err != nil || u.ResetDue(f.factor).IsZero() {
-		return u, err
-	}
 	who, err := s.resetBy(ctx, u, f)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case !mayReset(who):
+		return s.void(ctx, u, f)
 	}
 	after, err := s.store.ApplyReset(ctx, u.ID, f.factor, s.now())
 	switch {
@@ -132,12 +131,18 @@ func (s *Service) upheld(ctx context.Context, u *user.User, f lostFactor) (*user
 	if u.ResetDue(f.factor).IsZero() {
 		return u, nil
 	}
-	who, err := s.resetBy(ctx, u, f)
-	if err != nil || permission.Has(who, permission.EditOtherUserTOTP) {
+	if who, err := s.resetBy(ctx, u, f); err != nil || mayReset(who) {
 		return u, err
 	}
+	return s.void(ctx, u, f)
+}
+
+func mayReset(who *user.User) bool { return permission.Has(who, permission.EditOtherUserTOTP) }
+
+// void ends a pending reset whose asker may not ask for one any more.
+func (s *Service) void(ctx context.Context, u *user.User, f lostFactor) (*user.User, error) {
 	// Before the beginning of time, so that it may be due already.
-	err = s.store.CancelReset(ctx, u.ID, f.factor, time.Time{})
+	err := s.store.CancelReset(ctx, u.ID, f.factor, time.Time{})
 	switch {
 	case err == nil:
 		s.ended(ctx, Request{Action: f.action}, u, f.void)

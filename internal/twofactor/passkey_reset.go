@@ -2,11 +2,9 @@ package twofactor
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"ddpserver/internal/fault"
-	"ddpserver/internal/user"
 )
 
 // ErrPasskeyReset refuses to remove one's own passkeys together: they are removed one by
@@ -34,14 +32,8 @@ func (s *Service) ResetPasskeys(ctx context.Context, r Request, userID string) (
 	if due, waits := s.waits(u, lostPasskeys); waits {
 		return s.schedule(ctx, r, u, lostPasskeys, due)
 	}
-	if err := s.sendNotice(ctx, r, u, PasskeysReset); err != nil {
-		return time.Time{}, ErrMailFailed.Because(err)
+	if err := s.remove(ctx, r, u, lostPasskeys); err != nil {
+		return time.Time{}, err
 	}
-	now := s.now()
-	after, err := s.store.UpdateUser(ctx, u.ID, user.Change{Factor: user.DropPasskeys(now), RemoveTokens: true, ClearTrust: true, At: now})
-	if err != nil {
-		return time.Time{}, fmt.Errorf("removing the passkeys of an account: %w", err)
-	}
-	s.changed(u, after)
 	return time.Time{}, s.forgotten(ctx, r, u, PasskeysReset)
 }

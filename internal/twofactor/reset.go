@@ -53,16 +53,25 @@ func (s *Service) waits(u *user.User, f lostFactor) (due time.Time, waits bool) 
 // reset is Reset at once.
 func (s *Service) reset(ctx context.Context, r Request, u *user.User) error {
 	if u.Services.TOTP != nil {
-		if err := s.sendNotice(ctx, r, u, TOTPReset); err != nil {
-			return ErrMailFailed.Because(err)
+		if err := s.remove(ctx, r, u, lostApp); err != nil {
+			return err
 		}
-		after, err := s.store.UpdateUser(ctx, u.ID, user.Change{Factor: user.DropTOTP, RemoveTokens: true, ClearTrust: true, At: s.now()})
-		if err != nil {
-			return fmt.Errorf("resetting an authenticator: %w", err)
-		}
-		s.changed(u, after)
 	}
 	return s.forgotten(ctx, r, u, TOTPReset)
+}
+
+// remove takes a factor away, with every session and token, once the owner is told.
+func (s *Service) remove(ctx context.Context, r Request, u *user.User, f lostFactor) error {
+	if err := s.sendNotice(ctx, r, u, f.done); err != nil {
+		return ErrMailFailed.Because(err)
+	}
+	now := s.now()
+	after, err := s.store.UpdateUser(ctx, u.ID, user.Change{Factor: user.DropFactor(f.factor, now), RemoveTokens: true, ClearTrust: true, At: now})
+	if err != nil {
+		return fmt.Errorf("resetting the factor %s: %w", f.factor, err)
+	}
+	s.changed(u, after)
+	return nil
 }
 
 // resettable is the account of a reset as it is now, with the refusals that resets of

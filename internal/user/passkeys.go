@@ -7,8 +7,8 @@ import (
 )
 
 // WebAuthn holds the passkeys of an account, in the shape of Meteor's accounts-webauthn
-// (docs/adr/0012-passkeys.md): changedAt, spent, spentBefore, resetDue, resetBy and the
-// rpId of a key are ours. Nothing of it is secret.
+// (docs/adr/0012-passkeys.md): changedAt, spent, spentBefore, resetDue, resetBy, and of a
+// key rpId, needsPassword and kept are ours. Nothing of it is secret.
 type WebAuthn struct {
 	// Handle names the account to authenticators: base64url, made at random.
 	Handle string `bson:"userHandle,omitempty"`
@@ -125,7 +125,7 @@ func AddPasskey(k Passkey, handle string, at time.Time) func(*Services) {
 			w.Handle = handle
 		}
 		if !slices.ContainsFunc(w.Keys, func(k Passkey) bool { return k.fits() }) {
-			w.PendingReset = PendingReset{} // of keys that are gone
+			w.PendingReset = PendingReset{} // what is left counts as no key
 		}
 		w.Keys, w.SecondFactor = append(w.Keys, k), true
 		w.changed(at)
@@ -133,80 +133,67 @@ func AddPasskey(k Passkey, handle string, at time.Time) func(*Services) {
 	}
 }
 
+// onPasskeys is a Change.Factor for what an account has of passkeys, if it has anything.
+func onPasskeys(change func(w *WebAuthn)) func(*Services) {
+	return func(s *Services) {
+		if w := s.WebAuthn.clone(); w != nil {
+			change(w)
+			s.WebAuthn = w
+		}
+	}
+}
+
 // RemovePasskey is a Change.Factor that takes a key away, if it is there.
 func RemovePasskey(id string, at time.Time) func(*Services) {
-	return func(s *Services) {
-		w := s.WebAuthn.clone()
-		if w == nil {
-			return
-		}
-		w.Keys = slices.DeleteFunc(w.Keys, func(k Passkey) bool { return k.ID == id })
-		w.changed(at)
-		s.WebAuthn = w
-	}
+	return onPasskeys(func(w *WebAuthn) { w.drop(func(k Passkey) bool { return k.ID == id }, at) })
 }
 
 // DropPasskeys is a Change.Factor that takes every key away.
 func DropPasskeys(at time.Time) func(*Services) {
-	return func(s *Services) {
-		w := s.WebAuthn.clone()
-		if w == nil {
-			return
-		}
-		w.Keys = nil
-		w.changed(at)
-		s.WebAuthn = w
-	}
-}
-
-// KeepPasskeys is a Change.Factor after which no first proof takes the keys that there are.
-func KeepPasskeys(s *Services) {
-	if w := s.WebAuthn.clone(); w != nil {
-		for i := range w.Keys {
-			w.Keys[i].Kept = true
-		}
-		s.WebAuthn = w
-	}
+	return onPasskeys(func(w *WebAuthn) { w.drop(func(Passkey) bool { return true }, at) })
 }
 
 // DropUnkept is a Change.Factor that takes away the keys that were added while no address
 // of the account was proved.
 func DropUnkept(at time.Time) func(*Services) {
-	return func(s *Services) {
-		w := s.WebAuthn.clone()
-		if w == nil {
-			return
-		}
-		w.Keys = slices.DeleteFunc(w.Keys, func(k Passkey) bool { return !k.Kept })
-		w.changed(at)
-		s.WebAuthn = w
+	return onPasskeys(func(w *WebAuthn) { w.drop(func(k Passkey) bool { return !k.Kept }, at) })
+}
+
+func (w *WebAuthn) drop(goes func(Passkey) bool, at time.Time) {
+	if w.Keys = slices.DeleteFunc(w.Keys, goes); len(w.Keys) == 0 {
+		w.Keys, w.PendingReset = nil, PendingReset{}
 	}
+	w.changed(at)
+}
+
+// KeepPasskeys is a Change.Factor after which no first proof takes the keys that there are.
+func KeepPasskeys(s *Services) {
+	onPasskeys(func(w *WebAuthn) {
+		for i := range w.Keys {
+			w.Keys[i].Kept = true
+		}
+	})(s)
 }
 
 // SuspendPasskeys is a Change.Factor after which no key proves anything alone until it was
 // used beside the password.
 func SuspendPasskeys(at time.Time) func(*Services) {
-	return func(s *Services) {
-		w := s.WebAuthn.clone()
-		if w == nil {
-			return
-		}
+	return onPasskeys(func(w *WebAuthn) {
 		for i := range w.Keys {
 			w.Keys[i].NeedsPassword = true
 		}
 		w.changed(at)
-		s.WebAuthn = w
-	}
+	})
 }
 
 // PasskeysSuspended tells whether no key of the account proves anything alone.
 func (u *User) PasskeysSuspended() bool {
-	return len(u.Passkeys()) > 0 && u.SuspendedPasskeys() == len(u.Passkeys())
+	n := len(u.Passkeys())
+	return n > 0 && u.SuspendedPasskeys() == n
 }
 
 // SuspendedPasskeys is how many keys of the account prove nothing alone.
-func (u *User) SuspendedPasskeys() int {
-	n := 0
+func (u *User) SuspendedPasskeys() (n int) {
 	for _, k := range u.Passkeys() {
 		if k.NeedsPassword {
 			n++
@@ -217,18 +204,13 @@ func (u *User) SuspendedPasskeys() int {
 
 // RenamePasskey is a Change.Factor that names a key, if it is there.
 func RenamePasskey(id, name string) func(*Services) {
-	return func(s *Services) {
-		w := s.WebAuthn.clone()
-		if w == nil {
-			return
-		}
+	return onPasskeys(func(w *WebAuthn) {
 		for i := range w.Keys {
 			if w.Keys[i].ID == id {
 				w.Keys[i].Name = name
 			}
 		}
-		s.WebAuthn = w
-	}
+	})
 }
 
 // changed moves ChangedAt, which makes another state of the factors (FactorState),

@@ -30,7 +30,11 @@ func (u *User) Reset(factor string) *PendingReset {
 }
 
 // ResetDue is when a pending reset of a factor takes effect; zero when none is pending.
+// It is asked at every login and check: whether there are passkeys costs more than it.
 func (u *User) ResetDue(factor string) time.Time {
+	if w := u.Services.WebAuthn; factor == "webauthn" && (w == nil || w.ResetDue.IsZero()) {
+		return time.Time{}
+	}
 	if r := u.Reset(factor); r != nil {
 		return r.ResetDue
 	}

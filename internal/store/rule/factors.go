@@ -111,14 +111,10 @@ func (o Operations) UseTOTPStep(ctx context.Context, userID, secret string, step
 			return dberr.Conflict
 		}
 		t.LastStep = step
-		t.PendingReset = lost
+		t.PendingReset = user.PendingReset{} // whoever can still give an answer did not lose the factor
 		return nil
 	})
 }
-
-// lost is what every accepted answer with a factor leaves of a reset of it: whoever can
-// still give one did not lose it.
-var lost user.PendingReset
 
 // ScheduleReset implements twofactor.Store.
 func (o Operations) ScheduleReset(ctx context.Context, userID, factor, mark, by string, due time.Time) error {
@@ -169,7 +165,7 @@ func (o Operations) UseBackupCode(ctx context.Context, userID, stored string) er
 			return dberr.Conflict
 		}
 		t.HashedBackup = slices.DeleteFunc(t.HashedBackup, func(s string) bool { return s == stored })
-		t.PendingReset = lost
+		t.PendingReset = user.PendingReset{}
 		return nil
 	})
 }

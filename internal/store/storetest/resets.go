@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +52,9 @@ func dueNow(t *testing.T, s Core, now time.Time) string {
 // testResets: a reset that waits is noted once, ends by every proof of the owner
 // in the same write, and takes effect from its time on, not before.
 func testResets(t *testing.T, db Database) {
+	if !slices.EqualFunc(losables, user.Resets, func(l losable, factor string) bool { return l.factor == factor }) {
+		t.Fatalf("of %v some are not tried", user.Resets)
+	}
 	for _, l := range losables {
 		t.Run(l.factor, func(t *testing.T) { testReset(t, open(t, db), db, l) })
 	}
@@ -118,6 +122,9 @@ func testReset(t *testing.T, s Core, db Database, l losable) {
 	fails(t, s.CancelReset(ctx, ann, l.factor, due), dberr.Conflict)
 	u := must[*user.User](t)(s.ApplyReset(ctx, ann, l.factor, due))
 	same(t, "returned", u, get(t, s, ann))
+	if w := u.Services.WebAuthn; w != nil && !w.ResetDue.IsZero() {
+		t.Errorf("a reset waits for what is gone: %+v", w)
+	}
 	if u.Reset(l.factor) != nil || len(hashes(u)) != 0 || dueNow(t, s, due) != "[]" {
 		t.Errorf("after the reset: %+v, tokens %v", u.Services, hashes(u))
 	}
