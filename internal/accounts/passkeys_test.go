@@ -2,7 +2,6 @@ package accounts_test
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 
@@ -40,8 +39,13 @@ var newPasswords = map[string]func(w *world, u *user.User, l rpc.Login, verify s
 	},
 }
 
-// coseKey is a public key on P-256: only what is one counts as a passkey.
-var coseKey = slices.Concat([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}, make([]byte, 32), []byte{0x22, 0x58, 32}, make([]byte, 32))
+// addKey adds a passkey behind the Service's back.
+func (w *world) addKey(account, id string) {
+	w.t.Helper()
+	at := w.now()
+	key := user.Passkey{ID: id, PublicKey: storetest.PublicKey, CreatedAt: at}
+	w.patch(account, user.Change{Factor: user.AddPasskey(key, "aGFuZGxl", at)})
+}
 
 // A22: every way to another password × whether the address was proved: where the owner did
 // not make it in a session of the account, passkeys of before prove nothing alone, or are
@@ -61,8 +65,7 @@ func TestA22PasskeysOfBeforeAnotherPassword(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			at := w.now()
-			w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: "a2V5", PublicKey: coseKey, CreatedAt: at}, "aGFuZGxl", at)})
+			w.addKey(ada.ID, "a2V5")
 			want, act := "kept", ""
 			switch {
 			case name == "the first proof alone", name == "a reset link" && !proved:
@@ -113,17 +116,13 @@ func TestA22NoPasskeyGoesWithAProofThatWasTakenBack(t *testing.T) {
 		if _, err := w.VerifyEmail(t.Context(), w.peer, session.Login(), link); err != nil {
 			t.Fatal(err)
 		}
-		add := func(id string) {
-			at := w.now()
-			w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: id, PublicKey: coseKey, CreatedAt: at}, "aGFuZGxl", at)})
-		}
-		add("a2V5")
+		w.addKey(ada.ID, "a2V5")
 		boss := w.patch(w.add("boss", "boss@x.com").ID, user.Change{Roles: &[]string{"admin"}})
 		no := false
 		if _, err := w.UpdateUser(t.Context(), w.peer, boss, ada.ID, accounts.UserChange{Verified: &no}); err != nil || len(w.user(ada.ID).VerifiedEmails()) > 0 {
 			t.Fatal(err)
 		}
-		add("bGF0ZQ")
+		w.addKey(ada.ID, "bGF0ZQ")
 		w.mailed()
 		if err := w.SendConfirmation(t.Context(), w.peer, w.user(ada.ID), "ada@x.com"); err != nil {
 			t.Fatal(err)
@@ -190,14 +189,10 @@ func TestA22PasskeysAddedMeanwhile(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				add := func(id string) {
-					at := w.now()
-					w.patch(ada.ID, user.Change{Factor: user.AddPasskey(user.Passkey{ID: id, PublicKey: coseKey, CreatedAt: at}, "aGFuZGxl", at)})
-				}
 				if had > 0 {
-					add("a2V5")
+					w.addKey(ada.ID, "a2V5")
 				}
-				m.once = func() { add("bGF0ZQ") }
+				m.once = func() { w.addKey(ada.ID, "bGF0ZQ") }
 				if err := way(w, w.user(ada.ID), session.Login(), link); err != nil {
 					t.Fatalf("%s, %d keys, proved %v: %v", name, had, proved, err)
 				}

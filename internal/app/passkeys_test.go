@@ -19,6 +19,7 @@ import (
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/store/storetest"
 	"ddpserver/internal/user"
 	"ddpserver/internal/web"
 )
@@ -70,9 +71,6 @@ func stores(t *testing.T) map[string]store.Store {
 	return out
 }
 
-// coseKey is a public key on P-256.
-var coseKey = slices.Concat([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}, make([]byte, 32), []byte{0x22, 0x58, 32}, make([]byte, 32))
-
 // A start at another host says how many accounts have keys and none that works there, each
 // once, whatever else they have; keys of which nobody said for whom they are work anywhere.
 func TestOrphanedPasskeysAreCounted(t *testing.T) {
@@ -88,7 +86,7 @@ func TestOrphanedPasskeysAreCounted(t *testing.T) {
 					if mask>>i&1 == 0 {
 						continue
 					}
-					k := user.Passkey{ID: fmt.Sprint("k", i), PublicKey: coseKey, RPID: kind}
+					k := user.Passkey{ID: fmt.Sprint("k", i), PublicKey: storetest.PublicKey, RPID: kind}
 					if kind == "broken" {
 						k.PublicKey, k.RPID = []byte("nothing"), "chat.example.com"
 					} else {
@@ -124,7 +122,7 @@ func TestOrphanedPasskeysAreCounted(t *testing.T) {
 		}
 		// Whoever gets a key for the host is not lost any more.
 		one := "u2true"
-		key := user.Passkey{ID: "new", PublicKey: coseKey, RPID: "example.com"}
+		key := user.Passkey{ID: "new", PublicKey: storetest.PublicKey, RPID: "example.com"}
 		if _, err := st.UpdateUser(t.Context(), one, user.Change{Factor: user.AddPasskey(key, "x", time.Now()), At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}

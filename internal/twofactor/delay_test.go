@@ -65,10 +65,15 @@ func losables() []losable {
 func (l losable) on(a *account) bool       { return a.user().Reset(l.factor) != nil }
 func (l losable) due(a *account) time.Time { return a.user().ResetDue(l.factor) }
 
-// delayed is a world in which an administrator's reset takes a day, once for each factor.
+// delayed is a world in which an administrator's reset takes a day, once for each factor
+// whose reset can wait.
 func delayed(t *testing.T, f func(t *testing.T, w *world, admin, a *account, l losable)) {
 	t.Helper()
-	for _, l := range losables() {
+	all := losables()
+	if !slices.EqualFunc(all, user.Resets, func(l losable, factor string) bool { return l.factor == factor }) {
+		t.Fatalf("of %v some are not tried", user.Resets)
+	}
+	for _, l := range all {
 		t.Run(l.factor, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				never(t, w)

@@ -11,18 +11,18 @@ import (
 	"ddpserver/internal/user"
 )
 
-// publicKey is one on P-256 in COSE.
-var publicKey = slices.Concat([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}, make([]byte, 32), []byte{0x22, 0x58, 32}, make([]byte, 32))
+// PublicKey is one on P-256 in COSE: only what is a public key counts as a passkey.
+var PublicKey = slices.Concat([]byte{0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32}, make([]byte, 32), []byte{0x22, 0x58, 32}, make([]byte, 32))
 
 // key is a passkey of a test.
 func key(id string, counter int64) user.Passkey {
-	return user.Passkey{ID: id, PublicKey: publicKey, Counter: counter, Transports: []string{"usb", "nfc"}, DeviceType: user.SingleDevice, UserVerified: true,
+	return user.Passkey{ID: id, PublicKey: PublicKey, Counter: counter, Transports: []string{"usb", "nfc"}, DeviceType: user.SingleDevice, UserVerified: true,
 		Name: "key " + id, CreatedAt: epoch, RPID: "example.com"}
 }
 
 // used is an answer of it.
 func used(id string, counter int64, challenge string, at time.Time) user.PasskeyUse {
-	return user.PasskeyUse{ID: id, PublicKey: publicKey, Counter: counter, BackedUp: true, Challenge: challenge, At: at, Until: at.Add(2 * time.Minute)}
+	return user.PasskeyUse{ID: id, PublicKey: PublicKey, Counter: counter, BackedUp: true, Challenge: challenge, At: at, Until: at.Add(2 * time.Minute)}
 }
 
 // testPasskeys: an account is found by its handle as long as it has a key, and a key
