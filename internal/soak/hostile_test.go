@@ -174,8 +174,8 @@ func gather(addr string, a *account, n int, order func(i int) (state, input stri
 	enemies := make([]*enemy, n)
 	for i := range enemies {
 		state, _ := order(i)
-		// The server gives a client ten seconds for its request; a crowd at the lowest
-		// priority on a busy machine may take longer.
+		// The server gives a client ten seconds for its request; on a busy machine it may
+		// take longer.
 		for end := time.Now().Add(patience); ; {
 			e := &enemy{addr: addr, name: fmt.Sprintf("e%d-%d", i, time.Now().UnixNano())}
 			if strings.HasSuffix(state, "logged in") {
