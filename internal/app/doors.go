@@ -96,8 +96,10 @@ func (a *App) buildDoors(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	transport, _ := a.hub.Transport()
 	a.web = web.New(web.Options{
-		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest, page), Checks: a.checks(), Notes: a.notes, Logger: a.log, Refused: a.refusedRequest,
+		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest, page), Checks: a.checks(), Notes: a.notes, Transport: transport,
+		Logger: a.log, Refused: a.refusedRequest,
 		ReadHeaderTimeout: a.cfg.ReadHeaderTimeout, ReadTimeout: a.cfg.ReadTimeout, IdleTimeout: a.cfg.IdleTimeout,
 		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
 		// One that waits, for the database perhaps, is not waited for.
@@ -186,6 +188,9 @@ func (a *App) notes() []string {
 	notes := a.trail.notes()
 	if a.mail.Unreadable() > 0 {
 		notes = append(notes, "mails_unreadable")
+	}
+	if _, hears := a.hub.Transport(); !hears {
+		notes = append(notes, "news_not_heard")
 	}
 	return notes
 }

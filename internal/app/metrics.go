@@ -43,6 +43,13 @@ func (a *App) registerMetrics(context.Context) error {
 		m.Counter("audit_events_total", "Audit events written.", func() float64 { w, _, _ := a.auditLog.Stats(); return float64(w) })
 		m.Counter("audit_events_lost_total", "Audit events that could not be written.", func() float64 { _, l, _ := a.auditLog.Stats(); return float64(l) })
 	}
+	if name, _ := a.hub.Transport(); name != "" {
+		m.Counter("news_sent_total", "Events handed to other nodes.", func() float64 { return float64(a.hub.News().Sent) })
+		m.Counter("news_taken_total", "Events of other nodes.", func() float64 { return float64(a.hub.News().Taken) })
+		m.Counter("news_missed_total", "How often events of other nodes were missing, and what they tell of was read anew.",
+			func() float64 { return float64(a.hub.News().Missed) })
+		m.Gauge("news_waiting", "Events that wait to be handed to other nodes.", func() float64 { return float64(a.hub.News().Waiting) })
+	}
 	a.trail.metrics(m)
 	if s := a.opts.LogStats; s != nil {
 		m.Counter("log_records_lost_total", "Log records that could not be written.", func() float64 { return float64(s.Lost()) })

@@ -78,7 +78,7 @@ func (a *App) openSettings(ctx context.Context) (err error) {
 	a.budget = newBudget(a.cfg)
 	o := realtime.Options{Node: a.node + "/" + random.ID(), Logger: a.log}
 	if a.cfg.MongoURL != "" {
-		o.Store = a.store
+		o.Transport = realtime.Poll(a.store)
 	}
 	a.hub = realtime.New(o)
 	a.settings, err = openSettings(ctx, a.cfg, a.store, a.hub, a.log)

@@ -3,7 +3,8 @@
 // the database.
 //
 // An event says that something changed and what may be pushed; it is never the
-// authority for a decision. The package holds no transport and stores nothing.
+// authority for a decision. The package says what a Transport does and
+// holds none; it stores nothing.
 //
 // Each kind of news is declared once, in the package that makes it, as a Kind:
 // a name, a payload type and a version. Nodes of different versions of this

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,11 +21,9 @@ import (
 type Options struct {
 	// Node names this node in events; empty makes a random name.
 	Node string
-	// Store carries events to and from the other nodes; nil when there are none.
-	Store feed.Store
-	// Poll is how often Store is asked for events of others; 0 is 250 ms.
-	Poll time.Duration
-	// Logger gets troubles with the store; nil discards them.
+	// Transport carries events to and from the other nodes; nil when there are none.
+	Transport feed.Transport
+	// Logger gets troubles with the transport; nil discards them.
 	Logger *zap.Logger
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -45,6 +44,9 @@ type Hub struct {
 
 	subscribers subscribers
 	out         outgoing
+	hears       atomic.Bool   // the transport listens
+	missed      chan struct{} // asks for rereads
+	counts      counts
 	unreadable  unreadable
 	workers     workers
 }
@@ -53,9 +55,6 @@ type Hub struct {
 func New(o Options) *Hub {
 	if o.Node == "" {
 		o.Node = random.ID()
-	}
-	if o.Poll <= 0 {
-		o.Poll = 250 * time.Millisecond
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -70,8 +69,9 @@ func New(o Options) *Hub {
 	}
 	h.subscribers.byUser = map[string][]*member{}
 	h.out.wake = make(chan struct{}, 1)
-	if o.Store != nil {
-		h.heard.Deafen() // until Run has asked it for the first time
+	h.missed = make(chan struct{}, 1)
+	if o.Transport != nil {
+		h.heard.Deafen() // until it listens
 	}
 	Listen(h, user.Changed, func(e feed.Event, news user.News) { // before everybody who acts on it
 		if news.Voids() {
@@ -89,6 +89,15 @@ func (h *Hub) Heard() *user.Heard { return h.heard }
 // Node is this node's name.
 func (h *Hub) Node() string { return h.opts.Node }
 
+// Transport names what carries news between nodes, and tells whether it does at the
+// moment. A node on its own has none.
+func (h *Hub) Transport() (name string, hears bool) {
+	if h.opts.Transport == nil {
+		return "", true
+	}
+	return h.opts.Transport.Name(), h.hears.Load()
+}
+
 // Listen adds a function that gets the events of a kind, wherever they were made,
 // in the order in which they arrive here. It runs on the goroutine of whoever
 // published and must not wait for clients. It is never called with an event that
@@ -104,9 +113,8 @@ func Listen[P feed.Payload](h *Hub, kind feed.Kind[P], f func(e feed.Event, payl
 }
 
 // HandleGap adds a function that runs after events of other nodes may have been
-// missed, because the store could not be read for long or because an event of
-// another version of this program could not be read: whatever is cached should be
-// read anew.
+// missed, because the transport lost some or because an event of another version of
+// this program could not be read: whatever is cached should be read anew.
 func (h *Hub) HandleGap(f func(context.Context)) { h.gaps = append(h.gaps, f) }
 
 // Publish implements feed.Publisher: local listeners have it when it returns.
@@ -119,7 +127,7 @@ func (h *Hub) Publish(e feed.Event) {
 	}
 	e.Node = h.opts.Node
 	h.deliver(e)
-	if h.opts.Store != nil {
+	if h.opts.Transport != nil {
 		h.enqueue(e.Encoded())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,17 +15,15 @@ import (
 )
 
 const (
-	// maxOutgoing bounds the events of one lane that wait for the store. Beyond it the
+	// maxOutgoing bounds the events of one lane that wait for the transport. Beyond it the
 	// oldest are dropped, and other nodes are told to read anew what matters.
 	maxOutgoing = 1 << 16
-	// maxAppended and maxAppendedBytes bound what is appended at once.
-	maxAppended      = 1000
-	maxAppendedBytes = 4 << 20
+	// maxSent and maxSentBytes bound what is sent at once.
+	maxSent      = 1000
+	maxSentBytes = 4 << 20
 	// maxSeen is how many events are remembered so that one that comes twice is
 	// delivered once.
 	maxSeen = 4096
-	// gapTime is how long the store may fail before events may have been forgotten.
-	gapTime = time.Minute
 	// rereadEvery is how often at most everything is read anew because of events
 	// that cannot be read: as long as nodes of another version run, many may come.
 	rereadEvery = 2 * time.Second
@@ -70,7 +69,7 @@ func (h *Hub) enqueue(e feed.Event) {
 	}
 }
 
-// next is what is to be appended next, at least one event if there are any, all of one
+// next is what is to be sent next, at least one event if there are any, all of one
 // lane; dropped says how many are missing of which nobody was told.
 func (q *outgoing) next() (events []feed.Event, dropped int) {
 	q.mu.Lock()
@@ -81,7 +80,7 @@ func (q *outgoing) next() (events []feed.Event, dropped int) {
 			continue
 		}
 		n, size := 0, 0
-		for n < len(lane) && n < maxAppended && (n == 0 || size+len(lane[n].Body) <= maxAppendedBytes) {
+		for n < len(lane) && n < maxSent && (n == 0 || size+len(lane[n].Body) <= maxSentBytes) {
 			size += len(lane[n].Body)
 			n++
 		}
@@ -90,7 +89,7 @@ func (q *outgoing) next() (events []feed.Event, dropped int) {
 	return nil, 0
 }
 
-// done takes what was appended out of its lane, as far as it was not dropped meanwhile.
+// done takes what was sent out of its lane, as far as it was not dropped meanwhile.
 func (q *outgoing) done(events []feed.Event, dropped int) {
 	last := events[len(events)-1].ID
 	q.mu.Lock()
@@ -107,20 +106,25 @@ func (q *outgoing) done(events []feed.Event, dropped int) {
 // over if the store let it.
 func (h *Hub) Run(ctx context.Context) error {
 	defer h.workers.wait()
-	if h.opts.Store == nil {
+	t := h.opts.Transport
+	if t == nil {
 		<-ctx.Done()
 		return nil
 	}
-	var both sync.WaitGroup
-	both.Go(func() { h.send(ctx) })
-	both.Go(func() { h.receive(ctx) })
-	both.Wait()
+	h.log.Info("news_from_nodes", zap.String("transport", t.Name()))
+	var all sync.WaitGroup
+	all.Go(func() { h.send(ctx) })
+	all.Go(func() { h.rereads(ctx) })
+	t.Receive(ctx, &receiver{h: h, seen: recent{at: map[string]struct{}{}}})
+	h.heard.Deafen()
+	all.Wait()
 	return nil
 }
 
-// send appends queued events to the store, many at once, until they are there.
+// send hands queued events to the transport, many at once, until it took them.
 func (h *Hub) send(ctx context.Context) {
-	pause, failing := h.opts.Poll, false
+	const first = 250 * time.Millisecond
+	pause, failing := first, false
 	for {
 		err := h.flush(ctx)
 		switch {
@@ -129,17 +133,17 @@ func (h *Hub) send(ctx context.Context) {
 			err = h.flush(last)
 			cancel()
 			if err != nil {
-				h.log.Warn("events_not_appended", zap.Error(err))
+				h.log.Warn("events_not_sent", zap.Error(err))
 			}
 			return
 		case err != nil:
 			if !failing {
-				h.log.Warn("events_not_appended", zap.Error(err))
+				h.log.Warn("events_not_sent", zap.Error(err))
 			}
 			failing, pause = true, min(pause*2, StoreTime)
 			wait(ctx, pause)
 		default:
-			failing, pause = false, h.opts.Poll
+			failing, pause = false, first
 			select {
 			case <-ctx.Done():
 			case <-h.out.wake:
@@ -148,7 +152,7 @@ func (h *Hub) send(ctx context.Context) {
 	}
 }
 
-// flush appends what is queued; after an error something is left.
+// flush sends what is queued; after an error something is left.
 func (h *Hub) flush(ctx context.Context) error {
 	for {
 		events, dropped := h.out.next()
@@ -164,12 +168,13 @@ func (h *Hub) flush(ctx context.Context) error {
 			all = append(slices.Clip(events), feed.Event{ID: random.ID(), Node: h.opts.Node, Kind: lost, At: h.opts.Now().UTC().Truncate(time.Millisecond)})
 		}
 		op, cancel := context.WithTimeout(ctx, StoreTime)
-		err := h.opts.Store.AppendEvents(op, all)
+		err := h.opts.Transport.Send(op, all)
 		cancel()
 		if err != nil {
 			return err
 		}
 		h.out.done(events, dropped)
+		h.counts.sent.Add(uint64(len(events)))
 		h.out.logged = 0
 	}
 }
@@ -183,61 +188,86 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// receive polls for the events of other nodes.
-func (h *Hub) receive(ctx context.Context) {
-	seen := recent{at: map[string]struct{}{}}
-	cursor, failingSince := "", time.Time{}
-	missed, lastReread := false, time.Time{}
-	defer h.heard.Deafen()
-	for ctx.Err() == nil {
-		op, cancel := context.WithTimeout(ctx, StoreTime)
-		events, next, err := h.opts.Store.EventsSince(op, cursor)
-		cancel()
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return
-		case err != nil:
-			h.heard.Deafen()
-			if failingSince.IsZero() {
-				failingSince = h.opts.Now()
-				h.log.Warn("events_not_readable", zap.Error(err))
-			}
-		default:
-			missed = !h.take(events, &seen) || missed
-			h.heard.Listen()
-			cursor = next
-			if !failingSince.IsZero() {
-				h.recovered(ctx, h.opts.Now().Sub(failingSince))
-				failingSince = time.Time{}
-			}
-			if missed && h.opts.Now().Sub(lastReread) >= rereadEvery {
-				h.reread(ctx)
-				missed, lastReread = false, h.opts.Now()
-			}
-		}
-		wait(ctx, h.opts.Poll)
-	}
+// receiver is the hub as its transport sees it.
+type receiver struct {
+	h    *Hub
+	seen recent
+	deaf time.Time // since when it says so; zero while it listens, and before it began to
 }
 
-// take delivers events that others made and that did not come before. It is false
-// when one of them could not be read.
-func (h *Hub) take(events []feed.Event, seen *recent) bool {
-	all := true
+// Take implements feed.Receiver.
+func (r *receiver) Take(events []feed.Event) {
 	for _, e := range events {
-		if e.Node != h.opts.Node && seen.add(e.ID) {
-			if e.Kind == lost || !h.deliver(e) {
-				h.heard.Miss()
-				all = false
-			}
+		if e.Node == r.h.opts.Node || !r.seen.add(e.ID) {
+			continue
+		}
+		r.h.counts.taken.Add(1)
+		if e.Kind == lost || !r.h.deliver(e) {
+			r.Missed()
 		}
 	}
-	return all
 }
 
-func (h *Hub) recovered(ctx context.Context, after time.Duration) {
-	h.log.Info("events_readable_again", zap.Duration("after", after))
-	if after >= gapTime {
-		h.reread(ctx)
+// Listening implements feed.Receiver.
+func (r *receiver) Listening() {
+	r.h.heard.Listen()
+	r.h.hears.Store(true)
+	if !r.deaf.IsZero() {
+		r.h.log.Info("events_heard_again", zap.Duration("after", r.h.opts.Now().Sub(r.deaf)))
+		r.deaf = time.Time{}
+	}
+}
+
+// Deaf implements feed.Receiver.
+func (r *receiver) Deaf(err error) {
+	r.h.hears.Store(false)
+	r.h.heard.Deafen()
+	if r.deaf.IsZero() {
+		r.deaf = r.h.opts.Now()
+		r.h.log.Warn("events_not_heard", zap.Error(err))
+	}
+}
+
+// Missed implements feed.Receiver.
+func (r *receiver) Missed() {
+	r.h.heard.Miss()
+	r.h.counts.missed.Add(1)
+	select {
+	case r.h.missed <- struct{}{}:
+	default: // what reads anew has not begun yet
+	}
+}
+
+// counts are what NewsStats tells.
+type counts struct{ sent, taken, missed atomic.Uint64 }
+
+// NewsStats are counts since the start, and of now.
+type NewsStats struct {
+	// Sent events went to other nodes, Taken ones came from them; Missed is how often some
+	// were known to be missing.
+	Sent, Taken, Missed uint64
+	// Waiting events have yet to be sent.
+	Waiting int
+}
+
+// News tells what went between this node and the others.
+func (h *Hub) News() NewsStats {
+	h.out.mu.Lock()
+	defer h.out.mu.Unlock()
+	return NewsStats{h.counts.sent.Load(), h.counts.taken.Load(), h.counts.missed.Load(), len(h.out.lanes[0]) + len(h.out.lanes[1])}
+}
+
+// rereads has everything read anew after events were missed, and once more after the
+// last of many.
+func (h *Hub) rereads(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.missed:
+			h.reread(ctx)
+			wait(ctx, rereadEvery)
+		}
 	}
 }
 

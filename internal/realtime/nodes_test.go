@@ -71,7 +71,7 @@ type node struct {
 
 func run(t *testing.T, name string, s feed.Store) *node {
 	core, logs := observer.New(zapcore.DebugLevel)
-	n := &node{Hub: New(Options{Node: name, Store: s, Logger: zap.New(core)}), logs: logs}
+	n := &node{Hub: New(Options{Node: name, Transport: Poll(s), Logger: zap.New(core)}), logs: logs}
 	Listen(n.Hub, note, func(e feed.Event, _ noteNews) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -161,14 +161,14 @@ func TestFeedCut(t *testing.T) {
 			if got := n2.news(); !slices.Contains(got, "during "+c.span.String()) {
 				t.Errorf("lost in a cut of %v: %v", c.span, got)
 			}
-			if n2.gaps != c.gaps {
-				t.Errorf("after %v: %d gaps", c.span, n2.gaps)
+			if got := n2.gapCount(); got != c.gaps {
+				t.Errorf("after %v: %d gaps", c.span, got)
 			}
 		}
-		if n := n2.logs.FilterMessage("events_not_readable").Len(); n != 2 {
+		if n := n2.logs.FilterMessage("events_not_heard").Len(); n != 2 {
 			t.Errorf("reading: logged %d times", n)
 		}
-		if n := n1.logs.FilterMessage("events_not_appended").Len(); n != 2 {
+		if n := n1.logs.FilterMessage("events_not_sent").Len(); n != 2 {
 			t.Errorf("writing: logged %d times", n)
 		}
 	})
@@ -178,7 +178,7 @@ func TestFeedCut(t *testing.T) {
 func TestFlushAtEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := storetest.OpenSQLite(t)
-		h := New(Options{Node: "n1", Store: s})
+		h := New(Options{Node: "n1", Transport: Poll(s)})
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
 		_, cursor, err := s.EventsSince(t.Context(), "")
@@ -202,7 +202,7 @@ func TestOutgoingIsBounded(t *testing.T) {
 		core, logs := observer.New(zapcore.WarnLevel)
 		s := &cut{Store: storetest.OpenSQLite(t)}
 		s.down.Store(true)
-		h := New(Options{Store: s, Logger: zap.New(core)})
+		h := New(Options{Transport: Poll(s), Logger: zap.New(core)})
 		for i := range maxOutgoing + 10 {
 			note.Publish(h, fmt.Sprint(i), noteNews{})
 		}

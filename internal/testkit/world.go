@@ -80,7 +80,7 @@ func Bubble(t *testing.T, o Options, f func(t *testing.T, w *World)) {
 func NewWorld(t testing.TB, o Options) *World {
 	t.Helper()
 	w := &World{Ground: bare(t, o), Telemetry: telemetry.NewMetrics(), Vars: map[string]string{}}
-	w.Hub = realtime.New(realtime.Options{Node: w.opts.Node, Store: o.Events, Logger: w.log})
+	w.Hub = realtime.New(realtime.Options{Node: w.opts.Node, Transport: realtime.Poll(o.Events), Logger: w.log})
 	w.Feed = w.Hub
 	w.openSettings(w.Hub)
 	w.keepTrail()

@@ -21,6 +21,8 @@ type health struct {
 	checks map[string]func(context.Context) error
 	notes  func() []string // may be nil
 
+	transport string
+
 	mu     sync.Mutex // held through a round: one at a time
 	at     time.Time
 	failed []string
@@ -32,6 +34,8 @@ type report struct {
 	Status string   `json:"status"`
 	Failed []string `json:"failed,omitempty"`
 	Notes  []string `json:"notes,omitempty"`
+	// Transport names what carries news between nodes.
+	Transport string `json:"transport,omitempty"`
 }
 
 // serveHealth answers the two health paths and reports whether path was one.
@@ -53,6 +57,7 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request, path string
 		} else if failed := s.health.ask(r.Context()); len(failed) > 0 {
 			rep, code = report{Status: "degraded", Failed: failed}, http.StatusServiceUnavailable
 		}
+		rep.Transport = s.health.transport
 		if s.health.notes != nil {
 			rep.Notes = s.health.notes()
 		}

@@ -41,6 +41,9 @@ type Options struct {
 	// Notes names what somebody should look at although the server is ready; it
 	// stands in the body of /readyz. It may be nil and must not block.
 	Notes func() []string
+	// Transport names what carries news between nodes, for the body of /readyz; "" where
+	// there is one node.
+	Transport string
 
 	// Refused is told of every request that was refused (a status from 400), with
 	// the path of its mount or "" where none is; health checks and Counted mounts
@@ -84,7 +87,7 @@ func New(o Options) *Server {
 		}
 		s.mounts[m.Path] = m
 	}
-	s.health.checks, s.health.notes = o.Checks, o.Notes
+	s.health.checks, s.health.notes, s.health.transport = o.Checks, o.Notes, o.Transport
 	s.http = http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: o.ReadHeaderTimeout,

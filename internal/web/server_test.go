@@ -108,7 +108,7 @@ func TestHealth(t *testing.T) {
 				return errors.New("mongodb://root:secret@db is down")
 			}
 			return nil
-		}}, Notes: func() []string { return note }})
+		}}, Notes: func() []string { return note }, Transport: "polling"})
 		expect := func(path string, code int, body string) {
 			t.Helper()
 			r := get(s, "GET", path)
@@ -117,13 +117,14 @@ func TestHealth(t *testing.T) {
 			}
 		}
 		expect("/livez", 200, `{"status":"ok"}`)
-		expect("/readyz", 503, `{"status":"starting or stopping"}`)
+		expect("/readyz", 503, `{"status":"starting or stopping","transport":"polling"}`)
 		s.SetReady(true)
-		for _, path := range []string{"/readyz", "/p/readyz", "/p/livez", "/readyz"} {
-			expect(path, 200, `{"status":"ok"}`)
+		for _, path := range []string{"/readyz", "/p/readyz", "/readyz"} {
+			expect(path, 200, `{"status":"ok","transport":"polling"}`)
 		}
+		expect("/p/livez", 200, `{"status":"ok"}`)
 		note = []string{"something"} // does not make it unready
-		expect("/readyz", 200, `{"status":"ok","notes":["something"]}`)
+		expect("/readyz", 200, `{"status":"ok","notes":["something"],"transport":"polling"}`)
 		expect("/livez", 200, `{"status":"ok"}`)
 		note = nil
 		if n := asked.Load(); n != 1 {
@@ -131,13 +132,13 @@ func TestHealth(t *testing.T) {
 		}
 		fail.Store(true)
 		time.Sleep(2 * checkAge) // bubble time
-		expect("/readyz", 503, `{"status":"degraded","failed":["store"]}`)
+		expect("/readyz", 503, `{"status":"degraded","failed":["store"],"transport":"polling"}`)
 		expect("/livez", 200, `{"status":"ok"}`)
 		fail.Store(false)
 		time.Sleep(2 * checkAge)
-		expect("/readyz", 200, `{"status":"ok"}`)
+		expect("/readyz", 200, `{"status":"ok","transport":"polling"}`)
 		s.SetReady(false)
-		expect("/readyz", 503, `{"status":"starting or stopping"}`)
+		expect("/readyz", 503, `{"status":"starting or stopping","transport":"polling"}`)
 		if r := get(s, "POST", "/readyz"); r.StatusCode != 405 || r.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("POST: %d", r.StatusCode)
 		}

@@ -58,7 +58,7 @@ type chatNode struct {
 // newChatNode makes a server. shared is nil for a server that is alone.
 func newChatNode(t testing.TB, name string, s storetest.Store, shared feed.Store) *chatNode {
 	t.Helper()
-	n := &chatNode{t: t, store: s, hub: realtime.New(realtime.Options{Node: name, Store: shared})}
+	n := &chatNode{t: t, store: s, hub: realtime.New(realtime.Options{Node: name, Transport: realtime.Poll(shared)})}
 	g := testkit.NewGround(t, testkit.Options{Store: s, Node: name, Events: shared, Feed: n.hub})
 	n.chat = g.NewRooms()
 	table := realtime.NewPublications(n.hub, be{}, nil, streams.New(streams.Options{Hub: n.hub, Rooms: n.chat, Presence: g.NewTracker()}))

@@ -1,0 +1,65 @@
+package realtime
+
+import (
+	"context"
+	"time"
+
+	"ddpserver/internal/feed"
+)
+
+const (
+	// pollEvery is how often a store is asked for the events of others.
+	pollEvery = 250 * time.Millisecond
+	// gapTime is how long the store may fail before events may have been forgotten.
+	gapTime = time.Minute
+)
+
+// poll is the transport over a store that has to be asked.
+type poll struct {
+	store feed.Store
+	every time.Duration
+}
+
+// Poll makes the transport over a store that can do no more than be asked, four times a
+// second. It is nil without a store, for a node on its own.
+func Poll(store feed.Store) feed.Transport {
+	if store == nil {
+		return nil
+	}
+	return &poll{store, pollEvery}
+}
+
+func (p *poll) Name() string { return "polling" }
+
+func (p *poll) Send(ctx context.Context, events []feed.Event) error {
+	return p.store.AppendEvents(ctx, events)
+}
+
+// Receive implements feed.Transport. What is made while the store cannot be read is read
+// afterwards, so a short cut costs nothing but time.
+func (p *poll) Receive(ctx context.Context, to feed.Receiver) {
+	cursor, failingSince := "", time.Time{}
+	for ctx.Err() == nil {
+		op, cancel := context.WithTimeout(ctx, StoreTime)
+		events, next, err := p.store.EventsSince(op, cursor)
+		cancel()
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return
+		case err != nil:
+			if failingSince.IsZero() {
+				failingSince = time.Now()
+			}
+			to.Deaf(err)
+		default:
+			to.Take(events)
+			cursor = next
+			to.Listening()
+			if !failingSince.IsZero() && time.Since(failingSince) >= gapTime {
+				to.Missed()
+			}
+			failingSince = time.Time{}
+		}
+		wait(ctx, p.every)
+	}
+}
