@@ -549,6 +549,45 @@ test('with the keyboard alone: into the page, codes by e-mail on and off', async
   await close(page);
 });
 
+test('a machine too busy to draw takes nothing away that was typed or opened meanwhile', async () => {
+  const { user, page } = await enter('hal', { viewport: { width: 380, height: 900 } });
+  const { codes } = await enrol(page, user);
+  await section(page, 'Codes by e-mail').getByRole('button', { name: 'Switch on' }).click();
+  await confirm(page, codes[0]);
+  await section(page, 'Codes by e-mail').getByRole('button', { name: 'Switch off' }).waitFor();
+  // No frame is drawn from here on, and what waits for one with a time of its own waits as well, until the page is let go.
+  await page.evaluate(() => {
+    const held = [];
+    const later = window.setTimeout;
+    window.requestAnimationFrame = (f) => held.push(f);
+    window.setTimeout = (f, ms, ...args) => (ms > 0 && ms < 100 ? held.push(f) : later(f, ms, ...args));
+    window.drawAgain = async () => {
+      while (held.length) held.shift()();
+      await new Promise((done) => later(done, 0));
+    };
+  });
+  // A menu that is opened as soon as another page shows stays open.
+  const menu = page.getByRole('button', { name: 'Menu' });
+  await menu.click();
+  await page.getByRole('navigation').getByRole('link', { name: 'Try it' }).click();
+  await page.getByRole('heading', { name: 'Try it', level: 1 }).waitFor();
+  await menu.click();
+  await page.evaluate(() => window.drawAgain());
+  assert.equal(await menu.getAttribute('aria-expanded'), 'true');
+  await page.getByRole('button', { name: 'Log out', exact: true }).click();
+  await page.getByLabel('User name or e-mail address').fill(user.username);
+  await page.getByLabel('Password', { exact: true }).fill(user.password);
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
+  const field = asked(page).locator('input[name=code]');
+  for (const way of ['Authenticator app', 'Code by e-mail']) {
+    await asked(page).getByRole('radio', { name: way }).check();
+    await field.fill(codes[1]);
+    await page.evaluate(() => window.drawAgain());
+    assert.equal(await field.inputValue(), codes[1], `what was typed for ${way} before the page was drawn`);
+  }
+  await close(page);
+});
+
 test('the dialogue outlives the server, waits for its turn, and ends with its session', async () => {
   const expected = [/WebSocket connection/, /ERR_CONNECTION_REFUSED/];
   const { user, page } = await enter('off', { expected });
