@@ -31,6 +31,28 @@ test('the figures of the server move while one looks', async () => {
   await close(page);
 });
 
+test('nodes that share the database see each other; one on its own shows none', async () => {
+  const page = await browser.open(server);
+  await logIn(page, 'admin', adminPassword);
+  await page.getByRole('link', { name: 'Server', exact: true }).click();
+  await page.getByRole('row', { name: /^all/ }).waitFor();
+  const nodes = page.getByRole('region', { name: 'Nodes' });
+  if (!server.env.MONGO_URL) {
+    assert.equal(await nodes.count(), 0);
+    return close(page);
+  }
+  await nodes.getByRole('row', { name: /this one/ }).waitFor();
+  const { MONGO_URL, ENCRYPTION_KEY } = server.env;
+  const second = await Server.start({ MONGO_URL, ENCRYPTION_KEY, NODE_NAME: 'second', MAIL_URL: '' });
+  const row = nodes.getByRole('row', { name: /^second/ });
+  await row.waitFor();
+  await accessible(page, 'server, two nodes');
+  await picture(page, 'server-nodes');
+  await second.stop();
+  await row.waitFor({ state: 'detached' });
+  await close(page);
+});
+
 test('the outbox shows mails to whoever proves a factor, and new ones by themselves', async () => {
   const { username, email } = await server.addUser('olga');
   const page = await browser.open(server);

@@ -24,6 +24,7 @@ type Options struct {
 	Accounts *accounts.Service
 	Settings *settings.Service
 	Hub      *realtime.Hub
+	Nodes    *realtime.Nodes
 	Sessions *ddp.Registry
 	Metrics  *telemetry.Metrics
 	Outbox   *mail.Outbox

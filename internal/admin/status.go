@@ -9,6 +9,7 @@ import (
 
 	"ddpserver/internal/methods"
 	"ddpserver/internal/permission"
+	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/rest/schema"
 	"ddpserver/internal/rpc"
@@ -40,6 +41,7 @@ type Status struct {
 	Node      string    `json:"node"`
 	Nodes     []Node    `json:"nodes"`
 	Shared    bool      `json:"shared"`
+	News      *News     `json:"news,omitempty"`
 
 	Connections   Connections        `json:"connections"`
 	Sessions      Sessions           `json:"sessions"`
@@ -57,10 +59,29 @@ type Status struct {
 	Goroutines    int                `json:"goroutines"`
 }
 
-// Node is one node of the server.
+// Node is one node of the server, as it tells of itself: this one first, then those that
+// it hears. Several may have one name; an id is another at every start.
 type Node struct {
-	Node string `json:"node"`
-	Self bool   `json:"self"`
+	Node      string    `json:"node"`
+	ID        string    `json:"id"`
+	Self      bool      `json:"self"`
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"startedAt"`
+	Sessions  int       `json:"sessions"`
+	// MessagesPerSecond is what sessions send.
+	MessagesPerSecond int       `json:"messagesPerSecond"`
+	Leaving           bool      `json:"leaving"`
+	Heard             time.Time `json:"heard"`
+}
+
+// News is what carries news between the nodes; Hears says that it does now.
+type News struct {
+	Transport string `json:"transport"`
+	Hears     bool   `json:"hears"`
+	Sent      uint64 `json:"sent"`
+	Taken     uint64 `json:"taken"`
+	Missed    uint64 `json:"missed"`
+	Waiting   int    `json:"waiting"`
 }
 
 // Connections are open sockets, and the sessions of DDP by the door they came through.
@@ -126,7 +147,7 @@ func (s *Slice) status(ctx context.Context) (*Status, error) {
 	doors, in, users := s.o.Sessions.Numbers()
 	st := &Status{
 		Version: s.o.Server.Version, StartedAt: s.o.Server.Started.UTC(), Now: now.UTC(), Node: s.o.Server.Node, Shared: s.o.Server.Shared,
-		Nodes:         []Node{{s.o.Server.Node, true}},
+		Nodes:         nodes(s.o.Nodes.List()),
 		Connections:   Connections{Total: one("connections"), DDP: doors[rpc.DDP], SockJS: doors[rpc.SockJS]},
 		Sessions:      Sessions{Total: one("sessions"), LoggedIn: in, Users: users},
 		Subscriptions: one("subscriptions"), CallsRunning: one("calls_running"),
@@ -134,6 +155,10 @@ func (s *Slice) status(ctx context.Context) (*Status, error) {
 		Disconnects: m.Sum("disconnects_total", "reason"), Goroutines: one("go_goroutines"),
 		Memory: Memory{Resident: int64(one("process_resident_memory_bytes")), Heap: int64(one("go_memstats_heap_inuse_bytes")),
 			InFlight: int64(one("bytes_in_flight")), InFlightLimit: int64(one("bytes_in_flight_limit"))},
+	}
+	if name, hears := s.o.Hub.Transport(); name != "" {
+		n := s.o.Hub.News()
+		st.News = &News{Transport: name, Hears: hears, Sent: n.Sent, Taken: n.Taken, Missed: n.Missed, Waiting: n.Waiting}
 	}
 	st.CallsPerSec = rate(m.Sum("calls_total", "")[""]-before.sample.Sum("calls_total", "")[""], st.Window)
 	st.Refusals = map[string]float64{"refused": st.Calls["refused"], "limited": st.Calls["limited"], "error": st.Calls["error"],
@@ -147,6 +172,14 @@ func (s *Slice) status(ctx context.Context) (*Status, error) {
 	}
 	st.Store = operations(m, before.sample, st.Window)
 	return st, nil
+}
+
+func nodes(list []realtime.Node) (out []Node) {
+	for _, n := range list {
+		out = append(out, Node{Node: n.Name, ID: n.ID, Self: n.Self, Version: n.Version, StartedAt: time.UnixMilli(n.Since).UTC(), Sessions: n.Sessions,
+			MessagesPerSecond: n.Messages, Leaving: n.Leaving, Heard: n.Heard.UTC()})
+	}
+	return out
 }
 
 // remember keeps a reading while somebody listens, and gives the one that rates are
@@ -218,8 +251,9 @@ func (g *statuses) Specs() []methods.Spec {
 		Name: "server:status", Do: g.now, Effects: methods.Reads, Permission: permission.ViewPrivilegedSetting,
 		Doc: "Tells how this node of the server does; stream-server tells the same every two seconds while somebody listens.", Params: "none",
 		Errors: "400 Match failed",
-		Result: "{version, startedAt, now, node, nodes, shared, connections, sessions, subscriptions, callsRunning, window, callsPerSecond, calls, callsByDoor, " +
-			"refusals, disconnects, mail, store: [{operation, perSecond, p50, p99}], memory, goroutines}",
+		Result: "{version, startedAt, now, node, nodes: [{node, id, self, version, startedAt, sessions, messagesPerSecond, leaving, heard}], shared, " +
+			"news: {transport, hears, sent, taken, missed, waiting}, connections, sessions, subscriptions, callsRunning, window, callsPerSecond, calls, " +
+			"callsByDoor, refusals, disconnects, mail, store: [{operation, perSecond, p50, p99}], memory, goroutines}",
 	}}
 }
 
@@ -240,7 +274,8 @@ type serverHealth struct {
 	Now            time.Time        `json:"now"`
 	Node           string           `json:"node"`
 	Shared         bool             `json:"shared" about:"other nodes may use the database; they tell of themselves"`
-	Nodes          []map[string]any `json:"nodes"`
+	Nodes          []map[string]any `json:"nodes" about:"this one first, then those that it hears"`
+	News           map[string]any   `json:"news,omitempty" about:"what carries news between nodes, where the database is shared"`
 	Connections    map[string]any   `json:"connections"`
 	Sessions       map[string]any   `json:"sessions"`
 	Subscriptions  int              `json:"subscriptions"`

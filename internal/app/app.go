@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -56,6 +57,8 @@ type App struct {
 	cfg  *config.Config
 	log  *zap.Logger
 	node string
+	// started is when this process began to build it.
+	started time.Time
 
 	public, private net.Listener
 
@@ -67,6 +70,8 @@ type App struct {
 	limiter  *ratelimit.Limiter
 	budget   *budget.Account // bytes in flight, of all doors
 	hub      *realtime.Hub
+	nodes    *realtime.Nodes
+	pulse    pulse
 	base     *realtime.Base
 	// sessions finds who is connected, publications is what they may subscribe to.
 	sessions     *ddp.Registry
@@ -107,7 +112,7 @@ type App struct {
 // When it fails it has closed everything again; the error is one line that says
 // which setting to change.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{opts: o, cfg: o.Config, log: o.Logger, node: o.Config.NodeName, metrics: telemetry.NewMetrics()}
+	a := &App{opts: o, cfg: o.Config, log: o.Logger, node: o.Config.NodeName, started: time.Now(), metrics: telemetry.NewMetrics()}
 	if a.node == "" {
 		if a.node, err = os.Hostname(); err != nil {
 			a.node = "ddpserver"

@@ -81,6 +81,7 @@ func (a *App) openSettings(ctx context.Context) (err error) {
 		o.Transport = realtime.Poll(a.store)
 	}
 	a.hub = realtime.New(o)
+	a.nodes = realtime.NewNodes(a.hub, a.hello)
 	a.settings, err = openSettings(ctx, a.cfg, a.store, a.hub, a.log)
 	return err
 }

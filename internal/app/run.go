@@ -54,11 +54,11 @@ func (p *part) end() error {
 //
 // Order of the start: mail outbox, events of other nodes, the copy of the audit stream, settings, sweeping of
 // tokens, presence, rechecks, HTTP, and readiness last. Order of the stop: readiness, accepting,
-// sessions (running calls may finish within the grace period, then 1001),
-// rechecks, presence, sweeping, the copy, hub, mail, store, audit stream.
+// sessions (those that other nodes can take in a spread; running calls may finish within
+// the grace period, then 1001), good-bye to other nodes, rechecks, presence, sweeping, the copy, hub, mail, store, audit stream.
 func (a *App) Run(ctx, hard context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
-	failed := make(chan error, 9)
+	failed := make(chan error, 10)
 	parts := []*part{
 		a.start("mail outbox", failed, a.mail.Run),
 		a.start("event feed", failed, a.hub.Run),
@@ -69,6 +69,7 @@ func (a *App) Run(ctx, hard context.Context) (err error) {
 		a.start("rooms", failed, a.rooms.run),
 		a.start("rechecks", failed, a.base.Run),
 		a.start("administration", failed, a.admin.run),
+		a.start("nodes", failed, a.nodes.Run),
 	}
 	defer func() {
 		for i := len(parts) - 1; i >= 0; i-- {
@@ -117,6 +118,13 @@ func (a *App) Run(ctx, hard context.Context) (err error) {
 // stopDoors takes the clients' side down. What had to be cut is logged.
 func (a *App) stopDoors(hard context.Context) {
 	a.web.SetReady(false)
+	a.nodes.Leave()
+	if len(a.nodes.List()) > 1 {
+		// Accepting goes on: whoever sends clients here has yet to learn that it should not.
+		spread, cancel := context.WithTimeout(hard, a.cfg.ShutdownSpread)
+		a.ddp.Spread(spread)
+		cancel()
+	}
 	grace, cancel := context.WithTimeout(hard, a.cfg.ShutdownGrace)
 	defer cancel()
 	begin := time.Now()

@@ -56,6 +56,7 @@ type HTTP struct {
 	DisableWebSockets bool          `key:"disable_websockets" doc:"answer 404 to every WebSocket; clients fall back to SockJS polling"`
 	DisableSockJSCORS bool          `key:"disable_sockjs_cors" doc:"leave the CORS headers of SockJS out"`
 	UseJSessionID     bool          `key:"use_jsessionid" doc:"set the cookie JSESSIONID on SockJS, for load balancers that look at it"`
+	ShutdownSpread    time.Duration `key:"shutdown_spread" min:"0s" max:"10m" doc:"over how long sessions are sent to other nodes, when there are any, before a node stops"`
 	ShutdownGrace     time.Duration `key:"shutdown_grace" min:"0s" max:"10m" doc:"how long running calls may finish after the first signal to stop"`
 }
 
@@ -131,7 +132,7 @@ func Default() Config {
 		HTTP: HTTP{
 			Port: 3000, BindIP: "127.0.0.1",
 			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 12 * time.Second, IdleTimeout: 30 * time.Second,
-			MaxHeaderBytes: 32 << 10, ShutdownGrace: 10 * time.Second,
+			MaxHeaderBytes: 32 << 10, ShutdownSpread: 5 * time.Second, ShutdownGrace: 10 * time.Second,
 		},
 		Storage:   Storage{DataDir: "./data"},
 		Admin:     Admin{AdminUsername: "admin", AdminEmail: "admin@localhost", AdminName: "Administrator"},

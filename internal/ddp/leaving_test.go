@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -399,5 +400,92 @@ func TestLoneSurrogatesComeBackAsText(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// Sessions that other nodes can take are ended one after the other over the whole time,
+// each as at a shutdown: what it called is answered first. Who comes meanwhile stays.
+func TestSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, f: &ddptest.Fixture{}}
+		r.srv = ddp.New(ddp.Options{Handler: r.f, Limits: ddp.Limits{HeartbeatInterval: -1}})
+		begin := time.Now()
+		const n, span = 10, 10 * time.Second
+		var mu sync.Mutex
+		var ends []time.Duration
+		var all sync.WaitGroup
+		busy := r.dial(true)
+		r.method(busy, "1", "slow", "[20000]") // longer than the spread
+		for range n - 1 {
+			c := r.dial(true)
+			all.Go(func() {
+				for {
+					_, ok, code := c.Next(t.Context().Done())
+					if ok {
+						continue
+					}
+					if code != 1001 {
+						t.Errorf("closed with %d", code)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					ends = append(ends, time.Since(begin))
+					return
+				}
+			})
+		}
+		synctest.Wait()
+		spread, cancel := context.WithTimeout(t.Context(), span)
+		defer cancel()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.srv.Spread(spread)
+		}()
+		time.Sleep(time.Second + time.Millisecond)
+		late := r.dial(true)
+		<-done
+		if took := time.Since(begin); took > span {
+			t.Errorf("it took %v", took)
+		}
+		all.Wait()
+		slices.Sort(ends)
+		for i, at := range ends {
+			// One of the ten waits for its call, whichever place it has.
+			if from, to := span/n*time.Duration(i), span/n*time.Duration(i+1); at < from || at > to {
+				t.Errorf("session %d ended after %v, not between %v and %v", i, at, from, to)
+			}
+		}
+		r.want(busy, `{"msg":"result","id":"1"}`, `{"msg":"updated","methods":["1"]}`, "close 1001")
+		if at := time.Since(begin); at < 20*time.Second || at > 21*time.Second {
+			t.Errorf("the call was answered after %v", at)
+		}
+		r.method(late, "1", "slow", "[0]")
+		r.want(late, `{"msg":"result","id":"1"}`, `{"msg":"updated","methods":["1"]}`)
+		if err := r.srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		r.want(late, "close 1001")
+		r.wg.Wait()
+	})
+}
+
+// Without an end there is nothing to spread over.
+func TestSpreadOverNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, f: &ddptest.Fixture{}}
+		r.srv = ddp.New(ddp.Options{Handler: r.f})
+		c := r.dial(true)
+		r.srv.Spread(context.Background())
+		gone, cancel := context.WithCancel(context.Background())
+		cancel()
+		r.srv.Spread(gone)
+		r.method(c, "1", "slow", "[0]")
+		r.want(c, `{"msg":"result","id":"1"}`, `{"msg":"updated","methods":["1"]}`)
+		if err := r.srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		r.want(c, "close 1001")
+		r.wg.Wait()
 	})
 }

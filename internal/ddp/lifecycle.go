@@ -253,6 +253,36 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// Spread ends the sessions that are there now one after the other, evenly until the deadline
+// of ctx, each as Shutdown ends it, so that their clients do not come to another server at
+// once. It returns when the last was told to end, or ctx is done; new sessions are taken
+// meanwhile. Shutdown follows.
+func (s *Server) Spread(ctx context.Context) {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return
+	}
+	s.mu.Lock()
+	all := make([]*Session, 0, len(s.sessions))
+	for se := range s.sessions { // in no order
+		all = append(all, se)
+	}
+	s.mu.Unlock()
+	begin := time.Now()
+	span := end.Sub(begin)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for i, se := range all {
+		next.Reset(time.Until(begin.Add(span * time.Duration(i) / time.Duration(len(all)))))
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+			se.drain()
+		}
+	}
+}
+
 // drain ends the session as soon as nothing runs.
 func (s *Session) drain() {
 	s.mu.Lock()

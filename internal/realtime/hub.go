@@ -29,8 +29,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Hub carries events. It is safe for concurrent use once it is set up; Listen and
-// HandleGap belong to the set-up.
+// Hub carries events. It is safe for concurrent use once it is set up; Listen,
+// HandleGap and HandleLoss belong to the set-up.
 type Hub struct {
 	opts Options
 	log  *zap.Logger
@@ -38,14 +38,15 @@ type Hub struct {
 	heard     *user.Heard
 	listeners map[string][]func(feed.Event) error // by the name of the kind
 	gaps      []func(context.Context)
+	losses    []func(context.Context, time.Time)
 
 	mu     sync.RWMutex // guards topics; topics have a lock of their own
 	topics map[string]*topic
 
 	subscribers subscribers
 	out         outgoing
-	hears       atomic.Bool   // the transport listens
-	missed      chan struct{} // asks for rereads
+	hears       atomic.Bool // the transport listens
+	missing     missing
 	counts      counts
 	unreadable  unreadable
 	workers     workers
@@ -69,7 +70,7 @@ func New(o Options) *Hub {
 	}
 	h.subscribers.byUser = map[string][]*member{}
 	h.out.wake = make(chan struct{}, 1)
-	h.missed = make(chan struct{}, 1)
+	h.missing.wake = make(chan struct{}, 1)
 	if o.Transport != nil {
 		h.heard.Deafen() // until it listens
 	}
@@ -116,6 +117,19 @@ func Listen[P feed.Payload](h *Hub, kind feed.Kind[P], f func(e feed.Event, payl
 // missed, because the transport lost some or because an event of another version of
 // this program could not be read: whatever is cached should be read anew.
 func (h *Hub) HandleGap(f func(context.Context)) { h.gaps = append(h.gaps, f) }
+
+// HandleLoss adds a function that runs after news made since then may never come, because
+// a node died before it told it or a transport lost it: whoever listens on this node is to
+// be told again of what can be read.
+func (h *Hub) HandleLoss(f func(ctx context.Context, since time.Time)) {
+	h.losses = append(h.losses, f)
+}
+
+// Again delivers an event on this node only: news that is made anew from what was read.
+func (h *Hub) Again(e feed.Event) {
+	e.At, e.Node = h.opts.Now().UTC().Truncate(time.Millisecond), ""
+	h.deliver(e)
+}
 
 // Publish implements feed.Publisher: local listeners have it when it returns.
 func (h *Hub) Publish(e feed.Event) {

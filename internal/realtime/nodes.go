@@ -27,6 +27,8 @@ const (
 	// rereadEvery is how often at most everything is read anew because of events
 	// that cannot be read: as long as nodes of another version run, many may come.
 	rereadEvery = 2 * time.Second
+	// lossMargin is how much earlier news is made anew than it seems to be missing.
+	lossMargin = 10 * time.Second
 	// maxUnreadable is how many kinds and versions that cannot be read are logged.
 	maxUnreadable = 100
 )
@@ -193,6 +195,8 @@ type receiver struct {
 	h    *Hub
 	seen recent
 	deaf time.Time // since when it says so; zero while it listens, and before it began to
+	// last is since when it was deaf the last time, until that was made good.
+	last time.Time
 }
 
 // Take implements feed.Receiver.
@@ -202,8 +206,11 @@ func (r *receiver) Take(events []feed.Event) {
 			continue
 		}
 		r.h.counts.taken.Add(1)
-		if e.Kind == lost || !r.h.deliver(e) {
-			r.Missed()
+		switch {
+		case e.Kind == lost:
+			r.h.miss(r.h.opts.Now().Add(-gapTime))
+		case !r.h.deliver(e):
+			r.h.miss(time.Time{})
 		}
 	}
 }
@@ -224,16 +231,42 @@ func (r *receiver) Deaf(err error) {
 	r.h.heard.Deafen()
 	if r.deaf.IsZero() {
 		r.deaf = r.h.opts.Now()
+		r.last = r.deaf
 		r.h.log.Warn("events_not_heard", zap.Error(err))
 	}
 }
 
 // Missed implements feed.Receiver.
 func (r *receiver) Missed() {
-	r.h.heard.Miss()
-	r.h.counts.missed.Add(1)
+	since := r.last
+	if since.IsZero() {
+		since = r.h.opts.Now().Add(-gapTime)
+	}
+	r.last = time.Time{}
+	r.h.miss(since)
+}
+
+// missing is what rereads has to make good.
+type missing struct {
+	mu    sync.Mutex
+	since time.Time // since when news may be missing that is told of again; zero: none
+	wake  chan struct{}
+}
+
+// miss notes that events did not come, or could not be read. News made after since is told
+// of again as far as it can be; with the zero time, what is kept in memory is read anew and
+// nothing else.
+func (h *Hub) miss(since time.Time) {
+	h.heard.Miss()
+	h.counts.missed.Add(1)
+	m := &h.missing
+	m.mu.Lock()
+	if m.since.IsZero() || !since.IsZero() && since.Before(m.since) {
+		m.since = since
+	}
+	m.mu.Unlock()
 	select {
-	case r.h.missed <- struct{}{}:
+	case m.wake <- struct{}{}:
 	default: // what reads anew has not begun yet
 	}
 }
@@ -264,10 +297,25 @@ func (h *Hub) rereads(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-h.missed:
+		case <-h.missing.wake:
+			h.missing.mu.Lock()
+			since := h.missing.since
+			h.missing.since = time.Time{}
+			h.missing.mu.Unlock()
 			h.reread(ctx)
+			if !since.IsZero() {
+				h.lost(ctx, since)
+			}
 			wait(ctx, rereadEvery)
 		}
+	}
+}
+
+// lost has whoever listens here told again of what was made since then, and a while before:
+// the clocks of nodes differ, and what is made last is told last.
+func (h *Hub) lost(ctx context.Context, since time.Time) {
+	for _, f := range h.losses {
+		f(ctx, since.Add(-lossMargin))
 	}
 }
 

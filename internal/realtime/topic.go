@@ -127,6 +127,18 @@ func (h *Hub) leave(m *member) {
 // nothing needs to be encoded when nobody does.
 func (h *Hub) Listening(key string) bool { return h.topic(key, false) != nil }
 
+// Topics lists what anybody on this node listens to whose key begins so: the rest of the keys.
+func (h *Hub) Topics(prefix string) (rest []string) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for key := range h.topics {
+		if r, ok := strings.CutPrefix(key, prefix); ok {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
 // Send gives a frame to everybody who listens to a topic on this node. It does
 // not wait for any of them; frames of one topic keep their order.
 func (h *Hub) Send(key string, f *ddp.Frame) { h.SendIf(key, f, nil) }

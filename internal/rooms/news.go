@@ -48,27 +48,35 @@ func counted(r *Room, by string) Counted { return Counted{Membership: r.Membersh
 
 // tellMessage publishes a message that is new or changed.
 func (s *Service) tellMessage(r *Room, m *Message, by string) error {
-	raw, err := encode(m.Doc(""))
-	if err != nil {
-		return err
+	e, err := messageEvent(r, m, by)
+	if err == nil {
+		s.feed.Publish(e)
 	}
+	return err
+}
+
+func messageEvent(r *Room, m *Message, by string) (feed.Event, error) {
+	raw, err := encode(m.Doc(""))
 	news := MessageNews{Counted: counted(r, by), RoomType: r.Type, RoomName: r.Name, Message: raw}
 	for _, star := range m.Starred {
 		news.StarredBy = append(news.StarredBy, star.ID)
 	}
-	MessageChanged.Publish(s.feed, r.ID, news)
-	return nil
+	return MessageChanged.Event(r.ID, news), err
 }
 
 // tellNotice publishes an event of stream-notify-room. conn, if not empty, is
 // the connection that made it and is not told.
 func (s *Service) tellNotice(r *Room, by, event, conn string, args ...any) error {
-	raw, err := encode(args)
-	if err != nil {
-		return err
+	e, err := noticeEvent(r, by, event, conn, args...)
+	if err == nil {
+		s.feed.Publish(e)
 	}
-	Noticed.Publish(s.feed, r.ID, Notice{Counted: counted(r, by), Event: event, Args: raw, From: conn})
-	return nil
+	return err
+}
+
+func noticeEvent(r *Room, by, event, conn string, args ...any) (feed.Event, error) {
+	raw, err := encode(args)
+	return Noticed.Event(r.ID, Notice{Counted: counted(r, by), Event: event, Args: raw, From: conn}), err
 }
 
 // tellRole publishes that a member got or lost a role of the room. Rocket.Chat
@@ -85,12 +93,16 @@ func (s *Service) tellRole(r *Room, by string, change ejson.Doc) error {
 
 // tellRoom publishes that the room's document changed.
 func (s *Service) tellRoom(r *Room, by, action string) error {
-	raw, err := encode(r.Doc(true))
-	if err != nil {
-		return err
+	e, err := roomEvent(r, by, action)
+	if err == nil {
+		s.feed.Publish(e)
 	}
-	RoomChanged.Publish(s.feed, r.ID, RoomNews{Counted: counted(r, by), Action: action, Room: raw})
-	return nil
+	return err
+}
+
+func roomEvent(r *Room, by, action string) (feed.Event, error) {
+	raw, err := encode(r.Doc(true))
+	return RoomChanged.Event(r.ID, RoomNews{Counted: counted(r, by), Action: action, Room: raw}), err
 }
 
 // tellMembership publishes that users came or, if gone is set, went.

@@ -61,6 +61,7 @@ var calm = []string{
 	"READ_HEADER_TIMEOUT=1m",
 	"READ_TIMEOUT=5m",
 	"SHUTDOWN_GRACE=10m",
+	"SHUTDOWN_SPREAD=300ms",
 	"OVERWRITE_SETTING_DDP_Rate_Limit_IP_Enabled=false",
 	"OVERWRITE_SETTING_DDP_Rate_Limit_User_Enabled=false",
 	"OVERWRITE_SETTING_DDP_Rate_Limit_Connection_Enabled=false",

@@ -94,8 +94,8 @@ func NewWorld(t testing.TB, o Options) *World {
 	var slices []methods.Slice
 	slices, w.routes = w.calls()
 	w.openOutbox()
-	panel := admin.New(admin.Options{Accounts: w.Accounts, Settings: w.Settings, Hub: w.Hub, Sessions: registry, Metrics: w.Telemetry, Outbox: w.Outbox,
-		Queue: w.Store.MailQueue, Server: admin.Server{Version: Version, Node: w.opts.Node, Started: time.Now()}, Logger: w.log, Now: w.opts.Now,
+	panel := admin.New(admin.Options{Accounts: w.Accounts, Settings: w.Settings, Hub: w.Hub, Nodes: w.nodes(), Sessions: registry, Metrics: w.Telemetry,
+		Outbox: w.Outbox, Queue: w.Store.MailQueue, Server: admin.Server{Version: Version, Node: w.opts.Node, Started: time.Now()}, Logger: w.log, Now: w.opts.Now,
 		Router: func() *methods.Router { return w.Router }, Publications: func() *realtime.Publications { return w.Publications },
 		Routes: func() []rest.Route { return w.served },
 	})
@@ -116,6 +116,12 @@ func NewWorld(t testing.TB, o Options) *World {
 	w.Engine = ddp.New(ddp.Options{Handler: handler{w.Router, w.Publications}, Registry: registry, Limits: o.Limits, Logger: w.log})
 	w.run(panel)
 	return w
+}
+
+// nodes is what the world tells other worlds of itself; it runs in app only.
+func (w *World) nodes() *realtime.Nodes {
+	started := time.Now().UnixMilli()
+	return realtime.NewNodes(w.Hub, func() realtime.Hello { return realtime.Hello{Name: w.opts.Node, Version: Version, Since: started} })
 }
 
 // openOutbox makes an outbox that writes files, as a server without MAIL_URL has it.

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { connection } from '../session';
 import { texts } from '../texts';
-import { Card, Shown, Time, useLoad, useStream } from '../ui/parts';
+import { Alert, Badge, Card, Shown, Time, useLoad, useStream } from '../ui/parts';
 import { Chart, type Series } from '../ui/chart';
 
 type Status = {
@@ -10,8 +10,10 @@ type Status = {
   startedAt: Date;
   now: Date;
   node: string;
-  nodes: { node: string; self?: boolean }[];
+  nodes: { node: string; id: string; self: boolean; version: string; startedAt: Date; sessions: number; messagesPerSecond: number; leaving: boolean; heard: Date }[];
   shared: boolean;
+  /** What carries news between nodes, where the database is shared. */
+  news?: { transport: string; hears: boolean; sent: number; taken: number; missed: number; waiting: number };
   connections: Record<string, number>;
   sessions: { total: number; loggedIn: number; users: number };
   subscriptions: number;
@@ -60,6 +62,53 @@ export function Server() {
   );
 }
 
+/** The nodes that share the database, as far as this one hears them. */
+function Nodes({ s, news }: { s: Status; news: NonNullable<Status['news']> }) {
+  const t = texts.serverPage;
+  return (
+    <Card title={t.nodes}>
+      {!news.hears && <Alert>{t.deaf}</Alert>}
+      <div class="scroll" tabIndex={0} role="region" aria-label={t.nodes}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">{t.name}</th>
+              <th scope="col">{t.version}</th>
+              <th scope="col">{t.since}</th>
+              <th scope="col">{t.sessions}</th>
+              <th scope="col">{t.messages}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {s.nodes.map((n) => (
+              <tr key={n.id}>
+                <th scope="row">
+                  {n.node} {n.self && <Badge kind="plain">{t.self}</Badge>} {n.leaving && <Badge kind="bad">{t.leaving}</Badge>}
+                </th>
+                <td>{n.version}</td>
+                <td>
+                  <Time at={n.startedAt} />
+                </td>
+                <td>{n.sessions}</td>
+                <td>{n.messagesPerSecond}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <Facts
+        rows={[
+          [t.carrier, news.transport],
+          [t.newsSent, news.sent],
+          [t.newsTaken, news.taken],
+          [t.newsWaiting, news.waiting],
+          [t.newsMissed, news.missed],
+        ]}
+      />
+    </Card>
+  );
+}
+
 function Figures({ s, past }: { s: Status; past: Record<Name, Series> }) {
   const t = texts.serverPage;
   const refusals = Object.entries(s.refusals).filter(([, n]) => n > 0);
@@ -77,7 +126,6 @@ function Figures({ s, past }: { s: Status; past: Record<Name, Series> }) {
               [t.version, s.version],
               [t.since, <Time at={s.startedAt} />],
               [t.node, s.node],
-              [t.nodes, s.nodes.length > 1 ? s.nodes.map((n) => n.node).join(', ') : undefined],
               [t.loggedIn, s.sessions.loggedIn],
               [t.users, s.sessions.users],
               [t.subscriptions, s.subscriptions],
@@ -112,6 +160,7 @@ function Figures({ s, past }: { s: Status; past: Record<Name, Series> }) {
           />
         </Card>
       </div>
+      {s.news && <Nodes s={s} news={s.news} />}
       <Card title={t.store}>
         <div class="scroll" tabIndex={0} role="region" aria-label={t.store}>
           <table>

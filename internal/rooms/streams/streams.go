@@ -75,6 +75,7 @@ func New(o Options) *Streams {
 	realtime.Listen(h, rooms.Addressed, c.addressed)
 	realtime.Listen(h, rooms.MembershipChanged, c.membership)
 	h.HandleGap(c.forget)
+	h.HandleLoss(c.again)
 	return c
 }
 
@@ -269,6 +270,13 @@ func (m *mine) has(userID string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.byUser[userID]) > 0
+}
+
+// users are those who have any.
+func (m *mine) users() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Keys(m.byUser))
 }
 
 // of lists the subscriptions of the members of a room.

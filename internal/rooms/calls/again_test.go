@@ -1,0 +1,106 @@
+package calls_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/feed"
+	"ddpserver/internal/rooms"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/testkit"
+)
+
+// A node dies before it told anything of what it had acknowledged: whoever listens on
+// another one is told of every kind of it once that is known, and of nothing of rooms in
+// which they are no members any more, and of nothing that is older.
+func TestNewsOfADeadNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, key := testkit.OpenStore(t), secret.Generate()
+		n1 := testkit.NewWorld(t, testkit.Options{Store: db, RawKey: key, Node: "n1"}) // it tells nobody
+		n2 := testkit.NewWorld(t, testkit.Options{Store: db, RawKey: key, Node: "n2", Events: db})
+		n1.Unlimited()
+		n2.Unlimited()
+		for _, name := range []string{"ann", "bob", "cat"} {
+			n1.User(name, "verified")
+		}
+		ann := n1.As("ann")
+		group := func(name string, members ...string) string {
+			t.Helper()
+			var r struct{ RID string }
+			if err := json.Unmarshal(ann.Must("createPrivateGroup", name, members), &r); err != nil {
+				t.Fatal(err)
+			}
+			return r.RID
+		}
+		say := func(room, text string) string {
+			t.Helper()
+			var m struct {
+				ID string `json:"_id"`
+			}
+			if err := json.Unmarshal(ann.Must("sendMessage", map[string]any{"rid": room, "msg": text}), &m); err != nil {
+				t.Fatal(err)
+			}
+			return m.ID
+		}
+		team, lost, quiet := group("team", "bob"), group("lost", "bob", "cat"), group("quiet", "bob", "cat")
+		say(team, "long before")
+		edited, deleted := say(team, "to be edited"), say(team, "to be deleted")
+		say(quiet, "a quiet room")
+		time.Sleep(10 * time.Minute)
+		bob, cat := n2.As("bob"), n2.As("cat")
+		id := n1.Vars["bob"]
+		for _, e := range []string{rooms.RoomMessages + "/" + team, rooms.RoomMessages + "/" + lost, rooms.NotifyRoom + "/" + team + "/deleteMessage",
+			rooms.NotifyUser + "/" + id + "/subscriptions-changed", rooms.NotifyUser + "/" + id + "/rooms-changed"} {
+			stream, event, _ := strings.Cut(e, "/")
+			bob.Stream(stream, event)
+		}
+		cat.Stream(rooms.RoomMessages, rooms.MyMessages)
+
+		say(team, "@bob never told")
+		say(lost, "not for bob")
+		ann.Must("updateMessage", map[string]any{"_id": edited, "rid": team, "msg": "was edited"})
+		ann.Must("deleteMessage", map[string]any{"_id": deleted})
+		ann.Must("removeUserFromRoom", map[string]any{"rid": lost, "username": "bob"})
+		all := func(c *testkit.Client) string {
+			time.Sleep(5 * time.Second)
+			var b strings.Builder
+			for _, e := range c.Events() {
+				b.WriteString(e.Collection + "/" + e.Event)
+				for _, arg := range e.Args {
+					b.Write(arg)
+				}
+				b.WriteByte('\n')
+			}
+			return b.String()
+		}
+		if got := all(bob); got != "" {
+			t.Fatalf("the first node told of it:\n%s", got)
+		}
+		if err := db.AppendEvents(t.Context(), []feed.Event{{ID: "lost", Node: "n1", Kind: "events-lost", At: time.Now()}}); err != nil {
+			t.Fatal(err)
+		}
+		got := all(bob)
+		for what, want := range map[string]string{
+			"a message": `"msg":"@bob never told"`, "an edit": `"msg":"was edited"`, "a deletion": `/deleteMessage{"_id":"` + deleted + `"}`,
+			"a membership": `/subscriptions-changed"updated"{`, "a room": `/rooms-changed"updated"{`,
+		} {
+			if !strings.Contains(got, want) {
+				t.Errorf("not told of %s:\n%s", what, got)
+			}
+		}
+		for what, never := range map[string]string{
+			"somebody who left": "not for bob", "what is old": "long before", "a room where nothing happened": quiet,
+		} {
+			if strings.Contains(got, never) {
+				t.Errorf("%s: told anyway:\n%s", what, got)
+			}
+		}
+		got = all(cat)
+		if strings.Count(got, `"msg":"not for bob"`) != 1 || strings.Contains(got, "never told") || strings.Contains(got, quiet) {
+			t.Errorf("who listens to all rooms got\n%s", got)
+		}
+	})
+}

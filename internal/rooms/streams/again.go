@@ -1,0 +1,80 @@
+package streams
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"ddpserver/internal/realtime"
+	"ddpserver/internal/rooms"
+)
+
+// roomsAtOnce is how many rooms are read for one answer of the store.
+const roomsAtOnce = 100
+
+// again tells those who listen on this node what happened since then in the rooms that they
+// listen to, and what became of their memberships: the node that made the news died before
+// it told it, or it was lost on the way. What cannot be read is left to the next read of the
+// client, and logged.
+func (c *Streams) again(ctx context.Context, since time.Time) {
+	var err error
+	c.members.drop() // who came and went is among what was missed
+	wanted := map[string]struct{}{}
+	for _, room := range c.hub.Topics(rooms.RoomMessages + "/") {
+		wanted[room] = struct{}{}
+	}
+	for _, event := range c.hub.Topics(rooms.NotifyRoom + "/") {
+		room, _, _ := strings.Cut(event, "/")
+		wanted[room] = struct{}{}
+	}
+	memberships := func(users []string, since time.Time, take func(user string, rooms []string)) {
+		for _, user := range users {
+			if err != nil || ctx.Err() != nil {
+				return
+			}
+			var ids []string
+			op, cancel := context.WithTimeout(ctx, realtime.StoreTime)
+			ids, err = c.rooms.MembershipsSince(op, user, since)
+			cancel()
+			take(user, ids)
+		}
+	}
+	memberships(c.mine.users(), time.Time{}, func(_ string, ids []string) {
+		maps.Copy(wanted, set(ids))
+	})
+	memberships(c.listeners("rooms-changed"), since, func(_ string, ids []string) {
+		maps.Copy(wanted, set(ids))
+	})
+	memberships(c.listeners("subscriptions-changed"), since, func(user string, ids []string) {
+		for _, room := range ids {
+			c.unreads.tell(room, []string{user})
+		}
+	})
+	for some := range slices.Chunk(slices.Collect(maps.Keys(wanted)), roomsAtOnce) {
+		if err != nil || ctx.Err() != nil {
+			break
+		}
+		op, cancel := context.WithTimeout(ctx, realtime.StoreTime)
+		events, bad := c.rooms.NewsSince(op, some, since)
+		cancel()
+		for _, e := range events {
+			c.hub.Again(e)
+		}
+		err = bad
+	}
+	if err != nil && ctx.Err() == nil {
+		c.failed("news_not_made_good")("", err)
+	}
+}
+
+// listeners are the users who listen to an event of their own on this node.
+func (c *Streams) listeners(event string) (users []string) {
+	for _, key := range c.hub.Topics(rooms.NotifyUser + "/") {
+		if user, ok := strings.CutSuffix(key, "/"+event); ok {
+			users = append(users, user)
+		}
+	}
+	return users
+}
