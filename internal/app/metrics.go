@@ -44,6 +44,7 @@ func (a *App) registerMetrics(context.Context) error {
 		m.Counter("audit_events_lost_total", "Audit events that could not be written.", func() float64 { _, l, _ := a.auditLog.Stats(); return float64(l) })
 	}
 	if name, _ := a.hub.Transport(); name != "" {
+		m.Gauge("nodes", "Nodes that share the database, as far as this one hears them; itself included.", func() float64 { return float64(len(a.nodes.List())) })
 		m.Counter("news_sent_total", "Events handed to other nodes.", func() float64 { return float64(a.hub.News().Sent) })
 		m.Counter("news_taken_total", "Events of other nodes.", func() float64 { return float64(a.hub.News().Taken) })
 		m.Counter("news_missed_total", "How often events of other nodes were missing, and what they tell of was read anew.",

@@ -24,6 +24,8 @@ import (
 type conn struct {
 	ws   *websocket.Conn
 	dead chan struct{} // closed when reading ended
+	// data gets the text of every frame that is no answer; nil for none.
+	data func(text []byte)
 
 	write sync.Mutex // one frame at a time
 
@@ -69,7 +71,10 @@ func code(err error) string {
 var dialer = websocket.Dialer{HandshakeTimeout: patience}
 
 // connect opens a DDP session. token, when not empty, logs it in.
-func connect(addr, token string) (*conn, error) {
+func connect(addr, token string) (*conn, error) { return connectWith(addr, token, nil) }
+
+// connectWith is connect with a function that gets data.
+func connectWith(addr, token string, data func(text []byte)) (*conn, error) {
 	ws, resp, err := dialer.Dial("ws://"+addr+"/websocket", nil)
 	if err != nil {
 		if resp != nil {
@@ -77,7 +82,7 @@ func connect(addr, token string) (*conn, error) {
 		}
 		return nil, err
 	}
-	c := &conn{ws: ws, dead: make(chan struct{}), waiting: map[string]chan frame{}}
+	c := &conn{ws: ws, dead: make(chan struct{}), data: data, waiting: map[string]chan frame{}}
 	ready := c.expect("connected")
 	go c.read()
 	if err := c.send(`{"msg":"connect","version":"1","support":["1"]}`); err != nil {
@@ -155,7 +160,10 @@ func (c *conn) read() {
 			f.ID = "connected"
 		case "result", "pong":
 		default:
-			continue // data and updated: nobody here waits for them
+			if c.data != nil {
+				c.data(text)
+			}
+			continue
 		}
 		c.mu.Lock()
 		w := c.waiting[f.ID]
