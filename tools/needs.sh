@@ -56,6 +56,9 @@ done
 for tool in bash curl grep sed; do
   has "$tool" || echo "WARNING: without $tool the tour of README.md is not tried." >&2
 done
+for tool in nginx haproxy caddy; do
+  has "$tool" || echo "WARNING: without $tool its configuration in configs/proxies is not tried."
+done
 can_race || echo "WARNING: without a C compiler the tests run WITHOUT the race detector. It needs $compiler." >&2
 if [ ${#missing[@]} -gt 0 ]; then
   echo "make test needs, and this machine does not have:" >&2
