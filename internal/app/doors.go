@@ -45,9 +45,11 @@ func (a *App) buildCalls(context.Context) error {
 		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
 		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
 	})
-	a.base = realtime.NewBase(a.hub, realtime.BaseOptions{
-		Users: a.accounts, Settings: a.settings, Version: a.opts.Version, Gate: a.router, Sessions: a.sessions,
-	})
+	base := realtime.BaseOptions{Users: a.accounts, Settings: a.settings, Version: a.opts.Version, Gate: a.router, Sessions: a.sessions}
+	if a.cfg.MongoURL != "" {
+		base.Marked = a.store
+	}
+	a.base = realtime.NewBase(a.hub, base)
 	groups := append([]realtime.Group{a.base}, a.rooms.streams(a)...)
 	groups = append(groups, a.admin.streams()...)
 	groups = append(groups, a.trail.streams(a)...)

@@ -26,6 +26,9 @@ type BaseOptions struct {
 	Gate Gate
 	// Sessions finds the connections of a user, to ask that and to end them.
 	Sessions Sessions
+	// Marked is the store that other nodes write too, whose marks are followed; nil when
+	// there are none.
+	Marked Marked
 	// Version is what meteor_autoupdate_clientVersions tells.
 	Version string
 }
@@ -39,6 +42,7 @@ type Base struct {
 	own      *own
 	users    Users
 	settings *settings.Service
+	marked   Marked
 	version  string
 	// rules wakes Run after a change of the settings that say who must have a
 	// second factor, and which there are.
@@ -49,8 +53,12 @@ type Base struct {
 // pushed here, and one that another node made is read at once. It must be
 // called before Hub.Run.
 func NewBase(h *Hub, o BaseOptions) *Base {
-	b := &Base{hub: h, gate: o.Gate, sessions: o.Sessions, users: o.Users, settings: o.Settings, version: o.Version, rules: make(chan struct{}, 1)}
+	b := &Base{
+		hub: h, gate: o.Gate, sessions: o.Sessions, users: o.Users, settings: o.Settings, marked: o.Marked, version: o.Version,
+		rules: make(chan struct{}, 1),
+	}
 	b.own = newOwn(h, o.Users, o.Sessions, b.recheck)
+	b.own.many = o.Marked
 	Listen(h, user.Changed, func(e feed.Event, news user.News) { b.own.tellSecurity(e.Key, news.Security()...) })
 	o.Settings.Subscribe(b.pushSettings)
 	Listen(h, settings.Changed, func(e feed.Event, _ settings.News) {

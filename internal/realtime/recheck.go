@@ -2,22 +2,26 @@ package realtime
 
 import (
 	"context"
-	"errors"
+	"sync"
 	"time"
 
-	"ddpserver/internal/dberr"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/settings"
 )
 
-// recheckEvery is how often each account that somebody on this node is logged in
-// as is read anew, so that what nobody told the hub of has its effect: a login
-// token or an account that somebody removed or deactivated with other tools, or
-// an event that was lost (docs/wire/ddp.md F2 A20, docs/security-tests.md S044, S109).
-const recheckEvery = 30 * time.Second
-
-// recheckSteps spreads one round over its time.
-const recheckSteps = 30
+// What nobody told the hub of has its effect all the same (docs/wire/ddp.md F2 A20,
+// docs/security-tests.md S044, S109). What a node of this program did is marked in the
+// store, and found by the next sweep. What somebody did to the database with other
+// tools, a login token or an account that was removed or deactivated, is found by the
+// round in which each account that somebody here is logged in as is read anew.
+const (
+	// roundShared is how long a round takes on a store that others write too.
+	roundShared = 5 * time.Minute
+	// roundAlone is how long it takes on a store of this process, where it costs no commands.
+	roundAlone = 30 * time.Second
+	// roundSteps spreads one round over its time.
+	roundSteps = 30
+)
 
 // rulesOfFactors are the settings that decide who must set up a second factor
 // before anything else.
@@ -26,38 +30,60 @@ var rulesOfFactors = map[string]bool{
 	settings.TwoFactorByEmail: true, settings.TwoFactorEmailOAuth: true, settings.TwoFactorByWebAuthn: true,
 }
 
-// Run reads the accounts of whoever is logged in again, round after round, until
-// ctx ends, and checks what they listen to when the rules of second factors
-// change, on whichever node. When it returns, nothing it started is left.
+// Run follows the marks of a shared store, reads the accounts of whoever is logged in
+// again, round after round, and checks what they listen to when the rules of second
+// factors change, on whichever node, until ctx ends. When it returns, nothing it started
+// is left.
 func (b *Base) Run(ctx context.Context) error {
-	tick := time.NewTicker(recheckEvery / recheckSteps)
-	defer tick.Stop()
-	var round []string
-	for step := 0; ; step = (step + 1) % recheckSteps {
+	var loops sync.WaitGroup
+	loops.Go(func() { b.followRules(ctx) })
+	loops.Go(func() { b.rounds(ctx) })
+	if b.marked != nil {
+		loops.Go(func() { b.sweeps(ctx) })
+	}
+	loops.Wait()
+	b.hub.workers.wait()
+	return nil
+}
+
+// followRules checks everybody when the rules of second factors have changed.
+func (b *Base) followRules(ctx context.Context) {
+	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-b.rules:
-			b.settings.Settle() // the router heard of the change too
-			for _, id := range b.own.ids() {
-				b.readmit(id)
-			}
-			step-- // not a step of the round
-			continue
-		case <-tick.C:
 		}
-		if step == 0 {
-			round = b.own.ids()
-		}
-		for _, id := range round[step*len(round)/recheckSteps : (step+1)*len(round)/recheckSteps] {
+		b.settings.Settle() // the router heard of the change too
+		for _, id := range b.own.ids() {
 			if ctx.Err() != nil {
-				break
+				return
 			}
-			if _, err := b.own.refresh(id); errors.Is(err, dberr.Unavailable) {
-				break // the store does not answer; the next round asks again
-			} // an account that cannot be read keeps nobody else from being checked
+			b.readmit(id)
 		}
 	}
+}
+
+// rounds reads the accounts in use again, a part of them at each step. What cannot be
+// read because the store does not answer is read at the next step.
+func (b *Base) rounds(ctx context.Context) {
+	round := roundShared
+	if b.marked == nil {
+		round = roundAlone
+	}
+	var left []string
+	step, size := 0, 0
+	every(ctx, round/roundSteps, false, func() {
+		if step%roundSteps == 0 {
+			left = b.own.ids() // those that are left of the last round among them
+			size = (len(left) + roundSteps - 1) / roundSteps
+		}
+		step++
+		n := min(size, len(left))
+		if b.own.refreshMany(ctx, left[:n]) == nil {
+			left = left[n:]
+		}
+	})
 }
 
 // recheck asks again whether this user may have what was subscribed, by the gate

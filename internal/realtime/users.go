@@ -33,6 +33,7 @@ type own struct {
 	hub      *Hub
 	users    Users
 	sessions Sessions
+	many     Marked // nil where accounts are read one by one
 	// rightsChanged is called when an account may listen to other things than before.
 	rightsChanged func(userID string)
 
@@ -231,11 +232,16 @@ func (o *own) refresh(id string) (known bool, err error) {
 	if r.err != nil {
 		return true, r.err
 	}
-	o.sessions.CloseTokens(id, func(hash string) bool { return dead(r.user, hash) })
+	o.closeDead(id, r.user)
 	if r.rightsChanged {
 		o.rightsChanged(id)
 	}
 	return true, nil
+}
+
+// closeDead ends the connections whose login token is no more.
+func (o *own) closeDead(id string, u *user.User) {
+	o.sessions.CloseTokens(id, func(hash string) bool { return dead(u, hash) })
 }
 
 // dead tells whether a login token of an account, nil for one that is gone, is no
@@ -252,12 +258,23 @@ func dead(u *user.User, hash string) bool {
 // returns when a read has ended that began after the call; who calls meanwhile
 // shares it.
 func (o *own) read(w *watched, refresh bool) *reading {
+	r, mine := w.begin(refresh)
+	if mine {
+		defer o.end(w, r)
+		r.user, r.err = o.load(w.id)
+	}
+	return r
+}
+
+// begin waits until a read has ended that began after the call, or until it is the
+// caller's turn to make it (mine), and to call end.
+func (w *watched) begin(refresh bool) (r *reading, mine bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.next == nil {
-		w.next = &reading{done: make(chan struct{})}
+		w.next = &reading{done: make(chan struct{}), err: errNotRead}
 	}
-	r := w.next
+	r = w.next
 	r.refresh = r.refresh || refresh
 	for w.running != nil {
 		running := w.running
@@ -265,29 +282,24 @@ func (o *own) read(w *watched, refresh bool) *reading {
 		<-running.done
 		w.mu.Lock()
 		if r.over {
-			return r
+			return r, false
 		}
 	}
 	w.running, w.next = r, nil
-	o.run(w, r)
-	return r
+	return r, true
 }
 
 var errNotRead = errors.New("the account was not read")
 
-// run makes the read, with the lock released meanwhile. The caller holds the lock.
-func (o *own) run(w *watched, r *reading) {
-	r.err = errNotRead
-	w.mu.Unlock()
-	defer func() {
-		w.mu.Lock()
-		if r.err == nil {
-			r.rightsChanged = o.push(w, r.user, r.refresh)
-		}
-		r.over, w.running = true, nil
-		close(r.done)
-	}()
-	r.user, r.err = o.load(w.id)
+// end is called when the read was made, or has failed.
+func (o *own) end(w *watched, r *reading) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.err == nil {
+		r.rightsChanged = o.push(w, r.user, r.refresh)
+	}
+	r.over, w.running = true, nil
+	close(r.done)
 }
 
 // load is the account as it is now; nil when it is gone.
@@ -302,6 +314,34 @@ func (o *own) load(id string) (*user.User, error) {
 		o.hub.log.Warn("own_account_not_readable", zap.String("user_id", id), zap.Error(err))
 	}
 	return u, err
+}
+
+// loadMany makes reads of several accounts: with one command where the store has it, and
+// each for itself when one of them cannot be read.
+func (o *own) loadMany(ctx context.Context, list []*watched, readings map[string]*reading) {
+	users, err := map[string]*user.User{}, error(nil)
+	if o.many != nil && len(list) > 1 {
+		ids := make([]string, len(list))
+		for i, w := range list {
+			ids[i] = w.id
+		}
+		ctx, cancel := context.WithTimeout(ctx, StoreTime)
+		defer cancel()
+		var found []*user.User
+		found, err = o.many.UsersByIDs(ctx, ids)
+		for _, u := range found {
+			users[u.ID] = u
+		}
+	}
+	single := o.many == nil || len(list) == 1 || err != nil && !errors.Is(err, dberr.Unavailable)
+	for _, w := range list {
+		r := readings[w.id]
+		if single {
+			r.user, r.err = o.load(w.id)
+		} else {
+			r.user, r.err = users[w.id], err
+		}
+	}
 }
 
 // push sends the difference between the account and what everybody was sent
@@ -359,14 +399,84 @@ func (o *own) pushData(id string, changed ejson.Doc, cleared []string) {
 	}
 }
 
-// refreshAll reads every watched account anew, after events may have been missed.
-func (o *own) refreshAll(ctx context.Context) {
-	for _, id := range o.ids() {
-		if ctx.Err() != nil {
-			return
+// refreshAll reads every watched account anew, after events may have been missed. What
+// fails is in the log, and the rounds of Base.Run ask again.
+func (o *own) refreshAll(ctx context.Context) { _ = o.refreshMany(ctx, o.ids()) }
+
+// maxRead is how many accounts are read with one command.
+const maxRead = 200
+
+// refreshMany is refresh for many accounts, which are read together. Sessions end first;
+// whoever has other rights than before is checked behind that, and not waited for. It
+// fails when the store does not answer; an account that cannot be read keeps nobody else
+// from being checked.
+func (o *own) refreshMany(ctx context.Context, ids []string) error {
+	slices.Sort(ids) // who waits for the turn of several accounts waits in one order
+	for chunk := range slices.Chunk(ids, maxRead) {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		_, _ = o.refresh(id) // an error is in the log, and the next round of Base.Run asks again
+		changed, err := o.refreshChunk(ctx, chunk)
+		if len(changed) > 0 {
+			o.hub.Later(func() {
+				for _, id := range changed {
+					o.rightsChanged(id)
+				}
+			})
+		}
+		if err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// refreshChunk reads some accounts and lists those whose rights are others than before.
+func (o *own) refreshChunk(ctx context.Context, ids []string) (changed []string, err error) {
+	var mine []*watched
+	readings := make(map[string]*reading, len(ids))
+	defer func() {
+		for _, w := range mine { // of a read that panicked
+			o.end(w, readings[w.id])
+		}
+	}()
+	for _, id := range ids {
+		o.mu.Lock()
+		w := o.byID[id]
+		o.mu.Unlock()
+		if w == nil {
+			continue
+		}
+		r, own := w.begin(true)
+		if readings[id] = r; own {
+			mine = append(mine, w)
+		}
+	}
+	o.loadMany(ctx, mine, readings)
+	for len(mine) > 0 {
+		w := mine[0]
+		mine = mine[1:]
+		o.end(w, readings[w.id])
+	}
+	for id, r := range readings {
+		switch {
+		case errors.Is(r.err, dberr.Unavailable), r.err == errNotRead:
+			err = r.err
+		case r.err == nil:
+			o.closeDead(id, r.user)
+			if r.rightsChanged {
+				changed = append(changed, id)
+			}
+		}
+	}
+	return changed, err
+}
+
+// inUse tells whether somebody on this node is logged in as an account.
+func (o *own) inUse(id string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.byID[id] != nil
 }
 
 // ids are the accounts that somebody on this node is logged in as.

@@ -17,6 +17,7 @@ import (
 	"ddpserver/internal/serverkey"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/twofactor"
+	"ddpserver/internal/user"
 )
 
 // Store is a database. It is safe for use by many goroutines. Every method is
@@ -29,8 +30,11 @@ type Store interface {
 	settings.Store
 	mail.Store
 	feed.Store
+	feed.Marks
 	serverkey.Store
 
+	// UsersByIDs finds the accounts that exist, in no order.
+	UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error)
 	// Ping tells whether the store answers now; readiness depends on it.
 	Ping(ctx context.Context) error
 	// Close ends the store after the operations under way. Operations that

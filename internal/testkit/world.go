@@ -104,9 +104,11 @@ func NewWorld(t testing.TB, o Options) *World {
 	slices, w.routes = append(slices, more...), append(w.routes, moreRoutes...)
 	slices, w.routes = append(slices, w.sessionCalls(registry)), append(w.routes, calls.Routes()...)
 	w.Router = w.NewRouter(func(d *methods.Deps) { d.Slices = slices })
-	w.Base = realtime.NewBase(w.Hub, realtime.BaseOptions{
-		Users: w.Accounts, Settings: w.Settings, Version: Version, Gate: w.Router, Sessions: registry,
-	})
+	base := realtime.BaseOptions{Users: w.Accounts, Settings: w.Settings, Version: Version, Gate: w.Router, Sessions: registry}
+	if o.Events != nil {
+		base.Marked = w.Store
+	}
+	w.Base = realtime.NewBase(w.Hub, base)
 	groups := append([]realtime.Group{w.Base, panel.Streams()}, w.streams()...)
 	groups = append(groups, w.trailStreams()...)
 	w.Publications = realtime.NewPublications(w.Hub, w.Router, w.Limiter, groups...)

@@ -39,6 +39,9 @@ type DocumentOptions[T any] struct {
 	New func(id string) *T
 	// Derive brings members that follow from others up to date after a change.
 	Derive func(before, after *T)
+	// Marked tells which changes are marked: the server writes its time into the document
+	// with them (markField), which T does not know. Nil marks none.
+	Marked func(before, after *T) bool
 }
 
 // NewDocuments describes the documents of a collection of this store.
@@ -180,6 +183,9 @@ func (d *Documents[T]) propose(raw bson.Raw, do func(*T) error) (p proposal, err
 	}
 	if len(unset) > 0 {
 		p.update = append(p.update, bson.E{Key: "$unset", Value: unset})
+	}
+	if p.update != nil && d.options.Marked != nil && d.options.Marked(before, after) {
+		p.update = append(p.update, bson.E{Key: "$currentDate", Value: bson.D{{Key: markField, Value: stampNow}}})
 	}
 	return p, err
 }

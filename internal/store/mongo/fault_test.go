@@ -313,8 +313,19 @@ func TestSettingsSurvive(t *testing.T) {
 	if err := save(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
+	// The mark that comes first fails: nothing is saved.
+	first := mongotest.Fault{Command: "update", DropBefore: true}
+	ctx := untilHitTwice(t, &first)
+	server.Inject(first)
+	if err := save(ctx, 9); !errors.Is(err, dberr.Unavailable) {
+		t.Errorf("got %v", err)
+	}
+	server.Heal()
+	if got := values(s); got != "a=1 b=1 " {
+		t.Errorf("without a mark: %s", got)
+	}
 	// A crash before anything was applied, and one in the middle.
-	for n, skip := range []int{0, 1} {
+	for n, skip := range []int{1, 2} {
 		fault := mongotest.Fault{Command: "update", Skip: skip, DropBefore: true}
 		ctx := untilHitTwice(t, &fault)
 		server.Inject(fault)
@@ -329,7 +340,7 @@ func TestSettingsSurvive(t *testing.T) {
 	}
 	// The batch itself fails: nothing is saved.
 	fault := mongotest.Fault{Command: "insert", DropBefore: true}
-	ctx := untilHitTwice(t, &fault)
+	ctx = untilHitTwice(t, &fault)
 	server.Inject(fault)
 	if err := save(ctx, 9); !errors.Is(err, dberr.Unavailable) {
 		t.Errorf("got %v", err)

@@ -74,7 +74,7 @@ type Store struct {
 	log    *zap.Logger
 	now    func() time.Time
 
-	users, guards, tries, settings, batches, outbox, events, counters *driver.Collection
+	users, guards, tries, settings, batches, outbox, events, counters, marks *driver.Collection
 
 	rule.Operations
 	changes   changes
@@ -131,6 +131,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 		outbox:   db.Collection("ddpserver_outbox"),
 		events:   db.Collection("ddpserver_events", options.Collection().SetWriteConcern(writeconcern.W1())),
 		counters: db.Collection("ddpserver_counters"),
+		marks:    db.Collection("ddpserver_marks"),
 	}
 	s.openDocuments(o)
 	defer func() {
@@ -179,7 +180,9 @@ func (s *Store) openDocuments(o Options) {
 		}
 	})
 	s.Operations = rule.On(s)
-	s.userDocs = NewDocuments(s, s.users, DocumentOptions[user.User]{Decode: document.StoredUser, Adopt: document.AdoptFactor, Derive: rule.Keys})
+	s.userDocs = NewDocuments(s, s.users, DocumentOptions[user.User]{
+		Decode: document.StoredUser, Adopt: document.AdoptFactor, Derive: rule.Keys, Marked: user.Marked,
+	})
 	s.guardDocs = NewDocuments(s, s.guards, DocumentOptions[guardDoc]{New: func(id string) *guardDoc { return &guardDoc{Guard: twofactor.Guard{UserID: id}} }})
 	s.triesDocs = NewDocuments(s, s.tries, DocumentOptions[triesDoc]{New: func(key string) *triesDoc { return &triesDoc{Tries: accounts.Tries{Key: key}} }})
 	s.mailDocs = NewDocuments(s, s.outbox, DocumentOptions[mail.Item]{})

@@ -159,6 +159,9 @@ func (s *Store) SaveSettings(ctx context.Context, values []settings.Stored) erro
 	if err != nil {
 		return err
 	}
+	if err := s.mark(ctx, ""); err != nil {
+		return err
+	}
 	if _, err := s.batches.InsertOne(ctx, raw); err != nil {
 		return failure(err)
 	}

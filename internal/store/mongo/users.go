@@ -139,6 +139,9 @@ func (s *Store) CreateUser(ctx context.Context, u *user.User) error {
 func (s *Store) DeleteUser(ctx context.Context, id string, admins bool) error {
 	ctx, cancel := s.op(ctx)
 	defer cancel()
+	if err := s.mark(ctx, id); err != nil {
+		return err
+	}
 	err := s.keepAnAdmin(ctx, id, func(ctx context.Context, d *departure) error {
 		return s.userDocs.remove(ctx, id, func(u *user.User) error {
 			if u.HasRole("admin") && !admins {

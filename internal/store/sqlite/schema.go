@@ -24,6 +24,7 @@ var schemas = []Schema{
 	outboxSchema,
 	eventSchema,
 	keySchema,
+	markSchema,
 }
 
 // migrate brings every aggregate to its newest version, all of them or none.

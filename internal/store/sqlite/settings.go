@@ -45,6 +45,6 @@ func (s *Store) SaveSettings(ctx context.Context, values []settings.Stored) erro
 				return err
 			}
 		}
-		return nil
+		return t.mark("")
 	})
 }

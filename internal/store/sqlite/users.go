@@ -317,7 +317,8 @@ func (s *Store) DeleteUser(ctx context.Context, id string, admins bool) error {
 			t.Exec(`DELETE FROM user_tokens WHERE user_id = ?`, id),
 			t.Exec(`DELETE FROM user_keys WHERE user_id = ?`, id),
 			t.Exec(`DELETE FROM guards WHERE id = ?`, id),
-			t.Exec(`DELETE FROM tries WHERE id = ?`, accounts.TriesKey(id)))
+			t.Exec(`DELETE FROM tries WHERE id = ?`, accounts.TriesKey(id)),
+			t.mark(id))
 	})
 	if err == nil {
 		s.shown.unset(id)
@@ -399,9 +400,16 @@ func (t *Tx) changeUser(id string, do func(*user.User) error) (*user.User, error
 	if err != nil {
 		return nil, t.usersTaken("", err)
 	}
-	err = t.syncKeys(id, before, after)
+	if err := t.syncKeys(id, before, after); err != nil {
+		return nil, err
+	}
+	if user.Marked(before, after) {
+		if err := t.mark(id); err != nil {
+			return nil, err
+		}
+	}
 	t.w.shown.dress(after)
-	return after, err
+	return after, nil
 }
 
 // syncKeys brings the side tables from one state of a user to another.

@@ -55,7 +55,7 @@ var parts = []part{
 	{"Trust", testTrust}, {"MeteorFactor", testMeteorFactor},
 	{"Attempts", testAttempts}, {"MailCodes", testMailCodes}, {"MailCodePurposes", testMailCodePurposes}, {"MailBudgets", testMailBudgets},
 	{"Tries", testTries}, {"Sources", testSources},
-	{"TokenUse", testTokenUse}, {"TokenOwners", testTokenOwners},
+	{"Marks", testMarks}, {"MarksOfOthers", testMarksOfOthers}, {"TokenUse", testTokenUse}, {"TokenOwners", testTokenOwners},
 	{"Administrators", testAdministrators}, {"AdministratorsMeet", testAdministratorsMeet},
 	{"Settings", testSettings}, {"Outbox", testOutbox}, {"BrokenMail", testBrokenMail}, {"OutboxClasses", testOutboxClasses}, {"Events", testEvents},
 	{"RacesOnUsers", testRacesOnUsers}, {"RacesOnFactors", testRacesOnFactors}, {"RacesOnResets", testRacesOnResets}, {"RacesOnGuards", testRacesOnGuards},

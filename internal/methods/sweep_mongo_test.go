@@ -1,0 +1,113 @@
+package methods_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	roommongo "ddpserver/internal/rooms/mongo"
+	"ddpserver/internal/rpc"
+	"ddpserver/internal/secret"
+	"ddpserver/internal/store/mongo"
+	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/testkit"
+	"ddpserver/internal/testwait"
+	"ddpserver/internal/trail"
+	trailmongo "ddpserver/internal/trail/mongo"
+	"ddpserver/internal/user"
+)
+
+// openMongoAt opens a store on a database of the MongoDB server of the tests, which other
+// nodes may have open too.
+func openMongoAt(t testing.TB, url string) testkit.Store {
+	t.Helper()
+	s, err := mongo.Open(t.Context(), url, mongo.Options{Parts: append(roommongo.Parts(), trailmongo.Parts()...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	type withRooms = roommongo.Store
+	return &struct {
+		*withRooms
+		trail.Store
+	}{roommongo.New(s), trailmongo.New(s)}
+}
+
+// runBase follows the marks of a node's store until the test ends.
+func runBase(t testing.TB, w *world) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = w.Base.Run(ctx) })
+	t.Cleanup(func() { stop(); running.Wait() })
+}
+
+// S061, S109: three nodes on MongoDB whose events are all lost. What one ends, the sweep
+// after the next one has ended on both others: time is counted in sweeps, since
+// machines differ.
+func TestMongoSweepsEndSessionsWhereNoEventArrives(t *testing.T) {
+	server := mongotest.StartServer(t)
+	url, key := server.URI(), secret.Generate()
+	var nodes []*world
+	for _, name := range []string{"n1", "n2", "n3"} {
+		db := openMongoAt(t, url)
+		w := newNode(t, name, db, key, lossy{db})
+		w.Unlimited()
+		runBase(t, w)
+		nodes = append(nodes, w)
+	}
+	var sweeps atomic.Int64
+	server.Watch(func(command string, doc []byte) {
+		if c, _ := bson.Raw(doc).Lookup(command).StringValueOK(); command == "find" && c == "ddpserver_marks" {
+			sweeps.Add(1)
+		}
+	})
+	n1 := nodes[0]
+	root := n1.User("root", "role=admin")
+	n1.User("eve", "role=admin")
+	calm := nodes[2].As("eve")
+	for name, end := range map[string]func(u *user.User) error{
+		"sessions": func(u *user.User) error { return n1.Accounts.LogoutUser(t.Context(), &rpc.Peer{}, root, u.ID, "") },
+		"active":   func(u *user.User) error { return n1.Accounts.SetActive(t.Context(), &rpc.Peer{}, root, u.ID, false) },
+		"deleted":  func(u *user.User) error { return n1.Accounts.DeleteUser(t.Context(), &rpc.Peer{}, root, u.ID) },
+		"tokens": func(u *user.User) error {
+			_, err := n1.Store.UpdateUser(t.Context(), u.ID, user.Change{RemoveTokens: true, At: u.UpdatedAt})
+			return err
+		},
+	} {
+		u := n1.User(name)
+		c, d := nodes[1].As(name), nodes[2].As(name)
+		begin := sweeps.Load()
+		if err := end(u); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !c.Closed(testwait.Limit) || !d.Closed(testwait.Limit) {
+			t.Fatalf("%s: a session is still open", name)
+		}
+		// Each node may have one under way that began before, and end one that finds it.
+		if n := sweeps.Load() - begin; n > 3*int64(len(nodes)) {
+			t.Errorf("%s: the sessions ended after %d sweeps of %d nodes", name, n, len(nodes))
+		}
+	}
+	if _, fail := calm.Call("getServerInfo"); fail != nil {
+		t.Errorf("somebody else: %s", fail.Code())
+	}
+	roles := []string{"user"}
+	if fail := calm.Sub("s", "stream-notify-logged", "private-settings-changed", false); fail != nil {
+		t.Fatal(fail.Code())
+	}
+	if _, err := n1.Store.UpdateUser(t.Context(), n1.Vars["eve"], user.Change{Roles: &roles, At: root.UpdatedAt}); err != nil {
+		t.Fatal(err)
+	}
+	for !slices.ContainsFunc(calm.Other, func(f testkit.Frame) bool { return f.Msg == "nosub" }) {
+		calm.Other = append(calm.Other, calm.Read())
+	}
+}

@@ -1,0 +1,218 @@
+package realtime
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/feed"
+	"ddpserver/internal/settings"
+	"ddpserver/internal/store/sqlite"
+	"ddpserver/internal/store/storetest"
+	"ddpserver/internal/user"
+)
+
+// ledger is a real store whose clock may be another one, and which counts what sweeps ask.
+type ledger struct {
+	*sqlite.Store
+	clock int64 // what its marks are later by
+	pages int
+	fails bool
+}
+
+func (l *ledger) MarksSince(ctx context.Context, after feed.Mark, most int) ([]feed.Mark, error) {
+	if l.pages++; l.fails {
+		return nil, dberr.Unavailable
+	}
+	after.At = uint64(max(0, int64(after.At)-l.clock))
+	marks, err := l.Store.MarksSince(ctx, after, most)
+	for i := range marks {
+		marks[i].At += uint64(l.clock)
+	}
+	return marks, err
+}
+
+func (l *ledger) MarkNow(ctx context.Context) (uint64, error) {
+	at, err := l.Store.MarkNow(ctx)
+	return at + uint64(l.clock), err
+}
+
+// swept is a sweep over that ledger, and what it found.
+type swept struct {
+	*sweep
+	l       *ledger
+	read    []string
+	refused bool
+	every   int // how often everything was read
+}
+
+func newSwept(t *testing.T) *swept {
+	t.Helper()
+	f := &swept{l: &ledger{Store: storetest.OpenSQLite(t), clock: 1 << 40}}
+	f.sweep = &sweep{
+		marks: f.l, heard: user.NewHeard(), inUse: func(string) bool { return true },
+		all: func() []string { f.every++; return nil }, settings: func(context.Context) error { f.read = append(f.read, "settings"); return nil },
+		accounts: func(_ context.Context, ids []string) error {
+			if f.refused {
+				return dberr.Unavailable
+			}
+			f.read = append(f.read, ids...)
+			return nil
+		},
+		most: 20, handled: map[feed.Mark]struct{}{}, awaited: map[string]time.Time{},
+	}
+	f.once(t)
+	f.read, f.every = nil, 0
+	return f
+}
+
+func (f *swept) once(t *testing.T) {
+	t.Helper()
+	if err := f.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mark marks accounts that are there from then on.
+func (f *swept) mark(t *testing.T, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		_ = f.l.CreateUser(t.Context(), &user.User{ID: id, CreatedAt: time.Now()}) // it may be there
+		f.again(t, id)
+	}
+}
+
+func (f *swept) again(t *testing.T, id string) {
+	t.Helper()
+	u, err := f.l.UserByID(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	active := !u.IsActive()
+	if _, err := f.l.UpdateUser(t.Context(), id, user.Change{Active: &active, At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *swept) found(t *testing.T, want ...string) {
+	t.Helper()
+	if got := f.read; !slices.Equal(got, want) {
+		t.Fatalf("read %d: %.200s, want %.200s", len(got), fmt.Sprint(got), fmt.Sprint(want))
+	}
+	f.read = nil
+}
+
+// Each mark is acted on once, however long it stays among those that are asked for, and
+// an account that is marked again is read again. A quiet database costs one page a sweep.
+func TestEachMarkIsActedOnOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newSwept(t)
+		f.mark(t, "ada", "bob")
+		for range 30 {
+			f.once(t)
+			time.Sleep(sweepEvery)
+		}
+		f.found(t, "ada", "bob")
+		f.again(t, "ada")
+		f.once(t)
+		f.found(t, "ada")
+		if err := f.l.SaveSettings(t.Context(), []settings.Stored{{ID: "x", Value: true}}); err != nil {
+			t.Fatal(err)
+		}
+		f.once(t)
+		f.found(t, "settings")
+		pages := f.l.pages
+		for range 12 {
+			f.once(t)
+			time.Sleep(sweepEvery)
+		}
+		if n := f.l.pages - pages; n != 12 || len(f.handled) != 0 || len(f.drawn) > 3 {
+			t.Errorf("12 sweeps of a quiet store asked %d times, %d marks and %d moments are kept", n, len(f.handled), len(f.drawn))
+		}
+		if f.every != 0 {
+			t.Error("everything was read")
+		}
+	})
+}
+
+// What a sweep could not act on is done by the next one; so is what could not be asked.
+func TestSweepFailsAndGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newSwept(t)
+		f.mark(t, "ada")
+		for range 20 { // longer than marks are looked back for
+			f.l.fails, f.refused = !f.l.fails, true
+			if err := f.run(t.Context()); err == nil {
+				t.Fatal("it did not fail")
+			}
+			time.Sleep(sweepEvery)
+		}
+		f.l.fails, f.refused = false, false
+		f.once(t)
+		f.found(t, "ada")
+		f.l.fails = true
+		time.Sleep(feed.MarkLife) // early marks may be forgotten
+		_ = f.run(t.Context())
+		f.l.fails = false
+		f.once(t)
+		if f.every != 1 {
+			t.Errorf("everything was read %d times", f.every)
+		}
+	})
+}
+
+// Many accounts that change at once come in pages, and what changes meanwhile comes too.
+func TestManyMarksAtOnce(t *testing.T) {
+	f := newSwept(t)
+	var ids []string
+	for i := range 50 {
+		ids = append(ids, fmt.Sprintf("u%02d", i))
+	}
+	f.mark(t, ids...)
+	before, accounts := f.l.pages, f.accounts
+	f.accounts = func(ctx context.Context, ids []string) error {
+		if len(ids) > f.most {
+			t.Errorf("%d accounts at once", len(ids))
+		}
+		if len(ids) > 0 && ids[0] == "u00" { // while the first page is acted on
+			f.mark(t, "late")
+		}
+		return accounts(ctx, ids)
+	}
+	f.once(t)
+	f.found(t, append(ids, "late")...)
+	if n := f.l.pages - before; n != 3 {
+		t.Errorf("%d pages", n)
+	}
+}
+
+// A clock of the database that is set back hides nothing for longer than until it is
+// drawn from again; one that was ahead for a while leaves marks that hide none either.
+func TestClockOfTheDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newSwept(t)
+		f.l.clock = 1 << 39
+		f.mark(t, "ada")
+		time.Sleep(feed.MarkDelay)
+		f.once(t)
+		if f.every != 1 || !slices.Contains(f.read, "ada") {
+			t.Errorf("set back: everything was read %d times, and %q", f.every, f.read)
+		}
+		f.read = nil
+		f.mark(t, "bob")
+		f.once(t)
+		f.found(t, "bob")
+		for range 10 {
+			time.Sleep(feed.MarkDelay)
+			f.once(t)
+		}
+		f.found(t)
+		f.mark(t, "ada")
+		f.once(t)
+		f.found(t, "ada")
+	})
+}

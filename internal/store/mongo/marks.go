@@ -1,0 +1,96 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/feed"
+)
+
+// A change of an account that counts everywhere has the primary write its time into the
+// document with it, in one atomic command. A removal leaves no document, and settings
+// are several: those are marked before, in a collection of their own. All stamps come
+// from the cluster's clock, which only grows, on a new primary too. Reads see what a
+// majority has: whoever finds a mark finds the change in the next read.
+
+// markField is where a marked document has its stamp; other programs leave it alone.
+const markField = "ddpMark"
+
+// clockID is the document that MarkNow stamps, beside the counters.
+const clockID = "clock"
+
+// stampNow asks for the server's clock, as the operand of $currentDate.
+var stampNow = bson.D{{Key: "$type", Value: "timestamp"}}
+
+// mark makes an early mark of an account or, with "", of the settings.
+func (s *Store) mark(ctx context.Context, account string) error {
+	update := bson.D{
+		{Key: "$set", Value: bson.D{{Key: "forgetAt", Value: s.now().Add(feed.MarkLife)}}},
+		{Key: "$currentDate", Value: bson.D{{Key: markField, Value: stampNow}}},
+	}
+	for {
+		_, err := s.marks.UpdateOne(ctx, byID(account), update, options.UpdateOne().SetUpsert(true))
+		if err = failure(err); !errors.Is(err, dberr.Duplicate) { // another node made it in this moment
+			return err
+		}
+	}
+}
+
+// MarksSince implements feed.Marks. It reads indexes only.
+func (s *Store) MarksSince(ctx context.Context, after feed.Mark, max int) ([]feed.Mark, error) {
+	ctx, cancel := s.op(ctx)
+	defer cancel()
+	marks, err := marksIn(ctx, s.users, after, max, false)
+	if err != nil {
+		return nil, err
+	}
+	early, err := marksIn(ctx, s.marks, after, max, true)
+	if err != nil {
+		return nil, err
+	}
+	marks = append(marks, early...)
+	slices.SortFunc(marks, feed.Mark.Compare)
+	return marks[:min(len(marks), max)], nil
+}
+
+func marksIn(ctx context.Context, c *driver.Collection, after feed.Mark, max int, early bool) (marks []feed.Mark, err error) {
+	at := bson.Timestamp{T: uint32(after.At >> 32), I: uint32(after.At)}
+	behind := bson.D{{Key: "$or", Value: bson.A{
+		bson.D{{Key: markField, Value: bson.D{{Key: "$gt", Value: at}}}},
+		bson.D{{Key: markField, Value: at}, {Key: "_id", Value: bson.D{{Key: "$gt", Value: after.Account}}}},
+	}}}
+	err = findAll(ctx, c, behind, func(raw bson.Raw) error {
+		id, ok := raw.Lookup("_id").StringValueOK()
+		t, i, ok2 := raw.Lookup(markField).TimestampOK()
+		if ok && ok2 {
+			marks = append(marks, feed.Mark{At: uint64(t)<<32 | uint64(i), Account: id, Early: early})
+		}
+		return nil
+	}, options.Find().SetSort(bson.D{{Key: markField, Value: 1}, {Key: "_id", Value: 1}}).SetLimit(int64(max)).SetBatchSize(int32(max)).
+		SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: markField, Value: 1}}))
+	return marks, err
+}
+
+// MarkNow implements feed.Marks.
+func (s *Store) MarkNow(ctx context.Context) (uint64, error) {
+	ctx, cancel := s.op(ctx)
+	defer cancel()
+	for {
+		raw, err := s.counters.FindOneAndUpdate(ctx, byID(clockID), bson.D{{Key: "$currentDate", Value: bson.D{{Key: "ts", Value: stampNow}}}},
+			options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)).Raw()
+		if err = failure(err); errors.Is(err, dberr.Duplicate) { // another node made the document in this moment
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		t, i, _ := raw.Lookup("ts").TimestampOK()
+		return uint64(t)<<32 | uint64(i), nil
+	}
+}
