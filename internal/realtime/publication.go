@@ -36,6 +36,9 @@ type Stream struct {
 	// Allow refuses events that the login may not have, or that do not exist. It
 	// is asked again when the rights of the account change. It is required.
 	Allow func(ctx context.Context, l rpc.Login, event string) error
+	// Again takes the place of Allow when the rights of an account change: it reads once
+	// what Allow reads for each event, and returns what judges them. Nil asks Allow.
+	Again func(ctx context.Context, userID string) (allow func(event string) error, err error)
 	// Proven is for events that are open only while a proof counts that somebody gave:
 	// for how much longer it does, and whether the event needs one at all. Without the
 	// proof the event is refused, and with its end the subscription ends.
@@ -358,7 +361,7 @@ func (h *Hub) StreamsOf(userID string, pick func(stream, event string) bool) (su
 }
 
 // recheck asks again whether a user may listen to the events of streams that were
-// subscribed (Stream.Allow), and ends those that no longer may be. An unclear
+// subscribed (Stream.Again, Allow), and ends those that no longer may be. An unclear
 // answer ends them too.
 func (h *Hub) recheck(userID string) {
 	members := h.subscribers.of(userID)
@@ -367,9 +370,24 @@ func (h *Hub) recheck(userID string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 	defer cancel()
+	again := map[*Stream]func(event string) error{}
 	for _, m := range members {
 		_, event := cutKey(m.key)
-		if err := m.stream.Allow(ctx, m.sub.Login(), event); err != nil {
+		err := error(nil)
+		if m.stream.Again == nil {
+			err = m.stream.Allow(ctx, m.sub.Login(), event)
+		} else {
+			allow, read := again[m.stream]
+			if !read {
+				if allow, err = m.stream.Again(ctx, userID); err != nil {
+					unclear := err
+					allow = func(string) error { return unclear }
+				}
+				again[m.stream] = allow
+			}
+			err = allow(event)
+		}
+		if err != nil {
 			m.sub.Error(err)
 		}
 	}

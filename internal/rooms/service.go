@@ -143,6 +143,11 @@ func (s *Service) IsMember(ctx context.Context, userID, roomID string) (bool, er
 	return err == nil, err
 }
 
+// RoomIDs are the ids of the rooms that a user is in.
+func (s *Service) RoomIDs(ctx context.Context, userID string) ([]string, error) {
+	return s.store.RoomIDsOf(ctx, userID)
+}
+
 // Members are the ids of a room's members with the membership counter that
 // they are at least as new as. A room that is gone has none.
 func (s *Service) Members(ctx context.Context, roomID string) ([]string, int64, error) {

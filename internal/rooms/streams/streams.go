@@ -90,11 +90,11 @@ func (c *Streams) Publications() []realtime.Publication {
 func (c *Streams) Streams() []realtime.Stream {
 	return []realtime.Stream{
 		{
-			Name: rooms.RoomMessages, Allow: c.allowMessages, Open: c.openMessages, Events: []string{rooms.MyMessages},
+			Name: rooms.RoomMessages, Allow: c.allowMessages, Again: c.judge, Open: c.openMessages, Events: []string{rooms.MyMessages},
 			Doc: "Messages: <room id>, or __my_messages__ for every room of one's own.",
 		},
 		{
-			Name: rooms.NotifyRoom, Allow: c.allowRoom, Events: roomEvents,
+			Name: rooms.NotifyRoom, Allow: c.allowRoom, Again: c.judge, Events: roomEvents,
 			Doc: "What happens in a room: <room id>/typing, /user-activity, /deleteMessage.",
 		},
 	}
@@ -134,6 +134,23 @@ func (c *Streams) allowMember(ctx context.Context, l rpc.Login, roomID string) e
 		err = realtime.ErrStream
 	}
 	return err
+}
+
+// judge reads the rooms of an account once, to judge all events that it listens to: that
+// there are such events was judged when they were subscribed.
+func (c *Streams) judge(ctx context.Context, userID string) (func(event string) error, error) {
+	mine, err := c.rooms.RoomIDs(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	in := set(mine)
+	return func(event string) error {
+		room, _, _ := strings.Cut(event, "/")
+		if _, member := in[room]; !member && event != rooms.MyMessages {
+			return realtime.ErrStream
+		}
+		return nil
+	}, nil
 }
 
 // roomEvents are the events of stream-notify-room. Those that nothing here
