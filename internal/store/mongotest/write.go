@@ -76,7 +76,22 @@ func withFailures(answer bson.D, failures bson.A) bson.D {
 	return append(answer, good)
 }
 
+// insertAll inserts documents in one transaction, which spares the engine a copy of its
+// books for each; false when any of them is refused, and none is there.
+func (c *call) insertAll(list []*bson.D) bool {
+	return c.write(func(tx *lungo.Transaction) error {
+		res, err := tx.Insert(c.handle(), list, true)
+		if err != nil {
+			return err
+		}
+		return res.Error
+	}) == nil
+}
+
 func (c *call) insert() (bson.D, error) {
+	if list, err := docs(c.doc, "documents"); err == nil && len(list) > 1 && c.insertAll(list) {
+		return bson.D{{Key: "n", Value: int32(len(list))}, good}, nil
+	}
 	n := int32(0)
 	failures, err := c.each("documents", func(d bson.D) error {
 		err := c.write(func(tx *lungo.Transaction) error {
