@@ -154,7 +154,13 @@ func TestLoginRoundTripsOnMongoDB(t *testing.T) {
 func openMongo(t testing.TB, now func() time.Time) (testkit.Store, *mongotest.Server) {
 	t.Helper()
 	server := mongotest.StartServer(t)
-	s, err := mongo.Open(t.Context(), server.URI(), mongo.Options{Parts: append(roommongo.Parts(), trailmongo.Parts()...), Now: now})
+	return openMongoAt(t, server.URI(), now), server
+}
+
+// openMongoAt opens the store of one node on a database that others may have open too.
+func openMongoAt(t testing.TB, url string, now func() time.Time) testkit.Store {
+	t.Helper()
+	s, err := mongo.Open(t.Context(), url, mongo.Options{Parts: append(roommongo.Parts(), trailmongo.Parts()...), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,5 +173,5 @@ func openMongo(t testing.TB, now func() time.Time) (testkit.Store, *mongotest.Se
 	return &struct {
 		*withRooms
 		trail.Store
-	}{roommongo.New(s), trailmongo.New(s)}, server
+	}{roommongo.New(s), trailmongo.New(s)}
 }

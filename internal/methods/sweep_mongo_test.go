@@ -9,37 +9,13 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	roommongo "ddpserver/internal/rooms/mongo"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
-	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/testkit"
 	"ddpserver/internal/testwait"
-	"ddpserver/internal/trail"
-	trailmongo "ddpserver/internal/trail/mongo"
 	"ddpserver/internal/user"
 )
-
-// openMongoAt opens a store on a database of the MongoDB server of the tests, which other
-// nodes may have open too.
-func openMongoAt(t testing.TB, url string) testkit.Store {
-	t.Helper()
-	s, err := mongo.Open(t.Context(), url, mongo.Options{Parts: append(roommongo.Parts(), trailmongo.Parts()...)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	type withRooms = roommongo.Store
-	return &struct {
-		*withRooms
-		trail.Store
-	}{roommongo.New(s), trailmongo.New(s)}
-}
 
 // runBase follows the marks of a node's store until the test ends.
 func runBase(t testing.TB, w *world) {
@@ -58,7 +34,7 @@ func TestMongoSweepsEndSessionsWhereNoEventArrives(t *testing.T) {
 	url, key := server.URI(), secret.Generate()
 	var nodes []*world
 	for _, name := range []string{"n1", "n2", "n3"} {
-		db := openMongoAt(t, url)
+		db := openMongoAt(t, url, nil)
 		w := newNode(t, name, db, key, lossy{db})
 		w.Unlimited()
 		runBase(t, w)
