@@ -261,7 +261,8 @@ func roll(t *testing.T, addr string, people []*account, nodes []*server, start f
 	if long && worst(gaps) > 5*time.Second {
 		t.Errorf("somebody was away for %v", worst(gaps))
 	}
-	t.Logf("%d connections while three nodes were restarted in turn, %d tries failed; back after %v median, %v worst", len(gaps), failed, median(gaps), worst(gaps))
+	t.Logf("%d connections while three nodes were restarted in turn, %d tries failed; back after %v median, %v worst", len(gaps), failed, median(gaps),
+		worst(gaps))
 }
 
 // holds tells whether any file of a directory has the text.
