@@ -15,7 +15,8 @@ import (
 // shortWaits are the tests that may wait for less than a minute of real time,
 // because they pass however late what they wait for comes.
 var shortWaits = map[string]string{
-	"internal/store/mongo.TestDownAndUp": "a call that ends by its context is refused as one that ends by itself is",
+	"internal/store/mongo.TestDownAndUp":       "a call that ends by its context is refused as one that ends by itself is",
+	"internal/store/mongotest.TestStreamWaits": "an answer that is late is one; that none comes before its time is what is asked",
 }
 
 // TestWaitsAreLong: a test that waits for a socket, a process or a store gives it a

@@ -1,6 +1,7 @@
 package mongotest
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -53,6 +54,7 @@ type call struct {
 	name string
 	db   string
 	doc  bson.D
+	peer *peer
 }
 
 // commands is every command there is.
@@ -85,11 +87,26 @@ func (s *Server) handle(q *request) (answer bson.D, err error) {
 		}
 	}
 	f := s.fault(name)
-	if answer, err := f.before(); answer != nil || err != nil {
-		return answer, err
+	if answer, err := f.before(); err != nil {
+		return nil, err
+	} else if answer != nil {
+		return s.timed(answer), nil
 	}
-	answer = s.once(q, name)
-	return f.after(answer)
+	if answer = s.once(q, name); answer == nil {
+		return nil, errHangUp
+	}
+	return f.after(s.timed(answer))
+}
+
+// timed adds to an answer what time it is in the cluster, if there is one.
+func (s *Server) timed(answer bson.D) bson.D {
+	if s.kind.standalone {
+		return answer
+	}
+	now, _ := s.history.now()
+	return append(answer[:len(answer):len(answer)], bson.E{Key: "operationTime", Value: now}, bson.E{Key: "$clusterTime", Value: bson.D{
+		{Key: "clusterTime", Value: now},
+		{Key: "signature", Value: bson.D{{Key: "hash", Value: primitive.Binary{Data: make([]byte, 20)}}, {Key: "keyId", Value: int64(0)}}}}})
 }
 
 // once runs a command, but a retryable write that was run already is only
@@ -113,6 +130,7 @@ func (s *Server) once(q *request, name string) bson.D {
 	return answer
 }
 
+// run runs a command. Nil is the answer to somebody who is gone.
 func (s *Server) run(q *request, name string) (answer bson.D) {
 	defer func() {
 		if p := recover(); p != nil { // the engine does not know every value
@@ -123,11 +141,14 @@ func (s *Server) run(q *request, name string) (answer bson.D) {
 	if !ok {
 		return (&failed{code: 59, name: "CommandNotFound", msg: "no such command: '" + q.doc[0].Key + "'"}).doc()
 	}
-	c := &call{s: s, name: name, doc: q.doc}
+	c := &call{s: s, name: name, doc: q.doc, peer: q.peer}
 	c.db, _ = get(q.doc, "$db").(string)
 	err := c.refuse()
 	if err == nil {
 		answer, err = do(c)
+	}
+	if errors.Is(err, errHangUp) {
+		return nil
 	}
 	var f *failed
 	if errors.As(bad2(err), &f) {
@@ -153,16 +174,21 @@ func (c *call) ns() string { return c.handle().String() }
 func (c *call) nothing() (bson.D, error) { return bson.D{good}, nil }
 
 func (c *call) hello() (bson.D, error) {
-	addr := c.s.Addr()
-	return bson.D{
-		{Key: "helloOk", Value: true}, {Key: "ismaster", Value: true}, {Key: "isWritablePrimary", Value: true},
-		{Key: "setName", Value: "mongotest"}, {Key: "setVersion", Value: int32(1)}, {Key: "hosts", Value: bson.A{addr}},
-		{Key: "primary", Value: addr}, {Key: "me", Value: addr}, {Key: "secondary", Value: false},
+	answer := bson.D{{Key: "helloOk", Value: true}, {Key: "ismaster", Value: true}, {Key: "isWritablePrimary", Value: true}}
+	if !c.s.kind.standalone {
+		addr := c.s.Addr()
+		var election primitive.ObjectID
+		binary.BigEndian.PutUint32(election[8:], c.s.elections.Load()+1)
+		answer = append(answer, bson.D{
+			{Key: "setName", Value: "mongotest"}, {Key: "setVersion", Value: int32(1)}, {Key: "hosts", Value: bson.A{addr}},
+			{Key: "primary", Value: addr}, {Key: "me", Value: addr}, {Key: "secondary", Value: false}, {Key: "electionId", Value: election}}...)
+	}
+	return append(answer, bson.D{
 		{Key: "maxBsonObjectSize", Value: int32(16 << 20)}, {Key: "maxMessageSizeBytes", Value: int32(maxMessage)},
 		{Key: "maxWriteBatchSize", Value: int32(100_000)}, {Key: "localTime", Value: primitive.NewDateTimeFromTime(time.Now())},
 		{Key: "logicalSessionTimeoutMinutes", Value: int32(30)}, {Key: "connectionId", Value: int32(c.s.ids.Add(1) & 0x7fffffff)},
 		{Key: "minWireVersion", Value: int32(0)}, {Key: "maxWireVersion", Value: int32(21)}, {Key: "readOnly", Value: false}, good,
-	}, nil
+	}...), nil
 }
 
 func (c *call) buildInfo() (bson.D, error) {

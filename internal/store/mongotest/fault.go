@@ -37,9 +37,13 @@ type Fault struct {
 }
 
 // NotPrimary is the answer of a server that was primary until now; the driver
-// may try the command again.
+// may try the command again, and goes on with a change stream.
 func NotPrimary(command string, times int) Fault {
-	return Fault{Command: command, Times: times, Code: 10107, Name: "NotWritablePrimary", Labels: []string{"RetryableWriteError"}}
+	label := "RetryableWriteError"
+	if strings.EqualFold(command, "getMore") {
+		label = resumable
+	}
+	return Fault{Command: command, Times: times, Code: 10107, Name: "NotWritablePrimary", Labels: []string{label}}
 }
 
 // Inject adds a fault. Faults are looked at in the order they were added.

@@ -47,7 +47,7 @@ func (c *call) createIndex(spec bson.D) error {
 	if err != nil {
 		return err
 	}
-	err = c.write(func(tx *lungo.Transaction) error {
+	err = c.s.commit(func(tx *lungo.Transaction) error {
 		_, err := tx.CreateIndex(h, name, config)
 		return err
 	})

@@ -100,7 +100,6 @@ func TestRefusals(t *testing.T) {
 		"index keys, other name":   index("j", kv("k", 1), false),
 		"index, other options":     index("i", kv("k", 1), true),
 		"aggregation":              func() error { _, err := c.Aggregate(ctx, mongo.Pipeline{kv("$lookup", d{})}); return err }(),
-		"a change stream":          func() error { _, err := c.Watch(ctx, mongo.Pipeline{}); return err }(),
 		"replacing the id":         func() error { _, err := c.ReplaceOne(ctx, kv("_id", "1"), kv("_id", "2")); return err }(),
 		"an unknown command":       c.Database().RunCommand(ctx, kv("frobnicate", 1)).Err(),
 		"a push on a non-array":    update(d{}, kv("$push", kv("s", 1))),

@@ -142,8 +142,12 @@ func (c *call) getMore() (bson.D, error) {
 		size = 1 << 20
 	}
 	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
 	cur := c.s.cursors[id]
+	if cur != nil && cur.stream != nil {
+		c.s.mu.Unlock()
+		return c.await(id, cur)
+	}
+	defer c.s.mu.Unlock()
 	if cur == nil {
 		return nil, &failed{code: 43, name: "CursorNotFound", msg: fmt.Sprintf("cursor id %d not found", id)}
 	}
@@ -158,11 +162,9 @@ func (c *call) getMore() (bson.D, error) {
 
 func (c *call) killCursors() (bson.D, error) {
 	ids, _ := get(c.doc, "cursors").(bson.A)
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
 	for _, v := range ids {
 		if id, ok := v.(int64); ok {
-			delete(c.s.cursors, id)
+			c.s.end(id, nil)
 		}
 	}
 	return bson.D{{Key: "cursorsKilled", Value: ids}, good}, nil
@@ -182,11 +184,14 @@ func (c *call) distinct() (bson.D, error) {
 	return bson.D{{Key: "values", Value: mongokit.Distinct(found, key)}, good}, nil
 }
 
-// aggregate knows $match, $sort, $skip, $limit and, at the end, counting all documents.
+// aggregate knows change streams, $match, $sort, $skip, $limit and, at the end, counting all documents.
 func (c *call) aggregate() (bson.D, error) {
 	stages, err := docs(c.doc, "pipeline")
 	if err != nil {
 		return nil, err
+	}
+	if len(stages) > 0 && get(*stages[0], "$changeStream") != nil {
+		return c.openStream(stages)
 	}
 	query, sort := &bson.D{}, &bson.D{}
 	skip, limit, counting := 0, 0, false

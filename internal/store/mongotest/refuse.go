@@ -16,6 +16,10 @@ func (c *call) refuse() error {
 		switch e.Key {
 		case "startTransaction", "autocommit":
 			return refused("transactions")
+		case "txnNumber":
+			if c.s.kind.standalone {
+				return &failed{code: 20, name: "IllegalOperation", msg: "Transaction numbers are only allowed on a replica set member or mongos"}
+			}
 		case "collation", "let", "hint", "min", "max":
 			return refused("option %s", e.Key)
 		}

@@ -6,8 +6,11 @@
 // What the engine would get silently wrong is refused with an error instead:
 // regular expressions, $type, $expr, projections that hide dotted paths, positional
 // operators, updates with conflicting paths, pipelines as updates, collations,
-// transactions, change streams, index definitions that clash (see refuse.go).
+// transactions, index definitions that clash (see refuse.go).
 // A retryable write that arrives twice is applied once, as on a replica set.
+//
+// It has change streams over one collection (see stream.go), unless it is started as a
+// Standalone or as an engine Without them.
 //
 // It is test code: nothing of it may be linked into the program, and passing
 // on it is no proof for a real server; the suite runs against one when
@@ -15,6 +18,7 @@
 package mongotest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +41,11 @@ type Server struct {
 	wg        sync.WaitGroup
 	ids       atomic.Int64
 	databases atomic.Int64
+	elections atomic.Uint32
+	kind      Kind
+	history   *history
+	writing   sync.Mutex // one write at a time, and into the history in their order
+	ended     chan struct{}
 
 	mu      sync.Mutex // guards what follows
 	conns   map[net.Conn]struct{}
@@ -50,8 +59,26 @@ type Server struct {
 }
 
 type cursor struct {
-	ns   string
-	rest []bson.D
+	ns     string
+	rest   []bson.D
+	stream *stream // of a change stream
+}
+
+// Kind is what a server is. The zero value is a replica set of one member.
+type Kind struct {
+	standalone bool
+	refusal    *failed // of change streams
+}
+
+// Standalone is a server that belongs to no replica set: no change streams, no retryable writes.
+func Standalone() Kind {
+	return Kind{standalone: true, refusal: &failed{code: 40573, name: "Location40573", msg: "The $changeStream stage is only supported on replica sets"}}
+}
+
+// Without is a server that says it is a replica set, but refuses change streams in its
+// own way, as engines do that only speak MongoDB's protocol.
+func Without(code int32, name string) Kind {
+	return Kind{refusal: &failed{code: code, name: name, msg: "$changeStream: " + name}}
 }
 
 type reply struct {
@@ -67,9 +94,9 @@ func Start(t testing.TB) string {
 }
 
 // StartServer starts a server that ends with the test.
-func StartServer(t testing.TB) *Server {
+func StartServer(t testing.TB, kind ...Kind) *Server {
 	t.Helper()
-	s, err := Listen("127.0.0.1:0")
+	s, err := Listen("127.0.0.1:0", kind...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,9 +108,10 @@ func StartServer(t testing.TB) *Server {
 	return s
 }
 
-// Listen starts a server on a TCP address.
-func Listen(addr string) (*Server, error) {
-	engine, err := lungo.CreateEngine(lungo.Options{Store: lungo.NewMemoryStore(), ExpireInterval: time.Second})
+// Listen starts a server on a TCP address, a replica set unless a kind is given.
+func Listen(addr string, kind ...Kind) (*Server, error) {
+	// The server deletes what expires, see history.go: the engine is not to.
+	engine, err := lungo.CreateEngine(lungo.Options{Store: lungo.NewMemoryStore(), ExpireInterval: 1000 * time.Hour})
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +121,18 @@ func Listen(addr string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		engine: engine, listener: l,
+		engine: engine, listener: l, history: newHistory(), ended: make(chan struct{}),
 		conns:   make(map[net.Conn]struct{}),
 		indexes: make(map[lungo.Handle]map[string]bson.D),
 		cursors: make(map[int64]*cursor),
 		replies: make(map[string]reply),
 	}
-	s.wg.Add(1)
+	if len(kind) > 0 {
+		s.kind = kind[0]
+	}
+	s.wg.Add(2)
 	go s.accept()
+	go s.expire()
 	return s, nil
 }
 
@@ -119,6 +151,7 @@ func (s *Server) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	err := s.listener.Close()
+	close(s.ended)
 	s.hangUp()
 	s.wg.Wait()
 	s.engine.Close()
@@ -182,11 +215,13 @@ func (s *Server) serve(conn net.Conn) {
 		s.mu.Unlock()
 		_ = conn.Close()
 	}()
+	from := &peer{conn, bufio.NewReader(conn)}
 	for {
-		req, err := readMessage(conn)
+		req, err := readMessage(from.reader)
 		if err != nil {
 			return
 		}
+		req.peer = from
 		answer, err := s.handle(req)
 		if err != nil || req.noReply {
 			if errors.Is(err, errHangUp) || err != nil {

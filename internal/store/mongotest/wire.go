@@ -1,10 +1,12 @@
 package mongotest
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 
 	"go.mongodb.org/mongo-driver/bson"
 )
@@ -27,7 +29,14 @@ type request struct {
 	query   bool // an OP_QUERY, answered by OP_REPLY
 	noReply bool
 	doc     bson.D
+	peer    *peer
 	raw     []byte // the command document; document sequences are not in it
+}
+
+// peer is where a request came from.
+type peer struct {
+	conn   net.Conn
+	reader *bufio.Reader
 }
 
 func readMessage(r io.Reader) (*request, error) {
