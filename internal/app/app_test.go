@@ -167,6 +167,20 @@ func TestFirstStart(t *testing.T) {
 	c.login("admin", password)
 }
 
+// News comes the best way that the database has, which /readyz says.
+func TestTransport(t *testing.T) {
+	for want, kind := range map[string]mongotest.Kind{
+		"change streams": {}, "polling": mongotest.Standalone(),
+	} {
+		n := start(t, t.TempDir(), "MONGO_URL="+mongotest.StartServer(t, kind).URI(), "ENCRYPTION_KEY="+strings.Repeat("ab", 32))
+		testwait.Until(t, want, func() bool { // it begins deaf, which is a note
+			code, body := httpGet(t, "http://"+n.addr()+"/readyz")
+			return code == 200 && strings.TrimSpace(body) == `{"status":"ok","transport":"`+want+`"}`
+		})
+		n.end()
+	}
+}
+
 // The tour of the README: a user with the e-mail factor is challenged, reads
 // the code from a mail, passes, and switches the factor off again.
 func TestEmailFactorEndToEnd(t *testing.T) {

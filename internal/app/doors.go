@@ -98,9 +98,8 @@ func (a *App) buildDoors(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	transport, _ := a.hub.Transport()
 	a.web = web.New(web.Options{
-		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest, page), Checks: a.checks(), Notes: a.notes, Transport: transport,
+		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest, page), Checks: a.checks(), Notes: a.notes, Transport: a.transport,
 		Logger: a.log, Refused: a.refusedRequest,
 		ReadHeaderTimeout: a.cfg.ReadHeaderTimeout, ReadTimeout: a.cfg.ReadTimeout, IdleTimeout: a.cfg.IdleTimeout,
 		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
@@ -195,6 +194,12 @@ func (a *App) notes() []string {
 		notes = append(notes, "news_not_heard")
 	}
 	return notes
+}
+
+// transport names what carries news at the moment: it may fall back to another.
+func (a *App) transport() string {
+	name, _ := a.hub.Transport()
+	return name
 }
 
 // storeDoubt is how long an operation of the store with an unknown outcome

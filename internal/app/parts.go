@@ -78,12 +78,22 @@ func (a *App) openSettings(ctx context.Context) (err error) {
 	a.budget = newBudget(a.cfg)
 	o := realtime.Options{Node: a.node + "/" + random.ID(), Logger: a.log}
 	if a.cfg.MongoURL != "" {
-		o.Transport = realtime.Poll(a.store)
+		o.Transport = newsOf(ctx, a.store)
 	}
 	a.hub = realtime.New(o)
 	a.nodes = realtime.NewNodes(a.hub, a.hello)
 	a.settings, err = openSettings(ctx, a.cfg, a.store, a.hub, a.log)
 	return err
+}
+
+// newsOf is the best transport that a store has which nodes share: change streams, or
+// else it is polled.
+func newsOf(ctx context.Context, s store.Store) feed.Transport {
+	polling := realtime.Poll(s)
+	if streaming, ok := s.(*mongo.Store); ok {
+		return streaming.News(ctx, polling)
+	}
+	return polling
 }
 
 // newBudget makes the account of the bytes in flight: as configured, or a quarter

@@ -21,7 +21,7 @@ type health struct {
 	checks map[string]func(context.Context) error
 	notes  func() []string // may be nil
 
-	transport string
+	transport func() string // may be nil
 
 	mu     sync.Mutex // held through a round: one at a time
 	at     time.Time
@@ -57,7 +57,9 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request, path string
 		} else if failed := s.health.ask(r.Context()); len(failed) > 0 {
 			rep, code = report{Status: "degraded", Failed: failed}, http.StatusServiceUnavailable
 		}
-		rep.Transport = s.health.transport
+		if s.health.transport != nil {
+			rep.Transport = s.health.transport()
+		}
 		if s.health.notes != nil {
 			rep.Notes = s.health.notes()
 		}

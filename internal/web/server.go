@@ -42,8 +42,8 @@ type Options struct {
 	// stands in the body of /readyz. It may be nil and must not block.
 	Notes func() []string
 	// Transport names what carries news between nodes, for the body of /readyz; "" where
-	// there is one node.
-	Transport string
+	// there is one node. It may be nil and must not block.
+	Transport func() string
 
 	// Refused is told of every request that was refused (a status from 400), with
 	// the path of its mount or "" where none is; health checks and Counted mounts

@@ -108,7 +108,7 @@ func TestHealth(t *testing.T) {
 				return errors.New("mongodb://root:secret@db is down")
 			}
 			return nil
-		}}, Notes: func() []string { return note }, Transport: "polling"})
+		}}, Notes: func() []string { return note }, Transport: func() string { return "polling" }})
 		expect := func(path string, code int, body string) {
 			t.Helper()
 			r := get(s, "GET", path)

@@ -167,7 +167,8 @@ func (s *Store) unseen(ctx context.Context, cur cursor) (ids []string, next curs
 			next.at = at
 		}
 		return nil
-	}, options.Find().SetSort(bson.D{{Key: "ts", Value: 1}, {Key: "_id", Value: 1}}).SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: "ts", Value: 1}}))
+	}, options.Find().SetSort(bson.D{{Key: "ts", Value: 1}, {Key: "_id", Value: 1}}).SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: "ts", Value: 1}}).
+		SetBatchSize(maxPage)) // all of it in one answer
 	return ids, next, err
 }
 

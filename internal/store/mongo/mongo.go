@@ -6,10 +6,11 @@
 // operation's rule from package rule: read, run, and write what became different on
 // condition that what was read is still so. Claims and counters of several documents
 // are single conditional commands; unique names are inserts and updates against
-// unique indexes. There are no transactions, change streams,
+// unique indexes. There are no transactions,
 // pipelines, $expr, positional $, regular expressions or collations. Writes
 // are acknowledged by a majority and journaled, reads go to the primary, and
-// no operation takes longer than opTimeout. Whenever the outcome is unknown the
+// no operation takes longer than opTimeout. News comes over a change stream where the
+// server has them (see streams.go). Whenever the outcome is unknown the
 // answer is dberr.Unavailable, never success.
 //
 // Errors of the server are reduced to their code and name: their text quotes
@@ -25,7 +26,6 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/event"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
@@ -85,7 +85,8 @@ type Store struct {
 	// leavingDocs has one document, see admins.go.
 	leavingDocs *Documents[leaving]
 
-	cursors cursors
+	cursors   cursors
+	elections *elections
 }
 
 // Open connects to the database that rawURL names, creates its indexes, brings
@@ -100,12 +101,8 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 	journal := true
 	opts.SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}).
 		SetReadConcern(readconcern.Majority()).SetReadPreference(readpref.Primary())
-	if o.Observe != nil {
-		opts.SetMonitor(&event.CommandMonitor{
-			Succeeded: func(_ context.Context, e *event.CommandSucceededEvent) { o.Observe(e.CommandName, e.Duration, nil) },
-			Failed:    func(_ context.Context, e *event.CommandFailedEvent) { o.Observe(e.CommandName, e.Duration, e.Failure) },
-		})
-	}
+	elected := &elections{}
+	opts.SetMonitor(monitor(o.Observe)).SetServerMonitor(elected.monitor())
 	if err := opts.Validate(); err != nil {
 		// The driver's text may quote the URL, and with it the password.
 		return nil, errors.New("MongoDB: " + strings.ReplaceAll(err.Error(), rawURL, "the URL"))
@@ -122,7 +119,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 	}
 	db := client.Database(name)
 	s := &Store{
-		client: client, db: db, log: o.Logger, now: o.Now, timeLimit: limit,
+		client: client, db: db, log: o.Logger, now: o.Now, timeLimit: limit, elections: elected,
 		users:    db.Collection("users"),
 		guards:   db.Collection("ddpserver_guards"),
 		tries:    db.Collection("ddpserver_tries"),
