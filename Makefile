@@ -37,7 +37,7 @@ BENCHED    = $(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' 
 # How many times its committed ratio fails a benchmark: busy neighbours alone
 # make 2 of it. On a quiet machine use 1.4.
 LIMIT     ?= 2.5
-BENCH      = $(GO) test -run '^$$' -bench . -skip 'BenchmarkIdle|BenchmarkStore|BenchmarkSessionMemory|BenchmarkRoomMessage'
+BENCH      = $(GO) test -run '^$$' -bench . -skip 'BenchmarkIdle|BenchmarkStore|BenchmarkSessionMemory|BenchmarkRoomMessage|BenchmarkNews'
 # npm writes this when it has installed what a lock file names: once for all targets.
 NPM       := node_modules/.package-lock.json
 # Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.

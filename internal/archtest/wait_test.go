@@ -17,6 +17,7 @@ import (
 var shortWaits = map[string]string{
 	"internal/store/mongo.TestDownAndUp":       "a call that ends by its context is refused as one that ends by itself is",
 	"internal/store/mongotest.TestStreamWaits": "an answer that is late is one; that none comes before its time is what is asked",
+	"internal/soak.BenchmarkNewsIdle":          "commands are counted in the time that passes",
 }
 
 // TestWaitsAreLong: a test that waits for a socket, a process or a store gives it a

@@ -25,9 +25,9 @@ type shared struct {
 	store store.Store // past the proxy
 }
 
-func newShared(t *testing.T) *shared {
+func newShared(t *testing.T, kind ...mongotest.Kind) *shared {
 	t.Helper()
-	db := mongotest.StartServer(t)
+	db := mongotest.StartServer(t, kind...)
 	direct := db.URI()
 	w := newWire(t, db.Addr())
 	st, err := mongo.Open(t.Context(), direct, mongo.Options{})

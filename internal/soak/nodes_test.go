@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ddpserver/internal/mail/mailtest"
+	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/testwait"
 )
 
@@ -21,7 +22,12 @@ type cluster struct {
 
 func newCluster(t *testing.T, env ...string) *cluster {
 	t.Helper()
-	c := &cluster{shared: newShared(t), box: mailtest.Start(t, mailtest.Options{})}
+	return newClusterOn(t, mongotest.Kind{}, env...)
+}
+
+func newClusterOn(t *testing.T, kind mongotest.Kind, env ...string) *cluster {
+	t.Helper()
+	c := &cluster{shared: newShared(t, kind), box: mailtest.Start(t, mailtest.Options{})}
 	for i := range c.nodes {
 		c.nodes[i] = launch(t, t.TempDir(), append(calmBut("MONGO_URL="+c.url, "MAIL_URL="+c.box.URL(), fmt.Sprint("NODE_NAME=n", i)), env...))
 	}
@@ -161,8 +167,16 @@ func callMessage(method string, params ...any) string {
 // TestSoakNodesFollow (docs/security-tests.md S109): what one node changes, the other acts on within
 // two seconds: a dead token, a setting, a factor. What decides is never a cache.
 func TestSoakNodesFollow(t *testing.T) {
-	together(t)
-	cl := newCluster(t)
+	for name, kind := range transports {
+		t.Run(name, func(t *testing.T) {
+			together(t)
+			nodesFollow(t, newClusterOn(t, kind))
+		})
+	}
+}
+
+func nodesFollow(t *testing.T, cl *cluster) {
+	t.Helper()
 	admin := cl.seed("boss", 1, asAdmin)[0]
 	var closed, set, asked []time.Duration
 	pw := proof("password", digest(accountPassword))
