@@ -20,15 +20,19 @@ import (
 // Events carry a time stamp that the primary draws from the cluster's clock
 // when it inserts them; it only grows, on a new primary too. Two inserts may
 // become visible in another order than their stamps, so a reader looks back
-// over a window each time and leaves out what it was given already. What it was
+// over a window and leaves out what it was given already: over all of it once a second,
+// over a part of it else, and no more when nothing came for as long as it is. What it was
 // given is remembered here, under the cursor; a cursor that is not known (of
 // another process, or old) only means that events may come twice.
 
 const (
 	// eventLife is how long events are kept for nodes that poll.
 	eventLife = 10 * time.Minute
-	// lookBack is far more than the time between an insert's stamp and its visibility.
-	lookBack = 5 * time.Second
+	// lookBack is far more than the time between an insert's stamp and its visibility;
+	// glance is what that mostly is.
+	lookBack, glance = 5 * time.Second, time.Second
+	// lookEvery is how often a reader whom events reach all the time looks back over lookBack.
+	lookEvery = time.Second
 	// maxPage bounds one answer.
 	maxPage = 5000
 	// maxCursors is the number of cursors remembered; a reader needs two.
@@ -39,6 +43,19 @@ const (
 type cursor struct {
 	at   bson.Timestamp
 	seen map[string]uint32 // ids inside the window, with the second of their stamp
+	// came is when the reader came there, looked when it last read all that it had to.
+	came, looked time.Time
+}
+
+// window is how far before the newest event the reader has to look.
+func (c *cursor) window(now time.Time) time.Duration {
+	switch {
+	case !c.came.IsZero() && c.looked.Sub(c.came) > lookBack:
+		return 0 // what has an older stamp was there by then
+	case now.Sub(c.looked) < lookEvery:
+		return glance
+	}
+	return lookBack
 }
 
 // cursors remembers cursors by their text, the oldest forgotten first.
@@ -53,6 +70,15 @@ func (c *cursors) get(key string) (cursor, bool) {
 	defer c.mu.Unlock()
 	cur, ok := c.byKey[key]
 	return cur, ok
+}
+
+// set replaces a cursor, if it is still known.
+func (c *cursors) set(key string, cur cursor) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.byKey[key]; known {
+		c.byKey[key] = cur
+	}
 }
 
 func (c *cursors) put(cur cursor) string {
@@ -115,12 +141,14 @@ func (s *Store) EventsSince(ctx context.Context, after string) ([]feed.Event, st
 		cur = cursor{at: at}
 	}
 	fresh, next, err := s.unseen(ctx, cur)
-	if err != nil || len(fresh) == 0 {
-		// Nothing new: the same cursor goes on.
-		if err == nil && !known {
-			after = s.cursors.put(next)
-		}
+	switch {
+	case err != nil:
 		return nil, after, err
+	case len(fresh) == 0 && known: // the same cursor goes on
+		s.cursors.set(after, next)
+		return nil, after, nil
+	case len(fresh) == 0:
+		return nil, s.cursors.put(next), nil
 	}
 	events, err := s.fetch(ctx, fresh)
 	if err != nil {
@@ -148,11 +176,28 @@ func (s *Store) startCursor(ctx context.Context) (cursor, error) {
 // the order of their stamps, and where the reader stands then. It reads the
 // index only.
 func (s *Store) unseen(ctx context.Context, cur cursor) (ids []string, next cursor, err error) {
-	from := bson.Timestamp{}
-	if window := uint32(lookBack / time.Second); cur.at.T > window {
-		from.T = cur.at.T - window
+	now := time.Now()
+	back := cur.window(now)
+	from := cur.at
+	if back > 0 {
+		from = bson.Timestamp{T: cur.at.T - min(cur.at.T, uint32(back/time.Second))}
 	}
-	next = cursor{at: cur.at, seen: make(map[string]uint32, len(cur.seen))}
+	next = cursor{at: cur.at, seen: make(map[string]uint32, len(cur.seen)), came: cur.came, looked: now}
+	if back == glance {
+		next.looked = cur.looked
+	}
+	if back < lookBack { // what is not read now may be read later
+		for id, t := range cur.seen {
+			if t+uint32(lookBack/time.Second) >= cur.at.T {
+				next.seen[id] = t
+			}
+		}
+	}
+	defer func() {
+		if next.at != cur.at || next.came.IsZero() {
+			next.came = now
+		}
+	}()
 	err = findAll(ctx, s.events, bson.D{{Key: "ts", Value: bson.D{{Key: "$gte", Value: from}}}}, func(raw bson.Raw) error {
 		id, ok := raw.Lookup("_id").StringValueOK()
 		t, i, ok2 := raw.Lookup("ts").TimestampOK()
