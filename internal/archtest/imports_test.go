@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"internal/ddp/ddptest": {"internal/ddp", "internal/ddp/wire", "internal/rpc", "internal/ejson", "internal/fault"},
 	"internal/sockjs": {"internal/ddp", "internal/ddp/wire", "internal/ddp/ws", "internal/rpc", "internal/random", "internal/ejson", "internal/netkey",
 		"internal/budget"},
-	"internal/feed/feedtest": {"internal/feed"},
+	"internal/feed/feedtest": {"internal/feed", "internal/testwait"},
 	"internal/accounts":      domain,
 	"internal/twofactor":     append([]string{"internal/passkey"}, domain...),
 	"internal/mail":          domain,

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"ddpserver/internal/feed"
+	"ddpserver/internal/feed/feedtest"
 	"ddpserver/internal/store/storetest"
 )
 
@@ -397,6 +398,17 @@ func TestManyUnreadableEvents(t *testing.T) {
 		}
 		if lines := n.logs.FilterMessage("event_not_readable").Len(); lines != 1 {
 			t.Errorf("%d lines", lines)
+		}
+	})
+}
+
+// Polling is a transport as the others are.
+func TestPolling(t *testing.T) {
+	feedtest.RunTransport(t, func(t *testing.T) feedtest.Meeting {
+		s := &cut{Store: storetest.OpenSQLite(t)}
+		return feedtest.Meeting{
+			Join: func(testing.TB, string) feed.Transport { return &poll{s, 10 * time.Millisecond} },
+			Cut:  func() { s.down.Store(true) }, Mend: func() { s.down.Store(false) }, Keeps: true,
 		}
 	})
 }
