@@ -1,6 +1,6 @@
 // Package secret protects values that must not be readable in the database or in
-// a log: it seals and opens them with the server key, computes keyed digests, and
-// has a string type that does not print itself.
+// a log: it seals and opens them with the server key, wraps what nodes send each
+// other, computes keyed digests, and has a string type that does not print itself.
 //
 // It does not know how long a secret is good or how often it may be tried, and
 // stores nothing.
@@ -54,6 +54,8 @@ type Key struct {
 	id   string
 	aead cipher.AEAD
 	mac  []byte
+	// transit is for what nodes send each other.
+	transit cipher.AEAD
 	// old opens what was sealed before a rotation; nil for none. Nothing is
 	// sealed with it.
 	old *Key
@@ -89,7 +91,7 @@ func NewKey(raw []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Key{id: hex.EncodeToString(derive("id")[:4]), aead: aead, mac: derive("mac")}, nil
+	return &Key{id: hex.EncodeToString(derive("id")[:4]), aead: aead, mac: derive("mac"), transit: newTransit(derive("transit"))}, nil
 }
 
 // WithOld is the key with another one beside it that opens what it sealed and
