@@ -39,6 +39,8 @@ var allowed = map[string][]string{
 	"internal/sockjs": {"internal/ddp", "internal/ddp/wire", "internal/ddp/ws", "internal/rpc", "internal/random", "internal/ejson", "internal/netkey",
 		"internal/budget"},
 	"internal/feed/feedtest": {"internal/feed", "internal/testwait"},
+	"internal/feed/natsfeed": {"internal/feed", "internal/secret"},
+	"internal/feed/natstest": {"internal/testwait"},
 	"internal/accounts":      domain,
 	"internal/twofactor":     append([]string{"internal/passkey"}, domain...),
 	"internal/mail":          domain,
@@ -133,7 +135,8 @@ var never = map[string][]string{
 }
 
 // onlyTests are modules that no released binary may contain.
-var onlyTests = []string{"github.com/256dpi/lungo", "github.com/Shopify/toxiproxy", "github.com/emersion/go-smtp", "go.uber.org/goleak",
+var onlyTests = []string{"github.com/256dpi/lungo", "github.com/Shopify/toxiproxy", "github.com/emersion/go-smtp", "github.com/nats-io/nats-server",
+	"go.uber.org/goleak",
 	"pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/google/go-cmp", "testing"}
 
 type goPackage struct {
