@@ -2,20 +2,22 @@ package realtime
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"ddpserver/internal/feed"
 	"ddpserver/internal/feed/natsfeed"
 	"ddpserver/internal/feed/natstest"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/testwait"
 )
 
-// Three hubs over NATS tell each other everything, in order; one that the server went away
-// from says so, and reads anew what it missed when the server is back.
-func TestNodesOverNATS(t *testing.T) {
+// natsNodes are three hubs over one NATS server, which listen.
+func natsNodes(t testing.TB) (*natstest.Server, []*node) {
 	server := natstest.Start(t, nil)
 	key, err := secret.NewKey(secret.Generate())
 	if err != nil {
@@ -30,13 +32,21 @@ func TestNodesOverNATS(t *testing.T) {
 		t.Cleanup(func() { transport.Close() })
 		nodes = append(nodes, runOver(t, name, transport))
 	}
-	listening := func(want bool) {
-		t.Helper()
-		for _, n := range nodes {
-			testwait.Until(t, fmt.Sprint("a node listens: ", want), func() bool { name, hears := n.Transport(); return name == "nats" && hears == want })
-		}
+	listening(t, nodes, true)
+	return server, nodes
+}
+
+func listening(t testing.TB, nodes []*node, want bool) {
+	t.Helper()
+	for _, n := range nodes {
+		testwait.Until(t, fmt.Sprint("a node listens: ", want), func() bool { name, hears := n.Transport(); return name == "nats" && hears == want })
 	}
-	listening(true)
+}
+
+// Three hubs over NATS tell each other everything, in order; one that the server went away
+// from says so, and reads anew what it missed when the server is back.
+func TestNodesOverNATS(t *testing.T) {
+	server, nodes := natsNodes(t)
 	const each = 500
 	var all sync.WaitGroup
 	for _, n := range nodes {
@@ -62,13 +72,13 @@ func TestNodesOverNATS(t *testing.T) {
 		}
 	}
 	server.Stop()
-	listening(false)
+	listening(t, nodes, false)
 	nodes[0].publish("during")
 	if n := nodes[1]; !n.Heard().Since(n.Heard().Mark(), "anybody") {
 		t.Error("a deaf node believes what it read")
 	}
 	server.Restart()
-	listening(true)
+	listening(t, nodes, true)
 	for _, n := range nodes {
 		testwait.Until(t, n.Node()+" reads anew", func() bool { return n.gapCount() > 0 })
 	}
@@ -76,3 +86,73 @@ func TestNodesOverNATS(t *testing.T) {
 	testwait.Until(t, "n2 hears what was published afterwards", func() bool { return slices.Contains(nodes[1].news(), "after") })
 	testwait.Until(t, "what could not be sent is sent", func() bool { return nodes[0].News().Waiting == 0 })
 }
+
+// BenchmarkNATS is news from one hub to two others: as many as go through without loss,
+// and how late one is at a steady rate, the later of the two.
+func BenchmarkNATS(b *testing.B) {
+	b.Run("most", benchmarkMost)
+	for _, rate := range []int{20, 500} {
+		b.Run(fmt.Sprint(rate), func(b *testing.B) { benchmarkLate(b, rate) })
+	}
+}
+
+func benchmarkMost(b *testing.B) {
+	_, nodes := natsNodes(b)
+	text := noteNews{strings.Repeat("x", 300)}
+	b.ResetTimer()
+	for i := range b.N {
+		if i%1000 == 0 { // more than the queues hold would be dropped
+			testwait.Until(b, "others have most of it", func() bool { return arrived(nodes, i-30_000) })
+		}
+		note.Publish(nodes[0], fmt.Sprint("room", i%50), text)
+	}
+	testwait.Until(b, "others have it", func() bool { return arrived(nodes, b.N) })
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	for _, n := range nodes {
+		if n.News().Missed != 0 {
+			b.Errorf("%s missed something", n.Node())
+		}
+	}
+}
+
+// arrived tells whether all nodes but the first have this many events, or will never.
+func arrived(nodes []*node, count int) bool {
+	return !slices.ContainsFunc(nodes[1:], func(n *node) bool { return int(n.News().Taken) < count && n.News().Missed == 0 })
+}
+
+func benchmarkLate(b *testing.B, rate int) {
+	_, nodes := natsNodes(b)
+	var mu sync.Mutex
+	late := map[string]time.Duration{}
+	begin := time.Now()
+	for _, n := range nodes[1:] {
+		Listen(n.Hub, stamp, func(e feed.Event, s stampNews) {
+			took := time.Since(begin) - s.At
+			mu.Lock()
+			defer mu.Unlock()
+			late[e.Key] = max(late[e.Key], took)
+		})
+	}
+	tick := time.NewTicker(time.Second / time.Duration(rate))
+	defer tick.Stop()
+	b.ResetTimer()
+	for i := range b.N {
+		stamp.Publish(nodes[0], fmt.Sprint(i), stampNews{time.Since(begin)})
+		<-tick.C
+	}
+	testwait.Until(b, "others have it", func() bool { return arrived(nodes, b.N) })
+	mu.Lock()
+	defer mu.Unlock()
+	all := slices.Sorted(maps.Values(late))
+	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "ms-median")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "ms-p99")
+}
+
+// stamp says when it was made, on the clock of this process.
+var stamp = feed.NewKind[stampNews]("stamp", 1)
+
+type stampNews struct {
+	At time.Duration `json:"at"`
+}
+
+func (stampNews) Check() error { return nil }

@@ -73,7 +73,7 @@ type node struct {
 func run(t *testing.T, name string, s feed.Store) *node { return runOver(t, name, Poll(s)) }
 
 // runOver runs a hub over a transport until the test ends.
-func runOver(t *testing.T, name string, transport feed.Transport) *node {
+func runOver(t testing.TB, name string, transport feed.Transport) *node {
 	core, logs := observer.New(zapcore.DebugLevel)
 	n := &node{Hub: New(Options{Node: name, Transport: transport, Logger: zap.New(core)}), logs: logs}
 	Listen(n.Hub, note, func(e feed.Event, _ noteNews) {

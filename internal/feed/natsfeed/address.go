@@ -27,6 +27,13 @@ type address struct {
 	tls     bool
 }
 
+// CheckAddress tells what is wrong with an address, without its passwords. It looks at
+// no file and no network.
+func CheckAddress(text string) error {
+	_, err := parseAddress(text)
+	return err
+}
+
 // parseAddress reads servers separated by commas. Files may be named at any of them, and count
 // for all. No error repeats a part of the text, which holds passwords.
 func parseAddress(text string) (a address, err error) {

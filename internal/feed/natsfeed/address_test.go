@@ -42,7 +42,7 @@ func TestAddress(t *testing.T) {
 		"nats://u:s3cret@h,http://h", "nats://h?s3cret=1", "nats://h?creds=", "tls://h?cert=s3cret", "tls://h?key=s3cret", "nats://h?ca=s3cret",
 		"nats://u:s3cret@h?creds=s3cret", "nats://u:s3\ncret@h",
 	} {
-		_, err := parseAddress(text)
+		err := CheckAddress(text)
 		if err == nil || strings.Contains(err.Error(), "s3") {
 			t.Errorf("%q: %v", text, err)
 		}

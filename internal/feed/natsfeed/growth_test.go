@@ -11,7 +11,7 @@ import (
 func decoders() []growthtest.Decoder {
 	return []growthtest.Decoder{
 		{Name: "decodeBatch", Do: func(text string) { _, _ = decodeBatch([]byte(text)) }},
-		{Name: "parseAddress", Do: func(text string) { _, _ = parseAddress(text) }, In: func(text string) string { return "nats://" + text },
+		{Name: "parseAddress", Do: func(text string) { _ = CheckAddress(text) }, In: func(text string) string { return "nats://" + text },
 			Allocated: 512},
 	}
 }

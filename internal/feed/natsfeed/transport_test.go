@@ -3,7 +3,6 @@ package natsfeed
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -430,24 +429,4 @@ func TestClosed(t *testing.T) {
 	if err := tr.Send(t.Context(), feedtest.Events("n1", 0, 1)); err == nil {
 		t.Error("sent through what is closed")
 	}
-}
-
-// BenchmarkEvents is one node that sends to two others, in batches as the hub makes them.
-func BenchmarkEvents(b *testing.B) {
-	w := newWorld(b, nil)
-	n1, n2, n3 := w.join(b, "n1", nil), w.join(b, "n2", nil), w.join(b, "n3", nil)
-	body := bytes.Repeat([]byte("x"), 300)
-	events := feedtest.Events("n1", 0, b.N)
-	for i := range events {
-		events[i].Key, events[i].Body = fmt.Sprint("room", i%50), body
-	}
-	b.ResetTimer()
-	for part := events; len(part) > 0; {
-		n := min(1000, len(part))
-		n1.SendAll(b, part[:n]...)
-		part = part[n:]
-	}
-	n2.All(b, b.N)
-	n3.All(b, b.N)
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
