@@ -340,7 +340,9 @@ func TestStartsThatFail(t *testing.T) {
 		"audit":            {[]string{"DATA_DIR=" + fresh, "AUDIT_FILE=/proc/nothing"}, "AUDIT_FILE: /proc/nothing cannot be written"},
 		"setting ill-typed": {[]string{"DATA_DIR=" + fresh, "OVERWRITE_SETTING_Accounts_TwoFactorAuthentication_Enabled=maybe"},
 			"OVERWRITE_SETTING_Accounts_TwoFactorAuthentication_Enabled: "},
-		"mail":          {[]string{"DATA_DIR=" + fresh, "MAIL_URL=smtp://u:hunter2@h:25?starttls=perhaps"}, "MAIL_URL: "},
+		"mail": {[]string{"DATA_DIR=" + fresh, "MAIL_URL=smtp://u:hunter2@h:25?starttls=perhaps"}, "MAIL_URL: "},
+		"transporter": {[]string{"DATA_DIR=" + fresh, key, "MONGO_URL=mongodb://127.0.0.1:1/x", "TRANSPORTER=nats://u:hunter2@h/path"},
+			"TRANSPORTER: it has a path"},
 		"long password": {[]string{"DATA_DIR=" + filepath.Join(t.TempDir(), "long"), "ADMIN_PASS=" + strings.Repeat("x", 257)}, "ADMIN_PASS"},
 	} {
 		out := &output{}

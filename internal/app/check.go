@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"ddpserver/internal/config"
+	"ddpserver/internal/feed/natsfeed"
 	"ddpserver/internal/mail"
 	"ddpserver/internal/settings"
 )
@@ -22,6 +23,11 @@ func Check(c *config.Config) (problems, warnings []string) {
 	if u := c.MailURL.Reveal(); u != "" {
 		if _, err := mail.Parse(u); err != nil {
 			problems = append(problems, "MAIL_URL: "+oneLine(err))
+		}
+	}
+	if u := c.Transporter.Reveal(); u != "" && c.Transporter != config.Polling {
+		if err := natsfeed.CheckAddress(u); err != nil {
+			problems = append(problems, "TRANSPORTER: "+oneLine(err))
 		}
 	}
 	if err := mail.Check(c.MailFrom); err != nil {

@@ -18,6 +18,7 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/feed"
+	"ddpserver/internal/feed/natsfeed"
 	"ddpserver/internal/mail"
 	"ddpserver/internal/passkey"
 	"ddpserver/internal/random"
@@ -77,8 +78,8 @@ func (a *App) openSettings(ctx context.Context) (err error) {
 	a.limiter = ratelimit.New(ratelimit.Options{})
 	a.budget = newBudget(a.cfg)
 	o := realtime.Options{Node: a.node + "/" + random.ID(), Logger: a.log}
-	if a.cfg.MongoURL != "" {
-		o.Transport = newsOf(ctx, a.store)
+	if o.Transport, err = a.openTransport(ctx); err != nil {
+		return err
 	}
 	a.hub = realtime.New(o)
 	a.nodes = realtime.NewNodes(a.hub, a.hello)
@@ -86,14 +87,28 @@ func (a *App) openSettings(ctx context.Context) (err error) {
 	return err
 }
 
-// newsOf is the best transport that a store has which nodes share: change streams, or
-// else it is polled.
-func newsOf(ctx context.Context, s store.Store) feed.Transport {
-	polling := realtime.Poll(s)
-	if streaming, ok := s.(*mongo.Store); ok {
-		return streaming.News(ctx, polling)
+// openTransport makes what carries news between nodes: NATS or polling where it is named,
+// else the best that the database has. It is nil on the embedded store, which serves one.
+func (a *App) openTransport(ctx context.Context) (feed.Transport, error) {
+	db, shared := a.store.(*mongo.Store)
+	if !shared {
+		return nil, nil
 	}
-	return polling
+	polling := realtime.Poll(a.store)
+	switch a.cfg.Transporter {
+	case "":
+		return db.News(ctx, polling), nil
+	case config.Polling:
+		return polling, nil
+	}
+	t, err := natsfeed.Open(natsfeed.Options{
+		Address: a.cfg.Transporter.Reveal(), Node: a.node, Database: db.Database(), Key: a.key, Logger: a.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("TRANSPORTER: %s", oneLine(err))
+	}
+	a.onClose(t.Close)
+	return t, nil
 }
 
 // newBudget makes the account of the bytes in flight: as configured, or a quarter

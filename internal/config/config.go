@@ -60,9 +60,10 @@ type HTTP struct {
 	ShutdownGrace     time.Duration `key:"shutdown_grace" min:"0s" max:"10m" doc:"how long running calls may finish after the first signal to stop"`
 }
 
-// Storage says where data lives and which key seals it.
+// Storage says where data lives, which key seals it, and what carries news of changes to other nodes.
 type Storage struct {
 	MongoURL         secret.String `key:"mongo_url" doc:"MongoDB connection string; empty: the embedded store in data_dir"`
+	Transporter      secret.String `key:"transporter" doc:"NATS servers that carry news between nodes, as nats://host:4222; empty: the database carries them, by change streams where it has them; polling: it is asked for them"`
 	DataDir          string        `key:"data_dir" doc:"directory of the embedded store, the server key, the outbox and the audit file"`
 	EncryptionKey    secret.String `key:"encryption_key" doc:"server key, 32 bytes in base64 or hex; needed with mongo_url, else made once in data_dir"`
 	EncryptionKeyOld secret.String `key:"encryption_key_old" doc:"the server key of before, readable until rotate-key has sealed everything with encryption_key"`

@@ -112,8 +112,8 @@ func TestEveryKeyHasThreeSpellings(t *testing.T) {
 	special := map[string]string{
 		"bind_ip": "127.0.0.2", "root_url": "https://x.example/p", "mongo_url": "mongodb://u:p@h/d", "admin_email": "a@b.c",
 		"encryption_key": strings.Repeat("ab", 32), "encryption_key_old": strings.Repeat("cd", 32), "mail_url": "smtp://h", "mail_from": "a@b.c",
-		"metrics_addr": "127.0.0.1:1",
-		"log_level":    "warn", "max_depth": "48", "log_format": "json", "allowed_origins": "https://a.example",
+		"metrics_addr": "127.0.0.1:1", "transporter": "nats://u:p@h",
+		"log_level": "warn", "max_depth": "48", "log_format": "json", "allowed_origins": "https://a.example",
 	}
 	d := Default()
 	for _, f := range fields(&d) {
@@ -137,6 +137,9 @@ func TestEveryKeyHasThreeSpellings(t *testing.T) {
 			env := append(how.env, extra...)
 			if f.key == "encryption_key" {
 				env = how.env
+			}
+			if f.key == "transporter" {
+				env = append(env, "MONGO_URL="+special["mongo_url"])
 			}
 			c, _, err := load(t, env, how.args...)
 			if err != nil {
@@ -167,7 +170,9 @@ func TestSecretsFromFilesAndNeverShown(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "ADMIN_PASS and ADMIN_PASS_FILE are both set") {
 		t.Errorf("both spellings in one place: %v", err)
 	}
-	for _, bad := range []string{"MAIL_URL=smtp://user:hunter2%zz@h", "MONGO_URL=postgres://u:hunter2@h", "ENCRYPTION_KEY=hunter2"} {
+	for _, bad := range []string{
+		"MAIL_URL=smtp://user:hunter2%zz@h", "MONGO_URL=postgres://u:hunter2@h", "ENCRYPTION_KEY=hunter2", "TRANSPORTER=redis://u:hunter2@h",
+	} {
 		if _, _, err := load(t, []string{bad}); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: error %v must exist and hide the secret", bad, err)
 		}
@@ -184,6 +189,11 @@ func TestEachProblemNamesTheKeyAndTheCure(t *testing.T) {
 		{"ROOT_URL=https://u:p@x", "ROOT_URL: it has a user, query or fragment"},
 		{"ROOT_URL=https:///x", "ROOT_URL: it names no host"},
 		{"MONGO_URL=mongodb://h/d", "ENCRYPTION_KEY: it is missing"},
+		{"TRANSPORTER=nats://h", "TRANSPORTER: it is set, and the embedded store serves one node, which has nobody to tell; set MONGO_URL"},
+		{"TRANSPORTER=polling", "TRANSPORTER: it is set, and the embedded store serves one node, which has nobody to tell; set MONGO_URL"},
+		{"TRANSPORTER=TCP", "TRANSPORTER: it names something that is no NATS server; write nats://host:4222"},
+		{"TRANSPORTER=monolith+nats://h", "TRANSPORTER: it names something that is no NATS server; write nats://host:4222"},
+		{"TRANSPORTER=nats://h,h2", "TRANSPORTER: it names something that is no NATS server; write nats://host:4222"},
 		{"MONGO_URL=localhost:27017", "MONGO_URL: it is no MongoDB connection string"},
 		{"ENCRYPTION_KEY=short", "ENCRYPTION_KEY: the server key must be 32 bytes"},
 		{"ENCRYPTION_KEY_FILE=/does/not/exist", "ENCRYPTION_KEY_FILE: /does/not/exist cannot be read (no such file or directory)"},

@@ -62,6 +62,7 @@ func (c *Config) validate() (p Problems) {
 		add("DATA_DIR", "it is empty; write a directory such as ./data")
 	}
 	c.checkStorage(add)
+	c.checkTransporter(add)
 	c.checkMail(add)
 	c.checkAdmin(add)
 	c.checkTrust(add)
@@ -103,6 +104,31 @@ func (c *Config) checkStorage(add adder) {
 		if c.EncryptionKey == "" {
 			add("ENCRYPTION_KEY", "it is missing, and ENCRYPTION_KEY_OLD says that it changes: write the new key here, or leave ENCRYPTION_KEY_OLD out")
 		}
+	}
+}
+
+// Polling is the value of Transporter with which nodes ask the database for news, whatever
+// else it offers.
+const Polling = secret.String("polling")
+
+// checkTransporter looks at the schemes; what else an address may be, the package knows
+// that takes it.
+func (c *Config) checkTransporter(add adder) {
+	if c.Transporter == "" {
+		return
+	}
+	for server := range strings.SplitSeq(c.Transporter.Reveal(), ",") {
+		if c.Transporter == Polling {
+			break
+		}
+		if server = strings.TrimSpace(server); !strings.HasPrefix(server, "nats://") && !strings.HasPrefix(server, "tls://") {
+			add("TRANSPORTER", "it names something that is no NATS server; write nats://host:4222 or tls://user:password@host:4222, several with commas, "+
+				"or leave it empty: the database carries news between nodes then (polling: and is asked for them, whatever it offers)")
+			return
+		}
+	}
+	if c.MongoURL == "" {
+		add("TRANSPORTER", "it is set, and the embedded store serves one node, which has nobody to tell; set MONGO_URL, or leave TRANSPORTER out")
 	}
 }
 

@@ -202,6 +202,9 @@ func databaseName(rawURL string) (string, error) {
 	return name, nil
 }
 
+// Database is the name of the database.
+func (s *Store) Database() string { return s.db.Name() }
+
 // Ping tells whether the primary answers.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := s.op(ctx)
