@@ -49,6 +49,8 @@ func (a *App) registerMetrics(context.Context) error {
 		m.Counter("news_taken_total", "Events of other nodes.", func() float64 { return float64(a.hub.News().Taken) })
 		m.Counter("news_missed_total", "How often events of other nodes were missing, and what they tell of was read anew.",
 			func() float64 { return float64(a.hub.News().Missed) })
+		m.Counter("news_late_seconds_total", "Time from when events of other nodes were made until they came, all together: divide by news_taken_total.",
+			func() float64 { return a.hub.News().Late.Seconds() })
 		m.Gauge("news_waiting", "Events that wait to be handed to other nodes.", func() float64 { return float64(a.hub.News().Waiting) })
 	}
 	a.trail.metrics(m)

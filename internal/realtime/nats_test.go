@@ -67,6 +67,9 @@ func TestNodesOverNATS(t *testing.T) {
 				}
 			}
 		}
+		if late := n.News().Late; late <= 0 || late > testwait.Limit*time.Duration(2*each) {
+			t.Errorf("%s took events %v late", n.Node(), late)
+		}
 		if n.gapCount() != 0 || n.Heard().Since(n.Heard().Mark(), "anybody") {
 			t.Errorf("%s read anew %d times", n.Node(), n.gapCount())
 		}

@@ -29,6 +29,8 @@ const (
 	rereadEvery = 2 * time.Second
 	// lossMargin is how much earlier news is made anew than it seems to be missing.
 	lossMargin = 10 * time.Second
+	// maxLate bounds what one event adds to NewsStats.Late.
+	maxLate = time.Hour
 	// maxUnreadable is how many kinds and versions that cannot be read are logged.
 	maxUnreadable = 100
 )
@@ -206,6 +208,7 @@ func (r *receiver) Take(events []feed.Event) {
 			continue
 		}
 		r.h.counts.taken.Add(1)
+		r.h.counts.late.Add(int64(min(max(r.h.opts.Now().Sub(e.At), 0), maxLate)))
 		switch {
 		case e.Kind == lost:
 			r.h.miss(r.h.opts.Now().Add(-gapTime))
@@ -272,13 +275,19 @@ func (h *Hub) miss(since time.Time) {
 }
 
 // counts are what NewsStats tells.
-type counts struct{ sent, taken, missed atomic.Uint64 }
+type counts struct {
+	sent, taken, missed atomic.Uint64
+	late                atomic.Int64 // nanoseconds
+}
 
 // NewsStats are counts since the start, and of now.
 type NewsStats struct {
 	// Sent events went to other nodes, Taken ones came from them; Missed is how often some
 	// were known to be missing.
 	Sent, Taken, Missed uint64
+	// Late is the time from when the taken ones were made until they came, all together,
+	// as far as the clocks of the nodes agree.
+	Late time.Duration
 	// Waiting events have yet to be sent.
 	Waiting int
 }
@@ -287,7 +296,8 @@ type NewsStats struct {
 func (h *Hub) News() NewsStats {
 	h.out.mu.Lock()
 	defer h.out.mu.Unlock()
-	return NewsStats{h.counts.sent.Load(), h.counts.taken.Load(), h.counts.missed.Load(), len(h.out.lanes[0]) + len(h.out.lanes[1])}
+	c := &h.counts
+	return NewsStats{c.sent.Load(), c.taken.Load(), c.missed.Load(), time.Duration(c.late.Load()), len(h.out.lanes[0]) + len(h.out.lanes[1])}
 }
 
 // rereads has everything read anew after events were missed, and once more after the
