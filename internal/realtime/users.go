@@ -411,7 +411,8 @@ const maxRead = 200
 // fails when the store does not answer; an account that cannot be read keeps nobody else
 // from being checked.
 func (o *own) refreshMany(ctx context.Context, ids []string) error {
-	slices.Sort(ids) // who waits for the turn of several accounts waits in one order
+	slices.Sort(ids)          // who waits for the turn of several accounts waits in one order
+	ids = slices.Compact(ids) // and not for himself
 	for chunk := range slices.Chunk(ids, maxRead) {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -117,6 +117,23 @@ func TestAccountIsNotRead(t *testing.T) {
 	})
 }
 
+// Who asks for an account twice at once does not wait for itself: a page of marks has an
+// account twice that changed and whose removal was tried then.
+func TestAccountIsAskedForTwiceAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users := &slowUsers{}
+		o := newOwn(New(Options{}), users, ddp.NewRegistry(), func(string) {})
+		o.watch("ada")
+		o.watch("bob")
+		if err := o.refreshMany(t.Context(), []string{"bob", "ada", "nobody", "ada", "bob", "ada"}); err != nil {
+			t.Error(err)
+		}
+		if n := users.reads.Load(); n != 2 {
+			t.Errorf("%d reads", n)
+		}
+	})
+}
+
 // A change of what nobody is shown reads nothing; what cannot be told apart reads
 // the account.
 func TestAccountIsReadForWhatIsShown(t *testing.T) {
