@@ -21,6 +21,9 @@ const (
 	maxMarks = 1000
 	// clockBack is how far a sweep goes back when the database's clock was set back.
 	clockBack = time.Hour
+	// startBack is how far the first one goes back: what was marked before it may become
+	// visible after it, and the change of an early mark may come then.
+	startBack = feed.MarkDelay + feed.MarkEarly
 )
 
 // Marked is what sweeps read of a store; every store has it.
@@ -58,7 +61,7 @@ type sweep struct {
 
 type drawn struct {
 	at   uint64
-	when time.Time // before it was drawn; of this node's clock only differences count
+	when time.Time // after it was drawn; of this node's clock only differences count
 }
 
 // run asks once, and acts on what was marked since it was last asked. What fails is done
@@ -117,12 +120,17 @@ func (s *sweep) draw(ctx context.Context, now time.Time) error {
 	case err != nil:
 		return err
 	case n == 0:
-		s.from = feed.Mark{At: at}
+		s.from = before(at, startBack)
 	case at < s.drawn[n-1].at:
-		s.missed, s.drawn, s.from = true, nil, feed.Mark{At: at - min(at, uint64(clockBack/time.Second)<<32)}
+		s.missed, s.drawn, s.from = true, nil, before(at, clockBack)
 	}
-	s.drawn = append(s.drawn, drawn{at, now})
+	s.drawn = append(s.drawn, drawn{at, time.Now()})
 	return nil
+}
+
+// before is the mark of a moment that long before one of a clock; all marks of a counter.
+func before(at uint64, d time.Duration) feed.Mark {
+	return feed.Mark{At: at - min(at, uint64(d/time.Second)<<32)}
 }
 
 // advance moves on to the newest mark drawn here before which nothing can still appear:

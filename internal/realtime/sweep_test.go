@@ -22,6 +22,9 @@ type ledger struct {
 	clock int64 // what its marks are later by
 	pages int
 	fails bool
+	// drawing runs before a moment is drawn, hidden marks become visible later.
+	drawing func()
+	hidden  map[string]time.Time
 }
 
 func (l *ledger) MarksSince(ctx context.Context, after feed.Mark, most int) ([]feed.Mark, error) {
@@ -33,10 +36,13 @@ func (l *ledger) MarksSince(ctx context.Context, after feed.Mark, most int) ([]f
 	for i := range marks {
 		marks[i].At += uint64(l.clock)
 	}
-	return marks, err
+	return slices.DeleteFunc(marks, func(m feed.Mark) bool { return time.Now().Before(l.hidden[m.Account]) }), err
 }
 
 func (l *ledger) MarkNow(ctx context.Context) (uint64, error) {
+	if l.drawing != nil {
+		l.drawing()
+	}
 	at, err := l.Store.MarkNow(ctx)
 	return at + uint64(l.clock), err
 }
@@ -52,6 +58,15 @@ type swept struct {
 
 func newSwept(t *testing.T) *swept {
 	t.Helper()
+	f := unswept(t)
+	f.once(t)
+	f.read, f.every = nil, 0
+	return f
+}
+
+// unswept is one of a node that has just started.
+func unswept(t *testing.T) *swept {
+	t.Helper()
 	f := &swept{l: &ledger{Store: storetest.OpenSQLite(t), clock: 1 << 40}}
 	f.sweep = &sweep{
 		marks: f.l, heard: user.NewHeard(), inUse: func(string) bool { return true },
@@ -65,8 +80,6 @@ func newSwept(t *testing.T) *swept {
 		},
 		most: 20, handled: map[feed.Mark]struct{}{}, awaited: map[string]time.Time{},
 	}
-	f.once(t)
-	f.read, f.every = nil, 0
 	return f
 }
 
@@ -215,4 +228,32 @@ func TestClockOfTheDatabase(t *testing.T) {
 		f.once(t)
 		f.found(t, "ada")
 	})
+}
+
+// What was marked before the first moment was drawn may become visible after it, wherever
+// the node is in its life: at its start, and when the store is slow to draw.
+func TestMarksThatBecomeVisibleLater(t *testing.T) {
+	for name, begin := range map[string]func(*testing.T) *swept{"a start": unswept, "later": newSwept} {
+		for _, slow := range []time.Duration{0, time.Second, StoreTime - time.Second} {
+			t.Run(name+", drawn in "+slow.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := begin(t)
+					time.Sleep(feed.MarkDelay)
+					f.l.drawing = func() {
+						f.l.drawing = nil
+						time.Sleep(slow)
+						f.l.hidden = map[string]time.Time{"ada": time.Now().Add(feed.MarkDelay / 2)}
+						f.mark(t, "ada")
+					}
+					for range 20 {
+						f.once(t)
+						time.Sleep(sweepEvery)
+					}
+					if n := len(slices.DeleteFunc(f.read, func(id string) bool { return id != "ada" })); n != 1 {
+						t.Errorf("the account was read %d times", n)
+					}
+				})
+			})
+		}
+	}
 }
