@@ -336,3 +336,40 @@ func TestSweepsMeetLogins(t *testing.T) {
 		}
 	}
 }
+
+// A login on a connection that has subscriptions judges them anew before it is known to be
+// one of the account: a right that is taken between the two ends them all the same.
+func TestSweepsMeetSubscriptionsThatRunAgain(t *testing.T) {
+	for _, pause := range []time.Duration{0, 1500 * time.Millisecond} {
+		t.Run(pause.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				shared, key := testkit.OpenStore(t), secret.Generate()
+				db := &testkit.Watched{Store: shared}
+				n1, n2 := newNode(t, "n1", shared, key, lossy{shared}), newNode(t, "n2", db, key, lossy{shared})
+				go func() { _ = n2.Base.Run(t.Context()) }()
+				n1.User("root", "role=admin")
+				ada := n1.User("ada", "role=admin")
+				first := n1.As("ada")
+				first.Close()
+				c := listens(t, n2.Connect().Resume(first), "stream-notify-logged private-settings-changed")
+				time.Sleep(1500 * time.Millisecond)
+				db.Take()
+				db.Then("UserByToken", func() {
+					n2.Hub.Heard().Hear(ada.ID) // so that the subscription reads the account
+					db.Then("UserByID", func() {
+						if _, err := n1.Store.UpdateUser(t.Context(), ada.ID, user.Change{Roles: &[]string{"user"}, At: time.Now()}); err != nil {
+							t.Error(err)
+						}
+						time.Sleep(pause)
+					})
+				})
+				if _, fail := c.Call("login", map[string]any{"resume": first.Token}); fail != nil {
+					t.Fatal(fail.Code())
+				}
+				if gone := ended(t, c, enforced); len(gone) != 1 {
+					t.Errorf("ended: %v, read %v", gone, db.Take())
+				}
+			})
+		})
+	}
+}

@@ -132,7 +132,12 @@ func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 	}
 	w := o.watch(id)
 	o.tellSecurity(id, "sessions") // one more of them is connected
-	err := o.show(ctx, w, s)
+	read, err := o.show(ctx, w, s)
+	if read && len(s.Session().Subscriptions()) > 0 {
+		// They were judged before the account was watched, by what may be over now, and
+		// news that came between found nobody.
+		o.hub.Later(func() { o.rightsChanged(id) })
+	}
 	stop := func() {
 		w.mu.Lock()
 		delete(w.docs, s)
@@ -151,17 +156,17 @@ func (o *own) publish(ctx context.Context, s *ddp.Subscription) error {
 }
 
 // show sends a session the account for the first time: as its login knows it, if no
-// news of it came since, else as it is now.
-func (o *own) show(ctx context.Context, w *watched, s *ddp.Subscription) error {
+// news of it came since, else as it is now, which is read.
+func (o *own) show(ctx context.Context, w *watched, s *ddp.Subscription) (read bool, err error) {
 	if o.showRemembered(ctx, w, s) {
-		return nil
+		return false, nil
 	}
 	reading := user.BeginReading(ctx)
 	r := o.read(w, false)
 	if r.user != nil {
 		reading.Keep(r.user)
 	}
-	return r.err
+	return true, r.err
 }
 
 // showRemembered is false when the account must be read. From here on the session is
