@@ -58,7 +58,7 @@ var allowed = map[string][]string{
 	"internal/rooms/calls": {"internal/rooms", "internal/methods", "internal/rest", "internal/rest/schema", "internal/rpc", "internal/settings",
 		"internal/ratelimit",
 		"internal/twofactor", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr"},
-	"internal/rooms/streams":   {"internal/rooms", "internal/realtime", "internal/ddp", "internal/feed", "internal/ejson", "internal/rpc"},
+	"internal/rooms/streams":   {"internal/rooms", "internal/dberr", "internal/realtime", "internal/ddp", "internal/feed", "internal/ejson", "internal/rpc"},
 	"internal/rooms/storetest": {"internal/rooms", "internal/rooms/sqlite", "internal/store", "internal/store/storetest", "internal/dberr", "internal/user"},
 
 	"internal/admin": {"internal/accounts", "internal/methods", "internal/ratelimit", "internal/mail", "internal/telemetry", "internal/rest",

@@ -252,6 +252,7 @@ func (r *receiver) Missed() {
 // missing is what rereads has to make good.
 type missing struct {
 	mu    sync.Mutex
+	again bool      // what is kept in memory is read anew
 	since time.Time // since when news may be missing that is told of again; zero: none
 	wake  chan struct{}
 }
@@ -262,6 +263,14 @@ type missing struct {
 func (h *Hub) miss(since time.Time) {
 	h.heard.Miss()
 	h.counts.missed.Add(1)
+	h.missing.mu.Lock()
+	h.missing.again = true
+	h.missing.mu.Unlock()
+	h.lose(since)
+}
+
+// lose is miss for news of which nothing is kept in memory: that of a node that died.
+func (h *Hub) lose(since time.Time) {
 	m := &h.missing
 	m.mu.Lock()
 	if m.since.IsZero() || !since.IsZero() && since.Before(m.since) {
@@ -309,10 +318,12 @@ func (h *Hub) rereads(ctx context.Context) {
 			return
 		case <-h.missing.wake:
 			h.missing.mu.Lock()
-			since := h.missing.since
-			h.missing.since = time.Time{}
+			again, since := h.missing.again, h.missing.since
+			h.missing.again, h.missing.since = false, time.Time{}
 			h.missing.mu.Unlock()
-			h.reread(ctx)
+			if again {
+				h.reread(ctx)
+			}
 			if !since.IsZero() {
 				h.lost(ctx, since)
 			}

@@ -1,12 +1,15 @@
 package streams
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rooms"
 )
@@ -31,13 +34,13 @@ func (c *Streams) again(ctx context.Context, since time.Time) {
 	}
 	memberships := func(users []string, since time.Time, take func(user string, rooms []string)) {
 		for _, user := range users {
-			if err != nil || ctx.Err() != nil {
+			if errors.Is(err, dberr.Unavailable) || ctx.Err() != nil {
 				return
 			}
-			var ids []string
 			op, cancel := context.WithTimeout(ctx, realtime.StoreTime)
-			ids, err = c.rooms.MembershipsSince(op, user, since)
+			ids, bad := c.rooms.MembershipsSince(op, user, since)
 			cancel()
+			err = cmp.Or(err, bad) // one that cannot be read keeps it from nobody else
 			take(user, ids)
 		}
 	}
@@ -53,7 +56,7 @@ func (c *Streams) again(ctx context.Context, since time.Time) {
 		}
 	})
 	for some := range slices.Chunk(slices.Collect(maps.Keys(wanted)), roomsAtOnce) {
-		if err != nil || ctx.Err() != nil {
+		if errors.Is(err, dberr.Unavailable) || ctx.Err() != nil {
 			break
 		}
 		op, cancel := context.WithTimeout(ctx, realtime.StoreTime)
@@ -62,7 +65,7 @@ func (c *Streams) again(ctx context.Context, since time.Time) {
 		for _, e := range events {
 			c.hub.Again(e)
 		}
-		err = bad
+		err = cmp.Or(err, bad)
 	}
 	if err != nil && ctx.Err() == nil {
 		c.failed("news_not_made_good")("", err)
