@@ -184,10 +184,16 @@ func (d *Documents[T]) propose(raw bson.Raw, do func(*T) error) (p proposal, err
 	if len(unset) > 0 {
 		p.update = append(p.update, bson.E{Key: "$unset", Value: unset})
 	}
-	if p.update != nil && d.options.Marked != nil && d.options.Marked(before, after) {
+	if p.update != nil && d.options.Marked != nil && d.marked(before, p.next) {
 		p.update = append(p.update, bson.E{Key: "$currentDate", Value: bson.D{{Key: markField, Value: stampNow}}})
 	}
 	return p, err
+}
+
+// marked judges what will be read from now on: times have lost what is less than a millisecond.
+func (d *Documents[T]) marked(before *T, next bson.Raw) bool {
+	after, err := d.decode(next)
+	return err != nil || d.options.Marked(before, after)
 }
 
 func (d *Documents[T]) apply(before, after *T, do func(*T) error) error {
