@@ -373,3 +373,39 @@ func TestSweepsMeetSubscriptionsThatRunAgain(t *testing.T) {
 		})
 	}
 }
+
+// A personal access token that comes to its end is no change that anybody marks: its
+// sessions end all the same, within two seconds, and no others.
+func TestSessionsEndWithTheirToken(t *testing.T) {
+	apart(t, func(t *testing.T, n1, n2 *world, db *wall) {
+		ada := n1.User("ada")
+		n2.Vars["ada"] = n1.Vars["ada"]
+		c := n1.As("ada")
+		token := testkit.Unmarshal[string](t, must(n1, c, "personalAccessTokens:generateToken", map[string]any{"tokenName": "bot"}))
+		ends := time.Now().Add(30 * time.Second)
+		changer := db.Store.(interface {
+			ChangeUser(ctx context.Context, id string, do func(*user.User) error) (*user.User, error)
+		})
+		if _, err := changer.ChangeUser(t.Context(), ada.ID, func(u *user.User) error {
+			for i := range u.Services.Resume.LoginTokens {
+				if l := &u.Services.Resume.LoginTokens[i]; l.IsPAT() {
+					l.ExpiresAt = ends
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		bot, session := n2.Connect(), n2.As("ada")
+		must(n2, bot, "login", map[string]any{"resume": token})
+		if bot.Closed(time.Until(ends) - time.Second) {
+			t.Fatal("closed before its end")
+		}
+		if !bot.Closed(time.Second + enforced) {
+			t.Error("the session of a token that has ended goes on")
+		}
+		if session.Closed(time.Second) {
+			t.Error("another session was closed with it")
+		}
+	})
+}

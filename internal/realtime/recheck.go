@@ -38,6 +38,7 @@ func (b *Base) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { b.followRules(ctx) })
 	loops.Go(func() { b.rounds(ctx) })
+	loops.Go(func() { b.expiries(ctx) })
 	if b.marked != nil {
 		loops.Go(func() { b.sweeps(ctx) })
 	}
@@ -62,6 +63,16 @@ func (b *Base) followRules(ctx context.Context) {
 			b.readmit(id)
 		}
 	}
+}
+
+// expiries ends the sessions of personal access tokens that come to their end, which is no
+// change that anybody marks. What cannot be read is read a moment later.
+func (b *Base) expiries(ctx context.Context) {
+	every(ctx, sweepEvery, false, func() {
+		if ids := b.own.expired(time.Now()); len(ids) > 0 {
+			_ = b.own.refreshMany(ctx, ids) // in the log
+		}
+	})
 }
 
 // rounds reads the accounts in use again, a part of them at each step. What cannot be

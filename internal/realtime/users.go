@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,6 +46,9 @@ type own struct {
 type watched struct {
 	id   string
 	refs int // guarded by own.mu
+	// expires is when the next login token of the account ends by itself, in milliseconds
+	// since 1970; 0 if none does. It is written under mu.
+	expires atomic.Int64
 
 	mu sync.Mutex
 	// docs is what each session was sent; nil when it waits for the account.
@@ -186,6 +190,7 @@ func (o *own) showRemembered(ctx context.Context, w *watched, s *ddp.Subscriptio
 	doc := document(u)
 	w.docs[s] = doc
 	_ = s.Added("users", w.id, doc)
+	w.expires.Store(u.NextExpiry(time.Now()))
 	if w.rights == nil {
 		w.learn(u)
 	}
@@ -362,6 +367,7 @@ func (o *own) push(w *watched, u *user.User, refresh bool) (rightsChanged bool) 
 		}
 		return refresh
 	}
+	w.expires.Store(u.NextExpiry(time.Now()))
 	doc := document(u)
 	for s, before := range w.docs {
 		if before != nil && refresh && dead(u, s.Login().Token) {
@@ -402,6 +408,19 @@ func (o *own) pushData(id string, changed ejson.Doc, cleared []string) {
 	}); err != nil {
 		o.hub.log.Error("user_data_not_encoded", zap.String("user_id", id), zap.Error(err))
 	}
+}
+
+// expired are the watched accounts of which a login token has come to its end since they
+// were read.
+func (o *own) expired(now time.Time) (ids []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id, w := range o.byID {
+		if at := w.expires.Load(); at != 0 && at <= now.UnixMilli() {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // refreshAll reads every watched account anew, after events may have been missed. What
