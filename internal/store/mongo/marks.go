@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -28,10 +29,26 @@ const clockID = "clock"
 // stampNow asks for the server's clock, as the operand of $currentDate.
 var stampNow = bson.D{{Key: "$type", Value: "timestamp"}}
 
+const (
+	// clockSkew is how far the clock of a node may lag behind that of the database, which
+	// forgets marks by its own.
+	clockSkew = 24 * time.Hour
+	// withinEarly bounds what is marked early, however long an operation may take otherwise:
+	// nobody looks for it after feed.MarkEarly.
+	withinEarly = feed.MarkEarly - 2*time.Second
+)
+
+// early is the context of an operation that is marked before it is done.
+func (s *Store) early(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithTimeout(ctx, withinEarly)
+	op, cancel := s.op(ctx)
+	return op, func() { cancel(); end() }
+}
+
 // mark makes an early mark of an account or, with "", of the settings.
 func (s *Store) mark(ctx context.Context, account string) error {
 	update := bson.D{
-		{Key: "$set", Value: bson.D{{Key: "forgetAt", Value: s.now().Add(feed.MarkLife)}}},
+		{Key: "$set", Value: bson.D{{Key: "forgetAt", Value: s.now().Add(feed.MarkLife + clockSkew)}}},
 		{Key: "$currentDate", Value: bson.D{{Key: markField, Value: stampNow}}},
 	}
 	for {

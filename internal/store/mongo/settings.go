@@ -143,7 +143,7 @@ func (s *Store) SaveSettings(ctx context.Context, values []settings.Stored) erro
 	if len(values) == 0 {
 		return nil
 	}
-	ctx, cancel := s.op(ctx)
+	ctx, cancel := s.early(ctx)
 	defer cancel()
 	seq, err := s.next(ctx, settingCounter)
 	if err != nil {

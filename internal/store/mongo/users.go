@@ -137,7 +137,7 @@ func (s *Store) CreateUser(ctx context.Context, u *user.User) error {
 // DeleteUser implements accounts.Store. The account goes first: what a
 // crash leaves behind of it belongs to nobody.
 func (s *Store) DeleteUser(ctx context.Context, id string, admins bool) error {
-	ctx, cancel := s.op(ctx)
+	ctx, cancel := s.early(ctx)
 	defer cancel()
 	if err := s.mark(ctx, id); err != nil {
 		return err
