@@ -197,8 +197,9 @@ type receiver struct {
 	h    *Hub
 	seen recent
 	deaf time.Time // since when it says so; zero while it listens, and before it began to
-	// last is since when it was deaf the last time, until that was made good.
-	last time.Time
+	// last is since when it was deaf the last time, until that was made good, and again when
+	// it heard again.
+	last, again time.Time
 }
 
 // Take implements feed.Receiver.
@@ -223,7 +224,8 @@ func (r *receiver) Listening() {
 	r.h.heard.Listen()
 	r.h.hears.Store(true)
 	if !r.deaf.IsZero() {
-		r.h.log.Info("events_heard_again", zap.Duration("after", r.h.opts.Now().Sub(r.deaf)))
+		r.again = r.h.opts.Now()
+		r.h.log.Info("events_heard_again", zap.Duration("after", r.again.Sub(r.deaf)))
 		r.deaf = time.Time{}
 	}
 }
@@ -239,11 +241,12 @@ func (r *receiver) Deaf(err error) {
 	}
 }
 
-// Missed implements feed.Receiver.
+// Missed implements feed.Receiver. What is missing was made while it was deaf, if it is or
+// was a moment ago; a cut of long ago lost nothing, or that was told then.
 func (r *receiver) Missed() {
-	since := r.last
-	if since.IsZero() {
-		since = r.h.opts.Now().Add(-gapTime)
+	since := r.h.opts.Now().Add(-gapTime)
+	if !r.last.IsZero() && (!r.deaf.IsZero() || r.again.After(since)) {
+		since = r.last
 	}
 	r.last = time.Time{}
 	r.h.miss(since)

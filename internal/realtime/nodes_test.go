@@ -178,6 +178,33 @@ func TestFeedCut(t *testing.T) {
 	})
 }
 
+// What is told of again begins where news began to be missing, and not at a cut of long ago
+// that lost nothing.
+func TestMissedSince(t *testing.T) {
+	for name, c := range map[string]struct {
+		happens func(r *receiver)
+		since   time.Duration // before the end
+	}{
+		"out of nothing":                  {func(r *receiver) { r.Listening(); time.Sleep(time.Hour) }, gapTime},
+		"while it is deaf":                {func(r *receiver) { r.Listening(); r.Deaf(errCut); time.Sleep(time.Hour) }, time.Hour},
+		"as soon as it hears again":       {func(r *receiver) { r.Deaf(errCut); time.Sleep(time.Hour); r.Listening() }, time.Hour},
+		"long after a cut that cost none": {func(r *receiver) { r.Deaf(errCut); time.Sleep(time.Hour); r.Listening(); time.Sleep(time.Hour) }, gapTime},
+		"a second time":                   {func(r *receiver) { r.Deaf(errCut); time.Sleep(time.Hour); r.Listening(); r.Missed() }, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := New(Options{Transport: Poll(storetest.OpenSQLite(t))})
+				r := &receiver{h: h}
+				c.happens(r)
+				r.Missed()
+				if got := time.Since(h.missing.since); got != c.since {
+					t.Errorf("news is told again that is up to %v old, want %v", got, c.since)
+				}
+			})
+		})
+	}
+}
+
 // What was published before the end is handed over at the end.
 func TestFlushAtEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

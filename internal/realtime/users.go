@@ -101,6 +101,19 @@ func (w *watched) learn(u *user.User) (changed bool) {
 	return before != nil
 }
 
+// endedBefore is how long ago a token may have ended whose sessions are perhaps still open.
+const endedBefore = time.Minute
+
+// expect notes when a login token ends by itself. Only after a refresh are the sessions closed
+// of those that have: else one of a moment ago counts as the next.
+func (w *watched) expect(u *user.User, refresh bool) {
+	since := time.Now()
+	if !refresh {
+		since = since.Add(-endedBefore)
+	}
+	w.expires.Store(u.NextExpiry(since))
+}
+
 func newOwn(h *Hub, users Users, sessions Sessions, rightsChanged func(userID string)) *own {
 	o := &own{hub: h, users: users, sessions: sessions, rightsChanged: rightsChanged, byID: map[string]*watched{}}
 	Listen(h, user.Changed, o.changed)
@@ -190,7 +203,7 @@ func (o *own) showRemembered(ctx context.Context, w *watched, s *ddp.Subscriptio
 	doc := document(u)
 	w.docs[s] = doc
 	_ = s.Added("users", w.id, doc)
-	w.expires.Store(u.NextExpiry(time.Now()))
+	w.expect(u, false)
 	if w.rights == nil {
 		w.learn(u)
 	}
@@ -367,7 +380,7 @@ func (o *own) push(w *watched, u *user.User, refresh bool) (rightsChanged bool) 
 		}
 		return refresh
 	}
-	w.expires.Store(u.NextExpiry(time.Now()))
+	w.expect(u, refresh)
 	doc := document(u)
 	for s, before := range w.docs {
 		if before != nil && refresh && dead(u, s.Login().Token) {

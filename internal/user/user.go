@@ -197,15 +197,15 @@ func (t *LoginToken) Expired(now time.Time) bool {
 	return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt)
 }
 
-// NextExpiry is when the next of the account's login tokens comes to an end of its own, in
-// milliseconds since 1970; 0 if none does.
-func (u *User) NextExpiry(now time.Time) (next int64) {
+// NextExpiry is when the first of the account's login tokens comes to an end of its own after
+// that moment, in milliseconds since 1970; 0 if none does.
+func (u *User) NextExpiry(after time.Time) (next int64) {
 	if u.Services.Resume == nil {
 		return 0
 	}
 	for i := range u.Services.Resume.LoginTokens {
 		t := &u.Services.Resume.LoginTokens[i]
-		if at := t.ExpiresAt.UnixMilli(); !t.ExpiresAt.IsZero() && !t.Expired(now) && (next == 0 || at < next) {
+		if at := t.ExpiresAt.UnixMilli(); !t.ExpiresAt.IsZero() && !t.Expired(after) && (next == 0 || at < next) {
 			next = at
 		}
 	}
