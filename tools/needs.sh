@@ -57,7 +57,7 @@ for tool in bash curl grep sed; do
   has "$tool" || echo "WARNING: without $tool the tour of README.md is not tried." >&2
 done
 for tool in nginx haproxy caddy; do
-  has "$tool" || echo "WARNING: without $tool its configuration in configs/proxies is not tried."
+  has "$tool" || echo "WARNING: without $tool its configuration in configs/proxies is not tried." >&2
 done
 can_race || echo "WARNING: without a C compiler the tests run WITHOUT the race detector. It needs $compiler." >&2
 if [ ${#missing[@]} -gt 0 ]; then

@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"time"
 
 	"ddpserver/internal/admin"
 	"ddpserver/internal/methods"
@@ -19,7 +18,7 @@ type adminSlice struct{ slice *admin.Slice }
 func (a *App) openAdmin() adminSlice {
 	return adminSlice{admin.New(admin.Options{
 		Accounts: a.accounts, Settings: a.settings, Hub: a.hub, Nodes: a.nodes, Sessions: a.sessions, Metrics: a.metrics, Outbox: a.mail, Queue: a.store.MailQueue,
-		Server: admin.Server{Version: a.opts.Version, Node: a.node, Started: time.Now(), Shared: a.cfg.MongoURL != ""}, Logger: a.log,
+		Server: admin.Server{Version: a.opts.Version, Node: a.node, Started: a.started, Shared: a.shared()}, Logger: a.log,
 		Router: func() *methods.Router { return a.router }, Routes: func() []rest.Route { return a.rest.Routes() },
 		Publications: func() *realtime.Publications { return a.publications },
 	})}

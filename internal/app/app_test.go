@@ -169,13 +169,16 @@ func TestFirstStart(t *testing.T) {
 
 // News comes the best way that the database has, which /readyz says.
 func TestTransport(t *testing.T) {
-	for want, kind := range map[string]mongotest.Kind{
-		"change streams": {}, "polling": mongotest.Standalone(),
+	for _, c := range []struct {
+		want, named string
+		kind        mongotest.Kind
+	}{
+		{"change streams", "", mongotest.Kind{}}, {"polling", "", mongotest.Standalone()}, {"polling", "polling", mongotest.Kind{}},
 	} {
-		n := start(t, t.TempDir(), "MONGO_URL="+mongotest.StartServer(t, kind).URI(), "ENCRYPTION_KEY="+strings.Repeat("ab", 32))
-		testwait.Until(t, want, func() bool { // it begins deaf, which is a note
+		n := start(t, t.TempDir(), "MONGO_URL="+mongotest.StartServer(t, c.kind).URI(), "ENCRYPTION_KEY="+strings.Repeat("ab", 32), "TRANSPORTER="+c.named)
+		testwait.Until(t, c.want, func() bool { // it begins deaf, which is a note
 			code, body := httpGet(t, "http://"+n.addr()+"/readyz")
-			return code == 200 && strings.TrimSpace(body) == `{"status":"ok","transport":"`+want+`"}`
+			return code == 200 && strings.TrimSpace(body) == `{"status":"ok","transport":"`+c.want+`"}`
 		})
 		n.end()
 	}

@@ -46,7 +46,7 @@ func (a *App) buildCalls(context.Context) error {
 		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
 	})
 	base := realtime.BaseOptions{Users: a.accounts, Settings: a.settings, Version: a.opts.Version, Gate: a.router, Sessions: a.sessions}
-	if a.cfg.MongoURL != "" {
+	if a.shared() {
 		base.Marked = a.store
 	}
 	a.base = realtime.NewBase(a.hub, base)

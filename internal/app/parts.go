@@ -87,6 +87,9 @@ func (a *App) openSettings(ctx context.Context) (err error) {
 	return err
 }
 
+// shared tells that other nodes may work on the database.
+func (a *App) shared() bool { return a.cfg.MongoURL != "" }
+
 // openTransport makes what carries news between nodes: NATS or polling where it is named,
 // else the best that the database has. It is nil on the embedded store, which serves one.
 func (a *App) openTransport(ctx context.Context) (feed.Transport, error) {
@@ -229,7 +232,7 @@ func (a *App) buildServices(ctx context.Context) (err error) {
 	if a.rooms, err = openRooms(ctx, a.store, a.settings, a.hub); err != nil {
 		return err
 	}
-	if err := a.rooms.track(a.store, a.settings, a.hub, a.cfg.MongoURL == "", a.log); err != nil {
+	if err := a.rooms.track(a.store, a.settings, a.hub, !a.shared(), a.log); err != nil {
 		return err
 	}
 	a.accounts, err = accounts.New(accounts.Options{

@@ -55,7 +55,8 @@ func (p *part) end() error {
 // Order of the start: mail outbox, events of other nodes, the copy of the audit stream, settings, sweeping of
 // tokens, presence, rechecks, HTTP, and readiness last. Order of the stop: readiness, accepting,
 // sessions (those that other nodes can take in a spread; running calls may finish within
-// the grace period, then 1001), good-bye to other nodes, rechecks, presence, sweeping, the copy, hub, mail, store, audit stream.
+// the grace period, then 1001), good-bye to other nodes, rechecks, presence, sweeping,
+// the copy, hub, mail, store, audit stream.
 func (a *App) Run(ctx, hard context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 	failed := make(chan error, 10)
@@ -121,6 +122,7 @@ func (a *App) stopDoors(hard context.Context) {
 	a.nodes.Leave()
 	if len(a.nodes.List()) > 1 {
 		// Accepting goes on: whoever sends clients here has yet to learn that it should not.
+		a.log.Info("sessions_sent_away", zap.Int64("sessions", a.ddp.Stats().Sessions), zap.Duration("over", a.cfg.ShutdownSpread))
 		spread, cancel := context.WithTimeout(hard, a.cfg.ShutdownSpread)
 		a.ddp.Spread(spread)
 		cancel()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -24,8 +25,8 @@ const (
 	maxNodes = 1000
 )
 
-// Hello is what a node tells the others of itself. It is for people to look at: nothing
-// that decides anything reads it.
+// Hello is what a node tells the others of itself. It is for people to look at; besides, a
+// node that stops sends its sessions away one by one only if it hears another.
 type Hello struct {
 	// Name is what the operator calls the node; several may have one name.
 	Name    string `json:"name"`
@@ -35,7 +36,7 @@ type Hello struct {
 	// Sessions are those of DDP, Messages what they sent in a second.
 	Sessions int `json:"sessions"`
 	Messages int `json:"messagesPerSecond"`
-	// Leaving says that it takes no new sessions and ends those it has, Left that it is gone.
+	// Leaving says that it is not ready any more and sends its sessions away, Left that it is gone.
 	Leaving bool `json:"leaving,omitempty"`
 	Left    bool `json:"left,omitempty"`
 	// Ask is for nodes that have just come: whoever hears it tells of itself at once.
@@ -85,13 +86,10 @@ func NewNodes(h *Hub, self func() Hello) *Nodes {
 
 // List is this node and those that it hears, itself first and the others by name.
 func (n *Nodes) List() []Node {
-	n.mu.Lock()
-	list := make([]Node, 0, 1+len(n.known))
-	for _, o := range n.known {
-		list = append(list, o)
-	}
 	me := Node{Hello: n.self(), ID: n.hub.Node(), Self: true, Heard: n.hub.opts.Now()}
+	n.mu.Lock()
 	me.Leaving = n.leaving
+	list := slices.Collect(maps.Values(n.known))
 	n.mu.Unlock()
 	slices.SortFunc(list, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return slices.Insert(list, 0, me)

@@ -272,7 +272,8 @@ func (h *Hub) miss(since time.Time) {
 	h.lose(since)
 }
 
-// lose is miss for news of which nothing is kept in memory: that of a node that died.
+// lose is miss for the news of a node that died: accounts and settings are marked, and what
+// else is kept in memory is dropped by those who tell again.
 func (h *Hub) lose(since time.Time) {
 	m := &h.missing
 	m.mu.Lock()

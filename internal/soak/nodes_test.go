@@ -303,8 +303,10 @@ func TestSoakNodesRolling(t *testing.T) {
 		addrs = []string{cl.nodes[1-i].addr}
 		mu.Unlock()
 		begin := time.Now()
-		if exit := cl.nodes[i].terminate(); exit != 0 {
-			t.Errorf("node %d ended with %d", i, exit)
+		testwait.Until(t, "the nodes to see each other", func() bool { return cl.nodes[i].metric("ddpserver_nodes") == 2 })
+		exit := cl.nodes[i].terminate()
+		if away := strings.Contains(cl.nodes[i].log.String(), "sessions_sent_away"); exit != 0 || !away {
+			t.Errorf("node %d ended with %d; sent its sessions away one by one: %v", i, exit, away)
 		}
 		stops = append(stops, time.Since(begin))
 		cl.nodes[i] = launch(t, t.TempDir(), calmBut("MONGO_URL="+cl.url, fmt.Sprint("NODE_NAME=n", i)))

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -71,6 +72,9 @@ func TestSoakShutdown(t *testing.T) {
 	}
 	if exit != 0 || codes[1001] != len(all) {
 		t.Errorf("exit %d, close codes %v of %d sessions", exit, codes, len(all))
+	}
+	if strings.Contains(s.log.String(), "sessions_sent_away") {
+		t.Error("sent its sessions away one by one, and there is no other node")
 	}
 	// How long the calls take is the slow database's affair.
 	if rest := took - answered.Sub(begin); long && rest > 20*time.Second {

@@ -263,7 +263,7 @@ func TestSoakNodesRevoked(t *testing.T) {
 }
 
 // TestSoakNodesLate: how late a message of one node is seen on another, from before the call
-// that sends it, and beside it on the same node.
+// that sends it, and beside it on the same node. At twenty a second the long form holds the goals.
 func TestSoakNodesLate(t *testing.T) {
 	over(t, "change streams", func(t *testing.T, transport string) {
 		n := trio(t, transport)
@@ -305,6 +305,11 @@ func TestSoakNodesLate(t *testing.T) {
 				return ms
 			}
 			there, here := late(far), late(near)
+			// What the same node takes is the machine's.
+			goal := map[string]time.Duration{"nats": 5, "change streams": 20, "polling": 300}[transport] * time.Millisecond
+			if beyond := median(there) - median(here); long && rate == 20 && beyond > goal {
+				t.Errorf("%s: another node sees a message %v after the one that took it", transport, beyond)
+			}
 			p99 := func(l []time.Duration) time.Duration { return l[(len(l)-1)*99/100] }
 			t.Logf("%s: %d messages, %.0f a second: seen on another node after %v median, %v p99; on the same %v, %v", transport, count,
 				float64(count)/took.Seconds(), median(there), p99(there), median(here), p99(here))
@@ -391,12 +396,9 @@ func TestSoakNodesCrowd(t *testing.T) {
 		close(stop)
 		wg.Wait()
 		acked := w.all()
-		for some := range slices.Chunk(acked, 100) {
-			for _, id := range some {
-				raw, err := rest(addrs[1], people[0], "GET", "chat.getMessage?msgId="+id, nil)
-				if err != nil {
-					t.Fatalf("an acknowledged message is lost: %v, %v", raw, err)
-				}
+		for _, id := range acked {
+			if raw, err := rest(addrs[1], people[0], "GET", "chat.getMessage?msgId="+id, nil); err != nil {
+				t.Fatalf("an acknowledged message is lost: %v, %v", raw, err)
 			}
 		}
 		if long && worst(gaps) > 5*time.Second {
@@ -428,6 +430,10 @@ func TestSoakNodesIdle(t *testing.T) {
 		}
 		pause(span / 3)
 		quiet := measure()
+		// Twice what was measured, on any machine: a busy one sends less.
+		if most := map[string]float64{"nats": 20, "change streams": 35, "polling": 60}[transport]; idle <= 0 || idle > most || quiet > most+100 {
+			t.Errorf("%s: %.1f commands a second, and with quiet users %.1f", transport, idle, quiet)
+		}
 		t.Logf("%s: three idle nodes send %.1f commands a second, with %d quiet users on each %.1f", transport, idle, len(people), quiet)
 	})
 }
