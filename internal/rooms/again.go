@@ -47,8 +47,7 @@ func (s *Service) NewsSince(ctx context.Context, roomIDs []string, since time.Ti
 	return events, err
 }
 
-// MembershipsSince are the rooms in which a user's membership changed since then; with the
-// zero time all of the user's rooms.
+// MembershipsSince are the rooms in which a user's membership changed since then.
 func (s *Service) MembershipsSince(ctx context.Context, userID string, since time.Time) (roomIDs []string, err error) {
 	subs, err := s.store.SubscriptionsOf(ctx, userID, since)
 	for _, sub := range subs {

@@ -32,27 +32,28 @@ func (c *Streams) again(ctx context.Context, since time.Time) {
 		room, _, _ := strings.Cut(event, "/")
 		wanted[room] = struct{}{}
 	}
-	memberships := func(users []string, since time.Time, take func(user string, rooms []string)) {
+	read := func(users []string, rooms func(ctx context.Context, user string) ([]string, error), take func(user string, rooms []string)) {
 		for _, user := range users {
 			if errors.Is(err, dberr.Unavailable) || ctx.Err() != nil {
 				return
 			}
 			op, cancel := context.WithTimeout(ctx, realtime.StoreTime)
-			ids, bad := c.rooms.MembershipsSince(op, user, since)
+			ids, bad := rooms(op, user)
 			cancel()
 			err = cmp.Or(err, bad) // one that cannot be read keeps it from nobody else
 			take(user, ids)
 		}
 	}
-	memberships(c.mine.users(), time.Time{}, func(_ string, ids []string) {
+	read(c.mine.users(), c.rooms.RoomIDs, func(_ string, ids []string) { maps.Copy(wanted, set(ids)) })
+	changed := func(ctx context.Context, user string) ([]string, error) {
+		return c.rooms.MembershipsSince(ctx, user, since)
+	}
+	read(c.listeners("rooms-changed", "subscriptions-changed"), changed, func(user string, ids []string) {
 		maps.Copy(wanted, set(ids))
-	})
-	memberships(c.listeners("rooms-changed"), since, func(_ string, ids []string) {
-		maps.Copy(wanted, set(ids))
-	})
-	memberships(c.listeners("subscriptions-changed"), since, func(user string, ids []string) {
-		for _, room := range ids {
-			c.unreads.tell(room, []string{user})
+		if c.hub.Listening(rooms.NotifyUser + "/" + user + "/subscriptions-changed") {
+			for _, room := range ids {
+				c.unreads.tell(room, []string{user})
+			}
 		}
 	})
 	for some := range slices.Chunk(slices.Collect(maps.Keys(wanted)), roomsAtOnce) {
@@ -72,12 +73,13 @@ func (c *Streams) again(ctx context.Context, since time.Time) {
 	}
 }
 
-// listeners are the users who listen to an event of their own on this node.
-func (c *Streams) listeners(event string) (users []string) {
+// listeners are the users who listen to one of these events of their own on this node.
+func (c *Streams) listeners(events ...string) []string {
+	users := map[string]struct{}{}
 	for _, key := range c.hub.Topics(rooms.NotifyUser + "/") {
-		if user, ok := strings.CutSuffix(key, "/"+event); ok {
-			users = append(users, user)
+		if user, event, _ := strings.Cut(key, "/"); slices.Contains(events, event) {
+			users[user] = struct{}{}
 		}
 	}
-	return users
+	return slices.Collect(maps.Keys(users))
 }
