@@ -2,14 +2,12 @@ package realtime
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"ddpserver/internal/feed"
 	"ddpserver/internal/feed/natsfeed"
 	"ddpserver/internal/feed/natstest"
 	"ddpserver/internal/secret"
@@ -89,73 +87,3 @@ func TestNodesOverNATS(t *testing.T) {
 	testwait.Until(t, "n2 hears what was published afterwards", func() bool { return slices.Contains(nodes[1].news(), "after") })
 	testwait.Until(t, "what could not be sent is sent", func() bool { return nodes[0].News().Waiting == 0 })
 }
-
-// BenchmarkNATS is news from one hub to two others: as many as go through without loss,
-// and how late one is at a steady rate, the later of the two.
-func BenchmarkNATS(b *testing.B) {
-	b.Run("most", benchmarkMost)
-	for _, rate := range []int{20, 500} {
-		b.Run(fmt.Sprint(rate), func(b *testing.B) { benchmarkLate(b, rate) })
-	}
-}
-
-func benchmarkMost(b *testing.B) {
-	_, nodes := natsNodes(b)
-	text := noteNews{strings.Repeat("x", 300)}
-	b.ResetTimer()
-	for i := range b.N {
-		if i%1000 == 0 { // more than the queues hold would be dropped
-			testwait.Until(b, "others have most of it", func() bool { return arrived(nodes, i-30_000) })
-		}
-		note.Publish(nodes[0], fmt.Sprint("room", i%50), text)
-	}
-	testwait.Until(b, "others have it", func() bool { return arrived(nodes, b.N) })
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-	for _, n := range nodes {
-		if n.News().Missed != 0 {
-			b.Errorf("%s missed something", n.Node())
-		}
-	}
-}
-
-// arrived tells whether all nodes but the first have this many events, or will never.
-func arrived(nodes []*node, count int) bool {
-	return !slices.ContainsFunc(nodes[1:], func(n *node) bool { return int(n.News().Taken) < count && n.News().Missed == 0 })
-}
-
-func benchmarkLate(b *testing.B, rate int) {
-	_, nodes := natsNodes(b)
-	var mu sync.Mutex
-	late := map[string]time.Duration{}
-	begin := time.Now()
-	for _, n := range nodes[1:] {
-		Listen(n.Hub, stamp, func(e feed.Event, s stampNews) {
-			took := time.Since(begin) - s.At
-			mu.Lock()
-			defer mu.Unlock()
-			late[e.Key] = max(late[e.Key], took)
-		})
-	}
-	tick := time.NewTicker(time.Second / time.Duration(rate))
-	defer tick.Stop()
-	b.ResetTimer()
-	for i := range b.N {
-		stamp.Publish(nodes[0], fmt.Sprint(i), stampNews{time.Since(begin)})
-		<-tick.C
-	}
-	testwait.Until(b, "others have it", func() bool { return arrived(nodes, b.N) })
-	mu.Lock()
-	defer mu.Unlock()
-	all := slices.Sorted(maps.Values(late))
-	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "ms-median")
-	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "ms-p99")
-}
-
-// stamp says when it was made, on the clock of this process.
-var stamp = feed.NewKind[stampNews]("stamp", 1)
-
-type stampNews struct {
-	At time.Duration `json:"at"`
-}
-
-func (stampNews) Check() error { return nil }

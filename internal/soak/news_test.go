@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"ddpserver/internal/feed"
+	"ddpserver/internal/feed/natsfeed"
+	"ddpserver/internal/feed/natstest"
 	"ddpserver/internal/realtime"
+	"ddpserver/internal/secret"
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/testwait"
@@ -26,11 +29,40 @@ type tickNews struct {
 
 func (tickNews) Check() error { return nil }
 
-// transports are those over MongoDB, by the kind of server that has them.
-var transports = map[string]mongotest.Kind{"change streams": {}, "polling": mongotest.Standalone()}
+// databases are the kinds of server that have a transport of their own, by its name.
+var databases = map[string]mongotest.Kind{"change streams": {}, "polling": mongotest.Standalone()}
 
-// newsNodes are hubs on one database that listen.
-func newsNodes(b *testing.B, db *mongotest.Server, transport string, n int) (nodes []*realtime.Hub) {
+// transports make those of some nodes, by the names that they have.
+var transports = map[string]func(b *testing.B, n int) []feed.Transport{
+	"nats":           overNATS,
+	"change streams": func(b *testing.B, n int) []feed.Transport { return overMongo(b, "change streams", n) },
+	"polling":        func(b *testing.B, n int) []feed.Transport { return overMongo(b, "polling", n) },
+}
+
+func overNATS(b *testing.B, n int) (list []feed.Transport) {
+	b.Helper()
+	server := natstest.Start(b, nil)
+	key, err := secret.NewKey(secret.Generate())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range n {
+		t, err := natsfeed.Open(natsfeed.Options{Address: server.URL(), Node: fmt.Sprint("n", i), Database: "chat", Key: key})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = t.Close() })
+		list = append(list, t)
+	}
+	return list
+}
+
+func overMongo(b *testing.B, transport string, n int) []feed.Transport {
+	b.Helper()
+	return overDatabase(b, mongotest.StartServer(b, databases[transport]), n)
+}
+
+func overDatabase(b *testing.B, db *mongotest.Server, n int) (list []feed.Transport) {
 	b.Helper()
 	uri := db.URI()
 	for range n {
@@ -38,16 +70,27 @@ func newsNodes(b *testing.B, db *mongotest.Server, transport string, n int) (nod
 		if err != nil {
 			b.Fatal(err)
 		}
-		node := realtime.New(realtime.Options{Transport: s.News(b.Context(), realtime.Poll(s))})
+		b.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				b.Error(err)
+			}
+		})
+		list = append(list, s.News(b.Context(), realtime.Poll(s)))
+	}
+	return list
+}
+
+// newsNodes are hubs over these transports, which listen.
+func newsNodes(b *testing.B, transport string, over []feed.Transport) (nodes []*realtime.Hub) {
+	b.Helper()
+	for _, t := range over {
+		node := realtime.New(realtime.Options{Transport: t})
 		nodes = append(nodes, node)
 		ctx, stop := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		b.Cleanup(func() {
 			stop()
 			<-done
-			if err := s.Close(); err != nil {
-				b.Error(err)
-			}
 		})
 		go func() {
 			defer close(done)
@@ -68,7 +111,7 @@ func BenchmarkNewsLatency(b *testing.B) {
 	for transport := range transports {
 		for _, rate := range []int{20, 500} {
 			b.Run(fmt.Sprintf("%s/%d-a-second", transport, rate), func(b *testing.B) {
-				nodes := newsNodes(b, mongotest.StartServer(b, transports[transport]), transport, 2)
+				nodes := newsNodes(b, transport, transports[transport](b, 2))
 				sent, took := make([]time.Time, b.N), make([]time.Duration, b.N)
 				var told atomic.Int64
 				realtime.Listen(nodes[1], tick, func(e feed.Event, _ tickNews) {
@@ -99,27 +142,39 @@ func BenchmarkNewsLatency(b *testing.B) {
 func BenchmarkNewsRate(b *testing.B) {
 	for transport := range transports {
 		b.Run(transport, func(b *testing.B) {
-			nodes := newsNodes(b, mongotest.StartServer(b, transports[transport]), transport, 3)
-			var told atomic.Int64
+			nodes := newsNodes(b, transport, transports[transport](b, 3))
 			for _, n := range nodes[1:] {
-				realtime.Listen(n, tick, func(feed.Event, tickNews) { told.Add(1) })
+				realtime.Listen(n, tick, func(feed.Event, tickNews) {})
 			}
+			told := func(count int) bool {
+				return !slices.ContainsFunc(nodes[1:], func(n *realtime.Hub) bool { return int(n.News().Taken) < count && n.News().Missed == 0 })
+			}
+			text := tickNews{strings.Repeat("x", 300)}
+			b.ResetTimer()
 			begin := time.Now()
 			for i := range b.N {
-				tick.Publish(nodes[0], strconv.Itoa(i), tickNews{"x"})
+				if i%1000 == 0 { // more than the queues hold would be dropped
+					testwait.Until(b, "most events", func() bool { return told(i - 30_000) })
+				}
+				tick.Publish(nodes[0], fmt.Sprint("room", i%50), text)
 			}
-			testwait.Until(b, "every event", func() bool { return told.Load() == 2*int64(b.N) })
+			testwait.Until(b, "every event", func() bool { return told(b.N) })
 			b.ReportMetric(float64(b.N)/time.Since(begin).Seconds(), "events/s")
+			for _, n := range nodes {
+				if n.News().Missed != 0 {
+					b.Error("a node missed something")
+				}
+			}
 		})
 	}
 }
 
 // BenchmarkNewsIdle is how many commands a second a node sends while there is no news.
 func BenchmarkNewsIdle(b *testing.B) {
-	for transport := range transports {
+	for transport, kind := range databases {
 		b.Run(transport, func(b *testing.B) {
-			db := mongotest.StartServer(b, transports[transport])
-			newsNodes(b, db, transport, 1)
+			db := mongotest.StartServer(b, kind)
+			newsNodes(b, transport, overDatabase(b, db, 1))
 			var commands atomic.Int64
 			db.Watch(func(string, []byte) { commands.Add(1) })
 			begin := time.Now()

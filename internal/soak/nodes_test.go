@@ -167,7 +167,7 @@ func callMessage(method string, params ...any) string {
 // TestSoakNodesFollow (docs/security-tests.md S109): what one node changes, the other acts on within
 // two seconds: a dead token, a setting, a factor. What decides is never a cache.
 func TestSoakNodesFollow(t *testing.T) {
-	for name, kind := range transports {
+	for name, kind := range databases {
 		t.Run(name, func(t *testing.T) {
 			together(t)
 			nodesFollow(t, newClusterOn(t, kind))

@@ -12,7 +12,6 @@ import (
 
 	"ddpserver/internal/feed/natstest"
 	"ddpserver/internal/random"
-	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/testwait"
 )
 
@@ -37,11 +36,7 @@ type three struct {
 
 func trio(t *testing.T, transport string) *three {
 	t.Helper()
-	kind := mongotest.Kind{}
-	if transport == "polling" {
-		kind = mongotest.Standalone()
-	}
-	n := &three{t: t, shared: newShared(t, kind)}
+	n := &three{t: t, shared: newShared(t, databases[transport])} // NATS may have any
 	n.env = calmBut("MONGO_URL=" + n.url)
 	if transport == "nats" {
 		n.env = append(n.env, "TRANSPORTER="+natstest.Start(t, nil).URL())
