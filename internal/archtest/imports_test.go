@@ -100,7 +100,7 @@ var allowed = map[string][]string{
 	"tools/benchratio": nil, "tools/ddpload": nil, "tools/fill": nil, "tools/load": nil, "tools/wsecho": nil,
 	"internal/store/mongotest/wired": {"internal/store/mongotest"},
 
-	"internal/archtest": {}, "internal/growthtest": {}, "internal/testwait": {},
+	"internal/archtest": {}, "internal/growthtest": {}, "internal/testwait": {}, "internal/wiretest": {},
 	"internal/testkit": nil, // wires whatever there is
 }
 

@@ -14,13 +14,14 @@ import (
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/testwait"
 	"ddpserver/internal/user"
+	"ddpserver/internal/wiretest"
 )
 
 // shared is a database of its own behind a proxy, with a way past it.
 type shared struct {
 	t     testing.TB
 	db    *mongotest.Server
-	wire  *wire
+	wire  *wiretest.Wire
 	url   string      // through the proxy, with much time for every operation
 	store store.Store // past the proxy
 }
@@ -29,7 +30,7 @@ func newShared(t *testing.T, kind ...mongotest.Kind) *shared {
 	t.Helper()
 	db := mongotest.StartServer(t, kind...)
 	direct := db.URI()
-	w := newWire(t, db.Addr())
+	w := wiretest.Start(t, db.Addr())
 	st, err := mongo.Open(t.Context(), direct, mongo.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +41,7 @@ func newShared(t *testing.T, kind ...mongotest.Kind) *shared {
 		}
 	})
 	// The server names itself to the driver, which would then go past the proxy.
-	return &shared{t: t, db: db, wire: w, url: strings.Replace(direct, db.Addr(), w.addr(), 1) + "&directConnection=true", store: st}
+	return &shared{t: t, db: db, wire: w, url: strings.Replace(direct, db.Addr(), w.Addr(), 1) + "&directConnection=true", store: st}
 }
 
 func (s *shared) seed(name string, n int, change func(*user.User)) []*account {
@@ -86,10 +87,10 @@ func TestSoakDatabase(t *testing.T) {
 		harm func(*shared)
 		heal func(*shared)
 	}{
-		{"gone", func(s *shared) { s.wire.cut() }, func(s *shared) { s.wire.join() }},
-		{"silent", func(s *shared) { s.wire.poison("timeout", "downstream", `"timeout":0`) }, func(s *shared) { s.wire.heal() }},
-		{"deaf", func(s *shared) { s.wire.poison("timeout", "upstream", `"timeout":0`) }, func(s *shared) { s.wire.heal() }},
-		{"reset", func(s *shared) { s.wire.poison("reset_peer", "downstream", `"timeout":0`) }, func(s *shared) { s.wire.heal() }},
+		{"gone", func(s *shared) { s.wire.Cut() }, func(s *shared) { s.wire.Join() }},
+		{"silent", func(s *shared) { s.wire.Poison("timeout", "downstream", `"timeout":0`) }, func(s *shared) { s.wire.Heal() }},
+		{"deaf", func(s *shared) { s.wire.Poison("timeout", "upstream", `"timeout":0`) }, func(s *shared) { s.wire.Heal() }},
+		{"reset", func(s *shared) { s.wire.Poison("reset_peer", "downstream", `"timeout":0`) }, func(s *shared) { s.wire.Heal() }},
 		{"no primary", func(s *shared) { s.db.Inject(mongotest.NotPrimary("", -1)) }, func(s *shared) { s.db.Heal() }},
 		{"slow", func(s *shared) { s.db.Inject(mongotest.Fault{Times: -1, Delay: 7 * time.Second}) }, func(s *shared) { s.db.Heal() }},
 	} {

@@ -10,13 +10,14 @@ import (
 
 	"ddpserver/internal/mail/mailtest"
 	"ddpserver/internal/testwait"
+	"ddpserver/internal/wiretest"
 )
 
 // post is a server whose mail goes through a proxy to a mail server.
 type post struct {
 	*server
 	box    *mailtest.Server
-	wire   *wire
+	wire   *wiretest.Wire
 	people []*account
 	conns  []*conn
 }
@@ -24,10 +25,10 @@ type post struct {
 func newPost(t *testing.T, people int, o mailtest.Options) *post {
 	t.Helper()
 	p := &post{box: mailtest.Start(t, o)}
-	p.wire = newWire(t, p.box.Addr)
+	p.wire = wiretest.Start(t, p.box.Addr)
 	dir := t.TempDir()
 	p.people = seed(t, dir, "ada", people, withEmail)
-	p.server = launch(t, dir, calmBut("MAIL_URL=smtp://"+p.wire.addr()))
+	p.server = launch(t, dir, calmBut("MAIL_URL=smtp://"+p.wire.Addr()))
 	for _, a := range p.people {
 		p.conns = append(p.conns, dial(t, p.addr, a.token))
 	}
@@ -113,11 +114,11 @@ func TestSoakMailServer(t *testing.T) {
 	t.Run("down", func(t *testing.T) {
 		t.Parallel()
 		p := newPost(t, people, mailtest.Options{})
-		p.wire.cut()
+		p.wire.Cut()
 		times := p.challenge()
 		live := p.lively()
 		pause(down)
-		p.wire.join()
+		p.wire.Join()
 		took := p.delivered()
 		t.Logf("%d challenges while down: %v median, %v worst; ping and call %v worst; delivered %v after the return", people, median(times), worst(times), live,
 			took)
@@ -126,14 +127,14 @@ func TestSoakMailServer(t *testing.T) {
 		t.Parallel()
 		p := newPost(t, people, mailtest.Options{})
 		before := p.metric("go_goroutines")
-		p.wire.poison("timeout", "downstream", `"timeout":0`)
+		p.wire.Poison("timeout", "downstream", `"timeout":0`)
 		times := p.challenge()
 		pause(down)
 		live, during := p.lively(), p.metric("go_goroutines")
 		if during > before+32+32 { // 32 are the engine's idle workers, see ddp/crew.go
 			t.Errorf("%v goroutines before, %v with a silent mail server: %s", before, during, p.goroutines())
 		}
-		p.wire.heal()
+		p.wire.Heal()
 		took := p.delivered()
 		t.Logf("%d challenges: %v worst; ping and call %v worst; goroutines %v before, %v during; delivered %v after the return", people, worst(times), live,
 			before, during, took)
@@ -205,13 +206,13 @@ func TestSoakMailServer(t *testing.T) {
 func TestSoakMailPromised(t *testing.T) {
 	together(t)
 	box := mailtest.Start(t, mailtest.Options{})
-	w := newWire(t, box.Addr)
+	w := wiretest.Start(t, box.Addr)
 	dir := t.TempDir()
-	env := calmBut("MAIL_URL=smtp://" + w.addr())
+	env := calmBut("MAIL_URL=smtp://" + w.Addr())
 	n := rounds(5, 100)
 	people := seed(t, dir, "ada", n, withEmail)
 	s := launch(t, dir, env)
-	w.cut()
+	w.Cut()
 	for _, a := range people {
 		if _, err := dial(t, s.addr, a.token).call(guarded); code(err) != "totp-required" {
 			t.Fatal(err)
@@ -220,7 +221,7 @@ func TestSoakMailPromised(t *testing.T) {
 	s.kill()
 	s = launch(t, dir, env)
 	s.kill()
-	w.join()
+	w.Join()
 	s = launch(t, dir, env)
 	took := testwait.Until(t, "delivery", func() bool { return len(box.Mails()) >= n })
 	var codes []string

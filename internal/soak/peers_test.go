@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ddpserver/internal/testwait"
+	"ddpserver/internal/wiretest"
 )
 
 // guest is a server with one person who keeps calling, so that harm done by others
@@ -179,17 +180,17 @@ func silentPeers(t *testing.T) {
 	s := launch(t, dir, calmBut("HEARTBEAT_INTERVAL=1s", "HEARTBEAT_TIMEOUT=1s", "CONNECT_TIMEOUT=2s"))
 	// Over REST: on a busy machine a guest's heartbeats may be late as well.
 	g := guestWith(t, s, func() error { return second(rest(s.addr, a, "GET", "me", nil)) })
-	w := newWire(t, s.addr)
+	w := wiretest.Start(t, s.addr)
 	n := rounds(50, 1000)
 	for range n {
-		k, _ := raw(t, w.addr(), 0)
+		k, _ := raw(t, w.Addr(), 0)
 		_, _ = k.Write(masked(hello)) // who is too late for it is closed, too
 	}
 	mute := rounds(20, 200)
 	for range mute { // upgraded, and never a word
 		raw(t, s.addr, 0)
 	}
-	w.poison("timeout", "upstream", `"timeout":0`) // not even the end of a socket comes through
+	w.Poison("timeout", "upstream", `"timeout":0`) // not even the end of a socket comes through
 	silent := func(reason string) float64 { return s.metric(`ddpserver_disconnects_total{reason="` + reason + `"}`) }
 	took := testwait.Until(t, "the end of silent peers", func() bool {
 		return silent("no_heartbeat")+silent("no_handshake") >= float64(n+mute) && s.metric("ddpserver_connections") <= 1

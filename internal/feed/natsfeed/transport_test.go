@@ -19,6 +19,7 @@ import (
 	"ddpserver/internal/feed/natstest"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/testwait"
+	"ddpserver/internal/wiretest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -332,10 +333,12 @@ func TestWhoMeets(t *testing.T) {
 // A server that is reached and says nothing any more counts as gone.
 func TestPartition(t *testing.T) {
 	w := newWorld(t, nil)
-	wire := newWire(t, w.Addr())
-	cut := w.join(t, "cut", func(o *Options) { o.Address = "nats://" + wire.addr() })
+	wire := wiretest.Start(t, w.Addr())
+	cut := w.join(t, "cut", func(o *Options) { o.Address = "nats://" + wire.Addr() })
 	other := w.join(t, "other", nil)
-	wire.silence()
+	for _, stream := range []string{"upstream", "downstream"} {
+		wire.Poison("timeout", stream, `"timeout":0`)
+	}
 	testwait.Until(t, "cut is deaf", func() bool { return !cut.Listens() })
 	ctx, cancel := context.WithTimeout(t.Context(), testwait.Limit)
 	defer cancel()
@@ -343,7 +346,7 @@ func TestPartition(t *testing.T) {
 		t.Error("sent into the silence")
 	}
 	other.SendAll(t, feedtest.Events("other", 0, 1)...) // nobody hears it
-	wire.speak()
+	wire.Heal()
 	testwait.Until(t, "cut listens again and knows that it missed something", func() bool { return cut.Listens() && cut.MissedTimes() > 0 })
 	cut.SendAll(t, feedtest.Events("cut", 0, 1)...)
 	other.All(t, 1)
@@ -355,12 +358,13 @@ func TestPartition(t *testing.T) {
 func TestSendWhileItBreaks(t *testing.T) {
 	w := newWorld(t, nil)
 	n1, n2 := w.join(t, "n1", nil), w.join(t, "n2", nil)
-	wire := newWire(t, w.Addr())
-	n3 := w.join(t, "n3", func(o *Options) { o.Address = "nats://" + wire.addr() })
+	wire := wiretest.Start(t, w.Addr())
+	n3 := w.join(t, "n3", func(o *Options) { o.Address = "nats://" + wire.Addr() })
 	var sure []string
 	for i := range 300 {
 		if i%30 == 15 {
-			wire.reset()
+			wire.Cut()
+			wire.Join()
 		}
 		e := feedtest.Events("n3", i, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), testwait.Limit)
@@ -393,11 +397,12 @@ func TestSendWhileItBreaks(t *testing.T) {
 // answers.
 func TestAnswerOfAnotherConnection(t *testing.T) {
 	w := newWorld(t, nil)
-	wire := newWire(t, w.Addr())
-	n := w.join(t, "n1", func(o *Options) { o.Address = "nats://" + wire.addr() })
+	wire := wiretest.Start(t, w.Addr())
+	n := w.join(t, "n1", func(o *Options) { o.Address = "nats://" + wire.Addr() })
 	tr := n.Transport.(*Transport)
 	before := tr.mark()
-	wire.reset()
+	wire.Cut()
+	wire.Join()
 	testwait.Until(t, "the connection is gone", func() bool { return !tr.in.state().up })
 	ctx, cancel := context.WithTimeout(t.Context(), testwait.Limit)
 	defer cancel()
