@@ -36,11 +36,14 @@ func (h *mortal) Method(ctx context.Context, c *rpc.Call) (any, error) {
 	case "dieQuick":
 		die()
 		return "dead", nil
-	case "die", "dieUnblocked":
-		if c.Method == "dieUnblocked" {
+	case "die", "unblockAndDie", "dieAndUnblock":
+		if c.Method == "unblockAndDie" {
 			c.Session.Unblock()
 		}
 		die()
+		if c.Method == "dieAndUnblock" {
+			c.Session.Unblock()
+		}
 		time.Sleep(time.Second)
 		h.Publish([]byte(`["late"]`), false)
 		h.Publish([]byte(`["late"]`), true)
@@ -102,13 +105,16 @@ func TestCallThatEndsItsOwnTokenIsAnswered(t *testing.T) {
 	result := func(id, result string) []string {
 		return []string{fmt.Sprintf(`{"msg":"result","id":"%s","result":"%s"}`, id, result), fmt.Sprintf(`{"msg":"updated","methods":["%s"]}`, id)}
 	}
-	for _, name := range []string{"die", "dieQuick", "dieUnblocked"} {
+	for _, name := range []string{"die", "dieQuick", "unblockAndDie", "dieAndUnblock"} {
 		t.Run(name, func(t *testing.T) {
 			inMortalBubble(t, func(r *rig) {
 				c, other := r.dial(true), r.dial(true)
 				r.login(c)
 				r.login(other)
 				r.method(c, "1", name, "[]")
+				if name == "unblockAndDie" {
+					synctest.Wait() // what is there when it unblocks begins, and rightly so: the token lives
+				}
 				r.method(c, "2", "push", `["never"]`)
 				r.method(c, "3", "whoami", "[]")
 				r.want(c, append(result("1", "dead"), "close 1000")...)
