@@ -123,9 +123,10 @@ func newBudget(c *config.Config) *budget.Account {
 	return budget.New(budget.Of(debug.SetMemoryLimit(-1)))
 }
 
-// settingsPoll is how often a node that shares its database reads the settings
-// again, should an event of the feed be lost (docs/security-tests.md S109).
-const settingsPoll = 5 * time.Second
+// settingsPoll is how often a node that shares its database reads the settings again,
+// which other programs may have written. What nodes save is marked, and found by sweeps
+// (docs/security-tests.md S109).
+const settingsPoll = 5 * time.Minute
 
 // openSettings reads the runtime settings, and adds what the configuration forces.
 func openSettings(ctx context.Context, c *config.Config, st settings.Store, p feed.Publisher, log *zap.Logger) (*settings.Service, error) {

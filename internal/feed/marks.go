@@ -39,8 +39,8 @@ func (m Mark) Compare(other Mark) int {
 type Marks interface {
 	// MarksSince lists the marks behind that one, at most max of them, in order. One may
 	// become visible some moments after a later one: see MarkNow. Of several marks of an
-	// account the older ones need not be listed.
-	MarksSince(ctx context.Context, after Mark, max int) ([]Mark, error)
+	// account the older ones need not be listed, and with earlyOnly none that is not early.
+	MarksSince(ctx context.Context, after Mark, max int, earlyOnly bool) ([]Mark, error)
 	// MarkNow draws At for this moment: what is drawn afterwards is greater, and what was
 	// drawn before is visible by MarkDelay later, unless the clock of the database was
 	// set back.

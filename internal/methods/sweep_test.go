@@ -34,11 +34,11 @@ type wall struct {
 	down atomic.Bool
 }
 
-func (s *wall) MarksSince(ctx context.Context, after feed.Mark, max int) ([]feed.Mark, error) {
+func (s *wall) MarksSince(ctx context.Context, after feed.Mark, max int, earlyOnly bool) ([]feed.Mark, error) {
 	if s.down.Load() {
 		return nil, dberr.Unavailable
 	}
-	return s.Store.MarksSince(ctx, after, max)
+	return s.Store.MarksSince(ctx, after, max, earlyOnly)
 }
 
 func (s *wall) MarkNow(ctx context.Context) (uint64, error) {

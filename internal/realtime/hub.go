@@ -39,6 +39,8 @@ type Hub struct {
 	listeners map[string][]func(feed.Event) error // by the name of the kind
 	gaps      []func(context.Context)
 	losses    []func(context.Context, time.Time)
+	// attendants tell whether somebody waits for news who has joined no topic.
+	attendants []func() bool
 
 	mu     sync.RWMutex // guards topics; topics have a lock of their own
 	topics map[string]*topic

@@ -219,6 +219,9 @@ func (r *receiver) Take(events []feed.Event) {
 	}
 }
 
+// Attended implements attended.
+func (r *receiver) Attended() bool { return r.h.attended() }
+
 // Listening implements feed.Receiver.
 func (r *receiver) Listening() {
 	r.h.heard.Listen()

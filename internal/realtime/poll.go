@@ -10,6 +10,10 @@ import (
 const (
 	// pollEvery is how often a store is asked for the events of others.
 	pollEvery = 250 * time.Millisecond
+	// restSteps is how many times as long it is left alone while nobody is there to be told.
+	restSteps = 4
+	// fewEvents came when there are no more to be fetched at once.
+	fewEvents = 100
 	// gapTime is how long the store may fail before events may have been forgotten.
 	gapTime = time.Minute
 )
@@ -20,8 +24,13 @@ type poll struct {
 	every time.Duration
 }
 
+// attended is a receiver that knows whether somebody waits for what it takes; one that
+// does not is taken for one where somebody does.
+type attended interface{ Attended() bool }
+
 // Poll makes the transport over a store that can do no more than be asked, four times a
-// second. It is nil without a store, for a node on its own.
+// second, and once where nobody waits for news: whoever comes there is not told later
+// than others. It is nil without a store, for a node on its own.
 func Poll(store feed.Store) feed.Transport {
 	if store == nil {
 		return nil
@@ -60,6 +69,20 @@ func (p *poll) Receive(ctx context.Context, to feed.Receiver) {
 			}
 			failingSince = time.Time{}
 		}
-		wait(ctx, p.every)
+		steps := restSteps
+		if len(events) > fewEvents {
+			steps = 1
+		}
+		p.rest(ctx, to, steps)
+	}
+}
+
+// rest waits until the store is to be asked again, after steps at most.
+func (p *poll) rest(ctx context.Context, to feed.Receiver, steps int) {
+	a, knows := to.(attended)
+	for range steps {
+		if wait(ctx, p.every); !knows || a.Attended() {
+			return
+		}
 	}
 }

@@ -39,9 +39,11 @@ type Marked interface {
 type sweep struct {
 	marks feed.Marks
 	heard *user.Heard
-	// inUse tells whether somebody here is logged in as an account, all lists those.
-	inUse func(id string) bool
-	all   func() []string
+	// inUse tells whether somebody here is logged in as an account, all lists those, and
+	// nobody tells that there are none.
+	inUse  func(id string) bool
+	all    func() []string
+	nobody func() bool
 	// accounts reads accounts anew and acts on what they are now.
 	accounts func(ctx context.Context, ids []string) error
 	settings func(ctx context.Context) error
@@ -57,6 +59,8 @@ type sweep struct {
 	// missed since, so that everything in use is to be read anew.
 	good   time.Time
 	missed bool
+	// part tells that the last one asked for early marks alone.
+	part bool
 }
 
 type drawn struct {
@@ -65,7 +69,9 @@ type drawn struct {
 }
 
 // run asks once, and acts on what was marked since it was last asked. What fails is done
-// again by the next one: nothing is taken for handled that was not.
+// again by the next one: nothing is taken for handled that was not. Where nobody is logged
+// in, every second one asks for early marks alone, and moves on no further: whoever logs in
+// before the next one is found by it.
 func (s *sweep) run(ctx context.Context) error {
 	begin := time.Now()
 	if begin.Sub(s.good) > feed.MarkLife/2 { // or never: early marks are forgotten
@@ -74,6 +80,7 @@ func (s *sweep) run(ctx context.Context) error {
 	if err := s.draw(ctx, begin); err != nil {
 		return err
 	}
+	s.part = !s.part && !s.missed && s.nobody()
 	for after := s.from; ; {
 		page, err := s.page(ctx, after)
 		if err != nil {
@@ -96,14 +103,16 @@ func (s *sweep) run(ctx context.Context) error {
 		}
 	}
 	s.missed, s.good = false, begin
-	s.advance(begin)
+	if !s.part {
+		s.advance(begin)
+	}
 	return nil
 }
 
 func (s *sweep) page(ctx context.Context, after feed.Mark) ([]feed.Mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, StoreTime)
 	defer cancel()
-	return s.marks.MarksSince(ctx, after, s.most)
+	return s.marks.MarksSince(ctx, after, s.most, s.part)
 }
 
 // draw draws a mark of this moment now and then. If it lies before one of earlier, the
@@ -212,7 +221,7 @@ func (s *sweep) await(ctx context.Context, now time.Time) error {
 // taken for seen: the first sweep that succeeds finds it.
 func (b *Base) sweeps(ctx context.Context) {
 	s := &sweep{
-		marks: b.marked, heard: b.hub.Heard(), inUse: b.own.inUse, all: b.own.ids, accounts: b.own.refreshMany,
+		marks: b.marked, heard: b.hub.Heard(), inUse: b.own.inUse, all: b.own.ids, nobody: b.own.nobody, accounts: b.own.refreshMany,
 		most: maxMarks, handled: map[feed.Mark]struct{}{}, awaited: map[string]time.Time{},
 		settings: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, StoreTime)

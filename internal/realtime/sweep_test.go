@@ -21,22 +21,28 @@ type ledger struct {
 	*sqlite.Store
 	clock int64 // what its marks are later by
 	pages int
+	early int // of pages
 	fails bool
 	// drawing runs before a moment is drawn, hidden marks become visible later.
 	drawing func()
 	hidden  map[string]time.Time
 }
 
-func (l *ledger) MarksSince(ctx context.Context, after feed.Mark, most int) ([]feed.Mark, error) {
+func (l *ledger) MarksSince(ctx context.Context, after feed.Mark, most int, earlyOnly bool) ([]feed.Mark, error) {
 	if l.pages++; l.fails {
 		return nil, dberr.Unavailable
 	}
+	if earlyOnly {
+		l.early++
+	}
 	after.At = uint64(max(0, int64(after.At)-l.clock))
-	marks, err := l.Store.MarksSince(ctx, after, most)
+	marks, err := l.Store.MarksSince(ctx, after, most, earlyOnly)
 	for i := range marks {
 		marks[i].At += uint64(l.clock)
 	}
-	return slices.DeleteFunc(marks, func(m feed.Mark) bool { return time.Now().Before(l.hidden[m.Account]) }), err
+	return slices.DeleteFunc(marks, func(m feed.Mark) bool {
+		return time.Now().Before(l.hidden[m.Account]) || earlyOnly && m.Account != ""
+	}), err
 }
 
 func (l *ledger) MarkNow(ctx context.Context) (uint64, error) {
@@ -53,7 +59,8 @@ type swept struct {
 	l       *ledger
 	read    []string
 	refused bool
-	every   int // how often everything was read
+	empty   bool // nobody is logged in
+	every   int  // how often everything was read
 }
 
 func newSwept(t *testing.T) *swept {
@@ -69,7 +76,7 @@ func unswept(t *testing.T) *swept {
 	t.Helper()
 	f := &swept{l: &ledger{Store: storetest.OpenSQLite(t), clock: 1 << 40}}
 	f.sweep = &sweep{
-		marks: f.l, heard: user.NewHeard(), inUse: func(string) bool { return true },
+		marks: f.l, heard: user.NewHeard(), inUse: func(string) bool { return !f.empty }, nobody: func() bool { return f.empty },
 		all: func() []string { f.every++; return nil }, settings: func(context.Context) error { f.read = append(f.read, "settings"); return nil },
 		accounts: func(_ context.Context, ids []string) error {
 			if f.refused {
@@ -174,6 +181,53 @@ func TestSweepFailsAndGoesOn(t *testing.T) {
 		f.once(t)
 		if f.every != 1 {
 			t.Errorf("everything was read %d times", f.every)
+		}
+	})
+}
+
+// Where nobody is logged in, every second sweep asks for early marks alone. Settings are
+// found by each, and who was marked meanwhile by the first one after somebody came.
+func TestSweepsWhereNobodyIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newSwept(t)
+		f.empty = true
+		for range 20 {
+			f.once(t)
+			time.Sleep(sweepEvery)
+		}
+		f.l.early = 0
+		for range 20 {
+			f.once(t)
+			time.Sleep(sweepEvery)
+		}
+		if f.l.early != 10 {
+			t.Errorf("%d of 20 sweeps asked for early marks alone", f.l.early)
+		}
+		for range 2 {
+			if f.once(t); f.part {
+				break
+			}
+		}
+		f.mark(t, "ada") // who logs in before it is known here
+		if f.once(t); f.part {
+			t.Fatal("two in turn asked for early marks alone")
+		}
+		f.mark(t, "bob")
+		f.once(t)
+		f.empty = false
+		f.once(t)
+		f.found(t, "bob")
+		f.empty = true
+		for range 30 { // longer than is looked back
+			f.once(t)
+			if f.part {
+				f.mark(t, "ada")
+				f.empty = false
+				f.once(t)
+				f.found(t, "ada")
+				f.empty = true
+			}
+			time.Sleep(sweepEvery)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -126,6 +127,14 @@ func (h *Hub) leave(m *member) {
 // Listening tells whether anybody on this node listens to a topic, so that
 // nothing needs to be encoded when nobody does.
 func (h *Hub) Listening(key string) bool { return h.topic(key, false) != nil }
+
+// attended tells whether somebody on this node waits for news of others.
+func (h *Hub) attended() bool {
+	h.mu.RLock()
+	n := len(h.topics)
+	h.mu.RUnlock()
+	return n > 0 || slices.ContainsFunc(h.attendants, func(f func() bool) bool { return f() })
+}
 
 // Topics lists what anybody on this node listens to whose key begins so: the rest of the keys.
 func (h *Hub) Topics(prefix string) (rest []string) {

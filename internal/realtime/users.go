@@ -118,6 +118,7 @@ func newOwn(h *Hub, users Users, sessions Sessions, rightsChanged func(userID st
 	o := &own{hub: h, users: users, sessions: sessions, rightsChanged: rightsChanged, byID: map[string]*watched{}}
 	Listen(h, user.Changed, o.changed)
 	h.HandleGap(o.refreshAll)
+	h.attendants = append(h.attendants, o.attend)
 	return o
 }
 
@@ -515,6 +516,22 @@ func (o *own) inUse(id string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.byID[id] != nil
+}
+
+// nobody tells that nobody on this node is logged in.
+func (o *own) nobody() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.byID) == 0
+}
+
+// attend tells whether any session is connected, logged in or about to be.
+func (o *own) attend() (some bool) {
+	if !o.nobody() {
+		return true
+	}
+	o.sessions.Sessions("", func(*ddp.Session) bool { some = true; return false })
+	return some
 }
 
 // ids are the accounts that somebody on this node is logged in as.

@@ -89,8 +89,9 @@ type Options struct {
 	NoPasskeys string
 	// Definitions replaces Table, for tests.
 	Definitions []Definition
-	// Poll is how often Run reads the store again, so that a node follows even
-	// when the feed is cut (docs/security-tests.md S109); 0 for a store of one node.
+	// Poll is how often Run reads the store again, so that a node follows what other
+	// programs write; 0 for a store of one node. What nodes of this program save is marked
+	// (feed.Marks), and whoever follows the marks calls Refresh.
 	Poll time.Duration
 	// Warn takes things an operator should know; nil drops them.
 	Warn func(text string, err error)

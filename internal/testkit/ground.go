@@ -134,7 +134,7 @@ func (g *Ground) openSettings(publisher feed.Publisher) {
 	g.T.Helper()
 	o := settings.Options{Store: g.Store, Publisher: publisher, Overrides: g.opts.Overrides, Now: g.opts.Now}
 	if g.opts.Events != nil {
-		o.Poll = 5 * time.Second
+		o.Poll = 5 * time.Minute
 	}
 	var err error
 	g.Settings, err = settings.Open(g.T.Context(), o)

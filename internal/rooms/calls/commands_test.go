@@ -236,9 +236,16 @@ func partsOfQuiet(db store.Store, rm rooms.Store) map[string]func(context.Contex
 	old := time.Now().Add(-time.Hour)
 	return map[string]func(context.Context) error{
 		"look for events": func(ctx context.Context) error { _, _, err := db.EventsSince(ctx, "1.1.x"); return err },
-		"look for marks":  func(ctx context.Context) error { _, err := db.MarksSince(ctx, feed.Mark{}, 1000); return err },
-		"mark drawn":      func(ctx context.Context) error { _, err := db.MarkNow(ctx); return err },
-		"all settings":    func(ctx context.Context) error { _, err := db.Settings(ctx); return err },
+		"look for marks": func(ctx context.Context) error {
+			_, err := db.MarksSince(ctx, feed.Mark{}, 1000, false)
+			return err
+		},
+		"look for early marks alone": func(ctx context.Context) error {
+			_, err := db.MarksSince(ctx, feed.Mark{}, 1000, true)
+			return err
+		},
+		"mark drawn":   func(ctx context.Context) error { _, err := db.MarkNow(ctx); return err },
+		"all settings": func(ctx context.Context) error { _, err := db.Settings(ctx); return err },
 		"accounts read again, up to 200": func(ctx context.Context) error {
 			_, err := db.UsersByIDs(ctx, make([]string, 200))
 			return err
@@ -268,9 +275,13 @@ func (a *asked) EventsSince(ctx context.Context, cursor string) ([]feed.Event, s
 	return a.Store.EventsSince(ctx, cursor)
 }
 
-func (a *asked) MarksSince(ctx context.Context, after feed.Mark, max int) ([]feed.Mark, error) {
-	a.note("look for marks")
-	return a.Store.MarksSince(ctx, after, max)
+func (a *asked) MarksSince(ctx context.Context, after feed.Mark, max int, earlyOnly bool) ([]feed.Mark, error) {
+	if earlyOnly {
+		a.note("look for early marks alone")
+	} else {
+		a.note("look for marks")
+	}
+	return a.Store.MarksSince(ctx, after, max, earlyOnly)
 }
 
 func (a *asked) MarkNow(ctx context.Context) (uint64, error) {

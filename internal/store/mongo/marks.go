@@ -59,19 +59,20 @@ func (s *Store) mark(ctx context.Context, account string) error {
 	}
 }
 
-// MarksSince implements feed.Marks. It reads indexes only.
-func (s *Store) MarksSince(ctx context.Context, after feed.Mark, max int) ([]feed.Mark, error) {
+// MarksSince implements feed.Marks. It reads indexes only: one command for each of the two
+// collections, or for early marks alone.
+func (s *Store) MarksSince(ctx context.Context, after feed.Mark, max int, earlyOnly bool) ([]feed.Mark, error) {
 	ctx, cancel := s.op(ctx)
 	defer cancel()
-	marks, err := marksIn(ctx, s.users, after, max, false)
+	marks, err := marksIn(ctx, s.marks, after, max, true)
+	if err != nil || earlyOnly {
+		return marks, err
+	}
+	late, err := marksIn(ctx, s.users, after, max, false)
 	if err != nil {
 		return nil, err
 	}
-	early, err := marksIn(ctx, s.marks, after, max, true)
-	if err != nil {
-		return nil, err
-	}
-	marks = append(marks, early...)
+	marks = append(marks, late...)
 	slices.SortFunc(marks, feed.Mark.Compare)
 	return marks[:min(len(marks), max)], nil
 }

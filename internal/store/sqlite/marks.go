@@ -22,8 +22,8 @@ func (t *Tx) mark(account string) error {
 	return t.Exec(`INSERT OR REPLACE INTO marks (account) VALUES (?)`, account)
 }
 
-// MarksSince implements feed.Marks.
-func (s *Store) MarksSince(ctx context.Context, after feed.Mark, max int) (marks []feed.Mark, err error) {
+// MarksSince implements feed.Marks. None is early, and all cost the same.
+func (s *Store) MarksSince(ctx context.Context, after feed.Mark, max int, _ bool) (marks []feed.Mark, err error) {
 	err = s.QueryAll(ctx, `SELECT at, account FROM marks WHERE at > ? ORDER BY at LIMIT ?`, func(r *sql.Rows) error {
 		var m feed.Mark
 		err := r.Scan(&m.At, &m.Account)

@@ -98,7 +98,7 @@ func marksSince(t testing.TB, s Core, at uint64, account string) (all, its []fee
 	t.Helper()
 	after := feed.Mark{At: at}
 	for {
-		page := must[[]feed.Mark](t)(s.MarksSince(t.Context(), after, 3))
+		page := must[[]feed.Mark](t)(s.MarksSince(t.Context(), after, 3, false))
 		if len(page) > 3 {
 			t.Fatalf("%d marks, want at most 3", len(page))
 		}
