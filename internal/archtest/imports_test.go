@@ -79,7 +79,7 @@ var allowed = map[string][]string{
 	"internal/store/mongo":    append([]string{"internal/store", "internal/store/document", "internal/store/rule", "internal/adopt"}, stored...),
 	"internal/store/storetest": append([]string{"internal/secret", "internal/store", "internal/store/document", "internal/store/rule", "internal/store/sqlite",
 		"internal/store/mongo", "internal/store/mongotest"}, stored...),
-	"internal/store/mongotest": {"internal/testwait"},
+	"internal/store/mongotest": {"internal/testwait", "internal/store/mongotest/engine"}, "internal/store/mongotest/engine": {},
 
 	"internal/realtime": {"internal/ddp", "internal/feed", "internal/fault", "internal/rpc", "internal/settings", "internal/user",
 		"internal/ejson", "internal/random", "internal/dberr", "internal/permission", "internal/ratelimit"},
@@ -135,7 +135,7 @@ var never = map[string][]string{
 }
 
 // onlyTests are modules that no released binary may contain.
-var onlyTests = []string{"github.com/256dpi/lungo", "github.com/Shopify/toxiproxy", "github.com/emersion/go-smtp", "github.com/nats-io/nats-server",
+var onlyTests = []string{"github.com/256dpi/lungo", "github.com/tidwall/btree", "github.com/Shopify/toxiproxy", "github.com/emersion/go-smtp", "github.com/nats-io/nats-server",
 	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/google/go-cmp", "testing"}
 
 type goPackage struct {

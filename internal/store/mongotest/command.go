@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/256dpi/lungo"
+	lungo "ddpserver/internal/store/mongotest/engine"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 )

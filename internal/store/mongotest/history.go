@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/256dpi/lungo"
+	lungo "ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/bsonkit"
-	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 )
@@ -22,8 +21,7 @@ const (
 	expireEvery = time.Second
 )
 
-// history is what was changed, in the order of the cluster's clock. The engine has such
-// a log too, but copies all of it with every write; so it is emptied at once.
+// history is what was changed, in the order of the cluster's clock.
 type history struct {
 	mu sync.Mutex
 	// clock is the time of the newest change.
@@ -65,10 +63,7 @@ func (s *Server) commit(do func(*lungo.Transaction) error) error {
 	if err := do(tx); err != nil {
 		return err
 	}
-	entries := tx.Catalog().Namespaces[lungo.Oplog].Documents.List
-	if len(entries) > 0 { // the catalog is the transaction's own, then
-		tx.Catalog().Namespaces[lungo.Oplog] = mongokit.NewCollection(false)
-	}
+	entries := tx.Taken()
 	if err := s.engine.Commit(tx); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/256dpi/lungo"
+	lungo "ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 )
@@ -100,7 +100,7 @@ func (c *call) listIndexes() (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tx.Catalog().Namespaces[c.handle()] == nil {
+	if !tx.Has(c.handle()) {
 		return nil, &failed{code: 26, name: "NamespaceNotFound", msg: "ns does not exist: " + c.ns()}
 	}
 	c.s.mu.Lock()

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/256dpi/lungo"
+	lungo "ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 )
@@ -244,7 +244,7 @@ func (c *call) listCollections() (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := tx.ListCollections(lungo.Handle{c.db}, doc(c.doc, "filter"))
+	found, err := tx.Collections(c.db, doc(c.doc, "filter"))
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,6 @@
 // Package mongotest is a MongoDB server for tests: the wire protocol in front
-// of the in-memory engine github.com/256dpi/lungo, enough of both for the
+// of what the in-memory engine github.com/256dpi/lungo makes of queries and
+// updates, with books of its own (package engine), enough of both for the
 // official driver (v2) and for what package mongo uses. It starts in a
 // millisecond, keeps nothing, and can be made to fail on purpose (see Fault).
 //
@@ -26,9 +27,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/256dpi/lungo"
+	lungo "ddpserver/internal/store/mongotest/engine"
 	"go.mongodb.org/mongo-driver/bson"
 
 	"ddpserver/internal/testwait"
@@ -110,18 +110,12 @@ func StartServer(t testing.TB, kind ...Kind) *Server {
 
 // Listen starts a server on a TCP address, a replica set unless a kind is given.
 func Listen(addr string, kind ...Kind) (*Server, error) {
-	// The server deletes what expires, see history.go: the engine is not to.
-	engine, err := lungo.CreateEngine(lungo.Options{Store: lungo.NewMemoryStore(), ExpireInterval: 1000 * time.Hour})
-	if err != nil {
-		return nil, err
-	}
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 	if err != nil {
-		engine.Close()
 		return nil, err
 	}
 	s := &Server{
-		engine: engine, listener: l, history: newHistory(), ended: make(chan struct{}),
+		engine: lungo.New(), listener: l, history: newHistory(), ended: make(chan struct{}),
 		conns:   make(map[net.Conn]struct{}),
 		indexes: make(map[lungo.Handle]map[string]bson.D),
 		cursors: make(map[int64]*cursor),
@@ -140,7 +134,7 @@ func Listen(addr string, kind ...Kind) (*Server, error) {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // URI is the URL of a database nobody has used yet. It gives every operation
-// minutes, since the engine gets slower with every document.
+// minutes, for machines that are busy.
 func (s *Server) URI() string {
 	return fmt.Sprintf("mongodb://%s/test%d?timeoutMS=%d", s.Addr(), s.databases.Add(1), testwait.Limit.Milliseconds())
 }
@@ -154,7 +148,6 @@ func (s *Server) Close() error {
 	close(s.ended)
 	s.hangUp()
 	s.wg.Wait()
-	s.engine.Close()
 	return err
 }
 

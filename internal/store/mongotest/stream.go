@@ -4,7 +4,7 @@ import (
 	"net"
 	"time"
 
-	"github.com/256dpi/lungo"
+	lungo "ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/256dpi/lungo"
+	lungo "ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/bsonkit"
-	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 )
 
@@ -71,8 +70,8 @@ func withFailures(answer bson.D, failures bson.A) bson.D {
 	return append(answer, good)
 }
 
-// insertAll inserts documents in one transaction, which spares the engine a copy of its
-// books for each; false when any of them is refused, and none is there.
+// insertAll inserts documents in one transaction; false when any of them is refused, and
+// none is there.
 func (c *call) insertAll(list []*bson.D) bool {
 	return c.write(func(tx *lungo.Transaction) error {
 		res, err := tx.Insert(c.handle(), list, true)
@@ -161,47 +160,10 @@ func (c *call) change(st bson.D, key string, sort *bson.D) (res *lungo.Result, e
 			res, err = c.replace(tx, query, sort, u, upsert)
 			return err
 		}
-		if upsert && c.unknown(tx, *query) {
-			res, err = c.upsert(tx, query, u, filters)
-			return err
-		}
 		res, err = tx.Update(c.handle(), query, sort, &u, 0, limit, upsert, filters)
 		return err
 	})
 	return res, err
-}
-
-// unknown tells that a query asks for an id, and nothing else, that no document has. To
-// find that out the engine itself would look at all of them.
-func (c *call) unknown(tx *lungo.Transaction, query bson.D) bool {
-	if len(query) != 1 || query[0].Key != "_id" {
-		return false
-	}
-	if _, text := query[0].Value.(string); !text {
-		return false
-	}
-	coll := tx.Catalog().Namespaces[c.handle()]
-	if coll == nil {
-		return true
-	}
-	has, err := coll.Indexes["_id_"].Has(&query)
-	return err == nil && !has
-}
-
-// upsert inserts what an update makes of a document that is not there.
-func (c *call) upsert(tx *lungo.Transaction, query *bson.D, u bson.D, filters bsonkit.List) (*lungo.Result, error) {
-	d := bsonkit.Clone(query)
-	if _, err := mongokit.Apply(d, query, &u, true, filters); err != nil {
-		return nil, err
-	}
-	res, err := tx.Insert(c.handle(), bsonkit.List{d}, true)
-	if err == nil {
-		err = res.Error
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &lungo.Result{Upserted: res.Modified[0]}, nil
 }
 
 // replace keeps the stored id, which the engine compares by identity.
