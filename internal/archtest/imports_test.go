@@ -135,7 +135,8 @@ var never = map[string][]string{
 }
 
 // onlyTests are modules that no released binary may contain.
-var onlyTests = []string{"github.com/256dpi/lungo", "github.com/tidwall/btree", "github.com/Shopify/toxiproxy", "github.com/emersion/go-smtp", "github.com/nats-io/nats-server",
+var onlyTests = []string{"github.com/256dpi/lungo", "github.com/tidwall/btree",
+	"github.com/Shopify/toxiproxy", "github.com/emersion/go-smtp", "github.com/nats-io/nats-server",
 	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/google/go-cmp", "testing"}
 
 type goPackage struct {

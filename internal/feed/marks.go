@@ -20,10 +20,13 @@ const (
 // Mark says that something was changed that counts on every node, whether or not news
 // of it arrives: an account, in what its sessions may do, or the settings.
 type Mark struct {
-	// At orders marks. The database draws it, from a clock or counter of its own.
+	// At orders marks. The database draws it, from a clock or counter of its own, which may
+	// be the same for several.
 	At uint64
 	// Account is the id of the account; "" stands for the settings.
 	Account string
+	// Count tells several marks of an account apart that have the same At.
+	Count int64
 	// Early marks were made before the change, which may come until MarkEarly later.
 	Early bool
 }

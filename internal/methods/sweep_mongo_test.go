@@ -7,12 +7,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rpc"
 	"ddpserver/internal/secret"
+	"ddpserver/internal/settings"
 	"ddpserver/internal/store/mongotest"
 	"ddpserver/internal/testkit"
 	"ddpserver/internal/testwait"
@@ -94,5 +96,44 @@ func TestMongoSweepsEndSessionsWhereNoEventArrives(t *testing.T) {
 	}
 	for !slices.ContainsFunc(calm.Other, func(f testkit.Frame) bool { return f.Msg == "nosub" }) {
 		calm.Other = append(calm.Other, calm.Read())
+	}
+}
+
+// Whatever changes counts on a node that no event reaches also where the database stamps
+// all that happens for a while alike: a second change of an account whose first one was
+// found, a removal, and settings that are saved again.
+func TestMongoSweepsWhereStampsAreAlike(t *testing.T) {
+	server := mongotest.StartServer(t, mongotest.Coarse(24*time.Hour))
+	url, key := server.URI(), secret.Generate()
+	db1, db2 := openMongoAt(t, url, nil), openMongoAt(t, url, nil)
+	n1, n2 := newNode(t, "n1", db1, key, lossy{db1}), newNode(t, "n2", db2, key, lossy{db2})
+	n1.Unlimited()
+	n2.Unlimited()
+	runBase(t, n2)
+	root := n1.User("root", "role=admin")
+	for name, end := range map[string]func(u *user.User) error{
+		"tokens": func(u *user.User) error {
+			_, err := n1.Store.UpdateUser(t.Context(), u.ID, user.Change{RemoveTokens: true, At: u.UpdatedAt})
+			return err
+		},
+		"deleted": func(u *user.User) error { return n1.Accounts.DeleteUser(t.Context(), &rpc.Peer{}, root, u.ID) },
+	} {
+		u := n1.User(name, "role=admin")
+		c := listens(t, n2.As(name), "stream-notify-logged private-settings-changed")
+		if _, err := n1.Store.UpdateUser(t.Context(), u.ID, user.Change{Roles: &[]string{"user"}, At: u.UpdatedAt}); err != nil {
+			t.Fatal(err)
+		}
+		for c.Read().Msg != "nosub" { // the first change was found
+		}
+		if err := end(u); err != nil {
+			t.Fatal(err)
+		}
+		if !c.Closed(testwait.Limit) {
+			t.Fatalf("%s: a session is still open", name)
+		}
+	}
+	for _, calls := range []string{"getServerInfo", "", "getServerInfo"} {
+		n1.Set(settings.TwoFactorProtectedCalls, calls)
+		testwait.Until(t, "the settings to count", func() bool { return n2.Settings.String(settings.TwoFactorProtectedCalls) == calls })
 	}
 }

@@ -185,7 +185,7 @@ func (d *Documents[T]) propose(raw bson.Raw, do func(*T) error) (p proposal, err
 		p.update = append(p.update, bson.E{Key: "$unset", Value: unset})
 	}
 	if p.update != nil && d.options.Marked != nil && d.marked(before, p.next) {
-		p.update = append(p.update, bson.E{Key: "$currentDate", Value: bson.D{{Key: markField, Value: stampNow}}})
+		p.update = append(p.update, marking()...)
 	}
 	return p, err
 }

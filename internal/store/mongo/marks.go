@@ -18,10 +18,23 @@ import (
 // document with it, in one atomic command. A removal leaves no document, and settings
 // are several: those are marked before, in a collection of their own. All stamps come
 // from the cluster's clock, which only grows, on a new primary too. Reads see what a
-// majority has: whoever finds a mark finds the change in the next read.
+// majority has: whoever finds a mark finds the change in the next read. Engines that only
+// speak MongoDB's protocol may stamp all that happens in one second alike, hence a count.
 
-// markField is where a marked document has its stamp; other programs leave it alone.
-const markField = "ddpMark"
+// markField is where a marked document has its stamp, markCount how many it has had;
+// other programs leave them alone.
+const (
+	markField = "ddpMark"
+	markCount = "ddpMarks"
+)
+
+// marking are the operators of an update that mark a document with it.
+func marking() bson.D {
+	return bson.D{
+		{Key: "$currentDate", Value: bson.D{{Key: markField, Value: stampNow}}},
+		{Key: "$inc", Value: bson.D{{Key: markCount, Value: int64(1)}}},
+	}
+}
 
 // clockID is the document that MarkNow stamps, beside the counters.
 const clockID = "clock"
@@ -47,10 +60,7 @@ func (s *Store) early(ctx context.Context) (context.Context, context.CancelFunc)
 
 // mark makes an early mark of an account or, with "", of the settings.
 func (s *Store) mark(ctx context.Context, account string) error {
-	update := bson.D{
-		{Key: "$set", Value: bson.D{{Key: "forgetAt", Value: s.now().Add(feed.MarkLife + clockSkew)}}},
-		{Key: "$currentDate", Value: bson.D{{Key: markField, Value: stampNow}}},
-	}
+	update := append(marking(), bson.E{Key: "$set", Value: bson.D{{Key: "forgetAt", Value: s.now().Add(feed.MarkLife + clockSkew)}}})
 	for {
 		_, err := s.marks.UpdateOne(ctx, byID(account), update, options.UpdateOne().SetUpsert(true))
 		if err = failure(err); !errors.Is(err, dberr.Duplicate) { // another node made it in this moment
@@ -59,8 +69,8 @@ func (s *Store) mark(ctx context.Context, account string) error {
 	}
 }
 
-// MarksSince implements feed.Marks. It reads indexes only: one command for each of the two
-// collections, or for early marks alone.
+// MarksSince implements feed.Marks. It looks at an index, and at the documents that are
+// marked: one command for each of the two collections, or for early marks alone.
 func (s *Store) MarksSince(ctx context.Context, after feed.Mark, max int, earlyOnly bool) ([]feed.Mark, error) {
 	ctx, cancel := s.op(ctx)
 	defer cancel()
@@ -87,15 +97,17 @@ func marksIn(ctx context.Context, c *driver.Collection, after feed.Mark, max int
 		id, ok := raw.Lookup("_id").StringValueOK()
 		t, i, ok2 := raw.Lookup(markField).TimestampOK()
 		if ok && ok2 {
-			marks = append(marks, feed.Mark{At: uint64(t)<<32 | uint64(i), Account: id, Early: early})
+			n, _ := raw.Lookup(markCount).AsInt64OK()
+			marks = append(marks, feed.Mark{At: uint64(t)<<32 | uint64(i), Account: id, Count: n, Early: early})
 		}
 		return nil
 	}, options.Find().SetSort(bson.D{{Key: markField, Value: 1}, {Key: "_id", Value: 1}}).SetLimit(int64(max)).SetBatchSize(int32(max)).
-		SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: markField, Value: 1}}))
+		SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: markField, Value: 1}, {Key: markCount, Value: 1}}))
 	return marks, err
 }
 
-// MarkNow implements feed.Marks.
+// MarkNow implements feed.Marks. It is just before the moment it draws: what is marked in
+// the same one, by a clock that tells no less, is behind it.
 func (s *Store) MarkNow(ctx context.Context) (uint64, error) {
 	ctx, cancel := s.op(ctx)
 	defer cancel()
@@ -109,6 +121,7 @@ func (s *Store) MarkNow(ctx context.Context) (uint64, error) {
 			return 0, err
 		}
 		t, i, _ := raw.Lookup("ts").TimestampOK()
-		return uint64(t)<<32 | uint64(i), nil
+		at := uint64(t)<<32 | uint64(i)
+		return at - min(at, 1), nil
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	lungo "ddpserver/internal/store/mongotest/engine"
 	"go.mongodb.org/mongo-driver/bson"
@@ -67,7 +68,8 @@ type cursor struct {
 // Kind is what a server is. The zero value is a replica set of one member.
 type Kind struct {
 	standalone bool
-	refusal    *failed // of change streams
+	refusal    *failed       // of change streams
+	unit       time.Duration // see Coarse
 }
 
 // Standalone is a server that belongs to no replica set: no change streams, no retryable writes.

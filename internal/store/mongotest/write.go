@@ -150,6 +150,7 @@ func (c *call) change(st bson.D, key string, sort *bson.D) (res *lungo.Result, e
 			return nil, err
 		}
 	}
+	u = c.s.kind.coarse(u)
 	upsert := yes(get(st, "upsert"))
 	limit := 1
 	if yes(get(st, "multi")) {
