@@ -21,6 +21,9 @@ var (
 	Exhausted = errors.New("budget exhausted")
 	// LastAdmin: the account is the only active administrator there is; nothing was changed.
 	LastAdmin = errors.New("the last active administrator")
+	// Broken: what is stored cannot be understood, or was refused by the database for its
+	// shape. It stays so until somebody mends it.
+	Broken = errors.New("stored document is broken")
 	// Unavailable: the outcome is unknown or the store cannot be reached. Treat
 	// it as a refusal; whatever was to be counted may have been.
 	Unavailable = errors.New("store unavailable")

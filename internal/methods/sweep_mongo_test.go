@@ -3,13 +3,18 @@ package methods_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	neturl "net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rpc"
@@ -135,5 +140,78 @@ func TestMongoSweepsWhereStampsAreAlike(t *testing.T) {
 	for _, calls := range []string{"getServerInfo", "", "getServerInfo"} {
 		n1.Set(settings.TwoFactorProtectedCalls, calls)
 		testwait.Until(t, "the settings to count", func() bool { return n2.Settings.String(settings.TwoFactorProtectedCalls) == calls })
+	}
+}
+
+// What nobody can read harms nothing else. An account whose document is broken has no
+// sessions any more, with one more read for it and none for those beside it; a broken
+// setting is told once and keeps no other from counting on every node.
+func TestMongoSweepsMeetWhatIsBroken(t *testing.T) {
+	server := mongotest.StartServer(t)
+	url, key := server.URI(), secret.Generate()
+	db1, db2 := openMongoAt(t, url, nil), openMongoAt(t, url, nil)
+	n1, n2 := newNode(t, "n1", db1, key, lossy{db1}), newNode(t, "n2", db2, key, lossy{db2})
+	n1.Unlimited()
+	n2.Unlimited()
+	client, err := driver.Connect(options.Client().ApplyURI(url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Disconnect(context.Background()) }()
+	where, err := neturl.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := client.Database(strings.TrimPrefix(where.Path, "/"))
+	sessions := map[string]*testkit.Client{}
+	for i := range 40 {
+		name := fmt.Sprint("u", i)
+		n1.User(name)
+		sessions[name] = n2.As(name)
+	}
+	var single atomic.Int64 // reads of one account
+	server.Watch(func(command string, doc []byte) {
+		raw := bson.Raw(doc)
+		_, one := raw.Lookup("filter", "_id").StringValueOK()
+		if c, _ := raw.Lookup(command).StringValueOK(); command == "find" && c == "users" && one {
+			single.Add(1)
+		}
+	})
+	now := bson.D{{Key: "ddpMark", Value: bson.D{{Key: "$type", Value: "timestamp"}}}}
+	harm := bson.D{{Key: "$set", Value: bson.D{{Key: "username", Value: 5}}}, {Key: "$currentDate", Value: now}}
+	if _, err := other.Collection("users").UpdateOne(t.Context(), bson.D{{Key: "_id", Value: n1.Vars["u7"]}}, harm); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []any{settings.SiteName, bson.D{{Key: "odd", Value: 1}}} {
+		odd := bson.D{{Key: "_updatedAt", Value: "today"}}
+		if _, err := other.Collection("rocketchat_settings").ReplaceOne(t.Context(), bson.D{{Key: "_id", Value: id}}, odd, options.Replace().SetUpsert(true)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name := range sessions { // every account is read anew, all with one command
+		if name != "u7" {
+			roles := []string{"user", "bot"}
+			if _, err := n1.Store.UpdateUser(t.Context(), n1.Vars[name], user.Change{Roles: &roles, At: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	single.Store(0)
+	runBase(t, n2)
+	if !sessions["u7"].Closed(testwait.Limit) {
+		t.Error("the session of an account that nobody can read is open")
+	}
+	if n := single.Load(); n < 1 || n > 10 {
+		t.Errorf("%d accounts were read alone", n)
+	}
+	if _, fail := n2.Connect().Call("login", map[string]any{"resume": sessions["u7"].Token}); fail == nil {
+		t.Error("it is logged in again")
+	}
+	n1.Set(settings.TwoFactorProtectedCalls, "getServerInfo")
+	testwait.Until(t, "the settings to count", func() bool { return n2.Settings.String(settings.TwoFactorProtectedCalls) != "" })
+	for name, c := range sessions {
+		if name != "u7" && c.Closed(0) {
+			t.Errorf("the session of %s was closed", name)
+		}
 	}
 }

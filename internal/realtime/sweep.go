@@ -29,7 +29,7 @@ const (
 // Marked is what sweeps read of a store; every store has it.
 type Marked interface {
 	feed.Marks
-	// UsersByIDs finds the accounts that exist, in no order.
+	// UsersByIDs finds the accounts that exist and can be read, in no order.
 	UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error)
 }
 

@@ -254,6 +254,7 @@ func (o *own) refresh(id string) (known bool, err error) {
 	}
 	r := o.read(w, true)
 	if r.err != nil {
+		o.refuse(id, r.err)
 		return true, r.err
 	}
 	o.closeDead(id, r.user)
@@ -261,6 +262,14 @@ func (o *own) refresh(id string) (known bool, err error) {
 		o.rightsChanged(id)
 	}
 	return true, nil
+}
+
+// refuse ends the connections of an account that nobody can read any more: what it may do
+// is not known, and no call of it would be answered. While the store does not answer they stay.
+func (o *own) refuse(id string, err error) {
+	if errors.Is(err, dberr.Broken) {
+		o.closeDead(id, nil)
+	}
 }
 
 // closeDead ends the connections whose login token is no more.
@@ -341,7 +350,7 @@ func (o *own) load(id string) (*user.User, error) {
 }
 
 // loadMany makes reads of several accounts: with one command where the store has it, and
-// each for itself when one of them cannot be read.
+// another for each that is not among them: it is gone, or cannot be read.
 func (o *own) loadMany(ctx context.Context, list []*watched, readings map[string]*reading) {
 	users, err := map[string]*user.User{}, error(nil)
 	if o.many != nil && len(list) > 1 {
@@ -357,13 +366,12 @@ func (o *own) loadMany(ctx context.Context, list []*watched, readings map[string
 			users[u.ID] = u
 		}
 	}
-	single := o.many == nil || len(list) == 1 || err != nil && !errors.Is(err, dberr.Unavailable)
 	for _, w := range list {
 		r := readings[w.id]
-		if single {
-			r.user, r.err = o.load(w.id)
-		} else {
-			r.user, r.err = users[w.id], err
+		if r.user, r.err = users[w.id], err; r.user == nil && err == nil {
+			if r.user, r.err = o.load(w.id); errors.Is(r.err, dberr.Unavailable) {
+				err = r.err // nor would it answer for the others that are missing
+			}
 		}
 	}
 }
@@ -506,6 +514,8 @@ func (o *own) refreshChunk(ctx context.Context, ids []string) (changed []string,
 			if r.rightsChanged {
 				changed = append(changed, id)
 			}
+		default:
+			o.refuse(id, r.err)
 		}
 	}
 	return changed, err

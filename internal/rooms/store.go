@@ -25,7 +25,7 @@ type UserStore interface {
 	UserByID(ctx context.Context, id string) (*user.User, error)
 	UserByUsername(ctx context.Context, key string) (*user.User, error)
 	UpdateUser(ctx context.Context, id string, c user.Change) (*user.User, error)
-	// UsersByIDs and UsersByUsernames find those that exist, in no order.
+	// UsersByIDs and UsersByUsernames find those that exist and can be read, in no order.
 	// Usernames are keys made by user.Key.
 	UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error)
 	UsersByUsernames(ctx context.Context, keys []string) ([]*user.User, error)

@@ -59,11 +59,13 @@ func (s *Setting) Shown() any {
 type snapshot struct {
 	byID map[string]*Setting
 	list []*Setting // sorted by id
+	// unreadable says what was stored under other names and cannot be read.
+	unreadable []string
 }
 
 // with is a copy in which these settings replace those of the same id.
 func (n *snapshot) with(changed []*Setting) *snapshot {
-	next := &snapshot{byID: maps.Clone(n.byID), list: slices.Clone(n.list)}
+	next := &snapshot{byID: maps.Clone(n.byID), list: slices.Clone(n.list), unreadable: n.unreadable}
 	for _, set := range changed {
 		next.byID[set.ID] = set
 	}
@@ -168,10 +170,16 @@ func (s *Service) build(stored []Stored) *snapshot {
 	}
 	for _, v := range stored {
 		set, ok := n.byID[v.ID]
+		if !ok && v.Unreadable != nil {
+			n.unreadable = append(n.unreadable, fmt.Sprintf("a stored setting of the name %.100s cannot be read and is left out: %v", v.ID, v.Unreadable))
+		}
 		if !ok {
 			continue // a setting of another program or release
 		}
-		value, err := set.check(v.Value)
+		value, err := any(nil), v.Unreadable
+		if err == nil {
+			value, err = set.check(v.Value)
+		}
 		if err != nil {
 			set.misfit = fmt.Sprintf("the stored value of setting %s does not fit, its default is used: %v", v.ID, err)
 			if set.Misfit != nil {
@@ -318,7 +326,7 @@ func (s *Service) replace(version uint64, next *snapshot) bool {
 // warn tells an operator of values that cannot do what they say, each once for as
 // long as it stays that way. The caller holds publish.
 func (s *Service) warn(n *snapshot) {
-	var warnings []string
+	warnings := slices.Clone(n.unreadable)
 	for _, set := range n.list {
 		if set.misfit != "" {
 			warnings = append(warnings, set.misfit)

@@ -467,6 +467,53 @@ func TestRefreshFails(t *testing.T) {
 	})
 }
 
+// unreadable is the real store and what somebody wrote into it that nobody can read.
+type unreadable struct {
+	settings.Store
+	also []settings.Stored
+}
+
+func (u *unreadable) Settings(ctx context.Context) ([]settings.Stored, error) {
+	all, err := u.Store.Settings(ctx)
+	all = slices.DeleteFunc(all, func(v settings.Stored) bool {
+		return slices.ContainsFunc(u.also, func(other settings.Stored) bool { return other.ID == v.ID })
+	})
+	return append(all, u.also...), err
+}
+
+// A stored setting that cannot be read is told once, and none of the others suffers. One
+// that would let somebody in by its default has the value that lets nobody in.
+func TestUnreadableSettings(t *testing.T) {
+	db := &unreadable{Store: storetest.OpenSQLite(t)}
+	var told []string
+	s := open(t, settings.Options{Store: db, Warn: func(text string, err error) { told = append(told, fmt.Sprint(text, err)) }})
+	for id, value := range map[string]any{settings.SiteName: "ours", settings.LoginExpiration: 7} {
+		if _, err := s.Save(t.Context(), []settings.Change{{ID: id, Value: value}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var guarding settings.Definition
+	for _, d := range settings.Table() {
+		if d.Misfit != nil {
+			guarding = d
+		}
+	}
+	why := errors.New("nobody can read it")
+	db.also = []settings.Stored{{ID: settings.LoginExpiration, Unreadable: why}, {ID: "of another program", Unreadable: why}, {ID: guarding.ID, Unreadable: why}}
+	told = nil
+	for range 3 {
+		if err := s.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) != 3 {
+		t.Errorf("told %q", told)
+	}
+	if set, _ := s.Get(guarding.ID); s.String(settings.SiteName) != "ours" || s.Int(settings.LoginExpiration) == 7 || set.Value != guarding.Misfit {
+		t.Errorf("in force are %q, %d and %v", s.String(settings.SiteName), s.Int(settings.LoginExpiration), set.Value)
+	}
+}
+
 // broken is the real store with a switch that cuts reads.
 type broken struct {
 	store.Store

@@ -16,13 +16,14 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/user"
 )
 
 // ErrBroken wraps every failure to understand a stored document: a wrong BSON
 // type, a truncated document. The text names keys and types, never values.
-var ErrBroken = errors.New("stored document is broken")
+var ErrBroken = dberr.Broken
 
 // registry is the driver's with two additions: dates that old databases keep as
 // floating-point numbers of milliseconds (docs/wire/ddp.md D6), and what other programs
@@ -165,16 +166,24 @@ func Milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }
 
 // DecodeSetting reads a stored setting. Its value is bool, int64 or string;
 // whole numbers of any BSON type become int64, everything else what Plain makes of it.
-func DecodeSetting(raw bson.Raw) (settings.Stored, error) {
+// What cannot be read says so, under the id that it seems to have.
+func DecodeSetting(raw bson.Raw) settings.Stored {
 	var s settings.Stored
 	if err := Decode(raw, &s); err != nil {
-		return s, fmt.Errorf("setting: %w", err)
+		id, lookErr := raw.LookupErr("_id")
+		s = settings.Stored{ID: "?", Unreadable: err}
+		if text, is := id.StringValueOK(); lookErr == nil && is {
+			s.ID = text
+		} else if lookErr == nil {
+			s.ID = id.String()
+		}
+		return s
 	}
 	s.Value = Plain(s.Value)
 	if f, ok := s.Value.(float64); ok && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		s.Value = int64(f)
 	}
-	return s, nil
+	return s
 }
 
 // Plain turns decoded BSON into map[string]any, []any, time.Time, []byte and Go

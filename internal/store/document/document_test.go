@@ -78,13 +78,18 @@ func TestSettings(t *testing.T) {
 	for _, c := range []struct{ stored, want any }{
 		{int32(5), int64(5)}, {5.0, int64(5)}, {5.5, 5.5}, {true, true}, {"x", "x"}, {nil, nil}, {1e300, 1e300}, {bson.A{int32(1)}, []any{int64(1)}},
 	} {
-		got, err := document.DecodeSetting(encode(t, kv("_id", "s", "value", c.stored, "packageValue", 7, "_updatedAt", time.Now())))
-		if err != nil || !cmp.Equal(got.Value, c.want) {
-			t.Errorf("%#v became %#v, %v; want %#v", c.stored, got.Value, err, c.want)
+		got := document.DecodeSetting(encode(t, kv("_id", "s", "value", c.stored, "packageValue", 7, "_updatedAt", time.Now())))
+		if got.Unreadable != nil || !cmp.Equal(got.Value, c.want) {
+			t.Errorf("%#v became %#v, %v; want %#v", c.stored, got.Value, got.Unreadable, c.want)
 		}
 	}
-	if _, err := document.DecodeSetting(encode(t, kv("_id", bson.D{}))); !errors.Is(err, document.ErrBroken) {
-		t.Error(err)
+	for id, c := range map[string]bson.Raw{
+		"{}": encode(t, kv("_id", bson.D{})), "s": encode(t, kv("_id", "s", "value", 1, "_updatedAt", "today")), "?": {5, 0, 0},
+		"t": encode(t, kv("_id", "t", "_updatedAt", bson.A{1})),
+	} {
+		if got := document.DecodeSetting(c); got.ID != id || got.Value != nil || !errors.Is(got.Unreadable, document.ErrBroken) {
+			t.Errorf("%v became %+v", c, got)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ func decoders() []growthtest.Decoder {
 	read := func(text string) {
 		_, _ = document.DecodeUser([]byte(text))
 		_, _ = document.DecodeTokens([]byte(text))
-		_, _ = document.DecodeSetting([]byte(text))
+		_ = document.DecodeSetting([]byte(text))
 		_ = document.Decode([]byte(text), new(user.User))
 	}
 	in := func(key string) func(string) string {

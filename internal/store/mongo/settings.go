@@ -83,10 +83,7 @@ func (s *Store) readSettings(ctx context.Context) ([]settings.Stored, error) {
 	}
 	byID := make(map[string]numbered)
 	err := findAll(ctx, s.settings, bson.D{}, func(raw bson.Raw) error {
-		v, err := document.DecodeSetting(raw)
-		if err != nil {
-			return err
-		}
+		v := document.DecodeSetting(raw)
 		seq, _ := raw.Lookup(seqField).AsInt64OK()
 		byID[v.ID] = numbered{v, seq}
 		return nil
@@ -94,7 +91,7 @@ func (s *Store) readSettings(ctx context.Context) ([]settings.Stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	pending, err := s.pending(ctx)
+	pending, unreadable, err := s.pending(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +102,7 @@ func (s *Store) readSettings(ctx context.Context) ([]settings.Stored, error) {
 			}
 		}
 	}
-	all := make([]settings.Stored, 0, len(byID))
+	all := append(make([]settings.Stored, 0, len(byID)+len(unreadable)), unreadable...)
 	for _, v := range byID {
 		all = append(all, v.Stored)
 	}
@@ -113,8 +110,9 @@ func (s *Store) readSettings(ctx context.Context) ([]settings.Stored, error) {
 	return all, nil
 }
 
-// pending reads the batches that are not applied yet, in their order.
-func (s *Store) pending(ctx context.Context) (all []batch, err error) {
+// pending reads the batches that are not applied yet, in their order, and lists what
+// cannot be read of them.
+func (s *Store) pending(ctx context.Context) (all []batch, unreadable []settings.Stored, err error) {
 	err = findAll(ctx, s.batches, bson.D{}, func(raw bson.Raw) error {
 		var b struct {
 			ID     string     `bson:"_id"`
@@ -122,20 +120,21 @@ func (s *Store) pending(ctx context.Context) (all []batch, err error) {
 			Values []bson.Raw `bson:"values"`
 		}
 		if err := document.Decode(raw, &b); err != nil {
-			return err
+			unreadable = append(unreadable, settings.Stored{ID: "in " + s.batches.Name(), Unreadable: err})
+			return nil
 		}
 		out := batch{ID: b.ID, Seq: b.Seq}
 		for _, raw := range b.Values {
-			v, err := document.DecodeSetting(raw)
-			if err != nil {
-				return err
+			if v := document.DecodeSetting(raw); v.Unreadable == nil {
+				out.Values = append(out.Values, v)
+			} else {
+				unreadable = append(unreadable, v)
 			}
-			out.Values = append(out.Values, v)
 		}
 		all = append(all, out)
 		return nil
 	}, options.Find().SetSort(bson.D{{Key: "seq", Value: 1}}))
-	return all, err
+	return all, unreadable, err
 }
 
 // SaveSettings implements settings.Store.
@@ -205,7 +204,7 @@ func (s *Store) apply(ctx context.Context, b batch) error {
 
 // recoverBatches applies what a crash left behind.
 func (s *Store) recoverBatches(ctx context.Context) error {
-	pending, err := s.pending(ctx)
+	pending, _, err := s.pending(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -28,6 +29,9 @@ func (s *Store) usersWith(ctx context.Context, field string, values []string, op
 	defer cancel()
 	err = findAll(ctx, s.users, bson.D{{Key: field, Value: bson.D{{Key: "$in", Value: values}}}}, func(raw bson.Raw) error {
 		u, err := document.DecodeUser(raw)
+		if errors.Is(err, document.ErrBroken) {
+			return nil // it keeps nobody else from being found
+		}
 		users = append(users, u)
 		return err
 	}, opts...)

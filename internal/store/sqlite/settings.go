@@ -22,9 +22,8 @@ func (s *Store) Settings(ctx context.Context) (all []settings.Stored, err error)
 		if err := r.Scan(&raw); err != nil {
 			return err
 		}
-		v, err := document.DecodeSetting(raw)
-		all = append(all, v)
-		return err
+		all = append(all, document.DecodeSetting(raw))
+		return nil
 	})
 	if err != nil {
 		return nil, err

@@ -2,11 +2,13 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/store/document"
 	"ddpserver/internal/user"
 )
 
@@ -114,7 +116,7 @@ func Each[T any](keys []string, get func(key string) (*T, error)) ([]*T, error) 
 	for _, key := range keys {
 		v, err := get(key)
 		switch {
-		case err == dberr.NotFound: // failure makes exactly this value
+		case err == dberr.NotFound, errors.Is(err, document.ErrBroken): // failure makes exactly that value
 		case err != nil:
 			return nil, err
 		default:
