@@ -183,7 +183,8 @@ const protocolHead = "# Protocol\n\n" +
 	"(`error-result-too-large`).\n" +
 	"- Pages of messages hold up to 1 MiB and at least one message, whatever number was asked for. Go on at `offset` plus what came, before `ts` of the last " +
 	"(`end`, `latest`), " +
-	"or, for `chat.syncMessages`, with `result.cursor.next` as `lastUpdate` as long as there is one.\n" +
+	"or, for `chat.syncMessages`, with `result.cursor.next` as `lastUpdate` as long as there is one " +
+	"(with `type`, as `next`, which tells changes and deletions apart).\n" +
 	"- What waits to be worked off is bounded: 256 messages and one of the longest + 256 KiB. Then nothing more is read, for 10 s at most, then close 1008. " +
 	"What waits to be read by the client: 1 MiB, then 1008. When all clients together hold too much, those who hold more than 16 KiB are not read, then " +
 	"closed with 1013, and a large result becomes `error-server-busy`: come back after a while. No message is ever dropped.\n\n" +

@@ -26,11 +26,11 @@ func (s *Service) NewsSince(ctx context.Context, roomIDs []string, since time.Ti
 		events = append(events, e)
 	}
 	for _, r := range rooms {
-		list, err := s.store.ChangedMessages(ctx, r.ID, since, maxMissed)
+		list, err := s.store.ChangedMessages(ctx, r.ID, Span{After: since, Limit: maxMissed})
 		if err != nil {
 			return events, err
 		}
-		gone, err := s.store.GoneMessages(ctx, r.ID, since, maxMissed)
+		gone, err := s.store.GoneMessages(ctx, r.ID, Span{After: since, Limit: maxMissed})
 		if err != nil {
 			return events, err
 		}

@@ -195,35 +195,6 @@ func (s *Service) Message(ctx context.Context, by *user.User, id string) (*Messa
 	return m, nil
 }
 
-// Sync tells what was written, changed and deleted in a room since then, the
-// oldest change first. next is the moment to go on after when the page ended
-// before the last change, else zero.
-func (s *Service) Sync(ctx context.Context, by *user.User, roomID string, since time.Time) (page []*Message, gone []Gone, next time.Time, err error) {
-	if _, err := s.member(ctx, by, roomID, ErrRoomNotFound, ErrRoomNotFound); err != nil {
-		return nil, nil, next, err
-	}
-	list, err := s.store.ChangedMessages(ctx, roomID, since, maxMissed)
-	if err != nil {
-		return nil, nil, next, err
-	}
-	page, cut, err := fit(list, changed)
-	if err != nil {
-		return nil, nil, next, err
-	}
-	if !cut && len(page) > 0 {
-		more, err := s.store.ChangedMessages(ctx, roomID, page[len(page)-1].UpdatedAt, 1)
-		if err != nil {
-			return nil, nil, next, err
-		}
-		cut = len(more) > 0
-	}
-	if cut {
-		next = page[len(page)-1].UpdatedAt
-	}
-	gone, err = s.store.GoneMessages(ctx, roomID, since, maxMissed)
-	return page, gone, next, err
-}
-
 // Search finds messages of a room whose text contains the words as they are
 // written, in any case; it looks at the newest searchDepth messages. The text
 // is never a pattern.

@@ -102,6 +102,13 @@ type SubscriptionChange struct {
 	At   time.Time
 }
 
+// Span selects changes by their moment: those after After, the oldest first, or with
+// Before those before it, the newest first; at most Limit. Neither end is in it.
+type Span struct {
+	After, Before time.Time
+	Limit         int
+}
+
 // MessageStore keeps messages.
 type MessageStore interface {
 	// InsertMessage stores m (Duplicate when its id is taken; nothing happens
@@ -117,10 +124,10 @@ type MessageStore interface {
 	History(ctx context.Context, q HistoryQuery) ([]*Message, error)
 	// CountHistory counts what History would read without Limit and Offset.
 	CountHistory(ctx context.Context, q HistoryQuery) (int, error)
-	// ChangedMessages are the messages of a room written or changed after
-	// since, oldest change first, at most limit.
-	ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*Message, error)
-	GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]Gone, error)
+	// ChangedMessages are the messages of a room written or changed in a span of time.
+	ChangedMessages(ctx context.Context, roomID string, in Span) ([]*Message, error)
+	// GoneMessages are those deleted in a span of time.
+	GoneMessages(ctx context.Context, roomID string, in Span) ([]Gone, error)
 
 	// EditMessage replaces the text and what was found in it. Condition: it is
 	// an ordinary message whose text is still old. Conflict otherwise.

@@ -51,7 +51,8 @@ func (g *messageRoutes) Routes() []rest.Route {
 			Do: g.search, Query: schema.Of[searchQuery](), Result: schema.Answer[messageList](),
 			Errors: []string{"error-room-not-found", "error-searchText-param-not-provided"}},
 		{Verb: "GET", Path: "chat.syncMessages", Effects: methods.Reads, Tag: tag, Summary: "What was written, changed and deleted since a moment",
-			Limit: chatLimit, Do: g.sync, Query: schema.Of[syncQuery](), Result: schema.Answer[syncAnswer](), Errors: []string{"error-room-not-found"}},
+			Limit: chatLimit, Do: g.sync, Query: schema.Of[syncQuery](), Result: schema.Answer[syncAnswer](), Errors: []string{"error-room-not-found", "error-param-required",
+				"error-type-param-required", "error-cursor-conflict", "error-cursor-and-lastUpdate-conflict"}},
 		{Verb: "GET", Path: "chat.getPinnedMessages", Effects: methods.Reads, Tag: tag, Summary: "Pinned messages of a room", Limit: chatLimit, Do: g.marked(true),
 			Query: inRoom, Result: page, Errors: []string{"error-room-not-found"}},
 		{Verb: "GET", Path: "chat.getStarredMessages", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that the caller starred", Limit: chatLimit,
@@ -225,19 +226,94 @@ func (g *messageRoutes) search(ctx context.Context, r *rest.Request) (any, error
 }
 
 func (g *messageRoutes) sync(ctx context.Context, r *rest.Request) (any, error) {
+	kind := r.Query.Get("type")
+	if kind != "" {
+		return g.syncPage(ctx, r, kind)
+	}
+	switch {
+	case r.Query.Get("next")+r.Query.Get("previous") != "":
+		return nil, errTypeParam
+	case r.Query.Get("lastUpdate") == "":
+		return nil, errSyncParam
+	}
 	since, err := r.Date("lastUpdate")
 	if err != nil {
 		return nil, err
 	}
 	changed, gone, next, err := g.rooms.Sync(ctx, r.User, r.Query.Get("roomId"), since)
-	result := ejson.Doc{
+	result := syncDoc(r, changed, gone)
+	if !next.IsZero() { // there is more: from this moment on
+		result = append(result, ejson.Field{Key: "cursor", Value: ejson.Doc{{Key: "next", Value: next}, {Key: "previous", Value: nil}}})
+	}
+	return field("result", result), err
+}
+
+// The refusals of chat.syncMessages, in Rocket.Chat's words (7.1).
+var (
+	errTypeParam      = fault.New("error-type-param-required", `The "type" parameter is required when using the "next" or "previous" parameters`)
+	errSyncParam      = fault.New("error-param-required", `The "type" or "lastUpdate" parameters must be provided`)
+	errCursorConflict = fault.New("error-cursor-conflict", `You cannot provide both "next" and "previous" parameters`)
+	errCursorAndDate  = fault.New("error-cursor-and-lastUpdate-conflict",
+		`The attributes "next", "previous" and "lastUpdate" cannot be used together`)
+)
+
+// syncPage is one page of the changes or of the deletions. Its cursors are milliseconds
+// since 1970, as Rocket.Chat's are, with which its mobile application begins too.
+func (g *messageRoutes) syncPage(ctx context.Context, r *rest.Request, kind string) (any, error) {
+	next, previous := r.Query.Get("next"), r.Query.Get("previous")
+	switch {
+	case next != "" && previous != "":
+		return nil, errCursorConflict
+	case r.Query.Get("lastUpdate") != "":
+		return nil, errCursorAndDate
+	}
+	_, count := r.PageOf(rooms.DefaultSync)
+	in := rooms.Span{Limit: count}
+	var err error
+	if next != "" {
+		in.After, err = parseMillis(next)
+	} else if previous != "" {
+		in.Before, err = parseMillis(previous)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var changed []*rooms.Message
+	var gone []rooms.Gone
+	var c rooms.Cursor
+	if roomID := r.Query.Get("roomId"); kind == "DELETED" {
+		gone, c, err = g.rooms.Deletions(ctx, r.User, roomID, in)
+	} else {
+		changed, c, err = g.rooms.Changes(ctx, r.User, roomID, in)
+	}
+	cursor := ejson.Doc{{Key: "next", Value: millis(c.Next)}, {Key: "previous", Value: millis(c.Previous)}}
+	return field("result", append(syncDoc(r, changed, gone), ejson.Field{Key: "cursor", Value: cursor})), err
+}
+
+// latestMillis is the last moment that a date of JavaScript can be.
+const latestMillis = 8_640_000_000_000_000
+
+func parseMillis(text string) (time.Time, error) {
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms < 0 || ms > latestMillis {
+		return time.Time{}, fault.New("error-invalid-params", "'next' and 'previous' must be milliseconds since 1970, such as 1790000000000")
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}
+
+// millis is a cursor; null at the end.
+func millis(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return strconv.FormatInt(t.UnixMilli(), 10)
+}
+
+func syncDoc(r *rest.Request, changed []*rooms.Message, gone []rooms.Gone) ejson.Doc {
+	return ejson.Doc{
 		{Key: "updated", Value: messageDocs(r, changed)},
 		{Key: "deleted", Value: anyDocs(gone, func(d rooms.Gone) ejson.Doc { return d.Doc() })},
 	}
-	if !next.IsZero() { // there is more: from this moment on
-		result = append(result, ejson.Field{Key: "cursor", Value: field("next", next)})
-	}
-	return field("result", result), err
 }
 
 func (g *messageRoutes) marked(pinned bool) func(context.Context, *rest.Request) (any, error) {

@@ -241,6 +241,7 @@ func TestMessageRoutes(t *testing.T) {
 	if len(sync["updated"].([]any)) < 11 || len(sync["deleted"].([]any)) != 1 {
 		t.Errorf("%v", sync)
 	}
+	pagesOfChanges(t, bob, len(sync["updated"].([]any)))
 	bob.OK("POST", "chat.starMessage", map[string]any{"messageId": ids[3]})
 	if a := bob.OK("GET", "chat.getStarredMessages?roomId=GENERAL", nil); a.Column("messages", "_id") != ids[3] || a.Body["total"] != 1.0 {
 		t.Errorf("%s", a.Raw)
@@ -252,6 +253,49 @@ func TestMessageRoutes(t *testing.T) {
 	bob.Refused("error-not-allowed", "POST", "chat.react", map[string]any{"messageId": ids[3], "emoji": "a b"})
 	bob.OK("POST", "chat.react", map[string]any{"messageId": ids[3], "reaction": "smile", "shouldReact": true})
 	bob.Refused("not-authorized", "POST", "chat.pinMessage", map[string]any{"messageId": ids[3]})
+}
+
+// pagesOfChanges walks through the changes of GENERAL and what was deleted there as
+// Rocket.Chat's mobile application does from level 7.1 on: one page of each kind after
+// the other, from cursor to cursor.
+func pagesOfChanges(t *testing.T, c *testkit.Caller, changes int) {
+	t.Helper()
+	for kind, want := range map[string]int{"UPDATED": changes, "DELETED": 1} {
+		list := map[string]string{"UPDATED": "updated", "DELETED": "deleted"}[kind]
+		seen, next, pages := map[string]bool{}, any("1577836800000"), 0 // the year 2020
+		for ; next != nil; pages++ {
+			a := c.OK("GET", fmt.Sprintf("chat.syncMessages?roomId=GENERAL&type=%s&count=3&next=%s", kind, next), nil).Doc("result")
+			page := a[list].([]any)
+			if len(page) > 3 || len(a["updated"].([]any))+len(a["deleted"].([]any)) != len(page) {
+				t.Fatalf("%s: %v", kind, a)
+			}
+			for _, m := range page {
+				seen[m.(map[string]any)["_id"].(string)] = true
+			}
+			next = a["cursor"].(map[string]any)["next"]
+		}
+		if len(seen) != want || pages != (want+2)/3 {
+			t.Errorf("%s: %d on %d pages, want %d", kind, len(seen), pages, want)
+		}
+		// Backwards from the end of time: the newest first.
+		a := c.OK("GET", "chat.syncMessages?roomId=GENERAL&type="+kind+"&previous=8640000000000000", nil).Doc("result")
+		if page := a[list].([]any); len(page) != want || a["cursor"].(map[string]any)["previous"] != nil {
+			t.Errorf("%s, backwards: %v", kind, a)
+		}
+		// Without a cursor: from the beginning.
+		if a := c.OK("GET", "chat.syncMessages?roomId=GENERAL&type="+kind, nil).Doc("result"); len(a[list].([]any)) != want {
+			t.Errorf("%s: %v", kind, a)
+		}
+	}
+	for query, refusal := range map[string]string{
+		"": "error-param-required", "next=1": "error-type-param-required", "previous=1": "error-type-param-required",
+		"type=UPDATED&next=1&previous=1": "error-cursor-conflict", "type=DELETED&lastUpdate=2020-01-01": "error-cursor-and-lastUpdate-conflict",
+		"type=OTHER": "error-invalid-params", "type=UPDATED&next=yesterday": "error-invalid-params", "type=UPDATED&next=-1": "error-invalid-params",
+		"type=UPDATED&previous=8640000000000001": "error-invalid-params", "type=DELETED&next=99999999999999999999": "error-invalid-params",
+		"type=UPDATED&count=-1": "error-invalid-params",
+	} {
+		c.Refused(refusal, "GET", "chat.syncMessages?roomId=GENERAL&"+query, nil)
+	}
 }
 
 // Whoever puts a method under a second factor means its route as well, and the

@@ -103,6 +103,9 @@ type (
 	}
 )
 
+// momentOrEnd is a cursor of chat.syncMessages.
+type momentOrEnd struct{}
+
 // typeOfRoom is one of the letters for what kind of room it is.
 type typeOfRoom struct{}
 
@@ -113,6 +116,11 @@ func (typeOfRoom) JSONSchema() schema.Schema {
 
 // shownStatus is one of the words for how somebody is shown.
 type shownStatus struct{}
+
+// JSONSchema is a text, or null.
+func (momentOrEnd) JSONSchema() schema.Schema {
+	return schema.Schema{"type": []any{"string", "null"}}.About("where to go on: a date when lastUpdate was asked for, else milliseconds since 1970; null at the end")
+}
 
 // JSONSchema lists them.
 func (shownStatus) JSONSchema() schema.Schema {
@@ -368,7 +376,11 @@ type (
 	}
 	syncQuery struct {
 		knownRoom
-		LastUpdate string `json:"lastUpdate" minLength:"1"`
+		LastUpdate string `json:"lastUpdate,omitempty" about:"a date: everything since then, changes and deletions"`
+		Type       string `json:"type,omitempty" enum:"UPDATED,DELETED" about:"one page of the changes, or of the deletions"`
+		Next       string `json:"next,omitempty" about:"with type: what came after this moment, the oldest first; milliseconds since 1970"`
+		Previous   string `json:"previous,omitempty" about:"with type: what came before this moment, the newest first; milliseconds since 1970"`
+		Count      int    `json:"count,omitempty" minimum:"0" about:"with type: how many, 50 if it is missing, 100 at most"`
 	}
 	syncAnswer struct {
 		Result syncResult `json:"result"`
@@ -379,7 +391,8 @@ type (
 		Cursor  syncCursor `json:"cursor,omitempty"`
 	}
 	syncCursor struct {
-		Next time.Time `json:"next"`
+		Next     momentOrEnd `json:"next"`
+		Previous momentOrEnd `json:"previous"`
 	}
 )
 

@@ -375,11 +375,11 @@ func (s *Store) GoneSubscriptions(ctx context.Context, userID string, since time
 	return s.gone(ctx, bson.D{
 		{Key: "uid", Value: userID}, {Key: "__collection__", Value: rooms.GoneSubscription},
 		{Key: "_deletedAt", Value: bson.D{{Key: "$gte", Value: since}}},
-	}, 0)
+	}, page(0, 0, "_deletedAt"))
 }
 
-func (s *Store) gone(ctx context.Context, filter bson.D, limit int) (out []rooms.Gone, err error) {
-	list, err := many(ctx, s.trash, filter, decode[rooms.Gone], page(0, limit, "_deletedAt"))
+func (s *Store) gone(ctx context.Context, filter bson.D, page options.Lister[options.FindOptions]) (out []rooms.Gone, err error) {
+	list, err := many(ctx, s.trash, filter, decode[rooms.Gone], page)
 	for _, g := range list {
 		out = append(out, *g)
 	}

@@ -175,18 +175,25 @@ func (s *Store) CountHistory(ctx context.Context, q rooms.HistoryQuery) (int, er
 }
 
 // ChangedMessages implements rooms.MessageStore.
-func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*rooms.Message, error) {
-	return s.pageOfMessages(ctx, bson.D{
-		{Key: "rid", Value: roomID}, {Key: "_updatedAt", Value: bson.D{{Key: "$gt", Value: since}}}, visible,
-	}, page(0, limit, "_updatedAt", "_id"))
+func (s *Store) ChangedMessages(ctx context.Context, roomID string, in rooms.Span) ([]*rooms.Message, error) {
+	moment, order := spanned(in)
+	return s.pageOfMessages(ctx, bson.D{{Key: "rid", Value: roomID}, {Key: "_updatedAt", Value: moment}, visible},
+		page(0, in.Limit, order+"_updatedAt", order+"_id"))
+}
+
+// spanned is a span as a condition, and the sign of its order.
+func spanned(in rooms.Span) (moment bson.D, order string) {
+	if !in.Before.IsZero() {
+		return bson.D{{Key: "$lt", Value: in.Before}}, "-"
+	}
+	return bson.D{{Key: "$gt", Value: in.After}}, ""
 }
 
 // GoneMessages implements rooms.MessageStore.
-func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]rooms.Gone, error) {
-	return s.gone(ctx, bson.D{
-		{Key: "rid", Value: roomID}, {Key: "__collection__", Value: rooms.GoneMessage},
-		{Key: "_deletedAt", Value: bson.D{{Key: "$gt", Value: since}}},
-	}, limit)
+func (s *Store) GoneMessages(ctx context.Context, roomID string, in rooms.Span) ([]rooms.Gone, error) {
+	moment, order := spanned(in)
+	return s.gone(ctx, bson.D{{Key: "rid", Value: roomID}, {Key: "__collection__", Value: rooms.GoneMessage}, {Key: "_deletedAt", Value: moment}},
+		page(0, in.Limit, order+"_deletedAt"))
 }
 
 // changeMessage runs a conditional update of a message; Conflict when the

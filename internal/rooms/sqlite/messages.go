@@ -151,15 +151,23 @@ func historyWhere(q rooms.HistoryQuery) (string, []any) {
 }
 
 // ChangedMessages implements rooms.MessageStore.
-func (s *Store) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]*rooms.Message, error) {
+func (s *Store) ChangedMessages(ctx context.Context, roomID string, in rooms.Span) ([]*rooms.Message, error) {
+	if !in.Before.IsZero() {
+		return s.messages(ctx, `SELECT doc FROM messages WHERE rid = ? AND updated < ? AND hidden = 0 ORDER BY updated DESC, id DESC LIMIT ?`,
+			roomID, millis(in.Before), in.Limit)
+	}
 	return s.messages(ctx, `SELECT doc FROM messages WHERE rid = ? AND updated > ? AND hidden = 0 ORDER BY updated, id LIMIT ?`,
-		roomID, millis(since), limit)
+		roomID, millis(in.After), in.Limit)
 }
 
 // GoneMessages implements rooms.MessageStore.
-func (s *Store) GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) ([]rooms.Gone, error) {
+func (s *Store) GoneMessages(ctx context.Context, roomID string, in rooms.Span) ([]rooms.Gone, error) {
+	if !in.Before.IsZero() {
+		return s.goneSince(ctx, `SELECT kind, id, rid, uid, at FROM trash WHERE kind = 'message' AND rid = ? AND at < ? ORDER BY at DESC LIMIT ?`,
+			roomID, millis(in.Before), in.Limit)
+	}
 	return s.goneSince(ctx, `SELECT kind, id, rid, uid, at FROM trash WHERE kind = 'message' AND rid = ? AND at > ? ORDER BY at LIMIT ?`,
-		roomID, millis(since), limit)
+		roomID, millis(in.After), in.Limit)
 }
 
 // changeMessage changes one message and returns it. errSame means: as it is.

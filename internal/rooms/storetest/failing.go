@@ -273,17 +273,17 @@ func (f *Failing) CountHistory(ctx context.Context, q rooms.HistoryQuery) (r0 in
 }
 
 // ChangedMessages fails when its turn has come.
-func (f *Failing) ChangedMessages(ctx context.Context, roomID string, since time.Time, limit int) (r0 []*rooms.Message, err error) {
+func (f *Failing) ChangedMessages(ctx context.Context, roomID string, in rooms.Span) (r0 []*rooms.Message, err error) {
 	if err = f.Next("ChangedMessages"); err == nil {
-		r0, err = f.Store.ChangedMessages(ctx, roomID, since, limit)
+		r0, err = f.Store.ChangedMessages(ctx, roomID, in)
 	}
 	return
 }
 
 // GoneMessages fails when its turn has come.
-func (f *Failing) GoneMessages(ctx context.Context, roomID string, since time.Time, limit int) (r0 []rooms.Gone, err error) {
+func (f *Failing) GoneMessages(ctx context.Context, roomID string, in rooms.Span) (r0 []rooms.Gone, err error) {
 	if err = f.Next("GoneMessages"); err == nil {
-		r0, err = f.Store.GoneMessages(ctx, roomID, since, limit)
+		r0, err = f.Store.GoneMessages(ctx, roomID, in)
 	}
 	return
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -159,9 +160,14 @@ func testHistory(t *testing.T, s Store) {
 			t.Errorf("%+v: counted %d, want %d", c.q, n, c.n)
 		}
 	}
-	changed := must[[]*rooms.Message](t)(s.ChangedMessages(ctx, "r", at(3), 10))
+	changed := must[[]*rooms.Message](t)(s.ChangedMessages(ctx, "r", rooms.Span{After: at(3), Limit: 10}))
 	if got := ids(changed, messageID); got != "m8 m9 m1 m8" && got != "m9 m1 m8" {
 		t.Error("changed", got)
+	}
+	slices.Reverse(changed)
+	before := must[[]*rooms.Message](t)(s.ChangedMessages(ctx, "r", rooms.Span{Before: at(1000), Limit: len(changed)}))
+	if got, want := ids(before, messageID), ids(changed, messageID); got != want {
+		t.Errorf("changed before: %q, want %q", got, want)
 	}
 }
 
@@ -289,11 +295,18 @@ func testDeletes(t *testing.T, s Store) {
 	if r, _, err = s.DeleteMessage(ctx, "m0", at(23)); err != nil || r.LastMessage != nil || r.Messages != 1 {
 		t.Errorf("%+v %v", r, err)
 	}
-	gone := must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", at(20), 10))
+	gone := must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", rooms.Span{After: at(20), Limit: 10}))
 	if got := ids(gone, func(g rooms.Gone) string { return g.ID }); got != "m2 m0" {
 		t.Error("gone", got)
 	}
-	if got := must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", at(0), 1)); len(got) != 1 || got[0].ID != "m1" {
+	if got := must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", rooms.Span{After: at(0), Limit: 1})); len(got) != 1 || got[0].ID != "m1" {
 		t.Error("gone, limited", got)
+	}
+	// Backwards, the newest first; neither end is in a span.
+	if got := ids(must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", rooms.Span{Before: at(23), Limit: 10})), func(g rooms.Gone) string { return g.ID }); got != "m2 m1" {
+		t.Error("gone before", got)
+	}
+	if got := must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", rooms.Span{Before: at(20), Limit: 10})); len(got) != 0 {
+		t.Error("gone before the first", got)
 	}
 }

@@ -105,7 +105,7 @@ func stored(t testing.TB, s Store, room string) *model {
 	for _, x := range must[[]*rooms.Message](t)(s.History(ctx, rooms.HistoryQuery{RoomID: room})) {
 		m.messages[x.ID] = x
 	}
-	for _, g := range must[[]rooms.Gone](t)(s.GoneMessages(ctx, room, time.Time{}, 1000)) {
+	for _, g := range must[[]rooms.Gone](t)(s.GoneMessages(ctx, room, rooms.Span{Limit: 1000})) {
 		m.gone[g.ID] = true
 	}
 	for _, p := range people {
@@ -199,7 +199,7 @@ func (m *model) lists(t testing.TB, rt *rapid.T, s Store) {
 		}
 	}
 	changed := slices.SortedFunc(maps.Values(m.messages), func(a, b *rooms.Message) int { return a.UpdatedAt.Compare(b.UpdatedAt) })
-	if got, want := ids(must[[]*rooms.Message](t)(s.ChangedMessages(ctx, id, at(0), 100)), messageID), ids(changed, messageID); got != want {
+	if got, want := ids(must[[]*rooms.Message](t)(s.ChangedMessages(ctx, id, rooms.Span{After: at(0), Limit: 100})), messageID), ids(changed, messageID); got != want {
 		rt.Fatalf("changed messages %q, want %q", got, want)
 	}
 }
