@@ -130,7 +130,7 @@ func TestFirstStart(t *testing.T) {
 		t.Errorf("%q lacks %q", n.out.String(), want)
 	}
 	for path, want := range map[string]string{
-		"/livez": `{"status":"ok"}`, "/readyz": `{"status":"ok"}`, "/api/info": `{"success":true,"version":"0.0.1"}`,
+		"/livez": `{"status":"ok"}`, "/readyz": `{"status":"ok"}`, "/api/info": `{"version":"8.5.0","product":{"name":"ddpserver","version":"0.0.1"},"success":true}`,
 	} {
 		if code, body := httpGet(t, "http://"+n.addr()+path); code != 200 || strings.TrimSpace(body) != want {
 			t.Errorf("%s: %d %s", path, code, body)

@@ -43,7 +43,7 @@ func (a *App) buildCalls(context.Context) error {
 		Accounts: a.accounts, TwoFactor: a.twofactor, Settings: a.settings, Limiter: a.limiter,
 		Slices: slices, Routes: rest.Names(rest.Options{Factors: a.twofactor}, a.routes...),
 		Audit: a.audit, Logger: a.log, Metrics: callMetrics{a.metrics},
-		Info: methods.Info{Version: a.opts.Version, RootURL: a.cfg.RootURL},
+		Info: a.product(),
 	})
 	base := realtime.BaseOptions{Users: a.accounts, Settings: a.settings, Version: a.opts.Version, Gate: a.router, Sessions: a.sessions}
 	if a.shared() {
@@ -89,7 +89,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 	a.rest, err = rest.New(rest.Options{
 		Router: a.router, Accounts: a.accounts, Factors: a.twofactor, Settings: a.settings, Audit: a.audit,
 		Peer: a.restPeer, Origin: func(r *http.Request, _ string) bool { return allowed(r) },
-		RootURL: a.cfg.RootURL, Version: a.opts.Version, Logger: a.log, Budget: a.budget,
+		Info: a.product(), Logger: a.log, Budget: a.budget,
 	}, a.routes...)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (a *App) mounts(api, page http.Handler) []web.Mount {
 		{Path: "/sockjs", Subtree: true, Handler: a.sockjs},
 		{Path: "/api", Subtree: true, Counted: true, Handler: api},
 		{Path: "/avatar", Subtree: true, Handler: rest.Avatar()},
-		{Path: "/api/info", Handler: info(a.opts.Version)},
+		{Path: "/api/info", Handler: info(a.product())},
 		{Path: console.Root, Handler: page},
 		{Path: console.Assets, Subtree: true, Handler: page},
 	}
@@ -144,11 +144,19 @@ func (a *App) limits() ddp.Limits {
 	}
 }
 
+// product is what this server tells of itself.
+func (a *App) product() methods.Info {
+	return methods.Info{Version: a.opts.Version, APILevel: a.cfg.APILevel, RootURL: a.cfg.RootURL}
+}
+
 // info answers what Rocket.Chat clients ask before anything else.
-func info(version string) http.Handler {
-	body, err := json.Marshal(map[string]any{"version": version, "success": true})
+func info(of methods.Info) http.Handler {
+	body, err := json.Marshal(struct {
+		methods.ServerInfo
+		Success bool `json:"success"`
+	}{of.Shown(), true})
 	if err != nil {
-		panic(err) // a text and a Boolean
+		panic(err) // texts and a Boolean
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

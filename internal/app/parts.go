@@ -83,8 +83,10 @@ func (a *App) openSettings(ctx context.Context) (err error) {
 	}
 	a.hub = realtime.New(o)
 	a.nodes = realtime.NewNodes(a.hub, a.hello)
-	a.settings, err = openSettings(ctx, a.cfg, a.store, a.hub, a.log)
-	return err
+	if a.settings, err = openSettings(ctx, a.cfg, a.store, a.hub, a.log); err != nil {
+		return err
+	}
+	return a.settings.Identify(ctx, random.ID())
 }
 
 // shared tells that other nodes may work on the database.
@@ -135,7 +137,7 @@ func openSettings(ctx context.Context, c *config.Config, st settings.Store, p fe
 		return nil, err
 	}
 	o := settings.Options{
-		Store: st, Publisher: p, Overrides: c.Settings, Definitions: table,
+		Store: st, Publisher: p, Overrides: c.Settings, Definitions: append(table, settings.Facts(c.RootURL)...),
 		Warn: func(text string, err error) { log.Warn("settings", zap.String("hint", text), zap.Error(err)) },
 	}
 	if _, _, err := passkey.NewParty(c.RootURL, c.AllowedOrigins); err != nil {

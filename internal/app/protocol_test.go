@@ -167,6 +167,15 @@ func settingTable(b *strings.Builder, a *App) {
 		fmt.Fprintf(b, "| `%s`<br>%s | %s | %s | %s | %s | %s |\n", d.ID, settings.Sentence(d.ID), d.Type, literal(strings.ReplaceAll(fmt.Sprint(d.Default), "\n", " ")), limits, yes[d.Public],
 			yes[d.Guards()])
 	}
+	b.WriteString("\n### Facts\n\nWhat Rocket.Chat has settings for, what clients read, and what can only be one thing here. They are among the public " +
+		"settings, are no part of an editor, and nobody saves or forces them.\n\n| Setting | Value |\n|---|---|\n")
+	for _, d := range settings.Facts("ROOT_URL") {
+		value := literal(strings.ReplaceAll(fmt.Sprint(d.Default), "\n", " "))
+		if d.ID == settings.UniqueID {
+			value = "a text that the first start gives to the database"
+		}
+		fmt.Fprintf(b, "| `%s` | %s |\n", d.ID, value)
+	}
 }
 
 const protocolHead = "# Protocol\n\n" +

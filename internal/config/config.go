@@ -44,9 +44,10 @@ type Config struct {
 
 // HTTP says where the public listener is and how patient it is.
 type HTTP struct {
-	Port    int    `key:"port" min:"0" max:"65535" doc:"TCP port of the public listener; 0 takes any free one"`
-	BindIP  string `key:"bind_ip" doc:"address to listen on; 0.0.0.0 for every interface"`
-	RootURL string `key:"root_url" doc:"address at which clients reach the server; its path prefixes every route (default http://localhost:PORT)"`
+	Port     int    `key:"port" min:"0" max:"65535" doc:"TCP port of the public listener; 0 takes any free one"`
+	BindIP   string `key:"bind_ip" doc:"address to listen on; 0.0.0.0 for every interface"`
+	APILevel string `key:"api_level" doc:"the version of Rocket.Chat that clients are told, by which they choose their calls and whether to come in (docs/clients.md)"`
+	RootURL  string `key:"root_url" doc:"address at which clients reach the server; its path prefixes every route (default http://localhost:PORT)"`
 
 	ReadHeaderTimeout time.Duration `key:"read_header_timeout" min:"1s" max:"1m" doc:"longest time for the headers of a request"`
 	ReadTimeout       time.Duration `key:"read_timeout" min:"1s" max:"5m" doc:"longest time for a request with its body"`
@@ -131,7 +132,7 @@ type Runtime struct {
 func Default() Config {
 	return Config{
 		HTTP: HTTP{
-			Port: 3000, BindIP: "127.0.0.1",
+			Port: 3000, BindIP: "127.0.0.1", APILevel: "8.5.0",
 			ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 12 * time.Second, IdleTimeout: 30 * time.Second,
 			MaxHeaderBytes: 32 << 10, ShutdownSpread: 5 * time.Second, ShutdownGrace: 10 * time.Second,
 		},

@@ -112,7 +112,7 @@ func TestEveryKeyHasThreeSpellings(t *testing.T) {
 	special := map[string]string{
 		"bind_ip": "127.0.0.2", "root_url": "https://x.example/p", "mongo_url": "mongodb://u:p@h/d", "admin_email": "a@b.c",
 		"encryption_key": strings.Repeat("ab", 32), "encryption_key_old": strings.Repeat("cd", 32), "mail_url": "smtp://h", "mail_from": "a@b.c",
-		"metrics_addr": "127.0.0.1:1", "transporter": "nats://u:p@h",
+		"metrics_addr": "127.0.0.1:1", "api_level": "9.10.11", "transporter": "nats://u:p@h",
 		"log_level": "warn", "max_depth": "48", "log_format": "json", "allowed_origins": "https://a.example",
 	}
 	d := Default()
@@ -185,6 +185,10 @@ func TestEachProblemNamesTheKeyAndTheCure(t *testing.T) {
 		{"PORT=http", `PORT in the environment: "http" is not a whole number`},
 		{"BIND_IP=everywhere", "BIND_IP: \"everywhere\" is no address"},
 		{"ROOT_URL=chat.example.com", "ROOT_URL: its scheme is"},
+		{"API_LEVEL=8.5", `API_LEVEL: "8.5" is no version; write three numbers`},
+		{"API_LEVEL=v8.5.0", "API_LEVEL: "},
+		{"API_LEVEL=8.5.0-rc.1", "API_LEVEL: "},
+		{"API_LEVEL=08.5.0", "API_LEVEL: "},
 		{"ROOT_URL=ftp://x", "ROOT_URL: its scheme is \"ftp\""},
 		{"ROOT_URL=https://u:p@x", "ROOT_URL: it has a user, query or fragment"},
 		{"ROOT_URL=https:///x", "ROOT_URL: it names no host"},

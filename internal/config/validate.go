@@ -44,6 +44,9 @@ const (
 	AuditStdout = "-"
 )
 
+// apiLevel is a version as Rocket.Chat writes its own.
+var apiLevel = regexp.MustCompile(`^(0|[1-9][0-9]{0,3})(\.(0|[1-9][0-9]{0,3})){2}$`)
+
 // username is what Rocket.Chat's UTF8_User_Names_Validation allows by default.
 var username = regexp.MustCompile(`^[0-9a-zA-Z-_.]{1,64}$`)
 
@@ -57,6 +60,9 @@ func (c *Config) validate() (p Problems) {
 	}
 	if why := checkRootURL(c.RootURL); why != "" {
 		add("ROOT_URL", "%s; write http:// or https:// with a host, as https://chat.example.com/team", why)
+	}
+	if !apiLevel.MatchString(c.APILevel) {
+		add("API_LEVEL", "%q is no version; write three numbers, as 8.5.0", c.APILevel)
 	}
 	if c.DataDir == "" {
 		add("DATA_DIR", "it is empty; write a directory such as ./data")

@@ -71,7 +71,7 @@ func (g *settingsMethods) private(_ context.Context, c *rpc.Call) (any, error) {
 	if !permission.CanViewSettings(c.User) {
 		return []any{}, nil
 	}
-	return g.list(c, func(s *settings.Setting) (any, bool) { return s.Record(), true })
+	return g.list(c, func(s *settings.Setting) (any, bool) { return s.Record(), !s.Fixed })
 }
 
 // list answers both lists: all of it, or what changed after a date.

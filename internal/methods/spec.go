@@ -119,8 +119,30 @@ type Metrics interface {
 
 // Info is what the server tells about itself.
 type Info struct {
+	// Version is the product's own.
 	Version string
+	// APILevel is the version of Rocket.Chat whose calls are here: clients compare it.
+	APILevel string
+	// RootURL is the server's address without a slash at the end.
 	RootURL string
+}
+
+// ServerInfo is what clients are told of a server. Version is the API level, where
+// Rocket.Chat has its version, and Product what it really is.
+type ServerInfo struct {
+	Version string  `json:"version"`
+	Product Product `json:"product"`
+}
+
+// Product is a program and its version.
+type Product struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// Shown is the server as clients are told of it, over every door.
+func (i Info) Shown() ServerInfo {
+	return ServerInfo{Version: i.APILevel, Product: Product{Name: "ddpserver", Version: i.Version}}
 }
 
 // Deps are the parts that methods work with. The router needs Accounts,

@@ -19,7 +19,8 @@ func (g *system) Specs() []Spec {
 		},
 		{
 			Name: "getServerInfo", Do: g.info, Effects: Reads,
-			Doc: "Tells the server's name and version.", Params: "none", Result: "{name, version}", Errors: "-",
+			Doc:    "Tells the level of Rocket.Chat's calls that clients may count on (API_LEVEL), and what the server is.",
+			Params: "none", Result: "{version, product: {name, version}}", Errors: "-",
 		},
 		{
 			Name: "permissions/get", Do: g.permissions, Effects: Reads, Enrolment: true,
@@ -33,16 +34,11 @@ func (g *system) time(_ context.Context, c *rpc.Call) (any, error) {
 	return g.deps.now().UTC(), nil
 }
 
-type serverInfo struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-}
-
 func (g *system) info(_ context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(); err != nil {
 		return nil, err
 	}
-	return serverInfo{Name: "ddpserver", Version: g.deps.Info.Version}, nil
+	return g.deps.Info.Shown(), nil
 }
 
 // permissionRecord is a permission in Rocket.Chat's shape. The table is part of

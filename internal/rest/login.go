@@ -154,7 +154,7 @@ func docText(d ejson.Doc, key string) string {
 // ownAccount is one's own account as clients expect it (ownAccount of the schemas).
 func (s *Server) ownAccount(u *user.User) ejson.Doc {
 	return append(accounts.Own(u),
-		ejson.Field{Key: "avatarUrl", Value: s.rootURL + "/avatar/" + url.PathEscape(u.Username)},
+		ejson.Field{Key: "avatarUrl", Value: s.about.RootURL + "/avatar/" + url.PathEscape(u.Username)},
 		ejson.Field{Key: "isOAuthUser", Value: u.Foreign()},
 		ejson.Field{Key: "requirePasswordChange", Value: false})
 }

@@ -42,9 +42,9 @@ type Options struct {
 	Origin func(r *http.Request, origin string) bool
 	// Budget counts the bytes of bodies and answers that wait; nil counts none.
 	Budget *budget.Account
-	// RootURL is the server's address without a slash at the end; Version its version.
-	RootURL, Version string
-	Logger           *zap.Logger
+	// Info is what clients are told of the server.
+	Info   methods.Info
+	Logger *zap.Logger
 }
 
 // Group is one file of routes.
@@ -62,8 +62,7 @@ type Server struct {
 	origin   func(r *http.Request, origin string) bool
 	budget   *budget.Account
 	logger   *zap.Logger
-	rootURL  string
-	version  string
+	about    methods.Info
 	// method finds the line of a method.
 	method   methods.Lookup
 	routes   []Route
@@ -87,7 +86,7 @@ const elsewhere = "/"
 func New(o Options, groups ...Group) (*Server, error) {
 	s := &Server{
 		router: o.Router, accounts: o.Accounts, factors: o.Factors, settings: o.Settings, audit: o.Audit, peer: o.Peer, origin: o.Origin, budget: o.Budget,
-		logger: o.Logger, rootURL: o.RootURL, version: o.Version, method: o.Router.Spec, mux: http.NewServeMux(),
+		logger: o.Logger, about: o.Info, method: o.Router.Spec, mux: http.NewServeMux(),
 	}
 	if s.logger == nil {
 		s.logger = zap.NewNop()
@@ -113,7 +112,7 @@ func New(o Options, groups ...Group) (*Server, error) {
 	}
 	s.mux.HandleFunc(elsewhere, s.unrouted)
 	var err error
-	if s.document, err = document(s.routes, s.rootURL, s.version); err != nil {
+	if s.document, err = document(s.routes, s.about.RootURL, s.about.Version); err != nil {
 		return nil, err
 	}
 	s.assets, err = fs.Sub(embedded, "assets")

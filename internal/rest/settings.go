@@ -66,7 +66,7 @@ func (g *setting) private(_ context.Context, r *Request) (any, error) {
 	if !permission.CanViewSettings(r.User) {
 		return nil, errForbidden
 	}
-	return g.page(r, func(s *settings.Setting) (any, bool) { return s.Record(), true })
+	return g.page(r, func(s *settings.Setting) (any, bool) { return s.Record(), !s.Fixed })
 }
 
 func (g *setting) page(r *Request, show func(*settings.Setting) (any, bool)) (any, error) {

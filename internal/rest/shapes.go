@@ -3,6 +3,7 @@ package rest
 import (
 	"time"
 
+	"ddpserver/internal/methods"
 	"ddpserver/internal/rest/schema"
 )
 
@@ -356,7 +357,9 @@ type (
 
 type (
 	serverInfo struct {
-		Info serverVersion `json:"info"`
+		Info    serverVersion   `json:"info"`
+		Version string          `json:"version"`
+		Product methods.Product `json:"product"`
 	}
 	serverVersion struct {
 		Version string `json:"version"`

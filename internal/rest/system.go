@@ -15,7 +15,8 @@ type system struct{ *Server }
 func (g *system) Routes() []Route {
 	const tag = "server"
 	return []Route{
-		{Verb: "GET", Path: "info", Tag: tag, Summary: "Version of the server", Method: "getServerInfo", Auth: NoLogin, Unlimited: true, Do: g.info,
+		{Verb: "GET", Path: "info", Tag: tag, Summary: "The level of Rocket.Chat's calls that clients may count on, and what the server is",
+			Method: "getServerInfo", Auth: NoLogin, Unlimited: true, Do: g.info,
 			Result: answers[serverInfo]()},
 		{Verb: "GET", Path: "roles.list", Effects: methods.Reads, Tag: tag, Summary: "The roles there are", Do: g.roles,
 			Result: answers[roleList]()},
@@ -27,7 +28,9 @@ func (g *system) Routes() []Route {
 }
 
 func (g *system) info(context.Context, *Request) (any, error) {
-	return ejson.Doc{{Key: "info", Value: ejson.Doc{{Key: "version", Value: g.version}}}}, nil
+	shown := g.about.Shown()
+	return ejson.Doc{{Key: "info", Value: ejson.Doc{{Key: "version", Value: shown.Version}}}, {Key: "version", Value: shown.Version},
+		{Key: "product", Value: shown.Product}}, nil
 }
 
 func (g *system) roles(context.Context, *Request) (any, error) {

@@ -51,6 +51,9 @@ type Definition struct {
 	Misfit any
 	// floor adds to a value that fits what it must not be without; nil adds nothing.
 	floor func(value any) any
+	// Fixed values are facts (Facts): nobody saves or forces them. A kept one is stored
+	// all the same, once.
+	Fixed, kept bool
 	// Harmless says in a sentence why a change of the setting weakens no guard.
 	// Empty, the zero value, means that it guards: a new setting is taken for a
 	// guard until somebody wrote down why it is none.

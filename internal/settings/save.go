@@ -15,6 +15,8 @@ func (s *Service) check(old *snapshot, c Change) (any, error) {
 	switch {
 	case !ok:
 		return nil, ErrUnknown
+	case set.Fixed:
+		return nil, ErrNotAllowed.With(map[string]any{"setting": c.ID, "reason": "This server has one value for it"})
 	case set.Forced:
 		return nil, ErrNotAllowed.With(map[string]any{"setting": c.ID, "reason": "The value is set by the environment"})
 	case set.Secret && c.Value == Masked:

@@ -89,7 +89,8 @@ type Options struct {
 	// NoPasskeys says why nobody can have a passkey on this server whatever the settings
 	// say; "" where they can be had.
 	NoPasskeys string
-	// Definitions replaces Table, for tests.
+	// Definitions are the settings there are, such as Table with other defaults and
+	// Facts; nil is Table.
 	Definitions []Definition
 	// Poll is how often Run reads the store again, so that a node follows what other
 	// programs write; 0 for a store of one node. What nodes of this program save is marked
@@ -173,7 +174,7 @@ func (s *Service) build(stored []Stored) *snapshot {
 		if !ok && v.Unreadable != nil {
 			n.unreadable = append(n.unreadable, fmt.Sprintf("a stored setting of the name %.100s cannot be read and is left out: %v", v.ID, v.Unreadable))
 		}
-		if !ok {
+		if !ok || set.Fixed && !set.kept {
 			continue // a setting of another program or release
 		}
 		value, err := any(nil), v.Unreadable
@@ -311,7 +312,7 @@ func (s *Service) replace(version uint64, next *snapshot) bool {
 	s.warn(next)
 	var changed []*Setting
 	for _, set := range next.list {
-		if set.Value != old.byID[set.ID].Value {
+		if !set.same(set.Value, old.byID[set.ID].Value) {
 			changed = append(changed, set)
 		}
 	}

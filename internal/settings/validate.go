@@ -157,7 +157,7 @@ func (d *Definition) lowered(given, kept any) bool {
 // CheckOverrides checks forced values, by id without EnvPrefix. An unknown id
 // is a warning; every value that does not fit is listed in the error.
 func CheckOverrides(overrides map[string]string) (warnings []string, err error) {
-	_, warnings, err = parseOverrides(index(Table()), overrides)
+	_, warnings, err = parseOverrides(index(append(Table(), Facts("")...)), overrides)
 	return warnings, err
 }
 
@@ -180,6 +180,10 @@ func parseOverrides(defs map[string]*Definition, overrides map[string]string) (m
 		d, ok := defs[id]
 		if !ok {
 			warnings = append(warnings, fmt.Sprintf("%s%s: there is no such setting", EnvPrefix, id))
+			continue
+		}
+		if d.Fixed {
+			warnings = append(warnings, fmt.Sprintf("%s%s: this server has one value for it, which it tells clients", EnvPrefix, id))
 			continue
 		}
 		v, err := d.parse(overrides[id])

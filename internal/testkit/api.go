@@ -72,7 +72,7 @@ func NewAPI(t testing.TB, o Options) *API {
 // NewREST makes a REST door of the world's services; change may alter its options.
 func (w *World) NewREST(change func(*rest.Options)) (*rest.Server, error) {
 	o := rest.Options{
-		Router: w.Router, Accounts: w.Accounts, Factors: w.Factors, Settings: w.Settings, Audit: w.audit, RootURL: RootURL, Version: Version, Logger: w.log,
+		Router: w.Router, Accounts: w.Accounts, Factors: w.Factors, Settings: w.Settings, Audit: w.audit, Info: w.info(), Logger: w.log,
 		Peer: func(r *http.Request) *rpc.Peer {
 			addr := r.Header.Get("Test-Address")
 			if addr == "" {

@@ -132,7 +132,8 @@ func bare(t testing.TB, o Options) *Ground {
 // openSettings reads the settings. publisher may be nil.
 func (g *Ground) openSettings(publisher feed.Publisher) {
 	g.T.Helper()
-	o := settings.Options{Store: g.Store, Publisher: publisher, Overrides: g.opts.Overrides, Now: g.opts.Now}
+	o := settings.Options{Store: g.Store, Publisher: publisher, Overrides: g.opts.Overrides, Now: g.opts.Now,
+		Definitions: append(settings.Table(), settings.Facts(RootURL)...)}
 	if g.opts.Events != nil {
 		o.Poll = 5 * time.Minute
 	}

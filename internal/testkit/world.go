@@ -155,13 +155,20 @@ func (w *World) sessionCalls(registry *ddp.Registry) methods.Slice {
 // Version is what a server under test says of itself.
 const Version = "1.0.0"
 
+// APILevel is the version of Rocket.Chat that it offers.
+const APILevel = "8.5.0"
+
+func (w *World) info() methods.Info {
+	return methods.Info{Version: Version, APILevel: APILevel, RootURL: RootURL}
+}
+
 // NewRouter makes a router of the world's services, without slices unless change
 // adds them. groups are served beside those of the server and of the options.
 func (w *World) NewRouter(change func(*methods.Deps), groups ...methods.Group) *methods.Router {
 	w.T.Helper()
 	d := methods.Deps{
 		Accounts: w.Accounts, TwoFactor: w.Factors, Settings: w.Settings, Limiter: w.Limiter, Audit: w.audit,
-		Logger: w.log, Metrics: &w.Metrics, Info: methods.Info{Version: Version, RootURL: RootURL},
+		Logger: w.log, Metrics: &w.Metrics, Info: w.info(),
 		Routes: func(lookup methods.Lookup) []methods.RouteName {
 			return append(rest.Names(rest.Options{Factors: w.Factors}, w.routes...)(lookup), w.opts.Routes...)
 		},

@@ -51,8 +51,9 @@ func (g *messageRoutes) Routes() []rest.Route {
 			Do: g.search, Query: schema.Of[searchQuery](), Result: schema.Answer[messageList](),
 			Errors: []string{"error-room-not-found", "error-searchText-param-not-provided"}},
 		{Verb: "GET", Path: "chat.syncMessages", Effects: methods.Reads, Tag: tag, Summary: "What was written, changed and deleted since a moment",
-			Limit: chatLimit, Do: g.sync, Query: schema.Of[syncQuery](), Result: schema.Answer[syncAnswer](), Errors: []string{"error-room-not-found", "error-param-required",
-				"error-type-param-required", "error-cursor-conflict", "error-cursor-and-lastUpdate-conflict"}},
+			Limit: chatLimit, Do: g.sync, Query: schema.Of[syncQuery](), Result: schema.Answer[syncAnswer](),
+			Errors: []string{"error-room-not-found", "error-param-required", "error-type-param-required", "error-cursor-conflict",
+				"error-cursor-and-lastUpdate-conflict"}},
 		{Verb: "GET", Path: "chat.getPinnedMessages", Effects: methods.Reads, Tag: tag, Summary: "Pinned messages of a room", Limit: chatLimit, Do: g.marked(true),
 			Query: inRoom, Result: page, Errors: []string{"error-room-not-found"}},
 		{Verb: "GET", Path: "chat.getStarredMessages", Effects: methods.Reads, Tag: tag, Summary: "Messages of a room that the caller starred", Limit: chatLimit,
@@ -257,6 +258,9 @@ var (
 		`The attributes "next", "previous" and "lastUpdate" cannot be used together`)
 )
 
+// latestMillis is the last moment that a date of JavaScript can be.
+const latestMillis = 8_640_000_000_000_000
+
 // syncPage is one page of the changes or of the deletions. Its cursors are milliseconds
 // since 1970, as Rocket.Chat's are, with which its mobile application begins too.
 func (g *messageRoutes) syncPage(ctx context.Context, r *rest.Request, kind string) (any, error) {
@@ -269,18 +273,19 @@ func (g *messageRoutes) syncPage(ctx context.Context, r *rest.Request, kind stri
 	}
 	_, count := r.PageOf(rooms.DefaultSync)
 	in := rooms.Span{Limit: count}
-	var err error
-	if next != "" {
-		in.After, err = parseMillis(next)
-	} else if previous != "" {
-		in.Before, err = parseMillis(previous)
-	}
-	if err != nil {
-		return nil, err
+	for name, at := range map[string]*time.Time{"next": &in.After, "previous": &in.Before} {
+		if text := r.Query.Get(name); text != "" {
+			ms, err := strconv.ParseInt(text, 10, 64)
+			if err != nil || ms < 0 || ms > latestMillis {
+				return nil, fault.New("error-invalid-params", "'"+name+"' must be milliseconds since 1970, such as 1790000000000")
+			}
+			*at = time.UnixMilli(ms).UTC()
+		}
 	}
 	var changed []*rooms.Message
 	var gone []rooms.Gone
 	var c rooms.Cursor
+	var err error
 	if roomID := r.Query.Get("roomId"); kind == "DELETED" {
 		gone, c, err = g.rooms.Deletions(ctx, r.User, roomID, in)
 	} else {
@@ -288,17 +293,6 @@ func (g *messageRoutes) syncPage(ctx context.Context, r *rest.Request, kind stri
 	}
 	cursor := ejson.Doc{{Key: "next", Value: millis(c.Next)}, {Key: "previous", Value: millis(c.Previous)}}
 	return field("result", append(syncDoc(r, changed, gone), ejson.Field{Key: "cursor", Value: cursor})), err
-}
-
-// latestMillis is the last moment that a date of JavaScript can be.
-const latestMillis = 8_640_000_000_000_000
-
-func parseMillis(text string) (time.Time, error) {
-	ms, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || ms < 0 || ms > latestMillis {
-		return time.Time{}, fault.New("error-invalid-params", "'next' and 'previous' must be milliseconds since 1970, such as 1790000000000")
-	}
-	return time.UnixMilli(ms).UTC(), nil
 }
 
 // millis is a cursor; null at the end.

@@ -119,7 +119,8 @@ type shownStatus struct{}
 
 // JSONSchema is a text, or null.
 func (momentOrEnd) JSONSchema() schema.Schema {
-	return schema.Schema{"type": []any{"string", "null"}}.About("where to go on: a date when lastUpdate was asked for, else milliseconds since 1970; null at the end")
+	return schema.Schema{"type": []any{"string", "null"}}.
+		About("where to go on: a date when lastUpdate was asked for, else milliseconds since 1970; null at the end")
 }
 
 // JSONSchema lists them.

@@ -303,7 +303,8 @@ func testDeletes(t *testing.T, s Store) {
 		t.Error("gone, limited", got)
 	}
 	// Backwards, the newest first; neither end is in a span.
-	if got := ids(must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", rooms.Span{Before: at(23), Limit: 10})), func(g rooms.Gone) string { return g.ID }); got != "m2 m1" {
+	gone = must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", rooms.Span{Before: at(23), Limit: 10}))
+	if got := ids(gone, func(g rooms.Gone) string { return g.ID }); got != "m2 m1" {
 		t.Error("gone before", got)
 	}
 	if got := must[[]rooms.Gone](t)(s.GoneMessages(ctx, "r", rooms.Span{Before: at(20), Limit: 10})); len(got) != 0 {

@@ -199,7 +199,8 @@ func (m *model) lists(t testing.TB, rt *rapid.T, s Store) {
 		}
 	}
 	changed := slices.SortedFunc(maps.Values(m.messages), func(a, b *rooms.Message) int { return a.UpdatedAt.Compare(b.UpdatedAt) })
-	if got, want := ids(must[[]*rooms.Message](t)(s.ChangedMessages(ctx, id, rooms.Span{After: at(0), Limit: 100})), messageID), ids(changed, messageID); got != want {
+	found := must[[]*rooms.Message](t)(s.ChangedMessages(ctx, id, rooms.Span{After: at(0), Limit: 100}))
+	if got, want := ids(found, messageID), ids(changed, messageID); got != want {
 		rt.Fatalf("changed messages %q, want %q", got, want)
 	}
 }
