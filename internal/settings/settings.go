@@ -2,6 +2,7 @@ package settings
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,6 +62,8 @@ type snapshot struct {
 	list []*Setting // sorted by id
 	// unreadable says what was stored under other names and cannot be read.
 	unreadable []string
+	// unknown says which guards are stored, cannot be read, and were never known.
+	unknown []error
 }
 
 // with is a copy in which these settings replace those of the same id.
@@ -151,17 +154,24 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		o.Warn(w, nil)
 	}
 	s.forced = forced
-	s.current.Store(s.build(nil))
-	if err := s.Refresh(ctx); err != nil {
-		return nil, err
+	s.current.Store(s.build(nil, nil))
+	stored, err := o.Store.Settings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
 	}
+	first := s.build(stored, nil)
+	if len(first.unknown) > 0 {
+		return nil, errors.Join(first.unknown...)
+	}
+	s.replace(0, first)
 	return s, nil
 }
 
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// build makes a snapshot of defaults, stored values and forced ones.
-func (s *Service) build(stored []Stored) *snapshot {
+// build makes a snapshot of defaults, stored values and forced ones. known is the one
+// before, nil when there is none.
+func (s *Service) build(stored []Stored, known *snapshot) *snapshot {
 	n := &snapshot{byID: make(map[string]*Setting, len(s.defs)), list: make([]*Setting, 0, len(s.defs))}
 	for _, id := range sortedKeys(s.defs) {
 		d := s.defs[id]
@@ -176,6 +186,11 @@ func (s *Service) build(stored []Stored) *snapshot {
 		}
 		if !ok || set.Fixed && !set.kept {
 			continue // a setting of another program or release
+		}
+		if v.Unreadable != nil && set.Guards() {
+			// Its default may guard less than what was meant.
+			s.keep(n, known, set, v.Unreadable)
+			continue
 		}
 		value, err := any(nil), v.Unreadable
 		if err == nil {
@@ -192,13 +207,30 @@ func (s *Service) build(stored []Stored) *snapshot {
 		if set.lowered(v.Value, value) {
 			set.misfit = "the stored value of setting " + v.ID + " is over its maximum, which is used"
 		}
-		set.Value, set.UpdatedAt, set.Stored = set.floored(value), stamp(v.UpdatedAt), true
+		set.Value, set.Stored = set.floored(value), true
+		if !v.UpdatedAt.IsZero() {
+			set.UpdatedAt = stamp(v.UpdatedAt)
+		}
 	}
 	for id, v := range s.forced {
 		set := n.byID[id]
 		set.Value, set.UpdatedAt, set.Forced, set.misfit = set.floored(v), s.start, true, ""
 	}
 	return n
+}
+
+// keep leaves a guard as it was known before. Without that there is nothing that could
+// be in force, unless it is forced.
+func (s *Service) keep(n, known *snapshot, set *Setting, why error) {
+	if _, forced := s.forced[set.ID]; forced {
+		return
+	}
+	if known == nil {
+		n.unknown = append(n.unknown, fmt.Errorf("the stored value of setting %s cannot be read: mend or delete its document: %w", set.ID, why))
+		return
+	}
+	*set = *known.byID[set.ID]
+	set.misfit = fmt.Sprintf("the stored value of setting %s cannot be read, what was known of it stays in force: %v", set.ID, why)
 }
 
 // Guards tells whether saving the setting of that name, which may come from a
@@ -262,7 +294,7 @@ func (s *Service) Refresh(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read settings: %w", err)
 		}
-		if s.replace(version, s.build(stored)) {
+		if s.replace(version, s.build(stored, s.current.Load())) {
 			return nil
 		}
 	}

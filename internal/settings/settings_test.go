@@ -482,35 +482,55 @@ func (u *unreadable) Settings(ctx context.Context) ([]settings.Stored, error) {
 }
 
 // A stored setting that cannot be read is told once, and none of the others suffers. One
-// that would let somebody in by its default has the value that lets nobody in.
+// that guards stays as it is, and nobody starts without knowing it: its default may guard
+// less than what somebody saved.
 func TestUnreadableSettings(t *testing.T) {
 	db := &unreadable{Store: storetest.OpenSQLite(t)}
 	var told []string
-	s := open(t, settings.Options{Store: db, Warn: func(text string, err error) { told = append(told, fmt.Sprint(text, err)) }})
-	for id, value := range map[string]any{settings.SiteName: "ours", settings.LoginExpiration: 7} {
+	o := settings.Options{Store: db, Warn: func(text string, err error) { told = append(told, fmt.Sprint(text, err)) }}
+	s := open(t, o)
+	why := errors.New("nobody can read it")
+	harmless, guards := 0, 0
+	for _, d := range settings.Table() {
+		if d.Guards() {
+			guards++
+		} else {
+			harmless++
+		}
+		db.also = append(db.also, settings.Stored{ID: d.ID, Unreadable: why})
+	}
+	all := db.also
+	db.also = nil
+	for id, value := range map[string]any{settings.SiteName: "ours", settings.LoginExpiration: 7, settings.RegistrationForm: settings.RegistrationDisabled} {
 		if _, err := s.Save(t.Context(), []settings.Change{{ID: id, Value: value}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var guarding settings.Definition
-	for _, d := range settings.Table() {
-		if d.Misfit != nil {
-			guarding = d
-		}
-	}
-	why := errors.New("nobody can read it")
-	db.also = []settings.Stored{{ID: settings.LoginExpiration, Unreadable: why}, {ID: "of another program", Unreadable: why}, {ID: guarding.ID, Unreadable: why}}
+	db.also = append(all, settings.Stored{ID: "of another program", Unreadable: why})
 	told = nil
 	for range 3 {
 		if err := s.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(told) != 3 {
-		t.Errorf("told %q", told)
+	if len(told) != harmless+guards+1 {
+		t.Errorf("told %d times of %d: %q", len(told), harmless+guards+1, told)
 	}
-	if set, _ := s.Get(guarding.ID); s.String(settings.SiteName) != "ours" || s.Int(settings.LoginExpiration) == 7 || set.Value != guarding.Misfit {
-		t.Errorf("in force are %q, %d and %v", s.String(settings.SiteName), s.Int(settings.LoginExpiration), set.Value)
+	if s.String(settings.SiteName) == "ours" || s.Int(settings.LoginExpiration) != 7 || s.String(settings.RegistrationForm) != settings.RegistrationDisabled {
+		t.Errorf("in force are %q, %d and %v", s.String(settings.SiteName), s.Int(settings.LoginExpiration), s.String(settings.RegistrationForm))
+	}
+	_, err := settings.Open(t.Context(), o)
+	if err == nil || strings.Count(err.Error(), "mend or delete its document") != guards {
+		t.Errorf("a start: %v", err)
+	}
+	o.Overrides = map[string]string{}
+	for _, d := range settings.Table() {
+		if d.Guards() {
+			o.Overrides[d.ID] = fmt.Sprint(d.Default)
+		}
+	}
+	if _, err := settings.Open(t.Context(), o); err != nil {
+		t.Errorf("a start with all guards forced: %v", err)
 	}
 }
 

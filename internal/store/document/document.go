@@ -166,10 +166,21 @@ func Milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }
 
 // DecodeSetting reads a stored setting. Its value is bool, int64 or string;
 // whole numbers of any BSON type become int64, everything else what Plain makes of it.
-// What cannot be read says so, under the id that it seems to have.
+// Only the value matters: one whose moment cannot be read has none. What cannot be read
+// says so, under the id that it seems to have.
 func DecodeSetting(raw bson.Raw) settings.Stored {
 	var s settings.Stored
-	if err := Decode(raw, &s); err != nil {
+	err := Decode(raw, &s)
+	if err != nil {
+		var bare struct {
+			ID    string `bson:"_id"`
+			Value any    `bson:"value"`
+		}
+		if Decode(raw, &bare) == nil {
+			s, err = settings.Stored{ID: bare.ID, Value: bare.Value}, nil
+		}
+	}
+	if err != nil {
 		id, lookErr := raw.LookupErr("_id")
 		s = settings.Stored{ID: "?", Unreadable: err}
 		if text, is := id.StringValueOK(); lookErr == nil && is {

@@ -84,11 +84,16 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	for id, c := range map[string]bson.Raw{
-		"{}": encode(t, kv("_id", bson.D{})), "s": encode(t, kv("_id", "s", "value", 1, "_updatedAt", "today")), "?": {5, 0, 0},
-		"t": encode(t, kv("_id", "t", "_updatedAt", bson.A{1})),
+		"{}": encode(t, kv("_id", bson.D{})), "?": {5, 0, 0}, `{"$numberInt":"7"}`: encode(t, kv("_id", int32(7), "value", true)),
 	} {
 		if got := document.DecodeSetting(c); got.ID != id || got.Value != nil || !errors.Is(got.Unreadable, document.ErrBroken) {
 			t.Errorf("%v became %+v", c, got)
+		}
+	}
+	for _, moment := range []any{"today", bson.A{1}, true} { // what else stands beside a value does not make it another
+		got := document.DecodeSetting(encode(t, kv("_id", "s", "value", int32(1), "_updatedAt", moment)))
+		if got.ID != "s" || got.Value != int64(1) || got.Unreadable != nil || !got.UpdatedAt.IsZero() {
+			t.Errorf("%v became %+v", moment, got)
 		}
 	}
 }
