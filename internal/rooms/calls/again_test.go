@@ -1,7 +1,9 @@
 package calls_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/testkit"
+	"ddpserver/internal/user"
 )
 
 // A node dies before it told anything of what it had acknowledged: whoever listens on
@@ -101,6 +104,83 @@ func TestNewsOfADeadNode(t *testing.T) {
 		got = all(cat)
 		if strings.Count(got, `"msg":"not for bob"`) != 1 || strings.Contains(got, "never told") || strings.Contains(got, quiet) {
 			t.Errorf("who listens to all rooms got\n%s", got)
+		}
+	})
+}
+
+// slow is a store whose rooms take their time.
+type slow struct {
+	testkit.Store
+	each time.Duration
+}
+
+func (s *slow) ChangedMessages(ctx context.Context, roomID string, in rooms.Span) ([]*rooms.Message, error) {
+	time.Sleep(s.each)
+	return s.Store.ChangedMessages(ctx, roomID, in)
+}
+
+// Somebody who follows very many rooms is told of what was missed in all of them, and
+// nobody else waits for that, not the next time either.
+func TestNewsOfVeryManyRooms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared, key := testkit.OpenStore(t), secret.Generate()
+		db := &slow{Store: shared}
+		n1 := testkit.NewWorld(t, testkit.Options{Store: shared, RawKey: key, Node: "n1"}) // it tells nobody
+		n2 := testkit.NewWorld(t, testkit.Options{Store: db, RawKey: key, Node: "n2", Events: shared})
+		n1.Unlimited()
+		n2.Unlimited()
+		ann, bob, cat := n1.User("ann"), n1.User("bob"), n1.User("cat")
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		var ids []string
+		for i := range 700 {
+			r := &rooms.Room{ID: fmt.Sprint("r", i), Type: rooms.Group, Name: fmt.Sprint("r", i), FName: "r", NameKey: fmt.Sprint("r", i), TS: now, UpdatedAt: now,
+				Membership: 1}
+			people := []*user.User{ann, cat}
+			if i == 0 {
+				people = []*user.User{ann, bob}
+			}
+			var subs []*rooms.Subscription
+			for _, u := range people {
+				subs = append(subs, &rooms.Subscription{ID: r.ID + u.ID, RoomID: r.ID, Type: r.Type, Name: r.Name, FName: r.FName, Open: true, TS: now, UpdatedAt: now,
+					User: rooms.Ref{ID: u.ID, Username: u.Username}, UserKey: u.Username})
+			}
+			r.Users = len(subs)
+			if err := n1.RoomStore().CreateRoom(t.Context(), r, subs); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, r.ID)
+		}
+		writer, few, many := n1.As("ann"), n2.As("bob"), n2.As("cat")
+		few.Stream(rooms.RoomMessages, "r0")
+		many.Stream(rooms.RoomMessages, rooms.MyMessages)
+		time.Sleep(time.Second)
+		db.each = 20 * time.Millisecond
+		heard := func(c *testkit.Client, after time.Duration) int {
+			time.Sleep(after)
+			texts := map[string]bool{}
+			for _, e := range c.Events() {
+				for _, arg := range e.Args {
+					var m struct{ Msg string }
+					if json.Unmarshal(arg, &m) == nil && strings.HasPrefix(m.Msg, "never told") {
+						texts[m.Msg] = true
+					}
+				}
+			}
+		return len(texts)
+		}
+		for round := range 2 {
+			for _, id := range ids[:7+round] {
+				writer.Must("sendMessage", map[string]any{"rid": id, "msg": fmt.Sprint("never told ", round, id)})
+			}
+			if err := shared.AppendEvents(t.Context(), []feed.Event{{ID: fmt.Sprint("lost", round), Node: "n1", Kind: "events-lost", At: time.Now()}}); err != nil {
+				t.Fatal(err)
+			}
+			if n := heard(few, 5*time.Second); n < 1 {
+				t.Errorf("round %d: who listens to one room waits for who listens to 700", round)
+			}
+		}
+		if n := heard(many, 5*time.Minute); n != 13 {
+			t.Errorf("who listens to 699 rooms heard %d messages", n)
 		}
 	})
 }

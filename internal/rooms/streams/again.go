@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"ddpserver/internal/dberr"
@@ -14,17 +15,22 @@ import (
 	"ddpserver/internal/rooms"
 )
 
-// roomsAtOnce is how many rooms are read for one answer of the store.
-const roomsAtOnce = 100
+const (
+	// roomsAtOnce is how many rooms are read for one answer of the store.
+	roomsAtOnce = 100
+	// manyRooms is how many rooms one user may have whom the others wait for.
+	manyRooms = 500
+)
 
 // again tells those who listen on this node what happened since then in the rooms that they
 // listen to, and what became of their memberships: the node that made the news died before
 // it told it, or it was lost on the way. What cannot be read is left to the next read of the
-// client, and logged.
+// client, and logged. The rooms of somebody who follows very many are read beside, when
+// everybody else was told.
 func (c *Streams) again(ctx context.Context, since time.Time) {
 	var err error
 	c.members.drop() // who came and went is among what was missed
-	wanted := map[string]struct{}{}
+	wanted, late := map[string]struct{}{}, map[string]struct{}{}
 	for _, room := range c.hub.Topics(rooms.RoomMessages + "/") {
 		wanted[room] = struct{}{}
 	}
@@ -42,21 +48,37 @@ func (c *Streams) again(ctx context.Context, since time.Time) {
 			cancel()
 			err = cmp.Or(err, bad) // one that cannot be read keeps it from nobody else
 			take(user, ids)
+			to := wanted
+			if len(ids) > manyRooms {
+				to = late
+			}
+			maps.Copy(to, set(ids))
 		}
 	}
-	read(c.mine.users(), c.rooms.RoomIDs, func(_ string, ids []string) { maps.Copy(wanted, set(ids)) })
+	read(c.mine.users(), c.rooms.RoomIDs, func(string, []string) {})
 	changed := func(ctx context.Context, user string) ([]string, error) {
 		return c.rooms.MembershipsSince(ctx, user, since)
 	}
 	read(c.listeners("rooms-changed", "subscriptions-changed"), changed, func(user string, ids []string) {
-		maps.Copy(wanted, set(ids))
 		if c.hub.Listening(rooms.NotifyUser + "/" + user + "/subscriptions-changed") {
 			for _, room := range ids {
 				c.unreads.tell(room, []string{user})
 			}
 		}
 	})
-	for some := range slices.Chunk(slices.Collect(maps.Keys(wanted)), roomsAtOnce) {
+	err = cmp.Or(c.newsOf(ctx, slices.Collect(maps.Keys(wanted)), since), err)
+	if err != nil && ctx.Err() == nil {
+		c.failed("news_not_made_good")("", err)
+	}
+	for room := range wanted {
+		delete(late, room)
+	}
+	c.beside(ctx, late, since)
+}
+
+// newsOf tells again what happened in rooms since then.
+func (c *Streams) newsOf(ctx context.Context, list []string, since time.Time) (err error) {
+	for some := range slices.Chunk(list, roomsAtOnce) {
 		if errors.Is(err, dberr.Unavailable) || ctx.Err() != nil {
 			break
 		}
@@ -68,9 +90,72 @@ func (c *Streams) again(ctx context.Context, since time.Time) {
 		}
 		err = cmp.Or(err, bad)
 	}
-	if err != nil && ctx.Err() == nil {
-		c.failed("news_not_made_good")("", err)
+	return err
+}
+
+// owed are the rooms whose news is told again beside everything else, and since when.
+type owed struct {
+	mu      sync.Mutex
+	rooms   map[string]time.Time
+	running bool
+}
+
+// add notes rooms; first tells that nobody works on them yet.
+func (o *owed) add(rooms map[string]struct{}, since time.Time) (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.rooms == nil {
+		o.rooms = map[string]time.Time{}
 	}
+	for room := range rooms {
+		if at, there := o.rooms[room]; !there || since.Before(at) {
+			o.rooms[room] = since
+		}
+	}
+	first = !o.running && len(o.rooms) > 0
+	o.running = o.running || first
+	return first
+}
+
+// next takes some rooms, and the time of the one that waits for news from the earliest;
+// none when there are no more, and whoever asked is done.
+func (o *owed) next() (some []string, since time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for room, at := range o.rooms {
+		if len(some) == roomsAtOnce {
+			break
+		}
+		if len(some) == 0 || at.Before(since) {
+			since = at
+		}
+		some = append(some, room)
+		delete(o.rooms, room)
+	}
+	o.running = len(some) > 0
+	return some, since
+}
+
+// beside tells again what happened in rooms, one worker for all of them.
+func (c *Streams) beside(ctx context.Context, rooms map[string]struct{}, since time.Time) {
+	if !c.owed.add(rooms, since) {
+		return
+	}
+	c.hub.Later(func() {
+		var err error
+		for {
+			some, since := c.owed.next()
+			if len(some) == 0 {
+				break
+			}
+			if ctx.Err() == nil && !errors.Is(err, dberr.Unavailable) {
+				err = cmp.Or(c.newsOf(ctx, some, since), err)
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			c.failed("news_not_made_good")("", err)
+		}
+	})
 }
 
 // listeners are the users who listen to one of these events of their own on this node.

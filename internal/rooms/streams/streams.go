@@ -52,6 +52,7 @@ type Streams struct {
 	members  memberLists
 	unreads  memberships
 	mine     mine
+	owed     owed
 }
 
 // New makes the group and connects the hub with the news of rooms. It must be
