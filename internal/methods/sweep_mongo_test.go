@@ -184,7 +184,8 @@ func TestMongoSweepsMeetWhatIsBroken(t *testing.T) {
 	}
 	for _, id := range []any{settings.SiteName, bson.D{{Key: "odd", Value: 1}}} {
 		odd := bson.D{{Key: "_updatedAt", Value: "today"}}
-		if _, err := other.Collection("rocketchat_settings").ReplaceOne(t.Context(), bson.D{{Key: "_id", Value: id}}, odd, options.Replace().SetUpsert(true)); err != nil {
+		stored := other.Collection("rocketchat_settings")
+		if _, err := stored.ReplaceOne(t.Context(), bson.D{{Key: "_id", Value: id}}, odd, options.Replace().SetUpsert(true)); err != nil {
 			t.Fatal(err)
 		}
 	}
