@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	lungo "ddpserver/internal/store/mongotest/engine"
+	"ddpserver/internal/store/mongotest/engine"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 )
@@ -55,6 +55,7 @@ type call struct {
 	db   string
 	doc  bson.D
 	peer *peer
+	txn  *transaction // nil outside of one
 }
 
 // commands is every command there is.
@@ -68,6 +69,8 @@ var commands = map[string]func(*call) (bson.D, error){
 	"find": (*call).find, "getmore": (*call).getMore, "killcursors": (*call).killCursors,
 	"count": (*call).count, "distinct": (*call).distinct, "aggregate": (*call).aggregate,
 	"createindexes": (*call).createIndexes, "listindexes": (*call).listIndexes, "dropindexes": (*call).dropIndexes,
+	"committransaction": (*call).nothing, "aborttransaction": (*call).nothing, // of a kind that takes no notice of transactions
+
 	"listcollections": (*call).listCollections, "drop": (*call).drop, "dropdatabase": (*call).dropDatabase,
 }
 
@@ -112,9 +115,12 @@ func (s *Server) timed(answer bson.D) bson.D {
 // once runs a command, but a retryable write that was run already is only
 // answered again.
 func (s *Server) once(q *request, name string) bson.D {
+	if inTransaction(q) && !s.kind.forgetful {
+		return s.transact(q, name)
+	}
 	number, retryable := get(q.doc, "txnNumber").(int64)
-	if !retryable {
-		return s.run(q, name)
+	if !retryable || s.kind.forgetful {
+		return s.run(q, name, nil)
 	}
 	session := fmt.Sprint(get(q.doc, "lsid"))
 	s.mu.Lock()
@@ -123,7 +129,7 @@ func (s *Server) once(q *request, name string) bson.D {
 	if ok && last.number == number {
 		return last.doc
 	}
-	answer := s.run(q, name)
+	answer := s.run(q, name, nil)
 	s.mu.Lock()
 	s.replies[session] = reply{number, answer}
 	s.mu.Unlock()
@@ -131,7 +137,7 @@ func (s *Server) once(q *request, name string) bson.D {
 }
 
 // run runs a command. Nil is the answer to somebody who is gone.
-func (s *Server) run(q *request, name string) (answer bson.D) {
+func (s *Server) run(q *request, name string, t *transaction) (answer bson.D) {
 	defer func() {
 		if p := recover(); p != nil { // the engine does not know every value
 			answer = (&failed{code: 8, name: "UnknownError", msg: fmt.Sprint("engine: ", p)}).doc()
@@ -141,7 +147,7 @@ func (s *Server) run(q *request, name string) (answer bson.D) {
 	if !ok {
 		return (&failed{code: 59, name: "CommandNotFound", msg: "no such command: '" + q.doc[0].Key + "'"}).doc()
 	}
-	c := &call{s: s, name: name, doc: q.doc, peer: q.peer}
+	c := &call{s: s, name: name, doc: q.doc, peer: q.peer, txn: t}
 	c.db, _ = get(q.doc, "$db").(string)
 	err := c.refuse()
 	if err == nil {
@@ -164,9 +170,9 @@ func bad2(err error) error {
 	return bad(err)
 }
 
-func (c *call) handle() lungo.Handle {
+func (c *call) handle() engine.Handle {
 	coll, _ := c.doc[0].Value.(string)
-	return lungo.Handle{c.db, coll}
+	return engine.Handle{c.db, coll}
 }
 
 func (c *call) ns() string { return c.handle().String() }

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	lungo "ddpserver/internal/store/mongotest/engine"
+	"ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/bsonkit"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
@@ -28,7 +28,7 @@ type history struct {
 	clock primitive.Timestamp
 	// forgotten is the time up to which changes of any collection may be gone.
 	forgotten primitive.Timestamp
-	of        map[lungo.Handle]*changes
+	of        map[engine.Handle]*changes
 }
 
 // changes are those of one collection. Who waits for the next waits for it alone.
@@ -47,28 +47,69 @@ type change struct {
 
 func newHistory() *history {
 	now := bsonkit.Now()
-	return &history{clock: now, forgotten: now, of: make(map[lungo.Handle]*changes)}
+	return &history{clock: now, forgotten: now, of: make(map[engine.Handle]*changes)}
 }
 
 // commit runs one change in a transaction of its own; nothing is kept when it fails.
-// What it changed is in the history before the next one begins.
-func (s *Server) commit(do func(*lungo.Transaction) error) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+// What it changed is in the history before the next one begins. What a transaction of a
+// client has locked it waits for, as long as the command may take and
+// its client is there; do runs again then.
+func (s *Server) commit(most time.Duration, from *peer, do func(*engine.Transaction) error) error {
+	var late <-chan time.Time
+	if most > 0 {
+		timer := time.NewTimer(most)
+		defer timer.Stop()
+		late = timer.C
+	}
+	var gone <-chan struct{}
+	for {
+		s.writing.Lock()
+		locked, err := s.commitNow(s.transactions.locks, do)
+		ended := s.transactions.ended
+		s.writing.Unlock()
+		if !locked {
+			return err
+		}
+		if from != nil && gone == nil {
+			var stop func()
+			gone, stop = from.watch()
+			defer stop()
+		}
+		select {
+		case <-ended:
+		case <-gone: // nobody waits for it any more
+			return errHangUp
+		case <-late:
+			return &failed{code: 50, name: "MaxTimeMSExpired", msg: "operation exceeded time limit"}
+		case <-s.ended:
+			return errHangUp
+		}
+	}
+}
+
+// commitNow is commit without waiting: locked tells that something it would change is. s.writing is held.
+func (s *Server) commitNow(locks map[docKey]*transaction, do func(*engine.Transaction) error) (locked bool, err error) {
 	tx, err := s.engine.Begin(context.Background(), true)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.engine.Abort(tx)
 	if err := do(tx); err != nil {
-		return err
+		return false, err
 	}
 	entries := tx.Taken()
+	if len(locks) > 0 {
+		for _, e := range entries {
+			if key, _ := keyOf(*e); locks[key] != nil {
+				return true, nil
+			}
+		}
+	}
 	if err := s.engine.Commit(tx); err != nil {
-		return err
+		return false, err
 	}
 	s.history.add(entries)
-	return nil
+	return false, nil
 }
 
 // add takes entries of the engine's log over, which forgets them, and wakes who waits for them.
@@ -84,7 +125,7 @@ func (h *history) add(entries bsonkit.List) {
 			continue
 		}
 		op, _ := get(*e, "operationType").(string)
-		c := h.changes(lungo.Handle{db, coll})
+		c := h.changes(engine.Handle{db, coll})
 		c.list = append(c.list, change{h.clock, op, event(*e, h.clock)})
 		if len(c.list) > maxHistory {
 			h.forget(c, maxHistory/2)
@@ -109,7 +150,7 @@ func (h *history) forget(c *changes, n int) {
 	c.list = slices.Clone(c.list[n:])
 }
 
-func (h *history) changes(of lungo.Handle) *changes {
+func (h *history) changes(of engine.Handle) *changes {
 	c := h.of[of]
 	if c == nil {
 		c = &changes{}
@@ -120,7 +161,7 @@ func (h *history) changes(of lungo.Handle) *changes {
 
 // since is what was changed after a time, what the clock showed when there was no more of
 // it, and a channel that the next change closes. It is false when some of it is gone.
-func (h *history) since(of lungo.Handle, at primitive.Timestamp) (list []change, now primitive.Timestamp, more <-chan struct{}, all bool) {
+func (h *history) since(of engine.Handle, at primitive.Timestamp) (list []change, now primitive.Timestamp, more <-chan struct{}, all bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.changes(of)
@@ -168,7 +209,8 @@ func (s *Server) expire() {
 		case <-s.ended:
 			return
 		case <-tick.C:
-			_ = s.commit(func(tx *lungo.Transaction) error { return tx.Expire() })
+			_ = s.commit(0, nil, func(tx *engine.Transaction) error { return tx.Expire() })
+			s.endTransactions(lifetime)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"sort"
 	"time"
 
-	lungo "ddpserver/internal/store/mongotest/engine"
+	"ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 )
@@ -47,7 +47,7 @@ func (c *call) createIndex(spec bson.D) error {
 	if err != nil {
 		return err
 	}
-	err = c.s.commit(func(tx *lungo.Transaction) error {
+	err = c.s.commit(0, nil, func(tx *engine.Transaction) error {
 		_, err := tx.CreateIndex(h, name, config)
 		return err
 	})
@@ -123,7 +123,7 @@ func (c *call) dropIndexes() (bson.D, error) {
 	if name == "*" {
 		name = ""
 	}
-	err := c.write(func(tx *lungo.Transaction) error { return tx.DropIndex(c.handle(), name) })
+	err := c.write(func(tx *engine.Transaction) error { return tx.DropIndex(c.handle(), name) })
 	if err != nil {
 		return nil, &failed{code: 27, name: "IndexNotFound", msg: err.Error()}
 	}
@@ -138,15 +138,15 @@ func (c *call) dropIndexes() (bson.D, error) {
 }
 
 func (c *call) drop() (bson.D, error) {
-	return c.dropped(c.handle(), func(h lungo.Handle) bool { return h == c.handle() })
+	return c.dropped(c.handle(), func(h engine.Handle) bool { return h == c.handle() })
 }
 
 func (c *call) dropDatabase() (bson.D, error) {
-	return c.dropped(lungo.Handle{c.db}, func(h lungo.Handle) bool { return h[0] == c.db })
+	return c.dropped(engine.Handle{c.db}, func(h engine.Handle) bool { return h[0] == c.db })
 }
 
-func (c *call) dropped(h lungo.Handle, hit func(lungo.Handle) bool) (bson.D, error) {
-	if err := c.write(func(tx *lungo.Transaction) error { return tx.Drop(h) }); err != nil {
+func (c *call) dropped(h engine.Handle, hit func(engine.Handle) bool) (bson.D, error) {
+	if err := c.write(func(tx *engine.Transaction) error { return tx.Drop(h) }); err != nil {
 		return nil, err
 	}
 	c.s.mu.Lock()

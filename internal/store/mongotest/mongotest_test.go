@@ -109,13 +109,6 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s was accepted", what)
 		}
 	}
-	transaction := c.Database().Client().UseSession(ctx, func(ctx context.Context) error {
-		_, err := mongo.SessionFromContext(ctx).WithTransaction(ctx, func(ctx context.Context) (any, error) { return c.InsertOne(ctx, kv("_id", "t")) })
-		return err
-	})
-	if transaction == nil {
-		t.Error("a transaction was accepted")
-	}
 }
 
 // TestOperations: what package mongo relies on.

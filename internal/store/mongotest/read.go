@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	lungo "ddpserver/internal/store/mongotest/engine"
+	"ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 )
@@ -16,13 +16,16 @@ import (
 const firstBatch = 101
 
 // look runs a query on a snapshot.
-func (c *call) look(h lungo.Handle, query, sort *bson.D, skip, limit int) ([]*bson.D, error) {
+func (c *call) look(h engine.Handle, query, sort *bson.D, skip, limit int) ([]*bson.D, error) {
 	if err := refuseQuery(*query); err != nil {
 		return nil, err
 	}
 	tx, err := c.s.engine.Begin(context.Background(), false)
 	if err != nil {
 		return nil, err
+	}
+	if c.txn != nil {
+		tx = c.txn.tx
 	}
 	res, err := tx.Find(h, query, sort, skip, limit)
 	if err != nil {

@@ -10,15 +10,16 @@ import (
 // What the engine gets wrong without saying so, or does in another way than
 // MongoDB, is refused here, so that a test that relies on it fails.
 
+// noNumbers is how a server of no replica set refuses transactions and retryable writes.
+var noNumbers = &failed{code: 20, name: "IllegalOperation", msg: "Transaction numbers are only allowed on a replica set member or mongos"}
+
 // refuse looks at the command as a whole.
 func (c *call) refuse() error {
 	for _, e := range c.doc {
 		switch e.Key {
-		case "startTransaction", "autocommit":
-			return refused("transactions")
 		case "txnNumber":
 			if c.s.kind.standalone {
-				return &failed{code: 20, name: "IllegalOperation", msg: "Transaction numbers are only allowed on a replica set member or mongos"}
+				return noNumbers
 			}
 		case "collation", "let", "hint", "min", "max":
 			return refused("option %s", e.Key)

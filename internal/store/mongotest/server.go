@@ -7,11 +7,11 @@
 // What the engine would get silently wrong is refused with an error instead:
 // regular expressions, $type, $expr, projections that hide dotted paths, positional
 // operators, updates with conflicting paths, pipelines as updates, collations,
-// transactions, index definitions that clash (see refuse.go).
+// index definitions that clash (see refuse.go).
 // A retryable write that arrives twice is applied once, as on a replica set.
 //
-// It has change streams over one collection (see stream.go), unless it is started as a
-// Standalone or as an engine Without them.
+// It has change streams over one collection (see stream.go) and transactions (see
+// transaction.go), unless it is started as a Standalone or as an engine Without them.
 //
 // It is test code: nothing of it may be linked into the program, and passing
 // on it is no proof for a real server; the suite runs against one when
@@ -29,7 +29,7 @@ import (
 	"testing"
 	"time"
 
-	lungo "ddpserver/internal/store/mongotest/engine"
+	"ddpserver/internal/store/mongotest/engine"
 	"go.mongodb.org/mongo-driver/bson"
 
 	"ddpserver/internal/testwait"
@@ -37,7 +37,7 @@ import (
 
 // Server is a running server.
 type Server struct {
-	engine    *lungo.Engine
+	engine    *engine.Engine
 	listener  net.Listener
 	wg        sync.WaitGroup
 	ids       atomic.Int64
@@ -46,7 +46,9 @@ type Server struct {
 	kind      Kind
 	history   *history
 	writing   sync.Mutex // one write at a time, and into the history in their order
-	ended     chan struct{}
+	// transactions are guarded by writing.
+	transactions transactions
+	ended        chan struct{}
 
 	mu      sync.Mutex // guards what follows
 	conns   map[net.Conn]struct{}
@@ -54,7 +56,7 @@ type Server struct {
 	down    bool
 	faults  []*Fault
 	watch   func(command string, doc []byte)
-	indexes map[lungo.Handle]map[string]bson.D // definitions as they were given
+	indexes map[engine.Handle]map[string]bson.D // definitions as they were given
 	cursors map[int64]*cursor
 	replies map[string]reply // the last retryable write of each session
 }
@@ -67,21 +69,28 @@ type cursor struct {
 
 // Kind is what a server is. The zero value is a replica set of one member.
 type Kind struct {
-	standalone bool
-	refusal    *failed       // of change streams
-	unit       time.Duration // see Coarse
+	standalone   bool
+	refusal      *failed // of change streams
+	transactions *failed // refusal of transactions
+	forgetful    bool
+	unit         time.Duration // see Coarse
 }
 
-// Standalone is a server that belongs to no replica set: no change streams, no retryable writes.
+// Standalone is a server that belongs to no replica set: no change streams, no retryable
+// writes, no transactions.
 func Standalone() Kind {
-	return Kind{standalone: true, refusal: &failed{code: 40573, name: "Location40573", msg: "The $changeStream stage is only supported on replica sets"}}
+	return Kind{standalone: true, transactions: noNumbers, refusal: &failed{code: 40573, name: "Location40573", msg: "The $changeStream stage is only supported on replica sets"}}
 }
 
-// Without is a server that says it is a replica set, but refuses change streams in its
-// own way, as engines do that only speak MongoDB's protocol.
+// Without is a server that says it is a replica set, but refuses change streams and
+// transactions in its own way, as engines do that only speak MongoDB's protocol.
 func Without(code int32, name string) Kind {
-	return Kind{refusal: &failed{code: code, name: name, msg: "$changeStream: " + name}}
+	return Kind{refusal: &failed{code: code, name: name, msg: "$changeStream: " + name}, transactions: &failed{code: code, name: name, msg: "autocommit: " + name}}
 }
+
+// Forgetful is an engine that takes the commands of a transaction for ordinary ones: each
+// write counts at once, and to abort takes nothing back.
+func Forgetful() Kind { return Kind{forgetful: true} }
 
 type reply struct {
 	number int64
@@ -117,11 +126,11 @@ func Listen(addr string, kind ...Kind) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		engine: lungo.New(), listener: l, history: newHistory(), ended: make(chan struct{}),
+		engine: engine.New(), listener: l, history: newHistory(), ended: make(chan struct{}),
 		conns:   make(map[net.Conn]struct{}),
-		indexes: make(map[lungo.Handle]map[string]bson.D),
+		indexes: make(map[engine.Handle]map[string]bson.D),
 		cursors: make(map[int64]*cursor),
-		replies: make(map[string]reply),
+		replies: make(map[string]reply), transactions: newTransactions(),
 	}
 	if len(kind) > 0 {
 		s.kind = kind[0]

@@ -4,7 +4,7 @@ import (
 	"net"
 	"time"
 
-	lungo "ddpserver/internal/store/mongotest/engine"
+	"ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
@@ -18,7 +18,7 @@ const maxBatchBytes = 16 << 20
 
 // stream is a cursor over what happens to one collection.
 type stream struct {
-	of       lungo.Handle
+	of       engine.Handle
 	match    []bson.D
 	fields   bson.D
 	look     bool                // show documents that were updated as they are now
@@ -47,7 +47,7 @@ func (c *call) openStream(stages []*bson.D) (bson.D, error) {
 	if level := get(*doc(c.doc, "readConcern"), "level"); level != nil && level != "majority" {
 		return nil, &failed{code: 72, name: "InvalidOptions", msg: "$changeStream needs the read concern majority"}
 	}
-	st := &stream{of: lungo.Handle{c.db, coll}, killed: make(chan struct{})}
+	st := &stream{of: engine.Handle{c.db, coll}, killed: make(chan struct{})}
 	for i, stage := range stages {
 		if len(*stage) != 1 {
 			return nil, refused("this pipeline")
@@ -194,7 +194,7 @@ func (s *Server) show(st *stream, op string, d bson.D) (bson.Raw, error) {
 }
 
 // current is a document as it is now, or nil.
-func (s *Server) current(of lungo.Handle, key bson.D) any {
+func (s *Server) current(of engine.Handle, key bson.D) any {
 	found, err := (&call{s: s}).look(of, &key, nil, 0, 1)
 	if err != nil || len(found) == 0 {
 		return nil

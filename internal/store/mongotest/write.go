@@ -4,18 +4,26 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
-	lungo "ddpserver/internal/store/mongotest/engine"
+	"ddpserver/internal/store/mongotest/engine"
 	"github.com/256dpi/lungo/bsonkit"
 	"go.mongodb.org/mongo-driver/bson"
 )
 
-// write commits one change; its error is as MongoDB has it.
-func (c *call) write(do func(*lungo.Transaction) error) error {
-	if err := c.s.commit(do); err != nil {
+// write commits one change, or makes it in the command's transaction; its error is as
+// MongoDB has it. do may run more than once.
+func (c *call) write(do func(*engine.Transaction) error) error {
+	var err error
+	if c.txn != nil {
+		err = c.txn.write(c.s, do)
+	} else {
+		err = c.s.commit(time.Duration(number(get(c.doc, "maxTimeMS")))*time.Millisecond, c.peer, do)
+	}
+	if err != nil && !errors.Is(err, errHangUp) {
 		return c.duplicate(err)
 	}
-	return nil
+	return err
 }
 
 // duplicate gives the engine's error for a unique index the shape of MongoDB's.
@@ -47,8 +55,11 @@ func (c *call) each(key string, do func(st bson.D) error) (failures bson.A, err 
 		if err == nil {
 			continue
 		}
+		if errors.Is(err, errHangUp) {
+			return nil, err
+		}
 		var f *failed
-		if !errors.As(bad(err), &f) {
+		if !errors.As(bad(err), &f) || len(f.labels) > 0 { // of the transaction, not of this statement
 			return nil, err
 		}
 		failure := bson.D{{Key: "index", Value: int32(i)}, {Key: "code", Value: f.code}, {Key: "errmsg", Value: f.msg}}
@@ -73,7 +84,10 @@ func withFailures(answer bson.D, failures bson.A) bson.D {
 // insertAll inserts documents in one transaction; false when any of them is refused, and
 // none is there.
 func (c *call) insertAll(list []*bson.D) bool {
-	return c.write(func(tx *lungo.Transaction) error {
+	if c.txn != nil {
+		return false // there is no second try in a transaction
+	}
+	return c.write(func(tx *engine.Transaction) error {
 		res, err := tx.Insert(c.handle(), list, true)
 		if err != nil {
 			return err
@@ -88,7 +102,7 @@ func (c *call) insert() (bson.D, error) {
 	}
 	n := int32(0)
 	failures, err := c.each("documents", func(d bson.D) error {
-		err := c.write(func(tx *lungo.Transaction) error {
+		err := c.write(func(tx *engine.Transaction) error {
 			res, err := tx.Insert(c.handle(), bsonkit.List{&d}, true)
 			if err != nil {
 				return err
@@ -129,7 +143,7 @@ func (c *call) update() (bson.D, error) {
 }
 
 // change runs one update or replacement, whose update stands under key.
-func (c *call) change(st bson.D, key string, sort *bson.D) (res *lungo.Result, err error) {
+func (c *call) change(st bson.D, key string, sort *bson.D) (res *engine.Result, err error) {
 	u, ok := get(st, key).(bson.D)
 	if !ok {
 		return nil, refused("a pipeline as update")
@@ -156,7 +170,7 @@ func (c *call) change(st bson.D, key string, sort *bson.D) (res *lungo.Result, e
 	if yes(get(st, "multi")) {
 		limit = 0
 	}
-	err = c.write(func(tx *lungo.Transaction) (err error) {
+	err = c.write(func(tx *engine.Transaction) (err error) {
 		if len(u) == 0 || !strings.HasPrefix(u[0].Key, "$") {
 			res, err = c.replace(tx, query, sort, u, upsert)
 			return err
@@ -168,7 +182,7 @@ func (c *call) change(st bson.D, key string, sort *bson.D) (res *lungo.Result, e
 }
 
 // replace keeps the stored id, which the engine compares by identity.
-func (c *call) replace(tx *lungo.Transaction, query, sort *bson.D, u bson.D, upsert bool) (*lungo.Result, error) {
+func (c *call) replace(tx *engine.Transaction, query, sort *bson.D, u bson.D, upsert bool) (*engine.Result, error) {
 	found, err := tx.Find(c.handle(), query, sort, 0, 1)
 	if err != nil {
 		return nil, err
@@ -189,13 +203,16 @@ func (c *call) delete() (bson.D, error) {
 		if err := refuseQuery(*query); err != nil {
 			return err
 		}
-		return c.write(func(tx *lungo.Transaction) error {
+		deleted := 0
+		err := c.write(func(tx *engine.Transaction) error {
 			res, err := tx.Delete(c.handle(), query, nil, 0, number(get(st, "limit")))
 			if err == nil {
-				n += int32(len(res.Matched))
+				deleted = len(res.Matched)
 			}
 			return err
 		})
+		n += int32(deleted)
+		return err
 	})
 	return withFailures(bson.D{{Key: "n", Value: n}}, failures), err
 }
@@ -210,7 +227,8 @@ func (c *call) findAndModify() (bson.D, error) {
 	var n int32
 	status := bson.D{}
 	if yes(get(c.doc, "remove")) {
-		err := c.write(func(tx *lungo.Transaction) error {
+		err := c.write(func(tx *engine.Transaction) error {
+			old, n = nil, 0
 			res, err := tx.Delete(c.handle(), query, sort, 0, 1)
 			if err == nil && len(res.Matched) > 0 {
 				old, n = res.Matched[0], 1
