@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -31,11 +32,18 @@ func (s *Store) Collection(name string) Collection {
 	return Collection{s.db.Collection(name), s.timeLimit}
 }
 
+// Limit is the longest time of one operation.
+func (s *Store) Limit() time.Duration { return time.Duration(s.timeLimit) }
+
 // Timed gives an operation of several commands its time.
 func (s *Store) Timed(ctx context.Context) (context.Context, context.CancelFunc) { return s.op(ctx) }
 
 // Name is the collection's name.
 func (c Collection) Name() string { return c.c.Name() }
+
+// Newest is the collection as the primary has it now, acknowledged by a majority or not:
+// for looks that are followed by a write on condition of what was seen.
+func (c Collection) Newest() Collection { return Collection{newest(c.c), c.timeLimit} }
 
 // One reads one document.
 func (c Collection) One(ctx context.Context, filter bson.D) (bson.Raw, error) {

@@ -6,8 +6,8 @@
 // operation's rule from package rule: read, run, and write what became different on
 // condition that what was read is still so. Claims and counters of several documents
 // are single conditional commands; unique names are inserts and updates against
-// unique indexes. There are no transactions,
-// pipelines, $expr, positional $, regular expressions or collations. Writes
+// unique indexes. Slices may write several documents in one transaction, where the database
+// has them (see transaction.go); nothing here does. There are no pipelines, $expr, positional $, regular expressions or collations. Writes
 // are acknowledged by a majority and journaled, reads go to the primary, and
 // no operation takes longer than opTimeout. News comes over a change stream where the
 // server has them (see streams.go). Whenever the outcome is unknown the
@@ -85,8 +85,9 @@ type Store struct {
 	// leavingDocs has one document, see admins.go.
 	leavingDocs *Documents[leaving]
 
-	cursors   cursors
-	elections *elections
+	cursors      cursors
+	elections    *elections
+	transactions bool
 }
 
 // Open connects to the database that rawURL names, creates its indexes, brings
@@ -98,8 +99,7 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	opts, limit := clientOptions(rawURL)
-	journal := true
-	opts.SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journal}).
+	opts.SetWriteConcern(durable()).
 		SetReadConcern(readconcern.Majority()).SetReadPreference(readpref.Primary())
 	elected := &elections{}
 	opts.SetMonitor(monitor(o.Observe)).SetServerMonitor(elected.monitor())
@@ -150,12 +150,18 @@ func Open(ctx context.Context, rawURL string, o Options) (_ *Store, err error) {
 	return s, nil
 }
 
+// durable is what every write but news waits for.
+func durable() *writeconcern.WriteConcern {
+	journal := true
+	return &writeconcern.WriteConcern{W: "majority", Journal: &journal}
+}
+
 // prepare brings the database up to date.
 func (s *Store) prepare(ctx context.Context, parts []Part) error {
 	if err := s.ensureIndexes(ctx, parts); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{s.ensureCounters, s.adopt, s.fillListing, s.recoverBatches}
+	steps := []func(context.Context) error{s.ensureCounters, s.findTransactions, s.adopt, s.fillListing, s.recoverBatches}
 	for _, p := range parts {
 		if p.Adopt != nil {
 			steps = append(steps, func(ctx context.Context) error { return p.Adopt(ctx, s, s.log) })
@@ -275,6 +281,9 @@ func own(err error) bool {
 var unfit = []int{2 /* BadValue */, 14 /* TypeMismatch */, 28 /* PathNotViable */}
 
 func serverFailure(err driver.ServerError) error {
+	if err.HasErrorLabel("TransientTransactionError") {
+		return fmt.Errorf("MongoDB: %w", errTransient)
+	}
 	for _, code := range unfit {
 		if err.HasErrorCode(code) {
 			return fmt.Errorf("MongoDB: %w: refused with code %d", document.ErrBroken, code)
