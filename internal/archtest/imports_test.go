@@ -54,7 +54,7 @@ var allowed = map[string][]string{
 		"internal/permission", "internal/fault", "internal/ejson", "internal/user"},
 
 	"internal/rooms/sqlite": {"internal/rooms", "internal/store/sqlite", "internal/store/document", "internal/dberr", "internal/user"},
-	"internal/rooms/mongo":  {"internal/rooms", "internal/store/mongo", "internal/store/document", "internal/dberr", "internal/user"},
+	"internal/rooms/mongo":  {"internal/rooms", "internal/store/mongo", "internal/store/document", "internal/dberr", "internal/random", "internal/user"},
 	"internal/rooms/calls": {"internal/rooms", "internal/methods", "internal/rest", "internal/rest/schema", "internal/rpc", "internal/settings",
 		"internal/ratelimit",
 		"internal/twofactor", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr"},

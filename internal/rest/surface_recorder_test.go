@@ -56,7 +56,7 @@ var reads = strings.Fields(`
 	CountPendingTOTP DropPendingTOTP UseTOTPStep UsePasskey UserByPasskeys ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard
 	AddMailCode UseMailCode UndoMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvents TouchLastMessage SavePresence TouchNode SweepPresence
 	AppendTrail PageTrail CountTrail TrimTrail MarksSince MarkNow
-	SaveStatuses SweepTokens SweepGone RenameUser UseToken TokenOwners Tries CountTries EndTries AddSource KeyCheck SetKeyCheck ApplyReset DueResets SealedTexts Reseal`)
+	SaveStatuses SweepTokens SweepGone Mend RenameUser UseToken TokenOwners Tries CountTries EndTries AddSource KeyCheck SetKeyCheck ApplyReset DueResets SealedTexts Reseal`)
 
 func (r *recorder) CreateUser(ctx context.Context, u *user.User) error {
 	r.note("CreateUser")

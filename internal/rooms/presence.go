@@ -237,7 +237,8 @@ func (t *Tracker) beat(ctx context.Context) {
 	t.warn("presence_not_kept", errors.Join(
 		t.svc.store.TouchNode(ctx, t.opts.Node, now),
 		t.sweep(ctx, now.Add(-nodeLife)),
-		t.svc.store.SweepGone(ctx, now.Add(-goneLife))))
+		t.svc.store.SweepGone(ctx, now.Add(-goneLife)),
+		t.svc.store.Mend(ctx, now)))
 }
 
 func (t *Tracker) warn(text string, err error) {

@@ -145,6 +145,10 @@ type MessageStore interface {
 	DeleteMessage(ctx context.Context, id string, at time.Time) (room *Room, was *Message, err error)
 	// SweepGone forgets what was deleted before then.
 	SweepGone(ctx context.Context, before time.Time) error
+	// Mend completes what a node left half written that died in the middle of an operation on
+	// rooms, long enough before now that it cannot be under way any more. A store whose operations are
+	// transactions has nothing to do. It may run on several nodes at once.
+	Mend(ctx context.Context, now time.Time) error
 }
 
 // Unread says whose counters a new message moves. The author's never move; the

@@ -252,7 +252,7 @@ func partsOfQuiet(db store.Store, rm rooms.Store) map[string]func(context.Contex
 		},
 		"beat of presence": func(ctx context.Context) error {
 			_, err := rm.SweepPresence(ctx, old)
-			return errors.Join(rm.TouchNode(ctx, "n", time.Now()), err, rm.SweepGone(ctx, old))
+			return errors.Join(rm.TouchNode(ctx, "n", time.Now()), err, rm.SweepGone(ctx, old), rm.Mend(ctx, old))
 		},
 	}
 }

@@ -40,31 +40,38 @@ func moved(users int, at time.Time) bson.D {
 
 // AddMember implements rooms.SubscriptionStore. The membership claims the seat;
 // the room counts it afterwards.
-func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (*rooms.Room, error) {
+func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (r *rooms.Room, err error) {
 	ctx, cancel := s.Timed(ctx)
 	defer cancel()
 	if _, err := s.RoomByID(ctx, m.RoomID); err != nil {
 		return nil, err
 	}
-	// An invitation that waits for an answer is where the membership goes.
-	waiting := bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: m.User.ID}, {Key: "status", Value: invited}}
-	if err := s.subscriptions.Remove(ctx, waiting); err != nil {
+	err = s.together(ctx, note{RoomID: m.RoomID}, func(ctx context.Context) error {
+		// An invitation that waits for an answer is where the membership goes.
+		waiting := bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: m.User.ID}, {Key: "status", Value: invited}}
+		if err := s.subscriptions.Remove(ctx, waiting); err != nil {
+			return err
+		}
+		if err := s.subscriptions.Insert(ctx, m); err != nil {
+			return err
+		}
+		update := moved(1, m.UpdatedAt)
+		if m.HasRole(rooms.Owner) {
+			update = append(update, bson.E{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: m.User.ID}}})
+		}
+		r, err = updated(ctx, s.rooms, byID(m.RoomID), update, decodeRoom)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	if err := s.subscriptions.Insert(ctx, m); err != nil {
-		return nil, err
-	}
-	update := moved(1, m.UpdatedAt)
-	if m.HasRole(rooms.Owner) {
-		update = append(update, bson.E{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: m.User.ID}}})
-	}
-	return updated(ctx, s.rooms, byID(m.RoomID), update, decodeRoom)
+	return r, nil
 }
 
 // RemoveMember implements rooms.SubscriptionStore. The list of owners decides
 // whether an owner may go; then the seat, which only one caller can take away, and
 // only as it was when the list was asked.
-func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (*rooms.Room, *rooms.Subscription, error) {
+func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force bool, at time.Time) (r *rooms.Room, was *rooms.Subscription, err error) {
 	ctx, cancel := s.Timed(ctx)
 	defer cancel()
 	for range seatTries {
@@ -73,31 +80,52 @@ func (s *Store) RemoveMember(ctx context.Context, roomID, userID string, force b
 			return nil, nil, err
 		}
 		if m.HasRole(rooms.Owner) {
-			if err := s.dropOwner(ctx, roomID, userID, force, at); err != nil {
+			if err := s.listOwners(ctx, roomID); err != nil {
 				return nil, nil, err
 			}
 		}
 		gone := rooms.Gone{ID: m.ID, Kind: rooms.GoneSubscription, RoomID: roomID, UserID: userID, DeletedAt: at}
-		if err := s.bury(ctx, gone); err != nil {
-			return nil, nil, err
+		err = s.together(ctx, note{RoomID: roomID, Gone: &gone}, func(ctx context.Context) (err error) {
+			r, was, err = s.removeMember(ctx, m, gone, force)
+			return err
+		})
+		if !errors.Is(err, errOtherSeat) {
+			if err != nil {
+				return nil, nil, err
+			}
+			return r, was, nil
 		}
-		raw, err := s.subscriptions.Take(ctx, append(byID(m.ID), withRoles(m.Roles)))
-		if errors.Is(err, dberr.NotFound) {
-			continue // somebody else took it, or it has other roles now
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if m, err = decodeSubscription(raw); err != nil {
-			return nil, nil, err
-		}
-		// Once more off the list: whoever made this member an owner may have listed it after
-		// the list was asked.
-		update := append(moved(-1, at), bson.E{Key: "$pull", Value: bson.D{{Key: "ddpOwners", Value: userID}}})
-		r, err := updated(ctx, s.rooms, byID(roomID), update, decodeRoom)
-		return r, m, err
 	}
 	return nil, nil, dberr.Conflict
+}
+
+// errOtherSeat says that the membership is another one than it was.
+var errOtherSeat = errors.New("rooms: somebody else took the seat, or it has other roles now")
+
+func (s *Store) removeMember(ctx context.Context, m *rooms.Subscription, gone rooms.Gone, force bool) (*rooms.Room, *rooms.Subscription, error) {
+	if m.HasRole(rooms.Owner) {
+		if err := s.dropOwner(ctx, m.RoomID, m.User.ID, force, gone.DeletedAt); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := s.bury(ctx, gone); err != nil {
+		return nil, nil, err
+	}
+	raw, err := s.subscriptions.Take(ctx, append(byID(m.ID), withRoles(m.Roles)))
+	if errors.Is(err, dberr.NotFound) {
+		return nil, nil, errOtherSeat
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if m, err = decodeSubscription(raw); err != nil {
+		return nil, nil, err
+	}
+	// Once more off the list: whoever made this member an owner may have listed it after
+	// the list was asked.
+	update := append(moved(-1, gone.DeletedAt), bson.E{Key: "$pull", Value: bson.D{{Key: "ddpOwners", Value: m.User.ID}}})
+	r, err := updated(ctx, s.rooms, byID(m.RoomID), update, decodeRoom)
+	return r, m, err
 }
 
 // seatTries is how often somebody is removed whose roles change meanwhile.
@@ -119,110 +147,6 @@ func (s *Store) bury(ctx context.Context, g rooms.Gone) error {
 		fields = append(fields, bson.E{Key: "uid", Value: g.UserID})
 	}
 	return s.trash.Put(ctx, g.ID, set(fields))
-}
-
-// owners is the update of a room that gets or loses an owner.
-func owners(how, userID string, at time.Time) bson.D {
-	return bson.D{{Key: how, Value: bson.D{{Key: "ddpOwners", Value: userID}}}, {Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: at}}}}
-}
-
-// dropOwner takes an owner off the room's list unless it is the last.
-func (s *Store) dropOwner(ctx context.Context, roomID, userID string, force bool, at time.Time) error {
-	if err := s.listOwners(ctx, roomID); err != nil {
-		return err
-	}
-	filter := byID(roomID)
-	if !force {
-		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
-			bson.D{{Key: "ddpOwners", Value: bson.D{{Key: "$ne", Value: userID}}}},
-			bson.D{{Key: "ddpOwners.1", Value: bson.D{{Key: "$exists", Value: true}}}},
-		}})
-	}
-	ok, err := s.rooms.UpdateOne(ctx, filter, owners("$pull", userID, at))
-	if err == nil && !ok {
-		err = dberr.Conflict
-	}
-	return err
-}
-
-// listOwners makes the list of owners of a room of an adopted database.
-func (s *Store) listOwners(ctx context.Context, roomID string) error {
-	r, err := s.RoomByID(ctx, roomID)
-	if err != nil || r.Owners != nil {
-		return err
-	}
-	subs, err := s.MembersWithRole(ctx, roomID)
-	if err != nil {
-		return err
-	}
-	owners := []string{}
-	for _, m := range subs {
-		if m.HasRole(rooms.Owner) {
-			owners = append(owners, m.User.ID)
-		}
-	}
-	_, err = s.rooms.UpdateOne(ctx, bson.D{{Key: "_id", Value: roomID}, {Key: "ddpOwners", Value: bson.D{{Key: "$exists", Value: false}}}},
-		set(bson.D{{Key: "ddpOwners", Value: owners}}))
-	return err
-}
-
-// SetMemberRole implements rooms.SubscriptionStore. A role is given in the
-// membership first and taken from the list of owners first: in between, an
-// owner too many is safer than none.
-func (s *Store) SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (*rooms.Subscription, error) {
-	ctx, cancel := s.Timed(ctx)
-	defer cancel()
-	m, err := s.Subscription(ctx, roomID, userID)
-	if err != nil {
-		return nil, err
-	}
-	if m.HasRole(role) == on {
-		return nil, dberr.Conflict
-	}
-	if role == rooms.Owner {
-		if err := s.listOwners(ctx, roomID); err != nil {
-			return nil, err
-		}
-		if !on {
-			if err := s.dropOwner(ctx, roomID, userID, false, at); err != nil {
-				return nil, err
-			}
-		}
-	}
-	filter, change := seat(roomID, userID), "$push"
-	if on {
-		filter = append(filter, bson.E{Key: "roles", Value: bson.D{{Key: "$ne", Value: role}}})
-	} else {
-		filter, change = append(filter, bson.E{Key: "roles", Value: role}), "$pull"
-	}
-	update := append(set(bson.D{{Key: "_updatedAt", Value: at}}), bson.E{Key: change, Value: bson.D{{Key: "roles", Value: role}}})
-	m, err = updated(ctx, s.subscriptions, filter, update, decodeSubscription)
-	if errors.Is(err, dberr.NotFound) {
-		err = dberr.Conflict
-	}
-	if err != nil || role != rooms.Owner || !on {
-		return m, err
-	}
-	if _, err = s.rooms.UpdateOne(ctx, byID(roomID), owners("$addToSet", userID, at)); err != nil {
-		return nil, err
-	}
-	return s.stillOwner(ctx, roomID, userID, at)
-}
-
-// stillOwner takes a new owner off the room's list again who went, or lost the role,
-// before the list had him: one who is not there would let the last one leave.
-func (s *Store) stillOwner(ctx context.Context, roomID, userID string, at time.Time) (*rooms.Subscription, error) {
-	m, err := s.Subscription(ctx, roomID, userID)
-	if err == nil && m.HasRole(rooms.Owner) {
-		return m, nil
-	}
-	if err != nil && !errors.Is(err, dberr.NotFound) {
-		return nil, err
-	}
-	if _, err := s.rooms.UpdateOne(ctx, byID(roomID), owners("$pull", userID, at)); err != nil {
-		return nil, err
-	}
-	return m, err
 }
 
 // Subscription implements rooms.SubscriptionStore.
@@ -329,8 +253,13 @@ func otherwiseFavorite(fields *bson.D, otherwise *bson.A, on bool) {
 	*otherwise = append(*otherwise, not)
 }
 
-// RenameUser implements rooms.SubscriptionStore.
+// RenameUser implements rooms.SubscriptionStore. It may touch any number of documents, so it
+// is no transaction; who mends it does it again with the name that the account has then.
 func (s *Store) RenameUser(ctx context.Context, r rooms.Ref, at time.Time) error {
+	return s.noted(ctx, note{UserID: r.ID}, func(ctx context.Context) error { return s.rename(ctx, r, at) })
+}
+
+func (s *Store) rename(ctx context.Context, r rooms.Ref, at time.Time) error {
 	err := s.subscriptions.UpdateAll(ctx, bson.D{{Key: "u._id", Value: r.ID}}, set(bson.D{
 		{Key: "u", Value: r}, {Key: "ddpUserKey", Value: user.Key(r.Username)}, {Key: "_updatedAt", Value: at},
 	}))

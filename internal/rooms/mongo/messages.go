@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
 
 	"ddpserver/internal/dberr"
+	"ddpserver/internal/random"
 	"ddpserver/internal/rooms"
-	"ddpserver/internal/store/document"
 )
 
 func decodeMessage(raw bson.Raw) (*rooms.Message, error) {
@@ -32,26 +33,30 @@ func dropEmpty(m *rooms.Message) {
 }
 
 // InsertMessage implements rooms.MessageStore. The message decides; the room and
-// the memberships follow from it.
+// the memberships follow from it, and it carries a note until they have.
 func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
 	ctx, cancel := s.Timed(ctx)
 	defer cancel()
-	raw, err := document.Encode(m)
+	doc, err := s.withNote(m, e)
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := s.RoomByID(ctx, m.RoomID); err != nil {
-		return nil, nil, err
-	}
-	if err := s.messages.Insert(ctx, raw); err != nil {
+	if err := s.messages.Insert(ctx, doc); err != nil {
 		return nil, nil, err
 	}
 	r, err := s.countMessage(ctx, m)
-	if err != nil || e.None {
-		return r, nil, err
+	if errors.Is(err, dberr.NotFound) { // there is no such room
+		return nil, nil, errors.Join(err, s.messages.Remove(ctx, byID(m.ID)))
 	}
-	touched, err := s.countUnread(ctx, m, e)
-	return r, touched, err
+	var touched []string
+	if err == nil && !e.None {
+		touched, err = s.countUnread(ctx, m, e)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s.settled(ctx, m.ID)
+	return r, touched, nil
 }
 
 // countMessage counts a message in its room and makes an ordinary one the last
@@ -75,15 +80,12 @@ func (s *Store) countMessage(ctx context.Context, m *rooms.Message) (*rooms.Room
 	return updated(ctx, s.rooms, byID(m.RoomID), counted, decodeRoom)
 }
 
-// countUnread moves the counters of the memberships of a room.
+// countUnread moves the counters of the memberships of a room, in one command.
 func (s *Store) countUnread(ctx context.Context, m *rooms.Message, e rooms.Unread) ([]string, error) {
-	_, err := s.subscriptions.UpdateOne(ctx, seat(m.RoomID, m.User.ID), set(bson.D{
+	writes := []driver.WriteModel{driver.NewUpdateOneModel().SetFilter(seat(m.RoomID, m.User.ID)).SetUpdate(set(bson.D{
 		{Key: "lr", Value: m.TS}, {Key: "ls", Value: m.TS}, {Key: "_updatedAt", Value: m.UpdatedAt}, {Key: "alert", Value: false},
 		{Key: "unread", Value: 0}, {Key: "userMentions", Value: 0}, {Key: "groupMentions", Value: 0},
-	}))
-	if err != nil {
-		return nil, err
-	}
+	}))}
 	mentioned := slices.DeleteFunc(slices.Clone(e.Users), func(id string) bool { return id == m.User.ID })
 	others := memberships(bson.E{Key: "rid", Value: m.RoomID},
 		bson.E{Key: "u._id", Value: bson.D{{Key: "$nin", Value: append([]string{m.User.ID}, mentioned...)}}})
@@ -93,19 +95,25 @@ func (s *Store) countUnread(ctx context.Context, m *rooms.Message, e rooms.Unrea
 			bson.D{{Key: "open", Value: bson.D{{Key: "$ne", Value: true}}}},
 		}})
 	}
-	touched, err := s.touch(ctx, m, others, e, false)
-	if err != nil || len(mentioned) == 0 {
-		return touched, err
+	touched, err := s.texts(ctx, others, "u", "_id")
+	if err != nil {
+		return nil, err
 	}
-	named, err := s.touch(ctx, m, memberships(bson.E{Key: "rid", Value: m.RoomID}, bson.E{Key: "u._id", Value: in(mentioned)}), e, true)
-	return append(touched, named...), err
+	writes = touch(writes, m, touched, e, false)
+	if len(mentioned) > 0 {
+		named, err := s.texts(ctx, memberships(bson.E{Key: "rid", Value: m.RoomID}, bson.E{Key: "u._id", Value: in(mentioned)}), "u", "_id")
+		if err != nil {
+			return nil, err
+		}
+		writes, touched = touch(writes, m, named, e, true), append(touched, named...)
+	}
+	return touched, s.subscriptions.Write(ctx, writes)
 }
 
-// touch moves the counters of some memberships and lists whose they are.
-func (s *Store) touch(ctx context.Context, m *rooms.Message, filter bson.D, e rooms.Unread, mentioned bool) ([]string, error) {
-	ids, err := s.texts(ctx, filter, "u", "_id")
-	if err != nil || len(ids) == 0 {
-		return nil, err
+// touch adds the change that moves the counters of these members.
+func touch(writes []driver.WriteModel, m *rooms.Message, ids []string, e rooms.Unread, mentioned bool) []driver.WriteModel {
+	if len(ids) == 0 {
+		return writes
 	}
 	update := set(bson.D{{Key: "alert", Value: true}, {Key: "open", Value: true}, {Key: "_updatedAt", Value: m.UpdatedAt}})
 	unread, users, groups := e.Grows(mentioned)
@@ -121,7 +129,7 @@ func (s *Store) touch(ctx context.Context, m *rooms.Message, filter bson.D, e ro
 	if len(inc) > 0 {
 		update = append(update, bson.E{Key: "$inc", Value: inc})
 	}
-	return ids, s.subscriptions.UpdateAll(ctx, bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: in(ids)}}, update)
+	return append(writes, driver.NewUpdateManyModel().SetFilter(bson.D{{Key: "rid", Value: m.RoomID}, {Key: "u._id", Value: in(ids)}}).SetUpdate(update))
 }
 
 // MessageByID implements rooms.MessageStore.
@@ -304,27 +312,45 @@ func (s *Store) react(ctx context.Context, id, emoji, username string, on, known
 }
 
 // DeleteMessage implements rooms.MessageStore.
-func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
+func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *rooms.Room, m *rooms.Message, err error) {
 	ctx, cancel := s.Timed(ctx)
 	defer cancel()
-	m, err := s.MessageByID(ctx, id)
+	m, err = s.MessageByID(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.bury(ctx, rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: m.RoomID, DeletedAt: at}); err != nil {
-		return nil, nil, err
-	}
-	raw, err := s.messages.Take(ctx, byID(id))
+	gone := rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: m.RoomID, DeletedAt: at}
+	err = s.together(ctx, note{RoomID: m.RoomID, Gone: &gone}, func(ctx context.Context) (err error) {
+		r, m, err = s.deleteMessage(ctx, gone)
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	if m, err = decodeMessage(raw); err != nil {
+	return r, m, nil
+}
+
+func (s *Store) deleteMessage(ctx context.Context, gone rooms.Gone) (*rooms.Room, *rooms.Message, error) {
+	if err := s.bury(ctx, gone); err != nil {
 		return nil, nil, err
+	}
+	raw, err := s.messages.Take(ctx, byID(gone.ID))
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := decodeMessage(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := raw.LookupErr(openField); err == nil { // perhaps the room never counted it
+		if err := s.acts.Insert(ctx, note{ID: random.ID(), At: s.Clock(), RoomID: m.RoomID}); err != nil {
+			return nil, nil, err
+		}
 	}
 	r, err := updated(ctx, s.rooms, byID(m.RoomID), bson.D{
-		{Key: "$inc", Value: bson.D{{Key: "msgs", Value: -1}}}, {Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: at}}},
+		{Key: "$inc", Value: bson.D{{Key: "msgs", Value: -1}}}, {Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: gone.DeletedAt}}},
 	}, decodeRoom)
-	if err != nil || r.LastMessage == nil || r.LastMessage.ID != id {
+	if err != nil || r.LastMessage == nil || r.LastMessage.ID != gone.ID {
 		return r, m, err
 	}
 	last, err := s.History(ctx, rooms.HistoryQuery{RoomID: m.RoomID, Ordinary: true, Limit: 1})
@@ -335,7 +361,7 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (*ro
 	if len(last) > 0 {
 		update = set(bson.D{{Key: "lastMessage", Value: last[0]}})
 	}
-	r, err = updated(ctx, s.rooms, append(byID(m.RoomID), bson.E{Key: "lastMessage._id", Value: id}), update, decodeRoom)
+	r, err = updated(ctx, s.rooms, append(byID(m.RoomID), bson.E{Key: "lastMessage._id", Value: gone.ID}), update, decodeRoom)
 	if errors.Is(err, dberr.NotFound) { // a newer message came meanwhile
 		r, err = s.RoomByID(ctx, m.RoomID)
 	}

@@ -20,7 +20,7 @@ import (
 // Store keeps rooms, memberships, messages and presence.
 type Store struct {
 	*mongo.Store
-	rooms, subscriptions, messages, trash, presence, nodes mongo.Collection
+	rooms, subscriptions, messages, trash, presence, nodes, acts mongo.Collection
 }
 
 // The names of the collections.
@@ -31,6 +31,7 @@ const (
 	trashName         = "rocketchat__trash"
 	presenceName      = "ddpserver_presence"
 	nodesName         = "ddpserver_presence_nodes"
+	actsName          = "ddpserver_acts"
 )
 
 // New makes the rooms' half of a store that was opened with Parts.
@@ -39,6 +40,7 @@ func New(core *mongo.Store) *Store {
 		Store: core,
 		rooms: core.Collection(roomsName), subscriptions: core.Collection(subscriptionsName), messages: core.Collection(messagesName),
 		trash: core.Collection(trashName), presence: core.Collection(presenceName), nodes: core.Collection(nodesName),
+		acts: core.Collection(actsName),
 	}
 }
 
@@ -61,6 +63,7 @@ func Parts() []mongo.Part {
 			{Keys: []string{"rid", "_updatedAt", "_id"}, Ours: true},
 			{Keys: []string{"starred._id"}, Sparse: true},
 			{Keys: []string{"pinned"}, Sparse: true},
+			{Keys: []string{openField + ".at"}, Sparse: true, Ours: true},
 		},
 		trashName: {
 			{Keys: []string{"rid", "_deletedAt"}, Ours: true},
@@ -69,6 +72,7 @@ func Parts() []mongo.Part {
 		},
 		presenceName: {{Keys: []string{"uid"}, Ours: true}, {Keys: []string{"node"}, Ours: true}},
 		nodesName:    {{Keys: []string{"seen"}, Ours: true}},
+		actsName:     {{Keys: []string{"at"}, Ours: true}, {Keys: []string{"rid"}, Sparse: true, Ours: true}},
 	}}}
 }
 

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/mongo"
@@ -93,18 +94,23 @@ func (s *Store) CreateRoom(ctx context.Context, r *rooms.Room, members []*rooms.
 	if err != nil {
 		return err
 	}
-	if err := s.rooms.Insert(ctx, raw); err != nil || len(members) == 0 {
-		return err
+	if len(members) == 0 {
+		return s.rooms.Insert(ctx, raw)
 	}
-	docs := make([]any, len(members))
-	for i, m := range members {
-		docs[i] = m
-	}
-	if err = s.subscriptions.Insert(ctx, docs...); err == nil {
-		return nil
-	}
-	undo := context.WithoutCancel(ctx)
-	return errors.Join(err, s.rooms.Remove(undo, byID(r.ID)), s.subscriptions.Remove(undo, bson.D{{Key: "rid", Value: r.ID}}))
+	return s.together(ctx, note{RoomID: r.ID, Members: members}, func(ctx context.Context) error {
+		if err := s.rooms.Insert(ctx, raw); err != nil {
+			return err
+		}
+		docs := make([]any, len(members))
+		for i, m := range members {
+			docs[i] = m
+		}
+		err := s.subscriptions.Insert(ctx, docs...)
+		if err == nil || s.Transactions() || errors.Is(err, dberr.Unavailable) { // which somebody mends
+			return err
+		}
+		return errors.Join(err, s.rooms.Remove(ctx, byID(r.ID)), s.subscriptions.Remove(ctx, bson.D{{Key: "rid", Value: r.ID}}))
+	})
 }
 
 // RoomByID implements rooms.RoomStore.

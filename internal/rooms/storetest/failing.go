@@ -337,6 +337,14 @@ func (f *Failing) SweepGone(ctx context.Context, before time.Time) (err error) {
 	return
 }
 
+// Mend fails when its turn has come.
+func (f *Failing) Mend(ctx context.Context, now time.Time) (err error) {
+	if err = f.Next("Mend"); err == nil {
+		err = f.Store.Mend(ctx, now)
+	}
+	return
+}
+
 // SavePresence fails when its turn has come.
 func (f *Failing) SavePresence(ctx context.Context, node string, states []rooms.Presence, now, alive time.Time) (r0 []rooms.Presence, err error) {
 	if err = f.Next("SavePresence"); err == nil {

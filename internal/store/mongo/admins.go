@@ -17,8 +17,9 @@ import (
 	"ddpserver/internal/user"
 )
 
-// There are no transactions, so that the last active administrator stays is decided
-// in one small document, the list of those who are about to lose their rights:
+// That the last active administrator stays is decided without transactions, since not
+// every database has them and two that take different administrators away would not meet
+// in one: in one small document, the list of those who are about to lose their rights:
 //
 //  1. The account is read, and the change turns out to take an administrator away.
 //  2. The account is put on the list (claim), on condition that the list is still

@@ -8,6 +8,8 @@ import (
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.uber.org/zap"
+
+	"ddpserver/internal/store/document"
 )
 
 // Part is what a slice of the program keeps in the same database.
@@ -31,6 +33,12 @@ type Collection struct {
 func (s *Store) Collection(name string) Collection {
 	return Collection{s.db.Collection(name), s.timeLimit}
 }
+
+// Clock is what time it is on this node.
+func (s *Store) Clock() time.Time { return document.Milli(s.now()) }
+
+// Log is where the store tells its operator what he should know.
+func (s *Store) Log() *zap.Logger { return s.log }
 
 // Limit is the longest time of one operation.
 func (s *Store) Limit() time.Duration { return time.Duration(s.timeLimit) }

@@ -108,7 +108,8 @@ func (s *Store) findTransactions(ctx context.Context) error {
 		return err
 	}
 	if !s.transactions {
-		s.log.Info("no_transactions", zap.Error(err), zap.String("hint", "what a dying node leaves half written is mended by the others; a replica set of MongoDB writes it as one"))
+		s.log.Info("no_transactions", zap.Error(err),
+			zap.String("hint", "what a dying node leaves half written is mended by the others; a replica set of MongoDB writes it as one"))
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func TestTransactionsAreFound(t *testing.T) {
 		want bool
 	}{
 		"replica set": {want: true}, "standalone": {kind: mongotest.Standalone()},
-		"refuses": {kind: mongotest.Without(115, "CommandNotSupported")}, "not implemented": {kind: mongotest.Without(238, "NotImplemented")},
+		"refuses": {kind: mongotest.Without(115, "CommandNotSupported")}, "knows no such thing": {kind: mongotest.Without(238, "NotImplemented")},
 		"takes no notice": {kind: mongotest.Forgetful()},
 	} {
 		server := mongotest.StartServer(t, c.kind)
@@ -31,7 +31,8 @@ func TestTransactionsAreFound(t *testing.T) {
 		if s.Transactions() != c.want {
 			t.Errorf("%s: transactions %v", what, s.Transactions())
 		}
-		n, err := s.Collection("ddpserver_counters").Count(t.Context(), bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: "probe:"}, {Key: "$lt", Value: "probe;"}}}})
+		probes := bson.D{{Key: "_id", Value: bson.D{{Key: "$gt", Value: "probe:"}, {Key: "$lt", Value: "probe;"}}}}
+		n, err := s.Collection("ddpserver_counters").Count(t.Context(), probes)
 		if n != 0 || err != nil {
 			t.Errorf("%s: %d probes left, %v", what, n, err)
 		}

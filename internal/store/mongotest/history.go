@@ -109,6 +109,7 @@ func (s *Server) commitNow(locks map[docKey]*transaction, do func(*engine.Transa
 		return false, err
 	}
 	s.history.add(entries)
+	s.changes.Add(int64(len(entries)))
 	return false, nil
 }
 

@@ -43,6 +43,7 @@ type Server struct {
 	ids       atomic.Int64
 	databases atomic.Int64
 	elections atomic.Uint32
+	changes   atomic.Int64
 	kind      Kind
 	history   *history
 	writing   sync.Mutex // one write at a time, and into the history in their order
@@ -79,13 +80,15 @@ type Kind struct {
 // Standalone is a server that belongs to no replica set: no change streams, no retryable
 // writes, no transactions.
 func Standalone() Kind {
-	return Kind{standalone: true, transactions: noNumbers, refusal: &failed{code: 40573, name: "Location40573", msg: "The $changeStream stage is only supported on replica sets"}}
+	return Kind{standalone: true, transactions: noNumbers,
+		refusal: &failed{code: 40573, name: "Location40573", msg: "The $changeStream stage is only supported on replica sets"}}
 }
 
 // Without is a server that says it is a replica set, but refuses change streams and
 // transactions in its own way, as engines do that only speak MongoDB's protocol.
 func Without(code int32, name string) Kind {
-	return Kind{refusal: &failed{code: code, name: name, msg: "$changeStream: " + name}, transactions: &failed{code: code, name: name, msg: "autocommit: " + name}}
+	f := &failed{code: code, name: name, msg: "no such thing here: " + name}
+	return Kind{refusal: f, transactions: f}
 }
 
 // Forgetful is an engine that takes the commands of a transaction for ordinary ones: each
@@ -168,6 +171,9 @@ func (s *Server) Watch(f func(command string, doc []byte)) {
 	defer s.mu.Unlock()
 	s.watch = f
 }
+
+// Changes is how many changes of a document were made so far.
+func (s *Server) Changes() int64 { return s.changes.Load() }
 
 // Down cuts every connection and drops new ones at once, until Up.
 func (s *Server) Down() {
