@@ -61,6 +61,7 @@ type attempt struct {
 // an account has a budget of its own beside the account's. Otherwise guesses at a
 // name would block the address of the same account, and tell whose it is (A18).
 func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account, typed string) (*attempt, error) {
+	defer s.open.reading()()
 	network := netkey.Of(p.Address)
 	a := &attempt{id: random.ID(), who: claimant{address: network, account: account}}
 	b := Budget{
@@ -101,22 +102,25 @@ func (s *Service) begin(ctx context.Context, p *rpc.Peer, u *user.User, account,
 		}
 		a.list = append(a.list, b)
 	}
-	return a, s.blocked(ctx, a, true)
+	return a, s.blocked(ctx, a, &seen)
 }
 
 // epochLength is how much of a digest names a password: enough that two differ.
 const epochLength = 16
 
-// blocked words why a password may not be compared; nil when it may. With
-// settled, passwords that this node is comparing are left out: they may be right,
-// and the caller has still to wait for them.
-func (s *Service) blocked(ctx context.Context, a *attempt, settled bool) error {
-	if settled {
-		defer s.open.reading()()
-	}
+// blocked words why a password may not be compared; nil when it may. Whoever has still
+// to wait gives what was seen of the account, which is not read again. Then passwords that
+// this node is comparing are left out, since they may be right, and the caller is reading.
+func (s *Service) blocked(ctx context.Context, a *attempt, seen *Tries) error {
 	for _, b := range a.list {
-		t, err := s.store.Tries(ctx, b.Key)
-		if settled {
+		var t Tries
+		var err error
+		if seen != nil && seen.Key == b.Key {
+			t = *seen
+		} else {
+			t, err = s.store.Tries(ctx, b.Key)
+		}
+		if seen != nil {
 			s.open.leaveOut(&t)
 		}
 		switch {
@@ -153,7 +157,7 @@ func (s *Service) count(ctx context.Context, a *attempt) error {
 		return err
 	}
 	budgets := len(a.list)
-	if err := s.blocked(ctx, a, false); err != nil {
+	if err := s.blocked(ctx, a, nil); err != nil {
 		return err
 	}
 	if len(a.list) < budgets { // it is masked from here on

@@ -79,13 +79,17 @@ func (d *Documents[T]) Change(ctx context.Context, id string, do func(*T) error)
 		return nil, err
 	}
 	defer slot.unlock()
-	// What this node wrote a moment ago is most likely still there: that saves the
+	// What this node wrote or saw a moment ago is most likely still there: that saves the
 	// look. Where it leads to no write, nothing proves that it is.
 	if raw := slot.recent(d.collection, id, d.changes.now()); raw != nil {
 		if p, err := d.propose(raw, do); err == nil && p.update != nil {
 			if v, won, err := d.write(ctx, slot, p); won || err != nil {
 				return v, err
 			}
+		}
+	} else if slot.absent(d.collection, id, d.changes.now()) && d.options.New != nil {
+		if v, won, err := d.insert(ctx, slot, id, do); won || errors.Is(err, dberr.Unavailable) {
+			return v, err
 		}
 	}
 	for round := range maxRounds {
@@ -106,7 +110,7 @@ func (d *Documents[T]) Change(ctx context.Context, id string, do func(*T) error)
 func (d *Documents[T]) round(ctx context.Context, slot *slot, id string, do func(*T) error) (_ *T, won bool, err error) {
 	raw, err := findRaw(ctx, d.newest, bson.D{{Key: "_id", Value: id}})
 	if errors.Is(err, dberr.NotFound) && d.options.New != nil {
-		return d.insert(ctx, id, do)
+		return d.insert(ctx, slot, id, do)
 	}
 	if err != nil {
 		return nil, false, err
@@ -218,8 +222,22 @@ func (d *Documents[T]) write(ctx context.Context, slot *slot, p proposal) (_ *T,
 	return v, true, err
 }
 
+// saw notes what a look found under an id, nil for no document, for a change that follows.
+func (d *Documents[T]) saw(id string, raw bson.Raw) {
+	slot := d.changes.slot(d.collection.Name() + "/" + id)
+	select {
+	case slot.turn <- struct{}{}:
+		slot.remember(d.collection, raw, d.changes.now())
+		if raw == nil {
+			slot.none = id
+		}
+		slot.unlock()
+	default: // a change knows better
+	}
+}
+
 // insert makes the document that is not there.
-func (d *Documents[T]) insert(ctx context.Context, id string, do func(*T) error) (_ *T, won bool, err error) {
+func (d *Documents[T]) insert(ctx context.Context, slot *slot, id string, do func(*T) error) (_ *T, won bool, err error) {
 	v := d.options.New(id)
 	if err := d.apply(d.options.New(id), v, do); err != nil {
 		return nil, false, err
@@ -231,6 +249,9 @@ func (d *Documents[T]) insert(ctx context.Context, id string, do func(*T) error)
 	_, err = d.collection.InsertOne(ctx, raw)
 	if err = failure(err); errors.Is(err, dberr.Duplicate) {
 		return nil, false, nil
+	}
+	if err == nil {
+		slot.remember(d.collection, raw, d.changes.now())
 	}
 	return v, err == nil, err
 }
@@ -276,11 +297,12 @@ type changes struct {
 }
 
 // slot is held by one change at a time of the documents that fall on it, and
-// remembers the last document that was written under it.
+// remembers the last document that was written under it, or seen.
 type slot struct {
 	turn       chan struct{}
 	collection *driver.Collection
 	raw        bson.Raw
+	none       string // the id that there was no document of, else ""
 	at         time.Time
 }
 
@@ -302,7 +324,7 @@ func (c *changes) init(now func() time.Time, lost func(time.Duration)) {
 // lock keeps the goroutines of this node that change one document from racing each
 // other, so that rounds are lost to other nodes and programs only.
 func (c *changes) lock(ctx context.Context, document string) (*slot, error) {
-	s := &c.slots[maphash.String(c.seed, document)%uint64(len(c.slots))]
+	s := c.slot(document)
 	select {
 	case s.turn <- struct{}{}:
 		return s, nil
@@ -311,11 +333,20 @@ func (c *changes) lock(ctx context.Context, document string) (*slot, error) {
 	}
 }
 
+func (c *changes) slot(document string) *slot {
+	return &c.slots[maphash.String(c.seed, document)%uint64(len(c.slots))]
+}
+
 func (s *slot) unlock() { <-s.turn }
+
+// absent tells that there was no such document a moment ago.
+func (s *slot) absent(c *driver.Collection, id string, now time.Time) bool {
+	return s.collection == c && s.none == id && now.Sub(s.at) <= recently
+}
 
 // recent is the document as it was written under the slot a moment ago, or nil.
 func (s *slot) recent(c *driver.Collection, id string, now time.Time) bson.Raw {
-	if s.collection != c || now.Sub(s.at) > recently || s.raw.Lookup("_id").StringValue() != id {
+	if s.collection != c || s.raw == nil || now.Sub(s.at) > recently || s.raw.Lookup("_id").StringValue() != id {
 		return nil
 	}
 	return s.raw
@@ -325,5 +356,5 @@ func (s *slot) remember(c *driver.Collection, raw bson.Raw, now time.Time) {
 	if len(raw) > maxRemembered {
 		raw, c = nil, nil
 	}
-	s.collection, s.raw, s.at = c, raw, now
+	s.collection, s.raw, s.none, s.at = c, raw, "", now
 }

@@ -3,6 +3,7 @@ package mongo_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 
+	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/user"
@@ -68,5 +70,46 @@ func TestClashingNames(t *testing.T) {
 	}
 	if u, err = s.UpdateUser(t.Context(), "2", user.Change{Username: new("Anna"), At: time.Now()}); err != nil || u.UsernameKey != "anna" {
 		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+// TestSeenAMomentAgo: what a node saw saves the change that follows a look, and decides
+// nothing: what another node did since then counts, whether there was a document or not.
+func TestSeenAMomentAgo(t *testing.T) {
+	t.Parallel()
+	s1, server, d := start(t, mongo.Options{})
+	s2 := d.Open(t)
+	defer func() { _ = s2.Close() }()
+	var commands atomic.Int64
+	server.Watch(func(string, []byte) { commands.Add(1) })
+	now := time.Now()
+	for most := 1; most < 4; most++ {
+		b := []accounts.Budget{{Key: fmt.Sprint("k", most), Most: most, Window: time.Hour}}
+		for n := range most {
+			before, err := s1.Tries(t.Context(), b[0].Key)
+			if err != nil || len(before.Recent) != n {
+				t.Fatal(before, err)
+			}
+			if n == most-1 { // the last one, which both want
+				if err := s2.CountTries(t.Context(), "other", now, b); err != nil {
+					t.Fatal(err)
+				}
+				if err := s1.CountTries(t.Context(), "late", now, b); !errors.Is(err, dberr.Exhausted) {
+					t.Errorf("%d of %d: %v", n+1, most, err)
+				}
+				break
+			}
+			was := commands.Load()
+			if err := s1.CountTries(t.Context(), fmt.Sprint(n), now, b); err != nil {
+				t.Fatal(err)
+			}
+			if n := commands.Load() - was; n != 1 {
+				t.Errorf("a change behind a look took %d commands", n)
+			}
+		}
+		after, err := s2.Tries(t.Context(), b[0].Key)
+		if err != nil || len(after.Recent) != most || after.Recent[most-1].ID != "other" {
+			t.Errorf("counted %+v, %v", after, err)
+		}
 	}
 }

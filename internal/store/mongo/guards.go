@@ -88,10 +88,14 @@ func (s *Store) Tries(ctx context.Context, key string) (accounts.Tries, error) {
 	t := accounts.Tries{Key: key}
 	raw, err := findRaw(ctx, newest(s.tries), bson.D{{Key: "_id", Value: key}})
 	if errors.Is(err, dberr.NotFound) {
+		s.triesDocs.saw(key, nil)
 		return t, nil
 	}
 	if err == nil {
 		err = document.Decode(raw, &t)
+	}
+	if err == nil {
+		s.triesDocs.saw(key, raw)
 	}
 	return t, err
 }
