@@ -166,7 +166,7 @@ func TestNewsOfVeryManyRooms(t *testing.T) {
 					}
 				}
 			}
-		return len(texts)
+			return len(texts)
 		}
 		for round := range 2 {
 			for _, id := range ids[:7+round] {
