@@ -52,6 +52,8 @@ func (a *App) registerMetrics(context.Context) error {
 		m.Counter("news_late_seconds_total", "Time from when events of other nodes were made until they came, all together: divide by news_taken_total.",
 			func() float64 { return a.hub.News().Late.Seconds() })
 		m.Gauge("news_waiting", "Events that wait to be handed to other nodes.", func() float64 { return float64(a.hub.News().Waiting) })
+		m.Gauge("news_topics", "Rooms and streams whose news this node asks other nodes for; 0 where it hears all.",
+			func() float64 { return float64(a.hub.News().Topics) })
 	}
 	a.trail.metrics(m)
 	if s := a.opts.LogStats; s != nil {

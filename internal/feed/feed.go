@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -40,11 +41,33 @@ type Event struct {
 
 	payload any // nil in an event of another node
 	urgent  bool
+	topical bool
 }
 
 // Urgent tells whether the event goes to other nodes before those that wait: its payload
 // has a method Urgent() bool, and says so.
 func (e Event) Urgent() bool { return e.urgent }
+
+// Topic is what a node must follow to get the event (Follower); empty when every node
+// gets it, and in an event of another node.
+func (e Event) Topic() string {
+	if !e.topical || e.urgent {
+		return ""
+	}
+	return TopicOf(e.Key)
+}
+
+// TopicOf is the topic of events with that key: the id of a room, or "stream/event", and of
+// events that are one owner's ("stream/id/event") "stream/id", so that whoever follows many of
+// one owner follows one topic.
+func TopicOf(key string) string {
+	stream, rest, _ := strings.Cut(key, "/")
+	owner, _, more := strings.Cut(rest, "/")
+	if !more {
+		return key
+	}
+	return stream + "/" + owner
+}
 
 // Publisher takes events. Publish delivers to local subscribers before it
 // returns and hands the event to other nodes; it never blocks on a slow client.
@@ -63,10 +86,20 @@ type Payload interface {
 type Kind[P Payload] struct {
 	name    string
 	version int
+	topical bool
 }
 
 // NewKind declares a kind. Versions begin with 1.
-func NewKind[P Payload](name string, version int) Kind[P] { return Kind[P]{name, version} }
+func NewKind[P Payload](name string, version int) Kind[P] { return Kind[P]{name, version, false} }
+
+// ByTopic makes it a kind whose events only go to nodes that follow their topic
+// (TopicOf), where the transport can tell nodes apart. It is for what is told often to
+// those who asked for it. A kind that a node must hear although nobody on it has asked, or
+// before it can know who will, has no topics: every node gets it.
+func (k Kind[P]) ByTopic() Kind[P] {
+	k.topical = true
+	return k
+}
 
 // Name is what Event.Kind says.
 func (k Kind[P]) Name() string { return k.name }
@@ -77,7 +110,7 @@ func (k Kind[P]) Version() int { return k.version }
 // Event makes an event about key. The payload must not be changed afterwards.
 func (k Kind[P]) Event(key string, payload P) Event {
 	u, may := any(payload).(interface{ Urgent() bool })
-	return Event{Kind: k.name, Key: key, Version: k.version, payload: payload, urgent: may && u.Urgent()}
+	return Event{Kind: k.name, Key: key, Version: k.version, payload: payload, urgent: may && u.Urgent(), topical: k.topical}
 }
 
 // Encoded is the event as a store takes it, with its payload as Body. A payload

@@ -6,8 +6,8 @@ import (
 )
 
 // Stream is an event of a stream for whoever subscribed to it, on any node. Its
-// key is "stream/event".
-var Stream = NewKind[StreamEvent]("stream", 1)
+// key is "stream/event". Presence is told by it to everybody, so it has topics.
+var Stream = NewKind[StreamEvent]("stream", 1).ByTopic()
 
 // StreamEvent is the payload of Stream.
 type StreamEvent struct {

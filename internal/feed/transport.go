@@ -17,6 +17,19 @@ type Transport interface {
 	Receive(ctx context.Context, to Receiver)
 }
 
+// Follower is a Transport that brings events with a topic (Event.Topic) only to nodes that
+// follow it. Others bring everything.
+type Follower interface {
+	Transport
+	// Follow asks for the events of more topics, also while there is no connection. Without an
+	// error whatever is made from now on arrives. After one the topics are asked for all the
+	// same, and when Follow is called again for them without an error they are heard. Topics
+	// that are followed already are asked for once. It is not called twice at once.
+	Follow(ctx context.Context, topics []string) error
+	// Unfollow ends that. It waits for nothing, and is not called during Follow.
+	Unfollow(topics []string)
+}
+
 // Receiver is whoever takes the events of other nodes. A transport calls it from one
 // goroutine, and it begins deaf.
 type Receiver interface {

@@ -135,7 +135,7 @@ func TestNodesSeeEachOther(t *testing.T) {
 		if got := a.names(); !slices.Equal(got, []string{"a"}) {
 			t.Errorf("a sees %v, of which b is dead", got)
 		}
-		if list := a.losses(); len(list) != 1 || list[0].After(died) || died.Sub(list[0]) > lossMargin+helloEvery+time.Second {
+		if list := a.losses(); len(list) != 1 || list[0].After(died) || died.Sub(list[0]) > LossMargin+helloEvery+time.Second {
 			t.Errorf("made good: since %v, died at %v", list, died)
 		}
 		for _, line := range []string{"node_joined", "node_left", "node_lost"} {
@@ -166,7 +166,7 @@ func TestDeafNodeBuriesNobody(t *testing.T) {
 		if n := a.logs.FilterMessage("node_lost").Len(); n != 0 {
 			t.Errorf("%d were taken for dead", n)
 		}
-		if list := a.losses(); len(list) != 1 || list[0].After(deaf) || deaf.Sub(list[0]) > lossMargin+5*time.Second {
+		if list := a.losses(); len(list) != 1 || list[0].After(deaf) || deaf.Sub(list[0]) > LossMargin+5*time.Second {
 			t.Errorf("made good since %v, deaf since %v", list, deaf)
 		}
 	})

@@ -30,7 +30,7 @@ type Options struct {
 }
 
 // Hub carries events. It is safe for concurrent use once it is set up; Listen,
-// HandleGap and HandleLoss belong to the set-up.
+// HandleGap, HandleLoss and HandleSubscribe belong to the set-up.
 type Hub struct {
 	opts Options
 	log  *zap.Logger
@@ -41,11 +41,14 @@ type Hub struct {
 	losses    []func(context.Context, time.Time)
 	// attendants tell whether somebody waits for news who has joined no topic.
 	attendants []func() bool
+	// subscribing run before a subscription is ready.
+	subscribing []func(ctx context.Context, s *ddp.Subscription, stream, event string) error
 
 	mu     sync.RWMutex // guards topics; topics have a lock of their own
 	topics map[string]*topic
 
 	subscribers subscribers
+	interest    interest
 	out         outgoing
 	hears       atomic.Bool // the transport listens
 	missing     missing
@@ -70,6 +73,8 @@ func New(o Options) *Hub {
 		listeners: map[string][]func(feed.Event) error{},
 		topics:    map[string]*topic{},
 	}
+	h.interest = interest{wake: make(chan struct{}, 1), topics: map[string]*wanted{}, deaf: true}
+	h.interest.to, _ = o.Transport.(feed.Follower)
 	h.subscribers.byUser = map[string][]*member{}
 	h.out.wake = make(chan struct{}, 1)
 	h.missing.wake = make(chan struct{}, 1)

@@ -27,8 +27,6 @@ const (
 	// rereadEvery is how often at most everything is read anew because of events
 	// that cannot be read: as long as nodes of another version run, many may come.
 	rereadEvery = 2 * time.Second
-	// lossMargin is how much earlier news is made anew than it seems to be missing.
-	lossMargin = 10 * time.Second
 	// maxLate bounds what one event adds to NewsStats.Late.
 	maxLate = time.Hour
 	// maxUnreadable is how many kinds and versions that cannot be read are logged.
@@ -39,6 +37,10 @@ const (
 // judged. A store gives its own operations up after four and a half seconds, and its
 // refusal, which says what was wrong, is to come first.
 const StoreTime = 5 * time.Second
+
+// LossMargin is how much earlier news is made anew than it seems to be missing: clocks of nodes
+// differ, and what is made last is told last.
+const LossMargin = 10 * time.Second
 
 // lost is the kind of an event that says that others before it are missing. It has no
 // payload, and no listeners: whoever gets it reads anew what is kept in memory.
@@ -119,6 +121,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	all.Go(func() { h.send(ctx) })
 	all.Go(func() { h.rereads(ctx) })
+	if h.Selective() {
+		all.Go(func() { h.follow(ctx) })
+	}
 	t.Receive(ctx, &receiver{h: h, seen: recent{at: map[string]struct{}{}}})
 	h.heard.Deafen()
 	all.Wait()
@@ -226,6 +231,7 @@ func (r *receiver) Attended() bool { return r.h.attended() }
 func (r *receiver) Listening() {
 	r.h.heard.Listen()
 	r.h.hears.Store(true)
+	r.h.interest.hears(true)
 	if !r.deaf.IsZero() {
 		r.again = r.h.opts.Now()
 		r.h.log.Info("events_heard_again", zap.Duration("after", r.again.Sub(r.deaf)))
@@ -236,6 +242,7 @@ func (r *receiver) Listening() {
 // Deaf implements feed.Receiver.
 func (r *receiver) Deaf(err error) {
 	r.h.hears.Store(false)
+	r.h.interest.hears(false)
 	r.h.heard.Deafen()
 	if r.deaf.IsZero() {
 		r.deaf = r.h.opts.Now()
@@ -306,14 +313,17 @@ type NewsStats struct {
 	Late time.Duration
 	// Waiting events have yet to be sent.
 	Waiting int
+	// Topics are what this node asks for beside what every node is told; 0 where everything comes.
+	Topics int
 }
 
 // News tells what went between this node and the others.
 func (h *Hub) News() NewsStats {
+	topics := h.interest.count()
 	h.out.mu.Lock()
 	defer h.out.mu.Unlock()
 	c := &h.counts
-	return NewsStats{c.sent.Load(), c.taken.Load(), c.missed.Load(), time.Duration(c.late.Load()), len(h.out.lanes[0]) + len(h.out.lanes[1])}
+	return NewsStats{c.sent.Load(), c.taken.Load(), c.missed.Load(), time.Duration(c.late.Load()), len(h.out.lanes[0]) + len(h.out.lanes[1]), topics}
 }
 
 // rereads has everything read anew after events were missed, and once more after the
@@ -343,7 +353,7 @@ func (h *Hub) rereads(ctx context.Context) {
 // the clocks of nodes differ, and what is made last is told last.
 func (h *Hub) lost(ctx context.Context, since time.Time) {
 	for _, f := range h.losses {
-		f(ctx, since.Add(-lossMargin))
+		f(ctx, since.Add(-LossMargin))
 	}
 }
 

@@ -67,6 +67,7 @@ type node struct {
 	gaps int
 	// lastGap is when the last of the gaps was.
 	lastGap time.Time
+	lost    []time.Time // since when news was said to be lost
 	logs    *observer.ObservedLogs
 }
 
@@ -86,6 +87,11 @@ func runOver(t testing.TB, name string, transport feed.Transport) *node {
 		defer n.mu.Unlock()
 		n.gaps++
 		n.lastGap = time.Now()
+	})
+	n.HandleLoss(func(_ context.Context, since time.Time) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.lost = append(n.lost, since)
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})

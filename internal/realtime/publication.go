@@ -46,6 +46,9 @@ type Stream struct {
 	// Open runs before a subscription listens to the event, and makes it listen in
 	// another way if it returns false. The subscription is ready afterwards.
 	Open func(ctx context.Context, s *ddp.Subscription, event string) (listen bool, err error)
+	// Topic names what other nodes' news of an event are told under, see feed.TopicOf; "" is
+	// nothing beside what every node is told. Nil is the topic of feed.Stream.
+	Topic func(event string) string
 	// Events are the names of the events there are; behind the id of an account
 	// or room where the stream has one in front.
 	Events []string
@@ -269,6 +272,11 @@ func (h *Hub) subscribeStream(st *Stream) func(context.Context, *ddp.Subscriptio
 			h.listen(m)
 		} else {
 			h.subscribers.remove(m)
+		}
+		// It listens already, and what the client reads when it is ready, or behind this in its
+		// queue, is read after the other nodes' news come: nothing falls between the two.
+		if err := h.settle(ctx, st, s, event); err != nil {
+			return err
 		}
 		s.Ready()
 		return nil

@@ -9,19 +9,24 @@ import (
 
 // The kinds of news about one room, whose id is the key. Only members get them.
 // What is for others goes out as feed.Stream.
+//
+// What is told with every message goes to nodes that follow the room. Every node hears who came
+// and went, whether or not it follows: it keeps lists of members of rooms that are talked in, and
+// whoever is told here of all rooms may just have come into one that nobody else here is in. A
+// role of a room changes seldom, and is told to members who listen to roles-change only.
 var (
 	// MessageChanged: a message is new, edited or marked.
-	MessageChanged = feed.NewKind[MessageNews]("room-message", 1)
+	MessageChanged = feed.NewKind[MessageNews]("room-message", 1).ByTopic()
 	// Noticed is an event of stream-notify-room.
-	Noticed = feed.NewKind[Notice]("room-notice", 1)
+	Noticed = feed.NewKind[Notice]("room-notice", 1).ByTopic()
 	// RoleChanged: a member got or lost a role of the room.
 	RoleChanged = feed.NewKind[RoleNews]("room-role", 1)
 	// RoomChanged: the room's document changed.
-	RoomChanged = feed.NewKind[RoomNews]("room-changed", 1)
+	RoomChanged = feed.NewKind[RoomNews]("room-changed", 1).ByTopic()
 	// Addressed: a message is shown on the desktops of members.
-	Addressed = feed.NewKind[AddressedNews]("room-addressed", 1)
+	Addressed = feed.NewKind[AddressedNews]("room-addressed", 1).ByTopic()
 	// UnreadChanged: the membership documents of some members changed.
-	UnreadChanged = feed.NewKind[UserNews]("unread-changed", 1)
+	UnreadChanged = feed.NewKind[UserNews]("unread-changed", 1).ByTopic()
 	// MembershipChanged: users came or went.
 	MembershipChanged = feed.NewKind[UserNews]("membership-changed", 1)
 )

@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,4 +185,41 @@ func BenchmarkNewsIdle(b *testing.B) {
 			b.ReportMetric(float64(commands.Load())/time.Since(begin).Seconds(), "commands/s")
 		})
 	}
+}
+
+// BenchmarkNewsFollow is what a node pays for following that many topics at once, each for
+// itself: the time until the NATS server brings them, and the memory of both.
+func BenchmarkNewsFollow(b *testing.B) {
+	for _, topics := range []int{1, 30, 10_000, 100_000} {
+		b.Run(strconv.Itoa(topics), func(b *testing.B) {
+			node := newsNodes(b, "nats", overNATS(b, 1))[0]
+			var memory uint64
+			for n := range b.N {
+				b.StopTimer()
+				names := make([]string, topics)
+				for i := range names {
+					names[i] = fmt.Sprint("room", n, "x", i)
+				}
+				before := heap()
+				b.StartTimer()
+				node.NewInterest().Follow(b.Context(), names...)
+				for node.NewInterest().Follow(b.Context(), names[0]) { // more than a second
+				}
+				b.StopTimer()
+				if got := node.News().Topics; got < topics {
+					b.Errorf("%d topics", got)
+				}
+				memory += heap() - before
+			}
+			b.ReportMetric(float64(memory)/float64(b.N*topics), "B/topic")
+		})
+	}
+}
+
+// heap is what is in use, both of the node and of the NATS server beside it.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

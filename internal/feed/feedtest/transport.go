@@ -30,6 +30,7 @@ func RunTransport(t *testing.T, meet func(t *testing.T) Meeting) {
 		run  func(t *testing.T, m Meeting)
 	}{
 		{"in order", inOrder}, {"batches", batches}, {"fields", fieldsStay}, {"cut", cutOff}, {"end", endOfReceive},
+		{"topics", topics}, {"topics after a cut", topicsAfterCut},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, meet(t)) })
 	}
@@ -317,4 +318,117 @@ func endOfReceive(t *testing.T, m Meeting) {
 	if got := len(n2.Events()); got != 1 || n2.MissedTimes() != 0 {
 		t.Errorf("told of %d events, missed %d", got, n2.MissedTimes())
 	}
+}
+
+// Told is a kind of news with topics.
+var Told = feed.NewKind[ToldNews]("told", 1).ByTopic()
+
+// ToldNews is the payload of Told.
+type ToldNews struct {
+	Number int `json:"number"`
+}
+
+// Check implements feed.Payload.
+func (ToldNews) Check() error { return nil }
+
+// Topical makes encoded events of a node with a topic, numbered from first on.
+func Topical(node, key string, first, count int) []feed.Event {
+	events := make([]feed.Event, count)
+	for i := range events {
+		e := Told.Event(key, ToldNews{first + i}).Encoded()
+		e.ID, e.Node, e.At = fmt.Sprint(node, "-", key, "-", first+i), node, time.UnixMilli(1_800_000_000_000).UTC()
+		events[i] = e
+	}
+	return events
+}
+
+// Follow follows topics until it worked; over a transport that brings everything there is
+// nothing to do.
+func (n *Node) Follow(t testing.TB, topics ...string) {
+	t.Helper()
+	f, selective := n.Transport.(feed.Follower)
+	if !selective {
+		return
+	}
+	testwait.Until(t, "following", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), testwait.Limit)
+		defer cancel()
+		return f.Follow(ctx, topics) == nil
+	})
+}
+
+// of counts the events with a key.
+func (n *Node) of(key string) (count int) {
+	for _, e := range n.Events() {
+		if e.Key == key {
+			count++
+		}
+	}
+	return count
+}
+
+// topics: what has a topic comes to all who follow it, from the moment in which Follow
+// returned, in the order of its node with what else that sends, and to those who do not
+// follow only over a transport that cannot tell nodes apart.
+func topics(t *testing.T, m Meeting) {
+	nodes := join(t, m, "n1", "n2", "n3")
+	_, selective := nodes[0].Transport.(feed.Follower)
+	keys := []string{"room", "a.b", "*", ">", "stream-notify-user/u 1/e\r\n", "stream/event", "\x00", string(make([]byte, 3000))}
+	var sent []feed.Event
+	for i, key := range keys {
+		nodes[1].Follow(t, feed.TopicOf(key), "another")
+		for _, events := range [][]feed.Event{Topical("n1", key, i, 2), Events("n1", 10*i, 2)} {
+			nodes[0].SendAll(t, events...)
+			sent = append(sent, events...)
+		}
+	}
+	nodes[1].All(t, len(sent))
+	for i, e := range nodes[1].Events() {
+		if e.ID != sent[i].ID || e.Key != sent[i].Key || string(e.Body) != string(sent[i].Body) {
+			t.Fatalf("event %d is %+v, sent was %+v", i, e, sent[i])
+		}
+	}
+	want := len(sent)
+	if selective {
+		want = 2 * len(keys)
+	}
+	if got := len(nodes[2].All(t, want)); got != want {
+		t.Errorf("who follows nothing got %d events, want %d", got, want)
+	}
+	if !selective {
+		return
+	}
+	nodes[1].Transport.(feed.Follower).Unfollow([]string{"room", "nobody's"})
+	nodes[1].Follow(t, "another") // the server has heard of it
+	before := nodes[1].of("room")
+	nodes[0].SendAll(t, append(Topical("n1", "room", 50, 5), Events("n1", 1000, 1)...)...)
+	nodes[1].All(t, len(sent)+1)
+	if got := nodes[1].of("room"); got != before {
+		t.Errorf("what is not followed any more comes: %d", got-before)
+	}
+}
+
+// topicsAfterCut: what was followed before a cut and during it is followed after it.
+func topicsAfterCut(t *testing.T, m Meeting) {
+	nodes := join(t, m, "n1", "n2")
+	nodes[1].Follow(t, "before")
+	m.Cut()
+	for _, n := range nodes {
+		testwait.Until(t, n.name+" is deaf", func() bool { return !n.Listens() })
+	}
+	if f, selective := nodes[1].Transport.(feed.Follower); selective {
+		ctx, cancel := context.WithTimeout(context.Background(), testwait.Limit)
+		defer cancel()
+		if f.Follow(ctx, []string{"during"}) == nil {
+			t.Error("following through the cut was no error")
+		}
+	}
+	m.Mend()
+	for _, n := range nodes {
+		testwait.Until(t, n.name+" listens again", n.Listens)
+	}
+	nodes[1].Follow(t, "during")
+	events := append(Topical("n1", "before", 0, 3), Topical("n1", "during", 0, 3)...)
+	nodes[0].SendAll(t, events...)
+	testwait.Until(t, "everything comes", func() bool { return nodes[1].of("before") == 3 && nodes[1].of("during") == 3 })
 }

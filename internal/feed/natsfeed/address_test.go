@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"ddpserver/internal/feed/feedtest"
 	"ddpserver/internal/testwait"
@@ -122,7 +124,8 @@ func TestPermissions(t *testing.T) {
 	deny := &server.SubjectPermission{Deny: []string{">"}}
 	w := newWorld(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "all", Password: "p"}, {Username: "mute", Password: "p", Permissions: &server.Permissions{Publish: deny}},
-			{Username: "deaf", Password: "p", Permissions: &server.Permissions{Subscribe: deny}}}
+			{Username: "deaf", Password: "p", Permissions: &server.Permissions{Subscribe: deny}},
+			{Username: "narrow", Password: "p", Permissions: &server.Permissions{Subscribe: &server.SubjectPermission{Deny: []string{"ddpserver.*.*.topic.>"}}}}}
 	})
 	as := func(user string) func(*Options) {
 		return func(o *Options) { o.Address = "nats://" + user + ":p@" + w.Addr() }
@@ -144,6 +147,12 @@ func TestPermissions(t *testing.T) {
 	}
 	if deaf.Listens() {
 		t.Error("deaf believes that it listens")
+	}
+	narrow := w.join(t, "narrow", as("narrow")).Transport.(*Transport)
+	for range 3 {
+		if err := narrow.Follow(t.Context(), []string{"a", "b"}); !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("followed what it may not hear: %v", err)
+		}
 	}
 }
 

@@ -31,13 +31,10 @@ func (t *Transport) Receive(ctx context.Context, to feed.Receiver) {
 			}
 		}
 	})
-	for _, r := range t.rings {
-		sub, err := t.nc.ChanSubscribe(r.prefix+".>", arrived)
-		if err != nil { // of a transport that is closed
-			to.Deaf(err)
-			return
-		}
-		defer sub.Unsubscribe()
+	defer t.followed.end()
+	if err := t.hear(arrived); err != nil { // of a transport that is closed
+		to.Deaf(err)
+		return
 	}
 	l := listener{t: t, to: to}
 	for {
@@ -52,6 +49,32 @@ func (t *Transport) Receive(ctx context.Context, to feed.Receiver) {
 		case <-l.again:
 		}
 	}
+}
+
+// hear subscribes to what every node hears, and to what is followed already.
+func (t *Transport) hear(arrived chan *nats.Msg) error {
+	f := &t.followed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.arrived = arrived
+	for _, r := range t.rings {
+		for _, lane := range lanes {
+			sub, err := t.nc.ChanSubscribe(r.prefix+"."+lane+".>", arrived)
+			if err != nil {
+				return err
+			}
+			f.always = append(f.always, sub)
+		}
+	}
+	if f.whole {
+		return t.subscribeAll()
+	}
+	for topic := range f.topics {
+		if err := t.subscribe(topic); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listener tells a receiver what happens.

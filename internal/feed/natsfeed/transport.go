@@ -45,8 +45,9 @@ type Options struct {
 	// Logger gets what an operator should know; nil discards it.
 	Logger *zap.Logger
 
-	// waiting bounds the bytes that wait for the receiver, for tests; 0 is maxWaitingBytes.
-	waiting int
+	// waiting bounds the bytes that wait for the receiver, topics those that are asked for one
+	// by one, for tests; 0 is maxWaitingBytes and maxTopics.
+	waiting, topics int
 }
 
 // Transport is a connection to NATS. It is safe for concurrent use.
@@ -55,6 +56,8 @@ type Transport struct {
 	rings []ring
 	nc    *nats.Conn
 	in    inbox
+	// followed is what this node asks for beside what every node hears.
+	followed followed
 	// stop ends tries to connect.
 	stop context.CancelFunc
 	done <-chan struct{}
@@ -68,7 +71,7 @@ type Transport struct {
 	logged logged
 }
 
-var _ feed.Transport = (*Transport)(nil)
+var _ feed.Follower = (*Transport)(nil)
 
 // errDown is the error while there is no connection, beside its cause.
 var errDown = errors.New("there is no connection to NATS")
@@ -93,6 +96,10 @@ func Open(o Options) (*Transport, error) {
 		// both gets everything twice, and leaves out what came before.
 		t.rings = append(t.rings, newRing(old, o.Database))
 	}
+	if t.followed.max = maxTopics; o.topics > 0 {
+		t.followed.max = o.topics
+	}
+	t.followed.topics = map[string][]*nats.Subscription{}
 	t.in.wake, t.in.max = make(chan struct{}, 1), maxWaitingBytes
 	if o.waiting > 0 {
 		t.in.max = o.waiting
@@ -169,11 +176,8 @@ func (t *Transport) Name() string { return "nats" }
 // Send implements feed.Transport. It returns when the server has taken everything. After
 // an error some of the events may have gone out, and go out twice when they are sent again.
 func (t *Transport) Send(ctx context.Context, events []feed.Event) error {
-	if now := t.in.state(); !now.up {
-		if now.err == nil {
-			return errDown
-		}
-		return now.err
+	if err := t.down(); err != nil {
+		return err
 	}
 	t.sending.Lock()
 	defer t.sending.Unlock()
@@ -184,6 +188,18 @@ func (t *Transport) Send(ctx context.Context, events []feed.Event) error {
 		}
 	}
 	return t.taken(ctx, before)
+}
+
+// down is an error while there is no connection.
+func (t *Transport) down() error {
+	switch now := t.in.state(); {
+	case now.up:
+		return nil
+	case now.err == nil:
+		return errDown
+	default:
+		return now.err
+	}
 }
 
 // mark is what a connection was like before something was sent.
@@ -198,6 +214,11 @@ func (t *Transport) mark() mark { return mark{t.nc.Stats().Reconnects, t.nc.Last
 // into a connection that broke is gone, although the next one answers; and what is not
 // allowed is refused before the answer.
 func (t *Transport) taken(ctx context.Context, before mark) error {
+	return t.confirmed(ctx, before, "publish")
+}
+
+// confirmed is taken for something else that may not be allowed.
+func (t *Transport) confirmed(ctx context.Context, before mark, what string) error {
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
@@ -205,7 +226,7 @@ func (t *Transport) taken(ctx context.Context, before mark) error {
 	if now.reconnects != before.reconnects {
 		return errDown
 	}
-	if now.trouble != before.trouble && refused(now.trouble, "publish") {
+	if now.trouble != before.trouble && refused(now.trouble, what) {
 		return now.trouble
 	}
 	return nil

@@ -90,6 +90,53 @@ func TestTransport(t *testing.T) {
 	})
 }
 
+// The same with a node that follows more topics than it asks for one by one, and with two keys.
+func TestTransportOfManyTopics(t *testing.T) {
+	for name, change := range map[string]func(*testing.T, *Options){
+		"whole": func(_ *testing.T, o *Options) { o.topics = 1 },
+		"keys":  func(t *testing.T, o *Options) { o.Key = newKey(t).WithOld(o.Key) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			change(t, &w.opts)
+			n1, n2 := w.join(t, "n1", nil), w.join(t, "n2", nil)
+			tr := n2.Transport.(*Transport)
+			idle := w.Subscriptions()
+			sent := 0
+			say := func(topics ...string) {
+				t.Helper()
+				for _, topic := range topics {
+					sent++
+					n1.SendAll(t, feedtest.Topical("n1", topic, sent, 1)...)
+					n2.All(t, sent)
+				}
+			}
+			n2.Follow(t, "a")
+			say("a")
+			n2.Follow(t, "a", "b", "c")
+			say("a", "b", "c")
+			n2.Follow(t, "d")
+			say("d", "a")
+			w.Stop()
+			testwait.Until(t, "n2 is deaf", func() bool { return !n2.Listens() })
+			w.Restart()
+			testwait.Until(t, "both listen", func() bool { return n1.Listens() && n2.Listens() })
+			say("a", "b", "c", "d")
+			tr.Unfollow([]string{"a", "b", "c", "d"})
+			n2.Follow(t, "e")
+			say("e")
+			if got := w.Subscriptions() - idle; got != len(tr.rings) {
+				t.Errorf("%d subscriptions for one topic", got)
+			}
+			tr.Unfollow([]string{"e", "f"})
+			n2.Follow(t)
+			if got := w.Subscriptions() - idle; got != 0 {
+				t.Errorf("%d subscriptions are left", got)
+			}
+		})
+	}
+}
+
 // A server that is not there at the start is waited for. What was sent by others until it
 // came may be missing.
 func TestNobodyThereAtTheStart(t *testing.T) {
@@ -279,7 +326,7 @@ func TestStrangers(t *testing.T) {
 		{"damaged", real.Subject, flipped},
 		{"cut", real.Subject, real.Data[:len(real.Data)-1]},
 		{"said somewhere else", elsewhere, real.Data},
-		{"not at any place of ours", r.prefix + ".x", real.Data},
+		{"not at any place of ours", r.prefix + ".other.x", real.Data},
 		{"another key", real.Subject, stranger.wrap(nil, appendEvent(nil, sent[1]), real.Subject)},
 		{"a batch that is none", real.Subject, r.wrap(nil, []byte("\xff\xff\xff\xff\xff"), real.Subject)},
 		{"of ours, for another subject", elsewhere, r.wrap(nil, appendEvent(nil, sent[1]), elsewhere)},

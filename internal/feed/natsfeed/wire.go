@@ -52,18 +52,26 @@ func newRing(key *secret.Key, database string) ring {
 // prefixTokens is how many parts the prefix of a ring has.
 const prefixTokens = 3
 
-// lanes are the parts of subjects that tell what goes first.
+// lanes are the parts of subjects that tell what goes first. Every node hears them.
 var lanes = [2]string{"urgent", "other"}
+
+// topical is in the place of a lane where only those hear an event who follow its topic.
+const topical = "topic"
 
 // subject is where an event goes. Its key may be any text and may be nobody's business:
 // subjects have a digest of it, which is the same on all nodes.
 func (r ring) subject(e feed.Event) string {
 	lane := lanes[1]
-	if e.Urgent() {
+	if topic := e.Topic(); topic != "" {
+		return r.prefix + "." + topical + "." + token(e.Kind) + "." + digest(topic)
+	} else if e.Urgent() {
 		lane = lanes[0]
 	}
 	return r.prefix + "." + lane + subjectTail(e)
 }
+
+// follow is what to subscribe to for a topic: the events of all kinds about it.
+func (r ring) follow(topic string) string { return r.prefix + "." + topical + ".*." + digest(topic) }
 
 // missing is where the batch without events goes.
 func (r ring) missing() string { return r.prefix + "." + lanes[1] + ".missing" }
@@ -113,11 +121,18 @@ func (r ring) unwrap(message []byte, subject string) ([]feed.Event, error) {
 		return nil, err
 	}
 	for _, e := range events {
-		if tail := subjectTail(e); subject != r.prefix+"."+lanes[0]+tail && subject != r.prefix+"."+lanes[1]+tail {
+		if !r.belongs(e, subject) {
 			return nil, errSubject
 		}
 	}
 	return events, nil
+}
+
+// belongs tells whether a subject is one of those that an event of another node has.
+func (r ring) belongs(e feed.Event, subject string) bool {
+	tail := subjectTail(e)
+	return subject == r.prefix+"."+lanes[0]+tail || subject == r.prefix+"."+lanes[1]+tail ||
+		subject == r.prefix+"."+topical+"."+token(e.Kind)+"."+digest(feed.TopicOf(e.Key))
 }
 
 func bound(subject string) []byte { return append([]byte{version}, subject...) }

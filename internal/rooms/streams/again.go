@@ -55,11 +55,17 @@ func (c *Streams) again(ctx context.Context, since time.Time) {
 			maps.Copy(to, set(ids))
 		}
 	}
-	read(c.mine.users(), c.rooms.RoomIDs, func(string, []string) {})
+	follow := func(user string, ids []string) { // who came into a room may be among what was missed
+		if r := c.own.of(user); r != nil {
+			r.interest.Follow(ctx, topicsOf(ids)...)
+		}
+	}
+	read(c.mine.users(), c.rooms.RoomIDs, follow)
 	changed := func(ctx context.Context, user string) ([]string, error) {
 		return c.rooms.MembershipsSince(ctx, user, since)
 	}
-	read(c.listeners("rooms-changed", "subscriptions-changed"), changed, func(user string, ids []string) {
+	read(c.listeners(tellsOfRooms...), changed, func(user string, ids []string) {
+		follow(user, ids)
 		if c.hub.Listening(rooms.NotifyUser + "/" + user + "/subscriptions-changed") {
 			for _, room := range ids {
 				c.unreads.tell(room, []string{user})

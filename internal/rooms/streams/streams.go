@@ -53,6 +53,7 @@ type Streams struct {
 	unreads  memberships
 	mine     mine
 	owed     owed
+	own      ownRooms
 }
 
 // New makes the group and connects the hub with the news of rooms. It must be
@@ -68,6 +69,7 @@ func New(o Options) *Streams {
 	c.unreads = memberships{read: c.rooms.SubscriptionsIn, ready: c.ready, later: h.Later, failed: c.failed("memberships_not_readable"),
 		byRoom: map[string]*unread{}}
 	c.mine.byUser = map[string][]*ddp.Subscription{}
+	c.own.byUser = map[string]*roomsOf{}
 	realtime.Listen(h, rooms.MessageChanged, c.message)
 	realtime.Listen(h, rooms.Noticed, c.notice)
 	realtime.Listen(h, rooms.RoleChanged, c.role)
@@ -75,6 +77,7 @@ func New(o Options) *Streams {
 	realtime.Listen(h, rooms.UnreadChanged, c.unread)
 	realtime.Listen(h, rooms.Addressed, c.addressed)
 	realtime.Listen(h, rooms.MembershipChanged, c.membership)
+	h.HandleSubscribe(c.subscribing)
 	h.HandleGap(c.forget)
 	h.HandleLoss(c.again)
 	return c
@@ -91,11 +94,11 @@ func (c *Streams) Publications() []realtime.Publication {
 func (c *Streams) Streams() []realtime.Stream {
 	return []realtime.Stream{
 		{
-			Name: rooms.RoomMessages, Allow: c.allowMessages, Again: c.judge, Open: c.openMessages, Events: []string{rooms.MyMessages},
+			Name: rooms.RoomMessages, Allow: c.allowMessages, Again: c.judge, Open: c.openMessages, Topic: topicOfRoom, Events: []string{rooms.MyMessages},
 			Doc: "Messages: <room id>, or __my_messages__ for every room of one's own.",
 		},
 		{
-			Name: rooms.NotifyRoom, Allow: c.allowRoom, Again: c.judge, Events: roomEvents,
+			Name: rooms.NotifyRoom, Allow: c.allowRoom, Again: c.judge, Topic: topicOfRoom, Events: roomEvents,
 			Doc: "What happens in a room: <room id>/typing, /user-activity, /deleteMessage.",
 		},
 	}
@@ -178,12 +181,12 @@ func (c *Streams) failed(what string) func(room string, err error) {
 // listens tells whether a user does; it is asked about whoever made the news here.
 func (c *Streams) deliver(e feed.Event, news rooms.Counted, wanted bool, listens func(userID string) bool, send func(members map[string]struct{})) {
 	if wanted {
-		c.members.with(e.Key, news.Membership, c.own(e, news), listens, send)
+		c.members.with(e.Key, news.Membership, c.maker(e, news), listens, send)
 	}
 }
 
-// own is the user whose call made the news on this node, and waits for it.
-func (c *Streams) own(e feed.Event, news rooms.Counted) string {
+// maker is the user whose call made the news on this node, and waits for it.
+func (c *Streams) maker(e feed.Event, news rooms.Counted) string {
 	if e.Node != c.hub.Node() {
 		return ""
 	}
@@ -383,7 +386,7 @@ func (c *Streams) addressed(e feed.Event, news rooms.AddressedNews) {
 // unread delivers to users what became of their memberships.
 func (c *Streams) unread(e feed.Event, news rooms.UserNews) {
 	ids := c.hub.ListeningUsers(slices.Values(news.Users), "subscriptions-changed")
-	if own := c.own(e, news.Counted); own != "" && slices.Contains(ids, own) {
+	if own := c.maker(e, news.Counted); own != "" && slices.Contains(ids, own) {
 		c.unreads.tellNow(e.Key, own)
 		ids = slices.DeleteFunc(ids, func(id string) bool { return id == own })
 	}
@@ -412,6 +415,7 @@ func (c *Streams) membership(e feed.Event, news rooms.UserNews) {
 	for _, id := range news.Users {
 		c.recheck(id, e.Key)
 	}
+	c.moved(e, news)
 }
 
 // recheck ends what a user listens to of a room if the user is no member of it.

@@ -34,6 +34,15 @@ func (be) Observe(ctx context.Context, _ *rpc.Call, _ string, run func(context.C
 }
 func (be) Stray(_ context.Context, _ *rpc.Call, _ string, err error) error { return err }
 
+// othersStreams are those of the core that rooms tell something in, for everybody.
+type othersStreams struct{}
+
+func (othersStreams) Publications() []realtime.Publication { return nil }
+func (othersStreams) Streams() []realtime.Stream {
+	all := func(context.Context, rpc.Login, string) error { return nil }
+	return []realtime.Stream{{Name: rooms.NotifyUser, Allow: all}, {Name: rooms.NotifyLogged, Allow: all}}
+}
+
 // beHandler serves the streams, and one method, "be", which logs in as the user it
 // is given.
 type beHandler struct{ *realtime.Publications }
@@ -58,10 +67,16 @@ type chatNode struct {
 // newChatNode makes a server. shared is nil for a server that is alone.
 func newChatNode(t testing.TB, name string, s storetest.Store, shared feed.Store) *chatNode {
 	t.Helper()
-	n := &chatNode{t: t, store: s, hub: realtime.New(realtime.Options{Node: name, Transport: realtime.Poll(shared)})}
+	return newChatNodeOver(t, name, s, shared, realtime.Poll(shared))
+}
+
+// newChatNodeOver makes a server whose news another transport carries.
+func newChatNodeOver(t testing.TB, name string, s storetest.Store, shared feed.Store, transport feed.Transport) *chatNode {
+	t.Helper()
+	n := &chatNode{t: t, store: s, hub: realtime.New(realtime.Options{Node: name, Transport: transport})}
 	g := testkit.NewGround(t, testkit.Options{Store: s, Node: name, Events: shared, Feed: n.hub})
 	n.chat = g.NewRooms()
-	table := realtime.NewPublications(n.hub, be{}, nil, streams.New(streams.Options{Hub: n.hub, Rooms: n.chat, Presence: g.NewTracker()}))
+	table := realtime.NewPublications(n.hub, be{}, nil, othersStreams{}, streams.New(streams.Options{Hub: n.hub, Rooms: n.chat, Presence: g.NewTracker()}))
 	n.server = ddp.New(ddp.Options{Handler: beHandler{Publications: table}, Limits: ddp.Limits{HeartbeatInterval: -1}})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
