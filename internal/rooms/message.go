@@ -75,7 +75,7 @@ func (s *Service) Send(ctx context.Context, by *user.User, d Draft) (*Message, e
 	m.Mentions, m.Channels, m.URLs = found.mentions, found.channels, found.urls
 	room, touched, err := s.store.InsertMessage(ctx, m, s.unread(a.room, found))
 	if errors.Is(err, dberr.Duplicate) {
-		return s.repeated(ctx, m)
+		return s.repeated(ctx, a.room, m)
 	}
 	if err != nil {
 		return nil, instead(err, dberr.NotFound, ErrInvalidRoom)
@@ -202,8 +202,10 @@ func barred(a *seat) error {
 	return nil
 }
 
-// repeated answers a message whose id is taken.
-func (s *Service) repeated(ctx context.Context, m *Message) (*Message, error) {
+// repeated answers a message whose id is taken. It is told again: whoever sends a message once more
+// was not answered, and the call that stored it may have ended before it told anybody. Whoever has
+// it already has it twice, which changes nothing.
+func (s *Service) repeated(ctx context.Context, r *Room, m *Message) (*Message, error) {
 	old, err := s.store.MessageByID(ctx, m.ID)
 	if err != nil {
 		return nil, instead(err, dberr.NotFound, ErrMessageID)
@@ -211,7 +213,7 @@ func (s *Service) repeated(ctx context.Context, m *Message) (*Message, error) {
 	if old.RoomID != m.RoomID || old.User.ID != m.User.ID || old.Type != "" || old.Text != m.Text {
 		return nil, ErrMessageID
 	}
-	return old, nil
+	return old, s.tellMessage(r, old, m.User.ID)
 }
 
 // found is what the text of a message points to.
