@@ -107,7 +107,7 @@ soak: ## Crash and fault runs, bounded in time; SOAK_SCALE=2 doubles the rounds.
 	$(GO) test -tags soak -count=1 -timeout 60m -run Soak -v $(PKGS)
 
 nodes: ## Three nodes, NATS and the wire server: the table of docs/scaling.md, measured; a quarter of an hour. The short form is part of the tests.
-	$(GO) test -tags soak -count=1 -timeout 60m -run 'SoakNodes(Killed|Revoked|Late|Races|Crowd|Idle)|SoakBalancers' -v ./internal/soak
+	$(GO) test -tags soak -count=1 -timeout 60m -run 'SoakNodes(Killed|Revoked|Late|Races|Crowd|Idle|Guesses|WithoutDatabase|Partitioned)|SoakBalancers' -v ./internal/soak
 	$(GO) test -run '^$$' -bench News -benchtime 5s ./internal/soak
 
 golden: ## Refresh generated files: surface.golden and docs.

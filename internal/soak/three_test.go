@@ -13,6 +13,7 @@ import (
 	"ddpserver/internal/feed/natstest"
 	"ddpserver/internal/random"
 	"ddpserver/internal/testwait"
+	"ddpserver/internal/wiretest"
 )
 
 // over runs a test over every transport of news in the long form, and over one in the short.
@@ -32,14 +33,38 @@ type three struct {
 	t     *testing.T
 	nodes [3]*server
 	env   []string
+	own   [3][]string // what a node has otherwise
+	// links are the ways of each node to the database and to NATS, when each has its own.
+	links [3][]*wiretest.Wire
 }
 
-func trio(t *testing.T, transport string) *three {
+func trio(t *testing.T, transport string, env ...string) *three {
+	t.Helper()
+	return trioOver(t, transport, false, env...)
+}
+
+// trioOver is trio; apart gives each node ways of its own.
+func trioOver(t *testing.T, transport string, apart bool, env ...string) *three {
 	t.Helper()
 	n := &three{t: t, shared: newShared(t, databases[transport])} // NATS may have any
-	n.env = calmBut("MONGO_URL=" + n.url)
+	n.env = append(calmBut("MONGO_URL="+n.url), env...)
+	var news *natstest.Server
 	if transport == "nats" {
-		n.env = append(n.env, "TRANSPORTER="+natstest.Start(t, nil).URL())
+		news = natstest.Start(t, nil)
+		n.env = append(n.env, "TRANSPORTER="+news.URL())
+	}
+	for i := range n.own {
+		if !apart {
+			break
+		}
+		db := wiretest.Start(t, n.db.Addr())
+		n.links[i] = append(n.links[i], db)
+		n.own[i] = append(n.own[i], "MONGO_URL="+strings.Replace(n.strict(), n.wire.Addr(), db.Addr(), 1))
+		if news != nil {
+			w := wiretest.Start(t, news.Addr())
+			n.links[i] = append(n.links[i], w)
+			n.own[i] = append(n.own[i], "TRANSPORTER=nats://"+w.Addr())
+		}
 	}
 	for i := range n.nodes {
 		n.start(i)
@@ -55,7 +80,7 @@ func trio(t *testing.T, transport string) *three {
 
 func (n *three) start(i int) {
 	n.t.Helper()
-	n.nodes[i] = launch(n.t, n.t.TempDir(), append(n.env[:len(n.env):len(n.env)], fmt.Sprint("NODE_NAME=n", i)))
+	n.nodes[i] = launch(n.t, n.t.TempDir(), slices.Concat(n.env, n.own[i], []string{fmt.Sprint("NODE_NAME=n", i)}))
 }
 
 // room makes a channel with these people in it.
