@@ -330,6 +330,7 @@ func BenchmarkSubscribe(b *testing.B) {
 				}
 				c.Send(fmt.Sprintf(`{"msg":"sub","id":"s%d","name":"stream-test","params":[%q,false]}`, i, event))
 				nextFrame(b, c, `"ready"`)
+				c.Send(fmt.Sprintf(`{"msg":"unsub","id":"s%d"}`, i))
 			}
 		})
 	}
