@@ -169,7 +169,8 @@ func partitioned(t *testing.T, n *three, transport string) {
 		t.Errorf("a parted node ended a revoked session %v after it was back", worst(ended))
 	}
 	t.Logf("%s: %d partitions, %d messages acknowledged and told on all nodes, the last %v after the end; %d codes, one winner at most; revoked sessions on the "+
-		"parted node ended %v median, %v worst after it was back", transport, len(ended), len(acked), told.Round(time.Millisecond), winners, median(ended), worst(ended))
+		"parted node ended %v median, %v worst after it was back",
+		transport, len(ended), len(acked), told.Round(time.Millisecond), winners, median(ended), worst(ended))
 }
 
 // TestSoakNodesWithoutDatabase (docs/security-tests.md S110): three nodes lose their database for ten
