@@ -40,10 +40,11 @@ func helloRun(t *testing.T, name string, s feed.Store) *helloNode {
 	n := &helloNode{hub: New(Options{Node: name + "/1", Transport: Poll(cable), Logger: zap.New(core)}), logs: logs}
 	n.hub.attendants = append(n.hub.attendants, func() bool { return true }) // somebody who looks at the list
 	n.Nodes = NewNodes(n.hub, func() Hello { return Hello{Name: name, Version: "1", Since: 5, Sessions: 3, Messages: 4} })
-	n.hub.HandleLoss(func(_ context.Context, since time.Time) {
+	n.hub.HandleLoss(func(_ context.Context, since time.Time) error {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.since = append(n.since, since)
+		return nil
 	})
 	ctx, end := context.WithCancel(context.Background())
 	hubCtx, endHub := context.WithCancel(context.Background())

@@ -38,7 +38,7 @@ type Hub struct {
 	heard     *user.Heard
 	listeners map[string][]func(feed.Event) error // by the name of the kind
 	gaps      []func(context.Context)
-	losses    []func(context.Context, time.Time)
+	losses    []func(context.Context, time.Time) error
 	// attendants tell whether somebody waits for news who has joined no topic.
 	attendants []func() bool
 	// subscribing run before a subscription is ready.
@@ -127,10 +127,14 @@ func (h *Hub) HandleGap(f func(context.Context)) { h.gaps = append(h.gaps, f) }
 
 // HandleLoss adds a function that runs after news made since then may never come, because
 // a node died before it told it or a transport lost it: whoever listens on this node is to
-// be told again of what can be read.
-func (h *Hub) HandleLoss(f func(ctx context.Context, since time.Time)) {
+// be told again of what can be read. After an error it runs again, some moments later.
+func (h *Hub) HandleLoss(f func(ctx context.Context, since time.Time) error) {
 	h.losses = append(h.losses, f)
 }
+
+// Untold says that somebody who listens here was not told of news made since then, because
+// the store did not say whom to tell, or what: it is told again when the store answers.
+func (h *Hub) Untold(since time.Time) { h.lose(since) }
 
 // Again delivers an event on this node only: news that is made anew from what was read.
 func (h *Hub) Again(e feed.Event) {

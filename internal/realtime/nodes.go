@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"sync"
@@ -32,6 +33,9 @@ const (
 	// maxUnreadable is how many kinds and versions that cannot be read are logged.
 	maxUnreadable = 100
 )
+
+// tellFor is how long it is tried to tell news again while the store does not answer.
+const tellFor = 5 * time.Minute
 
 // StoreTime bounds what one piece of news waits for the store: to be read, written, or
 // judged. A store gives its own operations up after four and a half seconds, and its
@@ -114,7 +118,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer h.workers.wait()
 	t := h.opts.Transport
 	if t == nil {
-		<-ctx.Done()
+		h.rereads(ctx)
 		return nil
 	}
 	h.log.Info("news_from_nodes", zap.String("transport", t.Name()))
@@ -341,8 +345,8 @@ func (h *Hub) rereads(ctx context.Context) {
 			if again {
 				h.reread(ctx)
 			}
-			if !since.IsZero() {
-				h.lost(ctx, since)
+			if !since.IsZero() && !h.lost(ctx, since) {
+				h.lose(since)
 			}
 			wait(ctx, rereadEvery)
 		}
@@ -350,11 +354,18 @@ func (h *Hub) rereads(ctx context.Context) {
 }
 
 // lost has whoever listens here told again of what was made since then, and a while before:
-// the clocks of nodes differ, and what is made last is told last.
-func (h *Hub) lost(ctx context.Context, since time.Time) {
+// the clocks of nodes differ, and what is made last is told last. It is false when that is to
+// be tried again: the store did not answer, and the news is not so old that a client has long
+// read it.
+func (h *Hub) lost(ctx context.Context, since time.Time) (done bool) {
+	var err error
 	for _, f := range h.losses {
-		f(ctx, since.Add(-LossMargin))
+		err = errors.Join(err, f(ctx, since.Add(-LossMargin)))
 	}
+	if err != nil && ctx.Err() == nil {
+		h.log.Warn("news_not_made_good", zap.Error(err))
+	}
+	return err == nil || h.opts.Now().Sub(since) > tellFor
 }
 
 // reread has everything read anew that events keep up to date.

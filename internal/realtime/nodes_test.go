@@ -88,10 +88,11 @@ func runOver(t testing.TB, name string, transport feed.Transport) *node {
 		n.gaps++
 		n.lastGap = time.Now()
 	})
-	n.HandleLoss(func(_ context.Context, since time.Time) {
+	n.HandleLoss(func(_ context.Context, since time.Time) error {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.lost = append(n.lost, since)
+		return nil
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -287,7 +287,9 @@ func TestSoakNodesRevoked(t *testing.T) {
 func TestSoakNodesLate(t *testing.T) {
 	over(t, "change streams", func(t *testing.T, transport string) {
 		n := trio(t, transport)
-		people := n.seed("ada", 10, asAdmin)
+		// Each waits for the answer to one message before the next: so many that 500 a second
+		// need no answer within less than a tenth of a second.
+		people := n.seed("ada", rounds(10, 50), asAdmin)
 		room := n.room(people)
 		for _, rate := range []int{20, 500} {
 			far, near := hear(t, n.nodes[1].addr, people[0].token, room), hear(t, n.nodes[0].addr, people[0].token, room)

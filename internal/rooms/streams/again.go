@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rooms"
@@ -24,10 +26,11 @@ const (
 
 // again tells those who listen on this node what happened since then in the rooms that they
 // listen to, and what became of their memberships: the node that made the news died before
-// it told it, or it was lost on the way. What cannot be read is left to the next read of the
-// client, and logged. The rooms of somebody who follows very many are read beside, when
+// it told it, or it was lost on the way. An error says that the store did not answer, and
+// that all of it is to be done again; what cannot be read although it answers is left to the next
+// read of the client, and logged. The rooms of somebody who follows very many are read beside, when
 // everybody else was told.
-func (c *Streams) again(ctx context.Context, since time.Time) {
+func (c *Streams) again(ctx context.Context, since time.Time) error {
 	var err error
 	c.members.drop() // who came and went is among what was missed
 	wanted, late := map[string]struct{}{}, map[string]struct{}{}
@@ -73,13 +76,17 @@ func (c *Streams) again(ctx context.Context, since time.Time) {
 		}
 	})
 	err = cmp.Or(c.newsOf(ctx, slices.Collect(maps.Keys(wanted)), since), err)
-	if err != nil && ctx.Err() == nil {
-		c.failed("news_not_made_good")("", err)
+	if errors.Is(err, dberr.Unavailable) || ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		c.log.Warn("news_not_made_good", zap.Error(err))
 	}
 	for room := range wanted {
 		delete(late, room)
 	}
 	c.beside(ctx, late, since)
+	return nil
 }
 
 // newsOf tells again what happened in rooms since then.
@@ -154,12 +161,13 @@ func (c *Streams) beside(ctx context.Context, rooms map[string]struct{}, since t
 			if len(some) == 0 {
 				break
 			}
-			if ctx.Err() == nil && !errors.Is(err, dberr.Unavailable) {
-				err = cmp.Or(c.newsOf(ctx, some, since), err)
+			if ctx.Err() != nil || errors.Is(err, dberr.Unavailable) {
+				continue // the rest is taken out, and made good with all of it
 			}
-		}
-		if err != nil && ctx.Err() == nil {
-			c.failed("news_not_made_good")("", err)
+			if bad := c.newsOf(ctx, some, since); bad != nil {
+				c.untold("news_not_made_good", "", bad, since.Add(realtime.LossMargin))
+				err = bad
+			}
 		}
 	})
 }

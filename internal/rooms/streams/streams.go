@@ -7,13 +7,16 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/ddp"
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/feed"
@@ -171,9 +174,18 @@ func (c *Streams) allowRoom(ctx context.Context, l rpc.Login, event string) erro
 	return c.allowMember(ctx, l, roomID)
 }
 
-// failed logs that the store did not say what somebody was to be told of a room.
+// failed notes that the store did not say just now what somebody was to be told of a room.
 func (c *Streams) failed(what string) func(room string, err error) {
-	return func(room string, err error) { c.log.Warn(what, zap.String("room", room), zap.Error(err)) }
+	return func(room string, err error) { c.untold(what, room, err, time.Now().Add(-realtime.StoreTime)) }
+}
+
+// untold logs that news made since then was not told. When it was the store that did not
+// answer, it is told as soon as that does.
+func (c *Streams) untold(what, room string, err error, since time.Time) {
+	c.log.Warn(what, zap.String("room", room), zap.Error(err))
+	if errors.Is(err, dberr.Unavailable) || errors.Is(err, context.DeadlineExceeded) {
+		c.hub.Untold(since)
+	}
 }
 
 // deliver runs send with the members of the room, once the list is new enough for
