@@ -42,7 +42,7 @@ func (s *Store) Transaction(ctx context.Context, do func(ctx context.Context) er
 	if err != nil {
 		return failure(err)
 	}
-	defer sess.EndSession(context.WithoutCancel(ctx))
+	defer end(ctx, sess)
 	for round := range maxRounds {
 		if err := pause(ctx, round); err != nil {
 			return err
@@ -82,6 +82,14 @@ func abort(ctx context.Context, sess *driver.Session) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	_ = sess.AbortTransaction(ctx)
+}
+
+// end gives the session back. One whose commit found no answer in time is still in its
+// transaction, which the driver aborts then, and would wait for without a limit.
+func end(ctx context.Context, sess *driver.Session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	sess.EndSession(ctx)
 }
 
 // findTransactions finds out whether there are transactions: an engine that refuses them

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/store/mongo"
 	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/testwait"
 )
 
 // TestTransactionsAreFound: what a server is found out once, at the start, and no trace is left of it.
@@ -134,5 +136,33 @@ func TestTransactionsMeet(t *testing.T) {
 		if raw, err := c.One(t.Context(), bson.D{{Key: "_id", Value: "x"}}); err != nil || raw.Lookup("n").AsInt64() != crowd {
 			t.Errorf("%v %v", raw, err)
 		}
+	}
+}
+
+// TestTransactionEndsInTime: a server that answers nothing from the commit on holds nobody up for longer than an operation.
+func TestTransactionEndsInTime(t *testing.T) {
+	t.Parallel()
+	s, server, _ := start(t, mongo.Options{})
+	gate := make(chan struct{})
+	defer close(gate)
+	a := s.Collection("a")
+	for _, command := range []string{"commitTransaction", "abortTransaction"} {
+		server.Inject(mongotest.Fault{Command: command, Times: -1, Gate: gate})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		done <- s.Transaction(ctx, func(ctx context.Context) error {
+			return a.Put(ctx, "x", bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: 1}}}})
+		})
+	}()
+	select {
+	case err := <-done:
+		if !errors.Is(err, dberr.Unavailable) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(testwait.Limit):
+		t.Error("it waits for a server that says nothing")
 	}
 }
