@@ -12,6 +12,7 @@ import (
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/random"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/mongo"
 )
 
@@ -35,7 +36,7 @@ func (s *Store) Mend(ctx context.Context, now time.Time) error {
 	left := map[string]*leftovers{}
 	of := func(room string) *leftovers {
 		if left[room] == nil {
-			left[room] = &leftovers{room: room, old: old, young: bson.D{{Key: "$gt", Value: now.Add(-s.Limit() - skew)}}}
+			left[room] = &leftovers{room: room, old: old, young: bson.D{{Key: "$gt", Value: now.Add(-s.Limit() - skew)}}, reached: map[string]bool{}}
 		}
 		return left[room]
 	}
@@ -91,6 +92,8 @@ type leftovers struct {
 	old, young bson.D // the conditions on the times of notes whose nodes must be, and may not be
 	notes      []*note
 	messages   []*openMessage
+	// reached are the memberships whose counters have been moved for these messages.
+	reached map[string]bool
 }
 
 func (s *Store) mendRoom(ctx context.Context, l *leftovers) error {
@@ -146,7 +149,14 @@ func (s *Store) mendOnce(ctx context.Context, l *leftovers) (bool, error) {
 			return false, err
 		}
 	}
-	subs, err := many(ctx, s.subscriptions.Newest(), memberships(bson.E{Key: "rid", Value: l.room}), decodeSubscription)
+	read := map[string]bson.Raw{}
+	subs, err := many(ctx, s.subscriptions.Newest(), memberships(bson.E{Key: "rid", Value: l.room}), func(raw bson.Raw) (*rooms.Subscription, error) {
+		m, err := decodeSubscription(raw)
+		if err == nil {
+			read[m.ID] = slices.Clone(raw)
+		}
+		return m, err
+	})
 	if err != nil {
 		return false, err
 	}
@@ -154,7 +164,7 @@ func (s *Store) mendOnce(ctx context.Context, l *leftovers) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	writes, err := s.recountUnread(ctx, l, subs)
+	writes, err := s.recountUnread(ctx, l, subs, read)
 	if err != nil {
 		return false, err
 	}
@@ -166,7 +176,7 @@ func (s *Store) mendOnce(ctx context.Context, l *leftovers) (bool, error) {
 		}
 	}
 	if len(update) > 0 {
-		if ok, err := s.rooms.UpdateOne(ctx, as(raw, "usersCount", "msgs", "lm", "ddpMembership", "ddpOwners"), update); !ok || err != nil {
+		if ok, err := s.rooms.UpdateOne(ctx, as(raw, "usersCount", "msgs", "lm", "ddpMembership", "ddpOwners", "_updatedAt"), update); !ok || err != nil {
 			return false, err
 		}
 	}
@@ -174,6 +184,7 @@ func (s *Store) mendOnce(ctx context.Context, l *leftovers) (bool, error) {
 		if ok, err := s.subscriptions.UpdateOne(ctx, w.filter, w.update); !ok || err != nil {
 			return false, err
 		}
+		l.reached[w.id] = true
 	}
 	return true, nil
 }
@@ -182,12 +193,7 @@ func (s *Store) mendOnce(ctx context.Context, l *leftovers) (bool, error) {
 // back that did not happen.
 func (s *Store) complete(ctx context.Context, n *note) error {
 	for _, m := range n.Members {
-		if _, err := s.trash.One(ctx, byID(m.ID)); err == nil { // who went since
-			continue
-		} else if !errors.Is(err, dberr.NotFound) {
-			return err
-		}
-		if err := s.subscriptions.Insert(ctx, m); err != nil && !errors.Is(err, dberr.Duplicate) {
+		if err := s.seatAgain(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -199,11 +205,33 @@ func (s *Store) complete(ctx context.Context, n *note) error {
 		c = s.messages
 	}
 	_, err := c.Newest().One(ctx, byID(n.Gone.ID))
-	if err == nil {
-		return s.trash.Remove(ctx, byID(n.Gone.ID))
+	if err == nil { // whoever deletes it meanwhile leaves news of another moment
+		return s.trash.Remove(ctx, append(byID(n.Gone.ID), bson.E{Key: "_deletedAt", Value: n.Gone.DeletedAt}))
 	}
 	if errors.Is(err, dberr.NotFound) {
 		return nil
+	}
+	return err
+}
+
+// seatAgain adds a member of a room that was being made, unless it was added and went since.
+// It waits like an invitation until that is known: whoever goes is in the trash before the
+// membership ends, so somebody who is not there when the seat is taken never had it.
+func (s *Store) seatAgain(ctx context.Context, m *rooms.Subscription) error {
+	doc, err := document.Fields(m)
+	if err != nil {
+		return err
+	}
+	if err := s.subscriptions.Insert(ctx, append(doc, bson.E{Key: "status", Value: invited})); err != nil && !errors.Is(err, dberr.Duplicate) {
+		return err
+	}
+	waiting := append(byID(m.ID), bson.E{Key: "status", Value: invited})
+	_, err = s.trash.Newest().One(ctx, byID(m.ID))
+	switch {
+	case err == nil:
+		return s.subscriptions.Remove(ctx, waiting)
+	case errors.Is(err, dberr.NotFound):
+		_, err = s.subscriptions.UpdateOne(ctx, waiting, bson.D{{Key: "$unset", Value: bson.D{{Key: "status", Value: 1}}}})
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/rooms/mongo"
 	"ddpserver/internal/store/document"
@@ -143,4 +144,145 @@ func TestMendWaitsForOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	counted("mended", 2)
+}
+
+// TestMendBringsNobodyBack: who is removed while a room is mended that was being made stays removed.
+func TestMendBringsNobodyBack(t *testing.T) {
+	t.Parallel()
+	n, x, ctx := openNodes(t, mongotest.Standalone()), "r", t.Context()
+	n.die(t, &act{do: makeRoom}, x, 3) // before its note is removed
+	gate, hit, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	open := sync.OnceFunc(func() { close(gate) })
+	defer open()
+	// After it was asked whether bob went since, and before he is added.
+	n.server.Inject(mongotest.Fault{Command: "insert", Skip: 1, Gate: gate, Hit: func() { close(hit) }})
+	go func() { done <- n.other.Mend(ctx, n.other.Clock()) }()
+	<-hit
+	if err := err3(n.first.RemoveMember(ctx, x, x+"bob", false, at(5))); err != nil {
+		t.Fatal(err)
+	}
+	open()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if m, err := n.other.Subscription(ctx, x, x+"bob"); !errors.Is(err, dberr.NotFound) {
+		t.Errorf("bob is a member again: %v, %v", m, err)
+	}
+	r, err := n.other.RoomByID(ctx, x)
+	_, members, err2 := n.other.ListMembers(ctx, x, 0, 9)
+	if err := errors.Join(err, err2); err != nil || r.Users != members || members != 1 {
+		t.Errorf("%d members of %d, %v", r.Users, members, err)
+	}
+}
+
+// TestMendKeepsNewsOfDeaths: a message that is deleted while the news of a deletion is taken
+// back that did not happen is told of.
+func TestMendKeepsNewsOfDeaths(t *testing.T) {
+	t.Parallel()
+	n, x, ctx := openNodes(t, mongotest.Standalone()), "r", t.Context()
+	if err := talked(ctx, n.first, x); err != nil {
+		t.Fatal(err)
+	}
+	n.die(t, &act{do: func(ctx context.Context, s *mongo.Store, x string) error {
+		return err3(s.DeleteMessage(ctx, x+"1", at(3)))
+	}}, x, 3)
+	gate, hit, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	open := sync.OnceFunc(func() { close(gate) })
+	defer open()
+	n.server.Inject(mongotest.Fault{Command: "delete", Gate: gate, Hit: func() { close(hit) }})
+	go func() { done <- n.other.Mend(ctx, n.other.Clock()) }()
+	<-hit
+	if err := err3(n.first.DeleteMessage(ctx, x+"1", at(5))); err != nil {
+		t.Fatal(err)
+	}
+	open()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	gone, err := n.other.GoneMessages(ctx, x, rooms.Span{Limit: 9})
+	if err != nil || len(gone) != 1 {
+		t.Errorf("deletions: %v, %v", gone, err)
+	}
+}
+
+// TestMendOfAdoptedMemberships: memberships that another program wrote, without all counters,
+// are mended like others, and nobody's counter grows by more than the message that is mended.
+func TestMendOfAdoptedMemberships(t *testing.T) {
+	t.Parallel()
+	n, x, ctx := openNodes(t, mongotest.Kind{}), "r", t.Context()
+	if err := then(makeRoom, joined)(ctx, n.first, x); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 { // of a time when only mentions were counted
+		if err := err3(n.first.InsertMessage(ctx, said(x, string(rune('a'+i)), "ann", i), rooms.Unread{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	subs := n.first.Collection("rocketchat_subscription")
+	gone := bson.D{{Key: "$unset", Value: bson.D{{Key: "userMentions", Value: 1}, {Key: "groupMentions", Value: 1}}}}
+	if _, err := subs.UpdateOne(ctx, bson.D{{Key: "_id", Value: x + "cid"}}, gone); err != nil {
+		t.Fatal(err)
+	}
+	dead, err := document.Fields(said(x, "dead", "ann", 10))
+	dead = append(dead, bson.E{Key: "ddpOpen", Value: bson.D{{Key: "at", Value: time.Now().Add(-time.Hour)}, {Key: "countAll", Value: true}}})
+	if err := errors.Join(err, n.first.Collection("rocketchat_message").Insert(ctx, dead), n.other.Mend(ctx, n.other.Clock())); err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []string{"bob", "cid"} {
+		if m, err := n.other.Subscription(ctx, x, x+who); err != nil || m.Unread != 1 {
+			t.Errorf("%s has %d unread, want 1, %v", who, m.Unread, err)
+		}
+	}
+	left, err := n.first.Collection("rocketchat_message").Count(ctx, bson.D{{Key: "ddpOpen", Value: bson.D{{Key: "$exists", Value: true}}}})
+	if left != 0 || err != nil {
+		t.Errorf("%d notes left, %v", left, err)
+	}
+}
+
+// TestMendOfCountsThatComeBack: a count that went and came back while a room is mended is not
+// what was read.
+func TestMendOfCountsThatComeBack(t *testing.T) {
+	t.Parallel()
+	n, x, ctx := openNodes(t, mongotest.Kind{}), "r", t.Context()
+	n.ahead.Store(0)
+	if err := talked(ctx, n.first, x); err != nil {
+		t.Fatal(err)
+	}
+	dead, err := document.Fields(said(x, "dead", "ann", 3))
+	dead = append(dead, bson.E{Key: "ddpOpen", Value: bson.D{{Key: "at", Value: time.Now().Add(-time.Hour)}, {Key: "none", Value: true}}})
+	if err := errors.Join(err, n.first.Collection("rocketchat_message").Insert(ctx, dead)); err != nil {
+		t.Fatal(err)
+	}
+	hold := func(f mongotest.Fault) (hit <-chan struct{}, open func()) {
+		gate, there := make(chan struct{}), make(chan struct{})
+		f.Gate, f.Hit = gate, func() { close(there) }
+		n.server.Inject(f)
+		return there, sync.OnceFunc(func() { close(gate) })
+	}
+	counting, count := hold(mongotest.Fault{Command: "aggregate"})
+	defer count()
+	done := make(chan error, 1)
+	go func() { done <- n.other.Mend(ctx, n.other.Clock()) }()
+	<-counting
+	if err := err3(n.first.DeleteMessage(ctx, x+"1", at(5))); err != nil {
+		t.Fatal(err)
+	}
+	reading, read := hold(mongotest.Fault{Command: "find"})
+	defer read()
+	count()
+	<-reading
+	m := said(x, "topic", "ann", 6)
+	m.Type = "room_changed_topic"
+	if err := err3(n.first.InsertMessage(ctx, m, rooms.Unread{None: true})); err != nil {
+		t.Fatal(err)
+	}
+	read()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	r, err := n.other.RoomByID(ctx, x)
+	there, err2 := n.other.CountHistory(ctx, rooms.HistoryQuery{RoomID: x})
+	if err := errors.Join(err, err2); err != nil || r.Messages != there {
+		t.Errorf("%d messages of %d, %v", r.Messages, there, err)
+	}
 }

@@ -18,10 +18,14 @@ import (
 const maxWindow = 5000
 
 // write is a change of one document on a condition.
-type write struct{ filter, update bson.D }
+type write struct {
+	id             string
+	filter, update bson.D
+}
 
-// recountUnread are the changes of the memberships that messages did not reach.
-func (s *Store) recountUnread(ctx context.Context, l *leftovers, subs []*rooms.Subscription) ([]write, error) {
+// recountUnread are the changes of the memberships that messages did not reach. read is what
+// was decoded of them: another program may have left counters out.
+func (s *Store) recountUnread(ctx context.Context, l *leftovers, subs []*rooms.Subscription, read map[string]bson.Raw) ([]write, error) {
 	pending := slices.DeleteFunc(slices.Clone(l.messages), func(m *openMessage) bool { return m.Open == nil || m.Open.None })
 	if len(pending) == 0 {
 		return nil, nil
@@ -35,14 +39,14 @@ func (s *Store) recountUnread(ctx context.Context, l *leftovers, subs []*rooms.S
 	var writes []write
 	for _, x := range subs {
 		want := unseen(*x, pending, window)
-		if want == nil {
+		if want == nil || l.reached[x.ID] {
 			continue
 		}
 		fields := append(countersOf(want), bson.E{Key: "_updatedAt", Value: s.Clock()})
 		if !want.LastSeen.Equal(x.LastSeen) {
 			fields = append(fields, bson.E{Key: "ls", Value: want.LastSeen}, bson.E{Key: "lr", Value: want.LastReply})
 		}
-		writes = append(writes, write{append(append(byID(x.ID), countersOf(x)...), bson.E{Key: "_updatedAt", Value: x.UpdatedAt}), set(fields)})
+		writes = append(writes, write{x.ID, as(read[x.ID], "unread", "userMentions", "groupMentions", "alert", "open", "_updatedAt"), set(fields)})
 	}
 	return writes, nil
 }
