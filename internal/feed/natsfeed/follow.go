@@ -2,6 +2,7 @@ package natsfeed
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -16,7 +17,7 @@ const maxTopics = 20_000
 // followed is what a node subscribes to.
 type followed struct {
 	mu  sync.Mutex
-	max int // maxTopics, less in tests
+	max int // maxTopics, less in tests; 0 when the server allows fewer
 	// whole tells that it is told of all topics, and none has a subscription of its own.
 	whole bool
 	// arrived takes what comes; nil while nobody receives.
@@ -43,7 +44,33 @@ func (t *Transport) Follow(ctx context.Context, topics []string) error {
 	if refused(err, "subscription") { // the server is to be asked again, and to refuse it again
 		t.Unfollow(topics)
 	}
+	if err == nil {
+		err = t.limited()
+	}
 	return err
+}
+
+// errLimit is the error for topics that may have been deaf: what they missed is told again.
+var errLimit = errors.New("the NATS server allows fewer subscriptions than there are topics: from now on all topics are asked for at once")
+
+// limited finds out whether the server has refused a subscription because this node has too
+// many, which it says once and to nobody in particular. From then on the node never
+// follows topics one by one again, since nobody knows how many it may have.
+func (t *Transport) limited() error {
+	f := &t.followed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.max == 0 || !errors.Is(t.nc.LastError(), nats.ErrMaxSubscriptionsExceeded) {
+		return nil
+	}
+	f.max, f.whole = 0, true
+	for topic, subs := range f.topics { // first, to make room
+		unsubscribe(subs)
+		f.topics[topic] = nil
+	}
+	unsubscribe(f.all)
+	f.all = nil
+	return errors.Join(errLimit, t.subscribeAll())
 }
 
 // ask subscribes to those of the topics that are not followed yet.

@@ -181,7 +181,7 @@ func (l *listener) confirm(ctx context.Context) error {
 	if err := l.t.nc.LastError(); refused(err, "subscription") {
 		return err
 	}
-	return nil
+	return l.t.limited()
 }
 
 // maxLogged bounds what is remembered as logged.

@@ -3,6 +3,8 @@ package natsfeed
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +137,44 @@ func TestTransportOfManyTopics(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A node that may have fewer subscriptions than it needs topics hears them all the same.
+func TestLimitOfSubscriptions(t *testing.T) {
+	w := newWorld(t, func(o *server.Options) { o.MaxSubs = 8 })
+	n1, n2 := w.join(t, "n1", nil), w.join(t, "n2", nil)
+	sent := 0
+	var topics []string
+	limited := 0
+	for i := range 12 {
+		topics = append(topics, fmt.Sprint("topic", i))
+		err := n2.Transport.(*Transport).Follow(t.Context(), topics[i:])
+		if errors.Is(err, errLimit) {
+			limited++
+			err = n2.Transport.(*Transport).Follow(t.Context(), topics[i:])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range topics {
+			sent++
+			n1.SendAll(t, feedtest.Topical("n1", topic, sent, 1)...)
+			n2.All(t, sent)
+		}
+	}
+	if limited != 1 {
+		t.Errorf("told %d times", limited)
+	}
+	n2.Transport.(*Transport).Unfollow(topics)
+	n2.Follow(t, "last")
+	n1.SendAll(t, feedtest.Topical("n1", "last", sent+1, 1)...)
+	n2.All(t, sent+1)
+	w.Stop()
+	testwait.Until(t, "n2 is deaf", func() bool { return !n2.Listens() })
+	w.Restart()
+	testwait.Until(t, "both listen", func() bool { return n1.Listens() && n2.Listens() })
+	n1.SendAll(t, feedtest.Topical("n1", "last", sent+2, 1)...)
+	n2.All(t, sent+2)
 }
 
 // A server that is not there at the start is waited for. What was sent by others until it
