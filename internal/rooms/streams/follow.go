@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -114,29 +115,37 @@ func (o *ownRooms) of(user string) *roomsOf {
 }
 
 // moved follows a room that users of this node came into, and ends that for those who went.
-// What was told of the room before it was followed is made anew.
+// What was told of the room before it was followed is made anew. News of a removal may come
+// after the news that its user came back, which another node told: who is in the room all
+// the same follows it again.
 func (c *Streams) moved(e feed.Event, news rooms.UserNews) {
-	var came []*roomsOf
-	var ids []string
+	here := map[string]*roomsOf{}
 	for _, id := range news.Users {
-		r := c.own.of(id)
-		switch {
-		case r == nil:
-		case news.Gone:
-			r.interest.Drop(feed.TopicOf(e.Key))
-		default:
-			came, ids = append(came, r), append(ids, id)
+		if r := c.own.of(id); r != nil {
+			here[id] = r
 		}
 	}
-	if len(came) == 0 {
+	if len(here) == 0 {
 		return
+	}
+	topic := feed.TopicOf(e.Key)
+	if news.Gone {
+		for _, r := range here {
+			r.interest.Drop(topic)
+		}
 	}
 	c.hub.Later(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), realtime.StoreTime)
 		defer cancel()
+		ids := slices.Collect(maps.Keys(here))
+		if news.Gone { // where that cannot be read the room stays followed, which harms nobody
+			if members, err := c.among(ctx, e.Key, ids); err == nil {
+				ids = members
+			}
+		}
 		fresh := false
-		for _, r := range came {
-			fresh = r.interest.Follow(ctx, feed.TopicOf(e.Key)) || fresh
+		for _, id := range ids {
+			fresh = here[id].interest.Follow(ctx, topic) || fresh
 		}
 		if !fresh { // somebody here has been told of the room all the time
 			return

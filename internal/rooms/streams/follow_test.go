@@ -193,3 +193,24 @@ func TestComingWhileNATSIsAway(t *testing.T) {
 	until(t, bob, rooms.MyMessages, "behind it")
 	until(t, late, "behind it")
 }
+
+// Who was taken into a room again is told of it although the news of the removal before comes
+// later, as it does from a node that was parted from NATS meanwhile. The room that ann leaves
+// tells when topics that nobody needs are over.
+func TestNewsOfRemovalsThatAreLate(t *testing.T) {
+	t.Parallel()
+	_, nodes := overNATS(t, "a", "b")
+	a, b := nodes[0], nodes[1]
+	ann := a.account("ann")
+	b.account("bob")
+	again, left := a.channel(ann, "again", "bob"), a.channel(ann, "left", "bob")
+	bob := b.listen("bob", rooms.RoomMessages+"/"+rooms.MyMessages)
+	before := b.hub.News().Topics
+	rooms.MembershipChanged.Publish(a.hub, again, rooms.UserNews{Counted: rooms.Counted{Membership: 1}, Users: []string{"bob"}, Gone: true})
+	if err := a.chat.Remove(t.Context(), ann, left, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	testwait.Until(t, "a topic less", func() bool { return b.hub.News().Topics < before })
+	a.says(ann, again, "still here")
+	until(t, bob, "still here")
+}
