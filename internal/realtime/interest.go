@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -83,7 +84,8 @@ func (h *Hub) NewInterest() *Interest { return &Interest{hub: h} }
 // Follow adds topics, as feed.TopicOf makes them of keys. When it returns, what other nodes
 // make of them from now on comes here, or is told again as soon as it can be. It waits for the
 // transport for a second at most, and not while there is none. It tells whether one of them was not
-// heard on this node until now.
+// heard on this node until now. Whoever cancels ctx does not go on without what is asked for:
+// otherwise a client that hangs up in time would have everybody here told again.
 func (i *Interest) Follow(ctx context.Context, topics ...string) (fresh bool) {
 	n := &i.hub.interest
 	if n.to == nil {
@@ -100,6 +102,9 @@ func (i *Interest) Follow(ctx context.Context, topics ...string) (fresh bool) {
 		case <-r.done:
 			continue
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return fresh
+			}
 		case <-limit.C:
 		}
 		n.mu.Lock()
@@ -147,19 +152,18 @@ func (n *interest) add(i *Interest, topics []string) (rounds []*round, fresh boo
 		had[w.topic] = struct{}{}
 	}
 	for _, topic := range topics {
-		if _, before := had[topic]; before {
-			continue
-		}
-		had[topic] = struct{}{}
 		w := n.topics[topic]
 		if w == nil {
 			w = &wanted{topic: topic}
 			n.topics[topic] = w
 			n.ask(w)
 		}
-		w.uses++
-		i.topics = append(i.topics, w)
-		switch {
+		if _, before := had[topic]; !before {
+			had[topic] = struct{}{}
+			w.uses++
+			i.topics = append(i.topics, w)
+		}
+		switch { // also of a topic that somebody followed who did not wait
 		case w.round == nil:
 			continue
 		case n.deaf:

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ddpserver/internal/ddp"
@@ -269,6 +270,29 @@ func TestCrowdSharesRounds(t *testing.T) {
 	if got := ask.count(); got != n.News().Topics {
 		t.Errorf("%d topics were asked for, %d are followed", got, n.News().Topics)
 	}
+}
+
+// Who hangs up while the transport is asked has nobody told again; who uses the same topics and
+// goes on before they are heard does.
+func TestWhoHangsUpWaitsForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New(Options{Transport: &asking{Transport: nothing{}}}) // nobody asks
+		h.interest.hears(true)
+		in := h.NewInterest()
+		over, hangUp := context.WithCancel(t.Context())
+		hangUp()
+		for _, row := range []struct {
+			ctx  context.Context
+			want bool
+		}{{over, false}, {t.Context(), true}} {
+			if fresh := in.Follow(row.ctx, "room"); !fresh || h.interest.next.hasty != row.want {
+				t.Errorf("fresh %v, hasty %v, want %v", fresh, h.interest.next.hasty, row.want)
+			}
+		}
+		if w := h.interest.topics["room"]; w.uses != 1 || len(h.interest.next.topics) != 1 {
+			t.Errorf("%d uses, asked for %d times", w.uses, len(h.interest.next.topics))
+		}
+	})
 }
 
 // asking is a transport that brings nothing and counts what it is asked for.

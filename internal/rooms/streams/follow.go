@@ -74,7 +74,7 @@ func (c *Streams) subscribing(ctx context.Context, s *ddp.Subscription, stream, 
 		return err
 	}
 	r.interest.Follow(ctx, topicsOf(ids)...)
-	r.read = true
+	r.read = ctx.Err() == nil // else it did not wait, and whoever comes next does
 	return nil
 }
 
