@@ -444,6 +444,7 @@ func TestSoakNodesIdle(t *testing.T) {
 			pause(span)
 			return float64(commands.Load()-before) / span.Seconds()
 		}
+		pause(span / 2) // what making them left behind is done
 		idle := measure()
 		for _, a := range people {
 			for _, s := range n.nodes {
