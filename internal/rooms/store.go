@@ -156,14 +156,16 @@ type MessageStore interface {
 // gets Alert and is opened again.
 type Unread struct {
 	// None leaves every membership alone (system messages).
-	None bool
+	None bool `bson:"none,omitempty"`
 	// Users are mentioned by name: UserMentions and Unread grow.
-	Users []string
+	Users []string `bson:"users,omitempty"`
 	// Group: everybody is addressed (@all, @here): GroupMentions grows.
-	Group bool
+	Group bool `bson:"group,omitempty"`
 	// CountAll, CountGroup and CountUsers say whether Unread grows for everybody,
 	// for a group mention, for a mention by name.
-	CountAll, CountGroup, CountUsers bool
+	CountAll   bool `bson:"countAll,omitempty"`
+	CountGroup bool `bson:"countGroup,omitempty"`
+	CountUsers bool `bson:"countUsers,omitempty"`
 }
 
 // Grows says how the counters of one other member move.

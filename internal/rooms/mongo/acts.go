@@ -39,24 +39,14 @@ const openField = "ddpOpen"
 
 // open is that note: when the message was inserted, and whose counters it moves.
 type open struct {
-	At    time.Time `bson:"at"`
-	None  bool      `bson:"none,omitempty"`
-	Users []string  `bson:"users,omitempty"`
-	Group bool      `bson:"group,omitempty"`
-	All   bool      `bson:"countAll,omitempty"`
-	Each  bool      `bson:"countUsers,omitempty"`
-	Whole bool      `bson:"countGroup,omitempty"`
-}
-
-func (o *open) unread() rooms.Unread {
-	return rooms.Unread{None: o.None, Users: o.Users, Group: o.Group, CountAll: o.All, CountUsers: o.Each, CountGroup: o.Whole}
+	At           time.Time `bson:"at"`
+	rooms.Unread `bson:",inline"`
 }
 
 // withNote is a message as it is inserted.
 func (s *Store) withNote(m *rooms.Message, e rooms.Unread) (bson.D, error) {
 	fields, err := document.Fields(m)
-	o := open{At: s.Clock(), None: e.None, Users: e.Users, Group: e.Group, All: e.CountAll, Each: e.CountUsers, Whole: e.CountGroup}
-	return append(fields, bson.E{Key: openField, Value: o}), err
+	return append(fields, bson.E{Key: openField, Value: open{s.Clock(), e}}), err
 }
 
 // settled takes the note out of a message whose room and members know it. A failure is

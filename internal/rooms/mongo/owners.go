@@ -42,14 +42,8 @@ func (s *Store) listOwners(ctx context.Context, roomID string) error {
 	if err != nil {
 		return err
 	}
-	owners := []string{}
-	for _, m := range subs {
-		if m.HasRole(rooms.Owner) {
-			owners = append(owners, m.User.ID)
-		}
-	}
 	_, err = s.rooms.UpdateOne(ctx, bson.D{{Key: "_id", Value: roomID}, {Key: "ddpOwners", Value: bson.D{{Key: "$exists", Value: false}}}},
-		set(bson.D{{Key: "ddpOwners", Value: owners}}))
+		set(bson.D{{Key: "ddpOwners", Value: ownersIn(subs)}}))
 	return err
 }
 

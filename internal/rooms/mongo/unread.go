@@ -74,7 +74,7 @@ func unseen(x rooms.Subscription, pending, window []*openMessage) *rooms.Subscri
 			continue
 		}
 		reached = true
-		add(&most, m.Open.unread(), &x)
+		add(&most, m.Open.Unread, &x)
 	}
 	for _, m := range window {
 		if !m.counts(&x) {
@@ -112,9 +112,9 @@ func (m *openMessage) counts(x *rooms.Subscription) bool {
 // of says whose counters the message moved, in a room that counts as it did for another one.
 func (m *openMessage) of(other *openMessage) rooms.Unread {
 	if m.Open != nil {
-		return m.Open.unread()
+		return m.Open.Unread
 	}
-	e := other.Open.unread()
+	e := other.Open.Unread
 	e.Users, e.Group = nil, false
 	for _, who := range m.Mentions {
 		if who.ID == "all" || who.ID == "here" {
