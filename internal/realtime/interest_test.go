@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -68,15 +67,11 @@ func nextFrame(t testing.TB, c *ddptest.Client, want ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testwait.Limit)
 	defer cancel()
-	for {
-		frame, ok, code := c.Next(ctx.Done())
-		if !ok {
-			t.Fatalf("no frame with %q; closed with %d", want, code)
-		}
-		if !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(frame, w) }) {
-			return frame
-		}
+	frame, ok, code := c.Await(ctx.Done(), want...)
+	if !ok {
+		t.Fatalf("no frame with %q; closed with %d", want, code)
 	}
+	return frame
 }
 
 // Whatever is published on one node after a subscription on another is ready arrives there,

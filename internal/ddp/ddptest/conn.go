@@ -2,6 +2,8 @@ package ddptest
 
 import (
 	"io"
+	"slices"
+	"strings"
 	"sync"
 
 	"ddpserver/internal/ddp"
@@ -181,6 +183,16 @@ func (c *Client) Next(stop <-chan struct{}) (frame string, ok bool, code int) {
 		case <-c.c.news:
 		case <-stop:
 			return c.take()
+		}
+	}
+}
+
+// Await passes frames over until one has all of the texts, or Next has none any more.
+func (c *Client) Await(stop <-chan struct{}, texts ...string) (frame string, ok bool, code int) {
+	for {
+		frame, ok, code = c.Next(stop)
+		if !ok || !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(frame, text) }) {
+			return frame, ok, code
 		}
 	}
 }

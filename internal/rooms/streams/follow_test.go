@@ -50,18 +50,8 @@ func until(t *testing.T, c *ddptest.Client, texts ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testwait.Limit)
 	defer cancel()
-	for {
-		frame, ok, code := c.Next(ctx.Done())
-		if !ok {
-			t.Fatalf("nothing came with %q; closed with %d", texts, code)
-		}
-		all := true
-		for _, text := range texts {
-			all = all && strings.Contains(frame, text)
-		}
-		if all {
-			return
-		}
+	if _, ok, code := c.Await(ctx.Done(), texts...); !ok {
+		t.Fatalf("nothing came with %q; closed with %d", texts, code)
 	}
 }
 
