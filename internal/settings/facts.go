@@ -25,7 +25,6 @@ func Facts(siteURL string) []Definition {
 	}
 	for i, f := range facts {
 		facts[i].Fixed, facts[i].Public = true, true
-		facts[i].MaxLen = defaultMaxLen
 		switch f.Default.(type) {
 		case bool:
 			facts[i].Type = Boolean
