@@ -132,7 +132,7 @@ func (n *Nodes) Run(ctx context.Context) error {
 			}
 			for _, o := range n.silent(now, hears) {
 				n.hub.log.Warn("node_lost", zap.String("name", o.Name), zap.String("node", o.ID), zap.Time("heard", o.Heard))
-				n.hub.lose(o.Heard) // many at once are made good at once
+				n.hub.Untold(o.Heard) // many at once are made good at once
 			}
 		}
 	}

@@ -132,10 +132,6 @@ func (h *Hub) HandleLoss(f func(ctx context.Context, since time.Time) error) {
 	h.losses = append(h.losses, f)
 }
 
-// Untold says that somebody who listens here was not told of news made since then, because
-// the store did not say whom to tell, or what: it is told again when the store answers.
-func (h *Hub) Untold(since time.Time) { h.lose(since) }
-
 // Again delivers an event on this node only: news that is made anew from what was read.
 func (h *Hub) Again(e feed.Event) {
 	e.At, e.Node = h.opts.Now().UTC().Truncate(time.Millisecond), ""

@@ -263,7 +263,7 @@ func (h *Hub) askNext(ctx context.Context) {
 			r.release()
 			n.mu.Unlock()
 			if again { // others went on without what was made meanwhile
-				h.lose(r.begun)
+				h.Untold(r.begun)
 			}
 			return
 		}

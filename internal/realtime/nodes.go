@@ -283,12 +283,14 @@ func (h *Hub) miss(since time.Time) {
 	h.missing.mu.Lock()
 	h.missing.again = true
 	h.missing.mu.Unlock()
-	h.lose(since)
+	h.Untold(since)
 }
 
-// lose is miss for the news of a node that died: accounts and settings are marked, and what
-// else is kept in memory is dropped by those who tell again.
-func (h *Hub) lose(since time.Time) {
+// Untold says that somebody who listens here may not have been told of news made since then,
+// because a node died, or the store did not say whom to tell or what: it is told again when
+// the store answers. It is miss without what is kept in memory: accounts and settings are
+// marked, and the rest is dropped by those who tell again.
+func (h *Hub) Untold(since time.Time) {
 	m := &h.missing
 	m.mu.Lock()
 	if m.since.IsZero() || !since.IsZero() && since.Before(m.since) {
@@ -333,6 +335,7 @@ func (h *Hub) News() NewsStats {
 // rereads has everything read anew after events were missed, and once more after the
 // last of many.
 func (h *Hub) rereads(ctx context.Context) {
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -345,8 +348,15 @@ func (h *Hub) rereads(ctx context.Context) {
 			if again {
 				h.reread(ctx)
 			}
-			if !since.IsZero() && !h.lost(ctx, since) {
-				h.lose(since)
+			if !since.IsZero() {
+				err := h.lost(ctx, since)
+				if err != nil && !failing && ctx.Err() == nil {
+					h.log.Warn("news_not_made_good", zap.Error(err))
+				}
+				// The store did not answer; what is older than that clients have long read.
+				if failing = err != nil; failing && h.opts.Now().Sub(since) <= tellFor {
+					h.Untold(since)
+				}
 			}
 			wait(ctx, rereadEvery)
 		}
@@ -354,18 +364,13 @@ func (h *Hub) rereads(ctx context.Context) {
 }
 
 // lost has whoever listens here told again of what was made since then, and a while before:
-// the clocks of nodes differ, and what is made last is told last. It is false when that is to
-// be tried again: the store did not answer, and the news is not so old that a client has long
-// read it.
-func (h *Hub) lost(ctx context.Context, since time.Time) (done bool) {
-	var err error
+// the clocks of nodes differ, and what is made last is told last. An error says that it is to be
+// done again.
+func (h *Hub) lost(ctx context.Context, since time.Time) (err error) {
 	for _, f := range h.losses {
 		err = errors.Join(err, f(ctx, since.Add(-LossMargin)))
 	}
-	if err != nil && ctx.Err() == nil {
-		h.log.Warn("news_not_made_good", zap.Error(err))
-	}
-	return err == nil || h.opts.Now().Sub(since) > tellFor
+	return err
 }
 
 // reread has everything read anew that events keep up to date.

@@ -156,7 +156,7 @@ func (c *Streams) moved(e feed.Event, news rooms.UserNews) {
 			c.hub.Again(e)
 		}
 		if err != nil {
-			c.failed("news_not_made_good")(e.Key, err)
+			c.untold("news_not_made_good", e.Key, err, e.At)
 		}
 	})
 }
