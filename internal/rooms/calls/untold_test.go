@@ -138,3 +138,32 @@ func TestNewsWaitsForTheStore(t *testing.T) {
 		})
 	}
 }
+
+// A store that stays away is not asked for ever for what clients have long read themselves.
+func TestNewsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared, key := testkit.OpenStore(t), secret.Generate()
+		db := &mute{Store: shared}
+		n := testkit.NewWorld(t, testkit.Options{Store: db, RawKey: key, Node: "n2", Events: shared})
+		n.Unlimited()
+		n.User("ann")
+		ann := n.As("ann")
+		ann.Must("createPrivateGroup", "team", []string{})
+		ann.Stream(rooms.RoomMessages, rooms.MyMessages)
+		time.Sleep(time.Minute)
+		db.set("RoomsByIDs")
+		if err := shared.AppendEvents(t.Context(), []feed.Event{{ID: "lost", Node: "n1", Kind: "events-lost", At: time.Now()}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Minute)
+		if asked := db.set("RoomsByIDs"); asked < 50 {
+			t.Errorf("it was tried %d times in four minutes", asked)
+		}
+		time.Sleep(3 * time.Minute)
+		db.set("RoomsByIDs")
+		time.Sleep(10 * time.Minute)
+		if asked := db.set(""); asked != 0 {
+			t.Errorf("it was tried %d times more", asked)
+		}
+	})
+}
