@@ -72,7 +72,7 @@ func (s *Server) commit(most time.Duration, from *peer, do func(*engine.Transact
 		}
 		if from != nil && gone == nil {
 			var stop func()
-			gone, stop = from.watch()
+			gone, stop = s.wait(from)
 			defer stop()
 		}
 		select {

@@ -44,6 +44,7 @@ type Server struct {
 	databases atomic.Int64
 	elections atomic.Uint32
 	changes   atomic.Int64
+	waiting   atomic.Int64
 	kind      Kind
 	history   *history
 	writing   sync.Mutex // one write at a time, and into the history in their order

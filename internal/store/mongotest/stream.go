@@ -254,7 +254,7 @@ func (c *call) await(id int64, cur *cursor) (bson.D, error) {
 		}
 		if gone == nil {
 			var stop func()
-			gone, stop = c.peer.watch()
+			gone, stop = c.s.wait(c.peer)
 			defer stop()
 		}
 		select {
@@ -318,6 +318,17 @@ func (s *Server) streams() (ids []int64) {
 		}
 	}
 	return ids
+}
+
+// Waiting is how many commands have begun to wait for something to happen: for a lock or
+// for an event. What happens from then on they do not miss.
+func (s *Server) Waiting() int { return int(s.waiting.Load()) }
+
+// wait counts a command that waits until stop, and watches its peer.
+func (s *Server) wait(from *peer) (gone <-chan struct{}, stop func()) {
+	s.waiting.Add(1)
+	gone, end := from.watch()
+	return gone, func() { end(); s.waiting.Add(-1) }
 }
 
 // watch tells when the peer is gone, who waits for an answer and sends nothing. stop ends

@@ -3,12 +3,14 @@ package mongotest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"ddpserver/internal/store/mongotest"
+	"ddpserver/internal/testwait"
 )
 
 // begin starts a transaction; do runs in it.
@@ -168,16 +170,20 @@ func TestOrdinaryWritesWait(t *testing.T) {
 		if err := inc(in, c, "a"); err != nil {
 			t.Fatal(err)
 		}
+		waiting := func(n int) {
+			testwait.Until(t, fmt.Sprint(what, ": ", n, " waiting"), func() bool { return server.Waiting() == n })
+		}
 		ctx, cancel := context.WithCancel(t.Context())
-		server.Watch(func(string, []byte) { cancel() })
-		if err := inc(ctx, c, "a"); err == nil {
+		done := make(chan error, 1)
+		go func() { done <- inc(ctx, c, "a") }()
+		waiting(1)
+		cancel()
+		if err := <-done; err == nil {
 			t.Errorf("%s: nobody waited", what)
 		}
-		asked := make(chan struct{}, 9)
-		server.Watch(func(string, []byte) { asked <- struct{}{} })
-		done := make(chan error, 1)
+		waiting(0) // the server has noticed, and will not write it
 		go func() { done <- inc(t.Context(), c, "a") }()
-		<-asked
+		waiting(1)
 		if err := errors.Join(end(sess), <-done); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
