@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"testing"
+	"time"
 
 	"ddpserver/internal/growthtest"
 	"ddpserver/internal/rooms/md"
@@ -16,7 +17,7 @@ func decoders() []growthtest.Decoder {
 		{Name: "usableID", Do: func(text string) { _ = usableID(text) }},
 		{Name: "roomName", Do: func(text string) { roomName.MatchString(text) }},
 		{Name: "clip", Do: func(text string) { clip(text, 1000) }},
-		{Name: "mentions", Allocated: 512, Do: func(text string) { md.Parse(text).Texts(md.MentionUser, maxMentions) }},
+		{Name: "mentions", Allocated: 512, Do: func(text string) { md.Parse(text, time.Time{}).Texts(md.MentionUser, maxMentions) }},
 		{Name: "a stored message", Allocated: 512, Do: func(text string) {
 			raw, err := stored.Encode(map[string]any{"_id": "a", "msg": text, "urls": []string{text}, "starred": text})
 			if err != nil {

@@ -242,10 +242,12 @@ func (s *Service) find(ctx context.Context, a *seat, msg string) (*found, error)
 	if !strings.ContainsAny(msg, "@#/.") {
 		return f, nil
 	}
-	doc := md.Parse(msg)
+	doc := md.Parse(msg, time.Time{})
+	// The tree takes the full stop behind a name along; the name of whoever is meant ends before it.
 	var keys []string
 	for _, name := range doc.Texts(md.MentionUser, maxMentions) {
-		switch name {
+		switch name = strings.TrimRight(name, ".-"); name {
+		case "":
 		case "all":
 			f.all = true
 		case "here":
@@ -277,7 +279,7 @@ func (s *Service) find(ctx context.Context, a *seat, msg string) (*found, error)
 		return nil, err
 	}
 	for _, name := range doc.Texts(md.MentionChannel, maxChannels) {
-		r, err := s.store.RoomByName(ctx, user.Key(name))
+		r, err := s.store.RoomByName(ctx, user.Key(strings.TrimRight(name, ".-")))
 		switch {
 		case err == nil && r.Type == Channel:
 			f.channels = append(f.channels, ChannelRef{ID: r.ID, Name: r.Name, FName: r.FName})

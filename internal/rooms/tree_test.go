@@ -3,6 +3,7 @@ package rooms
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"ddpserver/internal/rooms/md"
 )
@@ -24,7 +25,7 @@ func TestTreeIsBounded(t *testing.T) {
 		strings.Repeat("a *word* and then some more of `what` people write to @ada, ", 40),
 		strings.Repeat("what people write to each other is *mostly* words, ", 90),
 	} {
-		if got := string((&Message{Text: text}).tree()); got != string(md.Parse(text).AppendJSON(nil)) {
+		if got := string((&Message{Text: text}).tree()); got != string(md.Parse(text, time.Time{}).AppendJSON(nil)) {
 			t.Errorf("%.40q lost its marks", text)
 		}
 	}

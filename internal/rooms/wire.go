@@ -80,7 +80,7 @@ func (m *Message) tree() ejson.Raw {
 	if m.parsed != nil {
 		return m.parsed
 	}
-	raw := md.Parse(m.Text).AppendJSON(nil)
+	raw := md.Parse(m.Text, m.TS).AppendJSON(nil)
 	if len(raw) > treeBase {
 		plain := md.Document{{Kind: md.Paragraph, Kids: []md.Node{{Kind: md.Plain, Text: m.Text}}}}.AppendJSON(nil)
 		if len(raw) > treeTimes*len(plain)+treeBase {

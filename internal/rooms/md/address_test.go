@@ -2,8 +2,10 @@ package md_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ddpserver/internal/rooms/md"
 )
@@ -120,6 +122,39 @@ func TestA19AddressesLeadWhereTheyAreReadTo(t *testing.T) {
 	}
 	if accepted < 1000 {
 		t.Errorf("only %d of the addresses were read at all", accepted)
+	}
+}
+
+// What is a link in a tree leads to a server over the page's scheme or over http, to a
+// mailbox or to a telephone, in every place in which an address may stand (A19).
+func TestA19LinksOfTreesLeadToServers(t *testing.T) {
+	parts := []string{"/", "//", "\\", ":", "@", "#", "?", ".", "%2f", "[", "]", "(", ")", "\t", " ", "\x00", "\u200b", "\uff0f", "\u3002", "-", "_", "+", "|",
+		"http", "https", "HTTPS", "javascript", "JavaScript", "data", "vbscript", "file", "mailto", "tel",
+		"other.example.org", "com.app", "localhost", "80", "a", "alert(1)", "\u0130"}
+	places := []string{"%s", "[x](%s)", "![x](%s)", "<%s|x>", "*[x](%s)*", "||%s||", "- %s", "> [x](%s) y"}
+	r := rand.New(rand.NewPCG(19, 20))
+	links := 0
+	for range 200000 {
+		var b strings.Builder
+		for range 1 + r.IntN(7) {
+			b.WriteString(parts[r.IntN(len(parts))])
+		}
+		text := strings.Replace(places[r.IntN(len(places))], "%s", b.String(), 1)
+		md.Parse(text, time.Time{}).Walk(func(n *md.Node) {
+			if n.Kind != md.Link && n.Kind != md.Image {
+				return
+			}
+			links++
+			if scheme, _ := leads(n.Text); !slices.Contains([]string{"http", "https", "mailto", "tel"}, scheme) {
+				t.Errorf("%q has a link to %q, which is %s", text, n.Text, scheme)
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
+	if links < 1000 {
+		t.Errorf("only %d links", links)
 	}
 }
 

@@ -2,6 +2,7 @@ package md
 
 import (
 	"testing"
+	"time"
 
 	"ddpserver/internal/growthtest"
 )
@@ -9,7 +10,7 @@ import (
 // decoders are the parser and what walks over its tree.
 func decoders() []growthtest.Decoder {
 	parse := func(text string) {
-		d := Parse(text)
+		d := Parse(text, time.Time{})
 		d.AppendJSON(nil)
 		d.Texts(MentionUser, 100)
 		d.Texts(Link, 20)

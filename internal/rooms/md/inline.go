@@ -2,264 +2,203 @@ package md
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
-// parser holds what is shared by the lines of one text.
-type parser struct {
-	left int // marks that may still be made
-}
-
-// line is the state of parsing one line (or one label of a link).
-type line struct {
-	*parser
-	s     string
-	links bool // false inside a label
-	out   []Node
-	start int // of the plain text that is not in out yet
-	// open holds, for '*', '_' and '~', the index in out of the one delimiter
-	// run that may still be closed, or -1.
-	open [3]int
-	// brackets[i] is the index of the next ']' at or after i, made on demand.
-	brackets []int32
-	angles   []int32 // likewise of '>'
-	// hrefs remembers where the address behind a "](" ends, by its index.
-	hrefs map[int]address
-	// run is where the text without blanks ends in which autolink looked last,
-	// tried how often it found nothing there.
-	run, tried int
-}
-
-type address struct {
-	src string
-	end int // behind the closing parenthesis; 0 for no address
-}
-
-const marks = "*_~"
-
-var kinds = [3]Kind{Bold, Italic, Strike}
-
-// inline parses one line without its end.
-func (p *parser) inline(s string, links bool) []Node {
-	l := line{parser: p, s: s, links: links, open: [3]int{-1, -1, -1}}
-	for i := 0; i < len(s); {
-		if l.left <= 0 {
+// inline parses the line at i, which is not empty; end is behind the end of the line.
+func (p *parser) inline(i int) (nodes []Node, end int) {
+	l := list{p: p}
+	p.plainBefore = false
+	for i < len(p.s) && p.lineEnd(i) == 0 {
+		if p.left <= 0 {
+			eol := i
+			for eol < len(p.s) && p.lineEnd(eol) == 0 {
+				eol++
+			}
+			l.text(i, eol)
+			i = eol
 			break
 		}
-		if n := l.step(i); n > i {
-			i = n
-		} else {
-			i++
+		p.steps++
+		if next := p.mark(i, &l); next > 0 {
+			p.plainBefore, i = false, next
+			continue
+		}
+		i = p.any(i, &l)
+		p.plainBefore = true
+	}
+	p.plainBefore = false
+	return l.done(), i + p.lineEnd(i)
+}
+
+// any takes the character at i as text, and a telephone number or an address right behind
+// it. A word that can begin nothing is taken as a whole.
+func (p *parser) any(i int, l *list) int {
+	end := i + p.size(i)
+	if alnum.has(p.s[i]) {
+		if word := p.alnums(i); word > end && p.unremarkable(i, word) {
+			end = word
 		}
 	}
-	l.flush(len(s))
-	return merge(l.out)
-}
-
-// step handles the mark at i, if there is one, and returns the index behind it;
-// otherwise i.
-func (l *line) step(i int) int {
-	switch c := l.s[i]; c {
-	case '\\':
-		if i+1 < len(l.s) && strings.IndexByte("*_~`#.", l.s[i+1]) >= 0 {
-			l.flush(i)
-			l.start = i + 1
-			return i + 2
+	if end-i == utf8.UTFMax {
+		// Half of such a character is what "@" and "#" are attached to.
+		if word := p.attached(end); word > 0 {
+			end = word
 		}
-	case '*', '_', '~':
-		return l.delimiter(i, strings.IndexByte(marks, c))
-	case '`':
-		return l.inlineCode(i)
-	case '[':
-		return l.reference(i)
-	case '<':
-		return l.angle(i)
-	case '@':
-		return l.mention(i, MentionUser)
-	case '#':
-		return l.mention(i, MentionChannel)
-	case ':':
-		return l.emojis(i)
-	case 'h', 'H', 'w', 'W':
-		return l.autolink(i)
 	}
-	return i
-}
-
-// flush moves the plain text before end into out.
-func (l *line) flush(end int) {
-	if end > l.start {
-		l.out = append(l.out, Node{Kind: Plain, Text: l.s[l.start:end]})
+	if _, n := p.phone(end); n > 0 {
+		end = n
 	}
-	l.start = end
-}
-
-// emit puts a mark that spans s[i:end] into out.
-func (l *line) emit(i, end int, n Node) int {
-	l.flush(i)
-	l.out = append(l.out, n)
-	l.start = end
-	l.left--
+	if n := p.address(end, p.textBody); n > 0 {
+		end = n
+	}
+	l.text(i, end)
 	return end
 }
 
-// delimiter handles a run of one of the emphasis marks: it closes what is open,
-// else opens. An underscore inside a word does neither.
-func (l *line) delimiter(i, kind int) int {
-	end := i
-	for end < len(l.s) && l.s[end] == l.s[i] {
-		end++
+// unremarkable tells whether no mark and no address begins inside the word s[i:end],
+// when none begins at i.
+func (p *parser) unremarkable(i, end int) bool {
+	if end < len(p.s) && strings.IndexByte(":_@#+", p.s[end]) >= 0 {
+		return false
 	}
-	canOpen, canClose := true, true
-	if l.s[i] == '_' {
-		canOpen = i == 0 || !isAlnum(l.s[i-1])
-		canClose = end == len(l.s) || !isAlnum(l.s[end])
+	return !strings.Contains(p.s[i:end], localhost)
+}
+
+// mark adds the mark that begins at i, and returns the index behind it, or 0. Short codes
+// are none behind a character that is no mark.
+func (p *parser) mark(i int, l *list) int {
+	c := p.s[i]
+	switch c {
+	case ' ', '\t':
+		end := p.blanks(i)
+		l.text(i, end)
+		return end
+	case '<':
+		if n, end := p.timestamp(i); end > 0 {
+			return p.emit(l, n, end)
+		}
+		if end := p.link(i, l); end > 0 {
+			return end
+		}
+	case '[':
+		return p.link(i, l)
+	case '+':
+		if n, end := p.phone(i); end > 0 {
+			if len(n) < 5 {
+				l.text(i, end)
+				return end
+			}
+			return p.emit(l, Node{Kind: Link, Text: "tel:" + n, Kids: plain(p.s[i:end])}, end)
+		}
 	}
-	if at := l.open[kind]; canClose && at >= 0 {
-		if l.wrap(at, i, end, kind) {
+	if end := p.mail(i, l); end > 0 {
+		return end
+	}
+	if end := p.autolink(i, l); end > 0 {
+		return end
+	}
+	switch c {
+	case '|':
+		return p.spoiler(i, l)
+	case '*', '_', '~':
+		if end := p.emptyEmphasis(i); end > 0 {
+			l.text(i, end)
 			return end
 		}
 	}
-	l.flush(i)
-	l.out = append(l.out, Node{Kind: delimiter, Text: l.s[i:end]})
-	l.start = end
-	if canOpen {
-		l.open[kind] = len(l.out) - 1
-	} else {
-		l.open[kind] = -1
+	if end := p.emphasis(i, l); end > 0 {
+		return end
 	}
+	if end := p.mention(i, l); end > 0 {
+		return end
+	}
+	switch {
+	case c == ':' || c >= 0x80:
+		if !p.plainBefore {
+			return p.emoji(i, l)
+		}
+	case c == '`':
+		return p.inlineCode(i, l)
+	case c == '!':
+		return p.image(i, l)
+	case c == '\\' && i+1 < len(p.s) && escaped.has(p.s[i+1]):
+		l.text(i+1, i+2)
+		return i + 2
+	}
+	return 0
+}
+
+// emit adds a node that is a mark.
+func (p *parser) emit(l *list, n Node, end int) int {
+	p.left--
+	l.node(n)
 	return end
 }
 
-// wrap makes an emphasis of everything between the opening run at out[at] and
-// the closing run s[i:end]. Each run gives one or two marks; what is left of
-// it is plain text. It refuses to emphasise nothing or blanks.
-func (l *line) wrap(at, i, end, kind int) bool {
-	l.flush(i)
-	inner := l.out[at+1:]
-	if blank(inner) {
-		return false
+func plain(s string) []Node { return []Node{{Kind: Plain, Text: s}} }
+
+// inlineCode takes what is between two back quotes of one line.
+func (p *parser) inlineCode(i int, l *list) int {
+	if p.left <= 0 {
+		return 0
 	}
-	opening := l.out[at].Text
-	use := min(len(opening), end-i, 2)
-	kids := merge(append([]Node(nil), inner...))
-	l.out = l.out[:at]
-	if rest := len(opening) - use; rest > 0 {
-		l.out = append(l.out, Node{Kind: Plain, Text: opening[:rest]})
+	end := p.codeRun.of(i+1, func(j int) int {
+		if j < len(p.s) && p.s[j] != '`' && p.s[j] != '\n' {
+			return j + 1
+		}
+		return j
+	})
+	if end == i+1 || !p.at(end, '`') {
+		return 0
 	}
-	l.out = append(l.out, Node{Kind: kinds[kind], Kids: kids})
-	l.left--
-	l.start = i + use
-	for k := range l.open {
-		if l.open[k] >= at {
-			l.open[k] = -1
+	return p.emit(l, Node{Kind: InlineCode, Text: p.s[i+1 : end]}, end+1)
+}
+
+// attached is the index behind "@" or "#" and the letter that follows, which are behind a
+// character of a word, or 0.
+func (p *parser) attached(i int) int {
+	at := p.repeated(i, '@')
+	if at == i && p.at(at, '#') {
+		at++
+	}
+	if at > i {
+		if r, n := p.rune(at); letter(r) {
+			return at + n
 		}
 	}
-	return true
+	return 0
 }
 
-func blank(nodes []Node) bool {
-	for i := range nodes {
-		if nodes[i].Kind != Plain || strings.Trim(nodes[i].Text, " \t") != "" {
-			return false
+// mention handles "@" and "#". Behind a character of a word they are text, with the
+// character that follows.
+func (p *parser) mention(i int, l *list) int {
+	if n := p.size(i); wordly(p.s[i]) && n < utf8.UTFMax {
+		if end := p.attached(i + n); end > 0 {
+			l.text(i, end)
+			return end
 		}
 	}
-	return true
-}
-
-// inlineCode handles a back quote.
-func (l *line) inlineCode(i int) int {
-	run := i + 1
-	for run < len(l.s) && l.s[run] == '`' {
-		run++
+	if p.left <= 0 {
+		return 0
 	}
-	if run-i > 1 { // an empty span or a fence inside a line is text
-		return run
-	}
-	n := strings.IndexByte(l.s[run:], '`')
-	if n < 0 {
-		return len(l.s[:run])
-	}
-	return l.emit(i, run+n+1, Node{Kind: InlineCode, Text: l.s[run : run+n]})
-}
-
-// mention handles '@' and '#': a name must follow, and no word may precede.
-func (l *line) mention(i int, kind Kind) int {
-	if wordBefore(l.s, i) {
-		return i
-	}
-	end := i + 1
-	for end < len(l.s) {
-		r, size := utf8.DecodeRuneInString(l.s[end:])
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '-' && r != '.' {
-			break
+	switch p.s[i] {
+	case '@':
+		begin := p.repeated(i, '@')
+		end := p.names(begin)
+		if end == begin {
+			return 0
 		}
-		end += size
-	}
-	end = i + 1 + len(strings.TrimRight(l.s[i+1:end], ".-"))
-	if end == i+1 {
-		return i
-	}
-	return l.emit(i, end, Node{Kind: kind, Text: l.s[i+1 : end]})
-}
-
-func wordBefore(s string, i int) bool {
-	r, _ := utf8.DecodeLastRuneInString(s[:i])
-	return i > 0 && (unicode.IsLetter(r) || unicode.IsDigit(r))
-}
-
-// emojis handles a chain of short codes. It stands between blanks, emphasis
-// marks or the ends of the line; otherwise the whole chain is text, so that
-// "10:20:30:" and ":a:b" stay as they are.
-func (l *line) emojis(i int) int {
-	end := i
-	for n := shortCode(l.s[end:]); n > 0; n = shortCode(l.s[end:]) {
-		end += n
-	}
-	if end == i {
-		return i
-	}
-	if !emojiNeighbour(l.s, i-1) || !emojiNeighbour(l.s, end) {
-		return end - 1 // the last colon may open another one
-	}
-	for i < end && l.left > 0 {
-		n := shortCode(l.s[i:])
-		i = l.emit(i, i+n, Node{Kind: Emoji, Text: l.s[i+1 : i+n-1]})
-	}
-	return i
-}
-
-func emojiNeighbour(s string, i int) bool {
-	return i < 0 || i >= len(s) || strings.IndexByte(" \t*_~", s[i]) >= 0
-}
-
-// merge joins neighbouring plain texts and turns delimiters that matched
-// nothing into plain text. It reuses nodes.
-func merge(nodes []Node) []Node {
-	out := nodes[:0]
-	for i := 0; i < len(nodes); {
-		if k := nodes[i].Kind; k != Plain && k != delimiter {
-			out = append(out, nodes[i])
-			i++
-			continue
-		}
-		j, size := i, 0
-		for j < len(nodes) && (nodes[j].Kind == Plain || nodes[j].Kind == delimiter) {
-			size += len(nodes[j].Text)
-			j++
-		}
-		text := nodes[i].Text
-		if j > i+1 {
-			var b strings.Builder
-			b.Grow(size)
-			for k := i; k < j; k++ {
-				b.WriteString(nodes[k].Text)
+		if p.at(end, ':') || p.at(end, '@') {
+			if host := p.names(end + 1); host > end+1 {
+				end = host
 			}
-			text = b.String()
 		}
-		out = append(out, Node{Kind: Plain, Text: text})
-		i = j
+		return p.emit(l, Node{Kind: MentionUser, Text: p.s[begin:end]}, end)
+	case '#':
+		if end := p.names(i + 1); end > i+1 {
+			return p.emit(l, Node{Kind: MentionChannel, Text: p.s[i+1 : end]}, end)
+		}
 	}
-	return out
+	return 0
 }
