@@ -67,7 +67,7 @@ func (s *Service) createUser(ctx context.Context, by *user.User, n NewUser) (*us
 	if err != nil {
 		return nil, err
 	}
-	if _, err := cleanFields(n.CustomFields, 0); err != nil {
+	if err := cleanFields(n.CustomFields); err != nil {
 		return nil, err
 	}
 	if u.Roles, err = s.roles(by, n.Roles, nil); err != nil {

@@ -23,7 +23,7 @@ func (s *Service) saveProfileObject(ctx context.Context, u *user.User, profile m
 	if !s.set.Bool(settings.AllowProfileChange) {
 		return ErrNotAllowed
 	}
-	if _, err := cleanFields(profile, 0); err != nil {
+	if err := cleanFields(profile); err != nil {
 		return err
 	}
 	_, err := s.change(ctx, u.ID, user.Change{Profile: &profile})

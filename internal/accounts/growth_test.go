@@ -25,7 +25,7 @@ func decoders() []growthtest.Decoder {
 		{Name: "cleanFields", Allocated: 512, Do: func(text string) {
 			var m map[string]any
 			if json.Unmarshal([]byte(text), &m) == nil {
-				_, _ = cleanFields(m, 0)
+				_ = cleanFields(m)
 			}
 		}, In: func(text string) string { return string(ejson.AppendString([]byte(`{"a":`), text)) + "}" }},
 	}

@@ -3,7 +3,6 @@ package accounts
 import (
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"ddpserver/internal/settings"
@@ -148,61 +147,12 @@ func cleanText(text string, limit int) (string, error) {
 	return strings.TrimSpace(text), nil
 }
 
-// Limits of objects that clients may attach to an account.
-const (
-	maxFields     = 64
-	maxFieldDepth = 4
-	maxFieldBytes = 10 << 10
-)
-
-// cleanFields checks a profile or custom fields as decoded from the wire: plain
-// values only, safe keys, bounded in every direction. It gives the bytes used.
-func cleanFields(m map[string]any, depth int) (used int, err error) {
-	if depth > maxFieldDepth || len(m) > maxFields {
-		return 0, ErrTooLong
+// cleanFields checks a profile or custom fields as decoded from the wire.
+func cleanFields(m map[string]any) error {
+	if user.CheckFields(m) != nil {
+		return ErrTooLong
 	}
-	for k, v := range m {
-		if k == "" || len(k) > 128 || k[0] == '$' || strings.ContainsAny(k, ".\x00") || strings.ContainsFunc(k, user.Hidden) {
-			return 0, ErrTooLong
-		}
-		n, err := cleanField(v, depth)
-		if err != nil {
-			return 0, err
-		}
-		if used += len(k) + n; used > maxFieldBytes {
-			return 0, ErrTooLong
-		}
-	}
-	return used, nil
-}
-
-func cleanField(v any, depth int) (used int, err error) {
-	switch v := v.(type) {
-	case string:
-		if strings.ContainsRune(v, 0) {
-			return 0, ErrTooLong
-		}
-		return len(v), nil
-	case map[string]any:
-		return cleanFields(v, depth+1)
-	case []any:
-		if depth >= maxFieldDepth || len(v) > maxFields {
-			return 0, ErrTooLong
-		}
-		for _, x := range v {
-			n, err := cleanField(x, depth+1)
-			if err != nil {
-				return 0, err
-			}
-			used += n
-		}
-		return used, nil
-	case []byte:
-		return len(v), nil
-	case nil, bool, float64, int, int32, int64, time.Time:
-		return 8, nil
-	}
-	return 0, ErrTooLong // regular expressions and the like are no data
+	return nil
 }
 
 // suggestions are user names made from an address or a real name, best first.

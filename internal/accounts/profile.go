@@ -169,7 +169,7 @@ func (s *Service) presenceChange(c Profile, change *user.Change) error {
 		change.Language = &text
 	}
 	if c.CustomFields != nil {
-		if _, err := cleanFields(*c.CustomFields, 0); err != nil {
+		if err := cleanFields(*c.CustomFields); err != nil {
 			return err
 		}
 	}

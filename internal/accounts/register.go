@@ -194,7 +194,7 @@ func (s *Service) draft(r Registration) (*user.User, error) {
 	if u.Reason, err = cleanText(r.Reason, 1000); err != nil {
 		return nil, err
 	}
-	if _, err := cleanFields(r.Profile, 0); err != nil {
+	if err := cleanFields(r.Profile); err != nil {
 		return nil, err
 	}
 	return u, nil

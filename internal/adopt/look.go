@@ -37,8 +37,8 @@ const (
 	joinCodes
 	muted
 	readOnly
-	pendingApps
 	unmuted
+	pendingApps
 	ownRoles
 	passwordRules
 )
@@ -70,9 +70,9 @@ var findings = []struct {
 	{mandatoryRoles, Honoured, "roles whose users must have a second factor"},
 	{joinCodes, Honoured, "channels with a join code"},
 	{muted, Honoured, "muted members: they read only"},
-	{readOnly, Honoured, "read-only or archived rooms"},
+	{readOnly, Honoured, "read-only or archived rooms, and broadcasts, which are read-only"},
+	{unmuted, Honoured, "members who may write in read-only rooms"},
 	{pendingApps, Ignored, "authenticator apps that wait for their first code: set up anew"},
-	{unmuted, Ignored, "members who may write in read-only rooms: here they may not"},
 	{ownRoles, Ignored, "roles that grant nothing here: rights are a fixed table (docs/protocol.md)"},
 	{passwordRules, Ignored, "rules about characters and earlier passwords: only the least length counts"},
 }
@@ -161,12 +161,12 @@ func (l *look) rooms(ctx context.Context) (err error) {
 	return l.src.Documents(ctx, Query{
 		Collection: rooms,
 		Any: []Member{{"muted", nil}, {"unmuted", nil}, {"joinCodeRequired", true}, {"encrypted", true}, {"ro", true},
-			{"archived", true}},
-		Fields: []string{"muted", "unmuted", "joinCodeRequired", "encrypted", "ro", "archived"},
+			{"archived", true}, {"broadcast", true}},
+		Fields: []string{"muted", "unmuted", "joinCodeRequired", "encrypted", "ro", "archived", "broadcast"},
 	}, func(d Document) {
 		l.found(encrypted, d.is("encrypted"))
 		l.found(joinCodes, d.is("joinCodeRequired"))
-		l.found(readOnly, d.is("ro") || d.is("archived"))
+		l.found(readOnly, d.is("ro") || d.is("archived") || d.is("broadcast"))
 		l.counts[muted] += d.list("muted")
 		l.counts[unmuted] += d.list("unmuted")
 	})

@@ -234,7 +234,7 @@ func TestAdoptRocketChat(t *testing.T) {
 		{"uma", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "sealed", "msg": "x"}}, "error-not-allowed"},
 		{"uma", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "benIdumaId", "msg": "x"}}, "error-not-allowed"},
 		{"ben", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "benIdumaId", "msg": "x"}}, "error-not-allowed"},
-		{"ben", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "notices", "msg": "x"}}, "error-not-allowed"},
+		{"ben", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "notices", "msg": "x"}}, ""},
 		{"uma", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "council", "msg": "x"}}, "error-not-allowed"},
 		{"uma", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "GENERAL", "msg": "x"}}, ""},
 		{"", "users.register", map[string]any{"username": "zoe", "email": "zoe@example.org", "pass": "secret zoe", "name": "Zoe"}, "error-user-registration-secret"},

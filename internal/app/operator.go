@@ -63,7 +63,7 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 	if err != nil {
 		return "", err
 	}
-	slice, err := openRooms(ctx, st, set, noFeed{})
+	slice, err := openRooms(ctx, st, set, noFeed{}, key)
 	if err != nil {
 		return "", err
 	}

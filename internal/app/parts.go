@@ -232,7 +232,7 @@ func (a *App) buildServices(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.rooms, err = openRooms(ctx, a.store, a.settings, a.hub); err != nil {
+	if a.rooms, err = openRooms(ctx, a.store, a.settings, a.hub, a.key); err != nil {
 		return err
 	}
 	if err := a.rooms.track(a.store, a.settings, a.hub, !a.shared(), a.log); err != nil {

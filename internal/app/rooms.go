@@ -18,6 +18,7 @@ import (
 	roommongo "ddpserver/internal/rooms/mongo"
 	roomsqlite "ddpserver/internal/rooms/sqlite"
 	"ddpserver/internal/rooms/streams"
+	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
@@ -36,8 +37,8 @@ type roomSlice struct {
 }
 
 // openRooms makes the rules of rooms, and the first channel if it is not there.
-func openRooms(ctx context.Context, st store.Store, s *settings.Service, p feed.Publisher) (roomSlice, error) {
-	svc, err := rooms.New(rooms.Options{Store: roomStore(st), Settings: s, Feed: p})
+func openRooms(ctx context.Context, st store.Store, s *settings.Service, p feed.Publisher, key *secret.Key) (roomSlice, error) {
+	svc, err := rooms.New(rooms.Options{Store: roomStore(st), Settings: s, Feed: p, Codes: key})
 	if err != nil {
 		return roomSlice{}, err
 	}

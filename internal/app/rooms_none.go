@@ -12,6 +12,7 @@ import (
 	"ddpserver/internal/methods"
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
+	"ddpserver/internal/secret"
 	"ddpserver/internal/settings"
 	"ddpserver/internal/store"
 	"ddpserver/internal/store/mongo"
@@ -24,7 +25,7 @@ func roomParts() []mongo.Part      { return nil }
 // roomSlice plugs nothing in: a server of accounts and second factors.
 type roomSlice struct{}
 
-func openRooms(context.Context, store.Store, *settings.Service, feed.Publisher) (roomSlice, error) {
+func openRooms(context.Context, store.Store, *settings.Service, feed.Publisher, *secret.Key) (roomSlice, error) {
 	return roomSlice{}, nil
 }
 

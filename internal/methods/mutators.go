@@ -167,7 +167,7 @@ func modifyProfile(profile map[string]any, modifier ejson.Doc) (map[string]any, 
 			if len(path) > maxPath {
 				return nil, fault.MatchFailed
 			}
-			if !change(root, path, plain(f.Value), op.Key == "$unset") {
+			if !change(root, path, ejson.Plain(f.Value), op.Key == "$unset") {
 				return nil, fault.MatchFailed
 			}
 		}
@@ -219,23 +219,4 @@ func cloned(m map[string]any) map[string]any {
 		}
 	}
 	return out
-}
-
-// plain turns decoded objects into the maps that user documents hold.
-func plain(v any) any {
-	switch v := v.(type) {
-	case ejson.Doc:
-		m := make(map[string]any, len(v))
-		for _, f := range v {
-			m[f.Key] = plain(f.Value)
-		}
-		return m
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = plain(v[i])
-		}
-		return out
-	}
-	return v
 }

@@ -88,7 +88,7 @@ func (g *profiles) save(ctx context.Context, c *rpc.Call) (any, error) {
 	}
 	// Clients send blanks and {} for what stays as it is.
 	if custom != nil && len(*custom) > 0 {
-		fields, _ := plain(*custom).(map[string]any)
+		fields, _ := ejson.Plain(*custom).(map[string]any)
 		change.CustomFields = &fields
 	}
 	if o.StatusType != nil && *o.StatusType == "" {

@@ -93,7 +93,7 @@ func (g *registration) create(ctx context.Context, c *rpc.Call) (any, error) {
 	}
 	r := accounts.Registration{Username: value(o.Username), Email: value(o.Email)}
 	if o.Profile != nil {
-		r.Profile, _ = plain(*o.Profile).(map[string]any)
+		r.Profile, _ = ejson.Plain(*o.Profile).(map[string]any)
 	}
 	if o.Password != nil {
 		var err error

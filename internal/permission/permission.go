@@ -42,6 +42,9 @@ const (
 	ViewSessions   = "view-device-management"
 	LogoutSessions = "logout-device-management"
 
+	// ViewRoomAdministration is what Rocket.Chat asks of those who make a room one that everybody joins.
+	ViewRoomAdministration = "view-room-administration"
+
 	ViewOutsideRoom = "view-outside-room"
 	ViewChannels    = "view-c-room"
 	ViewGroups      = "view-p-room"
@@ -146,6 +149,7 @@ var table = []Permission{
 	{ViewOutsideRoom, everyone},
 	{ViewGroups, everyone},
 	{ViewPrivilegedSetting, admins},
+	{ViewRoomAdministration, admins},
 	{ViewUserAdministration, admins},
 }
 

@@ -46,20 +46,30 @@ func (r *recorder) SetMemberRole(ctx context.Context, room, id, role string, on 
 	return r.Store.SetMemberRole(ctx, room, id, role, on, at)
 }
 
+func (r *recorder) ChangeRoom(ctx context.Context, id string, c rooms.RoomChange) (*rooms.Room, *rooms.Room, error) {
+	r.note("ChangeRoom " + membersOf(c))
+	return r.Store.ChangeRoom(ctx, id, c)
+}
+
 func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c rooms.SubscriptionChange) (*rooms.Subscription, bool, error) {
+	r.note("ChangeSubscription " + membersOf(c))
+	return r.Store.ChangeSubscription(ctx, room, id, c)
+}
+
+// membersOf names what a change changes; switches with what they are put to.
+func membersOf(c any) string {
 	var members []string
 	v := reflect.ValueOf(c)
 	for i := range v.NumField() {
 		f := v.Field(i)
 		if name := v.Type().Field(i).Name; name != "At" && !f.IsZero() {
-			if f.Kind() == reflect.Pointer {
+			if f.Kind() == reflect.Pointer && f.Elem().Kind() == reflect.Bool {
 				name += fmt.Sprint("=", f.Elem())
 			}
 			members = append(members, name)
 		}
 	}
-	r.note("ChangeSubscription " + strings.Join(members, " "))
-	return r.Store.ChangeSubscription(ctx, room, id, c)
+	return strings.Join(members, " ")
 }
 
 func (r *recorder) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unread) (*rooms.Room, []string, error) {
@@ -160,19 +170,26 @@ func theirRole(role string) func(s *stage) {
 
 // scenesOfRoomMethods has every method of rooms.
 var scenesOfRoomMethods = map[string][]scene{
-	"createChannel":        {with(func(s *stage) []any { return []any{fmt.Sprint("c", s.n)} })},
-	"createPrivateGroup":   {with(func(s *stage) []any { return []any{fmt.Sprint("g", s.n)} })},
-	"createDirectMessage":  {with(func(s *stage) []any { return []any{s.third.Username} }).after(theirRole(""))},
-	"joinRoom":             {with(func(s *stage) []any { return []any{s.theirs} }).after(gone)},
-	"leaveRoom":            {with(func(s *stage) []any { return []any{s.theirs} })},
-	"addUsersToRoom":       {with(func(s *stage) []any { return []any{object{"rid": s.own, "users": []any{s.third.Username}}} }).after(theirRole("")).free()},
-	"addUserToRoom":        {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.third.Username}} }).after(theirRole("")).free()},
-	"removeUserFromRoom":   {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.other.Username}} })},
-	"addRoomOwner":         {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
-	"removeRoomOwner":      {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("owner"))},
-	"addRoomModerator":     {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
-	"removeRoomModerator":  {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("moderator"))},
-	"getRoomRoles":         {with(func(s *stage) []any { return []any{s.own} })},
+	"createChannel":       {with(func(s *stage) []any { return []any{fmt.Sprint("c", s.n)} })},
+	"createPrivateGroup":  {with(func(s *stage) []any { return []any{fmt.Sprint("g", s.n)} })},
+	"createDirectMessage": {with(func(s *stage) []any { return []any{s.third.Username} }).after(theirRole(""))},
+	"joinRoom":            {with(func(s *stage) []any { return []any{s.theirs} }).after(gone)},
+	"leaveRoom":           {with(func(s *stage) []any { return []any{s.theirs} })},
+	"addUsersToRoom":      {with(func(s *stage) []any { return []any{object{"rid": s.own, "users": []any{s.third.Username}}} }).after(theirRole("")).free()},
+	"addUserToRoom":       {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.third.Username}} }).after(theirRole("")).free()},
+	"removeUserFromRoom":  {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.other.Username}} })},
+	"addRoomOwner":        {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
+	"removeRoomOwner":     {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("owner"))},
+	"addRoomModerator":    {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
+	"removeRoomModerator": {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("moderator"))},
+	"getRoomRoles":        {with(func(s *stage) []any { return []any{s.own} })},
+	"saveRoomSettings": {
+		with(func(s *stage) []any { return []any{s.own, "roomTopic", fmt.Sprint("topic ", s.n)} }),
+		with(func(s *stage) []any {
+			return []any{s.own, object{"roomName": fmt.Sprint("renamed", s.n), "readOnly": true}}
+		}).named("several"),
+		with(func(s *stage) []any { return []any{s.private, "roomType", "c"} }).named("public"),
+	},
 	"rooms/get":            {with(nothing)},
 	"getRoomByTypeAndName": {with(func(s *stage) []any { return []any{"c", fmt.Sprint("own", s.n)} })},
 	"getRoomIdByNameOrId":  {with(func(s *stage) []any { return []any{s.own} })},
@@ -205,12 +222,13 @@ var scenesOfRoomMethods = map[string][]scene{
 
 // scenesOfRoomRoutes has every route but those of one kind of rooms (scenesOfRooms).
 var scenesOfRoomRoutes = map[string][]scene{
-	"GET rooms.info":           {at("rooms.info?roomId=%s", own)},
-	"GET rooms.get":            {req(plain)},
-	"POST rooms.favorite":      {req(func(s *stage) any { return object{"roomId": s.own, "favorite": true} })},
-	"GET subscriptions.get":    {req(plain)},
-	"GET subscriptions.getOne": {at("subscriptions.getOne?roomId=%s", own)},
-	"POST subscriptions.read":  {req(func(s *stage) any { return object{"rid": s.own} })},
+	"GET rooms.info":              {at("rooms.info?roomId=%s", own)},
+	"GET rooms.get":               {req(plain)},
+	"POST rooms.favorite":         {req(func(s *stage) any { return object{"roomId": s.own, "favorite": true} })},
+	"POST rooms.saveRoomSettings": {req(func(s *stage) any { return object{"rid": s.own, "joinCode": "sesame", "roomAnnouncement": "news"} })},
+	"GET subscriptions.get":       {req(plain)},
+	"GET subscriptions.getOne":    {at("subscriptions.getOne?roomId=%s", own)},
+	"POST subscriptions.read":     {req(func(s *stage) any { return object{"rid": s.own} })},
 
 	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
 	"POST chat.postMessage": {
@@ -296,6 +314,20 @@ func scenesOfRooms(kind, verb, name string) []scene {
 		return []scene{about(annie).after(role("owner"))}
 	case "removeModerator":
 		return []scene{about(annie).after(role("moderator"))}
+	case "setTopic", "setDescription", "setPurpose", "setAnnouncement":
+		return []scene{about(func(s *stage) object { return object{strings.ToLower(name[3:]): fmt.Sprint("text ", s.n)} })}
+	case "rename":
+		return []scene{about(func(s *stage) object { return object{"name": fmt.Sprint("renamed", s.n)} })}
+	case "setReadOnly":
+		return []scene{about(func(s *stage) object { return object{"readOnly": true} })}
+	case "setType":
+		return []scene{about(func(s *stage) object { return object{"type": map[string]string{"channels": "p", "groups": "c"}[kind]} })}
+	case "setCustomFields":
+		return []scene{about(func(s *stage) object { return object{"customFields": object{"n": s.n}} })}
+	case "setJoinCode":
+		return []scene{about(func(s *stage) object { return object{"joinCode": "sesame"} })}
+	case "setDefault":
+		return []scene{about(func(s *stage) object { return object{"default": true} })}
 	}
 	return nil
 }

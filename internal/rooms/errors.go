@@ -30,6 +30,16 @@ var (
 	ErrAlreadyRole    = fault.New("error-user-already-has-role", "User already has that role")
 	ErrNoRole         = fault.New("error-user-not-has-role", "User does not have that role")
 
+	ErrRoomSettings = fault.New("error-invalid-settings", "Invalid settings provided")
+	ErrRoomText     = fault.New("error-invalid-settings", "The text is too long, or no text")
+	ErrRoomType     = fault.New("error-invalid-room-type", "Rooms are public channels (c) or private groups (p)")
+	ErrEditingRoom  = fault.New("error-action-not-allowed", "Editing room is not allowed").With(map[string]any{"action": "Editing_room"})
+	ErrTypeOfRoom   = fault.New("error-action-not-allowed", "Changing the type of the room is not allowed").With(map[string]any{"action": "Change_Room_Type"})
+	ErrBroadcast    = fault.New("error-action-not-allowed",
+		"Editing readOnly/reactWhenReadOnly are not allowed for broadcast rooms").With(map[string]any{"action": "Editing_room"})
+	ErrDefaultRoom = fault.New("error-action-not-allowed", "Viewing room administration is not allowed").
+			With(map[string]any{"action": "Viewing_room_administration"})
+
 	ErrInvalidMessage = fault.New("error-invalid-message", "Invalid message")
 	ErrMessageID      = fault.New("error-invalid-message", "Message id is not usable")
 	ErrSize           = fault.New("error-message-size-exceeded", "Message size exceeds Message_MaxAllowedSize")

@@ -184,6 +184,14 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 		_, err := p.chat.ByOfficeMessage(ctx, p.root, p.message, "edit-message")
 		return err
 	},
+	"change": func(ctx context.Context, p *place) error {
+		_, err := p.chat.Change(ctx, p.ann, p.team, rooms.RoomSettings{Name: new("crew"), Topic: new("us"), JoinCode: new("sesame")})
+		return err
+	},
+	"change asks": func(ctx context.Context, p *place) error {
+		_, err := p.chat.ChangeAsks(ctx, p.root, p.secret, rooms.RoomSettings{Type: new(rooms.Channel)})
+		return err
+	},
 	"statuses": func(ctx context.Context, p *place) error {
 		_, err := p.chat.Statuses(ctx, []string{"ann"}, 10)
 		return err

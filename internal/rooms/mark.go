@@ -120,7 +120,7 @@ func (s *Service) React(ctx context.Context, by *user.User, id, emoji string, on
 	if err != nil {
 		return err
 	}
-	if err := writable(a); err != nil {
+	if err := answerable(a); err != nil {
 		return err
 	}
 	m, _, changed, err := s.store.SetReaction(ctx, id, ":"+name+":", by.Username, on, maxReactions, s.time())

@@ -41,17 +41,27 @@ func (s *Service) Join(ctx context.Context, by *user.User, roomID, code string) 
 		return false, ErrRoomArchived
 	case a.room.JoinCodeRequired && code == "":
 		return false, ErrCodeRequired
-	case a.room.JoinCodeRequired && !sameCode(a.room.JoinCode, code):
+	case a.room.JoinCodeRequired && !s.fits(a.room, code):
 		return false, ErrCodeInvalid
 	}
 	return s.enter(ctx, a.room, by, nil)
 }
 
-// sameCode compares a join code in constant time. A room whose code is lost has none
+// joinCode is what the digest of a join code is bound to, beside its room.
+const joinCode = "join code"
+
+// fits compares a join code in constant time. A room whose code is lost has none
 // that fits.
-func sameCode(want, given string) bool {
-	w, g := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(given))
-	return want != "" && subtle.ConstantTimeCompare(w[:], g[:]) == 1
+func (s *Service) fits(r *Room, code string) bool {
+	if r.JoinDigest == "" {
+		w, g := sha256.Sum256([]byte(r.JoinCode)), sha256.Sum256([]byte(code))
+		return r.JoinCode != "" && subtle.ConstantTimeCompare(w[:], g[:]) == 1
+	}
+	same := 0
+	for _, digest := range s.codes.Digests(joinCode, r.ID, code) {
+		same |= subtle.ConstantTimeCompare([]byte(digest), []byte(r.JoinDigest))
+	}
+	return same == 1
 }
 
 // JoinDefaults makes a new account a member of the default rooms. It may be

@@ -183,10 +183,19 @@ func writable(a *seat) error {
 	if a.room.Archived {
 		return ErrRoomArchived
 	}
-	if a.room.ReadOnly && !a.may(permission.PostReadOnly) {
+	if (a.room.ReadOnly || a.room.Broadcast) && !a.may(permission.PostReadOnly) && !a.room.unmuted(a.user) {
 		return ErrReadOnly
 	}
 	return barred(a)
+}
+
+// answerable is writable for those who answer with an emoji.
+func answerable(a *seat) error {
+	err := writable(a)
+	if a.room.ReactWhenReadOnly && errors.Is(err, ErrReadOnly) {
+		return barred(a)
+	}
+	return err
 }
 
 // barred refuses what an adopted database keeps from being written in a room.
@@ -194,7 +203,7 @@ func barred(a *seat) error {
 	switch {
 	case a.room.Encrypted:
 		return ErrEncrypted
-	case slices.Contains(a.room.Muted, a.user.Username), slices.Contains(a.room.MutedIDs, a.user.ID):
+	case a.room.muted(a.user):
 		return ErrMuted
 	case a.sub != nil && (a.sub.Blocked || a.sub.Blocker):
 		return ErrBlocked

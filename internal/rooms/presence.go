@@ -88,7 +88,7 @@ func NewTracker(o PresenceOptions) (*Tracker, error) {
 	if o.Node == "" {
 		return nil, errors.New("rooms: a tracker of presence needs the name of its node")
 	}
-	svc, err := New(Options{Store: o.Store, Settings: o.Settings, Feed: o.Feed, Now: o.Now})
+	svc, err := New(Options{Store: o.Store, Settings: o.Settings, Feed: o.Feed, Codes: noCodes{}, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}

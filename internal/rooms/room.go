@@ -46,9 +46,9 @@ func (s *Service) Create(ctx context.Context, by *user.User, n NewRoom) (*Room, 
 	if !permission.Has(by, need) {
 		return nil, fault.NotAllowed
 	}
-	name := strings.TrimSpace(n.Name)
-	if name == "" || len(name) > maxRoomName || !roomName.MatchString(name) {
-		return nil, aboutName(ErrRoomName, "%s is not a valid room name.", name)
+	name, refusal := checkRoomName(n.Name)
+	if refusal != nil {
+		return nil, refusal
 	}
 	if len(n.Usernames) > maxInvited {
 		return nil, ErrTooManyUsers

@@ -96,8 +96,10 @@ func (r *Room) DropMember(userID string, force bool, at time.Time) error {
 	return nil
 }
 
-// AddMember takes a member into the room's document.
+// AddMember takes a member into the room's document. The membership says what the room
+// is now, whatever it was when somebody decided to add it.
 func (r *Room) AddMember(s *Subscription) {
+	r.name(s)
 	if s.HasRole(Owner) && !slices.Contains(r.Owners, s.User.ID) {
 		r.Owners = append(r.Owners, s.User.ID)
 	}

@@ -22,11 +22,26 @@ type Settings interface {
 	String(id string) string
 }
 
+// Codes makes keyed digests of codes that must not be readable at rest; *secret.Key has it.
+type Codes interface {
+	// Digest is that with the present key; Digests are those with every key there was.
+	Digest(parts ...string) string
+	Digests(parts ...string) []string
+}
+
+// noCodes are those of a tracker, which lets nobody into a room: none fits.
+type noCodes struct{}
+
+func (noCodes) Digest(...string) string    { return "" }
+func (noCodes) Digests(...string) []string { return nil }
+
 // Options are the parts a Service works with. All but Now are required.
 type Options struct {
 	Store    Store
 	Settings Settings
 	Feed     feed.Publisher
+	// Codes keeps the join codes of rooms.
+	Codes Codes
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -37,18 +52,19 @@ type Service struct {
 	store Store
 	set   Settings
 	feed  feed.Publisher
+	codes Codes
 	now   func() time.Time
 }
 
 // New makes a Service.
 func New(o Options) (*Service, error) {
-	if o.Store == nil || o.Settings == nil || o.Feed == nil {
-		return nil, errors.New("rooms: store, settings and feed are required")
+	if o.Store == nil || o.Settings == nil || o.Feed == nil || o.Codes == nil {
+		return nil, errors.New("rooms: store, settings, feed and codes are required")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Service{store: o.Store, set: o.Settings, feed: o.Feed, now: o.Now}, nil
+	return &Service{store: o.Store, set: o.Settings, feed: o.Feed, codes: o.Codes, now: o.Now}, nil
 }
 
 // Start makes the channel GENERAL if it is not there. It may run on several

@@ -52,6 +52,10 @@ type RoomStore interface {
 	ListRooms(ctx context.Context, t string, offset, count int) (page []*Room, total int, err error)
 	// DefaultRooms are those with Default set.
 	DefaultRooms(ctx context.Context) ([]*Room, error)
+	// ChangeRoom applies c and returns the room before and after; nothing is written when
+	// everything was that way already. Duplicate when the name is taken. The memberships of
+	// a room follow its name and type.
+	ChangeRoom(ctx context.Context, id string, c RoomChange) (was, room *Room, err error)
 	// TouchLastMessage replaces the room's last message by m if it still is
 	// that message (by id), and reports whether it was.
 	TouchLastMessage(ctx context.Context, m *Message, at time.Time) (bool, error)

@@ -28,6 +28,18 @@ const (
 	TypeAdded   = "au"
 	TypeRemoved = "ru"
 	TypePinned  = "message_pinned"
+
+	// Changes of a room. The text is what it is now, and empty where the type says all.
+	TypeRenamed         = "r"
+	TypeTopic           = "room_changed_topic"
+	TypeDescription     = "room_changed_description"
+	TypeAnnouncement    = "room_changed_announcement"
+	TypePrivacy         = "room_changed_privacy"
+	TypeReadOnlyOn      = "room-set-read-only"
+	TypeReadOnlyOff     = "room-removed-read-only"
+	TypeReactionsOpened = "room-allowed-reacting"
+	TypeReactionsClosed = "room-disallowed-reacting"
+
 	// Role changes; the field "role" of the message names the role.
 	TypeRoleAdded   = "subscription-role-added"
 	TypeRoleRemoved = "subscription-role-removed"
@@ -61,18 +73,31 @@ type Room struct {
 	Announcement string `bson:"announcement,omitempty"`
 	// Default rooms are joined by every new user.
 	Default bool `bson:"default,omitempty"`
-	// ReadOnly rooms are written by owners and moderators only.
-	ReadOnly bool `bson:"ro"`
-	Archived bool `bson:"archived,omitempty"`
-	// What protects a room of an adopted database; nothing here sets it. Muted members,
-	// by their names then, only read, whatever they are called since (MutedIDs). Who
-	// joins by himself needs JoinCode where it is required. Encrypted rooms take no
-	// messages: this server could not keep them from itself.
-	Muted            []string `bson:"muted,omitempty"`
-	MutedIDs         []string `bson:"ddpMuted,omitempty"`
-	JoinCodeRequired bool     `bson:"joinCodeRequired,omitempty"`
-	JoinCode         string   `bson:"joinCode,omitempty"`
-	Encrypted        bool     `bson:"encrypted,omitempty"`
+	// ReadOnly rooms are written by owners and moderators, and by those on the list
+	// Unmuted; ReactWhenReadOnly lets everybody answer with emojis there. A Broadcast is
+	// read-only, whatever ReadOnly says.
+	ReadOnly          bool `bson:"ro"`
+	ReactWhenReadOnly bool `bson:"reactWhenReadOnly,omitempty"`
+	Broadcast         bool `bson:"broadcast,omitempty"`
+	Archived          bool `bson:"archived,omitempty"`
+	// CustomFields are what programs of the owners keep with the room, and everybody who
+	// finds it is shown.
+	CustomFields map[string]any `bson:"customFields,omitempty"`
+	// Muted members, by their names then, only read, whatever they are called since
+	// (MutedIDs); Unmuted and UnmutedIDs are those who may write although the room is
+	// read-only.
+	Muted      []string `bson:"muted,omitempty"`
+	MutedIDs   []string `bson:"ddpMuted,omitempty"`
+	Unmuted    []string `bson:"unmuted,omitempty"`
+	UnmutedIDs []string `bson:"ddpUnmuted,omitempty"`
+	// Who joins by himself needs a code where it is required: the one whose keyed digest is
+	// JoinDigest. JoinCode is that of an adopted database, in clear, until another is chosen.
+	JoinCodeRequired bool   `bson:"joinCodeRequired,omitempty"`
+	JoinCode         string `bson:"joinCode,omitempty"`
+	JoinDigest       string `bson:"ddpJoinCode,omitempty"`
+	// Encrypted rooms of an adopted database take no messages: this server could not keep
+	// them from itself.
+	Encrypted bool `bson:"encrypted,omitempty"`
 	// UserIDs and Usernames are the sides of a direct room, sorted by id.
 	UserIDs     []string  `bson:"uids,omitempty"`
 	Usernames   []string  `bson:"usernames,omitempty"`

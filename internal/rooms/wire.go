@@ -158,8 +158,25 @@ func (r *Room) Doc(member bool) ejson.Doc {
 	if r.Default {
 		d = append(d, ejson.Field{Key: "default", Value: true})
 	}
-	if r.Archived {
-		d = append(d, ejson.Field{Key: "archived", Value: true})
+	for _, flag := range []struct {
+		key string
+		on  bool
+	}{
+		{"reactWhenReadOnly", r.ReactWhenReadOnly}, {"broadcast", r.Broadcast}, {"archived", r.Archived},
+		{"joinCodeRequired", r.JoinCodeRequired}, {"encrypted", r.Encrypted},
+	} {
+		if flag.on {
+			d = append(d, ejson.Field{Key: flag.key, Value: true})
+		}
+	}
+	if len(r.CustomFields) > 0 {
+		d = append(d, ejson.Field{Key: "customFields", Value: r.CustomFields})
+	}
+	if member && len(r.Muted) > 0 {
+		d = append(d, ejson.Field{Key: "muted", Value: r.Muted})
+	}
+	if member && len(r.Unmuted) > 0 {
+		d = append(d, ejson.Field{Key: "unmuted", Value: r.Unmuted})
 	}
 	if r.Type == Direct {
 		d = append(d, ejson.Field{Key: "uids", Value: r.UserIDs}, ejson.Field{Key: "usernames", Value: r.Usernames})

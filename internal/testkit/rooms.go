@@ -51,7 +51,7 @@ type Slice struct {
 // has a half for them.
 func (g *Ground) NewRooms(change ...func(*rooms.Options)) *rooms.Service {
 	g.T.Helper()
-	o := rooms.Options{Store: g.RoomStore(), Settings: g.Settings, Feed: g.Feed, Now: g.opts.Now}
+	o := rooms.Options{Store: g.RoomStore(), Settings: g.Settings, Feed: g.Feed, Codes: g.Key, Now: g.opts.Now}
 	for _, f := range change {
 		f(&o)
 	}

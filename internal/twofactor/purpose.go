@@ -33,6 +33,7 @@ var sentences = map[string]string{
 	"addUserToRoom":                        "to add somebody to a room",
 	"addUsersToRoom":                       "to add people to a room",
 	"removeUserFromRoom":                   "to remove somebody from a room",
+	"saveRoomSettings":                     "to change a room",
 	"sendMessage":                          "to send a message",
 	"updateMessage":                        "to change a message",
 	"deleteMessage":                        "to delete a message",

@@ -38,7 +38,7 @@ type Accounts interface {
 func Methods(o Options) methods.Slice {
 	return func(c methods.Challenger) []methods.Group {
 		return []methods.Group{
-			&roomCalls{rooms: o.Rooms, challenger: c},
+			&roomCalls{rooms: o.Rooms, limiter: o.Limiter, challenger: c},
 			&messages{rooms: o.Rooms, settings: o.Settings, limiter: o.Limiter, challenger: c},
 			&subscriptions{rooms: o.Rooms, presence: o.Presence},
 		}

@@ -17,6 +17,7 @@ import (
 // roomCalls serves rooms and who is in them.
 type roomCalls struct {
 	rooms      *rooms.Service
+	limiter    *ratelimit.Limiter
 	challenger methods.Challenger
 }
 
@@ -28,7 +29,7 @@ func (g *roomCalls) byOffice(ctx context.Context, c *rpc.Call, roomID string, pe
 }
 
 func (g *roomCalls) Specs() []methods.Spec {
-	return []methods.Spec{
+	return append(g.changeSpecs(), []methods.Spec{
 		{
 			Name: "createChannel", Do: g.createChannel, Effects: methods.Rooms, Permission: permission.CreateChannels,
 			Doc:    "Makes a public channel; the caller owns it.",
@@ -50,7 +51,7 @@ func (g *roomCalls) Specs() []methods.Spec {
 			Name: "joinRoom", Do: g.join, Effects: methods.Rooms, Limit: ratelimit.Wide,
 			Doc:    "Makes the caller a member of a public channel.",
 			Params: "rid, code?", Result: "true",
-			Errors: "error-invalid-room, error-not-allowed, error-room-archived, error-code-required, error-code-invalid",
+			Errors: "error-invalid-room, error-not-allowed, error-room-archived, error-code-required, error-code-invalid, too-many-requests",
 		},
 		{
 			Name: "leaveRoom", Do: g.leave, Effects: methods.Rooms,
@@ -108,7 +109,7 @@ func (g *roomCalls) Specs() []methods.Spec {
 			Doc:    "Lists the members of a room of the caller's, by user name: those who are not offline, or all.",
 			Params: "rid, showAll?, {limit?, skip?}?, filter?", Result: "{total, records}", Errors: "error-room-not-found, not-authorized",
 		},
-	}
+	}...)
 }
 
 // withID is a room as createDirectMessage answers it, new or not.
@@ -183,7 +184,15 @@ func (g *roomCalls) join(ctx context.Context, c *rpc.Call) (any, error) {
 	if code != nil {
 		text, _ = (*code).(string)
 	}
+	if text != "" {
+		if err := g.guess(c, id); err != nil {
+			return nil, err
+		}
+	}
 	_, err := g.rooms.Join(ctx, c.User, id, text)
+	if err == nil && text != "" {
+		g.limiter.Forget(guessKey(c, id))
+	}
 	return done(err)
 }
 

@@ -49,26 +49,33 @@ type (
 		Role        string           `json:"role,omitempty"`
 	}
 	room struct {
-		ID           string     `json:"_id"`
-		Type         typeOfRoom `json:"t"`
-		Name         string     `json:"name,omitempty"`
-		FName        string     `json:"fname,omitempty"`
-		Messages     int        `json:"msgs"`
-		Users        int        `json:"usersCount"`
-		Owner        userRef    `json:"u,omitempty"`
-		Topic        string     `json:"topic,omitempty"`
-		Description  string     `json:"description,omitempty"`
-		Announcement string     `json:"announcement,omitempty"`
-		CreatedAt    time.Time  `json:"ts"`
-		ReadOnly     bool       `json:"ro"`
-		SysMes       bool       `json:"sysMes,omitempty"`
-		Default      bool       `json:"default,omitempty"`
-		Archived     bool       `json:"archived,omitempty"`
-		UserIDs      []string   `json:"uids,omitempty"`
-		Usernames    []string   `json:"usernames,omitempty"`
-		LastAt       time.Time  `json:"lm,omitempty"`
-		LastMessage  message    `json:"lastMessage,omitempty"`
-		UpdatedAt    time.Time  `json:"_updatedAt"`
+		ID           string         `json:"_id"`
+		Type         typeOfRoom     `json:"t"`
+		Name         string         `json:"name,omitempty"`
+		FName        string         `json:"fname,omitempty"`
+		Messages     int            `json:"msgs"`
+		Users        int            `json:"usersCount"`
+		Owner        userRef        `json:"u,omitempty"`
+		Topic        string         `json:"topic,omitempty"`
+		Description  string         `json:"description,omitempty"`
+		Announcement string         `json:"announcement,omitempty"`
+		CreatedAt    time.Time      `json:"ts"`
+		ReadOnly     bool           `json:"ro"`
+		SysMes       bool           `json:"sysMes,omitempty"`
+		Default      bool           `json:"default,omitempty"`
+		Reacts       bool           `json:"reactWhenReadOnly,omitempty"`
+		Broadcast    bool           `json:"broadcast,omitempty"`
+		Archived     bool           `json:"archived,omitempty"`
+		NeedsCode    bool           `json:"joinCodeRequired,omitempty"`
+		Encrypted    bool           `json:"encrypted,omitempty"`
+		CustomFields map[string]any `json:"customFields,omitempty"`
+		Muted        []string       `json:"muted,omitempty"`
+		Unmuted      []string       `json:"unmuted,omitempty"`
+		UserIDs      []string       `json:"uids,omitempty"`
+		Usernames    []string       `json:"usernames,omitempty"`
+		LastAt       time.Time      `json:"lm,omitempty"`
+		LastMessage  message        `json:"lastMessage,omitempty"`
+		UpdatedAt    time.Time      `json:"_updatedAt"`
 	}
 	subscription struct {
 		ID            string    `json:"_id"`

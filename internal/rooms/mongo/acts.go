@@ -32,6 +32,8 @@ type note struct {
 	Gone *rooms.Gone `bson:"gone,omitempty"`
 	// UserID is the account whose name changed.
 	UserID string `bson:"uid,omitempty"`
+	// Follow says that the room is called otherwise, and its memberships follow.
+	Follow bool `bson:"follow,omitempty"`
 }
 
 // openField is the note that a message carries until its room and its members know it.

@@ -176,6 +176,12 @@ var acts = []act{
 	{"SetReaction", "", talked, react, nil},
 	// The emoji behind which nobody stands any more goes with a second command; readers do not see it before.
 	{"SetReaction: the last of an emoji", ordered, then(talked, react), react, nil},
+	{"ChangeRoom", "", talked, func(ctx context.Context, s *mongo.Store, x string) error {
+		return err3(s.ChangeRoom(ctx, x, rooms.RoomChange{Topic: new("topic"), ReadOnly: new(true), At: at(9)}))
+	}, nil},
+	{"ChangeRoom: its name", noted, talked, func(ctx context.Context, s *mongo.Store, x string) error {
+		return err3(s.ChangeRoom(ctx, x, rooms.RoomChange{Name: x + "new", Type: rooms.Group, At: at(9)}))
+	}, nil},
 	{"TouchLastMessage", "", talked, func(ctx context.Context, s *mongo.Store, x string) error {
 		return err2(s.TouchLastMessage(ctx, said(x, "2", "bob", 2), at(9)))
 	}, nil},

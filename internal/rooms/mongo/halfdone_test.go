@@ -125,13 +125,13 @@ func state(t *testing.T, s *mongo.Store, x string) string {
 				last = r.LastMessage.ID
 			}
 			slices.Sort(r.Owners)
-			say("room %s of %d %v owned by %v: %d messages, last %s", id, r.Users, r.Usernames, r.Owners, r.Messages, last)
+			say("room %s called %s %s of %d %v owned by %v: %d messages, last %s", id, r.Name, r.Type, r.Users, r.Usernames, r.Owners, r.Messages, last)
 		}
 		subs, err := s.SubscriptionsIn(ctx, id, ids)
 		fine(err)
 		slices.SortFunc(subs, func(a, b *rooms.Subscription) int { return strings.Compare(a.User.ID, b.User.ID) })
 		for _, m := range subs {
-			say("%s in %s as %s called %s: %v, open %v, alert %v, unread %d %d %d, seen %v", m.User.Username, id, m.User.ID, m.Name, m.Roles, m.Open, m.Alert,
+			say("%s in %s as %s called %s %s: %v, open %v, alert %v, unread %d %d %d, seen %v", m.User.Username, id, m.User.ID, m.Name, m.Type, m.Roles, m.Open, m.Alert,
 				m.Unread, m.UserMentions, m.GroupMentions, m.LastSeen.Sub(day))
 		}
 		list, err := s.History(ctx, rooms.HistoryQuery{RoomID: id})

@@ -59,7 +59,11 @@ func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (r *rooms.
 		if m.HasRole(rooms.Owner) {
 			update = append(update, bson.E{Key: "$addToSet", Value: bson.D{{Key: "ddpOwners", Value: m.User.ID}}})
 		}
-		r, err = updated(ctx, s.rooms, byID(m.RoomID), update, decodeRoom)
+		if r, err = updated(ctx, s.rooms, byID(m.RoomID), update, decodeRoom); err != nil || !m.Follow(r, m.UpdatedAt) {
+			return err
+		}
+		// It was renamed since the membership was made.
+		_, err = s.subscriptions.UpdateOne(ctx, byID(m.ID), set(bson.D{{Key: "name", Value: m.Name}, {Key: "fname", Value: m.FName}, {Key: "t", Value: m.Type}}))
 		return err
 	})
 	if err != nil {

@@ -45,6 +45,10 @@ func (s *Store) Mend(ctx context.Context, now time.Time) error {
 			err = errors.Join(err, s.mendName(ctx, n))
 			continue
 		}
+		if n.Follow {
+			err = errors.Join(err, s.mendFollow(ctx, n))
+			continue
+		}
 		of(n.RoomID).notes = append(of(n.RoomID).notes, n)
 	}
 	err2 := s.messages.All(ctx, bson.D{{Key: openField + ".at", Value: old}}, func(raw bson.Raw) error {
@@ -69,6 +73,14 @@ func (s *Store) mendName(ctx context.Context, n *note) error {
 		err = s.rename(ctx, rooms.Ref{ID: u.ID, Username: u.Username, Name: u.Name}, s.Clock())
 	}
 	if err != nil && !errors.Is(err, dberr.NotFound) {
+		return err
+	}
+	return s.acts.Remove(ctx, byID(n.ID))
+}
+
+// mendFollow makes memberships follow what their room is called now.
+func (s *Store) mendFollow(ctx context.Context, n *note) error {
+	if err := s.follow(ctx, n.RoomID, s.Clock()); err != nil {
 		return err
 	}
 	return s.acts.Remove(ctx, byID(n.ID))

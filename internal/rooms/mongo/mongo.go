@@ -114,28 +114,38 @@ func adopt(ctx context.Context, core *mongo.Store, log *zap.Logger) error {
 	})
 }
 
-// adoptMuted notes who is muted by id: Rocket.Chat keeps names, and whoever is called
-// something else tomorrow is muted still.
+// adoptMuted notes by id who is muted, and who may write in a room that is read-only:
+// Rocket.Chat keeps names, and whoever is called something else tomorrow is muted still.
 func (s *Store) adoptMuted(ctx context.Context) error {
-	filter := bson.D{{Key: "muted.0", Value: bson.D{{Key: "$exists", Value: true}}}, {Key: "ddpMuted", Value: bson.D{{Key: "$exists", Value: false}}}}
-	return s.rooms.All(ctx, filter, func(raw bson.Raw) error {
-		r, err := decodeRoom(raw)
-		if err != nil {
-			return nil // as above
-		}
-		ids := []string{}
-		for _, name := range r.Muted {
-			u, err := s.UserByUsername(ctx, user.Key(name))
-			switch {
-			case err == nil:
-				ids = append(ids, u.ID)
-			case !errors.Is(err, dberr.NotFound) && !errors.Is(err, document.ErrBroken):
-				return err
+	for names, ids := range map[string]string{"muted": "ddpMuted", "unmuted": "ddpUnmuted"} {
+		filter := bson.D{{Key: names + ".0", Value: bson.D{{Key: "$exists", Value: true}}}, {Key: ids, Value: bson.D{{Key: "$exists", Value: false}}}}
+		err := s.rooms.All(ctx, filter, func(raw bson.Raw) error {
+			r, err := decodeRoom(raw)
+			if err != nil {
+				return nil // as above
 			}
+			list := r.Muted
+			if names == "unmuted" {
+				list = r.Unmuted
+			}
+			found := []string{}
+			for _, name := range list {
+				u, err := s.UserByUsername(ctx, user.Key(name))
+				switch {
+				case err == nil:
+					found = append(found, u.ID)
+				case !errors.Is(err, dberr.NotFound) && !errors.Is(err, document.ErrBroken):
+					return err
+				}
+			}
+			_, err = s.rooms.UpdateOne(ctx, byID(r.ID), set(bson.D{{Key: ids, Value: found}}))
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		_, err = s.rooms.UpdateOne(ctx, byID(r.ID), set(bson.D{{Key: "ddpMuted", Value: ids}}))
-		return err
-	})
+	}
+	return nil
 }
 
 func adoptKey(ctx context.Context, log *zap.Logger, c mongo.Collection, id, field, key string) error {

@@ -29,10 +29,14 @@ func decode[T any](raw bson.Raw) (*T, error) {
 
 func decodeRoom(raw bson.Raw) (*rooms.Room, error) {
 	r, err := decode[rooms.Room](raw)
-	if err == nil && r.LastMessage != nil {
+	if err != nil {
+		return nil, err
+	}
+	r.CustomFields = document.PlainFields(r.CustomFields)
+	if r.LastMessage != nil {
 		dropEmpty(r.LastMessage)
 	}
-	return r, err
+	return r, nil
 }
 
 func one[T any](ctx context.Context, c mongo.Collection, filter bson.D, decode func(bson.Raw) (*T, error)) (*T, error) {

@@ -115,13 +115,21 @@ func changeRoom(t *sqlite.Tx, id string, do func(*rooms.Room) error) (*rooms.Roo
 	if err != nil {
 		return nil, err
 	}
-	return r, t.Exec(`UPDATE rooms SET is_default = ?, updated = ?, doc = ? WHERE id = ?`, r.Default, r.UpdatedAt.UnixMilli(), []byte(next), id)
+	err = t.Exec(`UPDATE rooms SET t = ?, name_key = ?, is_default = ?, updated = ?, doc = ? WHERE id = ?`,
+		r.Type, nullable(r.NameKey), r.Default, r.UpdatedAt.UnixMilli(), []byte(next), id)
+	if sqlite.Taken(err) {
+		return nil, dberr.Duplicate
+	}
+	return r, err
 }
 
 func decoded[T any](raw []byte) (*T, error) {
 	v := new(T)
 	if err := document.Decode(raw, v); err != nil {
 		return nil, err
+	}
+	if r, is := any(v).(*rooms.Room); is {
+		r.CustomFields = document.PlainFields(r.CustomFields)
 	}
 	return v, nil
 }

@@ -37,7 +37,7 @@ func genAct(room string) func(n int) *rapid.Generator[act] {
 				id: room + rapid.SampledFrom([]string{"-m1", "-m2", "-m3"}).Draw(t, "message"), at: at(100 + n), on: rapid.Bool().Draw(t, "on"),
 				emoji: rapid.SampledFrom(emojis).Draw(t, "emoji"), number: n, some: rapid.IntRange(0, 7).Draw(t, "some"),
 			}
-			return rapid.SampledFrom(slices.Concat(d.memberActs(), d.messageActs(), d.markActs())).Draw(t, "act")
+			return rapid.SampledFrom(slices.Concat(d.memberActs(), d.messageActs(), d.markActs(), d.roomActs())).Draw(t, "act")
 		})
 	}
 }

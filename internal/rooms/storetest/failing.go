@@ -128,6 +128,14 @@ func (f *Failing) DefaultRooms(ctx context.Context) (r0 []*rooms.Room, err error
 	return
 }
 
+// ChangeRoom fails when its turn has come.
+func (f *Failing) ChangeRoom(ctx context.Context, id string, c rooms.RoomChange) (r0, r1 *rooms.Room, err error) {
+	if err = f.Next("ChangeRoom"); err == nil {
+		r0, r1, err = f.Store.ChangeRoom(ctx, id, c)
+	}
+	return
+}
+
 // TouchLastMessage fails when its turn has come.
 func (f *Failing) TouchLastMessage(ctx context.Context, m *rooms.Message, at time.Time) (r0 bool, err error) {
 	if err = f.Next("TouchLastMessage"); err == nil {

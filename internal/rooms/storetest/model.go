@@ -29,7 +29,7 @@ type model struct {
 // copied is a model of its own.
 func (m *model) copied() *model {
 	room := *m.room
-	room.Owners = slices.Clone(m.room.Owners)
+	room.Owners, room.CustomFields = slices.Clone(m.room.Owners), maps.Clone(m.room.CustomFields)
 	next := &model{room: &room, subs: map[string]*rooms.Subscription{}, messages: map[string]*rooms.Message{}, gone: maps.Clone(m.gone)}
 	for id, s := range m.subs {
 		c := *s

@@ -138,8 +138,8 @@ func StoredUser(raw bson.Raw) (*user.User, error) {
 	if u.ID == "" {
 		return nil, fmt.Errorf("user: %w: no id", ErrBroken)
 	}
-	u.Profile = plainMap(u.Profile)
-	u.CustomFields = plainMap(u.CustomFields)
+	u.Profile = PlainFields(u.Profile)
+	u.CustomFields = PlainFields(u.CustomFields)
 	return u, nil
 }
 
@@ -210,9 +210,9 @@ func Plain(v any) any {
 		}
 		return m
 	case bson.M:
-		return plainMap(v)
+		return PlainFields(v)
 	case map[string]any:
-		return plainMap(v)
+		return PlainFields(v)
 	case bson.A:
 		return plainList(v)
 	case []any:
@@ -235,7 +235,8 @@ func Plain(v any) any {
 	return fmt.Sprint(v)
 }
 
-func plainMap(m map[string]any) map[string]any {
+// PlainFields is Plain for the members of an object, nil for nil.
+func PlainFields(m map[string]any) map[string]any {
 	if m == nil {
 		return nil
 	}

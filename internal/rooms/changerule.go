@@ -1,0 +1,99 @@
+package rooms
+
+// What a change of a room does to its document and its memberships. Both stores run these
+// rules.
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"ddpserver/internal/user"
+)
+
+// RoomChange changes a room's document; nil, and an empty name or type, leave a field.
+type RoomChange struct {
+	Name, Type                                     string
+	Topic, Description, Announcement               *string
+	ReadOnly, ReactWhenReadOnly, Default, Archived *bool
+	// JoinDigest is the keyed digest of the join code; empty takes the code away.
+	JoinDigest   *string
+	CustomFields *map[string]any
+	At           time.Time
+}
+
+// Change makes the change and tells whether anything was otherwise before.
+func (r *Room) Change(c RoomChange) bool {
+	was := *r
+	if c.Name != "" {
+		r.Name, r.FName, r.NameKey = c.Name, c.Name, user.Key(c.Name)
+	}
+	if c.Type != "" {
+		r.Type = c.Type
+	}
+	replace(&r.Topic, c.Topic)
+	replace(&r.Description, c.Description)
+	replace(&r.Announcement, c.Announcement)
+	replace(&r.ReadOnly, c.ReadOnly)
+	replace(&r.ReactWhenReadOnly, c.ReactWhenReadOnly)
+	replace(&r.Default, c.Default)
+	replace(&r.Archived, c.Archived)
+	if c.JoinDigest != nil {
+		r.JoinCodeRequired, r.JoinDigest, r.JoinCode = *c.JoinDigest != "", *c.JoinDigest, ""
+	}
+	if c.CustomFields != nil {
+		r.CustomFields = maps.Clone(*c.CustomFields)
+	}
+	if was.sameAs(r) {
+		return false
+	}
+	r.UpdatedAt = c.At
+	return true
+}
+
+func replace[T any](field *T, by *T) {
+	if by != nil {
+		*field = *by
+	}
+}
+
+// sameAs tells whether no change of a room was made between the two.
+func (r *Room) sameAs(other *Room) bool {
+	return r.Name == other.Name && r.FName == other.FName && r.Type == other.Type && r.Topic == other.Topic && r.Description == other.Description &&
+		r.Announcement == other.Announcement && r.ReadOnly == other.ReadOnly && r.ReactWhenReadOnly == other.ReactWhenReadOnly &&
+		r.Default == other.Default && r.Archived == other.Archived && r.JoinCodeRequired == other.JoinCodeRequired && r.JoinCode == other.JoinCode &&
+		r.JoinDigest == other.JoinDigest && (len(r.CustomFields)+len(other.CustomFields) == 0 || reflect.DeepEqual(r.CustomFields, other.CustomFields))
+}
+
+// Calls tells whether the memberships of the room call it what it is.
+func (r *Room) Calls(other *Room) bool {
+	return r.Name == other.Name && r.FName == other.FName && r.Type == other.Type
+}
+
+// name has a membership say what the room is called and what kind it is, and tells whether
+// it said otherwise. Direct rooms are called after whoever is on the other side.
+func (r *Room) name(s *Subscription) bool {
+	if r.Type == Direct || s.Name == r.Name && s.FName == r.FName && s.Type == r.Type {
+		return false
+	}
+	s.Name, s.FName, s.Type = r.Name, r.FName, r.Type
+	return true
+}
+
+// Follow has a membership follow a change of its room, and tells whether it changed.
+func (s *Subscription) Follow(r *Room, at time.Time) bool {
+	if !r.name(s) {
+		return false
+	}
+	s.UpdatedAt = at
+	return true
+}
+
+// muted tells whether a member may read only.
+func (r *Room) muted(u *user.User) bool {
+	return slices.Contains(r.Muted, u.Username) || slices.Contains(r.MutedIDs, u.ID)
+}
+
+// unmuted tells whether a member may write although the room is read-only. Names do not
+// count here: whoever took one over later is somebody else.
+func (r *Room) unmuted(u *user.User) bool { return slices.Contains(r.UnmutedIDs, u.ID) }

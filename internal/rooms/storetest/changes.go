@@ -1,0 +1,141 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"ddpserver/internal/dberr"
+	"ddpserver/internal/rooms"
+)
+
+// roomActs are the operations on the room itself.
+func (d draw) roomActs() []act {
+	c := rooms.RoomChange{At: d.at}
+	text := fmt.Sprint("text ", d.some%3)
+	if d.some%3 == 0 {
+		text = ""
+	}
+	switch d.some {
+	case 0, 1:
+		c.Name = fmt.Sprint(d.room, "-", d.by)
+	case 2:
+		c.Type = map[bool]string{true: rooms.Channel, false: rooms.Group}[d.on]
+	case 3:
+		c.Topic, c.Announcement = &text, &text
+	case 4:
+		c.ReadOnly, c.ReactWhenReadOnly = &d.on, &d.on
+	case 5:
+		c.JoinDigest = &text
+	case 6:
+		c.CustomFields = &map[string]any{"by": d.by}
+	default:
+		c.Default, c.Description = &d.on, &text
+	}
+	return []act{{fmt.Sprintf("change room %+v", c), func(m *model) (string, error) {
+		was := *m.room
+		m.room.Change(c)
+		if !was.Calls(m.room) {
+			for _, s := range m.subs {
+				s.Follow(m.room, d.at)
+			}
+		}
+		return told(m.room), nil
+	}, func(ctx context.Context, s Store) (string, error) {
+		_, r, err := s.ChangeRoom(ctx, d.room, c)
+		return told(r), err
+	}}}
+}
+
+// testRoomChanges: what a room says of itself is changed as a whole or not at all, its name
+// stays one of its kind, and its memberships call it what it is.
+func testRoomChanges(t *testing.T, s Store) {
+	ctx := t.Context()
+	talk(t, s, "one", "ann", "bob")
+	talk(t, s, "two", "ann")
+	change := func(c rooms.RoomChange) (was, r *rooms.Room) {
+		t.Helper()
+		c.At = at(7)
+		was, r, err := s.ChangeRoom(ctx, "one", c)
+		ok(t, err)
+		return was, r
+	}
+	_, _, err := s.ChangeRoom(ctx, "none", rooms.RoomChange{Topic: ptr("x"), At: at(1)})
+	fails(t, err, dberr.NotFound)
+	_, _, err = s.ChangeRoom(ctx, "one", rooms.RoomChange{Name: "TWO", Topic: ptr("with another's name"), At: at(1)})
+	fails(t, err, dberr.Duplicate)
+	was, r := change(rooms.RoomChange{Name: "Three", Type: rooms.Group, Topic: ptr("topic"), Description: ptr("description"), Announcement: ptr("news"),
+		ReadOnly: ptr(true), ReactWhenReadOnly: ptr(true), Default: ptr(true), JoinDigest: ptr("digest"),
+		CustomFields: &map[string]any{"a": "b", "c": map[string]any{"d": "e"}}})
+	if was.Name != "one" || was.Topic != "" || !was.UpdatedAt.Equal(at(0)) {
+		t.Errorf("before: %+v", was)
+	}
+	want := channel("one")
+	want.Owners, want.Users, want.Membership, want.UpdatedAt = []string{"ann"}, 2, 1, at(7)
+	want.Name, want.FName, want.NameKey, want.Type, want.Default = "Three", "Three", "three", rooms.Group, true
+	want.Topic, want.Description, want.Announcement, want.ReadOnly, want.ReactWhenReadOnly = "topic", "description", "news", true, true
+	want.JoinCodeRequired, want.JoinDigest, want.CustomFields = true, "digest", map[string]any{"a": "b", "c": map[string]any{"d": "e"}}
+	for _, got := range []*rooms.Room{r, must[*rooms.Room](t)(s.RoomByID(ctx, "one")), must[*rooms.Room](t)(s.RoomByName(ctx, "three"))} {
+		equal(t, got, want)
+	}
+	for _, who := range []string{"ann", "bob"} {
+		m := must[*rooms.Subscription](t)(s.Subscription(ctx, "one", who))
+		if m.Name != "Three" || m.FName != "Three" || m.Type != rooms.Group || !m.UpdatedAt.Equal(at(7)) {
+			t.Errorf("%s calls it %+v", who, m)
+		}
+	}
+	// Its old name is free, and it is listed and joined under the new one and as what it is.
+	_, err = s.RoomByName(ctx, "one")
+	fails(t, err, dberr.NotFound)
+	talk(t, s, "ONE", "cid")
+	for kind, name := range map[string]string{rooms.Group: "Three", rooms.Channel: "ONE two"} {
+		list, n, err := s.ListRooms(ctx, kind, 0, 10)
+		ok(t, err)
+		if got := ids(list, func(r *rooms.Room) string { return r.Name }); got != name || n != len(list) {
+			t.Errorf("rooms of type %s: %q of %d, want %q", kind, got, n, name)
+		}
+	}
+	if list := must[[]*rooms.Room](t)(s.DefaultRooms(ctx)); len(list) != 1 || list[0].ID != "one" {
+		t.Errorf("default rooms: %v", list)
+	}
+	late := sub("one", "cid") // made when the room was called otherwise
+	must[*rooms.Room](t)(s.AddMember(ctx, late))
+	if m := must[*rooms.Subscription](t)(s.Subscription(ctx, "one", "cid")); m.Name != "Three" || m.Type != rooms.Group || late.Name != "Three" {
+		t.Errorf("who came then calls it %+v", m)
+	}
+	// The same again changes nothing; what is taken back is gone.
+	before := must[*rooms.Room](t)(s.RoomByID(ctx, "one"))
+	_, _, err = s.ChangeRoom(ctx, "one", rooms.RoomChange{Name: "Three", Topic: ptr("topic"), ReadOnly: ptr(true), At: at(9)})
+	ok(t, err)
+	equal(t, must[*rooms.Room](t)(s.RoomByID(ctx, "one")), before)
+	_, r = change(rooms.RoomChange{Topic: ptr(""), ReadOnly: ptr(false), Default: ptr(false), JoinDigest: ptr(""), CustomFields: &map[string]any{}})
+	if r.Topic != "" || r.ReadOnly || r.Default || r.JoinCodeRequired || r.JoinDigest != "" || len(r.CustomFields) > 0 || r.Description != "description" {
+		t.Errorf("taken back: %+v", r)
+	}
+	testRenamedAtOnce(t, s)
+}
+
+// testRenamedAtOnce: of renames at once one stands, in the room and in every membership, of
+// those who come meanwhile as well.
+func testRenamedAtOnce(t *testing.T, s Store) {
+	ctx := t.Context()
+	talk(t, s, "many", "ann", "bob")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() { _, _, _ = s.ChangeRoom(ctx, "many", rooms.RoomChange{Name: fmt.Sprint("many", i), At: at(i)}) })
+		wg.Go(func() { _, _ = s.AddMember(ctx, sub("many", fmt.Sprint("new", i))) })
+	}
+	wg.Wait()
+	r := must[*rooms.Room](t)(s.RoomByID(ctx, "many"))
+	members, _, err := s.Members(ctx, "many")
+	ok(t, err)
+	if len(members) != 10 {
+		t.Errorf("members %v", members)
+	}
+	for _, m := range must[[]*rooms.Subscription](t)(s.SubscriptionsIn(ctx, "many", members)) {
+		if m.Name != r.Name || m.FName != r.FName {
+			t.Errorf("%s calls %s %s", m.User.ID, r.Name, m.Name)
+		}
+	}
+}
