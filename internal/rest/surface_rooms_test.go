@@ -51,6 +51,11 @@ func (r *recorder) ChangeRoom(ctx context.Context, id string, c rooms.RoomChange
 	return r.Store.ChangeRoom(ctx, id, c)
 }
 
+func (r *recorder) DeleteRoom(ctx context.Context, id string, at time.Time) (*rooms.Room, []*rooms.Subscription, error) {
+	r.note("DeleteRoom")
+	return r.Store.DeleteRoom(ctx, id, at)
+}
+
 func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c rooms.SubscriptionChange) (*rooms.Subscription, bool, error) {
 	r.note("ChangeSubscription " + membersOf(c))
 	return r.Store.ChangeSubscription(ctx, room, id, c)
@@ -136,6 +141,15 @@ func gone(s *stage) {
 	}
 }
 
+// archived prepares rooms that are out of use.
+func archived(s *stage) {
+	for _, room := range []string{s.own, s.private} {
+		if err := s.Chat.Archive(s.T.Context(), s.admin, room, true); err != nil {
+			s.T.Fatal(err)
+		}
+	}
+}
+
 func pinned(s *stage) {
 	if _, err := s.Chat.Pin(s.T.Context(), s.admin, s.mine); err != nil {
 		s.T.Fatal(err)
@@ -190,6 +204,9 @@ var scenesOfRoomMethods = map[string][]scene{
 		}).named("several"),
 		with(func(s *stage) []any { return []any{s.private, "roomType", "c"} }).named("public"),
 	},
+	"archiveRoom":          {with(func(s *stage) []any { return []any{s.own} })},
+	"unarchiveRoom":        {with(func(s *stage) []any { return []any{s.own} }).after(archived)},
+	"eraseRoom":            {with(func(s *stage) []any { return []any{s.own} }), with(func(s *stage) []any { return []any{s.theirs} }).named("another's")},
 	"rooms/get":            {with(nothing)},
 	"getRoomByTypeAndName": {with(func(s *stage) []any { return []any{"c", fmt.Sprint("own", s.n)} })},
 	"getRoomIdByNameOrId":  {with(func(s *stage) []any { return []any{s.own} })},
@@ -226,9 +243,14 @@ var scenesOfRoomRoutes = map[string][]scene{
 	"GET rooms.get":               {req(plain)},
 	"POST rooms.favorite":         {req(func(s *stage) any { return object{"roomId": s.own, "favorite": true} })},
 	"POST rooms.saveRoomSettings": {req(func(s *stage) any { return object{"rid": s.own, "joinCode": "sesame", "roomAnnouncement": "news"} })},
-	"GET subscriptions.get":       {req(plain)},
-	"GET subscriptions.getOne":    {at("subscriptions.getOne?roomId=%s", own)},
-	"POST subscriptions.read":     {req(func(s *stage) any { return object{"rid": s.own} })},
+	"POST rooms.changeArchivationState": {
+		req(func(s *stage) any { return object{"rid": s.own, "action": "archive"} }),
+		req(func(s *stage) any { return object{"rid": s.own, "action": "unarchive"} }).after(archived).named("back"),
+	},
+	"POST rooms.delete":        {req(func(s *stage) any { return object{"roomId": s.private} })},
+	"GET subscriptions.get":    {req(plain)},
+	"GET subscriptions.getOne": {at("subscriptions.getOne?roomId=%s", own)},
+	"POST subscriptions.read":  {req(func(s *stage) any { return object{"rid": s.own} })},
 
 	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
 	"POST chat.postMessage": {
@@ -314,6 +336,10 @@ func scenesOfRooms(kind, verb, name string) []scene {
 		return []scene{about(annie).after(role("owner"))}
 	case "removeModerator":
 		return []scene{about(annie).after(role("moderator"))}
+	case "archive", "delete":
+		return []scene{about(nobody)}
+	case "unarchive":
+		return []scene{about(nobody).after(archived)}
 	case "setTopic", "setDescription", "setPurpose", "setAnnouncement":
 		return []scene{about(func(s *stage) object { return object{strings.ToLower(name[3:]): fmt.Sprint("text ", s.n)} })}
 	case "rename":

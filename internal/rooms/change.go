@@ -183,7 +183,7 @@ func (s *Service) tellChange(ctx context.Context, by *user.User, was, room *Room
 	if err := s.tellRoom(room, by.ID, updated); err != nil {
 		return err
 	}
-	if was.Name != room.Name || was.Type != room.Type || was.Archived != room.Archived {
+	if !was.Calls(room) {
 		ids, _, err := s.Members(ctx, room.ID)
 		if err != nil {
 			return err
@@ -223,6 +223,7 @@ func (r *Room) notes(now *Room) (out []*Message) {
 	text(TypePrivacy, shownTypes[r.Type], shownTypes[now.Type])
 	flag(TypeReadOnlyOn, TypeReadOnlyOff, r.ReadOnly, now.ReadOnly)
 	flag(TypeReactionsOpened, TypeReactionsClosed, r.ReactWhenReadOnly, now.ReactWhenReadOnly)
+	flag(TypeArchived, TypeUnarchived, r.Archived, now.Archived)
 	return out
 }
 

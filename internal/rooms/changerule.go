@@ -65,16 +65,21 @@ func (r *Room) sameAs(other *Room) bool {
 		r.JoinDigest == other.JoinDigest && (len(r.CustomFields)+len(other.CustomFields) == 0 || reflect.DeepEqual(r.CustomFields, other.CustomFields))
 }
 
-// Calls tells whether the memberships of the room call it what it is.
+// Calls tells whether the memberships of the room say of it what they would of the other.
 func (r *Room) Calls(other *Room) bool {
-	return r.Name == other.Name && r.FName == other.FName && r.Type == other.Type
+	return r.Name == other.Name && r.FName == other.FName && r.Type == other.Type && r.Archived == other.Archived
 }
 
-// name has a membership say what the room is called and what kind it is, and tells whether
-// it said otherwise. Direct rooms are called after whoever is on the other side.
+// name has a membership say what the room is called, what kind it is and whether it is
+// archived, and tells whether it said otherwise. Direct rooms are called after whoever is on
+// the other side, and are never archived. An archived room leaves the lists of its members,
+// and comes back into them.
 func (r *Room) name(s *Subscription) bool {
-	if r.Type == Direct || s.Name == r.Name && s.FName == r.FName && s.Type == r.Type {
+	if r.Type == Direct || s.Name == r.Name && s.FName == r.FName && s.Type == r.Type && s.Archived == r.Archived {
 		return false
+	}
+	if s.Archived != r.Archived {
+		s.Archived, s.Open, s.Alert = r.Archived, !r.Archived, s.Alert && !r.Archived
 	}
 	s.Name, s.FName, s.Type = r.Name, r.FName, r.Type
 	return true

@@ -22,6 +22,7 @@ var (
 	ErrRemoveOwner    = fault.New("error-remove-last-owner", "This is the last owner. Please set a new owner before removing this one.")
 	ErrInvalidUser    = fault.New("error-invalid-user", "Invalid user")
 	ErrUserNotFound   = fault.New("error-user-not-found", "User not found")
+	ErrDirectArchive  = fault.New("error-direct-message-room", "Direct Messages can not be archived")
 	ErrDirectInvite   = fault.New("error-cant-invite-for-direct-room", "Can't invite user to direct rooms")
 	ErrTooManyDirect  = fault.New("error-direct-message-max-user-exceeded", "You cannot add more users to a direct message")
 	ErrTooManyUsers   = fault.New("error-invalid-arguments", "Too many users at once")

@@ -192,6 +192,8 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 		_, err := p.chat.ChangeAsks(ctx, p.root, p.secret, rooms.RoomSettings{Type: new(rooms.Channel)})
 		return err
 	},
+	"archive": func(ctx context.Context, p *place) error { return p.chat.Archive(ctx, p.ann, p.team, true) },
+	"erase":   func(ctx context.Context, p *place) error { return p.chat.Erase(ctx, p.ann, p.team) },
 	"statuses": func(ctx context.Context, p *place) error {
 		_, err := p.chat.Statuses(ctx, []string{"ann"}, 10)
 		return err

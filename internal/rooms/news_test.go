@@ -15,6 +15,7 @@ var kinds = []feedtest.Case{
 	feedtest.Of(rooms.Addressed),
 	feedtest.Of(rooms.UnreadChanged),
 	feedtest.Of(rooms.MembershipChanged),
+	feedtest.Of(rooms.RoomErased),
 }
 
 func TestNews(t *testing.T) { feedtest.Run(t, kinds...) }

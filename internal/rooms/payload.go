@@ -29,6 +29,8 @@ var (
 	UnreadChanged = feed.NewKind[UserNews]("unread-changed", 1).ByTopic()
 	// MembershipChanged: users came or went.
 	MembershipChanged = feed.NewKind[UserNews]("membership-changed", 1)
+	// RoomErased: the room is no more, and its memberships with it.
+	RoomErased = feed.NewKind[ErasedNews]("room-erased", 1)
 )
 
 // Counted is part of every payload about a room.
@@ -98,6 +100,35 @@ type UserNews struct {
 	Users []string `json:"users"`
 	// Gone says of MembershipChanged that the users went. Who came is read.
 	Gone bool `json:"gone,omitempty"`
+}
+
+// ErasedNews is the payload of RoomErased. A large room has several, each with some of those
+// who were in it.
+type ErasedNews struct {
+	Counted
+	Members []ErasedMember `json:"members"`
+}
+
+// ErasedMember is one who was in a room that is no more.
+type ErasedMember struct {
+	// Subscription is the id of the membership.
+	Subscription string `json:"subscription"`
+	UserID       string `json:"userId"`
+	Username     string `json:"username,omitempty"`
+	Name         string `json:"name,omitempty"`
+}
+
+// Check implements feed.Payload.
+func (n ErasedNews) Check() error {
+	for _, m := range n.Members {
+		if m.Subscription == "" || m.UserID == "" {
+			return errors.New("a member without a name")
+		}
+	}
+	if len(n.Members) == 0 {
+		return errors.New("nobody is concerned")
+	}
+	return nil
 }
 
 // Check implements feed.Payload.

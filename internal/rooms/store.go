@@ -56,6 +56,10 @@ type RoomStore interface {
 	// everything was that way already. Duplicate when the name is taken. The memberships of
 	// a room follow its name and type.
 	ChangeRoom(ctx context.Context, id string, c RoomChange) (was, room *Room, err error)
+	// DeleteRoom ends a room with its memberships, each of which leaves a Gone, and with its
+	// messages: what is left of those is taken away by Mend, and belongs to nothing. It returns
+	// what the room was and who was in it; NotFound when there is none.
+	DeleteRoom(ctx context.Context, id string, at time.Time) (was *Room, members []*Subscription, err error)
 	// TouchLastMessage replaces the room's last message by m if it still is
 	// that message (by id), and reports whether it was.
 	TouchLastMessage(ctx context.Context, m *Message, at time.Time) (bool, error)

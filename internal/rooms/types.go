@@ -39,6 +39,8 @@ const (
 	TypeReadOnlyOff     = "room-removed-read-only"
 	TypeReactionsOpened = "room-allowed-reacting"
 	TypeReactionsClosed = "room-disallowed-reacting"
+	TypeArchived        = "room-archived"
+	TypeUnarchived      = "room-unarchived"
 
 	// Role changes; the field "role" of the message names the role.
 	TypeRoleAdded   = "subscription-role-added"
@@ -136,6 +138,8 @@ type Subscription struct {
 	UserMentions  int    `bson:"userMentions"`
 	GroupMentions int    `bson:"groupMentions"`
 	Favorite      bool   `bson:"f,omitempty"`
+	// Archived is that of the room.
+	Archived bool `bson:"archived,omitempty"`
 	// Blocked and Blocker are the two sides of a direct room in which one blocked the
 	// other; neither writes.
 	Blocked   bool      `bson:"blocked,omitempty"`

@@ -201,6 +201,9 @@ func (s *Subscription) Doc() ejson.Doc {
 	if s.Favorite {
 		d = append(d, ejson.Field{Key: "f", Value: true})
 	}
+	if s.Archived {
+		d = append(d, ejson.Field{Key: "archived", Value: true})
+	}
 	if len(s.Roles) > 0 {
 		d = append(d, ejson.Field{Key: "roles", Value: s.Roles})
 	}

@@ -8,6 +8,7 @@ import (
 	"ddpserver/internal/ejson"
 	"ddpserver/internal/fault"
 	"ddpserver/internal/methods"
+	"ddpserver/internal/permission"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/rest/schema"
@@ -25,7 +26,41 @@ func (g *roomCalls) changeSpecs() []methods.Spec {
 		Params: "rid, setting, value; or rid, {setting: value, …}", Result: "{result: true, rid}",
 		Errors: "error-invalid-room, error-invalid-settings, error-action-not-allowed, error-invalid-room-name, error-duplicate-channel-name, " +
 			"error-invalid-room-type, error-not-allowed, 400 Match failed",
+	}, {
+		Name: "archiveRoom", Do: g.archive(true), Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
+		Doc:    "Takes a channel or group out of use: it is read, takes no messages, and nobody comes in. With false it is as unarchiveRoom.",
+		Params: "rid, archived?", Result: "none", Errors: "error-invalid-room, error-direct-message-room, error-not-authorized",
+	}, {
+		Name: "unarchiveRoom", Action: "archiveRoom", Do: g.archive(false), Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
+		Doc:    "Takes it back into use.",
+		Params: "rid", Result: "none", Errors: "error-invalid-room, error-direct-message-room, error-not-authorized",
+	}, {
+		Name: "eraseRoom", Do: g.erase, Effects: methods.Rooms | methods.Others, Factor: twofactor.Ordinary,
+		Doc:    "Deletes a channel or group with all that was said there, for good.",
+		Params: "rid", Result: "true", Errors: "error-invalid-room, error-not-allowed",
 	}}
+}
+
+func (g *roomCalls) archive(on bool) methods.Handler {
+	return func(ctx context.Context, c *rpc.Call) (any, error) {
+		var rid string
+		var archived *bool
+		if err := c.Bind(&rid, &archived); err != nil {
+			return nil, err
+		}
+		if err := g.byOffice(ctx, c, rid, permission.ArchiveRoom); err != nil {
+			return nil, err
+		}
+		return nil, g.rooms.Archive(ctx, c.User, rid, on && (archived == nil || *archived))
+	}
+}
+
+func (g *roomCalls) erase(ctx context.Context, c *rpc.Call) (any, error) {
+	var rid string
+	if err := c.Bind(&rid); err != nil {
+		return nil, err
+	}
+	return done(g.rooms.Erase(ctx, c.User, rid))
 }
 
 // roomSettings are settings of a room as clients name them.
@@ -203,6 +238,10 @@ type (
 		SystemMessages    []string       `json:"systemMessages,omitempty"`
 		Favorite          map[string]any `json:"favorite,omitempty"`
 	}
+	archivationBody struct {
+		RID    string `json:"rid" minLength:"1"`
+		Action string `json:"action,omitempty" enum:"archive,unarchive"`
+	}
 	settingsAnswer struct {
 		RID string `json:"rid"`
 	}
@@ -253,7 +292,29 @@ func (g *roomRoutes) changesOf(k kindOfRoom) (routes []rest.Route) {
 		routes = append(routes, rest.Route{Verb: "POST", Path: k.prefix + "." + c.name, Tag: k.prefix, Summary: c.summary, Body: c.body(), Result: result,
 			Method: "saveRoomSettings", Do: g.changes(k, c), Errors: notFound})
 	}
+	for _, end := range []struct{ name, method, summary string }{
+		{"archive", "archiveRoom", "Take a room out of use"}, {"unarchive", "unarchiveRoom", "Take a room back into use"},
+		{"delete", "eraseRoom", "Delete a room with all that was said there"},
+	} {
+		routes = append(routes, rest.Route{Verb: "POST", Path: k.prefix + "." + end.name, Tag: k.prefix, Summary: end.summary, Body: schema.Of[roomNames](),
+			Method: end.method, Params: g.roomID(k.roomType), Errors: notFound})
+	}
 	return routes
+}
+
+// changesOfAny are the routes that change a room of any kind, by its id.
+func changesOfAny() []rest.Route {
+	const tag = "rooms"
+	return []rest.Route{
+		{Verb: "POST", Path: "rooms.saveRoomSettings", Tag: tag, Summary: "Change a room", Body: schema.Of[settingsBody](),
+			Result: schema.Answer[settingsAnswer](), Method: "saveRoomSettings", Params: saveParams, Shape: savedShape},
+		{Verb: "POST", Path: "rooms.changeArchivationState", Tag: tag, Summary: "Take a room out of use, or back", Body: schema.Of[archivationBody](),
+			Method: "archiveRoom", Params: func(_ context.Context, r *rest.Request) ([]any, error) {
+				return []any{r.Text("rid"), r.Text("action") == "archive"}, nil
+			}},
+		{Verb: "POST", Path: "rooms.delete", Tag: tag, Summary: "Delete a room with all that was said there", Body: schema.Of[knownRoom](), Method: "eraseRoom",
+			Params: func(_ context.Context, r *rest.Request) ([]any, error) { return []any{r.Text("roomId")}, nil }},
+	}
 }
 
 func (g *roomRoutes) changes(k kindOfRoom, c changing) func(context.Context, *rest.Request) (any, error) {

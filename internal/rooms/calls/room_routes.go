@@ -71,8 +71,7 @@ func (g *roomRoutes) Routes() []rest.Route {
 		{Verb: "POST", Path: "subscriptions.read", Tag: tag, Summary: "Mark everything in a room as seen",
 			Body: schema.Of[readRoom](), Limit: chatLimit, Method: "readMessages", Params: readParams},
 	}
-	routes = append(routes, rest.Route{Verb: "POST", Path: "rooms.saveRoomSettings", Tag: tag, Summary: "Change a room", Body: schema.Of[settingsBody](),
-		Result: schema.Answer[settingsAnswer](), Method: "saveRoomSettings", Params: saveParams, Shape: savedShape})
+	routes = append(routes, changesOfAny()...)
 	for _, k := range kindsOfRooms {
 		routes = append(routes, g.ofKind(k)...)
 		routes = append(routes, g.changesOf(k)...)

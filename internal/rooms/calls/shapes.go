@@ -91,6 +91,7 @@ type (
 		GroupMentions int       `json:"groupMentions"`
 		JoinedAt      time.Time `json:"ts"`
 		Favorite      bool      `json:"f,omitempty"`
+		Archived      bool      `json:"archived,omitempty"`
 		Roles         []string  `json:"roles,omitempty"`
 		SeenAt        time.Time `json:"ls,omitempty"`
 		RepliedAt     time.Time `json:"lr,omitempty"`

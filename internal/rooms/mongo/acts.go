@@ -34,6 +34,8 @@ type note struct {
 	UserID string `bson:"uid,omitempty"`
 	// Follow says that the room is called otherwise, and its memberships follow.
 	Follow bool `bson:"follow,omitempty"`
+	// Erase is when the room went, with everything in it.
+	Erase time.Time `bson:"erase,omitempty"`
 }
 
 // openField is the note that a message carries until its room and its members know it.

@@ -182,6 +182,12 @@ var acts = []act{
 	{"ChangeRoom: its name", noted, talked, func(ctx context.Context, s *mongo.Store, x string) error {
 		return err3(s.ChangeRoom(ctx, x, rooms.RoomChange{Name: x + "new", Type: rooms.Group, At: at(9)}))
 	}, nil},
+	{"ChangeRoom: archived", noted, talked, func(ctx context.Context, s *mongo.Store, x string) error {
+		return err3(s.ChangeRoom(ctx, x, rooms.RoomChange{Archived: new(true), At: at(9)}))
+	}, nil},
+	{"DeleteRoom", noted, talked, func(ctx context.Context, s *mongo.Store, x string) error {
+		return err3(s.DeleteRoom(ctx, x, at(9)))
+	}, nil},
 	{"TouchLastMessage", "", talked, func(ctx context.Context, s *mongo.Store, x string) error {
 		return err2(s.TouchLastMessage(ctx, said(x, "2", "bob", 2), at(9)))
 	}, nil},

@@ -23,7 +23,7 @@ func (s *Store) ChangeRoom(ctx context.Context, id string, c rooms.RoomChange) (
 		was, room, err = s.changeRoom(ctx, id, c)
 		return err
 	}
-	if c.Name == "" && c.Type == "" {
+	if c.Name == "" && c.Type == "" && c.Archived == nil {
 		return was, room, orNil(&was, &room, change(ctx))
 	}
 	err = s.noted(ctx, note{RoomID: id, Follow: true}, func(ctx context.Context) error {
@@ -113,9 +113,19 @@ func (s *Store) follow(ctx context.Context, roomID string, at time.Time) error {
 		if err != nil || room.Type == rooms.Direct {
 			return ignore(err, dberr.NotFound)
 		}
-		err = s.subscriptions.UpdateAll(ctx, bson.D{{Key: "rid", Value: roomID}}, set(bson.D{
-			{Key: "name", Value: room.Name}, {Key: "fname", Value: room.FName}, {Key: "t", Value: room.Type}, {Key: "_updatedAt", Value: at},
-		}))
+		err = s.subscriptions.UpdateAll(ctx, bson.D{{Key: "rid", Value: roomID}}, append(set(bson.D{
+			{Key: "name", Value: room.Name}, {Key: "fname", Value: room.FName}, {Key: "t", Value: room.Type},
+		}), bson.E{Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: at}}}))
+		// Archiving takes a room out of the lists of its members once, and back once.
+		turned := bson.D{{Key: "rid", Value: roomID}, {Key: "archived", Value: true}}
+		turn := bson.D{{Key: "$set", Value: bson.D{{Key: "open", Value: true}}}, {Key: "$unset", Value: bson.D{{Key: "archived", Value: 1}}}}
+		if room.Archived {
+			turned[1].Value = bson.D{{Key: "$ne", Value: true}}
+			turn = set(bson.D{{Key: "archived", Value: true}, {Key: "open", Value: false}, {Key: "alert", Value: false}})
+		}
+		if err == nil {
+			err = s.subscriptions.UpdateAll(ctx, turned, turn)
+		}
 		if err != nil {
 			return err
 		}

@@ -63,9 +63,13 @@ func (s *Store) AddMember(ctx context.Context, m *rooms.Subscription) (r *rooms.
 			return err
 		}
 		// It was renamed since the membership was made.
-		_, err = s.subscriptions.UpdateOne(ctx, byID(m.ID), set(bson.D{{Key: "name", Value: m.Name}, {Key: "fname", Value: m.FName}, {Key: "t", Value: m.Type}}))
+		_, err = s.subscriptions.UpdateOne(ctx, byID(m.ID), set(bson.D{{Key: "name", Value: m.Name}, {Key: "fname", Value: m.FName}, {Key: "t", Value: m.Type},
+			{Key: "archived", Value: m.Archived}, {Key: "open", Value: m.Open}, {Key: "alert", Value: m.Alert}}))
 		return err
 	})
+	if errors.Is(err, dberr.NotFound) && !s.Transactions() { // the room was deleted meanwhile
+		err = errors.Join(err, s.subscriptions.Remove(ctx, byID(m.ID)))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,10 @@ func (s *Store) Mend(ctx context.Context, now time.Time) error {
 			err = errors.Join(err, s.mendFollow(ctx, n))
 			continue
 		}
+		if !n.Erase.IsZero() {
+			err = errors.Join(err, s.mendErased(ctx, n))
+			continue
+		}
 		of(n.RoomID).notes = append(of(n.RoomID).notes, n)
 	}
 	err2 := s.messages.All(ctx, bson.D{{Key: openField + ".at", Value: old}}, func(raw bson.Raw) error {

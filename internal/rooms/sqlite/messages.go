@@ -303,6 +303,3 @@ func lastMessage(t *sqlite.Tx, rid string) (*rooms.Message, error) {
 func (s *Store) SweepGone(ctx context.Context, before time.Time) error {
 	return s.Update(ctx, func(t *sqlite.Tx) error { return t.Exec(`DELETE FROM trash WHERE at < ?`, before.UnixMilli()) })
 }
-
-// Mend implements rooms.MessageStore: every operation is one transaction.
-func (s *Store) Mend(context.Context, time.Time) error { return nil }

@@ -2,6 +2,8 @@ package sqlite_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,4 +90,43 @@ func inFiles(t *testing.T, dir, marker string) bool {
 		}
 	}
 	return false
+}
+
+// Messages of a deleted room go in several transactions. Whatever of them is left by a
+// process that ended meanwhile is taken away later, and nothing of other rooms.
+func TestMessagesOfErasedRoomsGo(t *testing.T) {
+	s := storetest.OpenSQLite(t)
+	ctx := t.Context()
+	count := func(room string) int {
+		t.Helper()
+		n, err := s.CountHistory(ctx, rooms.HistoryQuery{RoomID: room})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, id := range []string{"a", "b", "c"} {
+		if err := s.CreateRoom(ctx, &rooms.Room{ID: id, Type: rooms.Channel, Name: id, NameKey: id, TS: time.Now(), UpdatedAt: time.Now()}, nil); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 1201 {
+			m := &rooms.Message{ID: fmt.Sprint(id, n), RoomID: id, Text: "x", TS: time.Now(), UpdatedAt: time.Now()}
+			if _, _, err := s.InsertMessage(ctx, m, rooms.Unread{None: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, _, err := s.DeleteRoom(ctx, "a", time.Now()); err != nil || count("a") != 0 {
+		t.Errorf("%d messages of a deleted room are left; %v", count("a"), err)
+	}
+	// The process ended behind the first transaction.
+	err := s.Update(ctx, func(tx *store.Tx) error {
+		return errors.Join(tx.Exec(`DELETE FROM rooms WHERE id = 'b'`), tx.Exec(`INSERT INTO rooms_erased (rid) VALUES ('b')`))
+	})
+	if err == nil {
+		err = s.Mend(ctx, time.Now())
+	}
+	if err != nil || count("b") != 0 || count("c") != 1201 {
+		t.Errorf("%d messages are left of a room that was half deleted, and %d of another; %v", count("b"), count("c"), err)
+	}
 }

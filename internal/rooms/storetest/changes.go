@@ -2,13 +2,18 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
 )
+
+// changing begins the names of changes of the room.
+const changing = "change room"
 
 // roomActs are the operations on the room itself.
 func (d draw) roomActs() []act {
@@ -31,9 +36,9 @@ func (d draw) roomActs() []act {
 	case 6:
 		c.CustomFields = &map[string]any{"by": d.by}
 	default:
-		c.Default, c.Description = &d.on, &text
+		c.Archived, c.Description = &d.on, &text
 	}
-	return []act{{fmt.Sprintf("change room %+v", c), func(m *model) (string, error) {
+	return []act{{fmt.Sprintf("%s %+v", changing, c), func(m *model) (string, error) {
 		was := *m.room
 		m.room.Change(c)
 		if !was.Calls(m.room) {
@@ -113,7 +118,100 @@ func testRoomChanges(t *testing.T, s Store) {
 	if r.Topic != "" || r.ReadOnly || r.Default || r.JoinCodeRequired || r.JoinDigest != "" || len(r.CustomFields) > 0 || r.Description != "description" {
 		t.Errorf("taken back: %+v", r)
 	}
+	testArchived(t, s)
 	testRenamedAtOnce(t, s)
+}
+
+// testArchived: a room that is archived leaves the lists of its members, and comes back
+// into them.
+func testArchived(t *testing.T, s Store) {
+	ctx := t.Context()
+	talk(t, s, "old", "ann", "bob")
+	post(t, s, message("old", "hello", "ann", 1), rooms.Unread{CountAll: true})
+	for _, on := range []bool{true, true, false} {
+		_, r, err := s.ChangeRoom(ctx, "old", rooms.RoomChange{Archived: &on, At: at(9)})
+		ok(t, err)
+		m := must[*rooms.Subscription](t)(s.Subscription(ctx, "old", "bob"))
+		if r.Archived != on || m.Archived != on || m.Open == on || m.Alert || m.Unread != 1 || !m.UpdatedAt.Equal(at(9)) {
+			t.Errorf("archived %v: %+v of %+v", on, m, r)
+		}
+	}
+}
+
+// testErased: with a room go its memberships, each of which leaves news, and its messages,
+// and nothing of other rooms. Whoever does something there meanwhile leaves nothing either.
+func testErased(t *testing.T, s Store) {
+	ctx := t.Context()
+	_, _, err := s.DeleteRoom(ctx, "none", at(1))
+	fails(t, err, dberr.NotFound)
+	talk(t, s, "stays", "ann", "bob")
+	post(t, s, message("stays", "kept", "bob", 1), rooms.Unread{})
+	for i := range 6 {
+		id := fmt.Sprint("goes", i)
+		talk(t, s, id, "ann", "bob")
+		for n := range 3 {
+			post(t, s, message(id, fmt.Sprint(id, n), "bob", n), rooms.Unread{CountAll: true})
+		}
+		_, _, err := s.SetStar(ctx, id+"1", "ann", true, at(5))
+		ok(t, err)
+		eraseAtOnce(t, s, id, i)
+		_, err = s.RoomByID(ctx, id)
+		fails(t, err, dberr.NotFound)
+		for _, who := range people {
+			if _, err := s.Subscription(ctx, id, who); !errors.Is(err, dberr.NotFound) {
+				t.Errorf("%s is in %s: %v", who, id, err)
+			}
+		}
+		if list := must[[]*rooms.Message](t)(s.History(ctx, rooms.HistoryQuery{RoomID: id})); len(list) > 0 {
+			t.Errorf("%d messages of %s are left", len(list), id)
+		}
+		_, err = s.MessageByID(ctx, id+"1")
+		fails(t, err, dberr.NotFound)
+		gone := must[[]rooms.Gone](t)(s.GoneSubscriptions(ctx, "ann", at(10)))
+		if !slices.ContainsFunc(gone, func(g rooms.Gone) bool { return g.RoomID == id && g.ID == id+"/ann" && g.DeletedAt.Equal(at(10)) }) {
+			t.Errorf("ann is not told that %s is gone: %v", id, gone)
+		}
+		talk(t, s, id+"again", "ann") // and its name is free
+		_, _, err = s.ChangeRoom(ctx, id+"again", rooms.RoomChange{Name: id, At: at(11)})
+		ok(t, err)
+	}
+	if r := must[*rooms.Room](t)(s.RoomByID(ctx, "stays")); r.Messages != 1 || r.Users != 2 {
+		t.Errorf("another room: %+v", r)
+	}
+	if ids := must[[]string](t)(s.RoomIDsOf(ctx, "bob")); len(ids) != 1 {
+		t.Errorf("bob is in %v", ids)
+	}
+	must[*rooms.Message](t)(s.MessageByID(ctx, "kept"))
+}
+
+// eraseAtOnce deletes a room twice in one moment, beside one other act; one of the two is
+// told who was in it.
+func eraseAtOnce(t *testing.T, s Store, id string, meanwhile int) {
+	t.Helper()
+	ctx := t.Context()
+	var wg sync.WaitGroup
+	told := make([]int, 2)
+	for n := range told {
+		wg.Go(func() {
+			if was, members, err := s.DeleteRoom(ctx, id, at(10)); err == nil && was.ID == id {
+				told[n] = len(members)
+			}
+		})
+	}
+	if others := []func(){
+		nil,
+		func() { _, _, _ = s.InsertMessage(ctx, message(id, id+"late", "bob", 9), rooms.Unread{CountAll: true}) },
+		func() { _, _ = s.AddMember(ctx, sub(id, "cid")) },
+		func() { _, _, _ = s.ChangeRoom(ctx, id, rooms.RoomChange{Name: id + "new", At: at(9)}) },
+		func() { _, _, _ = s.RemoveMember(ctx, id, "bob", true, at(9)) },
+		func() { _, _ = s.SetMemberRole(ctx, id, "bob", rooms.Owner, true, at(9)) },
+	}; others[meanwhile] != nil {
+		wg.Go(others[meanwhile])
+	}
+	wg.Wait()
+	if (told[0] > 0) == (told[1] > 0) {
+		t.Errorf("%s was deleted twice at once, and members were told of: %v", id, told)
+	}
 }
 
 // testRenamedAtOnce: of renames at once one stands, in the room and in every membership, of

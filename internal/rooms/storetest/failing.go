@@ -136,6 +136,14 @@ func (f *Failing) ChangeRoom(ctx context.Context, id string, c rooms.RoomChange)
 	return
 }
 
+// DeleteRoom fails when its turn has come.
+func (f *Failing) DeleteRoom(ctx context.Context, id string, at time.Time) (r0 *rooms.Room, r1 []*rooms.Subscription, err error) {
+	if err = f.Next("DeleteRoom"); err == nil {
+		r0, r1, err = f.Store.DeleteRoom(ctx, id, at)
+	}
+	return
+}
+
 // TouchLastMessage fails when its turn has come.
 func (f *Failing) TouchLastMessage(ctx context.Context, m *rooms.Message, at time.Time) (r0 bool, err error) {
 	if err = f.Next("TouchLastMessage"); err == nil {

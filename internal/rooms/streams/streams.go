@@ -80,6 +80,7 @@ func New(o Options) *Streams {
 	realtime.Listen(h, rooms.UnreadChanged, c.unread)
 	realtime.Listen(h, rooms.Addressed, c.addressed)
 	realtime.Listen(h, rooms.MembershipChanged, c.membership)
+	realtime.Listen(h, rooms.RoomErased, c.erased)
 	h.HandleSubscribe(c.subscribing)
 	h.HandleGap(c.forget)
 	h.HandleLoss(c.again)
@@ -428,6 +429,29 @@ func (c *Streams) membership(e feed.Event, news rooms.UserNews) {
 		c.recheck(id, e.Key)
 	}
 	c.moved(e, news)
+}
+
+// erased ends what those listen to who were in a room that is no more, and tells them.
+func (c *Streams) erased(e feed.Event, news rooms.ErasedNews) {
+	users := make([]string, len(news.Members))
+	for i, m := range news.Members {
+		users[i] = m.UserID
+	}
+	c.membership(e, rooms.UserNews{Counted: news.Counted, Users: users, Gone: true})
+	for _, m := range news.Members {
+		for event, args := range map[string][]any{"subscriptions-changed": m.Ended(e.Key), "rooms-changed": rooms.Erased(e.Key)} {
+			key := rooms.NotifyUser + "/" + m.UserID + "/" + event
+			if !c.hub.Listening(key) {
+				continue
+			}
+			raw, err := ejson.Append(nil, args)
+			if err != nil {
+				c.log.Error("membership_not_encoded", zap.String("room", e.Key), zap.Error(err))
+				continue
+			}
+			c.hub.Send(key, realtime.StreamFrame(key, raw))
+		}
+	}
 }
 
 // recheck ends what a user listens to of a room if the user is no member of it.
