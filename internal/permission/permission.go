@@ -63,10 +63,12 @@ const (
 	PostReadOnly    = "post-readonly"
 	SetOwner        = "set-owner"
 	SetModerator    = "set-moderator"
+	SetLeader       = "set-leader"
 	SetReadOnly     = "set-readonly"
 	ArchiveRoom     = "archive-room"
 	RemoveUser      = "remove-user"
 	AddUserToRoom   = "add-user-to-joined-room"
+	AddAllToRoom    = "add-all-to-room"
 	AddUserToAnyC   = "add-user-to-any-c-room"
 	AddUserToAnyP   = "add-user-to-any-p-room"
 	MentionAll      = "mention-all"
@@ -99,6 +101,7 @@ var (
 // table is the only place where roles get their rights, ordered by id.
 var table = []Permission{
 	{AccessPermissions, admins},
+	{AddAllToRoom, admins},
 	{AddUserToAnyC, admins},
 	{AddUserToAnyP, admins},
 	{AddUserToRoom, []string{Admin, "owner", "moderator"}},
@@ -137,6 +140,7 @@ var table = []Permission{
 	{PostReadOnly, []string{Admin, "owner", "moderator"}},
 	{RemoveUser, []string{Admin, "owner", "moderator"}},
 	{SendManyMessages, []string{Bot}},
+	{SetLeader, []string{Admin, "owner"}},
 	{SetModerator, []string{Admin, "owner"}},
 	{SetOwner, []string{Admin, "owner"}},
 	{SetReadOnly, []string{Admin, "owner"}},
@@ -215,6 +219,7 @@ func Roles() []RoleInfo {
 	return []RoleInfo{
 		{Admin, "Administers the server", "Users"},
 		{Bot, "A program that talks by itself", "Users"},
+		{"leader", "Is named before the others in a room", "Subscriptions"},
 		{"moderator", "Keeps order in a room", "Subscriptions"},
 		{"owner", "Runs a room", "Subscriptions"},
 		{User, "An ordinary account", "Users"},

@@ -196,6 +196,10 @@ var scenesOfRoomMethods = map[string][]scene{
 	"removeRoomOwner":     {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("owner"))},
 	"addRoomModerator":    {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
 	"removeRoomModerator": {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("moderator"))},
+	"addRoomLeader":       {with(func(s *stage) []any { return []any{s.own, s.other.ID} })},
+	"removeRoomLeader":    {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("leader"))},
+	"addAllUserToRoom":    {with(func(s *stage) []any { return []any{s.own} }).after(theirRole(""))},
+	"getUserRoles":        {with(nothing)},
 	"getRoomRoles":        {with(func(s *stage) []any { return []any{s.own} })},
 	"saveRoomSettings": {
 		with(func(s *stage) []any { return []any{s.own, "roomTopic", fmt.Sprint("topic ", s.n)} }),
@@ -247,10 +251,11 @@ var scenesOfRoomRoutes = map[string][]scene{
 		req(func(s *stage) any { return object{"rid": s.own, "action": "archive"} }),
 		req(func(s *stage) any { return object{"rid": s.own, "action": "unarchive"} }).after(archived).named("back"),
 	},
-	"POST rooms.delete":        {req(func(s *stage) any { return object{"roomId": s.private} })},
-	"GET subscriptions.get":    {req(plain)},
-	"GET subscriptions.getOne": {at("subscriptions.getOne?roomId=%s", own)},
-	"POST subscriptions.read":  {req(func(s *stage) any { return object{"rid": s.own} })},
+	"POST rooms.delete":              {req(func(s *stage) any { return object{"roomId": s.private} })},
+	"GET rooms.membersOrderedByRole": {at("rooms.membersOrderedByRole?roomId=%s", own)},
+	"GET subscriptions.get":          {req(plain)},
+	"GET subscriptions.getOne":       {at("subscriptions.getOne?roomId=%s", own)},
+	"POST subscriptions.read":        {req(func(s *stage) any { return object{"rid": s.own} })},
 
 	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
 	"POST chat.postMessage": {
@@ -330,10 +335,14 @@ func scenesOfRooms(kind, verb, name string) []scene {
 		return []scene{about(nobody).after(role("owner"))}
 	case "invite":
 		return []scene{about(func(s *stage) object { return object{"userId": s.third.ID} }).after(theirRole(""))}
-	case "kick", "addOwner", "addModerator":
+	case "kick", "addOwner", "addModerator", "addLeader":
 		return []scene{about(annie)}
 	case "removeOwner":
 		return []scene{about(annie).after(role("owner"))}
+	case "addAll":
+		return []scene{about(nobody).after(theirRole(""))}
+	case "removeLeader":
+		return []scene{about(annie).after(role("leader"))}
 	case "removeModerator":
 		return []scene{about(annie).after(role("moderator"))}
 	case "archive", "delete":

@@ -28,8 +28,6 @@ var (
 	ErrTooManyUsers   = fault.New("error-invalid-arguments", "Too many users at once")
 	ErrRoomName       = fault.New("error-invalid-room-name", "") // the reason names the room
 	ErrDuplicateRoom  = fault.New("error-duplicate-channel-name", "")
-	ErrAlreadyRole    = fault.New("error-user-already-has-role", "User already has that role")
-	ErrNoRole         = fault.New("error-user-not-has-role", "User does not have that role")
 
 	ErrRoomSettings = fault.New("error-invalid-settings", "Invalid settings provided")
 	ErrRoomText     = fault.New("error-invalid-settings", "The text is too long, or no text")

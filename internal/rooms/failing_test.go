@@ -194,6 +194,12 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 	},
 	"archive": func(ctx context.Context, p *place) error { return p.chat.Archive(ctx, p.ann, p.team, true) },
 	"erase":   func(ctx context.Context, p *place) error { return p.chat.Erase(ctx, p.ann, p.team) },
+	"add all": func(ctx context.Context, p *place) error { return p.chat.AddAll(ctx, p.root, p.team, true) },
+	"members by role": func(ctx context.Context, p *place) error {
+		_, _, err := p.chat.MembersByRole(ctx, p.bob, p.team, rooms.MemberQuery{Count: 10})
+		return err
+	},
+	"offices": func(ctx context.Context, p *place) error { _, err := p.chat.Offices(ctx); return err },
 	"statuses": func(ctx context.Context, p *place) error {
 		_, err := p.chat.Statuses(ctx, []string{"ann"}, 10)
 		return err

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -205,17 +206,24 @@ func (s *Service) part(ctx context.Context, roomID string, who Ref, missing erro
 	return s.announce(ctx, room, note)
 }
 
-// SetRole makes a member owner or moderator of a room, or takes that back.
+// MayGive is the permission that giving and taking a role of a room needs.
+func MayGive(role string) string {
+	switch role {
+	case Owner:
+		return permission.SetOwner
+	case Leader:
+		return permission.SetLeader
+	}
+	return permission.SetModerator
+}
+
+// SetRole gives a member a role in a room, or takes it back.
 func (s *Service) SetRole(ctx context.Context, by *user.User, roomID, userID, role string, on bool) error {
 	a, err := s.seat(ctx, by, roomID)
 	if err != nil {
 		return instead(err, dberr.NotFound, ErrInvalidRoom)
 	}
-	need := permission.SetModerator
-	if role == Owner {
-		need = permission.SetOwner
-	}
-	if a.room.Type == Direct || !a.may(need) {
+	if a.room.Type == Direct || !a.may(MayGive(role)) {
 		return fault.NotAllowed
 	}
 	at := s.time()
@@ -242,7 +250,7 @@ func (s *Service) SetRole(ctx context.Context, by *user.User, roomID, userID, ro
 // roleConflict names why a role could not be given or taken.
 func (s *Service) roleConflict(ctx context.Context, roomID, userID, role string, on bool) error {
 	if on {
-		return ErrAlreadyRole
+		return aboutRole("error-user-already-"+role, "User is already %s", role)
 	}
 	sub, err := s.store.Subscription(ctx, roomID, userID)
 	switch {
@@ -251,11 +259,22 @@ func (s *Service) roleConflict(ctx context.Context, roomID, userID, role string,
 	case sub.HasRole(role):
 		return ErrRemoveOwner
 	}
-	return ErrNoRole
+	return aboutRole("error-user-not-"+role, "User is not %s", role)
+}
+
+// aboutRole is a refusal that names a role of a room, in the code as well: clients compare it.
+func aboutRole(code, reason, role string) *fault.Error {
+	article := "a "
+	if role == Owner {
+		article = "an "
+	}
+	return fault.New(code, fmt.Sprintf(reason, article+role))
 }
 
 // RoleMember is who holds which roles in a room.
 type RoleMember struct {
+	// ID is that of the membership.
+	ID     string
 	RoomID string
 	User   Ref
 	Roles  []string
@@ -272,7 +291,7 @@ func (s *Service) Roles(ctx context.Context, by *user.User, roomID string) ([]Ro
 	}
 	out := make([]RoleMember, len(subs))
 	for i, sub := range subs {
-		out[i] = RoleMember{RoomID: roomID, User: sub.User, Roles: sub.Roles}
+		out[i] = RoleMember{ID: sub.ID, RoomID: roomID, User: sub.User, Roles: sub.Roles}
 	}
 	return out, nil
 }
@@ -351,21 +370,13 @@ func (s *Service) memberPage(ctx context.Context, roomID string, offset, count i
 	if err != nil || len(subs) == 0 {
 		return nil, total, err
 	}
-	ids := make([]string, len(subs))
-	for i, sub := range subs {
-		ids[i] = sub.User.ID
-	}
-	found, err := s.store.UsersByIDs(ctx, ids)
+	byID, err := s.accountsOf(ctx, subs)
 	if err != nil {
 		return nil, 0, err
 	}
-	byID := make(map[string]*user.User, len(found))
-	for _, u := range found {
-		byID[u.ID] = u
-	}
 	page := make([]*user.User, 0, len(subs))
-	for _, id := range ids {
-		if u := byID[id]; u != nil {
+	for _, sub := range subs {
+		if u := byID[sub.User.ID]; u != nil {
 			page = append(page, u)
 		}
 	}

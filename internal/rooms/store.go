@@ -29,6 +29,9 @@ type UserStore interface {
 	// Usernames are keys made by user.Key.
 	UsersByIDs(ctx context.Context, ids []string) ([]*user.User, error)
 	UsersByUsernames(ctx context.Context, keys []string) ([]*user.User, error)
+	// ListUsers and FindUsers are those of accounts.Store.
+	ListUsers(ctx context.Context, offset, count int) (page []*user.User, total int, err error)
+	FindUsers(ctx context.Context, q user.Query) (page []*user.User, total int, err error)
 	// SaveStatuses writes the statuses shown to others, by user id, and returns
 	// those users for whom it was another one, as they are now.
 	SaveStatuses(ctx context.Context, statuses map[string]string, at time.Time) ([]*user.User, error)

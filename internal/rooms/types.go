@@ -47,10 +47,12 @@ const (
 	TypeRoleRemoved = "subscription-role-removed"
 )
 
-// The roles a subscription can carry.
+// The roles a subscription can carry, those with the most rights first.
 const (
 	Owner     = "owner"
 	Moderator = "moderator"
+	// Leader gives no rights: it is shown.
+	Leader = "leader"
 )
 
 // Ref names a user inside another document.

@@ -3,6 +3,7 @@ package calls
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"ddpserver/internal/ejson"
@@ -71,10 +72,10 @@ func (g *roomRoutes) Routes() []rest.Route {
 		{Verb: "POST", Path: "subscriptions.read", Tag: tag, Summary: "Mark everything in a room as seen",
 			Body: schema.Of[readRoom](), Limit: chatLimit, Method: "readMessages", Params: readParams},
 	}
-	routes = append(routes, changesOfAny()...)
+	routes = append(append(routes, changesOfAny()...), g.ranked())
 	for _, k := range kindsOfRooms {
 		routes = append(routes, g.ofKind(k)...)
-		routes = append(routes, g.changesOf(k)...)
+		routes = slices.Concat(routes, g.changesOf(k), g.peopleOf(k))
 	}
 	return routes
 }
@@ -127,6 +128,7 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 	)
 	for _, r := range []struct{ name, method string }{
 		{"addOwner", "addRoomOwner"}, {"removeOwner", "removeRoomOwner"}, {"addModerator", "addRoomModerator"}, {"removeModerator", "removeRoomModerator"},
+		{"addLeader", "addRoomLeader"}, {"removeLeader", "removeRoomLeader"},
 	} {
 		routes = append(routes, rest.Route{Verb: "POST", Path: k.prefix + "." + r.name, Tag: tag, Summary: "Give a member a role in the room, or take it back",
 			Body: schema.Of[roomMember](), Method: r.method, Params: g.memberParams(k.roomType),

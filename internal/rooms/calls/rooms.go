@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"ddpserver/internal/ejson"
@@ -29,7 +30,7 @@ func (g *roomCalls) byOffice(ctx context.Context, c *rpc.Call, roomID string, pe
 }
 
 func (g *roomCalls) Specs() []methods.Spec {
-	return append(g.changeSpecs(), []methods.Spec{
+	return append(slices.Concat(g.changeSpecs(), g.peopleSpecs()), []methods.Spec{
 		{
 			Name: "createChannel", Do: g.createChannel, Effects: methods.Rooms, Permission: permission.CreateChannels,
 			Doc:    "Makes a public channel; the caller owns it.",
@@ -259,19 +260,23 @@ func (g *roomCalls) remove(ctx context.Context, c *rpc.Call) (any, error) {
 
 // role is the line of a method that gives or takes a role in a room.
 func (g *roomCalls) role(name, role string, on bool, doc string) methods.Spec {
-	need := permission.SetModerator
-	if role == rooms.Owner {
-		need = permission.SetOwner
+	word := "error-user-not-"
+	if on {
+		word = "error-user-already-"
+	}
+	refusals := "error-invalid-room, error-not-allowed, error-user-not-in-room, " + word + role
+	if role == rooms.Owner && !on {
+		refusals += ", error-remove-last-owner"
 	}
 	return methods.Spec{
 		Name: name, Doc: doc, Params: "rid, userId", Result: "true", Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
-		Errors: "error-invalid-room, error-not-allowed, error-user-not-in-room, error-user-already-has-role, error-user-not-has-role, error-remove-last-owner",
+		Errors: refusals,
 		Do: func(ctx context.Context, c *rpc.Call) (any, error) {
 			var rid, uid string
 			if err := c.Bind(&rid, &uid); err != nil {
 				return nil, err
 			}
-			if err := g.byOffice(ctx, c, rid, need); err != nil {
+			if err := g.byOffice(ctx, c, rid, rooms.MayGive(role)); err != nil {
 				return nil, err
 			}
 			return done(g.rooms.SetRole(ctx, c.User, rid, uid, role, on))
@@ -286,7 +291,7 @@ func (g *roomCalls) roles(ctx context.Context, c *rpc.Call) (any, error) {
 	}
 	list, err := g.rooms.Roles(ctx, c.User, id)
 	return docs(list, func(m rooms.RoleMember) ejson.Doc {
-		return ejson.Doc{{Key: "rid", Value: m.RoomID}, {Key: "u", Value: m.User.Doc()}, {Key: "roles", Value: m.Roles}}
+		return ejson.Doc{{Key: "_id", Value: m.ID}, {Key: "rid", Value: m.RoomID}, {Key: "u", Value: m.User.Doc()}, {Key: "roles", Value: m.Roles}}
 	}), err
 }
 

@@ -309,6 +309,7 @@ type (
 		Roles []roleHolder `json:"roles"`
 	}
 	roleHolder struct {
+		ID     string   `json:"_id"`
 		RoomID string   `json:"rid"`
 		User   userRef  `json:"u"`
 		Roles  []string `json:"roles"`

@@ -56,6 +56,22 @@ func (f *Failing) UsersByUsernames(ctx context.Context, keys []string) (r0 []*us
 	return
 }
 
+// ListUsers fails when its turn has come.
+func (f *Failing) ListUsers(ctx context.Context, offset, count int) (r0 []*user.User, r1 int, err error) {
+	if err = f.Next("ListUsers"); err == nil {
+		r0, r1, err = f.Store.ListUsers(ctx, offset, count)
+	}
+	return
+}
+
+// FindUsers fails when its turn has come.
+func (f *Failing) FindUsers(ctx context.Context, q user.Query) (r0 []*user.User, r1 int, err error) {
+	if err = f.Next("FindUsers"); err == nil {
+		r0, r1, err = f.Store.FindUsers(ctx, q)
+	}
+	return
+}
+
 // SaveStatuses fails when its turn has come.
 func (f *Failing) SaveStatuses(ctx context.Context, statuses map[string]string, at time.Time) (r0 []*user.User, err error) {
 	if err = f.Next("SaveStatuses"); err == nil {
