@@ -349,11 +349,11 @@ func TestPublications(t *testing.T) {
 				t.Errorf("%s: %s %v", name, fail.Code(), a.Other)
 			}
 		}
-		if fail := a.Sub("roles", "roles"); fail != nil || len(a.Other) != 5 {
+		if fail := a.Sub("roles", "roles"); fail != nil || len(a.Other) != 6 {
 			t.Errorf("%s %v", fail.Code(), a.Other)
 		}
 		for _, f := range a.Other {
-			room := f.ID == "owner" || f.ID == "moderator"
+			room := f.ID == "owner" || f.ID == "moderator" || f.ID == "leader"
 			if f.Collection != "rocketchat_roles" || strings.Contains(f.Text, `"scope":"Subscriptions"`) != room {
 				t.Errorf("%s", f.Text)
 			}

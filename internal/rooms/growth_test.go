@@ -16,6 +16,7 @@ func decoders() []growthtest.Decoder {
 		{Name: "length", Do: func(text string) { _ = length(text) }},
 		{Name: "usableID", Do: func(text string) { _ = usableID(text) }},
 		{Name: "roomName", Do: func(text string) { roomName.MatchString(text) }},
+		{Name: "checkRoomName", Do: func(text string) { _, _ = checkRoomName(text) }},
 		{Name: "clip", Do: func(text string) { clip(text, 1000) }},
 		{Name: "mentions", Allocated: 512, Do: func(text string) { md.Parse(text, time.Time{}).Texts(md.MentionUser, maxMentions) }},
 		{Name: "a stored message", Allocated: 512, Do: func(text string) {

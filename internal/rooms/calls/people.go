@@ -101,8 +101,9 @@ func (g *roomRoutes) peopleOf(k kindOfRoom) []rest.Route {
 
 // ranked is the route of lists by role.
 func (g *roomRoutes) ranked() rest.Route {
-	return rest.Route{Verb: "GET", Path: "rooms.membersOrderedByRole", Tag: "rooms", Summary: "The members of a room of the caller's: owners, moderators, leaders, others",
-		Query: schema.Of[rankedQuery](), Result: schema.Answer[pageOfRanked](), Limit: chatLimit, Effects: methods.Reads, Do: g.byRole,
+	return rest.Route{Verb: "GET", Path: "rooms.membersOrderedByRole", Tag: "rooms",
+		Summary: "The members of a room of the caller's: owners, moderators, leaders, others",
+		Query:   schema.Of[rankedQuery](), Result: schema.Answer[pageOfRanked](), Limit: chatLimit, Effects: methods.Reads, Do: g.byRole,
 		Errors: append([]string{"not-authorized"}, notFound...)}
 }
 

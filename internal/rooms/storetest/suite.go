@@ -42,7 +42,8 @@ func Run(t *testing.T, fresh func(t testing.TB) Store) {
 		{"Rooms", testRooms}, {"Members", testMembers}, {"Owners", testOwners}, {"Subscriptions", testSubscriptions},
 		{"Messages", testMessages}, {"Unread", testUnread}, {"History", testHistory}, {"Edits", testEdits},
 		{"Reactions", testReactions}, {"Deletes", testDeletes}, {"Presence", testPresence}, {"Races", testChatRaces},
-		{"Model", testModel}, {"Interleavings", testInterleavings}, {"OwnersComeAndGo", testOwnersComeAndGo}, {"Renames", testRenames}, {"RoomChanges", testRoomChanges}, {"Erased", testErased},
+		{"Model", testModel}, {"Interleavings", testInterleavings}, {"OwnersComeAndGo", testOwnersComeAndGo}, {"Renames", testRenames},
+		{"RoomChanges", testRoomChanges}, {"Erased", testErased},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			s := fresh(t)
