@@ -49,6 +49,7 @@ var allowed = map[string][]string{
 	"internal/mail/mailtest": {"internal/testwait"},
 	"internal/rooms":         append([]string{"internal/rooms/md"}, domain...),
 	"internal/rooms/md":      {"internal/ejson"},
+	"internal/rooms/blob":    {"internal/dberr", "internal/random"},
 	"internal/sessions":      domain,
 	"internal/sessions/calls": {"internal/sessions", "internal/methods", "internal/rest", "internal/rest/schema", "internal/rpc", "internal/twofactor",
 		"internal/permission", "internal/fault", "internal/ejson", "internal/user"},
@@ -137,7 +138,8 @@ var never = map[string][]string{
 // onlyTests are modules that no released binary may contain.
 var onlyTests = []string{"github.com/256dpi/lungo", "github.com/tidwall/btree",
 	"github.com/Shopify/toxiproxy", "github.com/emersion/go-smtp", "github.com/nats-io/nats-server",
-	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/google/go-cmp", "testing"}
+	"go.uber.org/goleak", "pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/anishathalye/porcupine", "github.com/google/go-cmp", "testing",
+	"github.com/johannesboyne/gofakes3"}
 
 type goPackage struct {
 	ImportPath   string
