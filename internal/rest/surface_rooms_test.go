@@ -107,6 +107,21 @@ func (r *recorder) DeleteMessage(ctx context.Context, id string, at time.Time) (
 	return r.Store.DeleteMessage(ctx, id, at)
 }
 
+func (r *recorder) AddFile(ctx context.Context, f *rooms.File) error {
+	r.note("AddFile")
+	return r.Store.AddFile(ctx, f)
+}
+
+func (r *recorder) SetFile(ctx context.Context, f *rooms.File, from rooms.FileState) error {
+	r.note("SetFile " + string(f.State))
+	return r.Store.SetFile(ctx, f, from)
+}
+
+func (r *recorder) EndFile(ctx context.Context, id string, at time.Time) (*rooms.File, error) {
+	r.note("EndFile")
+	return r.Store.EndFile(ctx, id, at)
+}
+
 // furnish makes the rooms and what is said in them.
 func (s *stage) furnish() {
 	ctx, w := s.T.Context(), s.walk

@@ -17,6 +17,7 @@ type Store interface {
 	SubscriptionStore
 	MessageStore
 	PresenceStore
+	FileStore
 }
 
 // UserStore are operations on accounts; both stores of the core have them.

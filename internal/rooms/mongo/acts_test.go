@@ -202,6 +202,20 @@ var acts = []act{
 	}, func(ctx context.Context, s *mongo.Store, x string) error {
 		return s.RenameUser(ctx, rooms.Ref{ID: x + "ann", Username: x + "eve"}, at(9))
 	}, nil},
+	{"AddFile", "", nil, func(ctx context.Context, s *mongo.Store, x string) error {
+		return s.AddFile(ctx, upload(x, rooms.FileUploading))
+	}, nil},
+	{"SetFile", "", uploaded, func(ctx context.Context, s *mongo.Store, x string) error {
+		return s.SetFile(ctx, upload(x, rooms.FileAttached), rooms.FileUploading)
+	}, nil},
+	{"TouchFile", "", uploaded, func(ctx context.Context, s *mongo.Store, x string) error { return s.TouchFile(ctx, x+"file", at(9)) }, nil},
+	{"EndFile", "", uploaded, func(ctx context.Context, s *mongo.Store, x string) error {
+		return err2(s.EndFile(ctx, x+"file", at(9)))
+	}, nil},
+	{"RemoveFile", "", then(uploaded, func(ctx context.Context, s *mongo.Store, x string) error {
+		return err2(s.EndFile(ctx, x+"file", at(8)))
+	}),
+		func(ctx context.Context, s *mongo.Store, x string) error { return s.RemoveFile(ctx, x+"file") }, nil},
 	{"SweepGone", apart, nil, func(ctx context.Context, s *mongo.Store, x string) error {
 		return s.SweepGone(ctx, day.AddDate(-100, 0, 0))
 	}, nil},
@@ -270,6 +284,14 @@ func direct(x string) []*rooms.Subscription {
 	}
 	ann.User.Username = x + "ann"
 	return []*rooms.Subscription{ann, bob}
+}
+
+func upload(x string, in rooms.FileState) *rooms.File {
+	return &rooms.File{ID: x + "file", Name: "a", Size: 1, RoomID: x, UserID: x + "ann", UploadedAt: day, UpdatedAt: day, Store: rooms.OwnFiles, State: in}
+}
+
+func uploaded(ctx context.Context, s *mongo.Store, x string) error {
+	return s.AddFile(ctx, upload(x, rooms.FileUploading))
 }
 
 func joined(ctx context.Context, s *mongo.Store, x string) error {

@@ -148,6 +148,9 @@ func state(t *testing.T, s *mongo.Store, x string) string {
 			say("account %s %s %v %s %v", u.ID, u.Username, u.Roles, u.Status, u.Services.Resume)
 		}
 	}
+	if f, err := s.FileByID(ctx, x+"file"); fine(err) {
+		say("file %s of %d: %s", f.ID, f.Size, f.State)
+	}
 	all, err := s.Settings(ctx)
 	fine(err)
 	for _, v := range all {

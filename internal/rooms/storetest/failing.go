@@ -400,3 +400,83 @@ func (f *Failing) SweepPresence(ctx context.Context, alive time.Time) (r0 []room
 	}
 	return
 }
+
+// AddFile fails when its turn has come.
+func (f *Failing) AddFile(ctx context.Context, file *rooms.File) (err error) {
+	if err = f.Next("AddFile"); err == nil {
+		err = f.Store.AddFile(ctx, file)
+	}
+	return
+}
+
+// FileByID fails when its turn has come.
+func (f *Failing) FileByID(ctx context.Context, id string) (r0 *rooms.File, err error) {
+	if err = f.Next("FileByID"); err == nil {
+		r0, err = f.Store.FileByID(ctx, id)
+	}
+	return
+}
+
+// SetFile fails when its turn has come.
+func (f *Failing) SetFile(ctx context.Context, file *rooms.File, from rooms.FileState) (err error) {
+	if err = f.Next("SetFile"); err == nil {
+		err = f.Store.SetFile(ctx, file, from)
+	}
+	return
+}
+
+// TouchFile fails when its turn has come.
+func (f *Failing) TouchFile(ctx context.Context, id string, at time.Time) (err error) {
+	if err = f.Next("TouchFile"); err == nil {
+		err = f.Store.TouchFile(ctx, id, at)
+	}
+	return
+}
+
+// EndFile fails when its turn has come.
+func (f *Failing) EndFile(ctx context.Context, id string, at time.Time) (r0 *rooms.File, err error) {
+	if err = f.Next("EndFile"); err == nil {
+		r0, err = f.Store.EndFile(ctx, id, at)
+	}
+	return
+}
+
+// RemoveFile fails when its turn has come.
+func (f *Failing) RemoveFile(ctx context.Context, id string) (err error) {
+	if err = f.Next("RemoveFile"); err == nil {
+		err = f.Store.RemoveFile(ctx, id)
+	}
+	return
+}
+
+// FilesSize fails when its turn has come.
+func (f *Failing) FilesSize(ctx context.Context, userID string) (r0 int64, err error) {
+	if err = f.Next("FilesSize"); err == nil {
+		r0, err = f.Store.FilesSize(ctx, userID)
+	}
+	return
+}
+
+// ListFiles fails when its turn has come.
+func (f *Failing) ListFiles(ctx context.Context, q rooms.FileQuery) (r0 []*rooms.File, r1 int, err error) {
+	if err = f.Next("ListFiles"); err == nil {
+		r0, r1, err = f.Store.ListFiles(ctx, q)
+	}
+	return
+}
+
+// StaleFiles fails when its turn has come.
+func (f *Failing) StaleFiles(ctx context.Context, in rooms.FileState, before time.Time, limit int) (r0 []*rooms.File, err error) {
+	if err = f.Next("StaleFiles"); err == nil {
+		r0, err = f.Store.StaleFiles(ctx, in, before, limit)
+	}
+	return
+}
+
+// FilesAfter fails when its turn has come.
+func (f *Failing) FilesAfter(ctx context.Context, id string, limit int) (r0 []*rooms.File, err error) {
+	if err = f.Next("FilesAfter"); err == nil {
+		r0, err = f.Store.FilesAfter(ctx, id, limit)
+	}
+	return
+}

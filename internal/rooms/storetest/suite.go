@@ -44,6 +44,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Store) {
 		{"Reactions", testReactions}, {"Deletes", testDeletes}, {"Presence", testPresence}, {"Races", testChatRaces},
 		{"Model", testModel}, {"Interleavings", testInterleavings}, {"OwnersComeAndGo", testOwnersComeAndGo}, {"Renames", testRenames},
 		{"RoomChanges", testRoomChanges}, {"Erased", testErased},
+		{"Files", testFiles}, {"FileRaces", testFileRaces},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			s := fresh(t)
