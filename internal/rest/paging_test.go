@@ -212,6 +212,13 @@ func TestDatesInQueries(t *testing.T) {
 				kind, _, _ := strings.Cut(rt.Path, ".")
 				at = rt.Path + "?roomId=" + room(w, root, kind) + "&" + name + "="
 			}
+			if properties["rid"] != nil {
+				at = rt.Path + "?rid=GENERAL&" + name + "="
+			}
+			if properties["tmid"] != nil {
+				said := root.OK("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": "GENERAL", "msg": "who?"}}).Doc("message")
+				at = rt.Path + "?tmid=" + said["_id"].(string) + "&" + name + "="
+			}
 			for _, date := range []string{"2026-11-28", "2026-11-28T20:16:57", "2026-11-28T20:16:57+0100", "2026-11-28T20:16:57.123+01:00", "2026-11-28T20:16Z",
 				"2026", "2026-11", "2026/11/28", "Sat, 28 Nov 2026 20:16:57 GMT", "Sat Nov 28 2026 20:16:57 GMT+0100", "November 28, 2026"} {
 				if a := root.Do(rt.Verb, at+url.QueryEscape(date), nil); a.Status != 200 {

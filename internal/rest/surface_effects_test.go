@@ -225,11 +225,11 @@ func effectOf(op string) methods.Effects {
 	case "CreateRoom", "ChangeRoom", "DeleteRoom", "AddMember", "RemoveMember", "SetMemberRole":
 		return methods.Rooms
 	case "ChangeSubscription":
-		if members == "Read" {
+		if strings.Trim(strings.ReplaceAll(strings.ReplaceAll(members, "ReadThreads", ""), "ReadThread", ""), " Read") == "" {
 			return methods.Messages
 		}
 		return methods.Rooms
-	case "InsertMessage", "EditMessage", "SetPinned", "SetStar", "SetReaction", "DeleteMessage":
+	case "SetFollower", "ForgetThread", "InsertMessage", "EditMessage", "SetPinned", "SetStar", "SetReaction", "DeleteMessage":
 		return methods.Messages
 	case "UpdateUser":
 		for _, m := range strings.Fields(members) {

@@ -102,6 +102,16 @@ func (r *recorder) SetReaction(ctx context.Context, id, emoji, name string, on *
 	return r.Store.SetReaction(ctx, id, emoji, name, on, max, at)
 }
 
+func (r *recorder) SetFollower(ctx context.Context, id, userID string, on bool, at time.Time) (*rooms.Message, bool, error) {
+	r.note("SetFollower" + map[bool]string{true: " on", false: " off"}[on])
+	return r.Store.SetFollower(ctx, id, userID, on, at)
+}
+
+func (r *recorder) ForgetThread(ctx context.Context, room, id string, at time.Time) ([]string, error) {
+	r.note("ForgetThread")
+	return r.Store.ForgetThread(ctx, room, id, at)
+}
+
 func (r *recorder) DeleteMessage(ctx context.Context, id string, at time.Time) (*rooms.Room, *rooms.Message, error) {
 	r.note("DeleteMessage")
 	return r.Store.DeleteMessage(ctx, id, at)
@@ -167,6 +177,13 @@ func archived(s *stage) {
 
 func pinned(s *stage) {
 	if _, err := s.Chat.Pin(s.T.Context(), s.admin, s.mine); err != nil {
+		s.T.Fatal(err)
+	}
+}
+
+// answered prepares an answer of somebody else to the caller's message.
+func answered(s *stage) {
+	if _, err := s.Chat.Send(s.T.Context(), s.other, rooms.Draft{RoomID: s.own, Text: "yes?", ThreadID: s.mine}); err != nil {
 		s.T.Fatal(err)
 	}
 }
@@ -239,6 +256,11 @@ var scenesOfRoomMethods = map[string][]scene{
 	"unpinMessage":       {with(func(s *stage) []any { return []any{object{"_id": s.mine}} }).after(pinned)},
 	"starMessage":        {with(func(s *stage) []any { return []any{object{"_id": s.mine, "starred": true}} })},
 	"setReaction":        {with(func(s *stage) []any { return []any{":+1:", s.mine} })},
+	"followMessage":      {with(func(s *stage) []any { return []any{object{"mid": s.hers}} })},
+	"unfollowMessage":    {with(func(s *stage) []any { return []any{object{"mid": s.mine}} }).after(answered)},
+	"readThreads":        {with(func(s *stage) []any { return []any{s.mine} }).after(answered)},
+	"getThreadMessages":  {with(func(s *stage) []any { return []any{object{"tmid": s.mine}} }).after(answered)},
+	"getThreadsList":     {with(func(s *stage) []any { return []any{object{"rid": s.own}} })},
 	"loadHistory":        {with(func(s *stage) []any { return []any{s.own} })},
 	"loadMissedMessages": {with(func(s *stage) []any { return []any{s.own, time.UnixMilli(0)} })},
 	"getSingleMessage":   {with(func(s *stage) []any { return []any{s.mine} })},
@@ -277,6 +299,12 @@ var scenesOfRoomRoutes = map[string][]scene{
 		req(func(s *stage) any { return object{"roomId": s.own, "text": "hello"} }),
 		req(func(s *stage) any { return object{"channel": "@" + s.third.Username, "text": "hello"} }).named("a direct room").after(theirRole("")),
 	},
+	"POST chat.followMessage":     {req(func(s *stage) any { return object{"mid": s.hers} })},
+	"POST chat.unfollowMessage":   {req(func(s *stage) any { return object{"mid": s.mine} }).after(answered)},
+	"GET chat.getThreadsList":     {at("chat.getThreadsList?rid=%s", own)},
+	"GET chat.getThreadMessages":  {at("chat.getThreadMessages?tmid=%s", func(s *stage) any { return s.mine })},
+	"GET chat.syncThreadsList":    {at("chat.syncThreadsList?updatedSince=2020-01-01T00:00:00Z&rid=%s", own)},
+	"GET chat.syncThreadMessages": {at("chat.syncThreadMessages?updatedSince=2020-01-01T00:00:00Z&tmid=%s", func(s *stage) any { return s.mine })},
 	"POST chat.update":            {req(func(s *stage) any { return object{"roomId": s.own, "msgId": s.mine, "text": "edited"} })},
 	"POST chat.delete":            {req(func(s *stage) any { return object{"roomId": s.own, "msgId": s.mine} })},
 	"GET chat.getMessage":         {at("chat.getMessage?msgId=%s", func(s *stage) any { return s.mine })},

@@ -151,7 +151,7 @@ func (s *Service) Delete(ctx context.Context, by *user.User, id string) (*Messag
 		return nil, instead(err, dberr.NotFound, ErrDeleting)
 	}
 	doc := idDoc(was.ID)
-	return was, errors.Join(s.tellNotice(room, by.ID, messageDeleted, "", doc), s.tellRoom(room, by.ID, updated))
+	return was, errors.Join(s.tellLeft(ctx, room, was, at, by.ID), s.tellNotice(room, by.ID, messageDeleted, "", doc), s.tellRoom(room, by.ID, updated))
 }
 
 func (s *Service) mayDelete(a *seat, m *Message, at time.Time) error {

@@ -59,6 +59,9 @@ var (
 	ErrTooManyEmojis = fault.New("error-not-allowed", "Too many reactions on this message")
 	ErrImpersonate   = fault.New("error-not-allowed", "Not enough permission")
 	ErrThreads       = fault.New("error-not-allowed", "not-allowed")
+	ErrNoThreads     = fault.New("error-not-allowed", "Threads Disabled")
+	ErrShown         = fault.New("invalid-params", "tshow provided but missing tmid")
+	ErrFollowers     = fault.New("error-not-allowed", "Too many follow this thread")
 	ErrAttachment    = fault.New("error-invalid-message", "Invalid href value provided")
 
 	ErrStatus       = fault.New("error-invalid-status", "Invalid status")

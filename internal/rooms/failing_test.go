@@ -24,7 +24,7 @@ type place struct {
 	ann, bob, cid, dan   *user.User // dan is in no room
 	root                 *user.User
 	team, secret, direct string
-	message              string
+	message, reply       string // the reply answers the message
 }
 
 func newPlace(t *testing.T) *place {
@@ -62,6 +62,9 @@ func newPlace(t *testing.T) *place {
 	m, err := p.chat.Send(t.Context(), p.ann, rooms.Draft{RoomID: p.team, Text: "hello"})
 	ok(err)
 	p.message = m.ID
+	m, err = p.chat.Send(t.Context(), p.ann, rooms.Draft{RoomID: p.team, Text: "yes?", ThreadID: p.message})
+	ok(err)
+	p.reply = m.ID
 	return p
 }
 
@@ -114,6 +117,34 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 		_, err := p.chat.Send(ctx, p.ann, rooms.Draft{RoomID: p.direct, Text: "psst"})
 		return err
 	},
+	"answer": func(ctx context.Context, p *place) error {
+		_, err := p.chat.Send(ctx, p.bob, rooms.Draft{RoomID: p.team, Text: "yes @root", ThreadID: p.reply, Shown: true})
+		return err
+	},
+	"follow":      func(ctx context.Context, p *place) error { return p.chat.Follow(ctx, p.bob, p.reply, true) },
+	"unfollow":    func(ctx context.Context, p *place) error { return p.chat.Follow(ctx, p.ann, p.message, false) },
+	"read thread": func(ctx context.Context, p *place) error { return p.chat.ReadThread(ctx, p.bob, p.reply) },
+	"thread": func(ctx context.Context, p *place) error {
+		_, _, _, err := p.chat.Thread(ctx, p.bob, p.message, rooms.ThreadPage{})
+		return err
+	},
+	"threads": func(ctx context.Context, p *place) error {
+		_, _, err := p.chat.Threads(ctx, p.bob, rooms.ThreadQuery{RoomID: p.team, Kind: rooms.UnreadThreads})
+		return err
+	},
+	"threads with a text": func(ctx context.Context, p *place) error {
+		_, _, err := p.chat.Threads(ctx, p.ann, rooms.ThreadQuery{RoomID: p.team, Kind: rooms.FollowedThreads, Text: "hello"})
+		return err
+	},
+	"threads since": func(ctx context.Context, p *place) error {
+		_, _, err := p.chat.ThreadsSince(ctx, p.bob, p.team, time.UnixMilli(1))
+		return err
+	},
+	"thread since": func(ctx context.Context, p *place) error {
+		_, _, err := p.chat.ThreadSince(ctx, p.bob, p.message, time.UnixMilli(1))
+		return err
+	},
+	"delete the answer": func(ctx context.Context, p *place) error { _, err := p.chat.Delete(ctx, p.ann, p.reply); return err },
 	"edit": func(ctx context.Context, p *place) error {
 		_, err := p.chat.Edit(ctx, p.ann, rooms.EditRequest{ID: p.message, Text: "hello @bob"})
 		return err
@@ -131,7 +162,7 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 	},
 	"react": func(ctx context.Context, p *place) error { return p.chat.React(ctx, p.bob, p.message, ":+1:", nil) },
 	"history": func(ctx context.Context, p *place) error {
-		_, err := p.chat.Load(ctx, p.bob, p.team, time.Time{}, 20, time.UnixMilli(1))
+		_, err := p.chat.Load(ctx, p.bob, p.team, time.Time{}, 20, time.UnixMilli(1), false)
 		return err
 	},
 	"missed": func(ctx context.Context, p *place) error {
@@ -163,7 +194,7 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 		_, err := p.chat.Subscription(ctx, p.bob, p.team)
 		return err
 	},
-	"read": func(ctx context.Context, p *place) error { return p.chat.Read(ctx, p.bob, p.team) },
+	"read": func(ctx context.Context, p *place) error { return p.chat.Read(ctx, p.bob, p.team, true) },
 	"hide": func(ctx context.Context, p *place) error {
 		_, err := p.chat.Open(ctx, p.bob, p.team, false)
 		return err

@@ -41,14 +41,16 @@ type History struct {
 
 // Load reads messages of a room before end (zero: the newest), at most limit of
 // them. seen, if not zero, asks for what is unread beyond the page. It is nil
-// for a room that the caller is not in.
-func (s *Service) Load(ctx context.Context, by *user.User, roomID string, end time.Time, limit int, seen time.Time) (*History, error) {
+// for a room that the caller is not in. main leaves out answers that are shown in their
+// threads alone.
+func (s *Service) Load(ctx context.Context, by *user.User, roomID string, end time.Time, limit int, seen time.Time, main bool) (*History, error) {
 	if ok, err := s.IsMember(ctx, by.ID, roomID); !ok {
 		return nil, err
 	}
 	var h History
 	var err error
-	if h.Messages, err = s.store.History(ctx, HistoryQuery{RoomID: roomID, Before: end, Limit: clampLimit(limit, DefaultHistory, MaxHistory)}); err != nil {
+	first := HistoryQuery{RoomID: roomID, Before: end, Limit: clampLimit(limit, DefaultHistory, MaxHistory), Main: main}
+	if h.Messages, err = s.store.History(ctx, first); err != nil {
 		return nil, err
 	}
 	if h.Messages, _, err = fit(h.Messages, written); err != nil {
@@ -61,12 +63,12 @@ func (s *Service) Load(ctx context.Context, by *user.User, roomID string, end ti
 	if !oldest.After(seen) {
 		return &h, nil
 	}
-	q := HistoryQuery{RoomID: roomID, After: seen, Before: oldest, OldestFirst: true, Limit: 1}
-	first, err := s.store.History(ctx, q)
-	if err != nil || len(first) == 0 {
+	q := HistoryQuery{RoomID: roomID, After: seen, Before: oldest, OldestFirst: true, Limit: 1, Main: main}
+	unread, err := s.store.History(ctx, q)
+	if err != nil || len(unread) == 0 {
 		return &h, err
 	}
-	h.FirstUnread = first[0]
+	h.FirstUnread = unread[0]
 	h.UnreadNotLoaded, err = s.store.CountHistory(ctx, q)
 	return &h, err
 }
@@ -165,6 +167,10 @@ func (s *Service) Page(ctx context.Context, by *user.User, q HistoryQuery) (page
 	if _, err := s.member(ctx, by, q.RoomID, ErrRoomNotFound, ErrRoomNotFound); err != nil {
 		return nil, 0, err
 	}
+	return s.page(ctx, q)
+}
+
+func (s *Service) page(ctx context.Context, q HistoryQuery) (page []*Message, total int, err error) {
 	q.Limit, q.Offset = clampLimit(q.Limit, DefaultHistory, MaxHistory), max(q.Offset, 0)
 	if page, err = s.store.History(ctx, q); err != nil {
 		return nil, 0, err

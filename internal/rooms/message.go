@@ -43,8 +43,10 @@ type Draft struct {
 	Attachments          []Attachment
 	// Bot says that a program wrote it; at most 100 bytes of a name.
 	Bot *Bot
-	// ThreadID must be empty: there are no threads.
+	// ThreadID is the message that is answered, in its thread: one of the same room. The
+	// answer to an answer stands in the thread of both. Shown: in the room as well.
 	ThreadID string
+	Shown    bool
 }
 
 // Send posts a message.
@@ -61,6 +63,10 @@ func (s *Service) Send(ctx context.Context, by *user.User, d Draft) (*Message, e
 	if err := writable(a); err != nil {
 		return nil, err
 	}
+	parent, err := s.answered(ctx, a.room, d.ThreadID)
+	if err != nil {
+		return nil, err
+	}
 	m := &Message{
 		ID: d.ID, RoomID: d.RoomID, Text: d.Text, TS: ts, User: ref(by), UpdatedAt: at,
 		Alias: d.Alias, Emoji: d.Emoji, Avatar: d.Avatar, Groupable: d.Groupable, Attachments: d.Attachments, Bot: d.Bot,
@@ -73,14 +79,23 @@ func (s *Service) Send(ctx context.Context, by *user.User, d Draft) (*Message, e
 		return nil, err
 	}
 	m.Mentions, m.Channels, m.URLs = found.mentions, found.channels, found.urls
-	room, touched, err := s.store.InsertMessage(ctx, m, s.unread(a.room, found))
+	e := s.unread(a.room, found)
+	if parent != nil {
+		m.ThreadID, m.Shown = parent.ID, d.Shown
+		if err := s.follow(ctx, a.room, parent, m, &e); err != nil {
+			return nil, err
+		}
+	}
+	room, touched, err := s.store.InsertMessage(ctx, m, e)
 	if errors.Is(err, dberr.Duplicate) {
 		return s.repeated(ctx, a.room, m)
 	}
 	if err != nil {
-		return nil, instead(err, dberr.NotFound, ErrInvalidRoom)
+		return nil, instead(instead(err, dberr.NotFound, ErrInvalidRoom), dberr.Conflict, ErrInvalidMessage)
 	}
-	if err := errors.Join(s.tellMessage(room, m, by.ID), s.tellRoom(room, by.ID, updated), s.notify(room, m, found)); err != nil {
+	err = errors.Join(s.tellMessage(room, m, by.ID), s.tellThread(ctx, room, m.ThreadID, by.ID), s.tellRoom(room, by.ID, updated),
+		s.notify(room, m, found, e.Tell))
+	if err != nil {
 		return nil, err
 	}
 	s.tellUnread(room.ID, by.ID, append(touched, by.ID)...)
@@ -100,7 +115,9 @@ func (s *Service) check(by *user.User, d *Draft, at time.Time) (time.Time, error
 		}
 	}
 	switch {
-	case d.ThreadID != "":
+	case d.Shown && d.ThreadID == "":
+		return ts, ErrShown
+	case d.ThreadID != "" && !s.set.Bool(settings.Threads):
 		return ts, ErrThreads
 	case d.ID != "" && !usableID(d.ID):
 		return ts, ErrMessageID
@@ -222,7 +239,7 @@ func (s *Service) repeated(ctx context.Context, r *Room, m *Message) (*Message, 
 	if old.RoomID != m.RoomID || old.User.ID != m.User.ID || old.Type != "" || old.Text != m.Text {
 		return nil, ErrMessageID
 	}
-	return old, s.tellMessage(r, old, m.User.ID)
+	return old, errors.Join(s.tellMessage(r, old, m.User.ID), s.tellThread(ctx, r, old.ThreadID, m.User.ID))
 }
 
 // found is what the text of a message points to.
@@ -343,16 +360,18 @@ func (s *Service) unread(r *Room, f *found) Unread {
 }
 
 // notify raises notices on the desktops of the members a message addresses:
-// both sides of a direct room, and those who are mentioned. Who of them is a member
-// is looked at where it is told.
-func (s *Service) notify(r *Room, m *Message, f *found) error {
+// both sides of a direct room, those who are mentioned, and those who follow the thread that
+// it stands in. Who of them is a member is looked at where it is told.
+func (s *Service) notify(r *Room, m *Message, f *found, followers []string) error {
 	switch {
+	case m.Aside():
+		return s.tellAddressed(r, m, followers, false)
 	case r.Type == Direct:
 		return s.tellAddressed(r, m, r.UserIDs, false)
 	case (f.all || f.here) && r.Users <= maxNotified:
 		return s.tellAddressed(r, m, nil, true)
 	}
-	return s.tellAddressed(r, m, f.users(), false)
+	return s.tellAddressed(r, m, union(f.users(), followers), false)
 }
 
 // announce posts a system message. It moves nobody's counters.

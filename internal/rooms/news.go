@@ -158,7 +158,7 @@ func (s *Service) tellAddressed(r *Room, m *Message, userIDs []string, all bool)
 	payload := ejson.Doc{
 		{Key: "_id", Value: m.ID}, {Key: "rid", Value: r.ID}, {Key: "sender", Value: m.User.Doc()}, {Key: "type", Value: r.Type},
 	}
-	payload = text(payload, "name", r.Name)
+	payload = text(text(payload, "tmid", m.ThreadID), "name", r.Name)
 	payload = append(payload, ejson.Field{Key: "message", Value: ejson.Doc{{Key: "msg", Value: m.Text}}})
 	args, err := encode([]any{ejson.Doc{{Key: "title", Value: title}, {Key: "text", Value: body}, {Key: "payload", Value: payload}}})
 	if err != nil {

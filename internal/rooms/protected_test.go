@@ -124,7 +124,7 @@ func TestProtectedRooms(t *testing.T) {
 				t.Errorf("%s of %s in %s: %v, want %v", what, c.who.Username, c.room, err, c.want)
 			}
 		}
-		if page, err := h.Load(ctx, c.who, c.room, time.Time{}, 10, time.Time{}); err != nil || page == nil || len(page.Messages) == 0 {
+		if page, err := h.Load(ctx, c.who, c.room, time.Time{}, 10, time.Time{}, false); err != nil || page == nil || len(page.Messages) == 0 {
 			t.Errorf("%s reads in %s: %v", c.who.Username, c.room, err)
 		}
 	}

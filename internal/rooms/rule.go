@@ -9,10 +9,10 @@ import (
 )
 
 // CountMessage counts a new message of the room. An ordinary one becomes the
-// last message, unless a newer one is.
+// last message, unless a newer one is, or it is shown in its thread alone.
 func (r *Room) CountMessage(m *Message) {
 	r.Messages++
-	if m.Type == "" && !m.TS.Before(r.LastAt) {
+	if m.Type == "" && !m.Aside() && !m.TS.Before(r.LastAt) {
 		r.LastAt, r.LastMessage = m.TS, m
 	}
 	r.UpdatedAt = m.UpdatedAt
@@ -49,6 +49,7 @@ func (s *Subscription) Apply(c SubscriptionChange) bool {
 		s.Open, s.Alert, s.Unread, s.UserMentions, s.GroupMentions = true, false, 0, 0, 0
 		s.LastSeen, changed = c.At, true
 	}
+	changed = s.readThreads(c) || changed
 	if changed {
 		s.UpdatedAt = c.At
 	}

@@ -99,6 +99,9 @@ type SubscriptionStore interface {
 	// ChangeSubscription applies c; changed is false, and nothing is written,
 	// when everything was that way already.
 	ChangeSubscription(ctx context.Context, roomID, userID string, c SubscriptionChange) (s *Subscription, changed bool, err error)
+	// ForgetThread makes a thread that is gone unread for nobody in the room; touched are
+	// the ids of the users whose membership changed.
+	ForgetThread(ctx context.Context, roomID, id string, at time.Time) (touched []string, err error)
 	// RenameUser rewrites the user's name in all its memberships, and in direct rooms
 	// what they and their other sides are called by it (Room.CallDirect).
 	RenameUser(ctx context.Context, r Ref, at time.Time) error
@@ -109,16 +112,21 @@ type SubscriptionStore interface {
 // SubscriptionChange changes one membership; nil leaves a field.
 type SubscriptionChange struct {
 	Open, Favorite *bool
-	// Read sets LastSeen to At and the counters and Alert to zero.
-	Read bool
-	At   time.Time
+	// Read sets LastSeen to At and the counters and Alert to zero; ReadThreads forgets
+	// which threads are unread, ReadThread that this one is.
+	Read, ReadThreads bool
+	ReadThread        string
+	At                time.Time
 }
 
 // Span selects changes by their moment: those after After, the oldest first, or with
-// Before those before it, the newest first; at most Limit. Neither end is in it.
+// Before those before it, the newest first; at most Limit. Neither end is in it. Thread
+// keeps the answers to that message, Threads the messages that were answered.
 type Span struct {
 	After, Before time.Time
 	Limit         int
+	Thread        string
+	Threads       bool
 }
 
 // MessageStore keeps messages.
@@ -126,7 +134,9 @@ type MessageStore interface {
 	// InsertMessage stores m (Duplicate when its id is taken; nothing happens
 	// then), makes it the room's last message unless a newer one is, counts it,
 	// and counts it as unread by e. room is the room afterwards; touched are
-	// the ids of the users whose membership changed, the author's excepted.
+	// the ids of the users whose membership changed, the author's excepted. An answer in
+	// a thread (e.Thread) is counted by the message that it answers: Conflict when that is
+	// not there, is hidden, is in another room, or answers one itself; nothing happens then.
 	InsertMessage(ctx context.Context, m *Message, e Unread) (room *Room, touched []string, err error)
 	MessageByID(ctx context.Context, id string) (*Message, error)
 	// History reads messages of a room, newest first unless q says otherwise.
@@ -152,8 +162,12 @@ type MessageStore interface {
 	// when on is nil. Exhausted when max other emojis stand there already. set
 	// is what it is afterwards; changed tells whether it was otherwise.
 	SetReaction(ctx context.Context, id, emoji, username string, on *bool, max int, at time.Time) (m *Message, set, changed bool, err error)
+	// SetFollower makes a user one whom a message's answers are told to, or no more;
+	// changed tells whether it was otherwise. Exhausted when MaxFollowers follow already.
+	SetFollower(ctx context.Context, id, userID string, on bool, at time.Time) (m *Message, changed bool, err error)
 	// DeleteMessage removes it for good, leaves a Gone and takes it out of the
-	// room's count and last message.
+	// room's count and last message, and of what it answered. Answers to it become
+	// messages of the room.
 	DeleteMessage(ctx context.Context, id string, at time.Time) (room *Room, was *Message, err error)
 	// SweepGone forgets what was deleted before then.
 	SweepGone(ctx context.Context, before time.Time) error
@@ -178,6 +192,13 @@ type Unread struct {
 	CountAll   bool `bson:"countAll,omitempty"`
 	CountGroup bool `bson:"countGroup,omitempty"`
 	CountUsers bool `bson:"countUsers,omitempty"`
+
+	// Thread is what the message answers, if anything, Follow who follows that from now
+	// on. Tell are those for whom the thread is unread then; nobody else's membership moves
+	// unless the message is shown in the room, too.
+	Thread string   `bson:"thread,omitempty"`
+	Follow []string `bson:"follow,omitempty"`
+	Tell   []string `bson:"-"` // known from the followers
 }
 
 // Grows says how the counters of one other member move.
@@ -206,7 +227,16 @@ type HistoryQuery struct {
 	Pinned    bool
 	StarredBy string
 	// Ordinary leaves out system messages.
-	Ordinary      bool
+	Ordinary bool
+	// Main leaves out answers that are shown in their threads alone; Thread selects the
+	// answers to a message.
+	Main   bool
+	Thread string
+	// Threads selects messages that were answered, and orders them by their last answer;
+	// FollowedBy those of them that a user follows, In those with these ids.
+	Threads       bool
+	FollowedBy    string
+	In            []string
 	Limit, Offset int
 }
 

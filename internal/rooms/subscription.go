@@ -61,8 +61,9 @@ func (s *Service) Subscription(ctx context.Context, by *user.User, roomID string
 	return sub, err
 }
 
-// Read marks everything in a room as seen by the caller.
-func (s *Service) Read(ctx context.Context, by *user.User, roomID string) error {
+// Read marks everything in a room as seen by the caller; threads: what stands in its
+// threads as well.
+func (s *Service) Read(ctx context.Context, by *user.User, roomID string, threads bool) error {
 	a, err := s.seat(ctx, by, roomID)
 	switch {
 	case errors.Is(err, dberr.NotFound):
@@ -72,7 +73,7 @@ func (s *Service) Read(ctx context.Context, by *user.User, roomID string) error 
 	case a.sub == nil:
 		return fault.NotAllowed
 	}
-	_, err = s.change(ctx, by.ID, roomID, SubscriptionChange{Read: true})
+	_, err = s.change(ctx, by.ID, roomID, SubscriptionChange{Read: true, ReadThreads: threads})
 	return instead(err, dberr.NotFound, fault.NotAllowed)
 }
 

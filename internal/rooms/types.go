@@ -153,6 +153,12 @@ type Subscription struct {
 	UpdatedAt time.Time `bson:"_updatedAt"`
 	// UserKey is user.Key of the user name; lists of members are ordered by it.
 	UserKey string `bson:"ddpUserKey,omitempty"`
+
+	// Threads are the messages whose answers the user has not seen, UserThreads those of
+	// them in which he was mentioned by name, GroupThreads with everybody.
+	Threads      Threads `bson:"tunread,omitempty"`
+	UserThreads  Threads `bson:"tunreadUser,omitempty"`
+	GroupThreads Threads `bson:"tunreadGroup,omitempty"`
 }
 
 // HasRole tells whether the subscription carries that role.
@@ -185,6 +191,15 @@ type Message struct {
 	Bot *Bot `bson:"bot,omitempty"`
 	// Role belongs to the system messages about roles.
 	Role string `bson:"role,omitempty"`
+	// ThreadID is the message that this one answers, in its thread. Shown: in the room
+	// as well.
+	ThreadID string `bson:"tmid,omitempty"`
+	Shown    bool   `bson:"tshow,omitempty"`
+	// Replies counts the answers to this message, LastReply is the time of the newest,
+	// and Followers are the ids of those who are told of them.
+	Replies   int       `bson:"tcount,omitempty"`
+	LastReply time.Time `bson:"tlm,omitempty"`
+	Followers []string  `bson:"replies,omitempty"`
 
 	Mentions    []Mention    `bson:"mentions,omitempty"`
 	Channels    []ChannelRef `bson:"channels,omitempty"`

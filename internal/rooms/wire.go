@@ -48,6 +48,7 @@ func (m *Message) Doc(viewer string) ejson.Doc {
 	if len(m.Attachments) > 0 {
 		d = append(d, ejson.Field{Key: "attachments", Value: list(m.Attachments, attachmentDoc)})
 	}
+	d = m.thread(d)
 	if m.EditedBy != nil {
 		d = append(d, ejson.Field{Key: "editedAt", Value: m.EditedAt}, ejson.Field{Key: "editedBy", Value: m.EditedBy.Doc()})
 	}
@@ -61,6 +62,21 @@ func (m *Message) Doc(viewer string) ejson.Doc {
 	}
 	if len(m.Reactions) > 0 {
 		d = append(d, ejson.Field{Key: "reactions", Value: reactionsDoc(m.Reactions)})
+	}
+	return d
+}
+
+// thread adds what a message says of the thread that it is in, or has.
+func (m *Message) thread(d ejson.Doc) ejson.Doc {
+	d = text(d, "tmid", m.ThreadID)
+	if m.Shown {
+		d = append(d, ejson.Field{Key: "tshow", Value: true})
+	}
+	if m.Replies > 0 {
+		d = append(d, ejson.Field{Key: "tcount", Value: m.Replies}, ejson.Field{Key: "tlm", Value: m.LastReply})
+	}
+	if m.Replies > 0 || m.Followers != nil {
+		d = append(d, ejson.Field{Key: "replies", Value: m.Followers})
 	}
 	return d
 }
@@ -195,7 +211,7 @@ func (s *Subscription) Doc() ejson.Doc {
 		ejson.Field{Key: "t", Value: s.Type}, ejson.Field{Key: "name", Value: s.Name})
 	d = text(d, "fname", s.FName)
 	d = append(d, ejson.Field{Key: "u", Value: s.User.Doc()}, ejson.Field{Key: "open", Value: s.Open},
-		ejson.Field{Key: "alert", Value: s.Alert}, ejson.Field{Key: "unread", Value: s.Unread},
+		ejson.Field{Key: "alert", Value: s.Alert || s.Open && len(s.Threads) > 0}, ejson.Field{Key: "unread", Value: s.Unread},
 		ejson.Field{Key: "userMentions", Value: s.UserMentions}, ejson.Field{Key: "groupMentions", Value: s.GroupMentions},
 		ejson.Field{Key: "ts", Value: s.TS})
 	if s.Favorite {
@@ -209,6 +225,14 @@ func (s *Subscription) Doc() ejson.Doc {
 	}
 	d = date(d, "ls", s.LastSeen)
 	d = date(d, "lr", s.LastReply)
+	for _, l := range []struct {
+		key  string
+		list Threads
+	}{{"tunread", s.Threads}, {"tunreadUser", s.UserThreads}, {"tunreadGroup", s.GroupThreads}} {
+		if l.list != nil {
+			d = append(d, ejson.Field{Key: l.key, Value: []string(l.list)})
+		}
+	}
 	return append(d, ejson.Field{Key: "_updatedAt", Value: s.UpdatedAt})
 }
 

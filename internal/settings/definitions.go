@@ -269,6 +269,7 @@ func generalSettings() []Definition {
 		public(number(MessageDeleteMinutes, 0, 0, 365*24*60)),
 		flag(MessageAllowPinning, true, true),
 		flag(MessageAllowStarring, true, true),
+		flag(Threads, true, true),
 		flag(MessageShowDeleted, false, true),
 		Definition{ID: UnreadCount, Type: Select, Default: CountBothMentions, Public: true,
 			Values: []string{CountAllMessages, CountUserMentions, CountGroupMentions, CountBothMentions}},

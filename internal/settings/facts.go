@@ -92,7 +92,6 @@ var constants = []struct {
 	{"Message_TimeAndDateFormat", "LLL"},
 	{"API_Embed", false},
 	{"AutoTranslate_Enabled", false},
-	{"Threads_enabled", false},
 	{"Message_Read_Receipt_Enabled", false},
 	{"Message_Read_Receipt_Store_Users", false},
 	{"Message_AudioRecorderEnabled", false},

@@ -184,6 +184,8 @@ const (
 	// GroupMentionMax is the size of a room above which @all and @here address
 	// nobody; 0 is no limit.
 	GroupMentionMax = "Message_MaxAll"
+	// Threads lets messages be answered in threads.
+	Threads = "Threads_enabled"
 	// FavoriteRooms lets users mark rooms as favorites.
 	FavoriteRooms = "Favorite_Rooms"
 	// AllowInvisible lets users choose to be shown as offline.

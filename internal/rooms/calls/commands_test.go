@@ -152,6 +152,12 @@ func TestCommandsOfCalls(t *testing.T) {
 		row(fmt.Sprintf("first message to a room of %d", n), func() { bob.Must("sendMessage", say) })
 		row(fmt.Sprintf("message to a room of %d", n), func() { bob.Must("sendMessage", say) })
 	}
+	asked := testkit.Unmarshal[struct {
+		ID string `json:"_id"`
+	}](t, bob.Must("sendMessage", map[string]any{"rid": "room500", "msg": "who?"})).ID
+	reply := map[string]any{"rid": "room500", "msg": "I", "tmid": asked}
+	row("first answer in a thread, in a room of 500", func() { bob.Must("sendMessage", reply) })
+	row("answer in a thread, in a room of 500", func() { bob.Must("sendMessage", reply) })
 	other := channelOf(t, w, 20)
 	row("join a room", func() { ada.Must("joinRoom", other) })
 	row("leave a room", func() { ada.Must("leaveRoom", other) })

@@ -137,6 +137,12 @@ func (g *messageRoutes) post(ctx context.Context, r *rest.Request) (any, error) 
 				m = append(m, ejson.Field{Key: key, Value: v})
 			}
 		}
+		if r.Has("tmid") {
+			m = append(m, ejson.Field{Key: "tmid", Value: r.Text("tmid")})
+		}
+		if r.Has("tshow") {
+			m = append(m, ejson.Field{Key: "tshow", Value: r.Flag("tshow")})
+		}
 		if bot := r.Value("bot"); bot != nil {
 			m = append(m, ejson.Field{Key: "bot", Value: bot})
 		}

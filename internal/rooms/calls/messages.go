@@ -36,9 +36,9 @@ func (g *messages) Specs() []methods.Spec {
 		{
 			Name: "sendMessage", Do: g.send, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Posts a message. The client may choose its id; the same call again gives the same message.",
-			Params: "{rid, msg, _id?, ts?, groupable?, alias?, emoji?, avatar?, attachments?}, previewUrls?", Result: "the message",
+			Params: "{rid, msg, _id?, ts?, groupable?, alias?, emoji?, avatar?, attachments?, tmid?, tshow?}, previewUrls?", Result: "the message",
 			Errors: "error-invalid-room, error-not-allowed, error-room-archived, error-message-size-exceeded, error-message-ts-out-of-sync, " +
-				"error-invalid-message, error-action-not-allowed, too-many-requests",
+				"error-invalid-message, error-action-not-allowed, invalid-params, too-many-requests",
 		},
 		{
 			Name: "updateMessage", Do: g.update, Effects: methods.Messages | methods.Others, Inside: twofactor.Ordinary, Limit: ratelimit.Wide,
@@ -74,7 +74,7 @@ func (g *messages) Specs() []methods.Spec {
 		},
 		{
 			Name: "loadHistory", Do: g.history, Effects: methods.Reads, Limit: ratelimit.Wide,
-			Doc:    "Reads messages of a room, newest first: at most 200, 20 when no number is given.",
+			Doc:    "Reads messages of a room, newest first: at most 200, 20 when no number is given. showThreadMessages: false leaves out answers in threads.",
 			Params: "rid, end?: Date, limit?, lastSeen?: Date, showThreadMessages?",
 			Result: "{messages, firstUnread?, unreadNotLoaded}; false for a room the caller is not in",
 			Errors: "400 Match failed",
@@ -118,6 +118,7 @@ type sent struct {
 	TS          *any                `ejson:"ts"`
 	Type        string              `ejson:"t,optional"`
 	ThreadID    string              `ejson:"tmid,optional"`
+	Shown       *bool               `ejson:"tshow"`
 	Alias       string              `ejson:"alias,optional"`
 	Emoji       string              `ejson:"emoji,optional"`
 	Avatar      string              `ejson:"avatar,optional"`
@@ -132,7 +133,7 @@ func (m *sent) draft() (rooms.Draft, error) {
 		return rooms.Draft{}, fault.MatchFailed
 	}
 	d := rooms.Draft{
-		ID: m.ID, RoomID: m.RoomID, Text: m.Text, ThreadID: m.ThreadID,
+		ID: m.ID, RoomID: m.RoomID, Text: m.Text, ThreadID: m.ThreadID, Shown: value(m.Shown),
 		Alias: m.Alias, Emoji: m.Emoji, Avatar: m.Avatar, Groupable: m.Groupable, Bot: botOf(m.Bot),
 	}
 	var err error
@@ -292,7 +293,7 @@ func (g *messages) history(ctx context.Context, c *rpc.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := g.rooms.Load(ctx, c.User, rid, value(end), value(limit), last)
+	h, err := g.rooms.Load(ctx, c.User, rid, value(end), value(limit), last, threads != nil && !*threads)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (g *subscriptions) Specs() []methods.Spec {
 		},
 		{
 			Name: "readMessages", Do: g.read, Effects: methods.Messages, Limit: ratelimit.Wide,
-			Doc:    "Marks everything in a room as seen.",
+			Doc:    "Marks everything in a room as seen, its threads only with readThreads.",
 			Params: "rid, readThreads?", Result: "none", Errors: "error-room-does-not-exist, error-not-allowed",
 		},
 		{
@@ -98,7 +98,7 @@ func (g *subscriptions) read(ctx context.Context, c *rpc.Call) (any, error) {
 	if err := c.Bind(&rid, &threads); err != nil {
 		return nil, err
 	}
-	return nil, g.rooms.Read(ctx, c.User, rid)
+	return nil, g.rooms.Read(ctx, c.User, rid, value(threads))
 }
 
 // count is how Rocket.Chat answers whether something changed.

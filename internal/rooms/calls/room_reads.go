@@ -60,7 +60,7 @@ func (g *roomRoutes) subscription(ctx context.Context, r *rest.Request) (any, er
 
 // readParams are those of readMessages, which knows the room by either name.
 func readParams(_ context.Context, r *rest.Request) ([]any, error) {
-	return []any{cmp.Or(r.Text("rid"), r.Text("roomId"))}, nil
+	return []any{cmp.Or(r.Text("rid"), r.Text("roomId")), r.Flag("readThreads")}, nil
 }
 
 // favorite are the parameters of toggleFavorite.
@@ -104,7 +104,11 @@ func (g *roomRoutes) messages(t string) func(context.Context, *rest.Request) (an
 		if err != nil {
 			return nil, err
 		}
-		return g.messagePage(ctx, r, rooms.HistoryQuery{RoomID: room.ID})
+		q := rooms.HistoryQuery{RoomID: room.ID}
+		if err := threadIn(r.Query.Get("query"), &q); err != nil {
+			return nil, err
+		}
+		return g.messagePage(ctx, r, q)
 	}
 }
 
@@ -121,7 +125,7 @@ func (g *roomRoutes) history(t string) func(context.Context, *rest.Request) (any
 		if err != nil {
 			return nil, err
 		}
-		q := rooms.HistoryQuery{RoomID: room.ID, Inclusive: r.Query.Get("inclusive") == "true"}
+		q := rooms.HistoryQuery{RoomID: room.ID, Inclusive: r.Query.Get("inclusive") == "true", Main: r.Query.Get("showThreadMessages") == "false"}
 		if q.Before, err = r.Date("latest"); err != nil {
 			return nil, err
 		}

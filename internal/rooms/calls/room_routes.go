@@ -29,11 +29,12 @@ type kindOfRoom struct {
 
 // queries describe how requests ask for what is in a room of a kind. A direct room
 // has no name, but somebody on the other side.
-type queries struct{ names, page, members, history func() schema.Schema }
+type queries struct{ names, page, members, history, messages func() schema.Schema }
 
 var (
-	byName   = queries{schema.Of[roomNames], schema.Of[roomPage], schema.Of[membersQuery], schema.Of[historyQuery]}
-	byMember = queries{schema.Of[directNames], schema.Of[directPage], schema.Of[directMembersQuery], schema.Of[directHistoryQuery]}
+	byName   = queries{schema.Of[roomNames], schema.Of[roomPage], schema.Of[membersQuery], schema.Of[historyQuery], schema.Of[messagesQuery]}
+	byMember = queries{schema.Of[directNames], schema.Of[directPage], schema.Of[directMembersQuery], schema.Of[directHistoryQuery],
+		schema.Of[directMessagesQuery]}
 )
 
 var kindsOfRooms = []kindOfRoom{
@@ -89,7 +90,7 @@ func (g *roomRoutes) ofKind(k kindOfRoom) []rest.Route {
 			Query: k.by.members(), Result: schema.Answer[pageOfMembers](), Limit: chatLimit, Method: "getUsersOfRoom", Do: g.members(k.roomType),
 			Errors: missing},
 		{Verb: "GET", Path: k.prefix + ".messages", Effects: methods.Reads, Tag: tag, Summary: "Messages, newest first",
-			Query: k.by.page(), Result: schema.Answer[pageOfMessages](), Limit: chatLimit, Do: g.messages(k.roomType), Errors: notFound},
+			Query: k.by.messages(), Result: schema.Answer[pageOfMessages](), Limit: chatLimit, Do: g.messages(k.roomType), Errors: notFound},
 		{Verb: "GET", Path: k.prefix + ".history", Tag: tag, Summary: "Messages between two moments, newest first",
 			Query: k.by.history(), Result: schema.Answer[messageList](), Limit: chatLimit, Method: "loadHistory", Do: g.history(k.roomType), Errors: notFound},
 		{Verb: "GET", Path: k.prefix + ".counters", Effects: methods.Reads, Tag: tag, Summary: "How much there is to read",

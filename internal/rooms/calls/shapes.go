@@ -47,6 +47,11 @@ type (
 		Groupable   bool             `json:"groupable,omitempty"`
 		Bot         map[string]any   `json:"bot,omitempty"`
 		Role        string           `json:"role,omitempty"`
+		ThreadID    string           `json:"tmid,omitempty"`
+		Shown       bool             `json:"tshow,omitempty"`
+		Replies     int              `json:"tcount,omitempty"`
+		LastReply   time.Time        `json:"tlm,omitempty"`
+		Followers   []string         `json:"replies,omitempty"`
 	}
 	room struct {
 		ID           string         `json:"_id"`
@@ -95,6 +100,9 @@ type (
 		Roles         []string  `json:"roles,omitempty"`
 		SeenAt        time.Time `json:"ls,omitempty"`
 		RepliedAt     time.Time `json:"lr,omitempty"`
+		Threads       []string  `json:"tunread,omitempty"`
+		UserThreads   []string  `json:"tunreadUser,omitempty"`
+		GroupThreads  []string  `json:"tunreadGroup,omitempty"`
 		UpdatedAt     time.Time `json:"_updatedAt"`
 	}
 	member struct {
@@ -188,7 +196,19 @@ type (
 		Latest    string `json:"latest,omitempty"`
 		Oldest    string `json:"oldest,omitempty"`
 		Inclusive bool   `json:"inclusive,omitempty"`
+		Threads   bool   `json:"showThreadMessages,omitempty" about:"false leaves out answers that are shown in their threads alone"`
 		Unreads   bool   `json:"unreads,omitempty" about:"Rocket.Chat's clients send it; the counts of unread messages are those of the subscription"`
+	}
+	messagesQuery struct {
+		roomPage
+		messagesOf
+	}
+	directMessagesQuery struct {
+		directPage
+		messagesOf
+	}
+	messagesOf struct {
+		Query string `json:"query,omitempty" about:"of it, {\"tmid\": id} asks for the answers to a message, and {\"tmid\": {\"$exists\": false}} for what is none; the rest is not read"`
 	}
 	directHistoryQuery struct {
 		historyQuery
@@ -241,6 +261,8 @@ type (
 	readRoom struct {
 		RID    string `json:"rid,omitempty"`
 		RoomID string `json:"roomId,omitempty"`
+
+		ReadThreads bool `json:"readThreads,omitempty"`
 	}
 )
 
@@ -334,6 +356,7 @@ type (
 		Avatar      string           `json:"avatar,omitempty"`
 		Attachments []map[string]any `json:"attachments,omitempty"`
 		ThreadID    string           `json:"tmid,omitempty"`
+		Shown       bool             `json:"tshow,omitempty"`
 	}
 	posting struct {
 		RoomID      oneOrMore        `json:"roomId,omitempty"`
@@ -346,6 +369,8 @@ type (
 		Groupable   bool             `json:"groupable,omitempty"`
 		Bot         any              `json:"bot,omitempty"`
 		Attachments []map[string]any `json:"attachments,omitempty"`
+		ThreadID    string           `json:"tmid,omitempty"`
+		Shown       bool             `json:"tshow,omitempty"`
 	}
 	posted struct {
 		TS      int     `json:"ts"`

@@ -30,6 +30,8 @@ type note struct {
 	Members []*rooms.Subscription `bson:"members,omitempty"`
 	// Gone is what a document leaves that is about to be deleted.
 	Gone *rooms.Gone `bson:"gone,omitempty"`
+	// ThreadID is what a message answers that is about to be deleted.
+	ThreadID string `bson:"tmid,omitempty"`
 	// UserID is the account whose name changed.
 	UserID string `bson:"uid,omitempty"`
 	// Follow says that the room is called otherwise, and its memberships follow.

@@ -75,6 +75,23 @@ func talked(ctx context.Context, s *mongo.Store, x string) error {
 		post(said(x, "2", "bob", 2), rooms.Unread{CountUsers: true}))
 }
 
+// answer answers the first message, whose author and the one mentioned are told.
+func answer(ctx context.Context, s *mongo.Store, x, id, who string, shown bool) error {
+	m := said(x, id, who, int(id[0]-'0'), x+"ann")
+	m.ThreadID, m.Shown = x+"1", shown
+	return err3(s.InsertMessage(ctx, m, rooms.Unread{Thread: x + "1", Users: []string{x + "ann"}, CountUsers: true,
+		Follow: []string{x + "ann", x + who}, Tell: []string{x + "ann", x + who, x + "bob"}}))
+}
+
+func answeredOnce(ctx context.Context, s *mongo.Store, x string) error {
+	return answer(ctx, s, x, "3", "bob", false)
+}
+
+// answered is the first message with two answers, of which bob has not seen the second.
+func answered(ctx context.Context, s *mongo.Store, x string) error {
+	return errors.Join(answeredOnce(ctx, s, x), answer(ctx, s, x, "4", "cid", false))
+}
+
 func twoOwners(ctx context.Context, s *mongo.Store, x string) error {
 	_, err := s.SetMemberRole(ctx, x, x+"bob", rooms.Owner, true, at(1))
 	return err
@@ -152,6 +169,30 @@ var acts = []act{
 		m := said(x, "3", "ann", 3)
 		m.Type = "uj"
 		return err3(s.InsertMessage(ctx, m, rooms.Unread{None: true}))
+	}, nil},
+	{"InsertMessage: an answer", noted, then(talked, joined), func(ctx context.Context, s *mongo.Store, x string) error {
+		return answer(ctx, s, x, "3", "bob", false)
+	}, nil},
+	{"InsertMessage: an answer more", noted, then(talked, joined, answered), func(ctx context.Context, s *mongo.Store, x string) error {
+		return answer(ctx, s, x, "5", "cid", false)
+	}, nil},
+	{"InsertMessage: an answer that is shown", noted, then(talked, joined), func(ctx context.Context, s *mongo.Store, x string) error {
+		return answer(ctx, s, x, "3", "bob", true)
+	}, nil},
+	{"DeleteMessage: an answer", transaction, then(talked, joined, answered), func(ctx context.Context, s *mongo.Store, x string) error {
+		return err3(s.DeleteMessage(ctx, x+"4", at(9)))
+	}, nil},
+	{"DeleteMessage: the only answer", transaction, then(talked, answeredOnce), func(ctx context.Context, s *mongo.Store, x string) error {
+		return err3(s.DeleteMessage(ctx, x+"3", at(9)))
+	}, nil},
+	{"DeleteMessage: what was answered", transaction, then(talked, joined, answered), func(ctx context.Context, s *mongo.Store, x string) error {
+		return err3(s.DeleteMessage(ctx, x+"1", at(9)))
+	}, nil},
+	{"SetFollower", "", talked, func(ctx context.Context, s *mongo.Store, x string) error {
+		return err3(s.SetFollower(ctx, x+"1", x+"bob", true, at(9)))
+	}, nil},
+	{"ForgetThread", apart, then(talked, joined, answered), func(ctx context.Context, s *mongo.Store, x string) error {
+		return err2(s.ForgetThread(ctx, x, x+"1", at(9)))
 	}, nil},
 	{"DeleteMessage", transaction, talked, func(ctx context.Context, s *mongo.Store, x string) error {
 		return err3(s.DeleteMessage(ctx, x+"1", at(9)))

@@ -131,13 +131,13 @@ func state(t *testing.T, s *mongo.Store, x string) string {
 		fine(err)
 		slices.SortFunc(subs, func(a, b *rooms.Subscription) int { return strings.Compare(a.User.ID, b.User.ID) })
 		for _, m := range subs {
-			say("%s in %s as %s called %s %s: %v, open %v, alert %v, unread %d %d %d, seen %v", m.User.Username, id, m.User.ID, m.Name, m.Type, m.Roles, m.Open, m.Alert,
-				m.Unread, m.UserMentions, m.GroupMentions, m.LastSeen.Sub(day))
+			say("%s in %s as %s called %s %s: %v, open %v, alert %v, unread %d %d %d, seen %v, replied %v, threads %v %v %v",
+				m.User.Username, id, m.User.ID, m.Name, m.Type, m.Roles, m.Open, m.Alert, m.Unread, m.UserMentions, m.GroupMentions, m.LastSeen.Sub(day), m.LastReply.Sub(day), m.Threads, m.UserThreads, m.GroupThreads)
 		}
 		list, err := s.History(ctx, rooms.HistoryQuery{RoomID: id})
 		fine(err)
 		for _, m := range list {
-			say("message %s: %s %v", m.ID, m.Text, m.Reactions)
+			say("message %s: %s %v, answers %q, %d answers until %v for %v", m.ID, m.Text, m.Reactions, m.ThreadID, m.Replies, m.LastReply.Sub(day), m.Followers)
 		}
 		gone, err := s.GoneMessages(ctx, id, rooms.Span{Limit: 9})
 		fine(err)

@@ -240,11 +240,12 @@ func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c
 			fields = append(fields, bson.E{Key: "alert", Value: false})
 		}
 	}
+	pulls := pullThreads(&otherwise, c)
 	filter := seat(roomID, userID)
 	if !c.Read && len(otherwise) > 0 {
 		filter = append(filter, bson.E{Key: "$or", Value: otherwise})
 	}
-	m, err := updated(ctx, s.subscriptions, filter, set(fields), decodeSubscription)
+	m, err := updated(ctx, s.subscriptions, filter, append(set(fields), pulls...), decodeSubscription)
 	if errors.Is(err, dberr.NotFound) {
 		m, err = s.Subscription(ctx, roomID, userID)
 		return m, false, err

@@ -95,6 +95,8 @@ type openMessage struct {
 	ID       string          `bson:"_id"`
 	RoomID   string          `bson:"rid"`
 	Type     string          `bson:"t"`
+	ThreadID string          `bson:"tmid"`
+	Shown    bool            `bson:"tshow"`
 	TS       time.Time       `bson:"ts"`
 	User     rooms.Ref       `bson:"u"`
 	Hidden   bool            `bson:"_hidden"`
@@ -180,7 +182,11 @@ func (s *Store) mendOnce(ctx context.Context, l *leftovers) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	writes, err := s.recountUnread(ctx, l, subs, read)
+	threads, err := s.recountThreads(ctx, l)
+	if err != nil {
+		return false, err
+	}
+	writes, err := s.recountUnread(ctx, l, threads, subs, read)
 	if err != nil {
 		return false, err
 	}
@@ -193,6 +199,11 @@ func (s *Store) mendOnce(ctx context.Context, l *leftovers) (bool, error) {
 	}
 	if len(update) > 0 {
 		if ok, err := s.rooms.UpdateOne(ctx, as(raw, "usersCount", "msgs", "lm", "ddpMembership", "ddpOwners", "_updatedAt"), update); !ok || err != nil {
+			return false, err
+		}
+	}
+	for _, th := range threads {
+		if ok, err := s.messages.UpdateOne(ctx, th.filter, th.update); !ok || err != nil {
 			return false, err
 		}
 	}
@@ -224,10 +235,13 @@ func (s *Store) complete(ctx context.Context, n *note) error {
 	if err == nil { // whoever deletes it meanwhile leaves news of another moment
 		return s.trash.Remove(ctx, append(byID(n.Gone.ID), bson.E{Key: "_deletedAt", Value: n.Gone.DeletedAt}))
 	}
-	if errors.Is(err, dberr.NotFound) {
-		return nil
+	if !errors.Is(err, dberr.NotFound) {
+		return err
 	}
-	return err
+	if n.Gone.Kind == rooms.GoneMessage {
+		return s.free(ctx, n.Gone.ID, n.Gone.DeletedAt)
+	}
+	return nil
 }
 
 // seatAgain adds a member of a room that was being made, unless it was added and went since.
@@ -262,7 +276,8 @@ func (s *Store) recount(ctx context.Context, raw bson.Raw, subs []*rooms.Subscri
 	if err != nil {
 		return nil, err
 	}
-	last, err := many(ctx, s.messages.Newest(), historyFilter(rooms.HistoryQuery{RoomID: r.ID, Ordinary: true}), decodeMessage, page(0, 1, "-ts", "-_id"))
+	newest := historyFilter(rooms.HistoryQuery{RoomID: r.ID, Ordinary: true, Main: true})
+	last, err := many(ctx, s.messages.Newest(), newest, decodeMessage, page(0, 1, "-ts", "-_id"))
 	if err != nil {
 		return nil, err
 	}

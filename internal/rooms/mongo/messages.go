@@ -44,13 +44,22 @@ func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unr
 	if err := s.messages.Insert(ctx, doc); err != nil {
 		return nil, nil, err
 	}
-	r, err := s.countMessage(ctx, m)
-	if errors.Is(err, dberr.NotFound) { // there is no such room
+	if e.Thread != "" {
+		err = s.countReply(ctx, m, e)
+	}
+	var r *rooms.Room
+	if err == nil {
+		r, err = s.countMessage(ctx, m)
+	}
+	if errors.Is(err, dberr.NotFound) || errors.Is(err, dberr.Conflict) { // there is no such room, or nothing to answer
 		return nil, nil, errors.Join(err, s.messages.Remove(ctx, byID(m.ID)))
 	}
 	var touched []string
-	if err == nil && !e.None {
+	if err == nil && !e.None && !m.Aside() {
 		touched, err = s.countUnread(ctx, m, e)
+	}
+	if err == nil && e.Thread != "" {
+		r, touched, err = s.countThread(ctx, r, m, e, touched)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -66,7 +75,7 @@ func (s *Store) countMessage(ctx context.Context, m *rooms.Message) (*rooms.Room
 		{Key: "$inc", Value: bson.D{{Key: "msgs", Value: 1}}},
 		{Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: m.UpdatedAt}}},
 	}
-	if m.Type == "" {
+	if m.Type == "" && !m.Aside() {
 		filter := append(byID(m.RoomID), bson.E{Key: "$or", Value: bson.A{
 			bson.D{{Key: "lm", Value: bson.D{{Key: "$exists", Value: false}}}},
 			bson.D{{Key: "lm", Value: bson.D{{Key: "$lte", Value: m.TS}}}},
@@ -165,13 +174,16 @@ func historyFilter(q rooms.HistoryQuery) bson.D {
 	if q.Ordinary {
 		filter = append(filter, bson.E{Key: "t", Value: bson.D{{Key: "$exists", Value: false}}})
 	}
-	return filter
+	return ofThreads(filter, q)
 }
 
 // History implements rooms.MessageStore.
 func (s *Store) History(ctx context.Context, q rooms.HistoryQuery) ([]*rooms.Message, error) {
 	order := []string{"-ts", "-_id"}
-	if q.OldestFirst {
+	switch {
+	case q.Threads:
+		order = []string{"-tlm", "-_id"}
+	case q.OldestFirst:
 		order = []string{"ts", "_id"}
 	}
 	return s.pageOfMessages(ctx, historyFilter(q), page(q.Offset, max(q.Limit, 0), order...))
@@ -185,7 +197,8 @@ func (s *Store) CountHistory(ctx context.Context, q rooms.HistoryQuery) (int, er
 // ChangedMessages implements rooms.MessageStore.
 func (s *Store) ChangedMessages(ctx context.Context, roomID string, in rooms.Span) ([]*rooms.Message, error) {
 	moment, order := spanned(in)
-	return s.pageOfMessages(ctx, bson.D{{Key: "rid", Value: roomID}, {Key: "_updatedAt", Value: moment}, visible},
+	filter := bson.D{{Key: "rid", Value: roomID}, {Key: "_updatedAt", Value: moment}, visible}
+	return s.pageOfMessages(ctx, ofThreads(filter, rooms.HistoryQuery{Thread: in.Thread, Threads: in.Threads}),
 		page(0, in.Limit, order+"_updatedAt", order+"_id"))
 }
 
@@ -320,7 +333,7 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *
 		return nil, nil, err
 	}
 	gone := rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: m.RoomID, DeletedAt: at}
-	err = s.together(ctx, note{RoomID: m.RoomID, Gone: &gone}, func(ctx context.Context) (err error) {
+	err = s.together(ctx, note{RoomID: m.RoomID, Gone: &gone, ThreadID: m.ThreadID}, func(ctx context.Context) (err error) {
 		r, m, err = s.deleteMessage(ctx, gone)
 		return err
 	})
@@ -347,25 +360,38 @@ func (s *Store) deleteMessage(ctx context.Context, gone rooms.Gone) (*rooms.Room
 			return nil, nil, err
 		}
 	}
+	if err := s.dropThread(ctx, m, gone.DeletedAt); err != nil {
+		return nil, nil, err
+	}
 	r, err := updated(ctx, s.rooms, byID(m.RoomID), bson.D{
 		{Key: "$inc", Value: bson.D{{Key: "msgs", Value: -1}}}, {Key: "$max", Value: bson.D{{Key: "_updatedAt", Value: gone.DeletedAt}}},
 	}, decodeRoom)
-	if err != nil || r.LastMessage == nil || r.LastMessage.ID != gone.ID {
+	if err != nil || !r.Lost(m) {
 		return r, m, err
 	}
-	last, err := s.History(ctx, rooms.HistoryQuery{RoomID: m.RoomID, Ordinary: true, Limit: 1})
-	if err != nil {
-		return nil, nil, err
+	r, err = s.anotherLast(ctx, r)
+	return r, m, err
+}
+
+// anotherLast makes the newest message the last of its room.
+func (s *Store) anotherLast(ctx context.Context, r *rooms.Room) (*rooms.Room, error) {
+	last, err := s.History(ctx, rooms.HistoryQuery{RoomID: r.ID, Ordinary: true, Main: true, Limit: 1})
+	if err != nil || len(last) > 0 && r.LastMessage != nil && last[0].ID == r.LastMessage.ID {
+		return r, err
 	}
 	update := bson.D{{Key: "$unset", Value: bson.D{{Key: "lastMessage", Value: 1}}}}
 	if len(last) > 0 {
-		update = set(bson.D{{Key: "lastMessage", Value: last[0]}})
+		update = append(set(bson.D{{Key: "lastMessage", Value: last[0]}}), bson.E{Key: "$max", Value: bson.D{{Key: "lm", Value: last[0].TS}}})
 	}
-	r, err = updated(ctx, s.rooms, append(byID(m.RoomID), bson.E{Key: "lastMessage._id", Value: gone.ID}), update, decodeRoom)
+	was := bson.E{Key: "lastMessage._id", Value: bson.D{{Key: "$exists", Value: false}}}
+	if r.LastMessage != nil {
+		was.Value = r.LastMessage.ID
+	}
+	now, err := updated(ctx, s.rooms, append(byID(r.ID), was), update, decodeRoom)
 	if errors.Is(err, dberr.NotFound) { // a newer message came meanwhile
-		r, err = s.RoomByID(ctx, m.RoomID)
+		return s.RoomByID(ctx, r.ID)
 	}
-	return r, m, err
+	return now, err
 }
 
 // SweepGone implements rooms.MessageStore.

@@ -64,6 +64,8 @@ func Parts() []mongo.Part {
 			{Keys: []string{"starred._id"}, Sparse: true},
 			{Keys: []string{"pinned"}, Sparse: true},
 			{Keys: []string{openField + ".at"}, Sparse: true, Ours: true},
+			{Keys: []string{"tmid"}, Sparse: true},
+			{Keys: []string{"tlm"}, Sparse: true, Ours: true},
 		},
 		trashName: {
 			{Keys: []string{"rid", "_deletedAt"}, Ours: true},

@@ -25,26 +25,39 @@ type write struct {
 
 // recountUnread are the changes of the memberships that messages did not reach. read is what
 // was decoded of them: another program may have left counters out.
-func (s *Store) recountUnread(ctx context.Context, l *leftovers, subs []*rooms.Subscription, read map[string]bson.Raw) ([]write, error) {
-	pending := slices.DeleteFunc(slices.Clone(l.messages), func(m *openMessage) bool { return m.Open == nil || m.Open.None })
-	if len(pending) == 0 {
-		return nil, nil
-	}
-	window, err := many(ctx, s.messages.Newest(), bson.D{{Key: "rid", Value: l.room}}, decode[openMessage], page(0, maxWindow, "-ts", "-_id"),
-		options.Find().SetProjection(bson.D{{Key: "rid", Value: 1}, {Key: "t", Value: 1}, {Key: "ts", Value: 1}, {Key: "u", Value: 1},
-			{Key: "_hidden", Value: 1}, {Key: "mentions", Value: 1}, {Key: openField, Value: 1}}))
-	if err != nil {
-		return nil, err
+func (s *Store) recountUnread(ctx context.Context, l *leftovers, threads []*thread, subs []*rooms.Subscription, read map[string]bson.Raw) ([]write, error) {
+	pending := slices.DeleteFunc(slices.Clone(l.messages), func(m *openMessage) bool { return m.Open == nil || m.Open.None || m.aside() })
+	var window []*openMessage
+	if len(pending) > 0 {
+		var err error
+		window, err = many(ctx, s.messages.Newest(), bson.D{{Key: "rid", Value: l.room}}, decode[openMessage], page(0, maxWindow, "-ts", "-_id"),
+			options.Find().SetProjection(bson.D{{Key: "rid", Value: 1}, {Key: "t", Value: 1}, {Key: "ts", Value: 1}, {Key: "u", Value: 1}, {Key: "tmid", Value: 1},
+				{Key: "tshow", Value: 1}, {Key: "_hidden", Value: 1}, {Key: "mentions", Value: 1}, {Key: openField, Value: 1}}))
+		if err != nil {
+			return nil, err
+		}
 	}
 	var writes []write
 	for _, x := range subs {
-		want := unseen(*x, pending, window)
+		var want *rooms.Subscription
+		if len(pending) > 0 {
+			want = unseen(*x, pending, window)
+		}
+		want = unseenThreads(x, want, threads, l.messages)
 		if want == nil || l.reached[x.ID] {
 			continue
 		}
 		fields := append(countersOf(want), bson.E{Key: "_updatedAt", Value: s.Clock()})
 		if !want.LastSeen.Equal(x.LastSeen) {
-			fields = append(fields, bson.E{Key: "ls", Value: want.LastSeen}, bson.E{Key: "lr", Value: want.LastReply})
+			fields = append(fields, bson.E{Key: "ls", Value: want.LastSeen})
+		}
+		if !want.LastReply.Equal(x.LastReply) {
+			fields = append(fields, bson.E{Key: "lr", Value: want.LastReply})
+		}
+		for key, list := range map[string]rooms.Threads{"tunread": want.Threads, "tunreadUser": want.UserThreads, "tunreadGroup": want.GroupThreads} {
+			if len(list) > 0 {
+				fields = append(fields, bson.E{Key: key, Value: list})
+			}
 		}
 		writes = append(writes, write{x.ID, as(read[x.ID], "unread", "userMentions", "groupMentions", "alert", "open", "_updatedAt"), set(fields)})
 	}
@@ -106,7 +119,7 @@ func unseen(x rooms.Subscription, pending, window []*openMessage) *rooms.Subscri
 
 // counts tells whether somebody has not seen the message, which is for all.
 func (m *openMessage) counts(x *rooms.Subscription) bool {
-	return m.Type == "" && !m.Hidden && m.User.ID != x.User.ID && m.TS.After(x.LastSeen) && !m.TS.Before(x.TS) && (m.Open == nil || !m.Open.None)
+	return m.Type == "" && !m.Hidden && !m.aside() && m.User.ID != x.User.ID && m.TS.After(x.LastSeen) && !m.TS.Before(x.TS) && (m.Open == nil || !m.Open.None)
 }
 
 // of says whose counters the message moved, in a room that counts as it did for another one.

@@ -20,8 +20,8 @@ func insertSubscription(t *sqlite.Tx, m *rooms.Subscription) error {
 	if err != nil {
 		return err
 	}
-	err = t.Exec(`INSERT INTO subscriptions (id, rid, uid, user_key, alerted, roles, updated, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		m.ID, m.RoomID, m.User.ID, m.UserKey, alerted(m), len(m.Roles) > 0, m.UpdatedAt.UnixMilli(), []byte(raw))
+	err = t.Exec(`INSERT INTO subscriptions (id, rid, uid, user_key, alerted, roles, threads, updated, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		m.ID, m.RoomID, m.User.ID, m.UserKey, alerted(m), len(m.Roles) > 0, len(m.Threads) > 0, m.UpdatedAt.UnixMilli(), []byte(raw))
 	if sqlite.Taken(err) {
 		return dberr.Duplicate
 	}
@@ -45,8 +45,8 @@ func changeSubscription(t *sqlite.Tx, rid, uid string, do func(*rooms.Subscripti
 	if err != nil {
 		return nil, err
 	}
-	return m, t.Exec(`UPDATE subscriptions SET user_key = ?, alerted = ?, roles = ?, updated = ?, doc = ? WHERE rid = ? AND uid = ?`,
-		m.UserKey, alerted(m), len(m.Roles) > 0, m.UpdatedAt.UnixMilli(), []byte(next), rid, uid)
+	return m, t.Exec(`UPDATE subscriptions SET user_key = ?, alerted = ?, roles = ?, threads = ?, updated = ?, doc = ? WHERE rid = ? AND uid = ?`,
+		m.UserKey, alerted(m), len(m.Roles) > 0, len(m.Threads) > 0, m.UpdatedAt.UnixMilli(), []byte(next), rid, uid)
 }
 
 // AddMember implements rooms.SubscriptionStore.

@@ -23,10 +23,13 @@ func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unr
 		if err != nil {
 			return err
 		}
-		err = t.Exec(`INSERT INTO messages (id, rid, ts, updated, system, pinned, hidden, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			m.ID, m.RoomID, m.TS.UnixMilli(), m.UpdatedAt.UnixMilli(), m.Type != "", m.Pinned, m.Hidden, []byte(raw))
+		err = t.Exec(`INSERT INTO messages (id, rid, ts, updated, system, pinned, hidden, tmid, aside, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			m.ID, m.RoomID, m.TS.UnixMilli(), m.UpdatedAt.UnixMilli(), m.Type != "", m.Pinned, m.Hidden, m.ThreadID, m.Aside(), []byte(raw))
 		if sqlite.Taken(err) {
 			return dberr.Duplicate
+		}
+		if err == nil && e.Thread != "" {
+			err = countReply(t, m, e)
 		}
 		if err != nil {
 			return err
@@ -38,7 +41,12 @@ func (s *Store) InsertMessage(ctx context.Context, m *rooms.Message, e rooms.Unr
 		if err != nil || e.None {
 			return err
 		}
-		touched, err = countUnread(t, m, e)
+		if !m.Aside() {
+			touched, err = countUnread(t, m, e)
+		}
+		if err == nil && e.Thread != "" {
+			touched, err = countThread(t, m, e, touched)
+		}
 		return err
 	})
 	if err != nil {
@@ -103,7 +111,10 @@ func (s *Store) MessageByID(ctx context.Context, id string) (*rooms.Message, err
 func (s *Store) History(ctx context.Context, q rooms.HistoryQuery) ([]*rooms.Message, error) {
 	from, args := historyWhere(q)
 	order := " ORDER BY ts DESC, id DESC"
-	if q.OldestFirst {
+	switch {
+	case q.Threads:
+		order = " ORDER BY tlm DESC, id DESC"
+	case q.OldestFirst:
 		order = " ORDER BY ts, id"
 	}
 	limit := q.Limit
@@ -147,17 +158,20 @@ func historyWhere(q rooms.HistoryQuery) (string, []any) {
 		b.WriteString(" AND id IN (SELECT mid FROM message_stars WHERE uid = ?)")
 		args = append(args, q.StarredBy)
 	}
+	args = whereThreads(&b, q, args)
 	return b.String(), args
 }
 
 // ChangedMessages implements rooms.MessageStore.
 func (s *Store) ChangedMessages(ctx context.Context, roomID string, in rooms.Span) ([]*rooms.Message, error) {
+	var of strings.Builder
+	args := whereThreads(&of, rooms.HistoryQuery{Thread: in.Thread, Threads: in.Threads}, nil)
 	if !in.Before.IsZero() {
-		return s.messages(ctx, `SELECT doc FROM messages WHERE rid = ? AND updated < ? AND hidden = 0 ORDER BY updated DESC, id DESC LIMIT ?`,
-			roomID, millis(in.Before), in.Limit)
+		args = slices.Concat([]any{roomID, millis(in.Before)}, args, []any{in.Limit})
+		return s.messages(ctx, `SELECT doc FROM messages WHERE rid = ? AND updated < ? AND hidden = 0`+of.String()+` ORDER BY updated DESC, id DESC LIMIT ?`, args...)
 	}
-	return s.messages(ctx, `SELECT doc FROM messages WHERE rid = ? AND updated > ? AND hidden = 0 ORDER BY updated, id LIMIT ?`,
-		roomID, millis(in.After), in.Limit)
+	args = slices.Concat([]any{roomID, millis(in.After)}, args, []any{in.Limit})
+	return s.messages(ctx, `SELECT doc FROM messages WHERE rid = ? AND updated > ? AND hidden = 0`+of.String()+` ORDER BY updated, id LIMIT ?`, args...)
 }
 
 // GoneMessages implements rooms.MessageStore.
@@ -172,27 +186,9 @@ func (s *Store) GoneMessages(ctx context.Context, roomID string, in rooms.Span) 
 
 // changeMessage changes one message and returns it. errSame means: as it is.
 func (s *Store) changeMessage(ctx context.Context, id string, do func(*rooms.Message) error) (m *rooms.Message, err error) {
-	err = s.Update(ctx, func(t *sqlite.Tx) error {
-		var raw []byte
-		err := t.Row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw)
-		if err != nil {
-			return err
-		}
-		if m, err = decoded[rooms.Message](raw); err != nil {
-			return err
-		}
-		stars := slices.Clone(m.Starred)
-		if err := do(m); err != nil {
-			return err
-		}
-		next, err := document.Encode(m)
-		if err != nil {
-			return err
-		}
-		if err := t.Exec(`UPDATE messages SET updated = ?, pinned = ?, doc = ? WHERE id = ?`, m.UpdatedAt.UnixMilli(), m.Pinned, []byte(next), id); err != nil {
-			return err
-		}
-		return syncStars(t, id, stars, m.Starred)
+	err = s.Update(ctx, func(t *sqlite.Tx) (err error) {
+		m, err = changeMessage(t, id, do)
+		return err
 	})
 	if err != nil && err != errSame { // made above, wrapped nowhere
 		return nil, err
@@ -201,6 +197,31 @@ func (s *Store) changeMessage(ctx context.Context, id string, do func(*rooms.Mes
 }
 
 var errSame = errors.New("nothing to change")
+
+func changeMessage(t *sqlite.Tx, id string, do func(*rooms.Message) error) (*rooms.Message, error) {
+	var raw []byte
+	if err := t.Row(`SELECT doc FROM messages WHERE id = ?`, []any{id}, &raw); err != nil {
+		return nil, err
+	}
+	m, err := decoded[rooms.Message](raw)
+	if err != nil {
+		return nil, err
+	}
+	stars, followers := slices.Clone(m.Starred), slices.Clone(m.Followers)
+	if err := do(m); err != nil {
+		return m, err
+	}
+	next, err := document.Encode(m)
+	if err != nil {
+		return nil, err
+	}
+	err = t.Exec(`UPDATE messages SET updated = ?, pinned = ?, tmid = ?, aside = ?, tlm = ?, doc = ? WHERE id = ?`,
+		m.UpdatedAt.UnixMilli(), m.Pinned, m.ThreadID, m.Aside(), millis(m.LastReply), []byte(next), id)
+	if err != nil {
+		return nil, err
+	}
+	return m, errors.Join(syncStars(t, id, stars, m.Starred), syncFollowers(t, id, followers, m.Followers))
+}
 
 func syncStars(t *sqlite.Tx, id string, before, after []rooms.Star) error {
 	for _, s := range before {
@@ -266,16 +287,18 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *
 		err = errors.Join(
 			t.Exec(`DELETE FROM messages WHERE id = ?`, id),
 			t.Exec(`DELETE FROM message_stars WHERE mid = ?`, id),
+			dropThread(t, was, at),
 			gone(t, rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: was.RoomID, DeletedAt: at}))
 		if err != nil {
 			return err
 		}
 		r, err = changeRoom(t, was.RoomID, func(r *rooms.Room) error {
-			r.Messages, r.UpdatedAt = max(r.Messages-1, 0), at
-			if r.LastMessage == nil || r.LastMessage.ID != id {
+			if !r.Lost(was) {
+				r.DropMessage(was, nil, at)
 				return nil
 			}
-			r.LastMessage, err = lastMessage(t, was.RoomID)
+			last, err := lastMessage(t, was.RoomID)
+			r.DropMessage(was, last, at)
 			return err
 		})
 		return err
@@ -289,7 +312,7 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *
 // lastMessage is the newest ordinary message of a room, or nil.
 func lastMessage(t *sqlite.Tx, rid string) (*rooms.Message, error) {
 	var raw []byte
-	err := t.Row(`SELECT doc FROM messages WHERE rid = ? AND system = 0 AND hidden = 0 ORDER BY ts DESC, id DESC LIMIT 1`, []any{rid}, &raw)
+	err := t.Row(`SELECT doc FROM messages WHERE rid = ? AND system = 0 AND aside = 0 AND hidden = 0 ORDER BY ts DESC, id DESC LIMIT 1`, []any{rid}, &raw)
 	if errors.Is(err, dberr.NotFound) {
 		return nil, nil
 	}

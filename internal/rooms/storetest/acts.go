@@ -37,7 +37,7 @@ func genAct(room string) func(n int) *rapid.Generator[act] {
 				id: room + rapid.SampledFrom([]string{"-m1", "-m2", "-m3"}).Draw(t, "message"), at: at(100 + n), on: rapid.Bool().Draw(t, "on"),
 				emoji: rapid.SampledFrom(emojis).Draw(t, "emoji"), number: n, some: rapid.IntRange(0, 7).Draw(t, "some"),
 			}
-			return rapid.SampledFrom(slices.Concat(d.memberActs(), d.messageActs(), d.markActs(), d.roomActs())).Draw(t, "act")
+			return rapid.SampledFrom(slices.Concat(d.memberActs(), d.messageActs(), d.markActs(), d.roomActs(), d.threadActs())).Draw(t, "act")
 		})
 	}
 }
@@ -59,13 +59,17 @@ func (d draw) memberActs() []act {
 		return s
 	}
 	change := rooms.SubscriptionChange{At: d.at}
-	switch d.some % 3 {
+	switch d.some % 5 {
 	case 0:
 		change.Open = &d.on
 	case 1:
 		change.Favorite = &d.on
+	case 2:
+		change.ReadThread = d.id
+	case 3:
+		change.ReadThreads = true
 	default:
-		change.Read = true
+		change.Read, change.ReadThreads = true, d.on
 	}
 	name := rooms.Ref{ID: d.who, Username: fmt.Sprint(d.who, d.some)}
 	return []act{
@@ -110,7 +114,7 @@ func (d draw) memberActs() []act {
 			_, err := s.SetMemberRole(ctx, d.room, d.who, role, d.on, d.at)
 			return "", err
 		}},
-		{fmt.Sprint("change ", d.who, d.some%3, d.on), func(m *model) (string, error) {
+		{fmt.Sprint("change ", d.who, d.some%5, d.on), func(m *model) (string, error) {
 			if m.subs[d.who] == nil {
 				return "", dberr.NotFound
 			}

@@ -353,6 +353,22 @@ func (f *Failing) SetReaction(ctx context.Context, id, emoji, username string, o
 	return
 }
 
+// SetFollower fails when its turn has come.
+func (f *Failing) SetFollower(ctx context.Context, id, userID string, on bool, at time.Time) (r0 *rooms.Message, r1 bool, err error) {
+	if err = f.Next("SetFollower"); err == nil {
+		r0, r1, err = f.Store.SetFollower(ctx, id, userID, on, at)
+	}
+	return
+}
+
+// ForgetThread fails when its turn has come.
+func (f *Failing) ForgetThread(ctx context.Context, roomID, id string, at time.Time) (r0 []string, err error) {
+	if err = f.Next("ForgetThread"); err == nil {
+		r0, err = f.Store.ForgetThread(ctx, roomID, id, at)
+	}
+	return
+}
+
 // DeleteMessage fails when its turn has come.
 func (f *Failing) DeleteMessage(ctx context.Context, id string, at time.Time) (r0 *rooms.Room, r1 *rooms.Message, err error) {
 	if err = f.Next("DeleteMessage"); err == nil {

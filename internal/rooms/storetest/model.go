@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	order "cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -33,7 +34,7 @@ func (m *model) copied() *model {
 	next := &model{room: &room, subs: map[string]*rooms.Subscription{}, messages: map[string]*rooms.Message{}, gone: maps.Clone(m.gone)}
 	for id, s := range m.subs {
 		c := *s
-		c.Roles = slices.Clone(s.Roles)
+		c.Roles, c.Threads, c.UserThreads, c.GroupThreads = slices.Clone(s.Roles), slices.Clone(s.Threads), slices.Clone(s.UserThreads), slices.Clone(s.GroupThreads)
 		next.subs[id] = &c
 	}
 	for id, x := range m.messages {
@@ -47,7 +48,7 @@ func (m *model) copied() *model {
 
 func copyMessage(m *rooms.Message) *rooms.Message {
 	c := *m
-	c.Starred, c.Reactions = slices.Clone(m.Starred), maps.Clone(m.Reactions)
+	c.Starred, c.Reactions, c.Followers = slices.Clone(m.Starred), maps.Clone(m.Reactions), slices.Clone(m.Followers)
 	return &c
 }
 
@@ -56,17 +57,31 @@ func (m *model) insert(x *rooms.Message, e rooms.Unread) (string, error) {
 	if m.messages[x.ID] != nil {
 		return "", dberr.Duplicate
 	}
+	if e.Thread != "" {
+		parent := m.messages[e.Thread]
+		if parent == nil || !parent.Answerable(m.room.ID) {
+			return "", dberr.Conflict
+		}
+		parent.CountReply(x, e.Follow)
+	}
 	m.messages[x.ID] = x
 	m.room.CountMessage(copyMessage(x))
 	var touched []string
 	for id, s := range m.subs {
-		mentioned := slices.Contains(e.Users, id)
+		mentioned, told := slices.Contains(e.Users, id), false
 		switch {
+		case id == x.User.ID && x.Aside():
+			s.CountOwnReply(x)
 		case id == x.User.ID:
 			s.CountOwn(x)
-		case e.CountAll || e.Group || mentioned || !s.Alert || !s.Open:
-			s.CountUnread(e, mentioned, x.UpdatedAt)
-			touched = append(touched, id)
+		default:
+			if !x.Aside() && (e.CountAll || e.Group || mentioned || !s.Alert || !s.Open) {
+				s.CountUnread(e, mentioned, x.UpdatedAt)
+				told = true
+			}
+			if slices.Contains(e.Tell, id) && s.CountThread(x, mentioned, e.Group) || told {
+				touched = append(touched, id)
+			}
 		}
 	}
 	slices.Sort(touched)
@@ -81,16 +96,37 @@ func (m *model) remove(id string, when time.Time) (string, error) {
 	}
 	delete(m.messages, id)
 	m.gone[id] = true
-	m.room.Messages, m.room.UpdatedAt = m.room.Messages-1, when
-	if l := m.room.LastMessage; l != nil && l.ID == id {
-		m.room.LastMessage = nil
-		for _, other := range m.messages {
-			if last := m.room.LastMessage; other.Type == "" && (last == nil || other.TS.After(last.TS)) {
-				m.room.LastMessage = copyMessage(other)
-			}
+	m.dropThread(x, when)
+	last := m.newest(func(o *rooms.Message) bool { return o.Type == "" && !o.Aside() })
+	m.room.DropMessage(x, last, when)
+	return told(m.room) + x.Text, nil
+}
+
+// dropThread is what a deletion does to a thread.
+func (m *model) dropThread(x *rooms.Message, when time.Time) {
+	if parent := m.messages[x.ThreadID]; parent != nil {
+		var at time.Time
+		if newest := m.newest(func(o *rooms.Message) bool { return o.ThreadID == parent.ID }); newest != nil {
+			at = newest.TS
+		}
+		parent.DropReply(at, when)
+	}
+	for _, o := range m.messages {
+		if o.ThreadID == x.ID {
+			o.Free(when)
 		}
 	}
-	return told(m.room) + x.Text, nil
+}
+
+// newest is a copy of the newest of the messages that are kept, or nil.
+func (m *model) newest(keep func(*rooms.Message) bool) *rooms.Message {
+	var last *rooms.Message
+	for _, o := range m.messages {
+		if keep(o) && (last == nil || o.TS.After(last.TS)) {
+			last = copyMessage(o)
+		}
+	}
+	return last
 }
 
 // stored reads from a store what a model of that room holds.
@@ -187,6 +223,10 @@ func (m *model) lists(t testing.TB, rt *rapid.T, s Store) {
 	}{
 		"pinned":   {rooms.HistoryQuery{Pinned: true}, func(x *rooms.Message) bool { return x.Pinned }},
 		"starred":  {rooms.HistoryQuery{StarredBy: "ann"}, func(x *rooms.Message) bool { return x.StarredBy("ann") }},
+		"main":     {rooms.HistoryQuery{Main: true}, func(x *rooms.Message) bool { return !x.Aside() }},
+		"answers":  {rooms.HistoryQuery{Thread: id + "-m1"}, func(x *rooms.Message) bool { return x.ThreadID == id+"-m1" }},
+		"one":      {rooms.HistoryQuery{In: []string{id + "-m1", "none"}}, func(x *rooms.Message) bool { return x.ID == id+"-m1" }},
+		"none":     {rooms.HistoryQuery{In: []string{}}, func(*rooms.Message) bool { return false }},
 		"ordinary": {rooms.HistoryQuery{Ordinary: true}, func(x *rooms.Message) bool { return x.Type == "" }},
 	} {
 		c.q.RoomID = id
@@ -198,7 +238,20 @@ func (m *model) lists(t testing.TB, rt *rapid.T, s Store) {
 			rt.Fatalf("%s: counted %d, want %d", what, got, len(kept))
 		}
 	}
-	changed := slices.SortedFunc(maps.Values(m.messages), func(a, b *rooms.Message) int { return a.UpdatedAt.Compare(b.UpdatedAt) })
+	threads := slices.SortedFunc(maps.Values(m.messages), func(a, b *rooms.Message) int { return b.LastReply.Compare(a.LastReply) })
+	threads = slices.DeleteFunc(threads, func(x *rooms.Message) bool { return x.Replies == 0 })
+	listed := must[[]*rooms.Message](t)(s.History(ctx, rooms.HistoryQuery{RoomID: id, Threads: true}))
+	if got, want := ids(listed, messageID), ids(threads, messageID); got != want {
+		rt.Fatalf("threads %q, want %q", got, want)
+	}
+	threads = slices.DeleteFunc(threads, func(x *rooms.Message) bool { return !slices.Contains(x.Followers, "bob") })
+	q := rooms.HistoryQuery{RoomID: id, Threads: true, FollowedBy: "bob"}
+	if got, want := ids(must[[]*rooms.Message](t)(s.History(ctx, q)), messageID), ids(threads, messageID); got != want {
+		rt.Fatalf("followed threads %q, want %q", got, want)
+	}
+	changed := slices.SortedFunc(maps.Values(m.messages), func(a, b *rooms.Message) int {
+		return order.Or(a.UpdatedAt.Compare(b.UpdatedAt), strings.Compare(a.ID, b.ID))
+	})
 	found := must[[]*rooms.Message](t)(s.ChangedMessages(ctx, id, rooms.Span{After: at(0), Limit: 100}))
 	if got, want := ids(found, messageID), ids(changed, messageID); got != want {
 		rt.Fatalf("changed messages %q, want %q", got, want)

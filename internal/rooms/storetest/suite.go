@@ -45,6 +45,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Store) {
 		{"Model", testModel}, {"Interleavings", testInterleavings}, {"OwnersComeAndGo", testOwnersComeAndGo}, {"Renames", testRenames},
 		{"RoomChanges", testRoomChanges}, {"Erased", testErased},
 		{"Files", testFiles}, {"FileRaces", testFileRaces},
+		{"Threads", testThreads},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			s := fresh(t)
