@@ -129,6 +129,10 @@ func (f *frames) endChange() {
 	f.end(f.at)
 }
 
+// greeting is what Meteor sent up to 2.2 to everybody who came. Clients of that time over SockJS
+// wait for it before they connect; all others take no notice.
+func (f *frames) greeting() { f.end(f.begin(`{"server_id":"0"`)) }
+
 func (f *frames) connected(session string) {
 	at := f.begin(`{"msg":"connected","session":`)
 	f.string(session)

@@ -368,6 +368,22 @@ func TestPeerOfSession(t *testing.T) {
 	})
 }
 
+// Whoever comes over SockJS is greeted as by Meteor 2.2, before anything is sent: old clients
+// wait for that and send nothing, Pidgin's among them. Over a bare socket nobody waits.
+func TestGreeting(t *testing.T) {
+	inBubble(t, ddp.Options{Handler: &ddptest.Fixture{}}, func(r *rig) {
+		for door, frames := range map[rpc.Door][]string{rpc.SockJS: {`{"server_id":"0"}`}, rpc.DDP: nil} {
+			conn, c := ddptest.Pipe()
+			r.wg.Go(func() { r.srv.Serve(conn, &rpc.Peer{Address: "10.0.0.1", Door: door}) })
+			r.want(c, frames...)
+			c.Send(hello)
+			if f := r.frame(c); !strings.HasPrefix(f, `{"msg":"connected"`) {
+				t.Errorf("%s: %s", door, f)
+			}
+		}
+	})
+}
+
 // TestConcurrentUse is for the race detector: calls, subscriptions, changes of
 // user, publishing, unsubscribing and ends at once.
 func TestConcurrentUse(t *testing.T) {

@@ -56,6 +56,11 @@ func (s *Server) start(conn Conn, peer *rpc.Peer, t Transport) *Session {
 	}
 	conn.SetReadLimit(s.limits.FrameBefore)
 	se.startTimer()
+	if peer.Door == rpc.SockJS {
+		f := se.frames()
+		f.greeting()
+		se.put(f.buffer)
+	}
 	return se
 }
 
