@@ -71,6 +71,7 @@ const (
 	AddAllToRoom    = "add-all-to-room"
 	AddUserToAnyC   = "add-user-to-any-c-room"
 	AddUserToAnyP   = "add-user-to-any-p-room"
+	MuteUser        = "mute-user"
 	MentionAll      = "mention-all"
 	MentionHere     = "mention-here"
 
@@ -136,6 +137,7 @@ var table = []Permission{
 	{MentionAll, []string{Admin, "owner", "moderator", User}},
 	{MentionHere, []string{Admin, "owner", "moderator", User}},
 	{Impersonate, []string{Bot}},
+	{MuteUser, []string{Admin, "owner", "moderator"}},
 	{PinMessage, []string{Admin, "owner", "moderator"}},
 	{PostReadOnly, []string{Admin, "owner", "moderator"}},
 	{RemoveUser, []string{Admin, "owner", "moderator"}},

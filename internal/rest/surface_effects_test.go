@@ -222,7 +222,7 @@ func covered(e methods.Effects) methods.Effects {
 func effectOf(op string) methods.Effects {
 	kind, members, _ := strings.Cut(op, " ")
 	switch kind {
-	case "CreateRoom", "ChangeRoom", "DeleteRoom", "AddMember", "RemoveMember", "SetMemberRole":
+	case "CreateRoom", "ChangeRoom", "DeleteRoom", "SetBlocked", "AddMember", "RemoveMember", "SetMemberRole":
 		return methods.Rooms
 	case "ChangeSubscription":
 		if strings.Trim(strings.ReplaceAll(strings.ReplaceAll(members, "ReadThreads", ""), "ReadThread", ""), " Read") == "" {

@@ -56,6 +56,11 @@ func (r *recorder) DeleteRoom(ctx context.Context, id string, at time.Time) (*ro
 	return r.Store.DeleteRoom(ctx, id, at)
 }
 
+func (r *recorder) SetBlocked(ctx context.Context, room, blocker, blocked string, on bool, at time.Time) (bool, error) {
+	r.note("SetBlocked")
+	return r.Store.SetBlocked(ctx, room, blocker, blocked, on, at)
+}
+
 func (r *recorder) ChangeSubscription(ctx context.Context, room, id string, c rooms.SubscriptionChange) (*rooms.Subscription, bool, error) {
 	r.note("ChangeSubscription " + membersOf(c))
 	return r.Store.ChangeSubscription(ctx, room, id, c)
@@ -166,6 +171,13 @@ func gone(s *stage) {
 	}
 }
 
+// muted prepares a member who may not write.
+func muted(s *stage) {
+	if err := s.Chat.Mute(s.T.Context(), s.admin, s.own, s.other.Username, true); err != nil {
+		s.T.Fatal(err)
+	}
+}
+
 // archived prepares rooms that are out of use.
 func archived(s *stage) {
 	for _, room := range []string{s.own, s.private} {
@@ -232,6 +244,10 @@ var scenesOfRoomMethods = map[string][]scene{
 	"removeRoomLeader":    {with(func(s *stage) []any { return []any{s.theirs, s.third.ID} }).after(theirRole("leader"))},
 	"addAllUserToRoom":    {with(func(s *stage) []any { return []any{s.own} }).after(theirRole(""))},
 	"getUserRoles":        {with(nothing)},
+	"muteUserInRoom":      {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.other.Username}} })},
+	"unmuteUserInRoom":    {with(func(s *stage) []any { return []any{object{"rid": s.own, "username": s.other.Username}} }).after(muted)},
+	"blockUser":           {with(func(s *stage) []any { return []any{object{"rid": s.direct, "blocked": s.other.ID}} })},
+	"unblockUser":         {with(func(s *stage) []any { return []any{object{"rid": s.direct, "blocked": s.other.ID}} })},
 	"getRoomRoles":        {with(func(s *stage) []any { return []any{s.own} })},
 	"saveRoomSettings": {
 		with(func(s *stage) []any { return []any{s.own, "roomTopic", fmt.Sprint("topic ", s.n)} }),
@@ -290,6 +306,8 @@ var scenesOfRoomRoutes = map[string][]scene{
 	},
 	"POST rooms.delete":              {req(func(s *stage) any { return object{"roomId": s.private} })},
 	"GET rooms.membersOrderedByRole": {at("rooms.membersOrderedByRole?roomId=%s", own)},
+	"POST rooms.muteUser":            {req(func(s *stage) any { return object{"roomId": s.own, "userId": s.other.ID} })},
+	"POST rooms.unmuteUser":          {req(func(s *stage) any { return object{"roomId": s.own, "username": s.other.Username} }).after(muted)},
 	"GET subscriptions.get":          {req(plain)},
 	"GET subscriptions.getOne":       {at("subscriptions.getOne?roomId=%s", own)},
 	"POST subscriptions.read":        {req(func(s *stage) any { return object{"rid": s.own} })},
@@ -388,6 +406,8 @@ func scenesOfRooms(kind, verb, name string) []scene {
 		return []scene{about(annie).after(role("leader"))}
 	case "removeModerator":
 		return []scene{about(annie).after(role("moderator"))}
+	case "blockUser":
+		return []scene{about(func(*stage) object { return object{"block": true} })}
 	case "archive", "delete":
 		return []scene{about(nobody)}
 	case "unarchive":

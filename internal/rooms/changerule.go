@@ -19,6 +19,9 @@ type RoomChange struct {
 	// JoinDigest is the keyed digest of the join code; empty takes the code away.
 	JoinDigest   *string
 	CustomFields *map[string]any
+	// Mute and Unmute name a member who may no longer write, or may again: also where the
+	// room is read-only.
+	Mute, Unmute *Ref
 	At           time.Time
 }
 
@@ -44,11 +47,36 @@ func (r *Room) Change(c RoomChange) bool {
 	if c.CustomFields != nil {
 		r.CustomFields = maps.Clone(*c.CustomFields)
 	}
+	if c.Mute != nil {
+		r.Muted, r.MutedIDs = with(r.Muted, c.Mute.Username), with(r.MutedIDs, c.Mute.ID)
+		r.Unmuted, r.UnmutedIDs = without(r.Unmuted, c.Mute.Username), without(r.UnmutedIDs, c.Mute.ID)
+	}
+	if c.Unmute != nil {
+		r.Muted, r.MutedIDs = without(r.Muted, c.Unmute.Username), without(r.MutedIDs, c.Unmute.ID)
+		if r.ReadOnly || r.Broadcast {
+			r.Unmuted, r.UnmutedIDs = with(r.Unmuted, c.Unmute.Username), with(r.UnmutedIDs, c.Unmute.ID)
+		}
+	}
 	if was.sameAs(r) {
 		return false
 	}
 	r.UpdatedAt = c.At
 	return true
+}
+
+// with and without are a list of names with one more or less; the list itself is left alone.
+func with(list []string, name string) []string {
+	if name == "" || slices.Contains(list, name) {
+		return list
+	}
+	return append(slices.Clone(list), name)
+}
+
+func without(list []string, name string) []string {
+	if !slices.Contains(list, name) {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(other string) bool { return other == name })
 }
 
 func replace[T any](field *T, by *T) {
@@ -62,7 +90,9 @@ func (r *Room) sameAs(other *Room) bool {
 	return r.Name == other.Name && r.FName == other.FName && r.Type == other.Type && r.Topic == other.Topic && r.Description == other.Description &&
 		r.Announcement == other.Announcement && r.ReadOnly == other.ReadOnly && r.ReactWhenReadOnly == other.ReactWhenReadOnly &&
 		r.Default == other.Default && r.Archived == other.Archived && r.JoinCodeRequired == other.JoinCodeRequired && r.JoinCode == other.JoinCode &&
-		r.JoinDigest == other.JoinDigest && (len(r.CustomFields)+len(other.CustomFields) == 0 || reflect.DeepEqual(r.CustomFields, other.CustomFields))
+		r.JoinDigest == other.JoinDigest && slices.Equal(r.Muted, other.Muted) && slices.Equal(r.MutedIDs, other.MutedIDs) &&
+		slices.Equal(r.Unmuted, other.Unmuted) && slices.Equal(r.UnmutedIDs, other.UnmutedIDs) &&
+		(len(r.CustomFields)+len(other.CustomFields) == 0 || reflect.DeepEqual(r.CustomFields, other.CustomFields))
 }
 
 // Calls tells whether the memberships of the room say of it what they would of the other.
@@ -91,6 +121,21 @@ func (s *Subscription) Follow(r *Room, at time.Time) bool {
 		return false
 	}
 	s.UpdatedAt = at
+	return true
+}
+
+// SetBlocker and SetBlocked mark the two sides of a direct room in which one blocks the
+// other, and tell whether it was otherwise.
+func (s *Subscription) SetBlocker(on bool, at time.Time) bool { return s.mark(&s.Blocker, on, at) }
+
+// SetBlocked is SetBlocker for the other side.
+func (s *Subscription) SetBlocked(on bool, at time.Time) bool { return s.mark(&s.Blocked, on, at) }
+
+func (s *Subscription) mark(flag *bool, on bool, at time.Time) bool {
+	if *flag == on {
+		return false
+	}
+	*flag, s.UpdatedAt = on, at
 	return true
 }
 

@@ -231,6 +231,9 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 		return err
 	},
 	"offices": func(ctx context.Context, p *place) error { _, err := p.chat.Offices(ctx); return err },
+	"mute":    func(ctx context.Context, p *place) error { return p.chat.Mute(ctx, p.ann, p.team, "bob", true) },
+	"unmute":  func(ctx context.Context, p *place) error { return p.chat.Mute(ctx, p.ann, p.team, "bob", false) },
+	"block":   func(ctx context.Context, p *place) error { return p.chat.Block(ctx, p.ann, p.direct, "bob", true) },
 	"statuses": func(ctx context.Context, p *place) error {
 		_, err := p.chat.Statuses(ctx, []string{"ann"}, 10)
 		return err

@@ -82,6 +82,10 @@ type SubscriptionStore interface {
 	// without a membership, Conflict when it was that way already or when the
 	// last owner would lose the role.
 	SetMemberRole(ctx context.Context, roomID, userID, role string, on bool, at time.Time) (*Subscription, error)
+	// SetBlocked has one side of a direct room block the other, or takes that back: the one
+	// membership says so of itself, the other follows. NotFound when one is not there; changed
+	// tells whether it was otherwise.
+	SetBlocked(ctx context.Context, roomID, blocker, blocked string, on bool, at time.Time) (changed bool, err error)
 	Subscription(ctx context.Context, roomID, userID string) (*Subscription, error)
 	// SubscriptionsOf are a user's memberships changed at or after since, in no order.
 	SubscriptionsOf(ctx context.Context, userID string, since time.Time) ([]*Subscription, error)

@@ -41,6 +41,8 @@ const (
 	TypeReactionsClosed = "room-disallowed-reacting"
 	TypeArchived        = "room-archived"
 	TypeUnarchived      = "room-unarchived"
+	TypeMuted           = "user-muted"
+	TypeUnmuted         = "user-unmuted"
 
 	// Role changes; the field "role" of the message names the role.
 	TypeRoleAdded   = "subscription-role-added"

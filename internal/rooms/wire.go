@@ -217,8 +217,13 @@ func (s *Subscription) Doc() ejson.Doc {
 	if s.Favorite {
 		d = append(d, ejson.Field{Key: "f", Value: true})
 	}
-	if s.Archived {
-		d = append(d, ejson.Field{Key: "archived", Value: true})
+	for _, flag := range []struct {
+		key string
+		on  bool
+	}{{"archived", s.Archived}, {"blocked", s.Blocked}, {"blocker", s.Blocker}} {
+		if flag.on {
+			d = append(d, ejson.Field{Key: flag.key, Value: true})
+		}
 	}
 	if len(s.Roles) > 0 {
 		d = append(d, ejson.Field{Key: "roles", Value: s.Roles})

@@ -31,6 +31,8 @@ var sentences = map[string]string{
 	"addAllUserToRoom":                     "to add everybody to a room",
 	"addRoomLeader":                        "to make somebody a leader of a room",
 	"removeRoomLeader":                     "to take a leader's role in a room",
+	"muteUserInRoom":                       "to keep somebody from writing in a room",
+	"unmuteUserInRoom":                     "to let somebody write in a room again",
 	"removeRoomModerator":                  "to take a moderator's role in a room",
 	"removeRoomOwner":                      "to take an owner's role in a room",
 	"addUserToRoom":                        "to add somebody to a room",

@@ -73,7 +73,7 @@ func (g *roomRoutes) Routes() []rest.Route {
 		{Verb: "POST", Path: "subscriptions.read", Tag: tag, Summary: "Mark everything in a room as seen",
 			Body: schema.Of[readRoom](), Limit: chatLimit, Method: "readMessages", Params: readParams},
 	}
-	routes = append(append(routes, changesOfAny()...), g.ranked())
+	routes = append(slices.Concat(routes, changesOfAny(), g.muteRoutes()), g.ranked())
 	for _, k := range kindsOfRooms {
 		routes = append(routes, g.ofKind(k)...)
 		routes = slices.Concat(routes, g.changesOf(k), g.peopleOf(k))

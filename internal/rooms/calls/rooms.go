@@ -30,7 +30,7 @@ func (g *roomCalls) byOffice(ctx context.Context, c *rpc.Call, roomID string, pe
 }
 
 func (g *roomCalls) Specs() []methods.Spec {
-	return append(slices.Concat(g.changeSpecs(), g.peopleSpecs()), []methods.Spec{
+	return append(slices.Concat(g.changeSpecs(), g.peopleSpecs(), g.muteSpecs()), []methods.Spec{
 		{
 			Name: "createChannel", Do: g.createChannel, Effects: methods.Rooms, Permission: permission.CreateChannels,
 			Doc:    "Makes a public channel; the caller owns it.",

@@ -97,6 +97,8 @@ type (
 		JoinedAt      time.Time `json:"ts"`
 		Favorite      bool      `json:"f,omitempty"`
 		Archived      bool      `json:"archived,omitempty"`
+		Blocked       bool      `json:"blocked,omitempty"`
+		Blocker       bool      `json:"blocker,omitempty"`
 		Roles         []string  `json:"roles,omitempty"`
 		SeenAt        time.Time `json:"ls,omitempty"`
 		RepliedAt     time.Time `json:"lr,omitempty"`

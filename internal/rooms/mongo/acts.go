@@ -36,6 +36,8 @@ type note struct {
 	UserID string `bson:"uid,omitempty"`
 	// Follow says that the room is called otherwise, and its memberships follow.
 	Follow bool `bson:"follow,omitempty"`
+	// Block is who blocks whom in a direct room.
+	Block *blocking `bson:"block,omitempty"`
 	// Erase is when the room went, with everything in it.
 	Erase time.Time `bson:"erase,omitempty"`
 }

@@ -229,6 +229,13 @@ var acts = []act{
 	{"DeleteRoom", noted, talked, func(ctx context.Context, s *mongo.Store, x string) error {
 		return err3(s.DeleteRoom(ctx, x, at(9)))
 	}, nil},
+	{"SetBlocked", noted, func(ctx context.Context, s *mongo.Store, x string) error {
+		both := &rooms.Room{ID: x + "d", Type: rooms.Direct, UserIDs: []string{x + "ann", x + "bob"}, Usernames: []string{x + "ann", "bob"},
+			DirectKey: x, TS: day, UpdatedAt: day, Users: 2}
+		return s.CreateRoom(ctx, both, direct(x))
+	}, func(ctx context.Context, s *mongo.Store, x string) error {
+		return err2(s.SetBlocked(ctx, x+"d", x+"ann", x+"bob", true, at(9)))
+	}, nil},
 	{"TouchLastMessage", "", talked, func(ctx context.Context, s *mongo.Store, x string) error {
 		return err2(s.TouchLastMessage(ctx, said(x, "2", "bob", 2), at(9)))
 	}, nil},

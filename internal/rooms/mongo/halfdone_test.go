@@ -131,8 +131,9 @@ func state(t *testing.T, s *mongo.Store, x string) string {
 		fine(err)
 		slices.SortFunc(subs, func(a, b *rooms.Subscription) int { return strings.Compare(a.User.ID, b.User.ID) })
 		for _, m := range subs {
-			say("%s in %s as %s called %s %s: %v, open %v, alert %v, unread %d %d %d, seen %v, replied %v, threads %v %v %v",
-				m.User.Username, id, m.User.ID, m.Name, m.Type, m.Roles, m.Open, m.Alert, m.Unread, m.UserMentions, m.GroupMentions, m.LastSeen.Sub(day), m.LastReply.Sub(day), m.Threads, m.UserThreads, m.GroupThreads)
+			say("%s in %s as %s called %s %s: %v, open %v, alert %v, unread %d %d %d, seen %v, replied %v, threads %v %v %v, blocks %v, blocked %v",
+				m.User.Username, id, m.User.ID, m.Name, m.Type, m.Roles, m.Open, m.Alert, m.Unread, m.UserMentions, m.GroupMentions,
+				m.LastSeen.Sub(day), m.LastReply.Sub(day), m.Threads, m.UserThreads, m.GroupThreads, m.Blocker, m.Blocked)
 		}
 		list, err := s.History(ctx, rooms.HistoryQuery{RoomID: id})
 		fine(err)

@@ -49,6 +49,10 @@ func (s *Store) Mend(ctx context.Context, now time.Time) error {
 			err = errors.Join(err, s.mendFollow(ctx, n))
 			continue
 		}
+		if n.Block != nil {
+			err = errors.Join(err, s.mendBlock(ctx, n))
+			continue
+		}
 		if !n.Erase.IsZero() {
 			err = errors.Join(err, s.mendErased(ctx, n))
 			continue

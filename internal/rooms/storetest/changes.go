@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -37,6 +38,11 @@ func (d draw) roomActs() []act {
 		c.CustomFields = &map[string]any{"by": d.by}
 	default:
 		c.Archived, c.Description = &d.on, &text
+	}
+	if who := (rooms.Ref{ID: d.by, Username: d.by}); d.number%3 == 0 {
+		if c.Mute = &who; d.on {
+			c.Mute, c.Unmute = nil, &who
+		}
 	}
 	return []act{{fmt.Sprintf("%s %+v", changing, c), func(m *model) (string, error) {
 		was := *m.room
@@ -120,6 +126,73 @@ func testRoomChanges(t *testing.T, s Store) {
 	}
 	testArchived(t, s)
 	testRenamedAtOnce(t, s)
+}
+
+// testMuted: who is muted is muted by name and by id, until that is taken back; in a room that is
+// read-only taking it back lets somebody write there.
+func testMuted(t *testing.T, s Store) {
+	ctx := t.Context()
+	talk(t, s, "loud", "ann", "bob")
+	bob := rooms.Ref{ID: "bob-id", Username: "bob"}
+	for i, c := range []struct {
+		change         rooms.RoomChange
+		muted, unmuted string
+	}{
+		{rooms.RoomChange{Mute: &bob}, "bob/bob-id", "/"}, {rooms.RoomChange{Mute: &bob}, "bob/bob-id", "/"}, {rooms.RoomChange{Unmute: &bob}, "/", "/"},
+		{rooms.RoomChange{Unmute: &bob, ReadOnly: ptr(true)}, "/", "bob/bob-id"}, {rooms.RoomChange{Mute: &bob}, "bob/bob-id", "/"},
+		{rooms.RoomChange{Unmute: &rooms.Ref{ID: "ann", Username: "ann"}}, "bob/bob-id", "ann/ann"},
+	} {
+		c.change.At = at(i)
+		_, r, err := s.ChangeRoom(ctx, "loud", c.change)
+		ok(t, err)
+		list := func(names, ids []string) string { return strings.Join(names, ",") + "/" + strings.Join(ids, ",") }
+		if got := list(r.Muted, r.MutedIDs); got != c.muted {
+			t.Errorf("step %d: muted %s, want %s", i, got, c.muted)
+		}
+		if got := list(r.Unmuted, r.UnmutedIDs); got != c.unmuted {
+			t.Errorf("step %d: unmuted %s, want %s", i, got, c.unmuted)
+		}
+	}
+}
+
+// testBlocked: each side of a direct room may block the other, for itself; of two calls at
+// once one stands, on both sides.
+func testBlocked(t *testing.T, s Store) {
+	ctx := t.Context()
+	r := &rooms.Room{ID: "pair", Type: rooms.Direct, DirectKey: "ann,bob", UserIDs: []string{"ann", "bob"}, Users: 2, TS: at(0), UpdatedAt: at(0)}
+	ok(t, s.CreateRoom(ctx, r, []*rooms.Subscription{sub("pair", "ann"), sub("pair", "bob")}))
+	flags := func() string {
+		t.Helper()
+		a, b := must[*rooms.Subscription](t)(s.Subscription(ctx, "pair", "ann")), must[*rooms.Subscription](t)(s.Subscription(ctx, "pair", "bob"))
+		return fmt.Sprint(a.Blocker, b.Blocked, b.Blocker, a.Blocked)
+	}
+	for i, c := range []struct {
+		blocker, blocked string
+		on, changed      bool
+		want             string
+	}{
+		{"ann", "bob", true, true, "true true false false"}, {"ann", "bob", true, false, "true true false false"},
+		{"bob", "ann", true, true, "true true true true"}, {"ann", "bob", false, true, "false false true true"},
+		{"bob", "ann", false, true, "false false false false"},
+	} {
+		changed, err := s.SetBlocked(ctx, "pair", c.blocker, c.blocked, c.on, at(i))
+		ok(t, err)
+		if got := flags(); got != c.want || changed != c.changed {
+			t.Errorf("step %d: %s, changed %v", i, got, changed)
+		}
+	}
+	_, err := s.SetBlocked(ctx, "pair", "ann", "cid", true, at(9))
+	fails(t, err, dberr.NotFound)
+	for range 10 {
+		var wg sync.WaitGroup
+		for _, on := range []bool{true, false} {
+			wg.Go(func() { _, _ = s.SetBlocked(ctx, "pair", "ann", "bob", on, at(9)) })
+		}
+		wg.Wait()
+		if got := flags(); got != "true true false false" && got != "false false false false" {
+			t.Fatalf("at once: %s", got)
+		}
+	}
 }
 
 // testArchived: a room that is archived leaves the lists of its members, and comes back

@@ -192,6 +192,14 @@ func (f *Failing) SetMemberRole(ctx context.Context, roomID, userID, role string
 	return
 }
 
+// SetBlocked fails when its turn has come.
+func (f *Failing) SetBlocked(ctx context.Context, roomID, blocker, blocked string, on bool, at time.Time) (r0 bool, err error) {
+	if err = f.Next("SetBlocked"); err == nil {
+		r0, err = f.Store.SetBlocked(ctx, roomID, blocker, blocked, on, at)
+	}
+	return
+}
+
 // Subscription fails when its turn has come.
 func (f *Failing) Subscription(ctx context.Context, roomID, userID string) (r0 *rooms.Subscription, err error) {
 	if err = f.Next("Subscription"); err == nil {

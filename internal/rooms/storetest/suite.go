@@ -43,7 +43,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Store) {
 		{"Messages", testMessages}, {"Unread", testUnread}, {"History", testHistory}, {"Edits", testEdits},
 		{"Reactions", testReactions}, {"Deletes", testDeletes}, {"Presence", testPresence}, {"Races", testChatRaces},
 		{"Model", testModel}, {"Interleavings", testInterleavings}, {"OwnersComeAndGo", testOwnersComeAndGo}, {"Renames", testRenames},
-		{"RoomChanges", testRoomChanges}, {"Erased", testErased},
+		{"RoomChanges", testRoomChanges}, {"Erased", testErased}, {"Muted", testMuted}, {"Blocked", testBlocked},
 		{"Files", testFiles}, {"FileRaces", testFileRaces},
 		{"Threads", testThreads},
 	} {
