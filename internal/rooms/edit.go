@@ -69,8 +69,12 @@ func (s *Service) edit(ctx context.Context, by *user.User, e EditRequest) (*Mess
 	if err != nil {
 		return nil, err
 	}
+	quotes, err := s.quoteAgain(ctx, by, f.urls, old.Attachments)
+	if err != nil {
+		return nil, err
+	}
 	m, err := s.store.EditMessage(ctx, old.ID, Edit{
-		Old: old.Text, Text: e.Text, Mentions: f.mentions, Channels: f.channels, URLs: f.urls,
+		Old: old.Text, Text: e.Text, Mentions: f.mentions, Channels: f.channels, URLs: f.urls, Attachments: &quotes,
 		By: Ref{ID: by.ID, Username: by.Username}, At: at,
 	})
 	if err != nil {

@@ -121,6 +121,14 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 		_, err := p.chat.Send(ctx, p.bob, rooms.Draft{RoomID: p.team, Text: "yes @root", ThreadID: p.reply, Shown: true})
 		return err
 	},
+	"quote": func(ctx context.Context, p *place) error {
+		_, err := p.chat.Send(ctx, p.bob, rooms.Draft{RoomID: p.direct, Text: "see " + testkit.RootURL + "/channel/team?msg=" + p.message})
+		return err
+	},
+	"quote by an edit": func(ctx context.Context, p *place) error {
+		_, err := p.chat.Edit(ctx, p.ann, rooms.EditRequest{ID: p.message, Text: "see " + testkit.RootURL + "/channel/team?msg=" + p.reply})
+		return err
+	},
 	"follow":      func(ctx context.Context, p *place) error { return p.chat.Follow(ctx, p.bob, p.reply, true) },
 	"unfollow":    func(ctx context.Context, p *place) error { return p.chat.Follow(ctx, p.ann, p.message, false) },
 	"read thread": func(ctx context.Context, p *place) error { return p.chat.ReadThread(ctx, p.bob, p.reply) },

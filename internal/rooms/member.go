@@ -42,7 +42,7 @@ func (s *Service) Join(ctx context.Context, by *user.User, roomID, code string) 
 		return false, ErrRoomArchived
 	case a.room.JoinCodeRequired && code == "":
 		return false, ErrCodeRequired
-	case a.room.JoinCodeRequired && !s.fits(a.room, code):
+	case a.room.JoinCodeRequired && !s.opens(a.room, code):
 		return false, ErrCodeInvalid
 	}
 	return s.enter(ctx, a.room, by, nil)
@@ -51,9 +51,9 @@ func (s *Service) Join(ctx context.Context, by *user.User, roomID, code string) 
 // joinCode is what the digest of a join code is bound to, beside its room.
 const joinCode = "join code"
 
-// fits compares a join code in constant time. A room whose code is lost has none
+// opens compares a join code in constant time. A room whose code is lost has none
 // that fits.
-func (s *Service) fits(r *Room, code string) bool {
+func (s *Service) opens(r *Room, code string) bool {
 	if r.JoinDigest == "" {
 		w, g := sha256.Sum256([]byte(r.JoinCode)), sha256.Sum256([]byte(code))
 		return r.JoinCode != "" && subtle.ConstantTimeCompare(w[:], g[:]) == 1

@@ -79,6 +79,9 @@ func (s *Service) Send(ctx context.Context, by *user.User, d Draft) (*Message, e
 		return nil, err
 	}
 	m.Mentions, m.Channels, m.URLs = found.mentions, found.channels, found.urls
+	if m.Attachments, err = s.quote(ctx, by, m.URLs, m.Attachments); err != nil {
+		return nil, err
+	}
 	e := s.unread(a.room, found)
 	if parent != nil {
 		m.ThreadID, m.Shown = parent.ID, d.Shown
@@ -144,23 +147,39 @@ func (s *Service) check(by *user.User, d *Draft, at time.Time) (time.Time, error
 const fieldBytes = 40
 
 func (s *Service) checkAttachments(list []Attachment) error {
-	size := 0
 	for _, a := range list {
-		for _, link := range []string{a.TitleLink, a.AuthorLink, a.AuthorIcon, a.ImageURL, a.ThumbURL, a.MessageLink} {
+		for _, link := range a.links() {
 			if link != "" && !safeLink(link) {
 				return ErrAttachment
 			}
+		}
+	}
+	if !s.fits(list) {
+		return ErrSize
+	}
+	return nil
+}
+
+// fits tells whether a message may have these attachments.
+func (s *Service) fits(list []Attachment) bool {
+	return len(list) <= maxAttachments && sizeOf(list) <= 4*s.set.Int(settings.MessageMaxSize)
+}
+
+func (a *Attachment) links() []string {
+	return []string{a.TitleLink, a.AuthorLink, a.AuthorIcon, a.ImageURL, a.ThumbURL, a.MessageLink}
+}
+
+func sizeOf(list []Attachment) (size int) {
+	for _, a := range list {
+		for _, link := range a.links() {
 			size += len(link)
 		}
-		size += len(a.Text) + len(a.Title) + len(a.AuthorName) + len(a.Color)
+		size += len(a.Text) + len(a.Title) + len(a.AuthorName) + len(a.Color) + sizeOf(a.Attachments)
 		for _, f := range a.Fields {
 			size += fieldBytes + len(f.Title) + len(f.Value)
 		}
 	}
-	if len(list) > maxAttachments || size > 4*s.set.Int(settings.MessageMaxSize) {
-		return ErrSize
-	}
-	return nil
+	return size
 }
 
 // safeLink tells whether a client may put the text into a link: http, https, or

@@ -38,7 +38,8 @@ type house struct {
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	h := &house{t: t, store: storetest.OpenSQLite(t)}
-	set, err := settings.Open(t.Context(), settings.Options{Store: h.store})
+	set, err := settings.Open(t.Context(), settings.Options{Store: h.store,
+		Definitions: append(settings.Table(), settings.Facts("https://chat.example.com/team")...)})
 	if err == nil {
 		h.Service, err = rooms.New(rooms.Options{Store: h.store, Settings: set, Feed: deaf{}, Codes: codes})
 	}

@@ -145,6 +145,9 @@ func (m *Message) Edit(e Edit) error {
 	}
 	by := e.By
 	m.Text, m.Mentions, m.Channels, m.URLs = e.Text, e.Mentions, e.Channels, e.URLs
+	if e.Attachments != nil {
+		m.Attachments = *e.Attachments
+	}
 	m.EditedAt, m.EditedBy, m.UpdatedAt = e.At, &by, e.At
 	return nil
 }

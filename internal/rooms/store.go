@@ -251,8 +251,10 @@ type Edit struct {
 	Mentions []Mention
 	Channels []ChannelRef
 	URLs     []URL
-	By       Ref
-	At       time.Time
+	// Attachments replace those there are; nil leaves them.
+	Attachments *[]Attachment
+	By          Ref
+	At          time.Time
 }
 
 // PresenceStore keeps who is connected where.

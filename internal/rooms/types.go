@@ -275,6 +275,8 @@ type Attachment struct {
 	Collapsed   bool              `bson:"collapsed,omitempty" ejson:"collapsed,optional"`
 	TS          time.Time         `bson:"ts,omitempty" ejson:"-"`
 	Fields      []AttachmentField `bson:"fields,omitempty" ejson:"fields,optional"`
+	// Attachments are those of a message that is quoted. Clients send none.
+	Attachments []Attachment `bson:"attachments,omitempty" ejson:"-"`
 
 	_ struct{} `ejson:",ignore"`
 }

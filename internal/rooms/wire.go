@@ -148,6 +148,9 @@ func attachmentDoc(a Attachment) any {
 			return ejson.Doc{{Key: "short", Value: f.Short}, {Key: "title", Value: f.Title}, {Key: "value", Value: f.Value}}
 		})})
 	}
+	if len(a.Attachments) > 0 {
+		d = append(d, ejson.Field{Key: "attachments", Value: list(a.Attachments, attachmentDoc)})
+	}
 	if d == nil {
 		d = ejson.Doc{}
 	}

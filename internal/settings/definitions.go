@@ -270,6 +270,7 @@ func generalSettings() []Definition {
 		flag(MessageAllowPinning, true, true),
 		flag(MessageAllowStarring, true, true),
 		flag(Threads, true, true),
+		public(number(QuoteChainLimit, 2, 0, 10)),
 		flag(MessageShowDeleted, false, true),
 		Definition{ID: UnreadCount, Type: Select, Default: CountBothMentions, Public: true,
 			Values: []string{CountAllMessages, CountUserMentions, CountGroupMentions, CountBothMentions}},

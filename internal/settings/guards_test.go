@@ -28,7 +28,8 @@ func TestA1SettingsGuardUnlessTheySayWhy(t *testing.T) {
 	want := []string{
 		settings.AllowInvisible, settings.DirectMaxUsers, settings.FavoriteRooms, settings.Language,
 		settings.MessageAllowDeleting, settings.MessageDeleteMinutes, settings.MessageAllowEditing, settings.MessageEditMinutes, settings.MessageAllowPinning,
-		settings.MessageAllowStarring, settings.GroupMentionMax, settings.MessageMaxSize, settings.MessageShowDeleted, settings.PresenceSilent, settings.Threads,
+		settings.MessageAllowStarring, settings.GroupMentionMax, settings.MessageMaxSize, settings.MessageShowDeleted, settings.PresenceSilent,
+		settings.Threads, settings.QuoteChainLimit,
 		settings.SiteName, settings.UnreadCount, settings.UnreadCountDM, settings.PlainTextMail,
 	}
 	slices.Sort(want)

@@ -184,6 +184,8 @@ const (
 	// GroupMentionMax is the size of a room above which @all and @here address
 	// nobody; 0 is no limit.
 	GroupMentionMax = "Message_MaxAll"
+	// QuoteChainLimit is how many messages deep a quote shows what is quoted in it.
+	QuoteChainLimit = "Message_QuoteChainLimit"
 	// Threads lets messages be answered in threads.
 	Threads = "Threads_enabled"
 	// FavoriteRooms lets users mark rooms as favorites.

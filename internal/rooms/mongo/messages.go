@@ -247,6 +247,9 @@ func (s *Store) EditMessage(ctx context.Context, id string, e rooms.Edit) (*room
 	put("mentions", e.Mentions, len(e.Mentions))
 	put("channels", e.Channels, len(e.Channels))
 	put("urls", e.URLs, len(e.URLs))
+	if e.Attachments != nil {
+		put("attachments", *e.Attachments, len(*e.Attachments))
+	}
 	return s.changeMessage(ctx, id,
 		bson.D{{Key: "msg", Value: e.Old}, {Key: "t", Value: bson.D{{Key: "$exists", Value: false}}}, visible},
 		append(set(fields), bson.E{Key: "$unset", Value: unset}))

@@ -147,6 +147,9 @@ func (d draw) messageActs() []act {
 		return m
 	}
 	edit := rooms.Edit{Text: fmt.Sprint("edit ", d.number), By: rooms.Ref{ID: d.by, Username: d.by}, At: d.at}
+	if d.some > 4 {
+		edit.Attachments = &[]rooms.Attachment{{Text: "quoted", MessageLink: "/x", Attachments: []rooms.Attachment{{Text: "in it"}}}}
+	}
 	if edit.Old = "text of " + d.id; d.on {
 		edit.Old = "edit 1"
 	}
