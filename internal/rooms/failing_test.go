@@ -129,6 +129,14 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 		_, err := p.chat.Edit(ctx, p.ann, rooms.EditRequest{ID: p.message, Text: "see " + testkit.RootURL + "/channel/team?msg=" + p.reply})
 		return err
 	},
+	"mentioned": func(ctx context.Context, p *place) error {
+		_, _, err := p.chat.Mentioned(ctx, p.bob, p.team, 0, 10)
+		return err
+	},
+	"deleted": func(ctx context.Context, p *place) error {
+		_, _, err := p.chat.Deleted(ctx, p.bob, p.team, time.UnixMilli(1), 0, 10)
+		return err
+	},
 	"follow":      func(ctx context.Context, p *place) error { return p.chat.Follow(ctx, p.bob, p.reply, true) },
 	"unfollow":    func(ctx context.Context, p *place) error { return p.chat.Follow(ctx, p.ann, p.message, false) },
 	"read thread": func(ctx context.Context, p *place) error { return p.chat.ReadThread(ctx, p.bob, p.reply) },

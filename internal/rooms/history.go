@@ -201,6 +201,28 @@ func (s *Service) Message(ctx context.Context, by *user.User, id string) (*Messa
 	return m, nil
 }
 
+// Mentioned lists messages of a room in which the caller is mentioned by name, newest
+// first, among the newest searchDepth; total counts all of them.
+func (s *Service) Mentioned(ctx context.Context, by *user.User, roomID string, offset, count int) (page []*Message, total int, err error) {
+	if _, err := s.member(ctx, by, roomID, fault.NotAllowed, fault.NotAllowed); err != nil {
+		return nil, 0, err
+	}
+	return s.sifted(ctx, HistoryQuery{RoomID: roomID, Ordinary: true, Offset: offset, Limit: count}, func(m *Message) bool {
+		return slices.ContainsFunc(m.Mentions, func(x Mention) bool { return x.ID == by.ID })
+	})
+}
+
+// Deleted lists what was deleted in a room after a moment, the oldest deletion first: a page
+// of at most the thousand that are looked at, which total counts.
+func (s *Service) Deleted(ctx context.Context, by *user.User, roomID string, since time.Time, offset, count int) (page []Gone, total int, err error) {
+	if _, err := s.member(ctx, by, roomID, fault.NotAllowed, fault.NotAllowed); err != nil {
+		return nil, 0, err
+	}
+	all, err := s.store.GoneMessages(ctx, roomID, Span{After: since, Limit: maxMissed})
+	from := min(max(offset, 0), len(all))
+	return all[from:min(from+clampLimit(count, DefaultHistory, MaxHistory), len(all))], len(all), err
+}
+
 // Search finds messages of a room whose text contains the words as they are
 // written, in any case; it looks at the newest searchDepth messages. The text
 // is never a pattern.

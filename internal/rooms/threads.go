@@ -204,13 +204,13 @@ func (s *Service) Threads(ctx context.Context, by *user.User, q ThreadQuery) (pa
 		h.In = append([]string{}, a.sub.Threads...)
 	}
 	if want := user.Key(q.Text); want != "" {
-		return s.threadsWith(ctx, want, h)
+		return s.sifted(ctx, h, func(m *Message) bool { return strings.Contains(user.Key(m.Text), want) })
 	}
 	return s.page(ctx, h)
 }
 
-// threadsWith is page for those that contain a text.
-func (s *Service) threadsWith(ctx context.Context, want string, q HistoryQuery) (page []*Message, total int, err error) {
+// sifted is page for those of the newest searchDepth messages that are kept.
+func (s *Service) sifted(ctx context.Context, q HistoryQuery, keep func(*Message) bool) (page []*Message, total int, err error) {
 	offset, count := max(q.Offset, 0), clampLimit(q.Limit, DefaultHistory, MaxHistory)
 	q.Limit = MaxHistory
 	for q.Offset = 0; q.Offset < searchDepth; {
@@ -219,7 +219,7 @@ func (s *Service) threadsWith(ctx context.Context, want string, q HistoryQuery) 
 			return nil, 0, err
 		}
 		for _, m := range batch {
-			if !strings.Contains(user.Key(m.Text), want) {
+			if !keep(m) {
 				continue
 			}
 			if total++; total > offset && len(page) < count {

@@ -49,6 +49,11 @@ func TestAccessToThreads(t *testing.T) {
 				_, _, err := h.ThreadsSince(ctx, by, room, time.Time{})
 				return err
 			},
+			"mentions": func(by *user.User, room, _ string) error { _, _, err := h.Mentioned(ctx, by, room, 0, 9); return err },
+			"deletions": func(by *user.User, room, _ string) error {
+				_, _, err := h.Deleted(ctx, by, room, time.Time{}, 0, 9)
+				return err
+			},
 			"list": func(by *user.User, room, _ string) error {
 				_, _, err := h.Threads(ctx, by, rooms.ThreadQuery{RoomID: room, Text: "old"})
 				return err

@@ -40,7 +40,7 @@ func Methods(o Options) methods.Slice {
 		return []methods.Group{
 			&roomCalls{rooms: o.Rooms, limiter: o.Limiter, challenger: c},
 			&messages{rooms: o.Rooms, settings: o.Settings, limiter: o.Limiter, challenger: c},
-			&threads{rooms: o.Rooms},
+			&threads{rooms: o.Rooms}, &finds{rooms: o.Rooms},
 			&subscriptions{rooms: o.Rooms, presence: o.Presence},
 		}
 	}
@@ -49,7 +49,7 @@ func Methods(o Options) methods.Slice {
 // Routes makes the groups of routes, for rest.New and rest.Names.
 func Routes(o Options) []rest.Group {
 	r := &service{rooms: o.Rooms, presence: o.Presence, accounts: o.Accounts}
-	return []rest.Group{&roomRoutes{r}, &messageRoutes{r}, &threadRoutes{r}, &presenceRoutes{r}}
+	return []rest.Group{&roomRoutes{r}, &messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &presenceRoutes{r}}
 }
 
 // service is what the handlers of all routes share.
