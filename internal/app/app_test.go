@@ -346,7 +346,9 @@ func TestStartsThatFail(t *testing.T) {
 		"mail": {[]string{"DATA_DIR=" + fresh, "MAIL_URL=smtp://u:hunter2@h:25?starttls=perhaps"}, "MAIL_URL: "},
 		"transporter": {[]string{"DATA_DIR=" + fresh, key, "MONGO_URL=mongodb://127.0.0.1:1/x", "TRANSPORTER=nats://u:hunter2@h/path"},
 			"TRANSPORTER: it has a path"},
-		"long password": {[]string{"DATA_DIR=" + filepath.Join(t.TempDir(), "long"), "ADMIN_PASS=" + strings.Repeat("x", 257)}, "ADMIN_PASS"},
+		"files":           {[]string{"DATA_DIR=" + fresh, "FILES_URL=s3://u:hunter2@h"}, "FILES_URL: it names no bucket"},
+		"files elsewhere": {[]string{"DATA_DIR=" + fresh, "FILES_URL=ftp://u:hunter2@h/x"}, "FILES_URL: it is no place for files"},
+		"long password":   {[]string{"DATA_DIR=" + filepath.Join(t.TempDir(), "long"), "ADMIN_PASS=" + strings.Repeat("x", 257)}, "ADMIN_PASS"},
 	} {
 		out := &output{}
 		a, err := New(t.Context(), Options{Config: load(t, tc.env...), Logger: zap.NewNop(), Out: out, Version: "0"})

@@ -36,6 +36,8 @@ func Check(c *config.Config) (problems, warnings []string) {
 	if pw := c.AdminPass.Reveal(); pw != "" && utf8.RuneCountInString(pw) < shortPassword {
 		warnings = append(warnings, "ADMIN_PASS is shorter than 8 characters: choose a longer one before strangers can reach this server")
 	}
+	wrong, doubtful := checkFiles(c)
+	problems, warnings = append(problems, wrong...), append(warnings, doubtful...)
 	unknown, err := settings.CheckOverrides(c.Settings)
 	warnings = append(warnings, unknown...)
 	problems = append(problems, each(err)...)

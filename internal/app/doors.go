@@ -125,6 +125,9 @@ func (a *App) mounts(api, page http.Handler) []web.Mount {
 		{Path: console.Root, Handler: page},
 		{Path: console.Assets, Subtree: true, Handler: page},
 	}
+	for _, root := range a.rest.Roots() {
+		m = append(m, web.Mount{Path: root, Subtree: true, Counted: true, Handler: a.rest})
+	}
 	if !a.cfg.DisableWebSockets {
 		m = append(m, web.Mount{Path: "/websocket", Handler: a.ws})
 	}

@@ -63,7 +63,7 @@ func CreateUser(ctx context.Context, c *config.Config, log *zap.Logger, n NewUse
 	if err != nil {
 		return "", err
 	}
-	slice, err := openRooms(ctx, st, set, noFeed{}, key)
+	slice, err := openRooms(ctx, st, set, noFeed{}, key, nil)
 	if err != nil {
 		return "", err
 	}

@@ -232,9 +232,10 @@ func (a *App) buildServices(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.rooms, err = openRooms(ctx, a.store, a.settings, a.hub, a.key); err != nil {
+	if a.rooms, err = openRooms(ctx, a.store, a.settings, a.hub, a.key, a.cfg); err != nil {
 		return err
 	}
+	a.onClose(a.rooms.close)
 	if err := a.rooms.track(a.store, a.settings, a.hub, !a.shared(), a.log); err != nil {
 		return err
 	}

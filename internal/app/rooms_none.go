@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"ddpserver/internal/accounts"
+	"ddpserver/internal/config"
 	"ddpserver/internal/feed"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/realtime"
@@ -25,9 +26,13 @@ func roomParts() []mongo.Part      { return nil }
 // roomSlice plugs nothing in: a server of accounts and second factors.
 type roomSlice struct{}
 
-func openRooms(context.Context, store.Store, *settings.Service, feed.Publisher, *secret.Key) (roomSlice, error) {
+func openRooms(context.Context, store.Store, *settings.Service, feed.Publisher, *secret.Key, *config.Config) (roomSlice, error) {
 	return roomSlice{}, nil
 }
+
+func (*roomSlice) close() error { return nil }
+
+func checkFiles(*config.Config) (problems, warnings []string) { return nil, nil }
 
 func (*roomSlice) track(store.Store, *settings.Service, *realtime.Hub, bool, *zap.Logger) error {
 	return nil

@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 	"internal/serverkey":     {"internal/secret", "internal/dberr"},
 	"internal/adopt":         {"internal/accounts", "internal/twofactor", "internal/settings", "internal/user"},
 	"internal/mail/mailtest": {"internal/testwait"},
-	"internal/rooms":         append([]string{"internal/rooms/md"}, domain...),
+	"internal/rooms":         append([]string{"internal/rooms/md", "internal/rooms/blob"}, domain...),
 	"internal/rooms/md":      {"internal/ejson"},
 	"internal/rooms/blob":    {"internal/dberr", "internal/random"},
 	"internal/sessions":      domain,

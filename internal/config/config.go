@@ -65,7 +65,8 @@ type HTTP struct {
 type Storage struct {
 	MongoURL         secret.String `key:"mongo_url" doc:"MongoDB connection string; empty: the embedded store in data_dir"`
 	Transporter      secret.String `key:"transporter" doc:"NATS servers that carry news between nodes, as nats://host:4222; empty: the database carries them, by change streams where it has them; polling: it is asked for them"`
-	DataDir          string        `key:"data_dir" doc:"directory of the embedded store, the server key, the outbox and the audit file"`
+	DataDir          string        `key:"data_dir" doc:"directory of the embedded store, the server key, the outbox, uploaded files and the audit file"`
+	FilesURL         secret.String `key:"files_url" doc:"where uploaded files are: file:///directory, or s3://ACCESS-KEY:SECRET-KEY@host/bucket?region=us-east-1; empty: files in data_dir"`
 	EncryptionKey    secret.String `key:"encryption_key" doc:"server key, 32 bytes in base64 or hex; needed with mongo_url, else made once in data_dir"`
 	EncryptionKeyOld secret.String `key:"encryption_key_old" doc:"the server key of before, readable until rotate-key has sealed everything with encryption_key"`
 }

@@ -112,7 +112,7 @@ func TestEveryKeyHasThreeSpellings(t *testing.T) {
 	special := map[string]string{
 		"bind_ip": "127.0.0.2", "root_url": "https://x.example/p", "mongo_url": "mongodb://u:p@h/d", "admin_email": "a@b.c",
 		"encryption_key": strings.Repeat("ab", 32), "encryption_key_old": strings.Repeat("cd", 32), "mail_url": "smtp://h", "mail_from": "a@b.c",
-		"metrics_addr": "127.0.0.1:1", "api_level": "9.10.11", "transporter": "nats://u:p@h",
+		"metrics_addr": "127.0.0.1:1", "api_level": "9.10.11", "transporter": "nats://u:p@h", "files_url": "file:///srv/files",
 		"log_level": "warn", "max_depth": "48", "log_format": "json", "allowed_origins": "https://a.example",
 	}
 	d := Default()

@@ -150,7 +150,7 @@ func bodyStatus(err error) int {
 	switch {
 	case errors.Is(err, errTooLarge):
 		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, errMediaType), errors.Is(err, errFormOrJSON):
+	case errors.Is(err, errMediaType), errors.Is(err, errFormOrJSON), errors.Is(err, errMultipart):
 		return http.StatusUnsupportedMediaType
 	}
 	return http.StatusBadRequest

@@ -50,7 +50,7 @@ func refusal(err error) answer {
 		status = http.StatusNotFound
 	case f == errWrongVerb:
 		status = http.StatusMethodNotAllowed
-	case errors.Is(err, errTooLarge), errors.Is(err, errMediaType), errors.Is(err, errFormOrJSON):
+	case errors.Is(err, errTooLarge), errors.Is(err, errMediaType), errors.Is(err, errFormOrJSON), errors.Is(err, errMultipart):
 		status = bodyStatus(err)
 	}
 	body := append([]byte(`{"success":false,"error":`), ejson.AppendString(nil, f.Message())...)

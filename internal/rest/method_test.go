@@ -19,6 +19,7 @@ var alone = []string{
 	"GET channels.messages", "GET groups.messages", "GET im.messages", "GET dm.messages",
 	"GET channels.counters", "GET groups.counters", "GET im.counters", "GET dm.counters",
 	"GET chat.search", "GET chat.syncMessages", "GET chat.getPinnedMessages", "GET chat.getStarredMessages",
+	"POST rooms.media/:rid", "GET rooms.images", "GET channels.files", "GET groups.files", "GET im.files", "GET dm.files",
 	"GET users.presence", "GET users.getPresence", "GET users.getStatus", "GET commands.list",
 }
 

@@ -136,6 +136,9 @@ func operation(r *Route) map[string]any {
 	if params := parameters(r); len(params) > 0 {
 		op["parameters"] = params
 	}
+	if r.Upload {
+		op["requestBody"] = map[string]any{"required": true, "content": map[string]any{"multipart/form-data": map[string]any{"schema": plain(r.Parts)}}}
+	}
 	if r.Body != nil {
 		content := map[string]any{"application/json": map[string]any{"schema": plain(r.Body)}}
 		if r.Form {

@@ -126,13 +126,14 @@ func furnish(w *testkit.API, c *client) map[string]string {
 	for kind, by := range map[string]*client{"channels": c, "groups": w.Login("user0"), "im": w.Login("user4")} {
 		for i := range 5 {
 			m := by.OK("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": rooms[kind], "msg": fmt.Sprint("message ", i)}}).Doc("message")
+			by.OK("POST", "rooms.upload/"+rooms[kind], testkit.PartsOf("file", "a.gif", "GIF89a"+strings.Repeat("x", i)))
 			if kind == "channels" {
 				c.OK("POST", "chat.starMessage", map[string]any{"messageId": m["_id"]})
 				c.OK("POST", "chat.pinMessage", map[string]any{"messageId": m["_id"]})
 			}
 		}
 	}
-	rooms["dm"], rooms["chat"] = rooms["im"], rooms["channels"]
+	rooms["dm"], rooms["chat"], rooms["rooms"] = rooms["im"], rooms["channels"], rooms["channels"]
 	return rooms
 }
 

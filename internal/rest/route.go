@@ -75,6 +75,10 @@ type Route struct {
 	Passage bool
 	// Form also takes form-encoded bodies.
 	Form bool
+	// Upload takes a body in parts instead, which the handler reads (Request.Form).
+	Upload bool
+	// Parts describes such a body.
+	Parts Schema
 	// LoginShape renders refusals as 401 with the code in "error".
 	LoginShape bool
 	// Query and Body are checked before the handler and published; nil takes none.
@@ -99,6 +103,8 @@ type Route struct {
 	// method: Request.Run runs that.
 	Do func(ctx context.Context, r *Request) (any, error)
 
+	// reads says that a login in the query or in cookies counts too (Outside).
+	reads       bool
 	spec        methods.Spec
 	run         methods.Handler // the method's
 	body, query *checker
@@ -116,6 +122,8 @@ type Request struct {
 	status int
 	server *Server
 	route  *Route
+	// control is the connection's.
+	control *http.ResponseController
 }
 
 // Raw is an answer that is rendered by the handler itself.
@@ -184,6 +192,11 @@ func (r *Request) Run(ctx context.Context, params ...any) (any, error) {
 // carries out besides its own, is on the administrator's list of protected calls.
 func (r *Request) Challenge(ctx context.Context, actions ...string) error {
 	return r.server.router.ChallengeActions(ctx, r.Call, actions...)
+}
+
+// Still refuses a caller who might not begin the call now: for bodies that take long.
+func (r *Request) Still(ctx context.Context) error {
+	return r.server.router.Still(ctx, r.Call, &r.route.spec)
 }
 
 // Account is the account that the request names by userId, username or user; the

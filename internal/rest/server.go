@@ -67,6 +67,8 @@ type Server struct {
 	method   methods.Lookup
 	routes   []Route
 	mux      *http.ServeMux // of the versioned routes
+	outside  *http.ServeMux // of what browsers read by themselves
+	roots    []string
 	document []byte
 	assets   fs.FS
 }
@@ -86,13 +88,16 @@ const elsewhere = "/"
 func New(o Options, groups ...Group) (*Server, error) {
 	s := &Server{
 		router: o.Router, accounts: o.Accounts, factors: o.Factors, settings: o.Settings, audit: o.Audit, peer: o.Peer, origin: o.Origin, budget: o.Budget,
-		logger: o.Logger, about: o.Info, method: o.Router.Spec, mux: http.NewServeMux(),
+		logger: o.Logger, about: o.Info, method: o.Router.Spec, mux: http.NewServeMux(), outside: http.NewServeMux(),
 	}
 	if s.logger == nil {
 		s.logger = zap.NewNop()
 	}
 	for _, g := range append(all(s), groups...) {
 		s.routes = append(s.routes, g.Routes()...)
+		if err := s.outsiders(g); err != nil {
+			return nil, err
+		}
 	}
 	taken := map[string]bool{}
 	for i := range s.routes {
@@ -157,7 +162,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(below, prefix):
 		s.api(w, r)
 	default:
-		s.stray(w, r, errNotFound)
+		s.readOutside(w, r)
 	}
 }
 
@@ -252,10 +257,10 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 // which makes the one record and count of the call.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route) {
 	call := &rpc.Call{Method: rt.Path, Peer: s.peer(r), Session: &session{}}
-	req := &Request{Call: call, HTTP: r, server: s, route: rt}
+	req := &Request{Call: call, HTTP: r, server: s, route: rt, control: http.NewResponseController(w)}
 	enter := func(c *rpc.Call) (err error) {
 		if rt.Auth != NoLogin {
-			c.User, c.Login, err = s.authenticate(c.Peer, r)
+			c.User, c.Login, err = s.authenticate(c.Peer, r, rt)
 		}
 		return err
 	}
@@ -265,11 +270,20 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route) {
 	params := func(c *rpc.Call) (err error) {
 		if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
 			var ok bool
-			if release, ok = s.budget.Take(netkey.Of(c.Peer.Address), bodyBytes(r, c.Login.UserID != "")); !ok {
+			held := bodyBytes(r, c.Login.UserID != "")
+			if rt.Upload {
+				held = uploadBytes
+			}
+			if release, ok = s.budget.Take(netkey.Of(c.Peer.Address), held); !ok {
 				release = func() {}
 				return ddp.ErrBusy
 			}
-			if req.body, err = readBody(r, s.budget, c.Login.UserID != "", rt.Form); err != nil {
+			if rt.Upload { // the handler reads it, when all is asked that can be asked before
+				if _, err := boundary(r); err != nil {
+					return err
+				}
+				req.body = body{raw: []byte("{}"), value: map[string]any{}}
+			} else if req.body, err = readBody(r, s.budget, c.Login.UserID != "", rt.Form); err != nil {
 				return err
 			}
 		}
@@ -292,8 +306,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *Route) {
 // caller's for this request. Anything but a living token of exactly that user is nobody; a store that cannot answer is an error, and so is
 // guessing on. A header that stands there twice is nobody's: a proxy may have
 // looked at the other one (S060).
-func (s *Server) authenticate(p *rpc.Peer, r *http.Request) (u *user.User, login rpc.Login, err error) {
-	id, token := r.Header.Get("X-User-Id"), r.Header.Get("X-Auth-Token")
+func (s *Server) authenticate(p *rpc.Peer, r *http.Request, rt *Route) (u *user.User, login rpc.Login, err error) {
+	id, token, _ := rt.credentials(r)
 	if id == "" && token == "" {
 		return nil, rpc.Login{}, nil
 	}
@@ -357,6 +371,10 @@ func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
 	}
 	if file, ok := result.(File); ok {
 		s.file(w, req, file)
+		return
+	}
+	if c, ok := result.(Content); ok {
+		s.content(w, req, c)
 		return
 	}
 	doc, ok := result.(ejson.Doc)

@@ -282,6 +282,8 @@ var scenesOfRoomMethods = map[string][]scene{
 	"loadMissedMessages":       {with(func(s *stage) []any { return []any{s.own, time.UnixMilli(0)} })},
 	"getSingleMessage":         {with(func(s *stage) []any { return []any{s.mine} })},
 
+	"deleteFileMessage": {with(func(s *stage) []any { return []any{s.token} }).after(sentFile)},
+
 	"subscriptions/get":             {with(nothing)},
 	"readMessages":                  {with(func(s *stage) []any { return []any{s.own} })},
 	"openRoom":                      {with(func(s *stage) []any { return []any{s.own} }).after(hidden)},
@@ -312,6 +314,13 @@ var scenesOfRoomRoutes = map[string][]scene{
 	"GET subscriptions.get":          {req(plain)},
 	"GET subscriptions.getOne":       {at("subscriptions.getOne?roomId=%s", own)},
 	"POST subscriptions.read":        {req(func(s *stage) any { return object{"rid": s.own} })},
+
+	"POST rooms.upload/:rid": {req(func(*stage) any { return testkit.PartsOf("file", "a.txt", "hello", "msg=look") }).at("rooms.upload/", own)},
+	"POST rooms.media/:rid":  {req(func(*stage) any { return testkit.PartsOf("file", "a.txt", "hello") }).at("rooms.media/", own)},
+	"POST rooms.mediaConfirm/:rid/:fileId": {post(object{"msg": "look"}).after(waitingFile).
+		at("rooms.mediaConfirm/", func(s *stage) any { return s.own + "/" + s.token })},
+	"POST uploads.delete": {req(func(s *stage) any { return object{"fileId": s.token} }).after(sentFile)},
+	"GET rooms.images":    {at("rooms.images?roomId=%s", own)},
 
 	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
 	"POST chat.postMessage": {
@@ -346,6 +355,38 @@ var scenesOfRoomRoutes = map[string][]scene{
 }
 
 func own(s *stage) any { return s.own }
+
+// at says the address of a scene with a body: what its path begins with, and what follows.
+func (c scene) at(begin string, rest func(s *stage) any) scene {
+	c.path = func(s *stage) string { return begin + rest(s).(string) }
+	return c
+}
+
+// waitingFile uploads a file of the administrator's, and keeps its id.
+func waitingFile(s *stage) {
+	ctx := s.T.Context()
+	up, err := s.Chat.BeginUpload(ctx, s.admin, s.own, "a.txt", 5)
+	if err == nil {
+		defer up.Close()
+		_, err = up.Write([]byte("hello"))
+	}
+	var f *rooms.File
+	if err == nil {
+		f, err = up.Keep()
+	}
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.token = f.ID
+}
+
+// sentFile sends it as well.
+func sentFile(s *stage) {
+	waitingFile(s)
+	if _, err := s.Chat.SendFile(s.T.Context(), s.admin, s.token, rooms.Draft{RoomID: s.own}, ""); err != nil {
+		s.T.Fatal(err)
+	}
+}
 
 // scenesOfRooms are those of the routes that every kind of room has, by what
 // follows the kind.

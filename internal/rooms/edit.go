@@ -154,6 +154,7 @@ func (s *Service) Delete(ctx context.Context, by *user.User, id string) (*Messag
 	if err != nil {
 		return nil, instead(err, dberr.NotFound, ErrDeleting)
 	}
+	s.dropFiles(ctx, was)
 	doc := idDoc(was.ID)
 	return was, errors.Join(s.tellLeft(ctx, room, was, at, by.ID), s.tellNotice(room, by.ID, messageDeleted, "", doc), s.tellRoom(room, by.ID, updated))
 }

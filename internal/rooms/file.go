@@ -67,10 +67,10 @@ type Identify struct {
 	Size   Dimensions `bson:"size"`
 }
 
-// Dimensions are in pixels.
+// Dimensions are in pixels; other programs may have written any number.
 type Dimensions struct {
-	Width  int `bson:"width"`
-	Height int `bson:"height"`
+	Width  float64 `bson:"width"`
+	Height float64 `bson:"height"`
 }
 
 // End puts the file into FileGone.

@@ -47,6 +47,8 @@ type Draft struct {
 	// answer to an answer stands in the thread of both. Shown: in the room as well.
 	ThreadID string
 	Shown    bool
+	// file is the one that the message has (SendFile).
+	file *File
 }
 
 // Send posts a message.
@@ -73,6 +75,9 @@ func (s *Service) Send(ctx context.Context, by *user.User, d Draft) (*Message, e
 	}
 	if m.ID == "" {
 		m.ID = newID()
+	}
+	if d.file != nil {
+		m.attach(d.file)
 	}
 	found, err := s.find(ctx, a, m.Text)
 	if err != nil {
@@ -128,7 +133,7 @@ func (s *Service) check(by *user.User, d *Draft, at time.Time) (time.Time, error
 		return ts, ErrInvalidMessage
 	case length(d.Text) > s.set.Int(settings.MessageMaxSize):
 		return ts, ErrSize
-	case strings.TrimSpace(d.Text) == "" && len(d.Attachments) == 0:
+	case strings.TrimSpace(d.Text) == "" && len(d.Attachments) == 0 && d.file == nil:
 		return ts, ErrInvalidMessage
 	case len(d.Alias)+len(d.Emoji)+len(d.Avatar) > 500:
 		return ts, ErrSize

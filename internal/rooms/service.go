@@ -11,6 +11,7 @@ import (
 	"ddpserver/internal/feed"
 	"ddpserver/internal/permission"
 	"ddpserver/internal/random"
+	"ddpserver/internal/rooms/blob"
 	"ddpserver/internal/user"
 )
 
@@ -42,6 +43,8 @@ type Options struct {
 	Feed     feed.Publisher
 	// Codes keeps the join codes of rooms.
 	Codes Codes
+	// Blobs keep the bytes of files; nil takes none.
+	Blobs blob.Store
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -54,6 +57,9 @@ type Service struct {
 	feed  feed.Publisher
 	codes Codes
 	now   func() time.Time
+	blobs blob.Store
+	// uploads are those under way on this node.
+	uploads uploads
 }
 
 // New makes a Service.
@@ -64,7 +70,7 @@ func New(o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Service{store: o.Store, set: o.Settings, feed: o.Feed, codes: o.Codes, now: o.Now}, nil
+	return &Service{store: o.Store, set: o.Settings, feed: o.Feed, codes: o.Codes, now: o.Now, blobs: o.Blobs}, nil
 }
 
 // Start makes the channel GENERAL if it is not there. It may run on several

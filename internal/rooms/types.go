@@ -207,6 +207,9 @@ type Message struct {
 	Channels    []ChannelRef `bson:"channels,omitempty"`
 	URLs        []URL        `bson:"urls,omitempty"`
 	Attachments []Attachment `bson:"attachments,omitempty"`
+	// File is the first of Files, where older clients look.
+	File  *FileRef  `bson:"file,omitempty"`
+	Files []FileRef `bson:"files,omitempty"`
 
 	EditedAt time.Time `bson:"editedAt,omitempty"`
 	EditedBy *Ref      `bson:"editedBy,omitempty"`
@@ -221,6 +224,16 @@ type Message struct {
 
 	// parsed is the tree of Text, once a page was measured with it.
 	parsed ejson.Raw
+}
+
+// FileRef names a file of a message.
+type FileRef struct {
+	ID     string `bson:"_id"`
+	Name   string `bson:"name,omitempty"`
+	Type   string `bson:"type,omitempty"`
+	Size   int64  `bson:"size,omitempty"`
+	Format string `bson:"format,omitempty"`
+	Group  string `bson:"typeGroup,omitempty"`
 }
 
 // Bot is how the SDKs of Rocket.Chat mark what a program wrote.
@@ -259,8 +272,9 @@ type Reaction struct {
 	Usernames []string `bson:"usernames"`
 }
 
-// Attachment is the part of Rocket.Chat's attachments that needs no upload:
-// quotes and the cards that bots send. Every URL is http(s) or relative.
+// Attachment is a part of a message beside its text: quotes and the cards that bots
+// send, and files. Every URL is http(s) or relative. What is said of a file is the
+// server's word, and not read from clients.
 type Attachment struct {
 	Text        string            `bson:"text,omitempty" ejson:"text,optional"`
 	Title       string            `bson:"title,omitempty" ejson:"title,optional"`
@@ -277,6 +291,23 @@ type Attachment struct {
 	Fields      []AttachmentField `bson:"fields,omitempty" ejson:"fields,optional"`
 	// Attachments are those of a message that is quoted. Clients send none.
 	Attachments []Attachment `bson:"attachments,omitempty" ejson:"-"`
+
+	Type              string      `bson:"type,omitempty" ejson:"-"` // "file"
+	Description       string      `bson:"description,omitempty" ejson:"-"`
+	TitleLinkDownload bool        `bson:"title_link_download,omitempty" ejson:"-"`
+	FileID            string      `bson:"fileId,omitempty" ejson:"-"`
+	Format            string      `bson:"format,omitempty" ejson:"-"`
+	Size              int64       `bson:"size,omitempty" ejson:"-"`
+	ImageType         string      `bson:"image_type,omitempty" ejson:"-"`
+	ImageSize         int64       `bson:"image_size,omitempty" ejson:"-"`
+	ImageDimensions   *Dimensions `bson:"image_dimensions,omitempty" ejson:"-"`
+	ImagePreview      string      `bson:"image_preview,omitempty" ejson:"-"`
+	AudioURL          string      `bson:"audio_url,omitempty" ejson:"-"`
+	AudioType         string      `bson:"audio_type,omitempty" ejson:"-"`
+	AudioSize         int64       `bson:"audio_size,omitempty" ejson:"-"`
+	VideoURL          string      `bson:"video_url,omitempty" ejson:"-"`
+	VideoType         string      `bson:"video_type,omitempty" ejson:"-"`
+	VideoSize         int64       `bson:"video_size,omitempty" ejson:"-"`
 
 	_ struct{} `ejson:",ignore"`
 }

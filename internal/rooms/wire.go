@@ -45,6 +45,12 @@ func (m *Message) Doc(viewer string) ejson.Doc {
 	if m.Type == "" && m.Text != "" {
 		d = append(d, ejson.Field{Key: "md", Value: m.tree()})
 	}
+	if m.File != nil {
+		d = append(d, ejson.Field{Key: "file", Value: fileRefDoc(*m.File)})
+	}
+	if len(m.Files) > 0 {
+		d = append(d, ejson.Field{Key: "files", Value: list(m.Files, fileRefDoc)})
+	}
 	if len(m.Attachments) > 0 {
 		d = append(d, ejson.Field{Key: "attachments", Value: list(m.Attachments, attachmentDoc)})
 	}
@@ -139,6 +145,7 @@ func attachmentDoc(a Attachment) any {
 	} {
 		d = text(d, f.key, f.value)
 	}
+	d = aboutFile(d, &a)
 	if a.Collapsed {
 		d = append(d, ejson.Field{Key: "collapsed", Value: true})
 	}
@@ -155,6 +162,59 @@ func attachmentDoc(a Attachment) any {
 		d = ejson.Doc{}
 	}
 	return d
+}
+
+func fileRefDoc(f FileRef) any {
+	d := text(ejson.Doc{{Key: "_id", Value: f.ID}, {Key: "name", Value: f.Name}, {Key: "type", Value: f.Type}}, "format", f.Format)
+	return text(sized(d, "size", f.Size), "typeGroup", f.Group)
+}
+
+// aboutFile adds what an attachment says of a file.
+func aboutFile(d ejson.Doc, a *Attachment) ejson.Doc {
+	for _, f := range []struct{ key, value string }{
+		{"type", a.Type}, {"description", a.Description}, {"fileId", a.FileID}, {"format", a.Format}, {"image_type", a.ImageType},
+		{"image_preview", a.ImagePreview}, {"audio_url", a.AudioURL}, {"audio_type", a.AudioType}, {"video_url", a.VideoURL}, {"video_type", a.VideoType},
+	} {
+		d = text(d, f.key, f.value)
+	}
+	if a.TitleLinkDownload {
+		d = append(d, ejson.Field{Key: "title_link_download", Value: true})
+	}
+	if a.ImageDimensions != nil {
+		d = append(d, ejson.Field{Key: "image_dimensions", Value: a.ImageDimensions.doc()})
+	}
+	d = sized(sized(d, "size", a.Size), "image_size", a.ImageSize)
+	return sized(sized(d, "audio_size", a.AudioSize), "video_size", a.VideoSize)
+}
+
+func (s *Dimensions) doc() ejson.Doc {
+	return ejson.Doc{{Key: "width", Value: s.Width}, {Key: "height", Value: s.Height}}
+}
+
+// Doc is the file as members of its room see it.
+func (f *File) Doc() ejson.Doc {
+	d := ejson.Doc{{Key: "_id", Value: f.ID}, {Key: "name", Value: f.Name}, {Key: "size", Value: f.Size}, {Key: "type", Value: f.Type},
+		{Key: "rid", Value: f.RoomID}, {Key: "userId", Value: f.UserID}, {Key: "store", Value: f.Store}, {Key: "complete", Value: f.Complete},
+		{Key: "uploading", Value: f.Uploading}, {Key: "progress", Value: 1}, {Key: "uploadedAt", Value: f.UploadedAt},
+		{Key: "_updatedAt", Value: f.UpdatedAt}, {Key: "path", Value: f.Path}, {Key: "url", Value: f.Path}}
+	for _, t := range []struct{ key, value string }{{"typeGroup", f.Group}, {"extension", f.Extension}, {"description", f.Description}, {"etag", f.ETag}} {
+		d = text(d, t.key, t.value)
+	}
+	if f.User != nil {
+		d = append(d, ejson.Field{Key: "user", Value: f.User.Doc()})
+	}
+	if f.Identify != nil {
+		d = append(d, ejson.Field{Key: "identify", Value: ejson.Doc{{Key: "format", Value: f.Identify.Format}, {Key: "size", Value: f.Identify.Size.doc()}}})
+	}
+	return d
+}
+
+// sized adds a size, if it is one.
+func sized(d ejson.Doc, key string, n int64) ejson.Doc {
+	if n <= 0 {
+		return d
+	}
+	return append(d, ejson.Field{Key: key, Value: n})
 }
 
 // Doc is the room as a member sees it; for others (member false) the last

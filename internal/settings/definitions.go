@@ -3,7 +3,9 @@ package settings
 import (
 	"errors"
 	"net/mail"
+	"regexp"
 	"slices"
+	"strings"
 )
 
 // Type says what values a setting takes; it is the "type" of its document.
@@ -98,6 +100,7 @@ func Table() []Definition {
 	var t []Definition
 	t = append(t, twoFactorSettings()...)
 	t = append(t, accountSettings()...)
+	t = append(t, fileSettings()...)
 	t = append(t, limitSettings()...)
 	return append(t, generalSettings()...)
 }
@@ -207,6 +210,34 @@ func accountSettings() []Definition {
 		list(BlockLoginsExempted),
 	)...)
 }
+
+// fileSettings guard: they say what anybody may leave on the server, and who may read it.
+func fileSettings() []Definition {
+	types := func(id, def string) Definition {
+		return Definition{ID: id, Type: Text, Default: def, Lines: true, MaxLen: 4 << 10, Public: true, CheckNew: mediaTypes}
+	}
+	return section("FileUpload", "",
+		flag(FilesEnabled, true, true),
+		flag(FilesDirect, true, true),
+		public(number(FileMaxSize, 100<<20, 1, 5<<30)),
+		number(FilesPerUser, 2048, 0, 1<<30),
+		types(FileTypesTaken, ""),
+		types(FileTypesRefused, "image/svg+xml"),
+		flag(FilesProtected, true, true),
+	)
+}
+
+// mediaTypes accepts a list of media types; a half of one may be a star.
+func mediaTypes(v any) error {
+	for entry := range strings.FieldsFuncSeq(v.(string), func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\r' }) {
+		if !mediaType.MatchString(entry) {
+			return errors.New("must be media types with commas between them, such as image/*, application/pdf")
+		}
+	}
+	return nil
+}
+
+var mediaType = regexp.MustCompile(`^(\*|[A-Za-z0-9.+-]{1,64})/(\*|[A-Za-z0-9.+-]{1,100})$`)
 
 // limitSettings: the defaults of docs/wire/rocketchat.md 5.5.
 func limitSettings() []Definition {

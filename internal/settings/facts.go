@@ -100,12 +100,8 @@ var constants = []struct {
 	{"E2E_Enabled_Mentions", false},
 	{"E2E_Enable_Encrypt_Files", false},
 
-	// Files: none, of no type and no size.
-	{"FileUpload_Enabled", false},
-	{"FileUpload_Enabled_Direct", false},
-	{"FileUpload_MediaTypeWhiteList", "none/none"},
-	{"FileUpload_MaxFileSize", 0},
-	{"FileUpload_ProtectFiles", true},
+	// Files, beside the settings about them.
+	{"FileUpload_Restrict_to_room_members", true},
 	{"Allow_Save_Media_to_Gallery", true},
 	{"CDN_PREFIX", ""},
 

@@ -224,3 +224,20 @@ const (
 	CountBothMentions  = "user_and_group_mentions_only"
 	CountMentions      = "mentions_only"
 )
+
+// The ids of the settings about files.
+const (
+	// FilesEnabled lets files be uploaded, FilesDirect also to direct rooms.
+	FilesEnabled = "FileUpload_Enabled"
+	FilesDirect  = "FileUpload_Enabled_Direct"
+	// FileMaxSize is the most bytes that a file has, FilesPerUser the most MiB that all
+	// files of a user take; 0 is no limit.
+	FileMaxSize  = "FileUpload_MaxFileSize"
+	FilesPerUser = "FileUpload_MaxMegabytesPerUser"
+	// FileTypesTaken and FileTypesRefused are lists of media types, as "image/*": empty takes
+	// all, and refuses none.
+	FileTypesTaken   = "FileUpload_MediaTypeWhiteList"
+	FileTypesRefused = "FileUpload_MediaTypeBlackList"
+	// FilesProtected gives a file to the members of its room alone.
+	FilesProtected = "FileUpload_ProtectFiles"
+)

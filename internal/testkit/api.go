@@ -246,13 +246,37 @@ func (c *Caller) Refused(errorType, verb, path string, body any) {
 	}
 }
 
+// Parts is a body in parts, and its media type.
+type Parts struct{ Type, Body string }
+
+// PartsOf makes a body of one file, in the field of that name, between fields "name=value".
+// Those that begin with a + stand behind the file.
+func PartsOf(field, file, content string, fields ...string) Parts {
+	const boundary = "----between"
+	var before, after strings.Builder
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, "=")
+		to := &before
+		if strings.HasPrefix(name, "+") {
+			to, name = &after, name[1:]
+		}
+		fmt.Fprintf(to, "--%s\r\nContent-Disposition: form-data; name=%q\r\n\r\n%s\r\n", boundary, name, value)
+	}
+	head := fmt.Sprintf("--%s\r\nContent-Disposition: form-data; name=%q; filename=\"%s\"\r\nContent-Type: text/html\r\n\r\n", boundary, field,
+		strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(file))
+	return Parts{"multipart/form-data; boundary=" + boundary, before.String() + head + content + "\r\n" + after.String() + "--" + boundary + "--\r\n"}
+}
+
 // Do makes one request; body may be nil, a string (sent as it is) or a value.
 func (c *Caller) Do(verb, path string, body any) Answer {
 	t := c.API.T
 	t.Helper()
 	var r io.Reader
+	media := "application/json"
 	switch b := body.(type) {
 	case nil:
+	case Parts:
+		r, media = strings.NewReader(b.Body), b.Type
 	case string:
 		r = strings.NewReader(b)
 	default:
@@ -262,7 +286,7 @@ func (c *Caller) Do(verb, path string, body any) Answer {
 	}
 	req, err := http.NewRequest(verb, RootURL+"/api/v1/"+path, r)
 	c.API.ok(err)
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", media)
 	req.Header.Set("User-Agent", "rest-test")
 	if c.Token != "" {
 		req.Header.Set("X-User-Id", c.ID)

@@ -5,6 +5,7 @@ package testkit
 import (
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"ddpserver/internal/realtime"
 	"ddpserver/internal/rest"
 	"ddpserver/internal/rooms"
+	"ddpserver/internal/rooms/blob"
 	"ddpserver/internal/rooms/calls"
 	roomsqlite "ddpserver/internal/rooms/sqlite"
 	"ddpserver/internal/rooms/storetest"
@@ -51,7 +53,10 @@ type Slice struct {
 // has a half for them.
 func (g *Ground) NewRooms(change ...func(*rooms.Options)) *rooms.Service {
 	g.T.Helper()
-	o := rooms.Options{Store: g.RoomStore(), Settings: g.Settings, Feed: g.Feed, Codes: g.Key, Now: g.opts.Now}
+	blobs, err := blob.OpenDir(filepath.Join(g.T.TempDir(), "files"))
+	g.ok(err)
+	g.T.Cleanup(func() { g.ok(blobs.Close()) })
+	o := rooms.Options{Store: g.RoomStore(), Settings: g.Settings, Feed: g.Feed, Codes: g.Key, Now: g.opts.Now, Blobs: blobs}
 	for _, f := range change {
 		f(&o)
 	}
@@ -114,6 +119,7 @@ func (w *World) sliceActs() map[string]func(string) error {
 			return nil
 		},
 		"room": w.foundRoom,
+		"file": w.sendFile,
 		"message": func(args string) error {
 			f := strings.Fields(args)
 			at := time.Now().UTC().Truncate(time.Millisecond)
@@ -125,6 +131,29 @@ func (w *World) sliceActs() map[string]func(string) error {
 			return err
 		},
 	}
+}
+
+// sendFile is the "do" line "file VAR ROOM NAME TEXT": what NAME uploads there as a.txt, whose
+// id VAR is from then on.
+func (w *World) sendFile(args string) error {
+	ctx, f := w.T.Context(), strings.Fields(args)
+	by, err := w.Store.UserByID(ctx, w.Vars[f[2]])
+	if err != nil {
+		return err
+	}
+	up, err := w.Chat.BeginUpload(ctx, by, f[1], "a.txt", int64(len(f[3])))
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	if _, err := up.Write([]byte(f[3])); err != nil {
+		return err
+	}
+	m, err := up.Send(rooms.Draft{RoomID: f[1]}, "")
+	if err == nil {
+		w.Vars[f[0]] = m.File.ID
+	}
+	return err
 }
 
 // foundRoom puts a room into the database.

@@ -34,6 +34,8 @@ type (
 		Channels    []map[string]any `json:"channels"`
 		MD          []map[string]any `json:"md,omitempty"`
 		Attachments []map[string]any `json:"attachments,omitempty"`
+		File        map[string]any   `json:"file,omitempty"`
+		Files       []map[string]any `json:"files,omitempty"`
 		EditedAt    time.Time        `json:"editedAt,omitempty"`
 		EditedBy    userRef          `json:"editedBy,omitempty"`
 		Pinned      bool             `json:"pinned,omitempty"`
