@@ -282,6 +282,7 @@ var scenesOfRoomMethods = map[string][]scene{
 	"loadMissedMessages":       {with(func(s *stage) []any { return []any{s.own, time.UnixMilli(0)} })},
 	"getSingleMessage":         {with(func(s *stage) []any { return []any{s.mine} })},
 
+	"listEmojiCustom":   {with(nothing)},
 	"deleteFileMessage": {with(func(s *stage) []any { return []any{s.token} }).after(sentFile)},
 
 	"subscriptions/get":             {with(nothing)},
@@ -319,8 +320,9 @@ var scenesOfRoomRoutes = map[string][]scene{
 	"POST rooms.media/:rid":  {req(func(*stage) any { return testkit.PartsOf("file", "a.txt", "hello") }).at("rooms.media/", own)},
 	"POST rooms.mediaConfirm/:rid/:fileId": {post(object{"msg": "look"}).after(waitingFile).
 		at("rooms.mediaConfirm/", func(s *stage) any { return s.own + "/" + s.token })},
-	"POST uploads.delete": {req(func(s *stage) any { return object{"fileId": s.token} }).after(sentFile)},
-	"GET rooms.images":    {at("rooms.images?roomId=%s", own)},
+	"POST uploads.delete":   {req(func(s *stage) any { return object{"fileId": s.token} }).after(sentFile)},
+	"GET emoji-custom.list": {req(plain)},
+	"GET rooms.images":      {at("rooms.images?roomId=%s", own)},
 
 	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
 	"POST chat.postMessage": {

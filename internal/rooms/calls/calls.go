@@ -43,6 +43,7 @@ func Methods(o Options) methods.Slice {
 			&threads{rooms: o.Rooms}, &finds{rooms: o.Rooms},
 			&subscriptions{rooms: o.Rooms, presence: o.Presence},
 			&files{rooms: o.Rooms, challenger: c},
+			&emojis{},
 		}
 	}
 }
@@ -50,7 +51,7 @@ func Methods(o Options) methods.Slice {
 // Routes makes the groups of routes, for rest.New and rest.Names.
 func Routes(o Options) []rest.Group {
 	r := &service{rooms: o.Rooms, presence: o.Presence, accounts: o.Accounts}
-	return []rest.Group{&roomRoutes{r}, &messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &fileRoutes{r}, &presenceRoutes{r}}
+	return []rest.Group{&roomRoutes{r}, &messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &fileRoutes{r}, &emojis{}, &presenceRoutes{r}}
 }
 
 // service is what the handlers of all routes share.

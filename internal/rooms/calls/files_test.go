@@ -193,6 +193,17 @@ func TestUpload(t *testing.T) {
 	})
 }
 
+// Clients ask for custom emojis at their start.
+func TestCustomEmojis(t *testing.T) {
+	_, ann, _, _ := apiWorld(t, nil)
+	for _, query := range []string{"", "?updatedSince=2020-01-01T00:00:00Z", "?_id=x"} {
+		a := ann.OK("GET", "emoji-custom.list"+query, nil)
+		if list := a.Doc("emojis"); fmt.Sprint(list["update"], list["remove"]) != "[] []" {
+			t.Error(a.Raw)
+		}
+	}
+}
+
 // A file waits for its message a day, is its uploader's until then, and goes with one message.
 func TestMedia(t *testing.T) {
 	eachStore(t, nil, func(t *testing.T, w *testkit.API, ann, bob, _ *testkit.Caller) {
