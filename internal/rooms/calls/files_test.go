@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ddpserver/internal/rooms"
@@ -449,6 +450,49 @@ func TestUploadsAreNotHeldInMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > files*size/4 {
 		t.Errorf("%d files of %d MiB allocated %d MiB", files, size>>20, grown>>20)
+	}
+}
+
+// S090: a body in parts may be long, and nobody may be slow for ever: who stops sending is refused in half a minute, who
+// sends a byte now and then is soon too slow, and nothing is left of either.
+func TestSlowUploadsEnd(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"stops": time.Hour, "trickles": 9 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := testkit.NewAPI(t, testkit.Options{})
+				w.Account("ann")
+				ann := w.Login("ann")
+				begun := time.Now()
+				body, out := io.Pipe()
+				var writing sync.WaitGroup
+				writing.Go(func() {
+					_, err := io.WriteString(out, "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n")
+					for err == nil {
+						time.Sleep(pause)
+						_, err = io.WriteString(out, "slowly")
+					}
+				})
+				req, err := http.NewRequest("POST", testkit.RootURL+"/api/v1/rooms.upload/GENERAL", body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+				req.Header.Set("X-User-Id", ann.ID)
+				req.Header.Set("X-Auth-Token", ann.Token)
+				resp, err := w.HTTP.Do(req)
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				if took := time.Since(begun); err == nil && resp.StatusCode == 200 || took > time.Minute {
+					t.Errorf("%v %v after %v", resp, err, took)
+				}
+				_ = body.CloseWithError(io.ErrClosedPipe)
+				writing.Wait()
+				if n := filesOf(t, w, ann); n != 0 {
+					t.Errorf("%d bytes are left", n)
+				}
+			})
+		})
 	}
 }
 
