@@ -17,6 +17,7 @@ var alone = []string{
 	"GET rooms.info", "GET subscriptions.getOne", "GET channels.info", "GET groups.info",
 	"GET channels.list", "GET channels.list.joined", "GET groups.list", "GET im.list", "GET dm.list",
 	"GET channels.messages", "GET groups.messages", "GET im.messages", "GET dm.messages",
+	"GET channels.moderators", "GET groups.moderators", "GET rooms.membersOrderedByRole",
 	"GET channels.counters", "GET groups.counters", "GET im.counters", "GET dm.counters",
 	"GET chat.search", "GET chat.syncMessages", "GET chat.getPinnedMessages", "GET chat.getStarredMessages",
 	"POST rooms.media/:rid", "GET rooms.images", "GET channels.files", "GET groups.files", "GET im.files", "GET dm.files",

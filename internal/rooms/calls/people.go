@@ -22,9 +22,10 @@ func (g *roomCalls) peopleSpecs() []methods.Spec {
 		g.role("addRoomLeader", rooms.Leader, true, "Makes a member a leader of the room, which is shown and gives no rights."),
 		g.role("removeRoomLeader", rooms.Leader, false, "Takes that back."),
 		{
-			Name: "addAllUserToRoom", Do: g.addAll, Effects: methods.Rooms | methods.Others, Factor: twofactor.Ordinary, Permission: permission.AddAllToRoom,
-			Doc:    "Adds every account to a channel or group, on a server of up to a thousand.",
-			Params: "rid, activeUsersOnly?", Result: "true",
+			Name: "addAllUserToRoom", Action: "addUsersToRoom", Do: g.addAll, Effects: methods.Rooms | methods.Others, Factor: twofactor.Ordinary,
+			Permission: permission.AddAllToRoom,
+			Doc:        "Adds every account to a channel or group, on a server of up to a thousand.",
+			Params:     "rid, activeUsersOnly?", Result: "true",
 			Errors: "error-invalid-room, error-not-allowed, error-cant-invite-for-direct-room, error-room-archived, error-user-limit-exceeded",
 		},
 		{
