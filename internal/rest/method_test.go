@@ -19,6 +19,7 @@ var alone = []string{
 	"GET channels.messages", "GET groups.messages", "GET im.messages", "GET dm.messages",
 	"GET channels.moderators", "GET groups.moderators", "GET rooms.membersOrderedByRole",
 	"GET channels.counters", "GET groups.counters", "GET im.counters", "GET dm.counters",
+	"GET chat.getThreadMessages", "GET chat.syncThreadsList", "GET chat.syncThreadMessages", "GET chat.getDeletedMessages",
 	"GET chat.search", "GET chat.syncMessages", "GET chat.getPinnedMessages", "GET chat.getStarredMessages",
 	"POST rooms.media/:rid", "GET rooms.images", "GET channels.files", "GET groups.files", "GET im.files", "GET dm.files",
 	"GET users.presence", "GET users.getPresence", "GET users.getStatus", "GET commands.list",

@@ -32,6 +32,15 @@ func TestEveryListIsPaged(t *testing.T) {
 			kind, _, _ := strings.Cut(rt.Path, ".")
 			at += "roomId=" + rooms[kind] + "&"
 		}
+		if properties["rid"] != nil {
+			at += "rid=" + rooms["channels"] + "&"
+		}
+		if properties["tmid"] != nil {
+			at += "tmid=" + rooms["thread"] + "&"
+		}
+		if properties["since"] != nil {
+			at += "since=2020-01-01T00:00:00Z&"
+		}
 		if properties["searchText"] != nil {
 			at += "searchText=message&"
 		}
@@ -123,16 +132,31 @@ func furnish(w *testkit.API, c *client) map[string]string {
 		rooms["im"] = c.OK("POST", "im.create", map[string]any{"usernames": user + ",user" + fmt.Sprint((i+1)%5)}).Doc("room")["_id"].(string)
 	}
 	// Somebody else writes in each, within the limit on posting.
+	var said []string
 	for kind, by := range map[string]*client{"channels": c, "groups": w.Login("user0"), "im": w.Login("user4")} {
 		for i := range 5 {
-			m := by.OK("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": rooms[kind], "msg": fmt.Sprint("message ", i)}}).Doc("message")
+			m := by.OK("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": rooms[kind], "msg": fmt.Sprint("@root1 message ", i)}}).Doc("message")
 			by.OK("POST", "rooms.upload/"+rooms[kind], testkit.PartsOf("file", "a.gif", "GIF89a"+strings.Repeat("x", i)))
 			if kind == "channels" {
 				c.OK("POST", "chat.starMessage", map[string]any{"messageId": m["_id"]})
 				c.OK("POST", "chat.pinMessage", map[string]any{"messageId": m["_id"]})
+				said = append(said, m["_id"].(string))
 			}
 		}
 	}
+	// Each has an answer, the first one five.
+	for i := range 5 {
+		for by, to := range map[string]string{"user1": said[i], "user2": said[0]} {
+			w.Login(by).OK("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": rooms["channels"], "tmid": to, "msg": "yes"}})
+		}
+	}
+	// As many are there no more.
+	author := w.Login("user3")
+	for range 5 {
+		gone := author.OK("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": rooms["channels"], "msg": "oh"}}).Doc("message")
+		author.OK("POST", "chat.delete", map[string]any{"roomId": rooms["channels"], "msgId": gone["_id"]})
+	}
+	rooms["thread"] = said[0]
 	rooms["dm"], rooms["chat"], rooms["rooms"] = rooms["im"], rooms["channels"], rooms["channels"]
 	return rooms
 }

@@ -31,8 +31,14 @@ func (g *emojis) list(_ context.Context, c *rpc.Call) (any, error) {
 func (g *emojis) Routes() []rest.Route {
 	return []rest.Route{{
 		Verb: "GET", Path: "emoji-custom.list", Tag: "chat", Summary: "Custom emojis (none)", Limit: chatLimit, Method: "listEmojiCustom",
-		Query: schema.Of[emojiQuery](), Result: schema.Answer[emojiList](), Shape: emojiShape,
+		Query: schema.Of[emojiQuery](), Result: schema.Answer[emojiList](), Params: emojiParams, Shape: emojiShape,
 	}}
+}
+
+// emojiParams has the time read as in every list, though nothing changed since any.
+func emojiParams(_ context.Context, r *rest.Request) ([]any, error) {
+	_, err := r.Date("updatedSince")
+	return nil, err
 }
 
 func emojiShape(list any) (ejson.Doc, error) {
