@@ -166,7 +166,7 @@ func TestChatOnTwoNodes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second) // node b asks for news once a second: what was before is not told to who listens later
 		bob := b.listen("bob", rooms.RoomMessages+"/"+room.ID, rooms.RoomMessages+"/"+rooms.MyMessages, rooms.NotifyRoom+"/"+room.ID+"/typing")
 		owner := b.listen("ann", rooms.RoomMessages+"/"+room.ID)
 		say := func(n *chatNode, text string) {
