@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"ddpserver/internal/ddp"
@@ -17,6 +18,21 @@ var (
 	errForbidden   = fault.New("error-unauthorized", "User does not have the permissions required for this action")
 	errNotFound    = fault.New("error-not-found", "There is no such endpoint")
 	errWrongVerb   = fault.New("error-method-not-allowed", "This endpoint does not take that HTTP method")
+)
+
+// notFound names what is not there, as far as it can be an endpoint's name.
+func notFound(r *http.Request) *fault.Error {
+	name := strings.TrimPrefix(r.URL.Path, prefix)
+	if len(name) > maxNamed || strings.Trim(name, named) != "" {
+		return errNotFound
+	}
+	return fault.New(errNotFound.Code, errNotFound.Reason+": "+r.Method+" "+name)
+}
+
+// maxNamed is the longest name that an answer repeats, named what it may hold.
+const (
+	maxNamed = 100
+	named    = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/"
 )
 
 // loginNeeded is the body of 401 (docs/wire/rocketchat.md 5.2).
@@ -46,7 +62,7 @@ func refusal(err error) answer {
 		status = http.StatusForbidden
 	case f == ddp.ErrBusy:
 		status = http.StatusServiceUnavailable
-	case f == errNotFound:
+	case f.Code == errNotFound.Code:
 		status = http.StatusNotFound
 	case f == errWrongVerb:
 		status = http.StatusMethodNotAllowed

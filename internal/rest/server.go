@@ -246,7 +246,7 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(verbs) == 0 {
-		s.stray(w, r, errNotFound)
+		s.stray(w, r, notFound(r))
 		return
 	}
 	w.Header().Set("Allow", strings.Join(verbs, ", "))

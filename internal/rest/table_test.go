@@ -116,8 +116,11 @@ func TestEveryRoute(t *testing.T) {
 			}
 		}
 	}
-	if a := root.Do("GET", "no.such.route", nil); a.Status != 404 || a.ErrorType() != "error-not-found" {
-		t.Errorf("unknown route: %d %s", a.Status, a.Raw)
+	for name, said := range map[string]string{"no.such.route": ": GET no.such.route", "no.such/%3Cb%3E": "", strings.Repeat("x", 101): ""} {
+		a := root.Do("GET", name, nil)
+		if a.Status != 404 || a.ErrorType() != "error-not-found" || a.Text("error") != "There is no such endpoint"+said+" [error-not-found]" {
+			t.Errorf("unknown route: %d %s", a.Status, a.Raw)
+		}
 	}
 }
 
