@@ -45,6 +45,7 @@ var sentences = map[string]string{
 	"sendMessage":                          "to send a message",
 	"updateMessage":                        "to change a message",
 	"deleteMessage":                        "to delete a message",
+	"deleteFileMessage":                    "to delete a file and its message",
 	"pinMessage":                           "to pin a message",
 	"unpinMessage":                         "to unpin a message",
 	"createChannel":                        "to make a channel",
