@@ -3,6 +3,7 @@ package rooms
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"image"
 	"image/color"
 	_ "image/gif" // pictures whose dimensions are read
@@ -25,6 +26,9 @@ const (
 	pictureBytes = 64 << 20
 	// previewSide is the longer side of a preview, in pixels.
 	previewSide = 32
+	// maxScans is in how many scans a JPEG may come that is decoded; programs write about
+	// ten. Each may pass over all of the picture in twenty bytes, and take milliseconds.
+	maxScans = 40
 )
 
 // decoding lets one picture at a time be decoded: pictures are small as files and large
@@ -99,7 +103,11 @@ func scaled(from io.ReaderAt, size int64, side int) *image.NRGBA {
 	}
 	decoding.Lock()
 	defer decoding.Unlock()
-	full, _, err := image.Decode(io.NewSectionReader(from, 0, size))
+	var bytes io.Reader = io.NewSectionReader(from, 0, size)
+	if id.Format == "jpeg" {
+		bytes = &scans{from: bytes, left: maxScans}
+	}
+	full, _, err := image.Decode(bytes)
 	if err != nil {
 		return nil
 	}
@@ -120,6 +128,30 @@ func scaled(from io.ReaderAt, size int64, side int) *image.NRGBA {
 		}
 	}
 	return small
+}
+
+// scans gives the bytes of a JPEG, and ends with an error where one more scan begins than
+// there may be. A picture inside of the picture counts: it is not worth telling apart.
+type scans struct {
+	from io.Reader
+	left int
+	mark bool // the last byte may begin a marker
+}
+
+var errScans = errors.New("a picture in too many scans")
+
+func (s *scans) Read(p []byte) (int, error) {
+	n, err := s.from.Read(p)
+	for _, c := range p[:n] {
+		if s.mark && c == 0xda {
+			s.left--
+		}
+		s.mark = c == 0xff
+	}
+	if s.left < 0 {
+		return 0, errScans
+	}
+	return n, err
 }
 
 // mean is the colour of a few pixels spread over an area: all of a small one.
