@@ -69,7 +69,7 @@ func (s *Service) edit(ctx context.Context, by *user.User, e EditRequest) (*Mess
 	if err != nil {
 		return nil, err
 	}
-	quotes, err := s.quoteAgain(ctx, by, f.urls, old.Attachments)
+	quotes, err := s.quoteAgain(ctx, by, f.urls, old)
 	if err != nil {
 		return nil, err
 	}

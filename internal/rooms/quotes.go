@@ -43,11 +43,19 @@ func (s *Service) quote(ctx context.Context, by *user.User, links []URL, list []
 }
 
 // quoteAgain is quote for a message that is edited: quotes of links that went go, too.
-// One that the editor may not read stays as its author made it.
-func (s *Service) quoteAgain(ctx context.Context, by *user.User, links []URL, was []Attachment) ([]Attachment, error) {
-	kept := slices.DeleteFunc(slices.Clone(was), func(a Attachment) bool {
-		return quoted(s.set.String(settings.SiteURL), a.MessageLink) != "" && !slices.Contains(links, URL{URL: a.MessageLink})
+// One that the editor may not read stays as its author made it. Of a message of somebody
+// else's, links that were there before are not the editor's: whoever wrote one to what he
+// may not read would be shown it by the next moderator who mends a word.
+func (s *Service) quoteAgain(ctx context.Context, by *user.User, links []URL, old *Message) ([]Attachment, error) {
+	site := s.set.String(settings.SiteURL)
+	kept := slices.DeleteFunc(slices.Clone(old.Attachments), func(a Attachment) bool {
+		return quoted(site, a.MessageLink) != "" && !slices.Contains(links, URL{URL: a.MessageLink})
 	})
+	if old.User.ID != by.ID { // the text may have more links than are kept
+		links = slices.DeleteFunc(slices.Clone(links), func(u URL) bool {
+			return slices.Contains(old.URLs, u) || strings.Contains(old.Text, quoted(site, u.URL))
+		})
+	}
 	return s.quote(ctx, by, links, kept)
 }
 

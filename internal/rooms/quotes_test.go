@@ -148,3 +148,38 @@ func TestQuotes(t *testing.T) {
 		t.Error("a link to what the editor may not read:", got)
 	}
 }
+
+// Nobody is shown a message that he may not read by writing a link to it and having
+// somebody edit that who may.
+func TestEditorsQuoteTheirOwnLinks(t *testing.T) {
+	h := newHouse(t)
+	ann, bob := h.account("ann"), h.account("bob")
+	ctx := t.Context()
+	h.room("r", rooms.Group, func(_ *rooms.Room, subs []*rooms.Subscription) { subs[0].Roles = []string{rooms.Owner} }, ann, bob)
+	for _, name := range []string{"secret", "other"} {
+		h.room(name, rooms.Group, func(*rooms.Room, []*rooms.Subscription) {}, ann)
+	}
+	link, other := linkTo("secret", "in-secret"), linkTo("other", "in-other")
+	for _, c := range []struct {
+		by, editor *user.User
+		text       string
+		want       int
+	}{
+		{bob, ann, "mended: " + link, 0},
+		{bob, ann, "mended: " + link + " " + other, 1}, // the editor's own
+		{bob, bob, "mended: " + link, 0},
+		{ann, ann, "mended: " + link, 1},
+	} {
+		many := strings.Repeat(linkTo("r", "none")+" ", 20) // more than are kept
+		m, err := h.Send(ctx, c.by, rooms.Draft{RoomID: "r", Text: many + link})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err = h.Edit(ctx, c.editor, rooms.EditRequest{ID: m.ID, Text: c.text}); err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Attachments) != c.want {
+			t.Errorf("%s by %s, edited by %s: %+v", c.text, c.by.Username, c.editor.Username, m.Attachments)
+		}
+	}
+}
