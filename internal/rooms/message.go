@@ -179,7 +179,11 @@ func sizeOf(list []Attachment) (size int) {
 		for _, link := range a.links() {
 			size += len(link)
 		}
-		size += len(a.Text) + len(a.Title) + len(a.AuthorName) + len(a.Color) + sizeOf(a.Attachments)
+		for _, text := range []string{a.Text, a.Title, a.AuthorName, a.Color, a.Type, a.Description, a.FileID, a.Format, a.ImageType, a.ImagePreview,
+			a.AudioURL, a.AudioType, a.VideoURL, a.VideoType} {
+			size += len(text)
+		}
+		size += sizeOf(a.Attachments)
 		for _, f := range a.Fields {
 			size += fieldBytes + len(f.Title) + len(f.Value)
 		}
