@@ -127,6 +127,10 @@ func (s *Server) content(w http.ResponseWriter, req *Request, c Content) {
 	_, _, cookies := req.route.credentials(req.HTTP)
 	if cookies && req.User != nil && !c.Public {
 		h.Set("Cross-Origin-Resource-Policy", "same-site")
+		// Of another origin, which may be any where all are allowed, scripts read what they
+		// have a login of their own for.
+		h.Del("Access-Control-Allow-Origin")
+		h.Del("Access-Control-Allow-Credentials")
 	} else {
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}
@@ -136,6 +140,11 @@ func (s *Server) content(w http.ResponseWriter, req *Request, c Content) {
 	}
 	if c.ETag != "" {
 		h.Set("ETag", `"`+c.ETag+`"`)
+	}
+	// Of several ranges each would be sought: a request to a bucket for a few bytes. Whoever
+	// asks for them gets all (RFC 9110, 14.2).
+	if strings.Contains(strings.Join(req.HTTP.Header.Values("Range"), ","), ",") {
+		req.HTTP.Header.Del("Range")
 	}
 	http.ServeContent(w, req.HTTP, "", c.At, c.Bytes)
 }

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -173,6 +174,12 @@ func TestUpload(t *testing.T) {
 			status, h2, got := read(w, a["title_link"].(string), headers...)
 			if len(c.content) > 4 && (status != 206 || got != c.content[1:4] || h2.Get("Content-Range") == "") {
 				t.Errorf("%s: a range: %d %q", c.name, status, got)
+			}
+			// Many ranges would be as many looks into the store.
+			for _, ranges := range [][]string{{"Range: bytes=1-1,3-3"}, {"Range: bytes=1-1", "Range: bytes=3-3"}, {"Range: bytes=,1-1"}} {
+				if status, _, got := read(w, a["title_link"].(string), append(login(bob), ranges...)...); status != 200 || got != c.content {
+					t.Errorf("%s: %q: %d %.40q", c.name, ranges, status, got)
+				}
 			}
 			if status, _, _ := read(w, a["title_link"].(string), append(login(bob), "If-None-Match: "+h.Get("ETag"))...); status != 304 {
 				t.Errorf("%s: again: %d", c.name, status)
@@ -351,7 +358,11 @@ func TestWhoReadsFiles(t *testing.T) {
 						status  int
 					}{"the file": {address, p.status}, "of a deleted message": {gone, 403}, "deleted": {dropped, 403},
 						"none": {"/file-upload/aaaaaaaaaaaaaaaaa/a.txt", 403}, "no id": {"/file-upload/%2e%2e%2fx/a.txt", 403}} {
-						status, h, got := read(w, c.address+query, headers...)
+						// A page of another origin, which is allowed, reads by a login of its own.
+						status, h, got := read(w, c.address+query, append(slices.Clone(headers), "Origin: "+testkit.RootURL)...)
+						if foreign := h.Get("Access-Control-Allow-Origin") != ""; status == 200 && foreign == (way == "cookies") {
+							t.Errorf("%s by %s: read across origins %v", name, way, foreign)
+						}
 						if status != c.status || (status == 200) != (got == "secret") {
 							t.Errorf("%s: %s reads %s by %s: %d %.40q, want %d", kind, p.who, name, way, status, got, c.status)
 						}
