@@ -187,8 +187,8 @@ func (s *Server) docs(w http.ResponseWriter, r *http.Request) {
 }
 
 // cors answers preflights and lets browsers of allowed origins read answers.
-// No cookie authenticates anything, so an origin that is not allowed only loses
-// the right to read.
+// No cookie authenticates a call, so an origin that is not allowed only loses the right to
+// read; what is read outside of /api by a cookie drops these headers again.
 func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Add("Vary", "Origin")
