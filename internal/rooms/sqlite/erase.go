@@ -63,10 +63,9 @@ func (s *Store) eraseMessages(ctx context.Context, id string) error {
 	for {
 		left := 0
 		err := s.Update(ctx, func(t *sqlite.Tx) error {
-			const some = `(SELECT id FROM messages WHERE rid = ? ORDER BY ts, id LIMIT ?)`
+			const some = `IN (SELECT id FROM messages WHERE rid = ? ORDER BY ts, id LIMIT ?)`
 			err := errors.Join(
-				t.Exec(`DELETE FROM message_stars WHERE mid IN `+some, id, erasedAtOnce),
-				t.Exec(`DELETE FROM messages WHERE id IN `+some, id, erasedAtOnce),
+				forgetMessages(t, some, id, erasedAtOnce),
 				t.Row(`SELECT count(*) FROM (SELECT 1 FROM messages WHERE rid = ? LIMIT 1)`, []any{id}, &left))
 			if err == nil && left == 0 {
 				err = t.Exec(`DELETE FROM rooms_erased WHERE rid = ?`, id)
@@ -77,6 +76,14 @@ func (s *Store) eraseMessages(ctx context.Context, id string) error {
 			return err
 		}
 	}
+}
+
+// forgetMessages deletes messages by a condition on their ids, and what other tables say of them.
+func forgetMessages(t *sqlite.Tx, ids string, args ...any) error {
+	return errors.Join(
+		t.Exec(`DELETE FROM message_stars WHERE mid `+ids, args...),
+		t.Exec(`DELETE FROM message_followers WHERE mid `+ids, args...),
+		t.Exec(`DELETE FROM messages WHERE id `+ids, args...))
 }
 
 // Mend implements rooms.MessageStore: every operation is one transaction, and messages of

@@ -285,8 +285,7 @@ func (s *Store) DeleteMessage(ctx context.Context, id string, at time.Time) (r *
 			return err
 		}
 		err = errors.Join(
-			t.Exec(`DELETE FROM messages WHERE id = ?`, id),
-			t.Exec(`DELETE FROM message_stars WHERE mid = ?`, id),
+			forgetMessages(t, `= ?`, id),
 			dropThread(t, was, at),
 			gone(t, rooms.Gone{ID: id, Kind: rooms.GoneMessage, RoomID: was.RoomID, DeletedAt: at}))
 		if err != nil {

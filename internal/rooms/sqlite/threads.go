@@ -95,7 +95,7 @@ func dropThread(t *sqlite.Tx, was *rooms.Message, at time.Time) error {
 			return nil
 		})
 	}
-	return errors.Join(err, t.Exec(`DELETE FROM message_followers WHERE mid = ?`, was.ID))
+	return err
 }
 
 // dropReply takes an answer out of the count of what it answered.

@@ -227,6 +227,8 @@ func testErased(t *testing.T, s Store) {
 		}
 		_, _, err := s.SetStar(ctx, id+"1", "ann", true, at(5))
 		ok(t, err)
+		_, _, err = s.SetFollower(ctx, id+"1", "ann", true, at(5))
+		ok(t, err)
 		eraseAtOnce(t, s, id, i)
 		_, err = s.RoomByID(ctx, id)
 		fails(t, err, dberr.NotFound)

@@ -160,10 +160,13 @@ func (m *model) diff(got *model) string {
 		cmp.AllowUnexported(rooms.Attachment{}, rooms.AttachmentField{}))
 }
 
-// begun makes a room of ann's and bob's, in a store and as a model.
+// begun makes a room of ann's and bob's, in a store and as a model. They have said something,
+// or what is done to messages would find none most of the time.
 func begun(t testing.TB, s Store, id string) *model {
 	t.Helper()
 	talk(t, s, id, "ann", "bob")
+	post(t, s, message(id, id+"-m1", "ann", 1), rooms.Unread{})
+	post(t, s, message(id, id+"-m2", "bob", 2), rooms.Unread{CountAll: true})
 	return stored(t, s, id)
 }
 

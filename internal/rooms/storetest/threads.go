@@ -83,6 +83,17 @@ func testThreads(t *testing.T, s Store) {
 	ctx := t.Context()
 	talk(t, s, "r", "ann", "bob", "cid", "dan")
 	talk(t, s, "other", "ann", "bob")
+	// One that was followed, never answered, and deleted is followed by nobody when its id comes again.
+	for range 2 {
+		post(t, s, message("other", "again", "ann", 1), rooms.Unread{})
+		if list := must[[]*rooms.Message](t)(s.History(ctx, rooms.HistoryQuery{RoomID: "other", FollowedBy: "bob"})); len(list) > 0 {
+			t.Error("who followed the message of before follows the new one")
+		}
+		_, _, err := s.SetFollower(ctx, "again", "bob", true, at(2))
+		ok(t, err)
+		_, _, err = s.DeleteMessage(ctx, "again", at(3))
+		ok(t, err)
+	}
 	post(t, s, message("r", "m", "ann", 1), rooms.Unread{})
 	for _, who := range []string{"ann", "bob", "cid", "dan"} {
 		_, _, err := s.ChangeSubscription(ctx, "r", who, rooms.SubscriptionChange{Read: true, At: at(2)})
