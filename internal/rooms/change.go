@@ -103,8 +103,8 @@ func (s *Service) mayChange(a *seat, c *RoomSettings) error {
 		return barred(a)
 	}
 	switch {
-	case a.sub == nil && a.room.Type != Channel && !a.may(permission.EditRoom):
-		return ErrInvalidRoom // it is not theirs to know of
+	case a.unknown(permission.EditRoom):
+		return ErrInvalidRoom
 	case !a.may(permission.EditRoom):
 		return ErrEditingRoom
 	case (c.ReadOnly != nil || c.ReactWhenReadOnly != nil) && a.room.Broadcast:

@@ -19,8 +19,8 @@ func (s *Service) Archive(ctx context.Context, by *user.User, roomID string, on 
 		return instead(err, dberr.NotFound, ErrInvalidRoom)
 	}
 	switch {
-	case a.sub == nil && a.room.Type != Channel && !a.may(permission.ArchiveRoom):
-		return ErrInvalidRoom // it is not theirs to know of
+	case a.unknown(permission.ArchiveRoom):
+		return ErrInvalidRoom
 	case a.room.Type == Direct:
 		return ErrDirectArchive
 	case !a.may(permission.ArchiveRoom):
@@ -45,7 +45,7 @@ func (s *Service) Erase(ctx context.Context, by *user.User, roomID string) error
 		need = permission.DeleteGroups
 	}
 	switch {
-	case a.sub == nil && a.room.Type != Channel && (a.room.Type == Direct || !a.may(need)):
+	case a.unknown(need), a.sub == nil && a.room.Type == Direct:
 		return ErrInvalidRoom
 	case a.room.Type == Direct || a.room.ID == GeneralID || !a.may(need):
 		return fault.NotAllowed

@@ -243,7 +243,8 @@ func answerable(a *seat) error {
 	return err
 }
 
-// barred refuses what an adopted database keeps from being written in a room.
+// barred refuses what stands in the way of a member: that the room is encrypted, that he is
+// muted, or that one of the two sides of a direct room blocks the other.
 func barred(a *seat) error {
 	switch {
 	case a.room.Encrypted:

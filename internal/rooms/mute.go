@@ -18,8 +18,8 @@ func (s *Service) Mute(ctx context.Context, by *user.User, roomID, username stri
 		return instead(err, dberr.NotFound, ErrInvalidRoom)
 	}
 	switch {
-	case a.sub == nil && a.room.Type != Channel && !a.may(permission.MuteUser):
-		return ErrInvalidRoom // it is not theirs to know of
+	case a.unknown(permission.MuteUser):
+		return ErrInvalidRoom
 	case !a.may(permission.MuteUser):
 		return fault.NotAllowed
 	case a.room.Type == Direct:

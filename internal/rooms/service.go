@@ -104,6 +104,12 @@ type seat struct {
 	sub *Subscription
 }
 
+// unknown tells whether the room is none of the user's to know of: no channel, he is not in it, and
+// no role of the server lets him do there what he asks for.
+func (a *seat) unknown(permission string) bool {
+	return a.sub == nil && a.room.Type != Channel && !a.may(permission)
+}
+
 // may tells whether the server's or the room's roles of the user allow that.
 func (a *seat) may(id string) bool {
 	if permission.Has(a.user, id) {
