@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 
@@ -31,16 +30,13 @@ type Outside struct {
 // Reader is a group that has such addresses.
 type Reader interface{ Outside() []Outside }
 
-// Content is an answer of bytes that may be read in parts (Range) and again (ETag).
+// Content is an answer of bytes that may be read in parts (Range) and again (ETag): the browser
+// alone keeps it, and asks each time whether it still may.
 type Content struct {
 	// Type is the media type, Name what the file is called, any text. Inline lets a
 	// browser show it in a page; anything else it saves.
 	Type, Name string
 	Inline     bool
-	// Public content may be kept by caches on the way, for Age; else the browser alone
-	// keeps it, and asks each time whether it still may.
-	Public bool
-	Age    time.Duration
 	// ETag is an opaque text without quotes, At when the content was made.
 	ETag  string
 	At    time.Time
@@ -125,7 +121,7 @@ func (s *Server) content(w http.ResponseWriter, req *Request, c Content) {
 	h.Set("Content-Disposition", disposition(c.Inline, c.Name))
 	// A login in a cookie goes with every request of a browser, whoever's page makes it.
 	_, _, cookies := req.route.credentials(req.HTTP)
-	if cookies && req.User != nil && !c.Public {
+	if cookies && req.User != nil {
 		h.Set("Cross-Origin-Resource-Policy", "same-site")
 		// Of another origin, which may be any where all are allowed, scripts read what they
 		// have a login of their own for.
@@ -135,9 +131,6 @@ func (s *Server) content(w http.ResponseWriter, req *Request, c Content) {
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}
 	h.Set("Cache-Control", "private, no-cache")
-	if c.Public {
-		h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(c.Age.Seconds())))
-	}
 	if c.ETag != "" {
 		h.Set("ETag", `"`+c.ETag+`"`)
 	}

@@ -6,7 +6,6 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
-	"strings"
 	"time"
 
 	"ddpserver/internal/fault"
@@ -66,7 +65,7 @@ func boundary(r *http.Request) (string, error) {
 	return params["boundary"], nil
 }
 
-// File reads fields until the file comes: its name, as the client writes it, and its
+// File reads fields until the file comes: its name, as the client writes it, perhaps with a path, and its
 // bytes, to be read to their end before Fields is asked.
 func (f *Form) File() (name string, bytes io.Reader, err error) {
 	for {
@@ -154,9 +153,6 @@ func fileName(part *multipart.Part) (string, bool) {
 		return part.FileName(), part.FileName() != ""
 	}
 	name, is := params["filename"]
-	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
-		name = name[i+1:]
-	}
 	return name, is
 }
 

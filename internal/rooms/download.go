@@ -40,7 +40,7 @@ func (s *Service) readable(ctx context.Context, by *user.User, id string) (*File
 		return nil, instead(err, dberr.NotFound, ErrFileAccess)
 	}
 	switch {
-	case f.RoomID == "", f.Store != OwnFiles: // a picture of an account is read elsewhere
+	case f.RoomID == "", f.Store != OwnFiles: // of another program
 		return nil, ErrFileAccess
 	case f.State == FileWaiting: // nobody's but its uploader's, who still must be in the room
 		if by == nil || by.ID != f.UserID {

@@ -15,7 +15,7 @@ const (
 	FileUploading FileState = "uploading"
 	// FileWaiting: it is there as a whole, and no message has it yet.
 	FileWaiting FileState = "waiting"
-	// FileAttached: a message, or an account as its picture, has it.
+	// FileAttached: a message has it.
 	FileAttached FileState = "attached"
 	// FileGone: nobody sees it any more; its bytes are being removed.
 	FileGone FileState = "gone"
@@ -38,7 +38,7 @@ type File struct {
 	Type      string `bson:"type,omitempty"`
 	Group     string `bson:"typeGroup,omitempty"`
 	Extension string `bson:"extension,omitempty"`
-	// RoomID is the room that it was sent to, "" for a picture of an account.
+	// RoomID is the room that it was sent to.
 	RoomID string `bson:"rid,omitempty"`
 	UserID string `bson:"userId"`
 	User   *Ref   `bson:"user,omitempty"`

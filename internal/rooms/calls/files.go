@@ -137,15 +137,20 @@ func (g *fileRoutes) upload(ctx context.Context, r *rest.Request) (any, error) {
 		return nil, err
 	}
 	defer up.Close()
-	no := false
-	m, err := up.Send(rooms.Draft{
-		RoomID: r.Segment("rid"), Text: fields["msg"], ThreadID: fields["tmid"], Alias: fields["alias"], Emoji: fields["emoji"], Avatar: fields["avatar"],
-		Groupable: &no,
-	}, fields["description"])
+	of := func(name string) string { return fields[name] }
+	m, err := up.Send(beside(r, of), of("description"))
 	if err != nil {
 		return nil, err
 	}
 	return field("message", m.Doc(r.User.ID)), nil
+}
+
+// beside is the message of a file, from the fields that came with it.
+func beside(r *rest.Request, of func(name string) string) rooms.Draft {
+	no := false
+	return rooms.Draft{
+		RoomID: r.Segment("rid"), Text: of("msg"), ThreadID: of("tmid"), Alias: of("alias"), Emoji: of("emoji"), Avatar: of("avatar"), Groupable: &no,
+	}
 }
 
 func (g *fileRoutes) media(ctx context.Context, r *rest.Request) (any, error) {
@@ -162,11 +167,7 @@ func (g *fileRoutes) media(ctx context.Context, r *rest.Request) (any, error) {
 }
 
 func (g *fileRoutes) confirm(ctx context.Context, r *rest.Request) (any, error) {
-	no := false
-	m, err := g.rooms.SendFile(ctx, r.User, r.Segment("fileId"), rooms.Draft{
-		RoomID: r.Segment("rid"), Text: r.Text("msg"), ThreadID: r.Text("tmid"), Alias: r.Text("alias"), Emoji: r.Text("emoji"), Avatar: r.Text("avatar"),
-		Groupable: &no,
-	}, r.Text("description"))
+	m, err := g.rooms.SendFile(ctx, r.User, r.Segment("fileId"), beside(r, r.Text), r.Text("description"))
 	if err != nil {
 		return nil, err
 	}
@@ -216,17 +217,12 @@ func (g *fileRoutes) download(ctx context.Context, r *rest.Request) (any, error)
 
 // What is sent and answered about files.
 type (
-	uploadParts struct {
-		File        string `json:"file" format:"binary"`
-		Msg         string `json:"msg,omitempty"`
-		Description string `json:"description,omitempty"`
-		ThreadID    string `json:"tmid,omitempty"`
-		Alias       string `json:"alias,omitempty"`
-		Emoji       string `json:"emoji,omitempty"`
-		Avatar      string `json:"avatar,omitempty"`
-	}
 	mediaParts struct {
 		File string `json:"file" format:"binary"`
+	}
+	uploadParts struct {
+		mediaParts
+		confirmation
 	}
 	mediaAnswer struct {
 		File mediaFile `json:"file"`

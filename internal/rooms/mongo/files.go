@@ -79,7 +79,7 @@ func (s *Store) RemoveFile(ctx context.Context, id string) error {
 	return s.missed(ctx, id, err)
 }
 
-// FilesSize implements rooms.FileStore. The sizes alone are read, from the index.
+// FilesSize implements rooms.FileStore. Nothing but the sizes is sent.
 func (s *Store) FilesSize(ctx context.Context, userID string) (size int64, err error) {
 	err = s.uploads.Newest().All(ctx, bson.D{{Key: "userId", Value: userID}, own}, func(raw bson.Raw) error {
 		f, err := decodeFile(raw)
