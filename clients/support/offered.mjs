@@ -13,8 +13,8 @@ const protocol = fileURLToPath(new URL('../../docs/protocol.md', import.meta.url
 // The areas of the published types that this server is for, by the file that declares them.
 const core = new Map(Object.entries({
   assets: 'settings', auth: 'users', channels: 'rooms', chat: 'messages', commands: 'messages', customUserStatus: 'users', directory: 'rooms', dm: 'rooms',
-  emojiCustom: 'messages', groups: 'rooms', im: 'rooms', invites: 'invites', me: 'users', misc: 'settings', presence: 'users', push: 'users', roles: 'roles', rooms: 'rooms',
-  settings: 'settings', permissions: 'roles', subscriptionsEndpoints: 'rooms', subscriptions: 'rooms', twoFactorChallenges: 'users', users: 'users', webdav: 'messages',
+  emojiCustom: 'messages', groups: 'rooms', invites: 'invites', me: 'users', misc: 'settings', presence: 'users', push: 'users', roles: 'roles', rooms: 'rooms',
+  settings: 'settings', subscriptionsEndpoints: 'rooms', twoFactorChallenges: 'users', users: 'users',
   mailer: 'settings', import: 'settings', statistics: 'settings',
 }));
 

@@ -53,9 +53,9 @@ func ReadAddress(s string) (a Address, ok bool) {
 		a.Host = strings.ToLower(u.Hostname())
 		return a, true
 	case "mailto":
-		return a, rest != "" && (isAlnum(rest[0]) || rest[0] >= utf8.RuneSelf)
+		return a, rest != "" && (alnum.has(rest[0]) || rest[0] >= utf8.RuneSelf)
 	case "tel":
-		return a, rest != "" && (isAlnum(rest[0]) || rest[0] == '+')
+		return a, rest != "" && (alnum.has(rest[0]) || rest[0] == '+')
 	}
 	return Address{}, false
 }

@@ -14,7 +14,7 @@ func (p *parser) bigEmoji() Document {
 		if len(kids) == 3 {
 			return nil
 		}
-		if end := p.code3(i); end > 0 {
+		if end := p.shortCodeEnd(i); end > 0 {
 			kids = append(kids, Node{Kind: Emoji, Text: p.s[i+1 : end-1]})
 			i = p.gap(end)
 		} else if end := p.unicode(i); end > 0 {
@@ -46,7 +46,7 @@ func (p *parser) emoji(i int, l *list) int {
 	if p.left <= 0 {
 		return 0
 	}
-	if end := p.code3(i); end > 0 {
+	if end := p.shortCodeEnd(i); end > 0 {
 		p.left--
 		l.shortCode(i, end)
 		return end
@@ -57,8 +57,8 @@ func (p *parser) emoji(i int, l *list) int {
 	return 0
 }
 
-// code3 is the index behind the short code at i, colons included, or 0.
-func (p *parser) code3(i int) int {
+// shortCodeEnd is the index behind the short code at i, colons included, or 0.
+func (p *parser) shortCodeEnd(i int) int {
 	if !p.at(i, ':') {
 		return 0
 	}

@@ -593,7 +593,5 @@ func host(s string) bool {
 	if _, err := url.Parse("//" + a); err != nil {
 		return false
 	}
-	return isAlnum(name[0]) || name[0] >= utf8.RuneSelf || name[0] == '['
+	return alnum.has(name[0]) || name[0] >= utf8.RuneSelf || name[0] == '['
 }
-
-func isAlnum(c byte) bool { return alnum.has(c) }
