@@ -397,6 +397,53 @@ func TestOutboxCounterRepairsItself(t *testing.T) {
 	}
 }
 
+// TestOutboxIsMendedByManyAtOnce: a sender whose counter another one mends in the
+// middle of its own mending has the room that was made.
+func TestOutboxIsMendedByManyAtOnce(t *testing.T) {
+	for _, row := range []struct {
+		at       string // the command before which another node sends a mail
+		items, n int64  // what there was, and what the counter says; 0: no counter
+	}{{"find", 0, 0}, {"insert", 0, 0}, {"find", 1, 3}, {"aggregate", 1, 3}, {"aggregate", 0, 3}} {
+		t.Run(fmt.Sprint(row), func(t *testing.T) {
+			t.Parallel()
+			a, server, d := start(t, mongo.Options{})
+			b, err := mongo.Open(t.Context(), d.url, mongo.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			put := func(s *mongo.Store, id string) error { return s.PutMail(t.Context(), mail.Item{ID: id, Class: "c"}, 3) }
+			for i := range row.items {
+				if err := put(a, fmt.Sprint("before", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if row.n > 0 {
+				d.driver(t, func(ctx context.Context, db *driver.Database) error {
+					_, err := db.Collection("ddpserver_counters").UpdateOne(ctx, bson.D{{Key: "_id", Value: "outbox:c"}},
+						bson.D{{Key: "$set", Value: bson.D{{Key: "n", Value: row.n}, {Key: "at", Value: time.UnixMilli(0)}}}},
+						options.UpdateOne().SetUpsert(true))
+					return err
+				})
+			}
+			var once sync.Once
+			server.Watch(func(command string, _ []byte) {
+				if command == row.at {
+					once.Do(func() {
+						server.Watch(nil)
+						if err := put(b, "theirs"); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			})
+			if err := put(a, "mine"); err != nil {
+				t.Errorf("%d of 3 items, and the next got %v", row.items+1, err)
+			}
+		})
+	}
+}
+
 // TestIdleGuardsAreForgotten by the TTL index, but never one with a row of
 // wrong answers.
 func TestIdleGuardsAreForgotten(t *testing.T) {

@@ -44,7 +44,7 @@ func (s *Store) PutMail(ctx context.Context, it mail.Item, max int) error {
 	}
 	ok, err := s.reserve(ctx, it.Class, max)
 	if err == nil && !ok {
-		if ok, err = s.repair(ctx, it.Class); ok {
+		if ok, err = s.repair(ctx, it.Class, max); ok {
 			ok, err = s.reserve(ctx, it.Class, max)
 		}
 	}
@@ -73,9 +73,10 @@ func (s *Store) release(ctx context.Context, c mail.Class) error {
 }
 
 // repair makes the counter of a class that never had an item, or sets it to the
-// number of items when nobody can be in the middle of changing it, and tells
-// whether it did.
-func (s *Store) repair(ctx context.Context, c mail.Class) (bool, error) {
+// number of items when nobody can be in the middle of changing it. It tells whether
+// there is room for another item now, whoever made it: of many senders that meet a
+// missing or too high counter at once only one mends it.
+func (s *Store) repair(ctx context.Context, c mail.Class, max int) (room bool, err error) {
 	raw, err := findRaw(ctx, s.counters, bson.D{{Key: "_id", Value: outboxCount(c)}})
 	if errors.Is(err, dberr.NotFound) {
 		_, err = s.counters.InsertOne(ctx, bson.D{{Key: "_id", Value: outboxCount(c)}, {Key: "n", Value: int64(0)}, {Key: "at", Value: time.UnixMilli(0)}})
@@ -87,6 +88,9 @@ func (s *Store) repair(ctx context.Context, c mail.Class) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if n, ok := raw.Lookup("n").AsInt64OK(); ok && n < int64(max) {
+		return true, nil
+	}
 	at, ok := raw.Lookup("at").TimeOK()
 	if !ok || s.now().Sub(at) < repairAfter {
 		return false, nil
@@ -95,9 +99,10 @@ func (s *Store) repair(ctx context.Context, c mail.Class) (bool, error) {
 	if err != nil {
 		return false, failure(err)
 	}
-	return matched(s.counters.UpdateOne(ctx,
+	_, err = s.counters.UpdateOne(ctx,
 		bson.D{{Key: "_id", Value: outboxCount(c)}, {Key: "n", Value: bson.D{{Key: "$gt", Value: items}}}, {Key: "at", Value: at}},
-		bson.D{{Key: "$set", Value: bson.D{{Key: "n", Value: items}, {Key: "at", Value: s.now()}}}}))
+		bson.D{{Key: "$set", Value: bson.D{{Key: "n", Value: items}, {Key: "at", Value: s.now()}}}})
+	return items < int64(max), failure(err)
 }
 
 // ofClass selects the items of a class.
