@@ -565,6 +565,7 @@ export const texts = {
       Accounts_TwoFactorAuthentication_Max_Invalid_Attempts_Per_Hour: 'Wrong codes an hour',
       Accounts_TwoFactorAuthentication_Max_Invalid_Attempts_In_Row: 'Wrong codes in a row',
       Accounts_TwoFactorAuthentication_Reset_Delay: 'Delay of a reset (hours)',
+      Accounts_TwoFactorAuthentication_Meteor_Words: "Meteor's word for a missing code at logins",
       Accounts_TwoFactorAuthentication_Email_Private_Answers: 'Tell strangers nothing about accounts',
       Accounts_WebAuthn_Passwordless_Login: 'Log in with a passkey alone',
       Accounts_WebAuthn_User_Verification: 'What devices ask of their owner',

@@ -104,7 +104,25 @@ func (g *logins) login(ctx context.Context, c *rpc.Call) (any, error) {
 	} else if proof.Factor == "" {
 		proof.Factor = c.Proof.Factor
 	}
-	return g.gate.admit(ctx, c, u, proof)
+	result, err := g.gate.admit(ctx, c, u, proof)
+	if err != nil && o.meteor && c.Peer.Door != rpc.REST {
+		err = g.inMeteorsWords(err, o.proof.Given())
+	}
+	return result, err
+}
+
+// inMeteorsWords is the refusal of a login in Meteor's own form. With a code beside the
+// password nobody but Meteor's clients asks; without one Rocket.Chat's begin so too, who
+// wait for Rocket.Chat's word, so that Meteor's is for servers of Meteor's clients alone.
+func (g *logins) inMeteorsWords(err error, coded bool) error {
+	f, ok := fault.From(err)
+	switch {
+	case ok && coded && errors.Is(err, twofactor.ErrInvalid):
+		return twofactor.ErrMeteorInvalid.With(f.Details)
+	case ok && !coded && errors.Is(err, twofactor.ErrRequired) && g.gate.settings.Bool(settings.TwoFactorMeteorWords):
+		return twofactor.ErrMeteorNoCode.With(f.Details)
+	}
+	return err
 }
 
 // gate is the end of every way in: the second factor, the token, the connection.

@@ -18,6 +18,9 @@ type loginOptions struct {
 	selector accounts.Selector
 	password accounts.Password
 	proof    rpc.Proof
+	// meteor tells that it is Meteor's own form, with the password as a member of the
+	// object: Rocket.Chat's clients wrap it once they have a code.
+	meteor bool
 	// passkey is an answer that logs in by itself.
 	passkey ejson.Raw
 }
@@ -34,7 +37,9 @@ func readLogin(d ejson.Doc, wrapped bool) (loginOptions, error) {
 		return loginOptions{resume: token}, nil
 	}
 	if v, _ := d.Get("password"); !falsy(v) {
-		return readPasswordLogin(d)
+		o, err := readPasswordLogin(d)
+		o.meteor = !wrapped
+		return o, err
 	}
 	if v, _ := d.Get("totp"); !falsy(v) && !wrapped {
 		return readWrapped(v)

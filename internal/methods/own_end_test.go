@@ -84,9 +84,10 @@ var harmless = map[string]string{
 	"2fa:enable": "proves nothing yet", "2fa:enable-email": "keeps the tokens",
 	"2fa:disable-email": "keeps the tokens", "2fa:disable": "keeps the tokens",
 	"generateWebAuthnRegistrationOptions": "proves nothing yet", "registerWebAuthnCredential": "ends the other tokens, not the caller's",
-	"removeWebAuthnCredential": "ends the other tokens, not the caller's",
-	"2fa:validateTempToken":    "ends the other tokens, not the caller's",
-	"2fa:regenerateCodes":      "keeps the tokens", "2fa:cancel-reset": "keeps the tokens",
+	"removeWebAuthnCredential":    "ends the other tokens, not the caller's",
+	"2fa:validateTempToken":       "ends the other tokens, not the caller's",
+	"generate2faActivationQrCode": "proves nothing yet", "enableUser2fa": "ends the other tokens, not the caller's", "disableUser2fa": "keeps the tokens",
+	"2fa:regenerateCodes": "keeps the tokens", "2fa:cancel-reset": "keeps the tokens",
 }
 
 func none(*world, *client) []any { return []any{} }

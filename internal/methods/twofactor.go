@@ -12,7 +12,7 @@ func (g *factorCalls) Specs() []Spec {
 			continue
 		}
 		list = append(list, Spec{
-			Name: c.Method, Do: c.Do, Effects: c.Effects, Factor: c.Asks, Inside: c.Inside, Instead: c.Instead,
+			Name: c.Method, Action: c.Action, Do: c.Do, Effects: c.Effects, Factor: c.Asks, Inside: c.Inside, Instead: c.Instead,
 			Anonymous: c.Anonymous, Enrolment: !c.Late, Enrols: c.Enrols, Passage: c.Passage,
 			Doc: c.Doc, Params: c.Params, Result: c.Result, Errors: c.Errors,
 		})

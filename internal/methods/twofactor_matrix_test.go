@@ -1,6 +1,7 @@
 package methods_test
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,6 +24,8 @@ type door struct {
 	takesCode bool
 	// closed forms never log anybody in.
 	closed bool
+	// wrong is the refusal of a wrong code, if not totp-invalid.
+	wrong string
 }
 
 const asDigest = `{"digest":"` + factorDigest + `","algorithm":"sha-256"}`
@@ -48,7 +51,7 @@ var doors = map[string]door{
 	"digest": {method: "login", takesCode: true, params: func(name, _, code string) string {
 		return wrapped(`{"user":{"username":"`+name+`"},"password":`+asDigest+`}`, code)
 	}},
-	"code beside the password": {method: "login", takesCode: true, params: func(name, _, code string) string {
+	"code beside the password": {method: "login", takesCode: true, wrong: "invalid-2fa-code", params: func(name, _, code string) string {
 		if code == "" {
 			return `[{"user":{"username":"` + name + `"},"password":"password"}]`
 		}
@@ -166,7 +169,7 @@ func (w *world) cell(t *testing.T, name, cell string, d door, traits []string, a
 	case answer == "no":
 		want = "totp-required"
 	default:
-		want = "totp-invalid"
+		want = cmp.Or(d.wrong, "totp-invalid")
 	}
 	token := strings.Contains(string(result), `"token"`)
 	if token != (want == "token") || want != "token" && want != "any refusal" && fail.Code() != want {

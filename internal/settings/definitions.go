@@ -149,6 +149,7 @@ func twoFactorSettings() []Definition {
 		number(TwoFactorRememberFor, 300, 0, 30*day),
 		flag(TwoFactorPasswordFallback, true, true),
 		flag(TwoFactorPrivateAnswers, false, false),
+		flag(TwoFactorMeteorWords, false, true),
 		number(TwoFactorMailsPerHour, 10, 1, 100),
 		number(TwoFactorMailsAsked, 5, 1, 100),
 		number(TwoFactorMailsPerAddress, 20, 1, 10_000),

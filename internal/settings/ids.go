@@ -36,6 +36,9 @@ const (
 	TwoFactorPasswordFallback = "Accounts_TwoFactorAuthentication_Enforce_Password_Fallback"
 	// TwoFactorPrivateAnswers gives strangers one constant answer to sendEmailCode.
 	TwoFactorPrivateAnswers = "Accounts_TwoFactorAuthentication_Email_Private_Answers"
+	// TwoFactorMeteorWords has logins in Meteor's form that lack a code refused with
+	// Meteor's no-2fa-code.
+	TwoFactorMeteorWords = "Accounts_TwoFactorAuthentication_Meteor_Words"
 	// TwoFactorMailsPerHour is how many codes are mailed to one account in an hour for
 	// challenges after a proved password or inside a session.
 	TwoFactorMailsPerHour = "Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour"

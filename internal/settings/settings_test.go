@@ -62,6 +62,7 @@ func TestDefaults(t *testing.T) {
 		{"Accounts_TwoFactorAuthentication_RememberFor", 300, false},
 		{"Accounts_TwoFactorAuthentication_Enforce_Password_Fallback", true, true},
 		{"Accounts_TwoFactorAuthentication_Email_Private_Answers", false, false},
+		{"Accounts_TwoFactorAuthentication_Meteor_Words", false, true},
 		{"Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour", 10, false},
 		{"Accounts_TwoFactorAuthentication_Max_Emails_Per_Hour_Per_Address", 20, false},
 		{"Accounts_TwoFactorAuthentication_Reset_Delay", 0, false},

@@ -13,6 +13,9 @@ import (
 type Call struct {
 	// Method is the name of the DDP method; empty for a route alone.
 	Method string
+	// Action is what the call is listed under among the protected calls, where another one
+	// does the same; empty for the method's own name.
+	Action string
 	// Do runs the method. It returns what a handler of package methods does.
 	Do func(ctx context.Context, c *rpc.Call) (any, error)
 	// Effects say what the call changes, Asks the second factor that is asked for

@@ -27,6 +27,12 @@ func (s *Service) Enrol(ctx context.Context, r Request) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, err
 	}
+	return s.enrol(ctx, r, u, s.issuerName(""))
+}
+
+// enrol is Enrol for an account that was just read, whatever it is called, with the name
+// that authenticator apps show.
+func (s *Service) enrol(ctx context.Context, r Request, u *user.User, issuer string) (Enrolment, error) {
 	if u.TOTPEnabled() {
 		return Enrolment{}, ErrAlreadyEnabled
 	}
@@ -34,7 +40,7 @@ func (s *Service) Enrol(ctx context.Context, r Request) (Enrolment, error) {
 	if err := s.Check(ctx, r); err != nil {
 		return Enrolment{}, err
 	}
-	plain, url, err := newSecret(s.issuerName(), u.Username)
+	plain, url, err := newSecret(issuer, accountName(u))
 	if err != nil {
 		return Enrolment{}, err
 	}
@@ -70,11 +76,14 @@ func (s *Service) overtaken(ctx context.Context, r Request) error {
 // password, factors and addresses are what they were. Every wrong answer, and
 // every answer over a budget or under another state, is ErrInvalidTOTP.
 func (s *Service) Confirm(ctx context.Context, r Request) ([]string, error) {
-	u, err := s.named(ctx, r)
+	u, err := s.reload(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	t := u.Services.TOTP
+	if u.Username == "" && (t == nil || t.TempSecret == "") {
+		return nil, ErrInvalidUser
+	}
 	if !r.Proof.Given() || t == nil || t.Enabled || t.TempSecret == "" || t.TempBound == "" || t.TempBound != u.ProofState(r.Token) {
 		return nil, s.refuse(r, TOTP, ErrInvalidTOTP)
 	}
@@ -140,6 +149,11 @@ func (s *Service) Disable(ctx context.Context, r Request) (bool, error) {
 	if err != nil || !ok {
 		return false, err
 	}
+	return s.switchOff(ctx, r, u)
+}
+
+// switchOff is Disable after a proof.
+func (s *Service) switchOff(ctx context.Context, r Request, u *user.User) (bool, error) {
 	after, err := s.store.DisableTOTP(ctx, u.ID, u.Services.TOTP.Secret, r.Token, s.now())
 	switch {
 	case errors.Is(err, dberr.Conflict):

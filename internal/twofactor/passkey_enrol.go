@@ -121,7 +121,7 @@ func (s *Service) creation(challenge, handle, name, display string, has []user.P
 		display = name
 	}
 	return s.party.Creation(passkey.Creation{
-		Challenge: challenge, Site: s.issuerName(), Handle: handle, Name: name, Display: display, Has: has, Verify: s.verification(),
+		Challenge: challenge, Site: s.issuerName(""), Handle: handle, Name: name, Display: display, Has: has, Verify: s.verification(),
 		Kind: s.passkeyKind(), Life: challengeLife,
 	})
 }

@@ -153,16 +153,27 @@ func (s *Service) reseal(ctx context.Context, u *user.User, stored, plain string
 	return nil
 }
 
-// issuerName is the server's name in authenticator apps.
-func (s *Service) issuerName() string {
-	name := s.issuer
-	if name == "" {
-		name = s.config.String(settings.SiteName)
+// issuerName is the name in authenticator apps: the one that a client asks for, if
+// any, else the server's.
+func (s *Service) issuerName(asked string) string {
+	for _, name := range []string{asked, s.issuer, s.config.String(settings.SiteName)} {
+		// Without a colon: that is what parts issuer and account in a key URL.
+		if name = strings.TrimSpace(strings.ReplaceAll(name, ":", " ")); name != "" {
+			return name
+		}
 	}
-	if name = strings.TrimSpace(strings.ReplaceAll(name, ":", " ")); name == "" {
-		return "ddpserver"
+	return "ddpserver"
+}
+
+// accountName is what an account is called there.
+func accountName(u *user.User) string {
+	if u.Username != "" {
+		return u.Username
 	}
-	return name // without a colon: that is what parts issuer and account in a key URL
+	if len(u.Emails) > 0 {
+		return u.Emails[0].Address
+	}
+	return u.ID
 }
 
 // newSecret makes a secret and the URL that authenticator apps read.

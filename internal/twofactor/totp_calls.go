@@ -14,7 +14,7 @@ const codeInstead = "a code of the app, or a backup code, in the parameters"
 // Calls implements Factor.
 func (f totpFactor) Calls() []Call {
 	const refused = "totp-required; totp-invalid; totp-max-attempts"
-	return []Call{
+	return append([]Call{
 		{Method: "2fa:enable", Do: f.enable, Effects: Factors, Inside: Fresh, Enrols: ByTOTP,
 			Sentence: "to set up an authenticator app",
 			Doc:      "Makes a secret for an authenticator app. Asks for the factor that is on, else for the password.",
@@ -43,7 +43,7 @@ func (f totpFactor) Calls() []Call {
 			Route:   "POST users.resetTOTP",
 			Effects: Factors | Tokens | Others, Asks: Fresh, Late: true, Sentence: "to remove an authenticator app",
 			Summary: "Remove the authenticator app of an account, one's own or another's", Account: true, Answer: scheduled{}},
-	}
+	}, f.meteorCalls()...)
 }
 
 // codeBody is the body of the routes that take a code.
