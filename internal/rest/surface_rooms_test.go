@@ -263,6 +263,7 @@ var scenesOfRoomMethods = map[string][]scene{
 	"getRoomByTypeAndName": {with(func(s *stage) []any { return []any{"c", fmt.Sprint("own", s.n)} })},
 	"getRoomIdByNameOrId":  {with(func(s *stage) []any { return []any{s.own} })},
 	"getRoomNameById":      {with(func(s *stage) []any { return []any{s.own} })},
+	"roomNameExists":       {with(func(s *stage) []any { return []any{fmt.Sprint("private", s.n)} })},
 	"getUsersOfRoom":       {with(func(s *stage) []any { return []any{s.own, true} })},
 
 	"sendMessage":              {with(func(s *stage) []any { return []any{object{"rid": s.own, "msg": "hello"}} })},
@@ -308,13 +309,24 @@ var scenesOfRoomRoutes = map[string][]scene{
 		req(func(s *stage) any { return object{"rid": s.own, "action": "archive"} }),
 		req(func(s *stage) any { return object{"rid": s.own, "action": "unarchive"} }).after(archived).named("back"),
 	},
-	"POST rooms.delete":              {req(func(s *stage) any { return object{"roomId": s.private} })},
-	"GET rooms.membersOrderedByRole": {at("rooms.membersOrderedByRole?roomId=%s", own)},
-	"POST rooms.muteUser":            {req(func(s *stage) any { return object{"roomId": s.own, "userId": s.other.ID} })},
-	"POST rooms.unmuteUser":          {req(func(s *stage) any { return object{"roomId": s.own, "username": s.other.Username} }).after(muted)},
-	"GET subscriptions.get":          {req(plain)},
-	"GET subscriptions.getOne":       {at("subscriptions.getOne?roomId=%s", own)},
-	"POST subscriptions.read":        {req(func(s *stage) any { return object{"rid": s.own} })},
+	"GET rooms.nameExists":                     {at("rooms.nameExists?roomName=private%d", func(s *stage) any { return s.n })},
+	"GET rooms.isMember":                       {at("rooms.isMember?roomId=%s&userId=%s", own, func(s *stage) any { return s.other.ID })},
+	"POST rooms.open":                          {req(func(s *stage) any { return object{"roomId": s.own} }).after(hidden)},
+	"POST rooms.hide":                          {req(func(s *stage) any { return object{"roomId": s.own} })},
+	"POST rooms.join":                          {req(func(s *stage) any { return object{"roomId": s.theirs} }).after(gone)},
+	"GET rooms.adminRooms":                     {req(plain)},
+	"GET rooms.adminRooms.getRoom":             {at("rooms.adminRooms.getRoom?rid=%s", own)},
+	"GET rooms.autocomplete.adminRooms":        {req(plain)},
+	"GET rooms.autocomplete.channelAndPrivate": {req(plain)},
+	"POST rooms.delete":                        {req(func(s *stage) any { return object{"roomId": s.private} })},
+	"GET rooms.membersOrderedByRole":           {at("rooms.membersOrderedByRole?roomId=%s", own)},
+	"POST rooms.muteUser":                      {req(func(s *stage) any { return object{"roomId": s.own, "userId": s.other.ID} })},
+	"POST rooms.unmuteUser":                    {req(func(s *stage) any { return object{"roomId": s.own, "username": s.other.Username} }).after(muted)},
+	"GET subscriptions.get":                    {req(plain)},
+	"GET subscriptions.getOne":                 {at("subscriptions.getOne?roomId=%s", own)},
+	"POST subscriptions.read":                  {req(func(s *stage) any { return object{"rid": s.own} })},
+
+	"GET rooms.autocomplete.channelAndPrivate.withPagination": {req(plain)},
 
 	"POST rooms.upload/:rid": {req(func(*stage) any { return testkit.PartsOf("file", "a.txt", "hello", "msg=look") }).at("rooms.upload/", own)},
 	"POST rooms.media/:rid":  {req(func(*stage) any { return testkit.PartsOf("file", "a.txt", "hello") }).at("rooms.media/", own)},
@@ -422,6 +434,9 @@ func scenesOfRooms(kind, verb, name string) []scene {
 	}
 	if verb == "GET" && strings.HasPrefix(name, "list") {
 		return []scene{req(plain)}
+	}
+	if verb == "GET" && name == "online" {
+		return []scene{at(kind+".online?_id=%s", func(s *stage) any { return room(s) })}
 	}
 	if verb == "GET" {
 		return []scene{at(kind+"."+name+"?roomId=%s", func(s *stage) any { return room(s) })}

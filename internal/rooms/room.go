@@ -236,7 +236,7 @@ func (s *Service) directByName(ctx context.Context, by *user.User, name string) 
 
 // Channels pages through the public channels, by name.
 func (s *Service) Channels(ctx context.Context, offset, count int) ([]*Room, int, error) {
-	return s.store.ListRooms(ctx, Channel, offset, count)
+	return s.store.ListRooms(ctx, RoomQuery{Types: []string{Channel}, Offset: offset, Count: count})
 }
 
 func clip(text string, max int) string {

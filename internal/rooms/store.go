@@ -52,8 +52,9 @@ type RoomStore interface {
 	RoomByDirectKey(ctx context.Context, key string) (*Room, error)
 	// RoomsByIDs finds those that exist and changed at or after since, in no order.
 	RoomsByIDs(ctx context.Context, ids []string, since time.Time) ([]*Room, error)
-	// ListRooms pages through the rooms of one type, ordered by name key, then id.
-	ListRooms(ctx context.Context, t string, offset, count int) (page []*Room, total int, err error)
+	// ListRooms pages through the rooms that q selects, ordered by name key, then id; total
+	// counts all of them.
+	ListRooms(ctx context.Context, q RoomQuery) (page []*Room, total int, err error)
 	// DefaultRooms are those with Default set.
 	DefaultRooms(ctx context.Context) ([]*Room, error)
 	// ChangeRoom applies c and returns the room before and after; nothing is written when
@@ -67,6 +68,16 @@ type RoomStore interface {
 	// TouchLastMessage replaces the room's last message by m if it still is
 	// that message (by id), and reports whether it was.
 	TouchLastMessage(ctx context.Context, m *Message, at time.Time) (bool, error)
+}
+
+// RoomQuery selects rooms for a list.
+type RoomQuery struct {
+	// Types are those of the rooms; none selects nothing.
+	Types []string
+	// Begins is what the name key begins with, made by user.Key; rooms without a name are
+	// left out then. "" is any.
+	Begins        string
+	Offset, Count int
 }
 
 // SubscriptionStore keeps memberships.

@@ -40,7 +40,7 @@ func Methods(o Options) methods.Slice {
 		return []methods.Group{
 			&roomCalls{rooms: o.Rooms, limiter: o.Limiter, challenger: c},
 			&messages{rooms: o.Rooms, settings: o.Settings, limiter: o.Limiter, challenger: c},
-			&threads{rooms: o.Rooms}, &finds{rooms: o.Rooms},
+			&threads{rooms: o.Rooms}, &finds{rooms: o.Rooms}, &lists{rooms: o.Rooms},
 			&subscriptions{rooms: o.Rooms, presence: o.Presence},
 			&files{rooms: o.Rooms, challenger: c},
 			&emojis{},
@@ -51,7 +51,8 @@ func Methods(o Options) methods.Slice {
 // Routes makes the groups of routes, for rest.New and rest.Names.
 func Routes(o Options) []rest.Group {
 	r := &service{rooms: o.Rooms, presence: o.Presence, accounts: o.Accounts}
-	return []rest.Group{&roomRoutes{r}, &messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &fileRoutes{r}, &emojis{}, &presenceRoutes{r}}
+	return []rest.Group{&roomRoutes{r}, &listRoutes{&roomRoutes{r}}, &messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &fileRoutes{r}, &emojis{},
+		&presenceRoutes{r}}
 }
 
 // service is what the handlers of all routes share.

@@ -13,6 +13,7 @@ import (
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/mongo"
+	"ddpserver/internal/user"
 )
 
 func set(fields bson.D) bson.D { return bson.D{{Key: "$set", Value: fields}} }
@@ -155,12 +156,21 @@ func page(offset, count int, sort ...string) options.Lister[options.FindOptions]
 }
 
 // ListRooms implements rooms.RoomStore.
-func (s *Store) ListRooms(ctx context.Context, t string, offset, count int) (list []*rooms.Room, total int, err error) {
-	filter := bson.D{{Key: "t", Value: t}}
-	if total, err = s.rooms.Count(ctx, filter); err != nil || count <= 0 {
+func (s *Store) ListRooms(ctx context.Context, q rooms.RoomQuery) (list []*rooms.Room, total int, err error) {
+	if len(q.Types) == 0 {
+		return nil, 0, nil
+	}
+	filter := bson.D{{Key: "t", Value: in(q.Types)}}
+	if len(q.Types) == 1 { // one index gives the order as well
+		filter[0].Value = q.Types[0]
+	}
+	if q.Begins != "" {
+		filter = append(filter, bson.E{Key: "ddpNameKey", Value: bson.D{{Key: "$gte", Value: q.Begins}, {Key: "$lt", Value: user.AfterWord(q.Begins)}}})
+	}
+	if total, err = s.rooms.Count(ctx, filter); err != nil || q.Count <= 0 {
 		return nil, total, err
 	}
-	list, err = many(ctx, s.rooms, filter, decodeRoom, page(offset, count, "ddpNameKey", "_id"))
+	list, err = many(ctx, s.rooms, filter, decodeRoom, page(q.Offset, q.Count, "ddpNameKey", "_id"))
 	return list, total, err
 }
 

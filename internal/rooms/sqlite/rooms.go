@@ -3,12 +3,14 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"ddpserver/internal/dberr"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/store/document"
 	"ddpserver/internal/store/sqlite"
+	"ddpserver/internal/user"
 )
 
 // The columns beside the documents are what is unique and what is searched by.
@@ -218,11 +220,22 @@ func millis(t time.Time) int64 {
 }
 
 // ListRooms implements rooms.RoomStore.
-func (s *Store) ListRooms(ctx context.Context, t string, offset, count int) (page []*rooms.Room, total int, err error) {
-	if total, err = s.number(ctx, `SELECT count(*) FROM rooms WHERE t = ?`, t); err != nil {
-		return nil, 0, err
+func (s *Store) ListRooms(ctx context.Context, q rooms.RoomQuery) (page []*rooms.Room, total int, err error) {
+	if len(q.Types) == 0 {
+		return nil, 0, nil
 	}
-	page, err = many[rooms.Room](ctx, s, `SELECT doc FROM rooms WHERE t = ? ORDER BY name_key, id LIMIT ? OFFSET ?`, t, max(count, 0), max(offset, 0))
+	from := ` FROM rooms WHERE t IN (?` + strings.Repeat(`, ?`, len(q.Types)-1) + `)`
+	var args []any
+	for _, t := range q.Types {
+		args = append(args, t)
+	}
+	if q.Begins != "" {
+		from, args = from+` AND name_key >= ? AND name_key < ?`, append(args, q.Begins, user.AfterWord(q.Begins))
+	}
+	if total, err = s.number(ctx, `SELECT count(*)`+from, args...); err != nil || q.Count <= 0 {
+		return nil, total, err
+	}
+	page, err = many[rooms.Room](ctx, s, `SELECT doc`+from+` ORDER BY name_key, id LIMIT ? OFFSET ?`, append(args, q.Count, max(q.Offset, 0))...)
 	return page, total, err
 }
 

@@ -101,7 +101,7 @@ func testRoomChanges(t *testing.T, s Store) {
 	fails(t, err, dberr.NotFound)
 	talk(t, s, "ONE", "cid")
 	for kind, name := range map[string]string{rooms.Group: "Three", rooms.Channel: "ONE two"} {
-		list, n, err := s.ListRooms(ctx, kind, 0, 10)
+		list, n, err := s.ListRooms(ctx, rooms.RoomQuery{Types: []string{kind}, Count: 10})
 		ok(t, err)
 		if got := ids(list, func(r *rooms.Room) string { return r.Name }); got != name || n != len(list) {
 			t.Errorf("rooms of type %s: %q of %d, want %q", kind, got, n, name)

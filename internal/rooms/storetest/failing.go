@@ -129,9 +129,9 @@ func (f *Failing) RoomsByIDs(ctx context.Context, ids []string, since time.Time)
 }
 
 // ListRooms fails when its turn has come.
-func (f *Failing) ListRooms(ctx context.Context, t string, offset, count int) (r0 []*rooms.Room, r1 int, err error) {
+func (f *Failing) ListRooms(ctx context.Context, q rooms.RoomQuery) (r0 []*rooms.Room, r1 int, err error) {
 	if err = f.Next("ListRooms"); err == nil {
-		r0, r1, err = f.Store.ListRooms(ctx, t, offset, count)
+		r0, r1, err = f.Store.ListRooms(ctx, q)
 	}
 	return
 }

@@ -96,13 +96,31 @@ func testRooms(t *testing.T, s Store) {
 	for i := range 5 {
 		ok(t, s.CreateRoom(ctx, channel(fmt.Sprint("room", 4-i)), nil))
 	}
-	page, total, err := s.ListRooms(ctx, rooms.Channel, 1, 3)
+	page, total, err := s.ListRooms(ctx, rooms.RoomQuery{Types: []string{rooms.Channel}, Offset: 1, Count: 3})
 	ok(t, err)
 	if names := ids(page, func(r *rooms.Room) string { return r.ID }); total != 6 || names != "room0 room1 room2" {
 		t.Errorf("page %s of %d", names, total)
 	}
-	if page, total, err := s.ListRooms(ctx, rooms.Channel, 0, 0); err != nil || total != 6 || len(page) != 0 {
+	if page, total, err := s.ListRooms(ctx, rooms.RoomQuery{Types: []string{rooms.Channel}}); err != nil || total != 6 || len(page) != 0 {
 		t.Error("a page of nothing", page, total, err)
+	}
+	for _, c := range []struct {
+		q     rooms.RoomQuery
+		want  string
+		total int
+	}{
+		{rooms.RoomQuery{Count: 9}, "", 0},
+		{rooms.RoomQuery{Types: []string{rooms.Channel, rooms.Direct}, Count: 2}, "annbob Lobby", 7}, // who has no name comes first
+		{rooms.RoomQuery{Types: []string{rooms.Channel, rooms.Direct}, Begins: "room", Offset: 3, Count: 9}, "room3 room4", 5},
+		{rooms.RoomQuery{Types: []string{rooms.Channel}, Begins: "room4", Count: 9}, "room4", 1},
+		{rooms.RoomQuery{Types: []string{rooms.Channel}, Begins: "room%", Count: 9}, "", 0},
+		{rooms.RoomQuery{Types: []string{rooms.Group}, Begins: "room", Count: 9}, "", 0},
+	} {
+		list, n, err := s.ListRooms(ctx, c.q)
+		ok(t, err)
+		if got := ids(list, func(r *rooms.Room) string { return r.ID }); got != c.want || n != c.total {
+			t.Errorf("%+v: %q of %d", c.q, got, n)
+		}
 	}
 	if d := must[[]*rooms.Room](t)(s.DefaultRooms(ctx)); len(d) != 1 || d[0].ID != "Lobby" {
 		t.Error("default rooms", d)
