@@ -60,7 +60,7 @@ func TestOnlyAppPlugsASliceIn(t *testing.T) {
 // coreLines is what the core may have in lines of Go without tests, slices and what
 // only tests use: it is to be read in an afternoon. Whoever must raise it says in
 // the commit what the core got for it.
-const coreLines = 54_500
+const coreLines = 54_600
 
 func TestTheCoreStaysSmall(t *testing.T) {
 	lines := 0

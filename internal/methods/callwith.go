@@ -62,7 +62,7 @@ func (g *launcher) call(ctx context.Context, c *rpc.Call) (any, error) {
 	}
 	c.Proof, c.Passed = launchedProof(l), rpc.Passed{}
 	c.Method, c.Params = l.Target, params
-	target.settle(c)
+	g.router.settle(c, target)
 	g.router.demand(c, target)
 	if err := g.router.verify(ctx, c, max(g.router.asks(c, target), target.Inside, twofactor.Ordinary), true); err != nil {
 		return nil, err

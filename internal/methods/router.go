@@ -189,7 +189,12 @@ func (r *Router) run(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) 
 
 // admitted is run without the limit.
 func (r *Router) admitted(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {
-	spec.settle(c)
+	r.settle(c, spec)
+	return r.settled(ctx, c, spec)
+}
+
+// settled is admitted for a call that says already what it is for.
+func (r *Router) settled(ctx context.Context, c *rpc.Call, spec *Spec) (any, error) {
 	if err := r.loadUser(ctx, c, spec); err != nil {
 		return nil, err
 	}

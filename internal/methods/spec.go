@@ -71,6 +71,9 @@ type Spec struct {
 	// before anything is asked, where the call asks for a factor in any case: one answer is
 	// for all. nil leaves it to the handler.
 	Carried func(c *rpc.Call) []string
+	// Carrying names the method that this very call carries (Router.Carry), for which a code
+	// is asked then; nil and "" mean none.
+	Carrying func(c *rpc.Call) string
 	// Rest is a REST route's own limit; the zero value is the configured default.
 	Rest ratelimit.Rule
 	// Enrolment keeps the call open to users who must set up a factor first
@@ -103,8 +106,10 @@ type Group interface {
 // Slice makes the groups of one slice of the program.
 type Slice func(Challenger) []Group
 
-// Challenger asks for a second factor from within a handler; *Router has it.
+// Challenger asks for a second factor from within a handler, and runs what a call carries;
+// *Router has it.
 type Challenger interface {
+	Carrier
 	Challenge(ctx context.Context, c *rpc.Call, p twofactor.Policy) error
 }
 

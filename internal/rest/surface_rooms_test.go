@@ -228,6 +228,12 @@ func theirRole(role string) func(s *stage) {
 
 // scenesOfRoomMethods has every method of rooms.
 var scenesOfRoomMethods = map[string][]scene{
+	"getSlashCommandPreviews": {with(func(s *stage) []any {
+		return []any{object{"cmd": "me", "msg": object{"rid": s.own}}}
+	}).hears("error-invalid-command")},
+	"executeSlashCommandPreview": {with(func(s *stage) []any {
+		return []any{object{"cmd": "me", "msg": object{"rid": s.own}}, object{"id": "1", "type": "text", "value": "x"}}
+	}).hears("error-invalid-command")},
 	"createChannel":       {with(func(s *stage) []any { return []any{fmt.Sprint("c", s.n)} })},
 	"createPrivateGroup":  {with(func(s *stage) []any { return []any{fmt.Sprint("g", s.n)} })},
 	"createDirectMessage": {with(func(s *stage) []any { return []any{s.third.Username} }).after(theirRole(""))},
@@ -366,6 +372,11 @@ var scenesOfRoomRoutes = map[string][]scene{
 	"GET users.getStatus":           {req(plain)},
 	"POST users.setStatus":          {post(object{"status": "busy"})},
 	"GET commands.list":             {req(plain)},
+	"GET commands.get":              {{path: func(*stage) string { return "commands.get?command=me" }, body: plain}},
+	"GET commands.preview":          {at("commands.preview?command=me&params=x&roomId=%s", own).hears("error-invalid-command")},
+	"POST commands.preview": {req(func(s *stage) any {
+		return object{"command": "me", "roomId": s.own, "previewItem": object{"id": "1", "type": "text", "value": "x"}}
+	}).hears("error-invalid-command")},
 }
 
 func own(s *stage) any { return s.own }

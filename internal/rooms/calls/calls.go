@@ -44,6 +44,7 @@ func Methods(o Options) methods.Slice {
 			&subscriptions{rooms: o.Rooms, presence: o.Presence},
 			&files{rooms: o.Rooms, challenger: c},
 			&emojis{},
+			&slash{rooms: o.Rooms, carrier: c},
 		}
 	}
 }
@@ -52,7 +53,7 @@ func Methods(o Options) methods.Slice {
 func Routes(o Options) []rest.Group {
 	r := &service{rooms: o.Rooms, presence: o.Presence, accounts: o.Accounts}
 	return []rest.Group{&roomRoutes{r}, &listRoutes{&roomRoutes{r}}, &messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &fileRoutes{r}, &emojis{},
-		&presenceRoutes{r}}
+		&presenceRoutes{r}, &slash{}}
 }
 
 // service is what the handlers of all routes share.

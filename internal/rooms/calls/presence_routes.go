@@ -29,8 +29,6 @@ func (g *presenceRoutes) Routes() []rest.Route {
 			Query: who, Result: schema.Answer[statusAnswer](), Do: g.getStatus, Errors: []string{"error-invalid-user"}},
 		{Verb: "POST", Path: "users.setStatus", Tag: tag, Summary: "Choose what the caller is shown as",
 			Body: schema.Of[statusBody](), Method: "setUserStatus", Params: statusParams},
-		{Verb: "GET", Path: "commands.list", Effects: methods.Reads, Tag: "chat", Summary: "Slash commands (none)", Query: schema.Of[rest.Page](),
-			Result: schema.Answer[pageOfCommands](), Do: g.commands},
 	}
 }
 
@@ -61,9 +59,4 @@ func (g *presenceRoutes) getStatus(ctx context.Context, r *rest.Request) (any, e
 // statusParams are those of setUserStatus: what is not there changes nothing.
 func statusParams(_ context.Context, r *rest.Request) ([]any, error) {
 	return []any{r.Value("status"), r.Value("message")}, nil
-}
-
-func (g *presenceRoutes) commands(_ context.Context, r *rest.Request) (any, error) {
-	offset, _ := r.Page()
-	return pageOf("commands", []any{}, offset, 0), nil
 }

@@ -459,8 +459,4 @@ type (
 		Status  string `json:"status,omitempty"`
 		Message string `json:"message,omitempty"`
 	}
-	pageOfCommands struct {
-		Commands []any `json:"commands"`
-		rest.Extent
-	}
 )
