@@ -125,10 +125,11 @@ export class Server {
   }
 
   // addUser makes an account with a verified address and without any factor.
-  async addUser(username, { verified = true, email = `${username}@example.org` } = {}) {
+  async addUser(username, { verified = true, email = `${username}@example.org`, name } = {}) {
     const password = `${username} and a long password`;
     const args = ['user', 'create', '--username', username, '--email', email, '--password-stdin'];
     if (verified) args.push('--verified');
+    if (name) args.push('--name', name);
     await new Promise((done, fail) => {
       const child = execFile(binary, args, { env: this.env }, (err, _out, text) => (err ? fail(new Error(text)) : done()));
       child.stdin.end(password);

@@ -29,7 +29,7 @@ export async function refused(promise) {
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 // until waits for something that only time and the other side bring about.
-export async function until(what, holds, within = 600_000) {
+export async function until(what, holds, within = Number(process.env.CONSOLE_PATIENCE ?? 600_000)) {
   for (const deadline = Date.now() + within; !holds(); await pause(10)) {
     assert.ok(Date.now() < deadline, `in vain: ${what}`);
   }

@@ -341,6 +341,7 @@ var scenesOfRoomRoutes = map[string][]scene{
 	"POST uploads.delete":   {req(func(s *stage) any { return object{"fileId": s.token} }).after(sentFile)},
 	"GET emoji-custom.list": {req(plain)},
 	"GET rooms.images":      {at("rooms.images?roomId=%s", own)},
+	"GET channels.images":   {at("channels.images?roomId=%s", own)},
 
 	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
 	"POST chat.postMessage": {

@@ -51,8 +51,18 @@ var inside = map[string]map[string]string{
 	"text/xml": {".svg": "image/svg+xml"},
 	"application/octet-stream": {".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".mov": "video/quicktime", ".7z": "application/x-7z-compressed",
 		".doc": "application/msword", ".xls": "application/vnd.ms-excel", ".ppt": "application/vnd.ms-powerpoint"},
-	"video/mp4": {".m4a": "audio/mp4"}, "video/webm": {".weba": "audio/webm"}, "application/ogg": {".ogg": "audio/ogg", ".oga": "audio/ogg", ".opus": "audio/ogg",
-		".ogv": "video/ogg"},
+	"video/mp4": sounds("audio/mp4"), "video/webm": sounds("audio/webm"),
+	"application/ogg": {".ogg": "audio/ogg", ".oga": "audio/ogg", ".opus": "audio/ogg", ".ogv": "video/ogg"},
+}
+
+// sounds are the endings by which a recording without pictures is known in what films are
+// packed in, too: browsers record a voice as WebM or MP4, and chats in them call it .mp3.
+func sounds(kind string) map[string]string {
+	of := map[string]string{}
+	for _, ending := range []string{".aac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".weba"} {
+		of[ending] = kind
+	}
+	return of
 }
 
 // mediaType is what a file is by its first bytes, and by its name only where they tell no

@@ -4,13 +4,13 @@
 // one ends the test, whatever it was about.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { executable } from '../../../clients/support/browser.mjs';
 import { Server, adminPassword } from '../../../clients/support/server.mjs';
 
 export { Server, adminPassword };
@@ -23,13 +23,6 @@ const pictures = resolve(process.env.CONSOLE_PICTURES ?? join(here, '../../../bu
 
 /** Only a hang takes this long, also beside twenty busy processes; CONSOLE_PATIENCE shortens it for who writes a test. */
 const patience = Number(process.env.CONSOLE_PATIENCE ?? 600_000);
-
-function executable() {
-  const names = process.env.CHROMIUM ? [process.env.CHROMIUM] : ['chromium', 'chromium-browser', 'google-chrome'];
-  const found = names.flatMap((name) => (name.includes('/') ? [name] : (process.env.PATH ?? '').split(':').map((dir) => join(dir, name)))).find(existsSync);
-  assert(found, 'no Chromium: install the package chromium, or name its program in CHROMIUM');
-  return found;
-}
 
 export class Browser {
   static async start() {

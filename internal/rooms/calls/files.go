@@ -75,8 +75,8 @@ func (g *fileRoutes) Routes() []rest.Route {
 			Method: "sendMessage", Do: g.confirm, Body: schema.Of[confirmation](), Result: schema.Answer[messageAnswer](), Errors: sent},
 		{Verb: "POST", Path: "uploads.delete", Tag: tag, Summary: "Delete the message that has a file, and the file", Limit: chatLimit,
 			Method: "deleteFileMessage", Do: g.remove, Body: schema.Of[fileName](), Result: schema.Answer[deletedFiles]()},
-		{Verb: "GET", Path: "rooms.images", Effects: methods.Reads, Tag: tag, Summary: "The pictures of a room of the caller's, newest first", Limit: chatLimit,
-			Query: schema.Of[knownRoomPage](), Result: schema.Answer[pageOfFiles](), Do: g.images, Errors: []string{"error-room-not-found", "not-authorized"}},
+		g.pictures("rooms.images"),
+		g.pictures("channels.images"), // its older name, which embedded chats still ask for
 	}
 	for _, k := range kindsOfRooms {
 		query := schema.Of[filesQuery]()
@@ -88,6 +88,12 @@ func (g *fileRoutes) Routes() []rest.Route {
 			Do: g.files(k.roomType), Errors: append([]string{"not-authorized"}, notFound...)})
 	}
 	return routes
+}
+
+// pictures is the route that lists pictures, at one of its addresses: both take rooms of every kind.
+func (g *fileRoutes) pictures(path string) rest.Route {
+	return rest.Route{Verb: "GET", Path: path, Effects: methods.Reads, Tag: "files", Limit: chatLimit,
+		Summary: "The pictures of a room of the caller's, newest first", Query: schema.Of[knownRoomPage](), Result: schema.Answer[pageOfFiles](), Do: g.images, Errors: []string{"error-room-not-found", "not-authorized"}}
 }
 
 // Outside are the addresses at which files are read.

@@ -192,8 +192,10 @@ func TestUpload(t *testing.T) {
 		if list.Body["total"] != 11.0 || list.Column("files", "name") != `наука 😀%2e%2e;=,.txt "quoted".txt report.pdf` {
 			t.Errorf("%s", list.Raw)
 		}
-		if got := bob.OK("GET", "rooms.images?roomId=GENERAL", nil).Column("files", "name"); got != "cat.gif cat.jpg cat.png" {
-			t.Error(got)
+		for _, path := range []string{"rooms.images", "channels.images"} {
+			if got := bob.OK("GET", path+"?roomId=GENERAL", nil).Column("files", "name"); got != "cat.gif cat.jpg cat.png" {
+				t.Error(path, got)
+			}
 		}
 		if got := bob.OK("GET", "channels.files?roomName=general&name=REPORT&typeGroup=application", nil).Column("files", "name"); got != "report.pdf" {
 			t.Error(got)
