@@ -585,6 +585,8 @@ export const texts = {
       Accounts_AllowUserProfileChange: 'Change the own profile',
       Accounts_AllowUsernameChange: 'Change the own user name',
       Accounts_AllowRealNameChange: 'Change the own name',
+      Accounts_AllowUserAvatarChange: 'Change the own picture',
+      Accounts_AvatarBlockUnauthenticatedAccess: 'Show pictures of accounts after a login only',
       Accounts_AllowEmailChange: 'Change the own address',
       Accounts_AllowPasswordChange: 'Change the own password',
       Accounts_AllowUserStatusMessageChange: 'Change the own status message',

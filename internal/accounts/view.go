@@ -19,6 +19,7 @@ func Public(u *user.User) ejson.Doc {
 	add("active", u.IsActive(), true)
 	add("status", presence(u), true)
 	add("statusText", u.StatusText, u.StatusText != "")
+	add("avatarETag", u.AvatarETag, u.AvatarETag != "")
 	return d
 }
 
@@ -41,6 +42,7 @@ func Own(u *user.User) ejson.Doc {
 	d := Full(u).Without("reason")
 	add := adder(&d)
 	add("statusDefault", u.StatusDefault, u.StatusDefault != "")
+	add("avatarOrigin", u.AvatarOrigin, u.AvatarOrigin != "")
 	add("profile", u.Profile, len(u.Profile) > 0)
 	if len(u.Emails) > 0 {
 		add("email", u.Emails[0].Address, true)

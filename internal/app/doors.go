@@ -120,7 +120,6 @@ func (a *App) mounts(api, page http.Handler) []web.Mount {
 	m := []web.Mount{
 		{Path: "/sockjs", Subtree: true, Handler: a.sockjs},
 		{Path: "/api", Subtree: true, Counted: true, Handler: api},
-		{Path: "/avatar", Subtree: true, Handler: rest.Avatar()},
 		{Path: "/api/info", Handler: info(a.product())},
 		{Path: console.Root, Handler: page},
 		{Path: console.Assets, Subtree: true, Handler: page},

@@ -30,6 +30,7 @@ const (
 	CreateUser                 = "create-user"
 	EditOtherUserInfo          = "edit-other-user-info"
 	EditOtherUserPassword      = "edit-other-user-password"
+	EditOtherUserAvatar        = "edit-other-user-avatar"
 	EditOtherUserActiveStatus  = "edit-other-user-active-status"
 	DeleteUser                 = "delete-user"
 	AssignRoles                = "assign-roles"
@@ -123,6 +124,7 @@ var table = []Permission{
 	{DeleteUser, admins},
 	{EditMessage, []string{Admin, "owner", "moderator"}},
 	{EditOtherUserActiveStatus, admins},
+	{EditOtherUserAvatar, admins},
 	{EditOtherUserInfo, admins},
 	{EditOtherUserPassword, admins},
 	{EditOtherUserTOTP, admins},

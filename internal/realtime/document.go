@@ -64,6 +64,7 @@ func flat(u *user.User) ejson.Doc {
 	}
 	for _, f := range []struct{ key, value string }{
 		{"statusText", u.StatusText}, {"statusDefault", u.StatusDefault}, {"language", u.Language}, {"type", u.Type},
+		{"avatarETag", u.AvatarETag}, {"avatarOrigin", u.AvatarOrigin},
 	} {
 		if f.value != "" {
 			d = append(d, ejson.Field{Key: f.key, Value: f.value})

@@ -75,9 +75,6 @@ func decoders() []growthtest.Decoder {
 				routes.Handler(r)
 			}
 		}},
-		{Name: "avatar", Do: func(text string) {
-			Avatar().ServeHTTP(httptest.NewRecorder(), &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/avatar/" + text}, Header: http.Header{}})
-		}},
 	}
 }
 

@@ -153,8 +153,11 @@ func docText(d ejson.Doc, key string) string {
 
 // ownAccount is one's own account as clients expect it (ownAccount of the schemas).
 func (s *Server) ownAccount(u *user.User) ejson.Doc {
-	return append(accounts.Own(u),
-		ejson.Field{Key: "avatarUrl", Value: s.about.RootURL + "/avatar/" + url.PathEscape(u.Username)},
+	own := accounts.Own(u)
+	if slices.Contains(s.roots, "/avatar") {
+		own = append(own, ejson.Field{Key: "avatarUrl", Value: s.about.RootURL + "/avatar/" + url.PathEscape(u.Username)})
+	}
+	return append(own,
 		ejson.Field{Key: "isOAuthUser", Value: u.Foreign()},
 		ejson.Field{Key: "requirePasswordChange", Value: false})
 }

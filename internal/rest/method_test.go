@@ -25,7 +25,7 @@ var alone = []string{
 	"GET chat.getThreadMessages", "GET chat.syncThreadsList", "GET chat.syncThreadMessages", "GET chat.getDeletedMessages",
 	"GET chat.search", "GET chat.syncMessages", "GET chat.getPinnedMessages", "GET chat.getStarredMessages",
 	"POST rooms.media/:rid", "GET rooms.images", "GET channels.files", "GET groups.files", "GET im.files", "GET dm.files",
-	"GET users.presence", "GET users.getPresence", "GET users.getStatus", "GET commands.list", "GET commands.get",
+	"GET users.presence", "GET users.getPresence", "GET users.getStatus", "GET users.getAvatar", "GET commands.list", "GET commands.get",
 }
 
 // Whoever puts a method under a second factor means its route as well, so every

@@ -200,6 +200,10 @@ func responses(r *Route) map[string]any {
 		}
 		out[strconv.Itoa(http.StatusOK)] = map[string]any{"description": "a file", "content": content}
 	}
+	if r.Redirects {
+		delete(out, strconv.Itoa(http.StatusOK))
+		out[strconv.Itoa(http.StatusTemporaryRedirect)] = map[string]any{"description": "it is at the address in Location"}
+	}
 	if r.BadRequest != nil {
 		out[strconv.Itoa(http.StatusBadRequest)] = map[string]any{"description": "refused",
 			"content": map[string]any{"application/json": map[string]any{"schema": plain(r.BadRequest)}}}

@@ -6,6 +6,8 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,7 +33,7 @@ type Outside struct {
 type Reader interface{ Outside() []Outside }
 
 // Content is an answer of bytes that may be read in parts (Range) and again (ETag): the browser
-// alone keeps it, and asks each time whether it still may.
+// alone keeps it, for Age, and then asks each time whether it still may.
 type Content struct {
 	// Type is the media type, Name what the file is called, any text. Inline lets a
 	// browser show it in a page; anything else it saves.
@@ -40,6 +42,7 @@ type Content struct {
 	// ETag is an opaque text without quotes, At when the content was made.
 	ETag  string
 	At    time.Time
+	Age   time.Duration
 	Bytes io.ReadSeekCloser
 }
 
@@ -76,7 +79,9 @@ func (s *Server) outsiders(g Group) error {
 		}
 		s.outside.HandleFunc(http.MethodGet+" "+o.Path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, rt) })
 		first, _, _ := strings.Cut(strings.TrimPrefix(o.Path, "/"), "/")
-		s.roots = append(s.roots, "/"+first)
+		if !slices.Contains(s.roots, "/"+first) {
+			s.roots = append(s.roots, "/"+first)
+		}
 	}
 	return nil
 }
@@ -131,6 +136,9 @@ func (s *Server) content(w http.ResponseWriter, req *Request, c Content) {
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}
 	h.Set("Cache-Control", "private, no-cache")
+	if c.Age > 0 {
+		h.Set("Cache-Control", "private, max-age="+strconv.Itoa(int(c.Age.Seconds())))
+	}
 	if c.ETag != "" {
 		h.Set("ETag", `"`+c.ETag+`"`)
 	}

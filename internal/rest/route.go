@@ -87,6 +87,8 @@ type Route struct {
 	Result, BadRequest Schema
 	// Files are the media types of a route that answers a File instead of an object.
 	Files []string
+	// Redirects says that the route answers a Redirect instead.
+	Redirects bool
 	// Errors lists the codes of the route's own refusals, Never those of its method
 	// that the route does not answer.
 	Errors, Never []string
@@ -125,6 +127,9 @@ type Request struct {
 	// control is the connection's.
 	control *http.ResponseController
 }
+
+// Redirect is an answer that sends the client to another address of this server, for now.
+type Redirect string
 
 // Raw is an answer that is rendered by the handler itself.
 type Raw struct {
@@ -192,6 +197,11 @@ func (r *Request) Run(ctx context.Context, params ...any) (any, error) {
 // carries out besides its own, is on the administrator's list of protected calls.
 func (r *Request) Challenge(ctx context.Context, actions ...string) error {
 	return r.server.router.ChallengeActions(ctx, r.Call, actions...)
+}
+
+// Ask asks for a second factor where the handler finds that one is needed (Route.Inside).
+func (r *Request) Ask(ctx context.Context, p twofactor.Policy) error {
+	return r.server.router.Challenge(ctx, r.Call, p)
 }
 
 // Still refuses a caller who might not begin the call now: for bodies that take long.

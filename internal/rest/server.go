@@ -369,6 +369,11 @@ func (s *Server) succeed(w http.ResponseWriter, req *Request, result any) {
 		_, _ = w.Write(raw.Body)
 		return
 	}
+	if to, ok := result.(Redirect); ok {
+		h.Set("Location", s.about.RootURL+string(to))
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return
+	}
 	if file, ok := result.(File); ok {
 		s.file(w, req, file)
 		return

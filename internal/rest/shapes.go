@@ -50,7 +50,9 @@ type ownAccount struct {
 	StatusText            string         `json:"statusText,omitempty"`
 	StatusDefault         string         `json:"statusDefault,omitempty"`
 	Language              string         `json:"language,omitempty"`
-	AvatarURL             string         `json:"avatarUrl"`
+	AvatarURL             string         `json:"avatarUrl,omitempty"`
+	AvatarETag            string         `json:"avatarETag,omitempty"`
+	AvatarOrigin          string         `json:"avatarOrigin,omitempty"`
 	Email                 string         `json:"email,omitempty"`
 	IsOAuthUser           bool           `json:"isOAuthUser"`
 	Settings              map[string]any `json:"settings"`
@@ -72,6 +74,7 @@ type shownAccount struct {
 	Active       bool           `json:"active,omitempty"`
 	Status       string         `json:"status,omitempty"`
 	StatusText   string         `json:"statusText,omitempty"`
+	AvatarETag   string         `json:"avatarETag,omitempty"`
 	CreatedAt    time.Time      `json:"createdAt,omitempty"`
 	UpdatedAt    time.Time      `json:"_updatedAt,omitempty"`
 	Emails       []email        `json:"emails,omitempty"`

@@ -159,7 +159,7 @@ func (m *matrix) content() string {
 		m.T.Fatal(err)
 	}
 	out := fmt.Sprint(r.Name, r.Type, r.Topic, r.Description, r.Announcement, r.ReadOnly, r.ReactWhenReadOnly, r.Archived, r.Muted, r.Unmuted, r.JoinDigest,
-		r.Default, r.CustomFields)
+		r.Default, r.CustomFields, r.AvatarETag)
 	var lines []string
 	for _, s := range subs {
 		if s.User.ID != m.person.ID {

@@ -4,6 +4,7 @@ package rest_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"reflect"
@@ -123,18 +124,33 @@ func (r *recorder) DeleteMessage(ctx context.Context, id string, at time.Time) (
 }
 
 func (r *recorder) AddFile(ctx context.Context, f *rooms.File) error {
-	r.note("AddFile")
+	r.note("AddFile" + whose(f))
 	return r.Store.AddFile(ctx, f)
 }
 
 func (r *recorder) SetFile(ctx context.Context, f *rooms.File, from rooms.FileState) error {
-	r.note("SetFile " + string(f.State))
+	r.note("SetFile " + string(f.State) + whose(f))
 	return r.Store.SetFile(ctx, f, from)
 }
 
 func (r *recorder) EndFile(ctx context.Context, id string, at time.Time) (*rooms.File, error) {
-	r.note("EndFile")
+	kind := ""
+	if f, err := r.Store.FileByID(ctx, id); err == nil {
+		kind = whose(f)
+	}
+	r.note("EndFile" + kind)
 	return r.Store.EndFile(ctx, id, at)
+}
+
+// whose says what a file belongs to, if it is a picture.
+func whose(f *rooms.File) string {
+	switch {
+	case f.OfUser != "":
+		return " of an account"
+	case f.OfRoom != "":
+		return " of a room"
+	}
+	return ""
 }
 
 // furnish makes the rooms and what is said in them.
@@ -261,6 +277,7 @@ var scenesOfRoomMethods = map[string][]scene{
 			return []any{s.own, object{"roomName": fmt.Sprint("renamed", s.n), "readOnly": true}}
 		}).named("several"),
 		with(func(s *stage) []any { return []any{s.private, "roomType", "c"} }).named("public"),
+		with(func(s *stage) []any { return []any{s.own, "roomAvatar", avatarData} }).named("a picture"),
 	},
 	"archiveRoom":          {with(func(s *stage) []any { return []any{s.own} })},
 	"unarchiveRoom":        {with(func(s *stage) []any { return []any{s.own} }).after(archived)},
@@ -288,6 +305,16 @@ var scenesOfRoomMethods = map[string][]scene{
 	"loadHistory":              {with(func(s *stage) []any { return []any{s.own} })},
 	"loadMissedMessages":       {with(func(s *stage) []any { return []any{s.own, time.UnixMilli(0)} })},
 	"getSingleMessage":         {with(func(s *stage) []any { return []any{s.mine} })},
+
+	"setAvatarFromService": {
+		with(func(s *stage) []any { return []any{avatarData, "image/png", "upload"} }).named("oneself"),
+		with(func(s *stage) []any { return []any{avatarData, "image/png", "upload", s.other.ID} }).named("another's"),
+	},
+	"resetAvatar": {
+		with(nothing).named("oneself").after(portrayed),
+		with(func(s *stage) []any { return []any{s.other.ID} }).named("another's").after(portrayed),
+	},
+	"getAvatarSuggestion": {with(nothing)},
 
 	"listEmojiCustom":   {with(nothing)},
 	"deleteFileMessage": {with(func(s *stage) []any { return []any{s.token} }).after(sentFile)},
@@ -338,10 +365,20 @@ var scenesOfRoomRoutes = map[string][]scene{
 	"POST rooms.media/:rid":  {req(func(*stage) any { return testkit.PartsOf("file", "a.txt", "hello") }).at("rooms.media/", own)},
 	"POST rooms.mediaConfirm/:rid/:fileId": {post(object{"msg": "look"}).after(waitingFile).
 		at("rooms.mediaConfirm/", func(s *stage) any { return s.own + "/" + s.token })},
-	"POST uploads.delete":   {req(func(s *stage) any { return object{"fileId": s.token} }).after(sentFile)},
-	"GET emoji-custom.list": {req(plain)},
-	"GET rooms.images":      {at("rooms.images?roomId=%s", own)},
-	"GET channels.images":   {at("channels.images?roomId=%s", own)},
+	"POST users.setAvatar": {
+		req(func(*stage) any { return testkit.PartsOf("image", "a.png", avatarBytes()) }).named("oneself"),
+		req(func(s *stage) any { return testkit.PartsOf("image", "a.png", avatarBytes(), "userId="+s.other.ID) }).named("another's"),
+	},
+	"POST users.resetAvatar": {
+		req(plain).named("oneself").after(portrayed),
+		req(func(s *stage) any { return object{"userId": s.other.ID} }).named("another's").after(portrayed),
+	},
+	"GET users.getAvatar":           {at("users.getAvatar?userId=%s", func(s *stage) any { return s.other.ID })},
+	"GET users.getAvatarSuggestion": {req(plain)},
+	"POST uploads.delete":           {req(func(s *stage) any { return object{"fileId": s.token} }).after(sentFile)},
+	"GET emoji-custom.list":         {req(plain)},
+	"GET rooms.images":              {at("rooms.images?roomId=%s", own)},
+	"GET channels.images":           {at("channels.images?roomId=%s", own)},
 
 	"POST chat.sendMessage": {req(func(s *stage) any { return object{"message": object{"rid": s.own, "msg": "hello"}} })},
 	"POST chat.postMessage": {
@@ -381,6 +418,28 @@ var scenesOfRoomRoutes = map[string][]scene{
 }
 
 func own(s *stage) any { return s.own }
+
+// avatarData is a picture of one pixel, as a data: URL.
+const avatarData = "data:image/png;base64," +
+	"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+
+func avatarBytes() string {
+	_, text, _ := strings.Cut(avatarData, ",")
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(raw)
+}
+
+// portrayed gives the caller and somebody else a picture.
+func portrayed(s *stage) {
+	for _, u := range []*user.User{s.admin, s.other} {
+		if err := s.Chat.SetAvatarData(s.T.Context(), s.admin, u, avatarData); err != nil {
+			s.T.Fatal(err)
+		}
+	}
+}
 
 // at says the address of a scene with a body: what its path begins with, and what follows.
 func (c scene) at(begin string, rest func(s *stage) any) scene {

@@ -232,7 +232,7 @@ func TestSchemasHaveNames(t *testing.T) {
 				}
 			}
 			for status, r := range op.Responses {
-				if len(r.Content) == 0 {
+				if len(r.Content) == 0 && status != "307" {
 					t.Errorf("%s %s: its answer %s has no content", verb, path, status)
 				}
 				for media, c := range r.Content { // a route that answers a file has others than application/json

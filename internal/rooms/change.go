@@ -28,6 +28,8 @@ type RoomSettings struct {
 	// JoinCode is the code itself; empty lets everybody in.
 	JoinCode     *string
 	CustomFields *map[string]any
+	// Avatar is a picture as a data: URL; empty takes it away.
+	Avatar *string
 }
 
 // needs are the permissions that a change needs in its room.
@@ -79,6 +81,13 @@ func (s *Service) Change(ctx context.Context, by *user.User, roomID string, c Ro
 	if err != nil {
 		return nil, err
 	}
+	if c.Avatar != nil {
+		picture, err := s.roomPicture(ctx, by, roomID, *c.Avatar)
+		if err != nil {
+			return nil, err
+		}
+		change.AvatarETag = &picture
+	}
 	was, room, err := s.store.ChangeRoom(ctx, roomID, change)
 	switch {
 	case errors.Is(err, dberr.NotFound):
@@ -87,6 +96,14 @@ func (s *Service) Change(ctx context.Context, by *user.User, roomID string, c Ro
 		return nil, aboutName(ErrDuplicateRoom, "A channel with name '%s' exists", change.Name)
 	case err != nil:
 		return nil, err
+	}
+	if was.AvatarETag != room.AvatarETag {
+		s.dropPicture(ctx, was.AvatarETag, room.AvatarETag, &File{OfRoom: roomID})
+		if room.Type == Channel { // members of others hear it in the room
+			if err := s.tellAvatar("rid", roomID, room.AvatarETag); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return room, s.tellChange(ctx, by, was, room)
 }
@@ -220,6 +237,9 @@ func (r *Room) notes(now *Room) (out []*Message) {
 	text(TypeTopic, r.Topic, now.Topic)
 	text(TypeAnnouncement, r.Announcement, now.Announcement)
 	text(TypeDescription, r.Description, now.Description)
+	if r.AvatarETag != now.AvatarETag {
+		out = append(out, &Message{Type: TypeAvatar})
+	}
 	text(TypePrivacy, shownTypes[r.Type], shownTypes[now.Type])
 	flag(TypeReadOnlyOn, TypeReadOnlyOff, r.ReadOnly, now.ReadOnly)
 	flag(TypeReactionsOpened, TypeReactionsClosed, r.ReactWhenReadOnly, now.ReactWhenReadOnly)

@@ -19,6 +19,7 @@ type RoomChange struct {
 	// JoinDigest is the keyed digest of the join code; empty takes the code away.
 	JoinDigest   *string
 	CustomFields *map[string]any
+	AvatarETag   *string
 	// Mute and Unmute name a member who may no longer write, or may again: also where the
 	// room is read-only.
 	Mute, Unmute *Ref
@@ -44,6 +45,7 @@ func (r *Room) Change(c RoomChange) bool {
 	if c.JoinDigest != nil {
 		r.JoinCodeRequired, r.JoinDigest, r.JoinCode = *c.JoinDigest != "", *c.JoinDigest, ""
 	}
+	replace(&r.AvatarETag, c.AvatarETag)
 	if c.CustomFields != nil {
 		r.CustomFields = maps.Clone(*c.CustomFields)
 	}
@@ -90,7 +92,7 @@ func (r *Room) sameAs(other *Room) bool {
 	return r.Name == other.Name && r.FName == other.FName && r.Type == other.Type && r.Topic == other.Topic && r.Description == other.Description &&
 		r.Announcement == other.Announcement && r.ReadOnly == other.ReadOnly && r.ReactWhenReadOnly == other.ReactWhenReadOnly &&
 		r.Default == other.Default && r.Archived == other.Archived && r.JoinCodeRequired == other.JoinCodeRequired && r.JoinCode == other.JoinCode &&
-		r.JoinDigest == other.JoinDigest && slices.Equal(r.Muted, other.Muted) && slices.Equal(r.MutedIDs, other.MutedIDs) &&
+		r.JoinDigest == other.JoinDigest && r.AvatarETag == other.AvatarETag && slices.Equal(r.Muted, other.Muted) && slices.Equal(r.MutedIDs, other.MutedIDs) &&
 		slices.Equal(r.Unmuted, other.Unmuted) && slices.Equal(r.UnmutedIDs, other.UnmutedIDs) &&
 		(len(r.CustomFields)+len(other.CustomFields) == 0 || reflect.DeepEqual(r.CustomFields, other.CustomFields))
 }

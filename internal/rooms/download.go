@@ -40,7 +40,7 @@ func (s *Service) readable(ctx context.Context, by *user.User, id string) (*File
 		return nil, instead(err, dberr.NotFound, ErrFileAccess)
 	}
 	switch {
-	case f.RoomID == "", f.Store != OwnFiles: // of another program
+	case f.RoomID == "", f.Store != OwnFiles: // of another program, or a picture of an account or a room
 		return nil, ErrFileAccess
 	case f.State == FileWaiting: // nobody's but its uploader's, who still must be in the room
 		if by == nil || by.ID != f.UserID {
@@ -65,8 +65,11 @@ func (s *Service) readable(ctx context.Context, by *user.User, id string) (*File
 	return f, nil
 }
 
-// has tells whether the message of a file is there and has it.
+// has tells whether the message of a file is there and has it, or whose picture it is.
 func (s *Service) has(ctx context.Context, f *File) (bool, error) {
+	if f.OfUser != "" || f.OfRoom != "" {
+		return s.names(ctx, f)
+	}
 	m, err := s.store.MessageByID(ctx, f.MessageID)
 	if errors.Is(err, dberr.NotFound) {
 		return false, nil

@@ -15,7 +15,7 @@ const (
 	FileUploading FileState = "uploading"
 	// FileWaiting: it is there as a whole, and no message has it yet.
 	FileWaiting FileState = "waiting"
-	// FileAttached: a message has it.
+	// FileAttached: a message, an account or a room has it.
 	FileAttached FileState = "attached"
 	// FileGone: nobody sees it any more; its bytes are being removed.
 	FileGone FileState = "gone"
@@ -59,6 +59,10 @@ type File struct {
 	State FileState `bson:"ddpState,omitempty"`
 	// MessageID is the message that has it, from FileAttached on.
 	MessageID string `bson:"ddpMessage,omitempty"`
+	// OfUser or OfRoom is the account or the room whose picture it is, without a RoomID: from
+	// FileAttached on, as long as that names it (avatarETag).
+	OfUser string `bson:"ddpOfUser,omitempty"`
+	OfRoom string `bson:"ddpOfRoom,omitempty"`
 }
 
 // Identify is what a picture's first bytes say of it.

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -26,9 +27,20 @@ func decoders() []growthtest.Decoder {
 			}
 			_ = stored.Decode(raw, new(Message))
 		}},
+		{Name: "a picture in a text", Allocated: 512, Do: func(text string) { _ = taken("data:image/png;base64," + text) }},
+		{Name: "where a picture is", Do: func(text string) { _ = taken(text) }},
 		{Name: "any bytes", Allocated: 512, Do: func(text string) { _ = stored.Decode([]byte(text), new(Message)) }},
 		{Name: "a message as clients see it", Allocated: 1024, Do: func(text string) { _, _ = encode((&Message{Text: text}).Doc("")) }},
 	}
+}
+
+// taken reads a picture that stands in a text, and keeps none of it.
+func taken(text string) error {
+	data, err := avatarData(text)
+	if err == nil {
+		_, err = io.Copy(io.Discard, data)
+	}
+	return err
 }
 
 // TestGrowth: the work of every reader of this package is in proportion to the

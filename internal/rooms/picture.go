@@ -105,8 +105,9 @@ func decodable(c image.Config, format string) bool {
 	return c.Width < 1<<20 && c.Height < 1<<20 && int64(c.Width)*int64(c.Height) <= pictureBytes/pixel
 }
 
-// scaled decodes a picture and makes it no larger than side by side; nil when it cannot.
-func scaled(from io.ReaderAt, size int64, side int) *image.NRGBA {
+// scaled decodes a picture and makes it no larger than side by side, or a square of its middle;
+// nil when it cannot.
+func scaled(from io.ReaderAt, size int64, side int, square bool) *image.NRGBA {
 	id, config := identify(from, size)
 	if id == nil || !decodable(config, id.Format) {
 		return nil
@@ -122,6 +123,11 @@ func scaled(from io.ReaderAt, size int64, side int) *image.NRGBA {
 		return nil
 	}
 	b := full.Bounds()
+	if square {
+		edge := min(b.Dx(), b.Dy())
+		at := b.Min.Add(image.Pt((b.Dx()-edge)/2, (b.Dy()-edge)/2))
+		b = image.Rectangle{Min: at, Max: at.Add(image.Pt(edge, edge))}
+	}
 	w, h := b.Dx(), b.Dy()
 	if w <= 0 || h <= 0 {
 		return nil
@@ -183,7 +189,7 @@ func mean(m image.Image, area image.Rectangle) color.NRGBA {
 
 // preview is a tiny JPEG in base64, "" for what cannot be decoded within the bound.
 func preview(from io.ReaderAt, size int64) string {
-	small := scaled(from, size, previewSide)
+	small := scaled(from, size, previewSide, false)
 	if small == nil {
 		return ""
 	}

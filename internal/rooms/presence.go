@@ -430,7 +430,7 @@ func statusLine(sentence string) string {
 
 // Status is how an account is shown.
 type Status struct {
-	UserID, Username, Name, Status, Text string
+	UserID, Username, Name, Status, Text, AvatarETag string
 }
 
 // Doc is the status as REST lists it.
@@ -438,7 +438,7 @@ func (p *Status) Doc() ejson.Doc {
 	d := ejson.Doc{{Key: "_id", Value: p.UserID}, {Key: "username", Value: p.Username}}
 	d = text(d, "name", p.Name)
 	d = append(d, ejson.Field{Key: "status", Value: p.Status})
-	return text(d, "statusText", p.Text)
+	return text(text(d, "statusText", p.Text), "avatarETag", p.AvatarETag)
 }
 
 // StatusOf tells how an account is shown.
@@ -447,7 +447,7 @@ func StatusOf(u *user.User) Status {
 	if status == "" {
 		status = Offline
 	}
-	return Status{UserID: u.ID, Username: u.Username, Name: u.Name, Status: status, Text: u.StatusText}
+	return Status{UserID: u.ID, Username: u.Username, Name: u.Name, Status: status, Text: u.StatusText, AvatarETag: u.AvatarETag}
 }
 
 // Statuses tells how these users are shown, or, without ids, everybody who is

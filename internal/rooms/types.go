@@ -43,6 +43,7 @@ const (
 	TypeUnarchived      = "room-unarchived"
 	TypeMuted           = "user-muted"
 	TypeUnmuted         = "user-unmuted"
+	TypeAvatar          = "room_changed_avatar"
 
 	// Role changes; the field "role" of the message names the role.
 	TypeRoleAdded   = "subscription-role-added"
@@ -89,6 +90,8 @@ type Room struct {
 	// CustomFields are what programs of the owners keep with the room, and everybody who
 	// finds it is shown.
 	CustomFields map[string]any `bson:"customFields,omitempty"`
+	// AvatarETag names the room's picture.
+	AvatarETag string `bson:"avatarETag,omitempty"`
 	// Muted members, by their names then, only read, whatever they are called since
 	// (MutedIDs); Unmuted and UnmutedIDs are those who may write although the room is
 	// read-only.

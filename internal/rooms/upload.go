@@ -114,43 +114,48 @@ func (s *Service) MayUpload(ctx context.Context, by *user.User, roomID string) e
 	return writable(a)
 }
 
-// begin puts the document of a file before its bytes. What the user's files take is
-// counted with this one, and compared then: of two that do not fit together none slips
-// through.
+// begin puts the document of a file before its bytes.
 func (s *Service) begin(ctx context.Context, by *user.User, f *File, most, announced int64) (_ *Upload, err error) {
-	at := s.time()
-	who := ref(by)
-	f.ID, f.UserID, f.User, f.Store, f.UploadedAt = random.ID(), by.ID, &who, OwnFiles, at
-	f.Size = most
+	f.ID, f.Size = random.ID(), most
 	if announced >= 0 {
 		f.Size = min(most, announced)
 	}
-	f.at(FileUploading, at)
 	if !s.uploads.begin(by.ID) {
 		return nil, ErrUploadsAtOnce
 	}
-	u := &Upload{svc: s, ctx: ctx, by: by, file: f, most: most, touched: at}
+	u := &Upload{svc: s, ctx: ctx, by: by, file: f, most: most, touched: s.time()}
 	defer func() {
 		if err != nil {
 			u.Close()
 		}
 	}()
-	if err := s.store.AddFile(ctx, f); err != nil {
+	if err := s.addFile(ctx, by, f); err != nil {
 		return nil, err
-	}
-	if quota := int64(s.set.Int(settings.FilesPerUser)) << 20; quota > 0 {
-		size, err := s.store.FilesSize(ctx, by.ID)
-		if err != nil {
-			return nil, err
-		}
-		if size > quota {
-			return nil, ErrFileQuota
-		}
 	}
 	if u.draft, err = s.blobs.Create(f.ID); err != nil {
 		return nil, err
 	}
 	return u, nil
+}
+
+// addFile makes the document of a file. What the user's files take is counted with this one,
+// and compared then: of two that do not fit together none slips through.
+func (s *Service) addFile(ctx context.Context, by *user.User, f *File) error {
+	at, who := s.time(), ref(by)
+	f.UserID, f.User, f.Store, f.UploadedAt = by.ID, &who, OwnFiles, at
+	f.at(FileUploading, at)
+	if err := s.store.AddFile(ctx, f); err != nil {
+		return err
+	}
+	quota := int64(s.set.Int(settings.FilesPerUser)) << 20
+	if quota <= 0 {
+		return nil
+	}
+	size, err := s.store.FilesSize(ctx, by.ID)
+	if err == nil && size > quota {
+		err = ErrFileQuota
+	}
+	return err
 }
 
 // Write takes bytes of the file. More than may come is refused as soon as it does.
@@ -161,7 +166,7 @@ func (u *Upload) Write(p []byte) (int, error) {
 	if n := sniffed - len(u.head); n > 0 {
 		u.head = append(u.head, p[:min(n, len(p))]...)
 	}
-	if at := u.svc.time(); at.Sub(u.touched) >= touchEvery {
+	if at := u.svc.time(); u.file.State != "" && at.Sub(u.touched) >= touchEvery {
 		if err := u.svc.store.TouchFile(u.ctx, u.file.ID, at); err != nil {
 			return 0, lost(err)
 		}
@@ -261,7 +266,7 @@ func (u *Upload) Close() {
 	if u.draft != nil {
 		u.draft.Discard()
 	}
-	if !u.kept {
+	if !u.kept && u.file.State != "" {
 		u.svc.drop(context.WithoutCancel(u.ctx), u.file.ID)
 	}
 	u.svc.uploads.end(u.by.ID)

@@ -232,6 +232,7 @@ func (r *Room) Doc(member bool) ejson.Doc {
 	d = text(d, "topic", r.Topic)
 	d = text(d, "description", r.Description)
 	d = text(d, "announcement", r.Announcement)
+	d = text(d, "avatarETag", r.AvatarETag)
 	d = append(d, ejson.Field{Key: "ts", Value: r.TS}, ejson.Field{Key: "ro", Value: r.ReadOnly},
 		ejson.Field{Key: "sysMes", Value: true})
 	if r.Default {

@@ -189,6 +189,8 @@ func accountSettings() []Definition {
 		flag(AllowEmailChange, true, true),
 		flag(AllowPasswordChange, true, true),
 		flag(AllowStatusChange, true, true),
+		flag(AllowAvatarChange, true, true),
+		flag(AvatarsClosed, true, true),
 		flag(AllowDeleteOwnAccount, false, true),
 		public(number(LoginExpiration, 90, 1, 36_500)),
 		flag(AmbiguousErrors, true, false),

@@ -72,9 +72,7 @@ var constants = []struct {
 	{"Accounts_Password_Policy_AtLeastOneNumber", false},
 	{"Accounts_Password_Policy_AtLeastOneSpecialCharacter", false},
 
-	// Accounts: a name, no fields of one's own, a letter for a picture.
-	{"Accounts_AllowUserAvatarChange", false},
-	{"Accounts_AvatarBlockUnauthenticatedAccess", false},
+	// Accounts: a name, no fields of one's own, pictures from nowhere else.
 	{"Accounts_AvatarExternalProviderUrl", ""},
 	{"Accounts_RoomAvatarExternalProviderUrl", ""},
 	{"Accounts_CustomFields", ""},

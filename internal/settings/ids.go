@@ -76,6 +76,9 @@ const (
 	AllowProfileChange  = "Accounts_AllowUserProfileChange"
 	AllowUsernameChange = "Accounts_AllowUsernameChange"
 	AllowRealNameChange = "Accounts_AllowRealNameChange"
+	AllowAvatarChange   = "Accounts_AllowUserAvatarChange"
+	// AvatarsClosed shows pictures of accounts to those alone who are logged in.
+	AvatarsClosed       = "Accounts_AvatarBlockUnauthenticatedAccess"
 	AllowEmailChange    = "Accounts_AllowEmailChange"
 	AllowPasswordChange = "Accounts_AllowPasswordChange"
 	AllowStatusChange   = "Accounts_AllowUserStatusMessageChange"

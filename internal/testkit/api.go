@@ -106,7 +106,7 @@ func serve(t testing.TB, h http.Handler) *http.Client {
 		_ = srv.Close()
 		serving.Wait()
 	})
-	return &http.Client{Transport: transport}
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // listener accepts the connections that dial makes.
@@ -302,6 +302,9 @@ func (c *Caller) Do(verb, path string, body any) Answer {
 	c.API.ok(err)
 	a := Answer{Status: resp.StatusCode, Header: resp.Header, Raw: string(raw)}
 	if strings.HasPrefix(a.Header.Get("Content-Disposition"), "attachment") { // a file (rest.File)
+		return a
+	}
+	if a.Header.Get("Location") != "" { // elsewhere (rest.Redirect)
 		return a
 	}
 	if err := json.Unmarshal(raw, &a.Body); err != nil && verb != "HEAD" {

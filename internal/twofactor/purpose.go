@@ -55,6 +55,8 @@ var sentences = map[string]string{
 	"leaveRoom":                            "to leave a room",
 	"slashCommand":                         "to run a slash command",
 	"setUserStatus":                        "to set a status",
+	"setAvatarFromService":                 "to change a picture",
+	"resetAvatar":                          "to take a picture away",
 	"setUsername":                          "to change the user name",
 	"removeOtherTokens":                    "to end your other sessions",
 	"logoutOtherClients":                   "to end your other sessions",

@@ -32,6 +32,7 @@ type Change struct {
 
 	// Plain fields.
 	Username, Name, Status, StatusDefault, StatusText, Language, Type *string
+	AvatarETag, AvatarOrigin                                          *string
 	Emails                                                            *[]Email
 	Roles                                                             *[]string
 	Active                                                            *bool
@@ -104,6 +105,8 @@ func (c *Change) Apply(u *User) bool {
 	set(&u.StatusText, c.StatusText)
 	set(&u.Language, c.Language)
 	set(&u.Type, c.Type)
+	set(&u.AvatarETag, c.AvatarETag)
+	set(&u.AvatarOrigin, c.AvatarOrigin)
 	set(&u.Emails, c.Emails)
 	set(&u.Roles, c.Roles)
 	set(&u.Profile, c.Profile)

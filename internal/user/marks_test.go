@@ -12,6 +12,7 @@ import (
 // on them. A member that is added is marked until it is named here and in guarded.
 var harmless = []string{
 	"CreatedAt", "UpdatedAt", "Username", "Name", "Type", "Status", "StatusDefault", "StatusText", "Language", "Profile", "CustomFields", "Reason",
+	"AvatarETag", "AvatarOrigin",
 	"UsernameKey", "EmailKeys", "LastLogin", "NameKey", "ListKeys",
 	"Services.Password.ResetAt", "Services.Password.Reset", "Services.Password.Enroll", "Services.Password.Earlier",
 	// Where there is a hash of Argon2, this one does not count.

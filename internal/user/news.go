@@ -49,6 +49,7 @@ const (
 	FieldTokens   = "services.resume"
 	FieldTrust    = "services.resume.trust" // what login tokens remember of a second factor
 	FieldCustom   = "customFields"
+	FieldAvatar   = "avatar"
 )
 
 // Only tells whether nothing but these parts changed.
@@ -95,7 +96,7 @@ func (c *Change) Fields() []string {
 		{"username", c.Username != nil}, {"name", c.Name != nil}, {"language", c.Language != nil}, {"type", c.Type != nil},
 		{"emails", c.Emails != nil}, {"roles", c.Roles != nil}, {"active", c.Active != nil}, {"profile", c.Profile != nil},
 		{FieldStatus, c.Status != nil || c.StatusDefault != nil || c.StatusText != nil},
-		{FieldCustom, c.CustomFields != nil},
+		{FieldCustom, c.CustomFields != nil}, {FieldAvatar, c.AvatarETag != nil || c.AvatarOrigin != nil},
 		{FieldPassword, c.Bcrypt != nil || c.ResetAt != nil || c.Reset != nil || c.Enroll != nil || c.Earlier != nil},
 		{FieldProofs, c.AddVerification != nil || c.ClearVerification != "" || c.Verifications != nil || c.Pending != nil},
 		{FieldFactors, c.Factor != nil},

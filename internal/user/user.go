@@ -38,6 +38,9 @@ type User struct {
 	Profile       map[string]any `bson:"profile,omitempty"`
 	CustomFields  map[string]any `bson:"customFields,omitempty"`
 	Reason        string         `bson:"reason,omitempty"`
+	// AvatarETag names the account's picture, AvatarOrigin says how it came here.
+	AvatarETag   string `bson:"avatarETag,omitempty"`
+	AvatarOrigin string `bson:"avatarOrigin,omitempty"`
 	// RequirePasswordChange keeps everybody out until the account has a new password
 	// (Change.Bcrypt); Rocket.Chat sets it.
 	RequirePasswordChange bool `bson:"requirePasswordChange,omitempty"`

@@ -43,7 +43,7 @@ func Methods(o Options) methods.Slice {
 			&threads{rooms: o.Rooms}, &finds{rooms: o.Rooms}, &lists{rooms: o.Rooms},
 			&subscriptions{rooms: o.Rooms, presence: o.Presence},
 			&files{rooms: o.Rooms, challenger: c},
-			&emojis{},
+			&emojis{}, &avatars{rooms: o.Rooms, accounts: o.Accounts, challenger: c},
 			&slash{rooms: o.Rooms, carrier: c},
 		}
 	}
@@ -53,7 +53,7 @@ func Methods(o Options) methods.Slice {
 func Routes(o Options) []rest.Group {
 	r := &service{rooms: o.Rooms, presence: o.Presence, accounts: o.Accounts}
 	return []rest.Group{&roomRoutes{r}, &listRoutes{&roomRoutes{r}}, &messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &fileRoutes{r}, &emojis{},
-		&presenceRoutes{r}, &slash{}}
+		&presenceRoutes{r}, &slash{}, &avatarRoutes{r}}
 }
 
 // service is what the handlers of all routes share.

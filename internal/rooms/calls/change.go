@@ -3,6 +3,7 @@ package calls
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"ddpserver/internal/ejson"
@@ -22,10 +23,10 @@ func (g *roomCalls) changeSpecs() []methods.Spec {
 	return []methods.Spec{{
 		Name: "saveRoomSettings", Do: g.save, Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary, Limit: ratelimit.Wide,
 		Doc: "Changes what a room says of itself, and who may write and come in: roomName, roomTopic, roomAnnouncement, roomDescription, roomCustomFields, " +
-			"roomType (c or p), readOnly, reactWhenReadOnly, default, joinCode. Opening a private group to the public asks for a factor.",
+			"roomType (c or p), readOnly, reactWhenReadOnly, default, joinCode, roomAvatar (a data: URL). Opening a private group to the public asks for a factor.",
 		Params: "rid, setting, value; or rid, {setting: value, …}", Result: "{result: true, rid}",
 		Errors: "error-invalid-room, error-invalid-settings, error-action-not-allowed, error-invalid-room-name, error-duplicate-channel-name, " +
-			"error-invalid-room-type, error-not-allowed, 400 Match failed",
+			"error-invalid-room-type, error-not-allowed, " + strings.Join(pictureErrors, ", ") + ", 400 Match failed",
 	}, {
 		Name: "archiveRoom", Do: g.archive(true), Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
 		Doc:    "Takes a channel or group out of use: it is read, takes no messages, and nobody comes in. With false it is as unarchiveRoom.",
@@ -75,13 +76,14 @@ type roomSettings struct {
 	React        *bool      `ejson:"reactWhenReadOnly"`
 	Default      *bool      `ejson:"default"`
 	JoinCode     *string    `ejson:"joinCode"`
+	Avatar       *string    `ejson:"roomAvatar"`
 	Rest         ejson.Doc  `ejson:",rest"`
 }
 
 // unserved are settings of Rocket.Chat's rooms that no room here has. Saying that they are off is no
 // mistake: that they are.
 var unserved = []string{
-	"roomAvatar", "featured", "systemMessages", "streamingOptions", "retentionEnabled", "retentionMaxAge", "retentionExcludePinned",
+	"featured", "systemMessages", "streamingOptions", "retentionEnabled", "retentionMaxAge", "retentionExcludePinned",
 	"retentionFilesOnly", "retentionIgnoreThreads", "retentionOverrideGlobal", "encrypted", "favorite",
 }
 
@@ -120,7 +122,7 @@ func settingsOf(first ejson.Raw, value *ejson.Raw) (out rooms.RoomSettings, err 
 		out.CustomFields = &fields
 	}
 	out.Name, out.Topic, out.Announcement, out.Description, out.Type = s.Name, s.Topic, s.Announcement, s.Description, s.Type
-	out.ReadOnly, out.ReactWhenReadOnly, out.Default, out.JoinCode = s.ReadOnly, s.React, s.Default, s.JoinCode
+	out.ReadOnly, out.ReactWhenReadOnly, out.Default, out.JoinCode, out.Avatar = s.ReadOnly, s.React, s.Default, s.JoinCode, s.Avatar
 	return out, nil
 }
 
@@ -232,8 +234,8 @@ type (
 		ReactWhenReadOnly bool           `json:"reactWhenReadOnly,omitempty"`
 		Default           bool           `json:"default,omitempty"`
 		JoinCode          string         `json:"joinCode,omitempty"`
-		RoomAvatar        string         `json:"roomAvatar,omitempty" about:"as the others from here: Rocket.Chat's clients send it; what switches it on is refused"`
-		Featured          bool           `json:"featured,omitempty"`
+		RoomAvatar        string         `json:"roomAvatar,omitempty" about:"a PNG, JPEG or GIF as a data: URL; empty takes it away"`
+		Featured          bool           `json:"featured,omitempty" about:"as the others from here: Rocket.Chat's clients send it; what switches it on is refused"`
 		Encrypted         bool           `json:"encrypted,omitempty"`
 		SystemMessages    []string       `json:"systemMessages,omitempty"`
 		Favorite          map[string]any `json:"favorite,omitempty"`
@@ -278,7 +280,7 @@ func (g *roomRoutes) changesOf(k kindOfRoom) (routes []rest.Route) {
 	if k.roomType == rooms.Direct {
 		return []rest.Route{{Verb: "POST", Path: k.prefix + ".setTopic", Tag: k.prefix, Summary: "Say what a direct room talks about",
 			Body: schema.Of[directTopicBody](), Result: schema.Answer[topicAnswer](), Method: "saveRoomSettings",
-			Do: g.changes(k, changing{setting: "roomTopic", member: "topic", answer: schema.Answer[topicAnswer]}), Errors: notFound}}
+			Do: g.changes(k, changing{setting: "roomTopic", member: "topic", answer: schema.Answer[topicAnswer]}), Errors: notFound, Never: pictureErrors}}
 	}
 	list := changings
 	if k.roomType == rooms.Channel {
@@ -290,7 +292,7 @@ func (g *roomRoutes) changesOf(k kindOfRoom) (routes []rest.Route) {
 			result = c.answer()
 		}
 		routes = append(routes, rest.Route{Verb: "POST", Path: k.prefix + "." + c.name, Tag: k.prefix, Summary: c.summary, Body: c.body(), Result: result,
-			Method: "saveRoomSettings", Do: g.changes(k, c), Errors: notFound})
+			Method: "saveRoomSettings", Do: g.changes(k, c), Errors: notFound, Never: pictureErrors})
 	}
 	for _, end := range []struct{ name, method, summary string }{
 		{"archive", "archiveRoom", "Take a room out of use"}, {"unarchive", "unarchiveRoom", "Take a room back into use"},

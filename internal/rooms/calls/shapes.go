@@ -66,6 +66,7 @@ type (
 		Topic        string         `json:"topic,omitempty"`
 		Description  string         `json:"description,omitempty"`
 		Announcement string         `json:"announcement,omitempty"`
+		AvatarETag   string         `json:"avatarETag,omitempty"`
 		CreatedAt    time.Time      `json:"ts"`
 		ReadOnly     bool           `json:"ro"`
 		SysMes       bool           `json:"sysMes,omitempty"`
@@ -115,6 +116,7 @@ type (
 		Name       string `json:"name,omitempty"`
 		Status     string `json:"status"`
 		StatusText string `json:"statusText,omitempty"`
+		AvatarETag string `json:"avatarETag,omitempty"`
 	}
 	gone struct {
 		ID        string    `json:"_id"`

@@ -35,7 +35,7 @@ func (d draw) roomActs() []act {
 	case 5:
 		c.JoinDigest = &text
 	case 6:
-		c.CustomFields = &map[string]any{"by": d.by}
+		c.CustomFields, c.AvatarETag = &map[string]any{"by": d.by}, &text
 	default:
 		c.Archived, c.Description = &d.on, &text
 	}

@@ -248,6 +248,7 @@ func genChange(id string) *rapid.Generator[user.Change] {
 		c.Username = maybe(t, "username", rapid.SampledFrom([]string{id, id + "x", strings.ToUpper(id), ""}))
 		c.Name, c.Status, c.StatusDefault = maybe(t, "name", text), maybe(t, "status", text), maybe(t, "statusDefault", text)
 		c.StatusText, c.Language, c.Type = maybe(t, "statusText", text), maybe(t, "language", text), maybe(t, "type", text)
+		c.AvatarETag, c.AvatarOrigin = maybe(t, "avatarETag", text), maybe(t, "avatarOrigin", text)
 		c.Emails = maybe(t, "emails", genEmails(id))
 		c.Roles = maybe(t, "roles", rapid.SliceOfN(rapid.SampledFrom([]string{"user", "admin"}), 0, 2))
 		c.Active = maybe(t, "active", rapid.Bool())

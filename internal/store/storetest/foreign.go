@@ -26,7 +26,7 @@ func testForeignWriters(t *testing.T, db Database) {
 		op         foreignOp
 		refused    bool
 	}{
-		{"a key of its own", "avatarETag", bson.DateTime(5), useStep, false},
+		{"a key of its own", "utcOffset", bson.DateTime(5), useStep, false},
 		{"a key of its own in the factor", "services.totp.foreign", int32(5), useStep, false},
 		{"a service of its own", "services.facebook.id", "f", disable, false},
 		{"the secret", "services.totp.secret", "other", disable, true},

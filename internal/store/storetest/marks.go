@@ -21,7 +21,7 @@ import (
 
 // unmarked are the paths of an account that no session depends on, as patterns. A login
 // token that is new, and trust where there was none, are left out beside them.
-var unmarked = regexp.MustCompile(`^(_updatedAt|lastLogin|createdAt|username|name|type|reason|language|status|statusDefault|statusText|` +
+var unmarked = regexp.MustCompile(`^(_updatedAt|lastLogin|createdAt|username|name|type|reason|language|status|statusDefault|statusText|avatarETag|avatarOrigin|` +
 	`(profile|customFields|services\.email)\..*|ddp.*|services\.password\.(resetAt|(reset|enroll|earlierResets)\..*)|` +
 	`services\.totp\.(temp.*|lastStep|hashedBackup.*|backupSalt|resetDue|resetBy)|services\.webauthn\.(spent.*|resetDue|resetBy)|` +
 	`services\.webauthn\.credentials\.\d+\.(counter|backedUp|name|lastUsedAt)|services\.resume\.loginTokens\.[^.]*\.(lastUsedAt|(usedFrom|madeFrom)\..*))$`)
