@@ -93,7 +93,8 @@ func (g *fileRoutes) Routes() []rest.Route {
 // pictures is the route that lists pictures, at one of its addresses: both take rooms of every kind.
 func (g *fileRoutes) pictures(path string) rest.Route {
 	return rest.Route{Verb: "GET", Path: path, Effects: methods.Reads, Tag: "files", Limit: chatLimit,
-		Summary: "The pictures of a room of the caller's, newest first", Query: schema.Of[knownRoomPage](), Result: schema.Answer[pageOfFiles](), Do: g.images, Errors: []string{"error-room-not-found", "not-authorized"}}
+		Summary: "The pictures of a room of the caller's, newest first", Query: schema.Of[knownRoomPage](), Result: schema.Answer[pageOfFiles](), Do: g.images,
+		Errors: []string{"error-room-not-found", "not-authorized"}}
 }
 
 // Outside are the addresses at which files are read.
