@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"ddpserver/internal/accounts"
 	"ddpserver/internal/dberr"
@@ -126,6 +127,14 @@ type (
 		Roles       string `json:"roles,omitempty" about:"one role"`
 		Type        string `json:"type,omitempty"`
 	}
+	inRole struct {
+		rest.Page
+		Role string `json:"role" minLength:"1"`
+	}
+	passwordPolicy struct {
+		Enabled bool    `json:"enabled"`
+		Policy  [][]any `json:"policy" about:"pairs of Rocket.Chat's name of a rule and its numbers"`
+	}
 	accountStatistics struct {
 		Total                int            `json:"total"`
 		Active               int            `json:"active"`
@@ -151,6 +160,10 @@ func (g *listingRoutes) Routes() []rest.Route {
 	return []rest.Route{
 		{Verb: "GET", Path: "users.listByStatus", Tag: tag, Summary: "Accounts by status, as Rocket.Chat asks for them", Method: "users:list",
 			Query: schema.Of[byStatus](), Result: rest.AccountPage(), Do: g.byStatus},
+		{Verb: "GET", Path: "roles.getUsersInRole", Tag: tag, Summary: "Accounts with a role of the server", Method: "users:list",
+			Query: schema.Of[inRole](), Result: rest.AccountPage(), Do: g.inRole, Errors: []string{"error-invalid-role"}},
+		{Verb: "GET", Path: "pw.getPolicy", Tag: tag, Summary: "What a new password must be like", Auth: rest.NoLogin, Effects: methods.Reads,
+			Result: schema.Answer[passwordPolicy](), Do: g.policy},
 		{Verb: "GET", Path: "users.statistics", Tag: tag, Summary: "Numbers of accounts", Method: "users:statistics",
 			Result: schema.Of[accountStatistics]().Answered(), Shape: rest.AsDoc},
 	}
@@ -178,4 +191,25 @@ func (g *listingRoutes) byStatus(ctx context.Context, r *rest.Request) (any, err
 		return nil, fault.MatchFailed
 	}
 	return g.page(ctx, f)
+}
+
+func (g *listingRoutes) inRole(ctx context.Context, r *rest.Request) (any, error) {
+	role := r.Query.Get("role")
+	if !slices.ContainsFunc(permission.Roles(), func(i permission.RoleInfo) bool { return i.ID == role && i.Scope == "Users" }) {
+		return nil, accounts.ErrRole // a role that members have in a room is the room's to list
+	}
+	f := accounts.Search{Role: role}
+	f.Offset, f.Count = r.Page()
+	return g.page(ctx, f)
+}
+
+// policy tells the rules that are the same for every password, which public settings tell too.
+func (g *listingRoutes) policy(context.Context, *rest.Request) (any, error) {
+	rule := func(name, number string, n int) []any {
+		return []any{"get-password-policy-" + name, ejson.Doc{{Key: number, Value: n}}}
+	}
+	return ejson.Doc{{Key: "enabled", Value: true}, {Key: "policy", Value: []any{
+		rule("minLength", "minLength", g.o.Settings.Int(settings.PasswordMinLength)),
+		rule("maxLength", "maxLength", g.o.Settings.Int("Accounts_Password_Policy_MaxLength")),
+	}}}, nil
 }

@@ -41,6 +41,9 @@ func TestEveryListIsPaged(t *testing.T) {
 		if properties["since"] != nil {
 			at += "since=2020-01-01T00:00:00Z&"
 		}
+		if required, _ := rt.Query["required"].([]any); slices.Contains(required, any("role")) {
+			at += "role=user&"
+		}
 		if properties["searchText"] != nil {
 			at += "searchText=message&"
 		}

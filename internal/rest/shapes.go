@@ -370,6 +370,13 @@ type (
 	roleList struct {
 		Roles []role `json:"roles"`
 	}
+	roleUpdate struct {
+		Roles roleChanges `json:"roles"`
+	}
+	roleChanges struct {
+		Update []role `json:"update"`
+		Remove []any  `json:"remove"`
+	}
 	role struct {
 		ID           string `json:"_id"`
 		Name         string `json:"name"`

@@ -147,6 +147,9 @@ var scenesOfRoutes = map[string][]scene{
 	"GET settings.oauth":         {req(plain)},
 	"GET info":                   {req(plain)},
 	"GET roles.list":             {req(plain)},
+	"GET roles.sync":             {req(plain)},
+	"GET roles.getUsersInRole":   {at("roles.getUsersInRole?role=admin")},
+	"GET pw.getPolicy":           {req(plain)},
 	"GET permissions.listAll":    {req(plain)},
 
 	// What travels in these is walked method by method.

@@ -20,6 +20,8 @@ func (g *system) Routes() []Route {
 			Result: answers[serverInfo]()},
 		{Verb: "GET", Path: "roles.list", Effects: methods.Reads, Tag: tag, Summary: "The roles there are", Do: g.roles,
 			Result: answers[roleList]()},
+		{Verb: "GET", Path: "roles.sync", Effects: methods.Reads, Tag: tag, Summary: "The roles, if they are others since then", Do: g.rolesSince,
+			Query: fits[sinceQuery](), Result: answers[roleUpdate]()},
 		{Verb: "GET", Path: "permissions.listAll", Tag: tag, Summary: "The permissions and the roles that have them", Method: "permissions/get",
 			Do:     g.permissions,
 			Query:  fits[sinceQuery](),
@@ -34,12 +36,28 @@ func (g *system) info(context.Context, *Request) (any, error) {
 }
 
 func (g *system) roles(context.Context, *Request) (any, error) {
-	out := []any{}
+	return ejson.Doc{{Key: "roles", Value: roles()}}, nil
+}
+
+// rolesSince answers the roles as permissions does the table of what they may.
+func (g *system) rolesSince(_ context.Context, r *Request) (any, error) {
+	since, err := r.Date("updatedSince")
+	if err != nil {
+		return nil, err
+	}
+	update := []any{}
+	if since.IsZero() || methods.PermissionsChanged.After(since) {
+		update = roles()
+	}
+	return ejson.Doc{{Key: "roles", Value: ejson.Doc{{Key: "update", Value: update}, {Key: "remove", Value: []any{}}}}}, nil
+}
+
+func roles() (out []any) {
 	for _, r := range permission.Roles() {
 		out = append(out, ejson.Doc{{Key: "_id", Value: r.ID}, {Key: "name", Value: r.ID}, {Key: "description", Value: r.Description},
 			{Key: "scope", Value: r.Scope}, {Key: "protected", Value: true}})
 	}
-	return ejson.Doc{{Key: "roles", Value: out}}, nil
+	return out
 }
 
 func (g *system) permissions(_ context.Context, r *Request) (any, error) {
