@@ -68,7 +68,7 @@ func TestEveryListIsPaged(t *testing.T) {
 		if told && len(all) != min(most, int(total)) || len(all) > most {
 			t.Errorf("%s with a count of 0: %d of %v", rt.Path, len(all), total)
 		}
-		if rt.Path != "commands.list" && len(all) != most {
+		if len(all) != most {
 			t.Errorf("%s: only %d, the list was not furnished", rt.Path, len(all))
 		}
 		if more, _ := page("count=1000"); len(more) != len(all) {
@@ -109,6 +109,9 @@ func idsOf(list []any) []string {
 	ids := make([]string, len(list))
 	for i, v := range list {
 		ids[i], _ = v.(map[string]any)["_id"].(string)
+		if name, is := v.(map[string]any)["command"].(string); is {
+			ids[i] = name
+		}
 	}
 	return ids
 }

@@ -86,6 +86,9 @@ func TestA7SiblingsShareAnAction(t *testing.T) {
 			w.rec.take()
 			return
 		}
+		if c.acts != nil {
+			l.actions = append(slices.Clone(c.acts), l.actions[0])
+		}
 		for _, op := range essential(w.rec.take()) {
 			found[op] = append(found[op], way{l, c, doorOf(what)})
 		}

@@ -23,6 +23,9 @@ type scene struct {
 	params func(s *stage) []any
 	path   func(s *stage) string
 	body   func(s *stage) any
+	// acts are the actions of this very call where its line has those of several, which it
+	// carries when its parameters say so.
+	acts []string
 	// harmless marks parameters that touch nothing that needs a fresh factor.
 	harmless bool
 	// attacked is what an attacker hears who is not asked for a factor: the proof

@@ -16,6 +16,8 @@ import (
 type wordScene struct {
 	prep   func(s *stage)
 	params func(s *stage) string
+	// acts are the actions of what it carries, in the walks.
+	acts []string
 	// theirs has it given in a room where the caller has no role of the room.
 	theirs bool
 }
@@ -41,27 +43,27 @@ func theirs(s *stage) any { return s.theirs }
 
 // wordScenes has every slash command.
 var wordScenes = map[string]wordScene{
-	"archive":         {params: fixed("")},
-	"create":          {params: func(s *stage) string { return fmt.Sprint("made", s.n, " --private") }},
+	"archive":         {params: fixed(""), acts: []string{"archiveRoom"}},
+	"create":          {params: func(s *stage) string { return fmt.Sprint("made", s.n, " --private") }, acts: []string{"createChannel", "createPrivateGroup"}},
 	"gimme":           {params: fixed("tea")},
 	"help":            {params: fixed("")},
-	"hide":            {params: nameOf(own)},
-	"invite":          {params: thirdName, prep: theirRole(""), theirs: true},
-	"invite-all-from": {params: nameOf(theirs), prep: theirRole("")},
+	"hide":            {params: nameOf(own), acts: []string{"hideRoom"}},
+	"invite":          {params: thirdName, prep: theirRole(""), theirs: true, acts: []string{"addUsersToRoom"}},
+	"invite-all-from": {params: nameOf(theirs), prep: theirRole(""), acts: []string{"addUsersToRoom"}},
 	"invite-all-to":   {params: nameOf(own), prep: theirRole(""), theirs: true},
-	"join":            {params: nameOf(theirs), prep: gone},
-	"kick":            {params: otherName},
-	"leave":           {params: fixed(""), theirs: true},
+	"join":            {params: nameOf(theirs), prep: gone, acts: []string{"joinRoom"}},
+	"kick":            {params: otherName, acts: []string{"removeUserFromRoom"}},
+	"leave":           {params: fixed(""), theirs: true, acts: []string{"leaveRoom"}},
 	"lenny":           {params: fixed("hm")},
-	"me":              {params: fixed("waves")},
-	"msg":             {params: func(s *stage) string { return thirdName(s) + " hello" }, prep: theirRole("")},
-	"mute":            {params: otherName, theirs: true},
+	"me":              {params: fixed("waves"), acts: []string{"sendMessage"}},
+	"msg":             {params: func(s *stage) string { return thirdName(s) + " hello" }, prep: theirRole(""), acts: []string{"createDirectMessage", "sendMessage"}},
+	"mute":            {params: otherName, theirs: true, acts: []string{"muteUserInRoom"}},
 	"open":            {params: nameOf(own), prep: hidden},
 	"part":            {params: fixed(""), theirs: true},
 	"shrug":           {params: fixed("who knows")},
-	"status":          {params: fixed("at lunch")},
+	"status":          {params: fixed("at lunch"), acts: []string{"setUserStatus"}},
 	"tableflip":       {params: fixed("no")},
-	"topic":           {params: fixed("tea"), theirs: true},
+	"topic":           {params: fixed("tea"), theirs: true, acts: []string{"saveRoomSettings"}},
 	"unarchive":       {params: fixed(""), prep: archived},
 	"unflip":          {params: fixed("yes")},
 	"unmute":          {params: otherName, prep: muted},
@@ -76,15 +78,19 @@ func (c wordScene) room(s *stage) string {
 
 // ofMethod and ofRoute are the scene at the two doors.
 func (c wordScene) ofMethod(name string) scene {
-	return with(func(s *stage) []any {
+	x := with(func(s *stage) []any {
 		return []any{object{"cmd": name, "params": c.params(s), "msg": object{"rid": c.room(s)}}}
 	}).named("/" + name).after(c.prep)
+	x.acts = c.acts
+	return x
 }
 
 func (c wordScene) ofRoute(name string) scene {
-	return req(func(s *stage) any {
+	x := req(func(s *stage) any {
 		return object{"command": name, "params": c.params(s), "roomId": c.room(s)}
 	}).named("/" + name).after(c.prep)
+	x.acts = c.acts
+	return x
 }
 
 func init() {
