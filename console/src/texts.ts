@@ -427,6 +427,7 @@ export const texts = {
         password_changed: 'Password changed', password_reset_requested: 'New password asked for', password_reset: 'Password set by mail',
         passkey_cloned: 'Passkey refused: there may be a copy of it',
         token_created: 'Token made', token_regenerated: 'Token replaced', token_removed: 'Token removed', token_refused: 'Token refused',
+        hook_created: 'Webhook made', hook_changed: 'Webhook changed', hook_token_replaced: 'Token of a webhook replaced', hook_removed: 'Webhook removed',
       } as Record<string, string>,
       outcomes: { refused: 'refused', required: 'asked', limited: 'too many tries', error: 'failed' } as Record<string, string>,
     },

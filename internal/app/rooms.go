@@ -175,7 +175,7 @@ const probeTime = 15 * time.Second
 
 // calls are the methods and routes; streams what members may subscribe to.
 func (r *roomSlice) calls(a *App) ([]methods.Slice, []rest.Group) {
-	o := calls.Options{Rooms: r.service, Presence: r.presence, Accounts: a.accounts, Settings: a.settings, Limiter: a.limiter}
+	o := calls.Options{Rooms: r.service, Presence: r.presence, Accounts: a.accounts, Settings: a.settings, Limiter: a.limiter, Audit: a.audit}
 	return []methods.Slice{calls.Methods(o)}, calls.Routes(o)
 }
 

@@ -57,7 +57,7 @@ var allowed = map[string][]string{
 	"internal/rooms/sqlite": {"internal/rooms", "internal/store/sqlite", "internal/store/document", "internal/dberr", "internal/user"},
 	"internal/rooms/mongo":  {"internal/rooms", "internal/store/mongo", "internal/store/document", "internal/dberr", "internal/random", "internal/user"},
 	"internal/rooms/calls": {"internal/rooms", "internal/methods", "internal/rest", "internal/rest/schema", "internal/rpc", "internal/settings",
-		"internal/ratelimit",
+		"internal/ratelimit", "internal/audit",
 		"internal/twofactor", "internal/permission", "internal/fault", "internal/ejson", "internal/user", "internal/dberr"},
 	"internal/rooms/streams":   {"internal/rooms", "internal/dberr", "internal/realtime", "internal/ddp", "internal/feed", "internal/ejson", "internal/rpc"},
 	"internal/rooms/storetest": {"internal/rooms", "internal/rooms/sqlite", "internal/store", "internal/store/storetest", "internal/dberr", "internal/user"},

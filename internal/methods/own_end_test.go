@@ -88,6 +88,8 @@ var harmless = map[string]string{
 	"2fa:validateTempToken":       "ends the other tokens, not the caller's",
 	"generate2faActivationQrCode": "proves nothing yet", "enableUser2fa": "ends the other tokens, not the caller's", "disableUser2fa": "keeps the tokens",
 	"2fa:regenerateCodes": "keeps the tokens", "2fa:cancel-reset": "keeps the tokens",
+	"addIncomingIntegration": "the token of a webhook is no session", "updateIncomingIntegration": "likewise", "regenerateToken": "likewise",
+	"deleteIncomingIntegration": "likewise",
 }
 
 func none(*world, *client) []any { return []any{} }

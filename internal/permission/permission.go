@@ -83,8 +83,11 @@ const (
 	// Impersonate lets messages be shown under another name and picture.
 	Impersonate      = "message-impersonate"
 	SendManyMessages = "send-many-messages"
-	LeaveChannels    = "leave-c"
-	LeaveGroups      = "leave-p"
+	// ManageHooks lets incoming webhooks be made that write as anybody, ManageOwnHooks as oneself.
+	ManageHooks    = "manage-incoming-integrations"
+	ManageOwnHooks = "manage-own-incoming-integrations"
+	LeaveChannels  = "leave-c"
+	LeaveGroups    = "leave-p"
 )
 
 // Permission says which roles may do something. Roles of a room (owner,
@@ -135,6 +138,8 @@ var table = []Permission{
 	{LeaveGroups, everyone},
 	{LogoutSessions, admins},
 	{LogoutOtherUser, admins},
+	{ManageHooks, admins},
+	{ManageOwnHooks, admins},
 	{ManageSelectedSettings, admins},
 	{MentionAll, []string{Admin, "owner", "moderator", User}},
 	{MentionHere, []string{Admin, "owner", "moderator", User}},

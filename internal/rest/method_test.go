@@ -24,8 +24,9 @@ var alone = []string{
 	"GET channels.counters", "GET groups.counters", "GET im.counters", "GET dm.counters",
 	"GET chat.getThreadMessages", "GET chat.syncThreadsList", "GET chat.syncThreadMessages", "GET chat.getDeletedMessages",
 	"GET chat.search", "GET chat.syncMessages", "GET chat.getPinnedMessages", "GET chat.getStarredMessages",
-	"POST rooms.media/:rid", "GET rooms.images", "GET channels.files", "GET groups.files", "GET im.files", "GET dm.files",
+	"POST rooms.media/:rid", "GET rooms.images", "GET channels.images", "GET channels.files", "GET groups.files", "GET im.files", "GET dm.files",
 	"GET users.presence", "GET users.getPresence", "GET users.getStatus", "GET users.getAvatar", "GET commands.list", "GET commands.get",
+	"GET integrations.get", "GET integrations.list", "GET channels.getIntegrations", "GET groups.getIntegrations",
 }
 
 // Whoever puts a method under a second factor means its route as well, so every

@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -18,13 +19,16 @@ import (
 // Outside is an address outside /api/v1 that browsers read by themselves, for a picture in
 // a page: with GET, and with a login in the headers, in the query or in cookies
 // (rc_uid and rc_token), where Rocket.Chat's clients put it. It goes through the router
-// like a route, and changes nothing.
+// like a route, and changes nothing. With Posts it takes POST instead, and no login: what
+// lets a program post there stands in the address, so nothing below the address is recorded.
 type Outside struct {
 	// Path is a pattern of net/http, as "/file-upload/{id}/{name}"; Name is the call in
 	// records, metrics and limits.
 	Path, Name string
 	Limit      ratelimit.Rule
 	Query      Schema
+	// Posts says what such a post changes; 0 reads.
+	Posts methods.Effects
 	// Do answers a Content; the caller is nil where nobody is logged in.
 	Do func(ctx context.Context, r *Request) (any, error)
 }
@@ -74,10 +78,13 @@ func (s *Server) outsiders(g Group) error {
 	}
 	for _, o := range reader.Outside() {
 		rt := &Route{Verb: http.MethodGet, Path: o.Name, Auth: LoginOptional, Effects: methods.Reads, Limit: o.Limit, Query: o.Query, Do: o.Do, reads: true}
+		if o.Posts != 0 {
+			rt.Verb, rt.Auth, rt.Effects, rt.reads, rt.Form = http.MethodPost, NoLogin, o.Posts, false, true
+		}
 		if err := rt.compile(s.method); err != nil {
 			return err
 		}
-		s.outside.HandleFunc(http.MethodGet+" "+o.Path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, rt) })
+		s.outside.HandleFunc(rt.Verb+" "+o.Path, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, rt) })
 		first, _, _ := strings.Cut(strings.TrimPrefix(o.Path, "/"), "/")
 		if !slices.Contains(s.roots, "/"+first) {
 			s.roots = append(s.roots, "/"+first)
@@ -93,7 +100,10 @@ func (s *Server) Roots() []string { return s.roots }
 func (s *Server) readOutside(w http.ResponseWriter, r *http.Request) {
 	escaped := r.URL.EscapedPath()
 	if _, pattern := s.outside.Handler(r); pattern == "" || path.Clean(escaped) != escaped {
-		s.stray(w, r, errNotFound)
+		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		bare := *r
+		bare.URL = &url.URL{Path: "/" + first} // the rest may be a token, and is not recorded
+		s.stray(w, &bare, errNotFound)
 		return
 	}
 	s.outside.ServeHTTP(w, r)

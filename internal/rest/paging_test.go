@@ -137,6 +137,12 @@ func furnish(w *testkit.API, c *client) map[string]string {
 		}
 		rooms["im"] = c.OK("POST", "im.create", map[string]any{"usernames": user + ",user" + fmt.Sprint((i+1)%5)}).Doc("room")["_id"].(string)
 	}
+	for i := range 5 {
+		for _, kind := range []string{"channels", "groups"} {
+			c.Proven().OK("POST", "integrations.create", map[string]any{"type": "webhook-incoming", "name": fmt.Sprint(kind, i), "enabled": true,
+				"username": "user0", "channel": "#" + kind + "4", "scriptEnabled": false})
+		}
+	}
 	// Somebody else writes in each, within the limit on posting.
 	var said []string
 	for kind, by := range map[string]*client{"channels": c, "groups": w.Login("user0"), "im": w.Login("user4")} {

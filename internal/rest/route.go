@@ -204,6 +204,22 @@ func (r *Request) Ask(ctx context.Context, p twofactor.Policy) error {
 	return r.server.router.Challenge(ctx, r.Call, p)
 }
 
+// Guess runs check, which looks at a token that stands in the request, unless too many wrong
+// ones came from its network; what check refuses is counted and audited as a wrong token.
+func (r *Request) Guess(token string, check func() error) error {
+	return r.server.router.Guess(r.Peer, token, check)
+}
+
+// Parsed makes an object of a text in the body, by the rules of bodies, and binds it.
+func (r *Request) Parsed(text string, dst any) error {
+	b, err := parseBody([]byte(text), depthAnonymous)
+	if err != nil {
+		return err
+	}
+	r.body = b
+	return r.Bind(dst)
+}
+
 // Still refuses a caller who might not begin the call now: for bodies that take long.
 func (r *Request) Still(ctx context.Context) error {
 	return r.server.router.Still(ctx, r.Call, &r.route.spec)

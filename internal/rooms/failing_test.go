@@ -68,6 +68,16 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
+// ofHook is a hook that writes as bob, hook makes it.
+func (p *place) ofHook() rooms.HookChange {
+	return rooms.HookChange{Name: new("ci"), Username: new("bob"), Channels: &[]string{"#team", "@ann"}, Enabled: new(true), Override: new(true)}
+}
+
+func (p *place) hook(ctx context.Context) (*rooms.Hook, error) {
+	h, _, err := p.chat.AddHook(ctx, p.root, p.ofHook())
+	return h, err
+}
+
 // acts are what members do, each of which succeeds in a place.
 var acts = map[string]func(ctx context.Context, p *place) error{
 	"create": func(ctx context.Context, p *place) error {
@@ -196,6 +206,66 @@ var acts = map[string]func(ctx context.Context, p *place) error{
 	},
 	"search": func(ctx context.Context, p *place) error {
 		_, err := p.chat.Search(ctx, p.bob, p.team, "hello", 0, 10)
+		return err
+	},
+	"place": func(ctx context.Context, p *place) error {
+		_, err := p.chat.Place(ctx, p.bob, p.team, p.message)
+		return err
+	},
+	"called": func(ctx context.Context, p *place) error {
+		_, err := p.chat.Called(ctx, p.bob, "team", rooms.Channel)
+		return err
+	},
+	"existing": func(ctx context.Context, p *place) error {
+		_, err := p.chat.Existing(ctx, []string{"@bob"})
+		return err
+	},
+	"newcomers": func(ctx context.Context, p *place) error {
+		_, err := p.chat.Newcomers(ctx, p.ann, p.team, &rooms.Room{ID: p.secret})
+		return err
+	},
+	"add a hook": func(ctx context.Context, p *place) error { _, err := p.hook(ctx); return err },
+	"change a hook": func(ctx context.Context, p *place) error {
+		h, err := p.hook(ctx)
+		if err == nil {
+			_, err = p.chat.ChangeHook(ctx, p.root, h.ID, rooms.HookChange{Channels: &[]string{"@cid"}})
+		}
+		return err
+	},
+	"replace a hook's token": func(ctx context.Context, p *place) error {
+		h, err := p.hook(ctx)
+		if err == nil {
+			_, _, err = p.chat.ReplaceHookToken(ctx, p.root, h.ID)
+		}
+		return err
+	},
+	"remove a hook": func(ctx context.Context, p *place) error {
+		h, err := p.hook(ctx)
+		if err == nil {
+			_, err = p.chat.RemoveHook(ctx, p.root, h.ID)
+		}
+		return err
+	},
+	"hooks": func(ctx context.Context, p *place) error {
+		_, _, err := p.chat.Hooks(ctx, p.root, rooms.HookQuery{Limit: 9})
+		return err
+	},
+	"post to a hook": func(ctx context.Context, p *place) error {
+		h, err := p.hook(ctx)
+		var by *user.User
+		if err == nil {
+			by, err = p.chat.HookUser(ctx, h)
+		}
+		if err == nil {
+			_, err = p.chat.PostHook(ctx, h, by, rooms.HookDraft{Draft: rooms.Draft{Text: "built"}, Channel: "#team"})
+		}
+		return err
+	},
+	"open a hook": func(ctx context.Context, p *place) error {
+		h, token, err := p.chat.AddHook(ctx, p.root, p.ofHook())
+		if err == nil {
+			_, err = p.chat.OpenHook(ctx, h.ID, token)
+		}
 		return err
 	},
 	"rooms": func(ctx context.Context, p *place) error {

@@ -18,6 +18,7 @@ type Store interface {
 	MessageStore
 	PresenceStore
 	FileStore
+	HookStore
 }
 
 // UserStore are operations on accounts; both stores of the core have them.

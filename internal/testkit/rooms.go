@@ -96,7 +96,7 @@ func (w *World) furnish() accounts.Follower {
 
 // calls are the methods and routes of rooms.
 func (w *World) calls() ([]methods.Slice, []rest.Group) {
-	o := calls.Options{Rooms: w.Chat, Presence: w.Presence, Accounts: w.Accounts, Settings: w.Settings, Limiter: w.Limiter}
+	o := calls.Options{Rooms: w.Chat, Presence: w.Presence, Accounts: w.Accounts, Settings: w.Settings, Limiter: w.Limiter, Audit: &w.Trail}
 	return []methods.Slice{calls.Methods(o)}, calls.Routes(o)
 }
 

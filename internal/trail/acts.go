@@ -41,6 +41,8 @@ var acts = map[string]about{
 
 	"token_created": ofActor, "token_regenerated": ofActor, "token_removed": ofActor, "token_refused": ofActor,
 
+	"hook_created": ofActor, "hook_changed": ofActor, "hook_token_replaced": ofActor, "hook_removed": ofActor,
+
 	"setting_changed": ofServer, "audit_gap": ofServer, GapAct: ofServer, ExportAct: ofServer,
 }
 

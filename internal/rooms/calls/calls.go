@@ -7,6 +7,7 @@ package calls
 import (
 	"context"
 
+	"ddpserver/internal/audit"
 	"ddpserver/internal/methods"
 	"ddpserver/internal/ratelimit"
 	"ddpserver/internal/rest"
@@ -24,6 +25,8 @@ type Options struct {
 	Accounts Accounts
 	Settings *settings.Service
 	Limiter  *ratelimit.Limiter
+	// Audit is told of hooks that are made, changed and removed; nil tells nobody.
+	Audit audit.Recorder
 }
 
 // Accounts finds accounts; *accounts.Service does. NotFound of package dberr
@@ -45,6 +48,7 @@ func Methods(o Options) methods.Slice {
 			&files{rooms: o.Rooms, challenger: c},
 			&emojis{}, &avatars{rooms: o.Rooms, accounts: o.Accounts, challenger: c},
 			&slash{rooms: o.Rooms, carrier: c},
+			&hooks{rooms: o.Rooms, audit: o.Audit},
 		}
 	}
 }
@@ -52,8 +56,9 @@ func Methods(o Options) methods.Slice {
 // Routes makes the groups of routes, for rest.New and rest.Names.
 func Routes(o Options) []rest.Group {
 	r := &service{rooms: o.Rooms, presence: o.Presence, accounts: o.Accounts}
+	posts := &hookRoutes{service: r, limiter: o.Limiter, settings: o.Settings}
 	return []rest.Group{&roomRoutes{r}, &listRoutes{&roomRoutes{r}}, &messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &fileRoutes{r}, &emojis{},
-		&presenceRoutes{r}, &slash{}, &avatarRoutes{r}}
+		&presenceRoutes{r}, &slash{}, &avatarRoutes{r}, posts}
 }
 
 // service is what the handlers of all routes share.

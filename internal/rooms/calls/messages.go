@@ -99,15 +99,7 @@ const (
 )
 
 // throttle counts a message of the caller's.
-func (g *messages) throttle(c *rpc.Call) error {
-	if permission.Has(c.User, permission.SendManyMessages) || !g.settings.Bool(settings.LimitUserByMethodEnabled) {
-		return nil
-	}
-	if wait, ok := g.limiter.Take("send/"+c.User.ID, sendCount, sendWindow); !ok {
-		return ratelimit.TooMany(wait)
-	}
-	return nil
-}
+func (g *messages) throttle(c *rpc.Call) error { return throttle(g.limiter, g.settings, c.User) }
 
 // sent is a message as clients send it. What else they send along (their own
 // copy of the author, previews, …) is not taken from them.

@@ -264,6 +264,13 @@ var acts = []act{
 		return err2(s.EndFile(ctx, x+"file", at(8)))
 	}),
 		func(ctx context.Context, s *mongo.Store, x string) error { return s.RemoveFile(ctx, x+"file") }, nil},
+	{"AddHook", "", nil, func(ctx context.Context, s *mongo.Store, x string) error { return s.AddHook(ctx, hook(x)) }, nil},
+	{"SetHook", "", hooked, func(ctx context.Context, s *mongo.Store, x string) error {
+		h := hook(x)
+		h.Enabled, h.UpdatedAt = true, at(9)
+		return s.SetHook(ctx, h, day)
+	}, nil},
+	{"RemoveHook", "", hooked, func(ctx context.Context, s *mongo.Store, x string) error { return s.RemoveHook(ctx, x+"hook") }, nil},
 	{"SweepGone", apart, nil, func(ctx context.Context, s *mongo.Store, x string) error {
 		return s.SweepGone(ctx, day.AddDate(-100, 0, 0))
 	}, nil},
@@ -337,6 +344,12 @@ func direct(x string) []*rooms.Subscription {
 func upload(x string, in rooms.FileState) *rooms.File {
 	return &rooms.File{ID: x + "file", Name: "a", Size: 1, RoomID: x, UserID: x + "ann", UploadedAt: day, UpdatedAt: day, Store: rooms.OwnFiles, State: in}
 }
+
+func hook(x string) *rooms.Hook {
+	return &rooms.Hook{ID: x + "hook", Type: rooms.IncomingHook, Channels: []string{"#" + x}, CreatedBy: rooms.Ref{ID: x + "ann"}, CreatedAt: day, UpdatedAt: day}
+}
+
+func hooked(ctx context.Context, s *mongo.Store, x string) error { return s.AddHook(ctx, hook(x)) }
 
 func uploaded(ctx context.Context, s *mongo.Store, x string) error {
 	return s.AddFile(ctx, upload(x, rooms.FileUploading))

@@ -20,7 +20,7 @@ import (
 // Store keeps rooms, memberships, messages and presence.
 type Store struct {
 	*mongo.Store
-	rooms, subscriptions, messages, trash, presence, nodes, acts, uploads mongo.Collection
+	rooms, subscriptions, messages, trash, presence, nodes, acts, uploads, hooks mongo.Collection
 }
 
 // The names of the collections.
@@ -40,7 +40,7 @@ func New(core *mongo.Store) *Store {
 		Store: core,
 		rooms: core.Collection(roomsName), subscriptions: core.Collection(subscriptionsName), messages: core.Collection(messagesName),
 		trash: core.Collection(trashName), presence: core.Collection(presenceName), nodes: core.Collection(nodesName),
-		acts: core.Collection(actsName), uploads: core.Collection(uploadsName),
+		acts: core.Collection(actsName), uploads: core.Collection(uploadsName), hooks: core.Collection(hooksName),
 	}
 }
 
@@ -75,6 +75,7 @@ func Parts() []mongo.Part {
 		presenceName: {{Keys: []string{"uid"}, Ours: true}, {Keys: []string{"node"}, Ours: true}},
 		nodesName:    {{Keys: []string{"seen"}, Ours: true}},
 		uploadsName:  fileIndexes,
+		hooksName:    hookIndexes,
 		actsName:     {{Keys: []string{"at"}, Ours: true}, {Keys: []string{"rid"}, Sparse: true, Ours: true}},
 	}}}
 }

@@ -20,7 +20,9 @@ type Store struct {
 func New(core *sqlite.Store) *Store { return &Store{Store: core} }
 
 // Schemas are the tables of rooms, for sqlite.Options.
-func Schemas() []sqlite.Schema { return []sqlite.Schema{schema, erasing, fileSchema, threads} }
+func Schemas() []sqlite.Schema {
+	return []sqlite.Schema{schema, erasing, fileSchema, threads, hookSchema}
+}
 
 func nullable(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }
 

@@ -504,3 +504,43 @@ func (f *Failing) FilesAfter(ctx context.Context, id string, limit int) (r0 []*r
 	}
 	return
 }
+
+// AddHook fails when its turn has come.
+func (f *Failing) AddHook(ctx context.Context, h *rooms.Hook) (err error) {
+	if err = f.Next("AddHook"); err == nil {
+		err = f.Store.AddHook(ctx, h)
+	}
+	return
+}
+
+// HookByID fails when its turn has come.
+func (f *Failing) HookByID(ctx context.Context, id string) (r0 *rooms.Hook, err error) {
+	if err = f.Next("HookByID"); err == nil {
+		r0, err = f.Store.HookByID(ctx, id)
+	}
+	return
+}
+
+// SetHook fails when its turn has come.
+func (f *Failing) SetHook(ctx context.Context, h *rooms.Hook, was time.Time) (err error) {
+	if err = f.Next("SetHook"); err == nil {
+		err = f.Store.SetHook(ctx, h, was)
+	}
+	return
+}
+
+// RemoveHook fails when its turn has come.
+func (f *Failing) RemoveHook(ctx context.Context, id string) (err error) {
+	if err = f.Next("RemoveHook"); err == nil {
+		err = f.Store.RemoveHook(ctx, id)
+	}
+	return
+}
+
+// ListHooks fails when its turn has come.
+func (f *Failing) ListHooks(ctx context.Context, q rooms.HookQuery) (r0 []*rooms.Hook, r1 int, err error) {
+	if err = f.Next("ListHooks"); err == nil {
+		r0, r1, err = f.Store.ListHooks(ctx, q)
+	}
+	return
+}

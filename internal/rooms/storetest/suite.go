@@ -44,7 +44,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Store) {
 		{"Reactions", testReactions}, {"Deletes", testDeletes}, {"Presence", testPresence}, {"Races", testChatRaces},
 		{"Model", testModel}, {"Interleavings", testInterleavings}, {"OwnersComeAndGo", testOwnersComeAndGo}, {"Renames", testRenames},
 		{"RoomChanges", testRoomChanges}, {"Erased", testErased}, {"Muted", testMuted}, {"Blocked", testBlocked},
-		{"Files", testFiles}, {"FileRaces", testFileRaces},
+		{"Files", testFiles}, {"Hooks", testHooks}, {"FileRaces", testFileRaces},
 		{"Threads", testThreads},
 	} {
 		t.Run(p.name, func(t *testing.T) {
