@@ -90,8 +90,8 @@ var notDoors = map[string]string{
 	"registerUser": "a new account", "createUser": "a new account",
 	"resetPassword": "no login for an account with a factor", "verifyEmail": "no login for an account with a factor",
 	"public-settings/get": "", "private-settings/get": "nothing without a permission",
-	"configureLoginService": "always refused",
-	"/users/insert":         "always refused", "/users/update": "always refused", "/users/remove": "always refused",
+	"configureLoginService": "always refused", "validateInviteToken": "a flag",
+	"/users/insert": "always refused", "/users/update": "always refused", "/users/remove": "always refused",
 	"/users/insertAsync": "always refused", "/users/updateAsync": "always refused", "/users/removeAsync": "always refused",
 }
 

@@ -76,6 +76,10 @@ const (
 	MentionAll      = "mention-all"
 	MentionHere     = "mention-here"
 
+	CreateInviteLinks = "create-invite-links"
+	// ViewModeration is for those who are told what people report.
+	ViewModeration = "view-moderation-console"
+
 	DeleteOwnMessage = "delete-own-message"
 	ForceDelete      = "force-delete-message"
 	// BypassTimeLimit lets messages be edited and deleted however old they are.
@@ -117,6 +121,7 @@ var table = []Permission{
 	{CreateChannels, everyone},
 	{CreateDirect, everyone},
 	{CreateGroups, everyone},
+	{CreateInviteLinks, []string{Admin, "owner", "moderator"}},
 	{CreatePersonalAccessTokens, members},
 	{CreateUser, admins},
 	{DeleteChannels, []string{Admin, "owner"}},
@@ -158,6 +163,7 @@ var table = []Permission{
 	{ViewDirect, everyone},
 	{ViewFullOtherUserInfo, admins},
 	{ViewJoined, everyone},
+	{ViewModeration, admins},
 	{ViewLogs, admins},
 	{ViewOutsideRoom, everyone},
 	{ViewGroups, everyone},

@@ -14,6 +14,8 @@ var alone = []string{
 	"GET me", "POST method.call/:method", "POST method.callAnon/:method",
 	"POST users.update", "POST users.create", "GET users.info", "GET users.list", "GET users.checkUsernameAvailability",
 	"GET settings/:_id", "GET service.configurations", "GET settings.oauth", "GET roles.list", "GET roles.sync", "GET pw.getPolicy",
+	"GET moderation.reportsByUsers", "GET moderation.userReports", "GET moderation.reports", "GET moderation.reportInfo",
+	"GET moderation.user.reportedMessages", "GET moderation.user.reportsByUserId", "POST moderation.dismissReports", "POST moderation.dismissUserReports",
 	"GET rooms.isMember", "GET groups.listAll", "GET rooms.adminRooms", "GET rooms.adminRooms.getRoom", "GET rooms.autocomplete.adminRooms",
 	"GET rooms.autocomplete.channelAndPrivate", "GET rooms.autocomplete.channelAndPrivate.withPagination", "GET channels.online", "GET groups.online",
 	"GET im.list.everyone", "GET dm.list.everyone",

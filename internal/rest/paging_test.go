@@ -38,6 +38,12 @@ func TestEveryListIsPaged(t *testing.T) {
 		if properties["tmid"] != nil {
 			at += "tmid=" + rooms["thread"] + "&"
 		}
+		if properties["msgId"] != nil {
+			at += "msgId=" + rooms["thread"] + "&"
+		}
+		if properties["userId"] != nil && strings.HasPrefix(rt.Path, "moderation.") {
+			at += "userId=" + root.ID + "&"
+		}
 		if properties["since"] != nil {
 			at += "since=2020-01-01T00:00:00Z&"
 		}
@@ -156,12 +162,27 @@ func furnish(w *testkit.API, c *client) map[string]string {
 			}
 		}
 	}
+	for _, uses := range []int{0, 5, 10, 25, 50} {
+		c.OK("POST", "findOrCreateInvite", map[string]any{"rid": rooms["channels"], "days": 1, "maxUses": uses})
+	}
 	// Each has an answer, the first one five.
 	for i := range 5 {
 		for by, to := range map[string]string{"user1": said[i], "user2": said[0]} {
-			w.Login(by).OK("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": rooms["channels"], "tmid": to, "msg": "yes"}})
+			a := w.Login(by).OK("POST", "chat.sendMessage", map[string]any{"message": map[string]any{"rid": rooms["channels"], "tmid": to, "msg": "yes"}})
+			if i == 0 {
+				c.OK("POST", "chat.reportMessage", map[string]any{"messageId": a.Doc("message")["_id"], "description": "rude"})
+			}
 		}
 	}
+	// Everybody reports and is reported.
+	for i := range 5 {
+		by := w.Login(fmt.Sprint("user", i))
+		by.OK("POST", "chat.reportMessage", map[string]any{"messageId": said[0], "description": "rude"})
+		by.OK("POST", "moderation.reportUser", map[string]any{"userId": c.ID, "description": "rude"})
+		c.OK("POST", "moderation.reportUser", map[string]any{"userId": by.ID, "description": "rude"})
+	}
+	w.Login("user0").OK("POST", "chat.reportMessage", map[string]any{"messageId": said[1], "description": "rude"})
+	w.Login("user0").OK("POST", "chat.reportMessage", map[string]any{"messageId": said[2], "description": "rude"})
 	// As many are there no more.
 	author := w.Login("user3")
 	for range 5 {

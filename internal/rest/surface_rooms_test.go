@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ddpserver/internal/accounts"
+	"ddpserver/internal/random"
 	"ddpserver/internal/rooms"
 	"ddpserver/internal/secret"
 	"ddpserver/internal/testkit"
@@ -151,6 +152,64 @@ func whose(f *rooms.File) string {
 		return " of a room"
 	}
 	return ""
+}
+
+func (r *recorder) PutInvite(ctx context.Context, i *rooms.Invite) (*rooms.Invite, error) {
+	r.note("PutInvite")
+	return r.Store.PutInvite(ctx, i)
+}
+
+func (r *recorder) UseInvite(ctx context.Context, id, seed string, at time.Time) error {
+	r.note("UseInvite")
+	return r.Store.UseInvite(ctx, id, seed, at)
+}
+
+func (r *recorder) UnuseInvite(ctx context.Context, id, seed string, at time.Time) error {
+	r.note("UnuseInvite")
+	return r.Store.UnuseInvite(ctx, id, seed, at)
+}
+
+func (r *recorder) RemoveInvite(ctx context.Context, id string) error {
+	r.note("RemoveInvite")
+	return r.Store.RemoveInvite(ctx, id)
+}
+
+// invited prepares somebody else's link into a room that the caller has left, and keeps its token.
+func invited(s *stage) {
+	gone(s)
+	i, err := s.Chat.Invitation(s.T.Context(), s.other, s.theirs, 0, 0)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	link := s.Chat.InviteLink(i)
+	s.token = link[strings.LastIndex(link, "/")+1:]
+}
+
+// inviting prepares a link of the caller's, and keeps its id.
+func inviting(s *stage) {
+	i, err := s.Chat.Invitation(s.T.Context(), s.admin, s.own, 0, 0)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.token = i.ID
+}
+
+func (r *recorder) AddReport(ctx context.Context, report *rooms.Report) error {
+	r.note("AddReport")
+	return r.Store.AddReport(ctx, report)
+}
+
+func (r *recorder) HideReports(ctx context.Context, q rooms.ReportQuery, m rooms.Moderation) error {
+	r.note("HideReports")
+	return r.Store.HideReports(ctx, q, m)
+}
+
+// reported prepares a report of somebody else, and keeps its id.
+func reported(s *stage) {
+	if err := s.Chat.ReportUser(s.T.Context(), s.admin, s.other.ID, "rude"); err != nil {
+		s.T.Fatal(err)
+	}
+	s.token = random.IDOf("user", s.other.ID, s.admin.ID)
 }
 
 // furnish makes the rooms and what is said in them.
@@ -314,7 +373,24 @@ var scenesOfRoomMethods = map[string][]scene{
 		with(nothing).named("oneself").after(portrayed),
 		with(func(s *stage) []any { return []any{s.other.ID} }).named("another's").after(portrayed),
 	},
-	"getAvatarSuggestion": {with(nothing)},
+	"getAvatarSuggestion":     {with(nothing)},
+	"spotlight":               {list("gen")},
+	"channelsList":            {list("", "public"), list("", "private").named("private")},
+	"browseChannels":          {list(object{"type": "channels"}), list(object{"type": "users"}).named("people")},
+	"loadSurroundingMessages": {with(func(s *stage) []any { return []any{object{"_id": s.mine}} })},
+	"unreadMessages": {
+		with(func(s *stage) []any { return []any{nil, s.own} }), with(func(s *stage) []any { return []any{object{"_id": s.hers}} }).named("from a message on"),
+	},
+	"ignoreUser": {with(func(s *stage) []any { return []any{object{"rid": s.own, "userid": s.other.ID, "ignore": true}} })},
+
+	"findOrCreateInvite":  {with(func(s *stage) []any { return []any{object{"rid": s.own, "days": 1, "maxUses": 5}} })},
+	"validateInviteToken": {with(func(s *stage) []any { return []any{s.token} })},
+	"useInviteToken":      {with(func(s *stage) []any { return []any{s.token} }).after(invited)},
+	"listInvites":         {with(nothing)},
+	"removeInvite":        {with(func(s *stage) []any { return []any{s.token} }).after(inviting)},
+
+	"reportMessage": {with(func(s *stage) []any { return []any{s.hers, "rude"} })},
+	"reportUser":    {with(func(s *stage) []any { return []any{s.other.ID, "rude"} })},
 
 	"listEmojiCustom":   {with(nothing)},
 	"deleteFileMessage": {with(func(s *stage) []any { return []any{s.token} }).after(sentFile)},
@@ -360,6 +436,28 @@ var scenesOfRoomRoutes = map[string][]scene{
 	"POST subscriptions.read":                  {req(func(s *stage) any { return object{"rid": s.own} })},
 
 	"GET rooms.autocomplete.channelAndPrivate.withPagination": {req(plain)},
+
+	"GET spotlight":             {at("spotlight?query=%s", func(*stage) any { return "gen" })},
+	"GET directory":             {req(plain)},
+	"POST subscriptions.unread": {req(func(s *stage) any { return object{"roomId": s.own} })},
+	"GET chat.ignoreUser":       {at("chat.ignoreUser?rid=%s&userId=%s", own, func(s *stage) any { return s.other.ID })},
+
+	"POST findOrCreateInvite":  {req(func(s *stage) any { return object{"rid": s.own} })},
+	"POST validateInviteToken": {post(object{"token": "nothing"})},
+	"POST useInviteToken":      {req(func(s *stage) any { return object{"token": s.token} }).after(invited)},
+	"GET listInvites":          {req(plain)},
+	"DELETE removeInvite/:_id": {at("removeInvite/%s", func(s *stage) any { return s.token }).after(inviting)},
+
+	"POST chat.reportMessage":              {req(func(s *stage) any { return object{"messageId": s.hers, "description": "rude"} })},
+	"POST moderation.reportUser":           {req(func(s *stage) any { return object{"userId": s.other.ID, "description": "rude"} })},
+	"GET moderation.reportsByUsers":        {req(plain)},
+	"GET moderation.userReports":           {req(plain)},
+	"GET moderation.reports":               {at("moderation.reports?msgId=%s", func(s *stage) any { return s.hers })},
+	"GET moderation.reportInfo":            {at("moderation.reportInfo?reportId=%s", func(s *stage) any { return s.token }).after(reported)},
+	"GET moderation.user.reportedMessages": {at("moderation.user.reportedMessages?userId=%s", func(s *stage) any { return s.other.ID })},
+	"GET moderation.user.reportsByUserId":  {at("moderation.user.reportsByUserId?userId=%s", func(s *stage) any { return s.other.ID })},
+	"POST moderation.dismissReports":       {req(func(s *stage) any { return object{"userId": s.other.ID} })},
+	"POST moderation.dismissUserReports":   {req(func(s *stage) any { return object{"userId": s.other.ID} }).after(reported)},
 
 	"POST rooms.upload/:rid": {req(func(*stage) any { return testkit.PartsOf("file", "a.txt", "hello", "msg=look") }).at("rooms.upload/", own)},
 	"POST rooms.media/:rid":  {req(func(*stage) any { return testkit.PartsOf("file", "a.txt", "hello") }).at("rooms.media/", own)},

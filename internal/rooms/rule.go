@@ -49,11 +49,24 @@ func (s *Subscription) Apply(c SubscriptionChange) bool {
 		s.Open, s.Alert, s.Unread, s.UserMentions, s.GroupMentions = true, false, 0, 0, 0
 		s.LastSeen, changed = c.At, true
 	}
-	changed = s.readThreads(c) || changed
+	if !c.UnreadFrom.IsZero() {
+		s.Open, s.Alert, s.LastSeen, changed = true, true, c.UnreadFrom, true
+	}
+	changed = s.ignore(c) || s.readThreads(c) || changed
 	if changed {
 		s.UpdatedAt = c.At
 	}
 	return changed
+}
+
+// ignore is the part of a change that is about who is ignored.
+func (s *Subscription) ignore(c SubscriptionChange) bool {
+	before := len(s.Ignored)
+	if c.Ignore != "" && before < MaxIgnored {
+		s.Ignored = with(s.Ignored, c.Ignore)
+	}
+	s.Ignored = without(s.Ignored, c.Heed)
+	return len(s.Ignored) != before
 }
 
 // SetMemberRole gives or takes a role, in the membership and, for owners, in

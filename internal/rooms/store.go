@@ -19,6 +19,8 @@ type Store interface {
 	PresenceStore
 	FileStore
 	HookStore
+	InviteStore
+	ReportStore
 }
 
 // UserStore are operations on accounts; both stores of the core have them.
@@ -132,8 +134,16 @@ type SubscriptionChange struct {
 	// which threads are unread, ReadThread that this one is.
 	Read, ReadThreads bool
 	ReadThread        string
-	At                time.Time
+	// UnreadFrom, if not zero, is what LastSeen goes back to, with Alert.
+	UnreadFrom time.Time
+	// Ignore and Heed name somebody who becomes one of Ignored, unless there are MaxIgnored,
+	// or is one no more. Each comes alone.
+	Ignore, Heed string
+	At           time.Time
 }
+
+// MaxIgnored bounds whom a user ignores in one room.
+const MaxIgnored = 500
 
 // Span selects changes by their moment: those after After, the oldest first, or with
 // Before those before it, the newest first; at most Limit. Neither end is in it. Thread

@@ -149,8 +149,10 @@ type Subscription struct {
 	Archived bool `bson:"archived,omitempty"`
 	// Blocked and Blocker are the two sides of a direct room in which one blocked the
 	// other; neither writes.
-	Blocked   bool      `bson:"blocked,omitempty"`
-	Blocker   bool      `bson:"blocker,omitempty"`
+	Blocked bool `bson:"blocked,omitempty"`
+	Blocker bool `bson:"blocker,omitempty"`
+	// Ignored are the ids of those whose messages the user's clients hide, MaxIgnored at most.
+	Ignored   []string  `bson:"ignored,omitempty"`
 	Roles     []string  `bson:"roles,omitempty"`
 	TS        time.Time `bson:"ts"`
 	LastSeen  time.Time `bson:"ls,omitempty"`

@@ -292,6 +292,9 @@ func (s *Subscription) Doc() ejson.Doc {
 	if len(s.Roles) > 0 {
 		d = append(d, ejson.Field{Key: "roles", Value: s.Roles})
 	}
+	if len(s.Ignored) > 0 {
+		d = append(d, ejson.Field{Key: "ignored", Value: s.Ignored})
+	}
 	d = date(d, "ls", s.LastSeen)
 	d = date(d, "lr", s.LastReply)
 	for _, l := range []struct {

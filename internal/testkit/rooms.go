@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -120,6 +121,7 @@ func (w *World) sliceActs() map[string]func(string) error {
 		},
 		"room": w.foundRoom,
 		"file": w.sendFile,
+		"link": w.makeLink,
 		"message": func(args string) error {
 			f := strings.Fields(args)
 			at := time.Now().UTC().Truncate(time.Millisecond)
@@ -152,6 +154,26 @@ func (w *World) sendFile(args string) error {
 	m, err := up.Send(rooms.Draft{RoomID: f[1]}, "")
 	if err == nil {
 		w.Vars[f[0]] = m.File.ID
+	}
+	return err
+}
+
+// makeLink is the "do" line "link VAR ROOM NAME USES": an invite of NAME's into the room that
+// counts for a day, whose token VAR is from then on.
+func (w *World) makeLink(args string) error {
+	ctx, f := w.T.Context(), strings.Fields(args)
+	by, err := w.Store.UserByID(ctx, w.Vars[f[2]])
+	if err != nil {
+		return err
+	}
+	uses, err := strconv.Atoi(f[3])
+	if err != nil {
+		return err
+	}
+	i, err := w.Chat.Invitation(ctx, by, f[1], 1, uses)
+	if err == nil {
+		link := w.Chat.InviteLink(i)
+		w.Vars[f[0]] = link[strings.LastIndex(link, "/")+1:]
 	}
 	return err
 }

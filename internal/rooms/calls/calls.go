@@ -44,6 +44,7 @@ func Methods(o Options) methods.Slice {
 			&roomCalls{rooms: o.Rooms, limiter: o.Limiter, challenger: c},
 			&messages{rooms: o.Rooms, settings: o.Settings, limiter: o.Limiter, challenger: c},
 			&threads{rooms: o.Rooms}, &finds{rooms: o.Rooms}, &lists{rooms: o.Rooms},
+			&search{rooms: o.Rooms}, &invites{rooms: o.Rooms, challenger: c}, &reports{rooms: o.Rooms, limiter: o.Limiter},
 			&subscriptions{rooms: o.Rooms, presence: o.Presence},
 			&files{rooms: o.Rooms, challenger: c},
 			&emojis{}, &avatars{rooms: o.Rooms, accounts: o.Accounts, challenger: c},
@@ -57,7 +58,8 @@ func Methods(o Options) methods.Slice {
 func Routes(o Options) []rest.Group {
 	r := &service{rooms: o.Rooms, presence: o.Presence, accounts: o.Accounts}
 	posts := &hookRoutes{service: r, limiter: o.Limiter, settings: o.Settings}
-	return []rest.Group{&roomRoutes{r}, &listRoutes{&roomRoutes{r}}, &messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &fileRoutes{r}, &emojis{},
+	return []rest.Group{&roomRoutes{r}, &listRoutes{&roomRoutes{r}}, &searchRoutes{r}, &inviteRoutes{r}, &reportRoutes{r},
+		&messageRoutes{r}, &threadRoutes{r}, &findRoutes{r}, &fileRoutes{r}, &emojis{},
 		&presenceRoutes{r}, &slash{}, &avatarRoutes{r}, posts}
 }
 

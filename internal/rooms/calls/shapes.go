@@ -103,6 +103,7 @@ type (
 		Blocked       bool      `json:"blocked,omitempty"`
 		Blocker       bool      `json:"blocker,omitempty"`
 		Roles         []string  `json:"roles,omitempty"`
+		Ignored       []string  `json:"ignored,omitempty"`
 		SeenAt        time.Time `json:"ls,omitempty"`
 		RepliedAt     time.Time `json:"lr,omitempty"`
 		Threads       []string  `json:"tunread,omitempty"`

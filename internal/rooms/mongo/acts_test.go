@@ -271,6 +271,15 @@ var acts = []act{
 		return s.SetHook(ctx, h, day)
 	}, nil},
 	{"RemoveHook", "", hooked, func(ctx context.Context, s *mongo.Store, x string) error { return s.RemoveHook(ctx, x+"hook") }, nil},
+	{"PutInvite", "", nil, func(ctx context.Context, s *mongo.Store, x string) error { return err2(s.PutInvite(ctx, invite(x))) }, nil},
+	{"UseInvite", "", linked, func(ctx context.Context, s *mongo.Store, x string) error { return s.UseInvite(ctx, x+"i", x, day) }, nil},
+	{"UnuseInvite", "", then(linked, func(ctx context.Context, s *mongo.Store, x string) error { return s.UseInvite(ctx, x+"i", x, day) }),
+		func(ctx context.Context, s *mongo.Store, x string) error { return s.UnuseInvite(ctx, x+"i", x, day) }, nil},
+	{"RemoveInvite", "", linked, func(ctx context.Context, s *mongo.Store, x string) error { return s.RemoveInvite(ctx, x+"i") }, nil},
+	{"AddReport", "", nil, reported, nil},
+	{"HideReports", apart, reported, func(ctx context.Context, s *mongo.Store, x string) error {
+		return s.HideReports(ctx, rooms.ReportQuery{UserID: x + "bob"}, rooms.Moderation{HiddenAt: day})
+	}, nil},
 	{"SweepGone", apart, nil, func(ctx context.Context, s *mongo.Store, x string) error {
 		return s.SweepGone(ctx, day.AddDate(-100, 0, 0))
 	}, nil},
@@ -339,6 +348,19 @@ func direct(x string) []*rooms.Subscription {
 	}
 	ann.User.Username = x + "ann"
 	return []*rooms.Subscription{ann, bob}
+}
+
+func invite(x string) *rooms.Invite {
+	return &rooms.Invite{ID: x + "i", RoomID: x, UserID: x + "ann", MaxUses: 2, CreatedAt: day, UpdatedAt: day, Seed: x, Digest: x}
+}
+
+func linked(ctx context.Context, s *mongo.Store, x string) error {
+	return err2(s.PutInvite(ctx, invite(x)))
+}
+
+func reported(ctx context.Context, s *mongo.Store, x string) error {
+	return s.AddReport(ctx, &rooms.Report{ID: x + "report", TS: day, UpdatedAt: day, ReportedBy: rooms.Ref{ID: x + "ann"},
+		ReportedUser: &rooms.Ref{ID: x + "bob"}})
 }
 
 func upload(x string, in rooms.FileState) *rooms.File {

@@ -79,7 +79,8 @@ func (s *Store) endMemberships(ctx context.Context, id string, at time.Time) ([]
 
 // eraseMessages takes the messages of a deleted room away, and the note of it when none is left.
 func (s *Store) eraseMessages(ctx context.Context, n *note) error {
-	if err := s.messages.Remove(ctx, bson.D{{Key: "rid", Value: n.RoomID}}); err != nil {
+	of := bson.D{{Key: "rid", Value: n.RoomID}}
+	if err := errors.Join(s.messages.Remove(ctx, of), s.invites.Remove(ctx, of)); err != nil {
 		return err
 	}
 	return s.acts.Remove(ctx, byID(n.ID))

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -240,8 +241,12 @@ func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c
 			fields = append(fields, bson.E{Key: "alert", Value: false})
 		}
 	}
+	if !c.UnreadFrom.IsZero() {
+		fields = append(fields, bson.E{Key: "open", Value: true}, bson.E{Key: "alert", Value: true}, bson.E{Key: "ls", Value: c.UnreadFrom})
+	}
 	pulls := pullThreads(&otherwise, c)
 	filter := seat(roomID, userID)
+	filter, pulls = ignoring(filter, pulls, c)
 	if !c.Read && len(otherwise) > 0 {
 		filter = append(filter, bson.E{Key: "$or", Value: otherwise})
 	}
@@ -251,6 +256,19 @@ func (s *Store) ChangeSubscription(ctx context.Context, roomID, userID string, c
 		return m, false, err
 	}
 	return m, err == nil, err
+}
+
+// ignoring adds what a change says of who is ignored: the condition, and what is done.
+func ignoring(filter, update bson.D, c rooms.SubscriptionChange) (where, do bson.D) {
+	switch {
+	case c.Ignore != "":
+		full := "ignored." + strconv.Itoa(rooms.MaxIgnored-1)
+		return append(filter, bson.E{Key: "ignored", Value: bson.D{{Key: "$ne", Value: c.Ignore}}}, bson.E{Key: full, Value: bson.D{{Key: "$exists", Value: false}}}),
+			append(update, bson.E{Key: "$addToSet", Value: bson.D{{Key: "ignored", Value: c.Ignore}}})
+	case c.Heed != "":
+		return append(filter, bson.E{Key: "ignored", Value: c.Heed}), append(update, bson.E{Key: "$pull", Value: bson.D{{Key: "ignored", Value: c.Heed}}})
+	}
+	return filter, update
 }
 
 func otherwiseFavorite(fields *bson.D, otherwise *bson.A, on bool) {

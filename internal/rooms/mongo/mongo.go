@@ -20,7 +20,7 @@ import (
 // Store keeps rooms, memberships, messages and presence.
 type Store struct {
 	*mongo.Store
-	rooms, subscriptions, messages, trash, presence, nodes, acts, uploads, hooks mongo.Collection
+	rooms, subscriptions, messages, trash, presence, nodes, acts, uploads, hooks, invites, reports mongo.Collection
 }
 
 // The names of the collections.
@@ -41,6 +41,7 @@ func New(core *mongo.Store) *Store {
 		rooms: core.Collection(roomsName), subscriptions: core.Collection(subscriptionsName), messages: core.Collection(messagesName),
 		trash: core.Collection(trashName), presence: core.Collection(presenceName), nodes: core.Collection(nodesName),
 		acts: core.Collection(actsName), uploads: core.Collection(uploadsName), hooks: core.Collection(hooksName),
+		invites: core.Collection(invitesName), reports: core.Collection(reportsName),
 	}
 }
 
@@ -76,6 +77,8 @@ func Parts() []mongo.Part {
 		nodesName:    {{Keys: []string{"seen"}, Ours: true}},
 		uploadsName:  fileIndexes,
 		hooksName:    hookIndexes,
+		invitesName:  inviteIndexes,
+		reportsName:  reportIndexes,
 		actsName:     {{Keys: []string{"at"}, Ours: true}, {Keys: []string{"rid"}, Sparse: true, Ours: true}},
 	}}}
 }

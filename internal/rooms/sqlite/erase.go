@@ -48,6 +48,7 @@ func (s *Store) DeleteRoom(ctx context.Context, id string, at time.Time) (was *r
 		}
 		return errors.Join(err,
 			t.Exec(`DELETE FROM subscriptions WHERE rid = ?`, id), t.Exec(`DELETE FROM rooms WHERE id = ?`, id),
+			t.Exec(`DELETE FROM invites WHERE rid = ?`, id),
 			t.Exec(`INSERT OR IGNORE INTO rooms_erased (rid) VALUES (?)`, id))
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ func New(core *sqlite.Store) *Store { return &Store{Store: core} }
 
 // Schemas are the tables of rooms, for sqlite.Options.
 func Schemas() []sqlite.Schema {
-	return []sqlite.Schema{schema, erasing, fileSchema, threads, hookSchema}
+	return []sqlite.Schema{schema, erasing, fileSchema, threads, hookSchema, invites, reports}
 }
 
 func nullable(s string) sql.NullString { return sql.NullString{String: s, Valid: s != ""} }

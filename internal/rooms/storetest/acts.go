@@ -59,7 +59,13 @@ func (d draw) memberActs() []act {
 		return s
 	}
 	change := rooms.SubscriptionChange{At: d.at}
-	switch d.some % 5 {
+	switch d.some % 8 {
+	case 5:
+		change.UnreadFrom = d.at.Add(-time.Minute)
+	case 6:
+		change.Ignore = d.by
+	case 7:
+		change.Heed = d.by
 	case 0:
 		change.Open = &d.on
 	case 1:
@@ -114,7 +120,7 @@ func (d draw) memberActs() []act {
 			_, err := s.SetMemberRole(ctx, d.room, d.who, role, d.on, d.at)
 			return "", err
 		}},
-		{fmt.Sprint("change ", d.who, d.some%5, d.on), func(m *model) (string, error) {
+		{fmt.Sprint("change ", d.who, d.some%8, d.on, d.by), func(m *model) (string, error) {
 			if m.subs[d.who] == nil {
 				return "", dberr.NotFound
 			}

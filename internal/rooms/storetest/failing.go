@@ -544,3 +544,91 @@ func (f *Failing) ListHooks(ctx context.Context, q rooms.HookQuery) (r0 []*rooms
 	}
 	return
 }
+
+// PutInvite fails when its turn has come.
+func (f *Failing) PutInvite(ctx context.Context, i *rooms.Invite) (r0 *rooms.Invite, err error) {
+	if err = f.Next("PutInvite"); err == nil {
+		r0, err = f.Store.PutInvite(ctx, i)
+	}
+	return
+}
+
+// InviteByID fails when its turn has come.
+func (f *Failing) InviteByID(ctx context.Context, id string) (r0 *rooms.Invite, err error) {
+	if err = f.Next("InviteByID"); err == nil {
+		r0, err = f.Store.InviteByID(ctx, id)
+	}
+	return
+}
+
+// InviteByDigest fails when its turn has come.
+func (f *Failing) InviteByDigest(ctx context.Context, digests []string) (r0 *rooms.Invite, err error) {
+	if err = f.Next("InviteByDigest"); err == nil {
+		r0, err = f.Store.InviteByDigest(ctx, digests)
+	}
+	return
+}
+
+// UseInvite fails when its turn has come.
+func (f *Failing) UseInvite(ctx context.Context, id, seed string, at time.Time) (err error) {
+	if err = f.Next("UseInvite"); err == nil {
+		err = f.Store.UseInvite(ctx, id, seed, at)
+	}
+	return
+}
+
+// UnuseInvite fails when its turn has come.
+func (f *Failing) UnuseInvite(ctx context.Context, id, seed string, at time.Time) (err error) {
+	if err = f.Next("UnuseInvite"); err == nil {
+		err = f.Store.UnuseInvite(ctx, id, seed, at)
+	}
+	return
+}
+
+// RemoveInvite fails when its turn has come.
+func (f *Failing) RemoveInvite(ctx context.Context, id string) (err error) {
+	if err = f.Next("RemoveInvite"); err == nil {
+		err = f.Store.RemoveInvite(ctx, id)
+	}
+	return
+}
+
+// ListInvites fails when its turn has come.
+func (f *Failing) ListInvites(ctx context.Context, offset, count int) (r0 []*rooms.Invite, r1 int, err error) {
+	if err = f.Next("ListInvites"); err == nil {
+		r0, r1, err = f.Store.ListInvites(ctx, offset, count)
+	}
+	return
+}
+
+// AddReport fails when its turn has come.
+func (f *Failing) AddReport(ctx context.Context, r *rooms.Report) (err error) {
+	if err = f.Next("AddReport"); err == nil {
+		err = f.Store.AddReport(ctx, r)
+	}
+	return
+}
+
+// ReportByID fails when its turn has come.
+func (f *Failing) ReportByID(ctx context.Context, id string) (r0 *rooms.Report, err error) {
+	if err = f.Next("ReportByID"); err == nil {
+		r0, err = f.Store.ReportByID(ctx, id)
+	}
+	return
+}
+
+// ListReports fails when its turn has come.
+func (f *Failing) ListReports(ctx context.Context, q rooms.ReportQuery) (r0 []*rooms.Report, r1 int, err error) {
+	if err = f.Next("ListReports"); err == nil {
+		r0, r1, err = f.Store.ListReports(ctx, q)
+	}
+	return
+}
+
+// HideReports fails when its turn has come.
+func (f *Failing) HideReports(ctx context.Context, q rooms.ReportQuery, m rooms.Moderation) (err error) {
+	if err = f.Next("HideReports"); err == nil {
+		err = f.Store.HideReports(ctx, q, m)
+	}
+	return
+}

@@ -293,6 +293,29 @@ func testSubscriptions(t *testing.T, s Store) {
 	if m, changed := change(rooms.SubscriptionChange{Read: true, At: at(6)}); !changed || !m.LastSeen.Equal(at(6)) || !m.Open {
 		t.Errorf("%+v", m)
 	}
+	if m, changed := change(rooms.SubscriptionChange{UnreadFrom: at(2), At: at(7)}); !changed || !m.LastSeen.Equal(at(2)) || !m.Alert || !m.Open {
+		t.Errorf("unread again: %+v", m)
+	}
+	for i, c := range []struct {
+		change rooms.SubscriptionChange
+		does   bool
+		left   string
+	}{
+		{rooms.SubscriptionChange{Heed: "ann"}, false, ""}, {rooms.SubscriptionChange{Ignore: "ann"}, true, "ann"},
+		{rooms.SubscriptionChange{Ignore: "ann"}, false, "ann"}, {rooms.SubscriptionChange{Ignore: "cid"}, true, "ann cid"},
+		{rooms.SubscriptionChange{Heed: "ann"}, true, "cid"},
+	} {
+		c.change.At = at(8 + i)
+		if m, changed := change(c.change); changed != c.does || strings.Join(m.Ignored, " ") != c.left {
+			t.Errorf("%+v: changed %v, ignored are %v", c.change, changed, m.Ignored)
+		}
+	}
+	for i := range rooms.MaxIgnored + 1 {
+		change(rooms.SubscriptionChange{Ignore: fmt.Sprint("i", i), At: at(20)})
+	}
+	if m := must[*rooms.Subscription](t)(s.Subscription(ctx, "r", "bob")); len(m.Ignored) != rooms.MaxIgnored {
+		t.Errorf("%d are ignored", len(m.Ignored))
+	}
 	_, _, err := s.ChangeSubscription(ctx, "r", "eve", rooms.SubscriptionChange{Read: true, At: at(6)})
 	fails(t, err, dberr.NotFound)
 

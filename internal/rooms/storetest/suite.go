@@ -45,7 +45,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Store) {
 		{"Model", testModel}, {"Interleavings", testInterleavings}, {"OwnersComeAndGo", testOwnersComeAndGo}, {"Renames", testRenames},
 		{"RoomChanges", testRoomChanges}, {"Erased", testErased}, {"Muted", testMuted}, {"Blocked", testBlocked},
 		{"Files", testFiles}, {"Hooks", testHooks}, {"FileRaces", testFileRaces},
-		{"Threads", testThreads},
+		{"Threads", testThreads}, {"Invites", testInvites}, {"InviteRaces", testInviteRaces}, {"Reports", testReports},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			s := fresh(t)
