@@ -125,11 +125,12 @@ export class Server {
   }
 
   // addUser makes an account with a verified address and without any factor.
-  async addUser(username, { verified = true, email = `${username}@example.org`, name } = {}) {
+  async addUser(username, { verified = true, email = `${username}@example.org`, name, role } = {}) {
     const password = `${username} and a long password`;
     const args = ['user', 'create', '--username', username, '--email', email, '--password-stdin'];
     if (verified) args.push('--verified');
     if (name) args.push('--name', name);
+    if (role) args.push('--role', role);
     await new Promise((done, fail) => {
       const child = execFile(binary, args, { env: this.env }, (err, _out, text) => (err ? fail(new Error(text)) : done()));
       child.stdin.end(password);
