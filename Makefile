@@ -43,7 +43,7 @@ NPM       := node_modules/.package-lock.json
 # Offline data for govulncheck: a vdb.tgz, or a directory that was unpacked from one.
 VULNDB ?= ../shared/vulndb/vdb.tgz
 
-.PHONY: help build run dev test needs core test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak nodes endpoints golden fmt-check lint vuln clients cover console console-check console-test console-measure console-pictures docs-check check check-rest tidy docker clean
+.PHONY: help build run dev test needs core test-short race fuzz fuzz-short bench bench-once bench-baseline load load-once soak nodes endpoints shapes golden fmt-check lint vuln clients cover console console-check console-test console-measure console-pictures docs-check check check-rest tidy docker clean
 
 help: ## Print this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -112,6 +112,9 @@ nodes: ## Three nodes, NATS and the wire server: the table of docs/scaling.md, m
 
 endpoints: clients/$(NPM) ## Write docs/endpoints.md: which of the endpoints of Rocket.Chat's published types are here.
 	node clients/support/offered.mjs
+
+shapes: build clients/$(NPM) ## Write docs/shapes.md: what the answers of the server have otherwise than Rocket.Chat's published types.
+	node clients/support/recorded.mjs
 
 golden: ## Refresh generated files: surface.golden and docs.
 	$(GO) test ./internal/methods -run Surface -update

@@ -56,7 +56,8 @@ export class Site {
     });
     site.http.listen(0, '127.0.0.1');
     await once(site.http, 'listening');
-    site.chromium = await chromium.launch({ executablePath: executable(), args: ['--no-sandbox', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'], timeout: patience });
+    const args = ['--no-sandbox', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
+    site.chromium = await chromium.launch({ executablePath: executable(), args, timeout: patience });
     return site;
   }
 
@@ -78,19 +79,22 @@ export class Site {
         for (const { innerText } of document.querySelectorAll('.ec-toast-bar')) if (window.said.at(-1) !== innerText) window.said.push(innerText);
       }).observe(document, { subtree: true, childList: true, characterData: true });
     });
-    await page.route((url) => ![this.server.url, `http://127.0.0.1:${this.http.address().port}`].includes(url.origin), (route) => route.fulfill({ contentType: 'image/gif', body: point }));
+    const own = `http://127.0.0.1:${this.http.address().port}`;
+    await page.route((url) => ![this.server.url, own].includes(url.origin), (route) => route.fulfill({ contentType: 'image/gif', body: point }));
     page.on('pageerror', (e) => widget.troubles.push(`error of the page: ${e.message}`));
     page.on('console', (m) => {
       if (m.type() === 'error' && !/the server responded with a status of 4\d\d/.test(m.text())) widget.troubles.push(`console: ${m.text()}`);
     });
     page.on('response', (r) => {
       const url = new URL(r.url());
-      if (url.origin === this.server.url && r.request().method() !== 'OPTIONS') widget.asked.push({ call: `${r.request().method()} ${url.pathname.replace(/^\/api\/v1\//, '')}`, status: r.status() });
+      const verb = r.request().method();
+      if (url.origin !== this.server.url || verb === 'OPTIONS') return;
+      widget.asked.push({ call: `${verb} ${url.pathname.replace(/^\/api\/v1\//, '')}`, status: r.status() });
     });
     page.on('requestfailed', (r) => {
       if (r.failure()?.errorText !== 'net::ERR_ABORTED') widget.troubles.push(`failed: ${r.url()} ${r.failure()?.errorText}`);
     });
-    await page.goto(`http://127.0.0.1:${this.http.address().port}/?options=${encodeURIComponent(JSON.stringify(options))}`);
+    await page.goto(`${own}/?options=${encodeURIComponent(JSON.stringify(options))}`);
     return widget;
   }
 

@@ -42,7 +42,10 @@ before(async () => {
   await ann.sdk.stream('room-messages', lab, (message) => heard.push(message)).ready();
   hubot = spawn(process.execPath, [require.resolve('hubot/bin/hubot.js'), '-a', 'rocketchat', '-d', '-n', 'hal', '-r', join(root, 'support/hubot')], {
     cwd: server.dir,
-    env: { PATH: process.env.PATH, ROCKETCHAT_URL: server.url, ROCKETCHAT_ROOM: 'lab', ROCKETCHAT_USER: 'hal', ROCKETCHAT_PASSWORD: bot.password, RESPOND_TO_DM: 'true' },
+    env: {
+      PATH: process.env.PATH, ROCKETCHAT_URL: server.url, ROCKETCHAT_ROOM: 'lab', ROCKETCHAT_USER: 'hal', ROCKETCHAT_PASSWORD: bot.password,
+      RESPOND_TO_DM: 'true',
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   for (const out of [hubot.stdout, hubot.stderr]) out.on('data', (part) => { log += part; });
