@@ -48,10 +48,10 @@ func TestS081ViewsShowNoSecrets(t *testing.T) {
 		view  ejson.Doc
 		shows []string
 	}{
-		"public": {accounts.Public(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText"}},
-		"full": {accounts.Full(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "Emails.Address", "Services.Email.Pending.Address",
+		"public": {accounts.Public(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "AvatarETag"}},
+		"full": {accounts.Full(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "AvatarETag", "Emails.Address", "Services.Email.Pending.Address",
 			"Roles", "Reason", "Language", "CustomFields"}},
-		"own": {accounts.Own(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "StatusDefault", "Emails.Address",
+		"own": {accounts.Own(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "AvatarETag", "AvatarOrigin", "StatusDefault", "Emails.Address",
 			"Services.Email.Pending.Address", "Roles", "Language", "CustomFields", "Profile"}},
 	} {
 		raw, err := ejson.Append(nil, c.view)
