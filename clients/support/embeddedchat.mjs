@@ -62,7 +62,7 @@ export class Site {
   }
 
   async open(options) {
-    const context = await this.chromium.newContext({ viewport: { width: 1100, height: 900 }, reducedMotion: 'reduce', permissions: ['microphone', 'camera'] });
+    const context = await this.chromium.newContext({ viewport: { width: 1100, height: 900 }, reducedMotion: 'reduce', permissions: ['microphone', 'camera', 'clipboard-write'] });
     context.setDefaultTimeout(patience);
     const page = await context.newPage();
     const widget = { page, asked: [], troubles: [] };

@@ -4,6 +4,7 @@
 // their address alone.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Site, press } from '../support/embeddedchat.mjs';
 import { ddpClient } from '../support/rocketchat.mjs';
@@ -50,6 +51,10 @@ before(async () => {
   await admin.connect();
   await admin.login({ username: 'admin', password: adminPassword });
   assert.equal(await admin.call('2fa:enable-email'), true);
+  // The widget answers no question for a second factor but that of the login, and an administrator who makes a
+  // link into a room of others is asked one: an owner of the room is not.
+  const proof = { twoFactorMethod: 'password', twoFactorCode: createHash('sha256').update(account.password).digest('hex') };
+  assert.equal(await bob.call('addRoomOwner', rid, admin.sdk.account.uid, proof), true);
   admin.close();
 });
 after(async () => {
@@ -330,6 +335,47 @@ test('EmbeddedChat: searches, mentions, members and rooms', async () => {
   await message('a needle').locator('.ec-avatar-container\\,').click();
   await sidebar().getByText('bob@example.org').waitFor();
   await leaveSidebar();
+});
+
+test('EmbeddedChat: reports, lets people in and runs commands', async () => {
+  const { _id } = await say('something rude');
+  await tool('something rude', 'Report');
+  await page.getByText('Report this message?').waitFor();
+  await page.getByPlaceholder('Why do you want to report this message?').fill('it is rude');
+  await page.getByRole('button', { name: 'Report message' }).click();
+  await said('Message reported successfully');
+  const session = await page.evaluate(() => localStorage.getItem('ec_token'));
+  const api = async (path, options) => (await fetch(`${server.url}/api/v1/${path}`, options)).json();
+  const { data } = await api('login', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ resume: session }) });
+  const { reports } = await api(`moderation.reports?msgId=${_id}`, { headers: { 'x-auth-token': data.authToken, 'x-user-id': data.userId } });
+  assert.deepEqual(reports.map((r) => r.description), ['it is rude']);
+
+  await menu('Members');
+  await sidebar().getByRole('button', { name: 'Invite Link' }).click();
+  const link = sidebar().locator('input[readonly]');
+  await link.waitFor();
+  await sidebar().getByText('Your invite link will expire on').waitFor();
+  const token = (await link.inputValue()).split('/').at(-1);
+  await sidebar().locator('button').last().click(); // copies it
+  await said('Copied to clipboard');
+  await leaveSidebar();
+  const carol = ddpClient(server.url, watchWebSocket());
+  await carol.connect();
+  await carol.login(await server.addUser('carol', { name: 'Carol' }));
+  assert.equal((await carol.call('useInviteToken', token)).rid, rid);
+  carol.close();
+  await waitFor('who came', (m) => m.t && m.u.username === 'carol');
+
+  await input().pressSequentially('/shr');
+  await page.locator('.ec-commands-list li', { hasText: 'shrug' }).click();
+  assert.equal(await input().inputValue(), '/shrug');
+  await input().pressSequentially(' why not');
+  await input().press('Enter');
+  await waitFor('the shrug', (m) => m.msg.startsWith('why not ') && m.msg.includes('(ツ)'));
+  await input().pressSequentially('/topic tea');
+  await input().press('Enter');
+  await waitFor('the topic', (m) => m.t === 'room_changed_topic' && m.msg === 'tea');
+  await asked('POST commands.run', 200);
 });
 
 test('EmbeddedChat: logs out', async () => {
