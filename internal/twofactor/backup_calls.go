@@ -32,12 +32,9 @@ type remaining struct {
 }
 
 func (b backupCodes) regenerate(ctx context.Context, c *rpc.Call) (any, error) {
-	r, given, err := codeRequest(c)
-	switch {
-	case err != nil:
+	r, err := neededCode(c)
+	if err != nil {
 		return nil, err
-	case !given:
-		return nil, fault.MatchFailed
 	}
 	codes, err := b.Regenerate(ctx, r)
 	if err != nil || codes == nil {

@@ -94,3 +94,12 @@ func codeRequest(c *rpc.Call) (r Request, given bool, err error) {
 	}
 	return r, true, nil
 }
+
+// neededCode is codeRequest where a missing code is 400 Match failed, too.
+func neededCode(c *rpc.Call) (Request, error) {
+	r, given, err := codeRequest(c)
+	if err == nil && !given {
+		err = fault.MatchFailed
+	}
+	return r, err
+}

@@ -117,12 +117,9 @@ func (f totpFactor) meteorEnrol(ctx context.Context, c *rpc.Call) (any, error) {
 }
 
 func (f totpFactor) meteorConfirm(ctx context.Context, c *rpc.Call) (any, error) {
-	r, given, err := codeRequest(c)
-	switch {
-	case err != nil:
+	r, err := neededCode(c)
+	if err != nil {
 		return nil, err
-	case !given:
-		return nil, fault.MatchFailed
 	}
 	u, err := f.reload(ctx, r)
 	switch {

@@ -101,12 +101,9 @@ func (f totpFactor) enable(ctx context.Context, c *rpc.Call) (any, error) {
 }
 
 func (f totpFactor) validate(ctx context.Context, c *rpc.Call) (any, error) {
-	r, given, err := codeRequest(c)
-	switch {
-	case err != nil:
+	r, err := neededCode(c)
+	if err != nil {
 		return nil, err
-	case !given:
-		return nil, fault.MatchFailed
 	}
 	codes, err := f.Confirm(ctx, r)
 	if err != nil {
