@@ -190,7 +190,7 @@ func (g *hookRoutes) Routes() []rest.Route {
 		{Verb: "GET", Path: "integrations.get", Effects: methods.Reads, Tag: tag, Summary: "An incoming webhook, without its token", Query: schema.Of[hookQuery](),
 			Result: one, Do: g.get, Errors: []string{"error-unauthorized", "error-invalid-integration"}},
 		{Verb: "GET", Path: "integrations.list", Effects: methods.Reads, Tag: tag, Summary: "Incoming webhooks, without their tokens", Query: schema.Of[hookPage](),
-			Result: schema.Answer[pageOfHooks](), Do: g.list, Errors: []string{"error-unauthorized"}},
+			Result: schema.Answer[listOfHooks](), Do: g.list, Errors: []string{"error-unauthorized"}},
 	}
 	for _, k := range kindsOfRooms {
 		if k.roomType != rooms.Direct {
@@ -281,6 +281,11 @@ type (
 		Integrations []hookShown `json:"integrations"`
 		rest.Extent
 	}
+	// listOfHooks says how many there are in the page once more, as Rocket.Chat does.
+	listOfHooks struct {
+		pageOfHooks
+		Items int `json:"items"`
+	}
 )
 
 func hookParams(_ context.Context, r *rest.Request) ([]any, error) {
@@ -323,7 +328,7 @@ func (g *hookRoutes) list(ctx context.Context, r *rest.Request) (any, error) {
 	if t := r.Query.Get("type"); t != "" && t != rooms.IncomingHook {
 		list, total = nil, 0
 	}
-	return hookList(list, q.Offset, total), err
+	return append(hookList(list, q.Offset, total), ejson.Field{Key: "items", Value: len(list)}), err
 }
 
 func hookList(list []*rooms.Hook, offset, total int) ejson.Doc {
