@@ -100,7 +100,7 @@ func (a *App) buildDoors(context.Context) (err error) {
 	}
 	a.web = web.New(web.Options{
 		Prefix: prefix(a.cfg.RootURL), Mounts: a.mounts(a.rest, page), Checks: a.checks(), Notes: a.notes, Transport: a.transport,
-		Logger: a.log, Refused: a.refusedRequest,
+		Logger: a.log, Refused: a.refusedRequest, Shown: a.rest.Shown,
 		ReadHeaderTimeout: a.cfg.ReadHeaderTimeout, ReadTimeout: a.cfg.ReadTimeout, IdleTimeout: a.cfg.IdleTimeout,
 		MaxHeaderBytes: int(a.cfg.MaxHeaderBytes),
 		// One that waits, for the database perhaps, is not waited for.

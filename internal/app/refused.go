@@ -43,7 +43,7 @@ func (a *App) refusedRequest(r *http.Request, mount string, status int) (wait ti
 	if name == "" {
 		name = "unknown"
 	}
-	c := &rpc.Call{Method: r.Method + " " + r.URL.Path, Peer: p}
+	c := &rpc.Call{Method: r.Method + " " + a.rest.Shown(r.URL.Path), Peer: p}
 	err := a.router.Stray(r.Context(), c, name, fault.New("http-"+strconv.Itoa(status), http.StatusText(status)))
 	if f, ok := fault.From(err); ok && f.Code == "too-many-requests" {
 		if d, ok := f.Details.(map[string]any); ok {
@@ -93,7 +93,7 @@ func (a *App) judge(origins *web.Origins) func(*http.Request) bool {
 		if entry := web.Missing(r); entry != "" {
 			hint = "if its pages may connect, add " + entry + " to ALLOWED_ORIGINS"
 		}
-		a.log.Warn("origin_refused", zap.String("origin", origin), zap.String("path", r.URL.Path), zap.String("hint", hint))
+		a.log.Warn("origin_refused", zap.String("origin", origin), zap.String("path", a.rest.Shown(r.URL.Path)), zap.String("hint", hint))
 		return false
 	}
 }

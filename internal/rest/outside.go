@@ -5,7 +5,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -96,14 +95,23 @@ func (s *Server) outsiders(g Group) error {
 // Roots are the first parts of the addresses outside /api that the server answers.
 func (s *Server) Roots() []string { return s.roots }
 
+// Shown is a path as a log may have it: what stands below one of the Roots may be what opens
+// it, a webhook's token, also where the address is not quite that of a webhook.
+func (s *Server) Shown(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if slices.ContainsFunc(s.roots, func(root string) bool { return strings.EqualFold(root, "/"+part) }) {
+			return strings.Join(parts[:i+1], "/")
+		}
+	}
+	return path
+}
+
 // readOutside serves an address outside the routes.
 func (s *Server) readOutside(w http.ResponseWriter, r *http.Request) {
 	escaped := r.URL.EscapedPath()
 	if _, pattern := s.outside.Handler(r); pattern == "" || path.Clean(escaped) != escaped {
-		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		bare := *r
-		bare.URL = &url.URL{Path: "/" + first} // the rest may be a token, and is not recorded
-		s.stray(w, &bare, errNotFound)
+		s.stray(w, r, errNotFound)
 		return
 	}
 	s.outside.ServeHTTP(w, r)

@@ -169,7 +169,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // stray refuses a request that no route takes; it is counted, limited and
 // recorded like any other call.
 func (s *Server) stray(w http.ResponseWriter, r *http.Request, err error) {
-	call := &rpc.Call{Method: r.Method + " " + r.URL.Path, Peer: s.peer(r)}
+	call := &rpc.Call{Method: r.Method + " " + s.Shown(r.URL.Path), Peer: s.peer(r)}
 	s.refuse(w, s.router.Stray(r.Context(), call, "unknown", err))
 }
 

@@ -49,6 +49,8 @@ type Options struct {
 	// the path of its mount or "" where none is; health checks and Counted mounts
 	// aside. A wait above zero turns the answer into 429. Nil discards them.
 	Refused func(r *http.Request, mount string, status int) (wait time.Duration)
+	// Shown is a path as a log may have it; nil leaves all paths as they are.
+	Shown func(path string) string
 
 	ReadHeaderTimeout, ReadTimeout, IdleTimeout time.Duration
 	// WriteTimeout is in what each write of an answer must be over, unless its handler
@@ -298,7 +300,11 @@ func (s *Server) contain(w http.ResponseWriter, r *http.Request) {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
-	s.opts.Logger.Error("http_handler_panicked", zap.String("path", r.URL.Path), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+	path := r.URL.Path
+	if s.opts.Shown != nil {
+		path = s.opts.Shown(path)
+	}
+	s.opts.Logger.Error("http_handler_panicked", zap.String("path", path), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 	http.Error(w, "Internal Server Error", http.StatusInternalServerError) // no effect on an answer that began
 }
 

@@ -147,16 +147,14 @@ func TestHealth(t *testing.T) {
 
 func TestPanicStaysInItsRequest(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
-	s := New(Options{Logger: zap.New(core), Mounts: []Mount{{Path: "/boom", Handler: http.HandlerFunc(func(http.ResponseWriter,
-		*http.Request) {
-		panic("secret detail")
-	})}}})
-	r := get(s, "GET", "/boom")
+	boom := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret detail") })
+	s := New(Options{Logger: zap.New(core), Mounts: []Mount{{Path: "/boom", Subtree: true, Handler: boom}}, Shown: func(string) string { return "shown" }})
+	r := get(s, "GET", "/boom/token")
 	if body := text(t, r); r.StatusCode != 500 || strings.Contains(body, "secret detail") {
 		t.Errorf("%d %q", r.StatusCode, body)
 	}
-	if logs.FilterMessage("http_handler_panicked").Len() != 1 {
-		t.Errorf("logged %d times", logs.Len())
+	if list := logs.FilterMessage("http_handler_panicked").All(); len(list) != 1 || list[0].ContextMap()["path"] != "shown" {
+		t.Errorf("logged %v", list)
 	}
 }
 
