@@ -239,3 +239,18 @@ func TestHooksKeepTheirTokens(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyShutsAHookWithWrongTokens: whoever sees a message of a hook knows its id. With that alone
+// he keeps nobody out who has the token, from however many addresses he tries.
+func TestNobodyShutsAHookWithWrongTokens(t *testing.T) {
+	w := newWalk(t, nil)
+	s := w.stage(true, true)
+	h := s.hook(s.admin, s.admin, nameOf(own)(s))
+	for i := range 320 {
+		from := w.Caller().With("Test-Address", fmt.Sprint("192.0.2.", i%8))
+		from.Do("POST", "/hooks/"+h.ID+"/"+fmt.Sprint("wrong", i), object{"text": "x"})
+	}
+	if a := w.Caller().With("Test-Address", "198.51.100.1").Do("POST", "/hooks/"+h.ID+"/open%20sesame", object{"text": "built"}); a.Status != 200 {
+		t.Errorf("who has the token is kept out: %d %s", a.Status, a.Raw)
+	}
+}

@@ -373,14 +373,13 @@ func first(texts ...string) string {
 	return ""
 }
 
-// post takes what a program posts. Whether it may is counted before its token is looked at.
+// post takes what a program posts. What comes from one address was counted before, and wrong tokens
+// of a network are; what all may post to one hook is counted of those who have its token, since its
+// id stands in every message of it.
 func (g *hookRoutes) post(ctx context.Context, r *rest.Request) (any, error) {
 	id, token := r.Segment("id"), r.Segment("token")
 	if len(id)+len(token) > 200 {
 		return nil, rooms.ErrHookClosed
-	}
-	if wait, ok := g.limiter.Take("hook/"+id, hookCount, time.Minute); !ok {
-		return nil, ratelimit.TooMany(wait)
 	}
 	var h *rooms.Hook
 	if err := r.Guess("hook/"+id+"/"+token, func() (err error) {
@@ -388,6 +387,9 @@ func (g *hookRoutes) post(ctx context.Context, r *rest.Request) (any, error) {
 		return err
 	}); err != nil {
 		return nil, err
+	}
+	if wait, ok := g.limiter.Take("hook/"+id, hookCount, time.Minute); !ok {
+		return nil, ratelimit.TooMany(wait)
 	}
 	by, err := g.rooms.HookUser(ctx, h)
 	if err != nil {
