@@ -254,3 +254,45 @@ func TestNobodyShutsAHookWithWrongTokens(t *testing.T) {
 		t.Errorf("who has the token is kept out: %d %s", a.Status, a.Raw)
 	}
 }
+
+// TestHooksFindRoomsByTheirIdsFirst: names are for anybody to choose, the id of another room among
+// them. What a hook is told to post to a room is not posted to one of that name.
+func TestHooksFindRoomsByTheirIdsFirst(t *testing.T) {
+	w := newWalk(t, nil)
+	for _, c := range []struct {
+		name string
+		body func(id string) object
+		out  bool // the hook's user is in the other room alone
+	}{
+		{"roomId", func(id string) object { return object{"roomId": id} }, false},
+		{"channel", func(id string) object { return object{"channel": id} }, false},
+		{"a sign before it", func(id string) object { return object{"channel": "#" + id} }, false},
+		{"a room that its user left", func(id string) object { return object{"roomId": id} }, true},
+	} {
+		s := w.stage(true, true)
+		ctx := t.Context()
+		maker, members := w.Account(fmt.Sprint("maker", s.n)), []string{s.admin.Username, s.other.Username}
+		like, err := s.Chat.Create(ctx, maker, rooms.NewRoom{Type: rooms.Channel, Name: s.private, Usernames: members})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.out {
+			if err := s.Chat.Leave(ctx, s.other, s.private); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h := s.hook(s.admin, s.other, nameOf(own)(s))
+		was := h.UpdatedAt
+		h.Override, h.UpdatedAt = true, was.Add(time.Millisecond)
+		if err := s.rec.Store.SetHook(ctx, h, was); err != nil {
+			t.Fatal(err)
+		}
+		body := c.body(s.private)
+		body["text"] = "built"
+		a := w.Caller().Do("POST", "/hooks/"+h.ID+"/open%20sesame", body)
+		r, err := s.rec.Store.RoomByID(ctx, like.ID)
+		if err != nil || r.LastMessage != nil && r.LastMessage.Text == "built" || (a.Status == 200) == c.out {
+			t.Errorf("%s: %d %s, and in the room of that name stand %d messages %v", c.name, a.Status, a.Raw, r.Messages, err)
+		}
+	}
+}

@@ -205,12 +205,9 @@ func (s *Service) makerReaches(ctx context.Context, maker *user.User, channel st
 		}
 		return nil
 	}
-	room, err := s.Called(ctx, maker, channel[1:], Channel, Group)
+	room, err := s.hookPlace(ctx, maker, channel[1:])
 	if err != nil {
 		return err
-	}
-	if room == nil {
-		return ErrHookChannel
 	}
 	in, err := s.IsMember(ctx, maker.ID, room.ID)
 	if err == nil && !in {
@@ -439,12 +436,29 @@ func (s *Service) hookRoom(ctx context.Context, by *user.User, channel string) (
 		}
 		return room.ID, nil
 	}
-	room, err := s.Called(ctx, by, strings.TrimPrefix(channel, "#"), Channel, Group)
+	room, err := s.hookPlace(ctx, by, strings.TrimPrefix(channel, "#"))
 	if err != nil {
 		return "", err
 	}
-	if room == nil {
-		return "", ErrHookChannel
-	}
 	return room.ID, nil
+}
+
+// hookPlace is the channel or group with that id, or else of that name, as far as the user may
+// know of it. The name is for anybody to choose, and may be the id of another room: who chose it
+// would be sent what is meant for that one.
+func (s *Service) hookPlace(ctx context.Context, by *user.User, name string) (*Room, error) {
+	a, err := s.seat(ctx, by, name)
+	switch {
+	case errors.Is(err, dberr.NotFound):
+		room, err := s.Called(ctx, by, name, Channel, Group)
+		if err == nil && room == nil {
+			err = ErrHookChannel
+		}
+		return room, err
+	case err != nil:
+		return nil, err
+	case a.room.Type == Direct || a.sub == nil && a.room.Type != Channel:
+		return nil, ErrHookChannel
+	}
+	return a.room, nil
 }
