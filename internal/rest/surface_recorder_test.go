@@ -51,7 +51,8 @@ func (r *recorder) seen() []string {
 var reads = strings.Fields(`
 	UserByID UserByUsername UserByEmail UserByToken UserByResetToken UserByVerificationToken ListUsers FindUsers CountUsers Administrators Guard Settings
 	NextMail MailQueue EventsSince UsersByIDs UsersByUsernames RoomByID RoomByName RoomByDirectKey RoomsByIDs ListRooms DefaultRooms Subscription SubscriptionsOf
-	SubscriptionsIn RoomIDsOf Members ListMembers MembersWithRole GoneSubscriptions MessageByID History CountHistory FileByID FilesSize InviteByID InviteByDigest ListInvites ReportByID ListReports ListFiles StaleFiles FilesAfter TouchFile RemoveFile ChangedMessages GoneMessages
+	SubscriptionsIn RoomIDsOf Members ListMembers MembersWithRole GoneSubscriptions MessageByID History CountHistory FileByID FilesSize InviteByID InviteByDigest
+	ListInvites ReportByID ListReports HookByID ListHooks ListFiles StaleFiles FilesAfter TouchFile RemoveFile ChangedMessages GoneMessages
 	UsersNotOffline Ping Close
 	CountPendingTOTP DropPendingTOTP UseTOTPStep UsePasskey UserByPasskeys ResealTOTP UseBackupCode SetTrust ClearTrust CountAttempt Succeeded ResetGuard
 	AddMailCode UseMailCode UndoMailCode KillMailCodes PutMail ClaimMail RetryMail DeleteMail AppendEvents TouchLastMessage SavePresence TouchNode SweepPresence

@@ -11,7 +11,9 @@ import (
 // rocket.term, which runs in a terminal, says of no body what type it is, and has one in every request: null where it has nothing to say.
 // Every route takes both as it takes JSON that says so, and a GET as it takes no body.
 func TestBodiesWithoutAType(t *testing.T) {
-	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "false"})
+	w := newWorld(t, map[string]string{
+		settings.LimitRESTEnabled: "false", settings.TwoFactorMailsPerHour: "100", settings.TwoFactorMailsPerAddress: "10000", // the calls mail codes
+	})
 	w.Account("root", "admin")
 	c := w.Login("root")
 	untyped := c.With("Content-Type", "")

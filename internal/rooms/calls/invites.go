@@ -38,7 +38,7 @@ func (g *invites) Specs() []methods.Spec {
 			Doc: "Tells whether the token of a link lets somebody in.", Params: "token", Result: "true or false", Errors: "400 Match failed",
 		},
 		{
-			Name: "useInviteToken", Do: g.use, Effects: methods.Rooms,
+			Name: "useInviteToken", Action: "joinRoom", Do: g.use, Effects: methods.Rooms,
 			Doc:    "Makes the caller a member of the room that the token of a link leads to. The maker of the link must still be one who may let people in.",
 			Params: "token", Result: "{rid, t, name, fname}", Errors: refusalsOfTokens + ", error-invalid-user, 400 Match failed",
 		},
