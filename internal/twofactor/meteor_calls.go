@@ -37,8 +37,12 @@ var (
 )
 
 // maxAppName is how many characters the name of an application may have in an
-// authenticator app.
-const maxAppName = 100
+// authenticator app, maxAppBytes how many bytes: the key URL has it twice, each byte as three
+// characters, and a QR code takes 2331.
+const (
+	maxAppName  = 100
+	maxAppBytes = 200
+)
 
 // meteorCalls are those four calls.
 func (f totpFactor) meteorCalls() []Call {
@@ -49,8 +53,8 @@ func (f totpFactor) meteorCalls() []Call {
 			Params: "null?", Result: "true | false", Errors: "error-not-allowed"},
 		{Method: "generate2faActivationQrCode", Action: "2fa:enable", Do: f.meteorEnrol, Effects: Factors, Inside: Fresh, Enrols: ByTOTP,
 			Sentence: "to set up an authenticator app",
-			Doc: "Makes a secret for an authenticator app, as `2fa:enable` (Meteor). The name of the application, up to 100 characters, is what the app shows. " +
-				"Asks for the factor that is on, else for the password.",
+			Doc: "Makes a secret for an authenticator app, as `2fa:enable` (Meteor). The name of the application, up to 100 characters and 200 bytes, " +
+				"is what the app shows. Asks for the factor that is on, else for the password.",
 			Params: "appName?", Result: "{svg, secret, uri}", Errors: "2fa-activated; 400 Match failed; " + refused},
 		{Method: "enableUser2fa", Action: "2fa:validateTempToken", Do: f.meteorConfirm, Effects: Factors, Enrols: ByTOTP,
 			Instead: "the first code of an app whose secret was handed out for a fresh factor",
@@ -94,7 +98,7 @@ func (f totpFactor) meteorEnrol(ctx context.Context, c *rpc.Call) (any, error) {
 	if app != nil {
 		issuer = *app
 	}
-	if utf8.RuneCountInString(issuer) > maxAppName || strings.ContainsFunc(issuer, user.Hidden) {
+	if utf8.RuneCountInString(issuer) > maxAppName || len(issuer) > maxAppBytes || strings.ContainsFunc(issuer, user.Hidden) {
 		return nil, fault.MatchFailed
 	}
 	r := RequestOf(c)
