@@ -14,6 +14,7 @@ import (
 // same parameter twice is refused by its name, whatever the two say, unless the
 // schema declares a list.
 func TestA19RepeatedParametersAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.Account("root", "admin")
 	c := w.Login("root")
@@ -45,6 +46,7 @@ func TestA19RepeatedParametersAreRefused(t *testing.T) {
 // A19: a body of a type that the route does not declare is refused with words, on
 // every route that takes a body; and a field of a form is read once or not at all.
 func TestA19BodiesOfOtherTypesAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, map[string]string{settings.LimitRESTEnabled: "false"})
 	w.Account("root", "admin")
 	c := w.Login("root")

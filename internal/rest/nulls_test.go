@@ -9,6 +9,7 @@ import (
 
 // U5: what clients send with null in it does what it says without.
 func TestCallsWithNulls(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, map[string]string{settings.TwoFactorRememberFor: "300"})
 	w.Account("root1", "admin")
 	w.Account("bob")

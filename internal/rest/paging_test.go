@@ -15,6 +15,7 @@ import (
 // the configured maximum, and no number is answered with more; count, offset and total
 // say what came; the pages of a list are the list.
 func TestEveryListIsPaged(t *testing.T) {
+	t.Parallel()
 	const most = 3
 	w := newWorld(t, map[string]string{settings.UpperCountLimit: fmt.Sprint(most), settings.DefaultCount: "2"})
 	w.Account("root1", "admin")
@@ -196,6 +197,7 @@ func furnish(w *testkit.API, c *client) map[string]string {
 
 // U6: a list is written in any of three ways, and each means what it says.
 func TestListsInQueries(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.Account("root1", "admin")
 	root := w.Login("root1")

@@ -77,6 +77,7 @@ func text(t *testing.T, v any) string {
 // U5: null in a member that may be missing is the member missing, on every route and
 // at every depth: what is checked and what the handler binds is the same.
 func TestNullIsAbsence(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.Account("root1", "admin")
 	root := w.Login("root1")
@@ -121,6 +122,7 @@ func TestNullIsAbsence(t *testing.T) {
 // validator takes them, with the value that was meant; what says a secret is not, nor
 // a number that would lose digits.
 func TestValuesOfOtherTypes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	secrets := []string{"code", "twoFactorCode", "password", "pass", "newPassword", "currentPassword", "token", "resume", "secretURL"}
 	tried := 0
@@ -180,6 +182,7 @@ func at2(v any, path []string) any {
 // U6: every route refuses a parameter that it does not know by its name, and ignores
 // those that clients send with anything.
 func TestUnknownParametersAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, nil)
 	w.Account("root1", "admin")
 	root := w.Login("root1")

@@ -164,6 +164,7 @@ func (w *walk) once(entry string, b way) string {
 // A7: one request asks once, whatever carries the call: with every call listed and
 // nothing remembered, one code is enough, and no request spends two.
 func TestA7OneRequestAsksOnce(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, map[string]string{settings.TwoFactorRememberFor: "0", settings.TwoFactorProtectedCalls: "*"})
 	w.mail = true
 	frame := func(method, params string) object {
@@ -216,6 +217,7 @@ func (w *walk) passed() int {
 
 // A7: whoever lists the envelope alone means what it carries.
 func TestA7AListedEnvelopeAsksForWhatItCarries(t *testing.T) {
+	t.Parallel()
 	for _, entry := range []string{"method.call*", "POST method.call/:method", "*"} {
 		w := newWalk(t, map[string]string{settings.TwoFactorRememberFor: "0", settings.TwoFactorProtectedCalls: entry})
 		s := w.stage(false, false)

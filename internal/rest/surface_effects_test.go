@@ -157,6 +157,7 @@ var attackers = map[string]struct {
 // door. Lines that ask for something else instead of a factor are public, so that
 // the attacker needs nothing of the administrator's, or exchange a session.
 func TestA1NobodyWithoutProofReachesAGuard(t *testing.T) {
+	t.Parallel()
 	for name, a := range attackers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -244,6 +245,7 @@ func effectOf(op string) methods.Effects {
 // A3: what an administrator does to somebody else's sessions asks for a factor.
 // Acts of office in rooms are in surface_rooms_test.go.
 func TestA3EndingSessionsAsks(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, nil)
 	s := w.stage(false, false)
 	if a := s.session.Do("POST", "users.logout", object{"userId": s.other.ID}); a.ErrorType() != "totp-required" {

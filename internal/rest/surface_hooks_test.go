@@ -73,6 +73,7 @@ func init() {
 // TestHooksWriteAsTheirUsersMay: a hook in every cell of the matrix of rooms writes where its user
 // would, and nowhere else; it has nobody come in.
 func TestHooksWriteAsTheirUsersMay(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, nil)
 	base := w.stage(true, true)
 	for i, c := range cells {
@@ -98,6 +99,7 @@ func TestHooksWriteAsTheirUsersMay(t *testing.T) {
 // TestHooksAreClosed: what opens no hook is refused alike and posts nothing, and so is a hook that
 // is off, whose user is, that has a script, or that would write where its maker may not have it write.
 func TestHooksAreClosed(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, nil)
 	post := func(path string, body any) answer { return w.Caller().Do("POST", path, body) }
 	for i, c := range []struct {
@@ -191,6 +193,7 @@ func TestHooksAreClosed(t *testing.T) {
 // TestHooksKeepTheirTokens: the token is shown to whoever makes a hook, or has it replaced, and to
 // nobody else; no log, audit event or document has it.
 func TestHooksKeepTheirTokens(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, nil)
 	s := w.stage(true, true)
 	s.caller = *s.proof()

@@ -14,6 +14,7 @@ import (
 // changes no setting that guards, as those that switch factors off do. Where the key is not
 // in use, the same code is one.
 func TestA22TheMailboxChangesNoFactorsBesideAPasskey(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, nil)
 	w.mail = true
 	asked, guards := 0, 0
@@ -74,6 +75,7 @@ func (s *stage) byMail() (n int) {
 // line of the surface through every door, but for the steps of adding one and what shows
 // the own state; and of who has one for these as well.
 func TestA22ADemandIsLiftedForTheWayToItOnly(t *testing.T) {
+	t.Parallel()
 	steps := []string{"generateWebAuthnRegistrationOptions", "registerWebAuthnCredential",
 		"POST users.webauthn.registrationOptions", "POST users.webauthn.register"}
 	w := newWalk(t, nil)

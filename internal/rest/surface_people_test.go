@@ -243,6 +243,7 @@ func (m *matrix) answers(name string, c scene) string {
 // afterwards but where the room is open; who is inside and may not write changes nothing either.
 // Those who may write show that the calls do what they are for.
 func TestRoomsAreClosed(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, nil)
 	base := w.stage(true, true)
 	type call struct {

@@ -93,6 +93,7 @@ func (w *walk) strangers() map[string]stranger {
 // parameters; nothing is written, and no word of an account is in the answer. So it is
 // with calls that act on others without naming a permission in their line.
 func TestA23NobodyWithoutRightsGetsAnything(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, map[string]string{settings.PersonalAccessTokens: "true"})
 	refusals := map[bool][]string{
 		true: {"not-allowed", "error-not-allowed", "error-action-not-allowed", "not-authorized", "error-unauthorized", "unauthorized",
@@ -148,6 +149,7 @@ func TestA23NobodyWithoutRightsGetsAnything(t *testing.T) {
 // says of permissions: every call that reads, over REST and in the envelope of a method ×
 // everybody who is no administrator.
 func TestA23NoWordOfOthersInAnswers(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, map[string]string{settings.FromEmail: "marked@example.org"})
 	w.mark("marked-program")
 	all, cells := w.strangers(), 0

@@ -606,6 +606,7 @@ func scenesOfRooms(kind, verb, name string) []scene {
 // token pass. Whoever runs the room is asked nothing, nor is anybody for what is
 // his own.
 func TestA3ActsOfOfficeAsk(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, nil)
 	acts := map[string]func(s *stage, room string) (verb, path string, body any){
 		"invite": func(s *stage, room string) (string, string, any) {

@@ -27,6 +27,7 @@ func init() {
 // A23: what was done to an account is in that account's activity, and in that of nobody
 // else: every call that acts on others, and the events it leaves in the copy.
 func TestA23ActsOnOthersAreTheirs(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, nil)
 	told := 0
 	for _, l := range w.lines() {

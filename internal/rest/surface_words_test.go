@@ -111,6 +111,7 @@ func init() {
 // TestWordsAreThoseThatRun: every command that is offered runs and does something, over
 // both doors, and nothing else runs.
 func TestWordsAreThoseThatRun(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, nil)
 	s := w.stage(true, true)
 	var offered []string
@@ -184,6 +185,7 @@ func (s *stage) wordAs(scene, name string, route bool) error {
 // there is, in each of the three ways to give it. What a command carries is asked for as it is
 // asked by itself: nothing is written before the proof came, and with the proof it runs.
 func TestNoWordIsAWayAroundAFactor(t *testing.T) {
+	t.Parallel()
 	w := newWalk(t, map[string]string{settings.TwoFactorRememberFor: "0"})
 	line, _ := w.Router.Spec("slashCommand") // which says what each carries
 	entries := append([]string{"slashCommand", "POST commands.run", "*"}, line.Carries...)

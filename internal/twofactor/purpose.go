@@ -29,7 +29,6 @@ var sentences = map[string]string{
 	"addRoomModerator":                     "to make somebody a moderator of a room",
 	"addRoomOwner":                         "to make somebody an owner of a room",
 	"moderation.dismissReports":            "to dismiss what people reported",
-	"moderation.dismissUserReports":        "to dismiss what people reported",
 	"findOrCreateInvite":                   "to make a link that lets people into a room",
 	"removeInvite":                         "to take back a link that lets people into a room",
 	"addAllUserToRoom":                     "to add everybody to a room",

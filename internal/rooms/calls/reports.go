@@ -30,7 +30,7 @@ func (g *reports) Specs() []methods.Spec {
 			Params: "messageId, description", Result: "true", Errors: "error-invalid-message_id, error-invalid-description, too-many-requests, 400 Match failed",
 		},
 		{
-			Name: "reportUser", Do: g.user, Effects: methods.Messages, Limit: ratelimit.Wide,
+			Name: "reportUser", Action: "reportMessage", Do: g.user, Effects: methods.Messages, Limit: ratelimit.Wide,
 			Doc:    "Tells the moderators of a user; counted with reportMessage.",
 			Params: "userId, description", Result: "true", Errors: "error-invalid-user, error-invalid-description, too-many-requests, 400 Match failed",
 		},
@@ -167,7 +167,8 @@ func (g *reportRoutes) Routes() []rest.Route {
 		{Verb: "POST", Path: "moderation.dismissReports", Effects: methods.Others, Factor: twofactor.Ordinary, Tag: tag, Permission: may, Do: g.dismiss(true),
 			Summary: "Deal with the reports of a message, or of what a user wrote", Body: schema.Of[dismissal](),
 			Errors: []string{"error-invalid-params", "error-invalid-description"}},
-		{Verb: "POST", Path: "moderation.dismissUserReports", Effects: methods.Others, Factor: twofactor.Ordinary, Tag: tag, Permission: may, Do: g.dismiss(false),
+		{Verb: "POST", Path: "moderation.dismissUserReports", Action: "moderation.dismissReports", Effects: methods.Others, Factor: twofactor.Ordinary,
+			Tag: tag, Permission: may, Do: g.dismiss(false),
 			Summary: "Deal with the reports of a user", Body: schema.Of[dismissal](), Errors: []string{"error-invalid-params", "error-invalid-description"}},
 	}
 }

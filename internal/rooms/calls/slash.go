@@ -32,10 +32,7 @@ var (
 func (g *slash) Specs() []methods.Spec {
 	var carries []string
 	for _, c := range commands {
-		for _, m := range c.carries {
-			if m == "unarchiveRoom" { // the action of both
-				m = "archiveRoom"
-			}
+		for _, m := range c.actions() {
 			if !slices.Contains(carries, m) {
 				carries = append(carries, m)
 			}
@@ -97,15 +94,31 @@ func carried(c *rpc.Call) []string {
 		return nil
 	}
 	if found := find(t.Command); found != nil {
-		return found.carries
+		return found.actions()
 	}
 	return nil
 }
 
+// actions are those of the methods that a command carries, by which the list of protected
+// calls knows them.
+func (c *command) actions() []string {
+	list := slices.Clone(c.carries)
+	for i, m := range list {
+		if m == "unarchiveRoom" {
+			list[i] = "archiveRoom" // the action of both
+		}
+	}
+	return list
+}
+
 // carrying is the one that a code is asked for.
 func carrying(c *rpc.Call) string {
-	if all := carried(c); len(all) > 0 {
-		return all[0]
+	var t typed
+	if c.Bind(&t) != nil {
+		return ""
+	}
+	if found := find(t.Command); found != nil && len(found.carries) > 0 {
+		return found.carries[0]
 	}
 	return ""
 }
@@ -175,7 +188,7 @@ func (g *slash) Routes() []rest.Route {
 		{Verb: "POST", Path: "commands.run", Tag: tag, Summary: "Run a slash command", Limit: chatLimit, Method: "slashCommand", Body: schema.Of[commandBody](),
 			Params: commandParams, Carried: func(r *rest.Request) []string {
 				if c := find(r.Text("command")); c != nil {
-					return c.carries
+					return c.actions()
 				}
 				return nil
 			}},
