@@ -15,7 +15,7 @@ stage(async (s, b) => {
   [server, browser] = [s, b];
   eve = await server.addUser('eve');
   admin = await caller('admin', adminPassword);
-}, { MAIL_URL: '' });
+}, { MAIL_URL: '', OVERWRITE_SETTING_API_Enable_Rate_Limiter_Limit_Calls_Default: '100' }); // a setting after the other is changed here
 
 /** Markup that says where it was put, and does something if a page takes it for markup. */
 const markup = (where) => `${where}<img src=x onerror=hit=1><b class=hit>`;
@@ -44,7 +44,12 @@ async function poison() {
   note('name', await admin.ask('POST', 'users.update', { userId: hers.id, data: { name: markup('name'), statusText: markup('status') } }));
   for (const who of [hers, admin]) note('token', await who.ask('POST', 'users.generatePersonalAccessToken', { tokenName: markup('token') }));
   await admin.ask('POST', 'users.create', { username: 'reg', name: markup('made'), email: 'reg@example.org', password: eve.password });
-  const { settings } = await admin.ask('GET', 'settings?count=0');
+  const settings = [];
+  for (let total = 1; settings.length < total;) {
+    const page = await admin.ask('GET', `settings?offset=${settings.length}`);
+    settings.push(...page.settings);
+    ({ total } = page);
+  }
   for (const s of settings) {
     // What decides who may log in stays, so that the pages can be opened.
     if (typeof s.value !== 'string' || /Roles|Regex|Validation|RegistrationForm$|Address/.test(s._id)) continue;
