@@ -49,7 +49,8 @@ func TestS081ViewsShowNoSecrets(t *testing.T) {
 		shows []string
 	}{
 		"public": {accounts.Public(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "AvatarETag"}},
-		"full": {accounts.Full(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "AvatarETag", "Emails.Address", "Services.Email.Pending.Address",
+		"full": {accounts.Full(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "AvatarETag", "Emails.Address",
+			"Services.Email.Pending.Address",
 			"Roles", "Reason", "Language", "CustomFields"}},
 		"own": {accounts.Own(&u), []string{"ID", "Username", "Name", "Type", "Status", "StatusText", "AvatarETag", "AvatarOrigin", "StatusDefault", "Emails.Address",
 			"Services.Email.Pending.Address", "Roles", "Language", "CustomFields", "Profile"}},
