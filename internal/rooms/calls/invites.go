@@ -30,7 +30,7 @@ func (g *invites) Specs() []methods.Spec {
 			Name: "findOrCreateInvite", Do: g.find, Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,
 			Doc: "Makes a link that lets whoever has it into a channel or group, or finds the caller's that counts still. days is 1, 0 (for ever), 7, 15 or 30, " +
 				"maxUses 0 (any number), 5, 10, 25, 50 or 100; anything else is the first.",
-			Params: "{rid, days?, maxUses?}", Result: "{_id, rid, userId, days, maxUses, uses, createdAt, expires, url}",
+			Params: "{rid, days?, maxUses?}", Result: "{_id, rid, userId, days, maxUses, uses, createdAt, _updatedAt, expires, url}",
 			Errors: "error-invalid-room, error-not-allowed, error-room-archived, 400 Match failed",
 		},
 		{
@@ -45,7 +45,7 @@ func (g *invites) Specs() []methods.Spec {
 		{
 			Name: "listInvites", Do: g.list, Effects: methods.Reads, Permission: permission.CreateInviteLinks,
 			Doc:    "Lists the links that there are, without what they are used by: at most 100.",
-			Params: "{offset?, count?}?", Result: "[{_id, rid, userId, days, maxUses, uses, createdAt, expires}]", Errors: "400 Match failed",
+			Params: "{offset?, count?}?", Result: "[{_id, rid, userId, days, maxUses, uses, createdAt, _updatedAt, expires}]", Errors: "400 Match failed",
 		},
 		{
 			Name: "removeInvite", Do: g.remove, Effects: methods.Rooms | methods.Others, Inside: twofactor.Ordinary,

@@ -137,8 +137,6 @@ func testOutbox(t *testing.T, db Database) {
 	fails(t, s.PutMail(ctx, item("full", 0, 0), 3), dberr.Exhausted)
 }
 
-// testOutboxClasses: every class is bounded by itself, also after a restart and
-// in a race, and a lower rank goes first.
 // testBrokenMail: an item that cannot be read is reported once in each lease, and
 // those behind it have their turn.
 func testBrokenMail(t *testing.T, db Database) {
@@ -160,6 +158,8 @@ func testBrokenMail(t *testing.T, db Database) {
 	ok(t, s.DeleteMail(ctx, "broken"))
 }
 
+// testOutboxClasses: every class is bounded by itself, also after a restart and
+// in a race, and a lower rank goes first.
 func testOutboxClasses(t *testing.T, db Database) {
 	s, ctx := open(t, db), t.Context()
 	put := func(id, class string, rank, created, max int) error {
