@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -380,10 +381,10 @@ func (s *Service) PostHook(ctx context.Context, h *Hook, by *user.User, d HookDr
 	}
 	no := false
 	d.Groupable, d.Bot = &no, &Bot{Integration: h.ID}
-	if d.Alias, d.Avatar = or(d.Alias, h.Alias), or(d.Avatar, h.Avatar); !permission.Has(by, permission.Impersonate) {
+	if d.Alias, d.Avatar = cmp.Or(d.Alias, h.Alias), cmp.Or(d.Avatar, h.Avatar); !permission.Has(by, permission.Impersonate) {
 		d.Alias, d.Avatar = "", ""
 	}
-	d.Emoji = or(d.Emoji, h.Emoji)
+	d.Emoji = cmp.Or(d.Emoji, h.Emoji)
 	for posted, c := range channels {
 		id, err := s.hookRoom(ctx, by, c)
 		if err == nil {
@@ -396,13 +397,6 @@ func (s *Service) PostHook(ctx context.Context, h *Hook, by *user.User, d HookDr
 		}
 	}
 	return len(channels), nil
-}
-
-func or(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
 }
 
 // mayOverride tells whether a request may name a room itself: the hook lets it, and whoever made

@@ -92,13 +92,16 @@ const tokenLength = 40
 // token is the token of an invite: that with the key with which it was made.
 func (s *Service) token(i *Invite) string {
 	for _, digest := range s.codes.Digests(inviteSeed, i.ID, i.Seed) {
-		token := digest[:min(tokenLength, len(digest))]
+		token := shortened(digest)
 		if slices.Contains(s.codes.Digests(inviteToken, token), i.Digest) {
 			return token
 		}
 	}
 	return ""
 }
+
+// shortened is the part of a digest that is a token.
+func shortened(digest string) string { return digest[:min(tokenLength, len(digest))] }
 
 // InviteLink is where somebody with an invite goes; "" when its key is lost.
 func (s *Service) InviteLink(i *Invite) string {
@@ -133,8 +136,7 @@ func (s *Service) Invitation(ctx context.Context, by *user.User, roomID string, 
 	at := s.time()
 	i := &Invite{ID: random.IDOf(roomID, by.ID, strconv.Itoa(days), strconv.Itoa(uses)), RoomID: roomID, UserID: by.ID, Days: days, MaxUses: uses,
 		CreatedAt: at, UpdatedAt: at, Seed: random.Secret()}
-	digest := s.codes.Digest(inviteSeed, i.ID, i.Seed)
-	i.Digest = s.codes.Digest(inviteToken, digest[:min(tokenLength, len(digest))])
+	i.Digest = s.codes.Digest(inviteToken, shortened(s.codes.Digest(inviteSeed, i.ID, i.Seed)))
 	return s.store.PutInvite(ctx, i)
 }
 

@@ -162,13 +162,17 @@ func (s *Service) channelsOutside(ctx context.Context, by *user.User, text strin
 	if err != nil {
 		return nil, err
 	}
+	in := make(map[string]bool, len(own))
+	for _, id := range own {
+		in[id] = true
+	}
 	for ; q.Offset < maxFound; q.Offset += foundAtOnce {
 		batch, _, err := s.store.ListRooms(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range batch {
-			if slices.Contains(own, r.ID) || r.Archived {
+			if in[r.ID] || r.Archived {
 				continue
 			}
 			if out = append(out, r); len(out) == maxSuggested {

@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,22 +67,18 @@ func (g *avatars) Specs() []methods.Spec {
 
 // allowed finds the account, and asks for a factor where only a role of the server allows it.
 func (g *avatars) allowed(ctx context.Context, c *rpc.Call, id *string) (*user.User, error) {
-	of := c.User
-	if id != nil && *id != "" && *id != of.ID {
-		var err error
-		if err = g.rooms.MayChangeAvatar(c.User, *id); err != nil {
-			return nil, err
-		}
-		of, err = g.accounts.User(ctx, *id)
-		if errors.Is(err, dberr.NotFound) {
-			return nil, rooms.ErrInvalidUser
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if err := g.rooms.MayChangeAvatar(c.User, of.ID); err != nil {
+	of, whose := c.User, cmp.Or(value(id), c.User.ID)
+	if err := g.rooms.MayChangeAvatar(c.User, whose); err != nil {
 		return nil, err
+	}
+	if whose != of.ID {
+		var err error
+		switch of, err = g.accounts.User(ctx, whose); {
+		case errors.Is(err, dberr.NotFound):
+			return nil, rooms.ErrInvalidUser
+		case err != nil:
+			return nil, err
+		}
 	}
 	return of, askOffice(ctx, c, g.challenger, g.rooms.AvatarByOffice(c.User, of.ID), nil)
 }

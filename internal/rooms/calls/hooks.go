@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -364,15 +365,6 @@ type hookPost struct {
 	_           struct{}            `ejson:",ignore"`
 }
 
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
-}
-
 // post takes what a program posts. What comes from one address was counted before, and wrong tokens
 // of a network are; what all may post to one hook is counted of those who have its token, since its
 // id stands in every message of it.
@@ -407,8 +399,8 @@ func (g *hookRoutes) post(ctx context.Context, r *rest.Request) (any, error) {
 	if err := throttle(g.limiter, g.settings, by); err != nil {
 		return nil, err
 	}
-	d := rooms.HookDraft{Channel: first(p.Channel, p.RoomID), Draft: rooms.Draft{Text: first(p.Text, p.Msg), ThreadID: p.ThreadID,
-		Alias: first(p.Username, p.Alias), Avatar: first(p.IconURL, p.Avatar), Emoji: first(p.IconEmoji, p.Emoji), Attachments: value(p.Attachments)}}
+	d := rooms.HookDraft{Channel: cmp.Or(p.Channel, p.RoomID), Draft: rooms.Draft{Text: cmp.Or(p.Text, p.Msg), ThreadID: p.ThreadID,
+		Alias: cmp.Or(p.Username, p.Alias), Avatar: cmp.Or(p.IconURL, p.Avatar), Emoji: cmp.Or(p.IconEmoji, p.Emoji), Attachments: value(p.Attachments)}}
 	_, err = g.rooms.PostHook(ctx, h, by, d)
 	return nil, err
 }
