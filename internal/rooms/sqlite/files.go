@@ -138,24 +138,7 @@ func (s *Store) ListFiles(ctx context.Context, q rooms.FileQuery) (page []*rooms
 			q.RoomID, max(q.Limit, 1), max(q.Offset, 0))
 		return page, total, err
 	}
-	err = s.QueryAll(ctx, `SELECT doc FROM files WHERE rid = ? AND state = 'attached' ORDER BY uploaded DESC, id DESC`, func(r *sql.Rows) error {
-		var raw []byte
-		if err := r.Scan(&raw); err != nil {
-			return err
-		}
-		f, err := decoded[rooms.File](raw)
-		if err != nil || !q.Keeps(f) {
-			return err
-		}
-		if total++; total > q.Offset && len(page) < max(q.Limit, 1) {
-			page = append(page, f)
-		}
-		return nil
-	}, q.RoomID)
-	if err != nil {
-		return nil, 0, err
-	}
-	return page, total, nil
+	return kept(ctx, s, q.Keeps, q.Offset, q.Limit, `SELECT doc FROM files WHERE rid = ? AND state = 'attached' ORDER BY uploaded DESC, id DESC`, q.RoomID)
 }
 
 // StaleFiles implements rooms.FileStore.

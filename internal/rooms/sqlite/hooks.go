@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"ddpserver/internal/dberr"
@@ -72,23 +71,6 @@ func (s *Store) RemoveHook(ctx context.Context, id string) error {
 }
 
 // ListHooks implements rooms.HookStore.
-func (s *Store) ListHooks(ctx context.Context, q rooms.HookQuery) (page []*rooms.Hook, total int, err error) {
-	err = s.QueryAll(ctx, `SELECT doc FROM hooks ORDER BY created DESC, id DESC`, func(r *sql.Rows) error {
-		var raw []byte
-		if err := r.Scan(&raw); err != nil {
-			return err
-		}
-		h, err := decoded[rooms.Hook](raw)
-		if err != nil || !q.Keeps(h) {
-			return err
-		}
-		if total++; total > q.Offset && len(page) < max(q.Limit, 1) {
-			page = append(page, h)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return page, total, nil
+func (s *Store) ListHooks(ctx context.Context, q rooms.HookQuery) ([]*rooms.Hook, int, error) {
+	return kept(ctx, s, q.Keeps, q.Offset, q.Limit, `SELECT doc FROM hooks ORDER BY created DESC, id DESC`)
 }

@@ -162,6 +162,29 @@ func many[T any](ctx context.Context, s *Store, text string, args ...any) ([]*T,
 	return out, nil
 }
 
+// kept is a page of those of many that keeps selects, with the number of all of them. They
+// are all read: it is for what SQLite cannot select itself.
+func kept[T any](ctx context.Context, s *Store, keeps func(*T) bool, offset, limit int, text string, args ...any) (page []*T, total int, err error) {
+	err = s.QueryAll(ctx, text, func(r *sql.Rows) error {
+		var raw []byte
+		if err := r.Scan(&raw); err != nil {
+			return err
+		}
+		v, err := decoded[T](raw)
+		if err != nil || !keeps(v) {
+			return err
+		}
+		if total++; total > offset && len(page) < max(limit, 1) {
+			page = append(page, v)
+		}
+		return nil
+	}, args...)
+	if err != nil {
+		return nil, 0, err
+	}
+	return page, total, nil
+}
+
 // messages is many for pages of messages: it ends at rooms.StoredPageBytes.
 func (s *Store) messages(ctx context.Context, text string, args ...any) ([]*rooms.Message, error) {
 	var out []*rooms.Message
