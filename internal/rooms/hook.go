@@ -437,22 +437,11 @@ func (s *Service) hookRoom(ctx context.Context, by *user.User, channel string) (
 	return room.ID, nil
 }
 
-// hookPlace is the channel or group with that id, or else of that name, as far as the user may
-// know of it. The name is for anybody to choose, and may be the id of another room: who chose it
-// would be sent what is meant for that one.
+// hookPlace is the channel or group that is called so, as far as the user may know of it.
 func (s *Service) hookPlace(ctx context.Context, by *user.User, name string) (*Room, error) {
-	a, err := s.seat(ctx, by, name)
-	switch {
-	case errors.Is(err, dberr.NotFound):
-		room, err := s.Called(ctx, by, name, Channel, Group)
-		if err == nil && room == nil {
-			err = ErrHookChannel
-		}
-		return room, err
-	case err != nil:
-		return nil, err
-	case a.room.Type == Direct || a.sub == nil && a.room.Type != Channel:
-		return nil, ErrHookChannel
+	room, err := s.ByIDOrName(ctx, by, name)
+	if err == nil && room.Type == Direct {
+		err = ErrHookChannel
 	}
-	return a.room, nil
+	return room, instead(err, ErrInvalidRoom, ErrHookChannel)
 }

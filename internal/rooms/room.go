@@ -196,6 +196,27 @@ func (s *Service) Room(ctx context.Context, by *user.User, roomID string) (room 
 	return a.room, a.sub != nil, nil
 }
 
+// ByIDOrName is the room with that id, or where there is none the channel or group of that
+// name, as far as the user may know of it: ErrInvalidRoom otherwise. The name is for anybody
+// to choose, and may be the id of another room: who chose it would be sent what is meant for
+// that one.
+func (s *Service) ByIDOrName(ctx context.Context, by *user.User, text string) (*Room, error) {
+	a, err := s.seat(ctx, by, text)
+	switch {
+	case errors.Is(err, dberr.NotFound):
+		room, err := s.Called(ctx, by, text, Channel, Group)
+		if err == nil && room == nil {
+			err = ErrInvalidRoom
+		}
+		return room, err
+	case err != nil:
+		return nil, err
+	case a.sub == nil && a.room.Type != Channel:
+		return nil, ErrInvalidRoom
+	}
+	return a.room, nil
+}
+
 // RoomByName is Room by type and name, id, or, for direct rooms, the other
 // side's user name.
 func (s *Service) RoomByName(ctx context.Context, by *user.User, t, name string) (room *Room, member bool, err error) {

@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -108,12 +109,14 @@ func (g *messageRoutes) destination(ctx context.Context, r *rest.Request, key, n
 		return name, nil
 	}
 	name = strings.TrimPrefix(name, "#")
-	for _, t := range []string{rooms.Channel, rooms.Group} {
-		if room, _, err := svc.RoomByName(ctx, r.User, t, name); err == nil {
-			return room.ID, nil
-		}
+	room, err := svc.ByIDOrName(ctx, r.User, name)
+	switch {
+	case errors.Is(err, rooms.ErrInvalidRoom):
+		return name, nil // which sending to it refuses
+	case err != nil:
+		return "", err
 	}
-	return name, nil
+	return room.ID, nil
 }
 
 func (g *messageRoutes) post(ctx context.Context, r *rest.Request) (any, error) {

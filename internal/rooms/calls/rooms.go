@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -359,13 +360,8 @@ func (g *roomCalls) lookUp(ctx context.Context, c *rpc.Call) (*rooms.Room, error
 	if err := c.Bind(&name); err != nil {
 		return nil, err
 	}
-	r, _, err := g.rooms.Room(ctx, c.User, name)
-	for _, t := range []string{rooms.Channel, rooms.Group} {
-		if f, ok := fault.From(err); ok && f.Is(rooms.ErrRoomNotFound) || ok && f.Is(rooms.ErrInvalidRoom) {
-			r, _, err = g.rooms.RoomByName(ctx, c.User, t, name)
-		}
-	}
-	if f, ok := fault.From(err); err != nil && ok && f.Is(rooms.ErrInvalidRoom) {
+	r, err := g.rooms.ByIDOrName(ctx, c.User, name)
+	if errors.Is(err, rooms.ErrInvalidRoom) {
 		err = fault.NotAllowed
 	}
 	return r, err
